@@ -1,0 +1,1 @@
+"""The command-line programs of xctrs_tf: `python -m experiments.NAME --help`."""

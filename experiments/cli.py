@@ -1,0 +1,56 @@
+"""What every command-line program shares: flags, one-line errors, exit status."""
+
+import os
+import signal
+import sys
+
+# TensorFlow's start-up chatter is not for users; they may still ask for it.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+from absl import app, flags
+
+from xctrs_tf.errors import UserError
+
+EXIT_USER_ERROR = 2
+EXIT_INTERRUPTED = 130
+
+
+def _parse_flags(argv):
+    """Parse flags; a mistake in them is one line, not absl's usage page."""
+    try:
+        remaining = flags.FLAGS(argv)
+    except flags.Error as error:
+        fail(f"{' '.join(str(error).split())} (see --help)")
+    if len(remaining) > 1:
+        fail(f"unexpected argument {remaining[1]!r}: every option is a --flag (see --help)")
+    return remaining
+
+
+def fail(message):
+    """Print one error line and exit with the status of a user's mistake."""
+    print(f"error: {message}", file=sys.stderr)
+    sys.exit(EXIT_USER_ERROR)
+
+
+def run(main):
+    """Run ``main()`` under absl; a `UserError` becomes one line and status 2.
+
+    Args:
+        main: function without arguments; its return value is the exit status.
+    """
+
+    def wrapped(argv):
+        del argv
+        try:
+            return main()
+        except UserError as error:
+            fail(" ".join(str(error).split()))
+        except KeyboardInterrupt:
+            print("interrupted", file=sys.stderr)
+            return EXIT_INTERRUPTED
+        except BrokenPipeError:
+            # `command | head`: the reader has gone, which is not an error.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 128 + signal.SIGPIPE
+
+    app.run(wrapped, flags_parser=_parse_flags)

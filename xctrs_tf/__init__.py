@@ -1,0 +1,10 @@
+"""X-CTRSNet in Keras: a cervical-spine CT and its C1..C7 segmentation from two X-rays."""
+
+import os as _os
+
+# Without oneDNN TensorFlow's 3D convolutions are 5 to 75 times slower on a CPU
+# (docs/architecture.md). TensorFlow leaves it off where the CPU lacks
+# AVX512-VNNI, and reads the variable only once, at its first import.
+_os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+
+__version__ = "0.1.0"

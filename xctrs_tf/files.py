@@ -1,0 +1,39 @@
+"""Writing files so that nobody ever sees half of one."""
+
+import contextlib
+import os
+import pathlib
+import shutil
+import tempfile
+
+
+@contextlib.contextmanager
+def atomic_path(path):
+    """A temporary name beside ``path``, renamed to it when the block succeeds.
+
+    The temporary name keeps the suffixes, since writers choose the format by
+    them. If the block raises, the temporary file or folder is removed and
+    ``path`` stays as it was. A folder replaces an existing folder.
+
+    Args:
+        path: final path of a file or folder; its parent must exist.
+
+    Yields:
+        `pathlib.Path` to write to (not yet existing).
+    """
+    path = pathlib.Path(path)
+    scratch = pathlib.Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+    temporary = scratch / path.name
+    try:
+        yield temporary
+        if temporary.is_dir() and path.is_dir():
+            os.replace(path, scratch / "replaced")
+        os.replace(temporary, path)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def write_text(path, text):
+    """Write a UTF-8 text file atomically."""
+    with atomic_path(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")

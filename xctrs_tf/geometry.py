@@ -1,0 +1,64 @@
+"""The one place that knows axes.
+
+Patient axes are LPS, as in DICOM and SimpleITK: x grows to the patient's Left,
+y to Posterior, z to Superior. Every array is indexed in that order:
+
+* volume ``[x, y, z]`` (the paper's X_CT, Y_CT, Z_CT),
+* AP film ``[x, z]``: the rays run along y,
+* LA film ``[y, z]``: the rays run along x.
+
+Batches put the patient first and channels last: ``(batch, x, y, z, channel)``.
+After pixelshuffle a film's feature is ``(batch, horizontal, vertical, depth,
+channel)``, its depth running along the rays; Eq. 6 brings it to the volume.
+"""
+
+VIEWS = ("ap", "la")
+
+# Axis of a volume array [x, y, z] along which the rays of each view run.
+RAY_AXIS = {"ap": 1, "la": 0}
+
+# Eq. 6: which axis of a view's feature (horizontal, vertical, depth) becomes
+# x, y and z of the volume. AP is [x, z, depth=y]; LA is [y, z, depth=x].
+VIEW_TO_VOLUME = {"ap": (0, 2, 1), "la": (2, 0, 1)}
+
+# The three anatomical planes and the volume axis that each one is a slice of.
+PLANE_AXIS = {"sagittal": 0, "coronal": 1, "axial": 2}
+
+# Labels of a segmentation: 0 is background, 1..7 are C1..C7.
+VERTEBRAE = ("C1", "C2", "C3", "C4", "C5", "C6", "C7")
+NUM_CLASSES = 1 + len(VERTEBRAE)
+
+# Sizes, in voxels a side, that the networks are built for.
+SIZES = (32, 64, 128)
+
+
+def view_permutation(view):
+    """Axes for ``transpose`` that bring a batched feature to the volume (Eq. 6).
+
+    Args:
+        view: ``"ap"`` or ``"la"``.
+
+    Returns:
+        A permutation of ``(batch, horizontal, vertical, depth, channel)`` that
+        gives ``(batch, x, y, z, channel)``.
+    """
+    return (0, *(axis + 1 for axis in VIEW_TO_VOLUME[view]), 4)
+
+
+def screen(plane, name):
+    """A 2D array ``[horizontal, vertical]`` as a person looks at it.
+
+    Coronal, sagittal and film arrays have z as their second axis, which points
+    up on a screen. An axial array ``[x, y]`` keeps y downwards: anterior on
+    top, the patient's right on the left, as radiologists look at it. Only
+    drawing and image files use this.
+
+    Args:
+        plane: array ``[horizontal, vertical]``.
+        name: ``"axial"``, ``"coronal"``, ``"sagittal"``, ``"ap"`` or ``"la"``.
+
+    Returns:
+        The array as ``[row, column]``.
+    """
+    rows = plane.swapaxes(0, 1)
+    return rows if name == "axial" else rows[::-1]
