@@ -32,19 +32,6 @@ NUM_CLASSES = 1 + len(VERTEBRAE)
 SIZES = (32, 64, 128)
 
 
-def view_permutation(view):
-    """Axes for ``transpose`` that bring a batched feature to the volume (Eq. 6).
-
-    Args:
-        view: ``"ap"`` or ``"la"``.
-
-    Returns:
-        A permutation of ``(batch, horizontal, vertical, depth, channel)`` that
-        gives ``(batch, x, y, z, channel)``.
-    """
-    return (0, *(axis + 1 for axis in VIEW_TO_VOLUME[view]), 4)
-
-
 def screen(plane, name):
     """A 2D array ``[horizontal, vertical]`` as a person looks at it.
 

@@ -1,0 +1,44 @@
+"""Named configurations, each the paper's with what is different from it.
+
+``table1/...`` are the rows of Table 1: what is switched off until the next row.
+"""
+
+import dataclasses
+
+from xctrs_tf.errors import UserError
+from xctrs_tf.training.config import TrainingConfig
+
+# For runs of few steps: half the widths, a learning rate that comes to rest, and
+# a cross-entropy, without which Dice needs thousands of steps to get going.
+_SHORT = {"width": 0.5, "schedule": "cosine", "cross_entropy_weight": 1.0}
+
+PRESETS = {
+    # The paper: 128^3, all terms, Adam 1e-3.
+    "paper": {},
+    # What two CPU cores can learn in minutes.
+    "demo": {"size": 32, "batch_size": 2, "steps": 800, "validate_every": 200, **_SHORT},
+    # What two CPU cores can learn in hours.
+    "half64": {"size": 64, "steps": 3000, "vgg_slices": 2, "augment": True, **_SHORT},
+    "table1/spadrnet": {"vgg_weight": 0.0, "dice_weight": 0.0, "rsc_weight": 0.0},
+    "table1/vgg": {"dice_weight": 0.0, "rsc_weight": 0.0},
+    "table1/mulsisnet": {"rsc_weight": 0.0},
+    "table1/xctrsnet": {},
+}
+
+
+def preset_config(name, **changes):
+    """The configuration of a preset with flags laid over it.
+
+    Args:
+        name: key of `PRESETS`.
+        **changes: fields of `TrainingConfig`.
+
+    Returns:
+        `TrainingConfig`, not yet checked.
+
+    Raises:
+        UserError: for an unknown name.
+    """
+    if name not in PRESETS:
+        raise UserError(f"--preset={name}: one of {', '.join(PRESETS)}")
+    return dataclasses.replace(TrainingConfig(), **{**PRESETS[name], **changes})

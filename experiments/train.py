@@ -1,0 +1,72 @@
+"""Train X-CTRSNet on prepared data.
+
+    python -m experiments.train --preset=paper --data=DATA --fold=0 --workdir=RUN
+
+The same command resumes a run that was stopped or killed.
+"""
+
+import dataclasses
+import sys
+
+from absl import flags
+
+from experiments import cli
+from experiments.presets import PRESETS, preset_config
+from xctrs_tf.data.dataset import open_dataset
+from xctrs_tf.errors import UserError
+from xctrs_tf.training.config import TrainingConfig
+
+FLAGS = flags.FLAGS
+
+flags.DEFINE_string("preset", "paper", f"configuration to start from: {', '.join(PRESETS)}")
+flags.DEFINE_string("workdir", None, "run folder: checkpoints, logs, config.json")
+flags.DEFINE_integer("epochs", None, "passes through the training patients, instead of --steps")
+
+_DEFINE = {
+    bool: flags.DEFINE_boolean,
+    int: flags.DEFINE_integer,
+    float: flags.DEFINE_float,
+    str: flags.DEFINE_string,
+}
+# Every field is a flag; left out, it is the preset's.
+for _field in dataclasses.fields(TrainingConfig):
+    _DEFINE[_field.type](
+        _field.name, None, f"{_field.metadata['help']} (paper preset: {_field.default})"
+    )
+
+
+def main():
+    """Train as the flags say."""
+    if not FLAGS.workdir:
+        raise UserError("--workdir is missing: name the run's folder")
+    config = config_from_flags()
+    config.check()
+    # After the flags are known to be good: importing TensorFlow takes seconds.
+    from xctrs_tf.training.loop import Interrupted, train
+
+    try:
+        train(config, FLAGS.workdir)
+    except Interrupted as interruption:
+        print(interruption, file=sys.stderr)
+        return cli.EXIT_INTERRUPTED
+
+
+def config_from_flags():
+    """The preset with the given flags laid over it."""
+    names = [field.name for field in dataclasses.fields(TrainingConfig)]
+    changes = {name: FLAGS[name].value for name in names if FLAGS[name].value is not None}
+    config = preset_config(FLAGS.preset, **changes)
+    if FLAGS.epochs is None:
+        return config
+    if FLAGS.steps is not None:
+        raise UserError("--epochs and --steps exclude each other: give one")
+    if FLAGS.epochs < 1:
+        raise UserError(f"--epochs={FLAGS.epochs}: must be above 0")
+    config.check()
+    patients = len(open_dataset(config.data).split(config.fold).training)
+    steps_an_epoch = max(1, patients // config.batch_size)
+    return dataclasses.replace(config, steps=FLAGS.epochs * steps_an_epoch)
+
+
+if __name__ == "__main__":
+    cli.run(main)

@@ -1,0 +1,50 @@
+"""Folded normalisation against keras.layers.GroupNormalization."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from xctrs_tf.layers.normalization import FoldedGroupNormalization
+
+
+@pytest.mark.parametrize("groups", [1, 2, 4, 8])
+@pytest.mark.parametrize("spatial", [(5, 7), (3, 5, 7)])
+def test_value_and_gradients_are_those_of_keras(groups, spatial):
+    rng = np.random.default_rng(groups)
+    x = tf.constant(rng.normal(3.0, 2.0, (2, *spatial, 8)), tf.float32)
+    weight = tf.constant(rng.normal(size=x.shape), tf.float32)
+    results = []
+    for kind in (FoldedGroupNormalization, keras.layers.GroupNormalization):
+        layer = kind(groups=groups, epsilon=1e-5)
+        layer.build(x.shape)
+        layer.set_weights([rng_weights + 1.0 for rng_weights in _affine()])
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            y = layer(x)
+            loss = tf.reduce_sum(weight * tf.square(y))
+        variables = [v.value for v in layer.trainable_variables]
+        results.append([y, *tape.gradient(loss, [x, *variables])])
+    for ours, theirs in zip(*results, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=2e-4)
+
+
+def _affine():
+    rng = np.random.default_rng(7)
+    return rng.normal(size=(2, 8)).astype(np.float32)
+
+
+def test_patients_of_a_batch_do_not_mix():
+    layer = FoldedGroupNormalization(groups=2)
+    x = np.random.default_rng(0).normal(size=(2, 3, 4, 5, 4)).astype(np.float32)
+    x[1] *= 100.0
+    np.testing.assert_allclose(layer(x)[:1], layer(x[:1]), rtol=1e-5, atol=1e-6)
+
+
+def test_half_precision_keeps_float32_statistics():
+    # 1,000 and 1,001 are one number in bfloat16's neighbourhood of 4: with
+    # statistics in bfloat16 the variance of a large offset would be lost.
+    x = np.random.default_rng(0).normal(200.0, 1.0, (1, 8, 9, 10, 4)).astype(np.float32)
+    layer = FoldedGroupNormalization(groups=4, dtype="mixed_bfloat16")
+    y = np.asarray(keras.ops.cast(layer(x), "float32"))
+    assert abs(float(y.std()) - 1.0) < 0.1

@@ -1,0 +1,28 @@
+"""Cross-entropy on hand-computed values."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from xctrs_tf.losses import cross_entropy
+
+
+def _volume(*voxels):
+    """`(1, voxels, 1, 1, classes)`."""
+    return np.array(voxels, np.float32)[None, :, None, None, :]
+
+
+def test_is_the_mean_of_minus_log_of_the_true_class():
+    y_true = _volume([1, 0], [0, 1])
+    y_pred = _volume([0.5, 0.5], [0.75, 0.25])
+    expected = -(np.log(0.5) + np.log(0.25)) / 2
+    assert float(cross_entropy(y_true, y_pred)) == pytest.approx(expected, rel=1e-6)
+
+
+def test_certain_and_wrong_is_finite_with_a_finite_gradient():
+    y_pred = tf.constant(_volume([0.0, 1.0]))
+    with tf.GradientTape() as tape:
+        tape.watch(y_pred)
+        loss = cross_entropy(_volume([1, 0]), y_pred)
+    assert float(loss) == pytest.approx(-np.log(1e-7), rel=1e-5)
+    assert np.isfinite(tape.gradient(loss, y_pred)).all()

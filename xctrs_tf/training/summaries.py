@@ -1,0 +1,85 @@
+"""What a run writes down while it trains: history.jsonl and TensorBoard events."""
+
+import json
+import pathlib
+
+import numpy as np
+import tensorflow as tf
+
+from xctrs_tf.geometry import PLANE_AXIS, screen
+
+
+class History:
+    """Scalars by step, as lines of JSON and as TensorBoard events.
+
+    Args:
+        run: the run folder.
+        step: steps done so far; lines after it, left by a killed run that got
+            further than its last checkpoint, are dropped.
+    """
+
+    def __init__(self, run, step):
+        self._path = pathlib.Path(run) / "history.jsonl"
+        rows = read_history(run)
+        self._path.write_text("".join(_line(row) for row in rows if row["step"] <= step))
+        self._writer = tf.summary.create_file_writer(str(pathlib.Path(run) / "logs"))
+
+    def scalars(self, step, kind, values):
+        """Add one row.
+
+        Args:
+            step: training step.
+            kind: ``"training"`` or ``"validation"``.
+            values: dict of floats.
+        """
+        with self._path.open("a") as file:
+            file.write(_line({"step": step, "kind": kind, **values}))
+        with self._writer.as_default(step=step):
+            for name, value in values.items():
+                tf.summary.scalar(f"{kind}/{name}", value)
+        self._writer.flush()
+
+    def planes(self, step, y_true, y_pred):
+        """Add a picture: middle planes of the truth above those of the prediction.
+
+        Args:
+            step: training step.
+            y_true: CT ``[x, y, z]`` in [0, 1].
+            y_pred: reconstruction, same shape.
+        """
+        with self._writer.as_default(step=step):
+            tf.summary.image("validation/planes", mid_planes(y_true, y_pred)[None, ..., None])
+        self._writer.flush()
+
+
+def mid_planes(*volumes):
+    """Sagittal, coronal and axial middle planes side by side, one row a volume.
+
+    Args:
+        *volumes: cubic arrays ``[x, y, z]`` in [0, 1].
+
+    Returns:
+        float32 array ``[row, column]``.
+    """
+    rows = []
+    for volume in volumes:
+        middle = volume.shape[0] // 2
+        planes = [screen(volume.take(middle, axis), name) for name, axis in PLANE_AXIS.items()]
+        rows.append(np.concatenate(planes, axis=1))
+    return np.clip(np.concatenate(rows, axis=0), 0.0, 1.0).astype(np.float32)
+
+
+def read_history(run):
+    """Rows of a run's history.jsonl; a line cut by a kill is left out."""
+    path = pathlib.Path(run) / "history.jsonl"
+    rows = []
+    for line in path.read_text().splitlines() if path.exists() else []:
+        try:
+            rows.append(json.loads(line))
+        except ValueError:
+            break
+    return rows
+
+
+def _line(row):
+    return json.dumps(row) + "\n"
