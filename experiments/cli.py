@@ -1,11 +1,10 @@
 """What every command-line program shares: flags, one-line errors, exit status."""
 
 import os
+import shutil
 import signal
 import sys
-
-# TensorFlow's start-up chatter is not for users; they may still ask for it.
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+import tempfile
 
 from absl import app, flags
 
@@ -24,6 +23,33 @@ def _parse_flags(argv):
     if len(remaining) > 1:
         fail(f"unexpected argument {remaining[1]!r}: every option is a --flag (see --help)")
     return remaining
+
+
+def load_tensorflow():
+    """Import TensorFlow without its start-up chatter.
+
+    Programs call this once their flags are known to be good, since it takes
+    seconds. Someone who sets TF_CPP_MIN_LOG_LEVEL gets what they asked for.
+    """
+    if "TF_CPP_MIN_LOG_LEVEL" in os.environ or "tensorflow" in sys.modules:
+        return
+    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "2"
+    # Some of it is written before the level is read, by C++ code, straight to
+    # the file descriptor.
+    sys.stderr.flush()
+    stderr = os.dup(2)
+    with tempfile.TemporaryFile() as chatter:
+        os.dup2(chatter.fileno(), 2)
+        try:
+            import tensorflow  # noqa: F401
+        except BaseException:
+            chatter.seek(0)
+            with os.fdopen(os.dup(stderr), "wb") as original:
+                shutil.copyfileobj(chatter, original)
+            raise
+        finally:
+            os.dup2(stderr, 2)
+            os.close(stderr)
 
 
 def fail(message):

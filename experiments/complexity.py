@@ -24,8 +24,8 @@ PAPER = {
 PAPER_SIZE = 128
 
 NOTE = (
-    "FLOPs for one patient: all operations at 2 per multiply-add; profiler: the paper's convention, "
-    "TensorFlow 1's profiler, which counts no transposed convolution.\n"
+    "FLOPs for one patient: all operations at 2 per multiply-add; profiler FLOPs: the paper's "
+    "convention, TensorFlow 1's profiler, which counts no transposed convolution.\n"
     "The paper does not give SpaDRNet's layers: ours is the regular design closest to its counts, "
     "not a match (docs/fidelity.md)."
 )
@@ -42,7 +42,6 @@ def complexity(size):
         ``profiler_flops``, ``paper_parameters`` and ``paper_flops``; the
         paper's operations are None at sizes other than 128.
     """
-    # Building a network imports TensorFlow, which takes seconds.
     from xctrs_tf.models import MulSISNet, SpaDRNet
     from xctrs_tf.models.complexity import layer_costs, trainable_parameters
 
@@ -87,6 +86,7 @@ def main():
     """Print the counts."""
     if FLAGS.size not in SIZES:
         raise UserError(f"--size={FLAGS.size}: must be one of {', '.join(map(str, SIZES))}")
+    cli.load_tensorflow()
     rows = complexity(FLAGS.size)
     print(json.dumps(rows, indent=1) if FLAGS.format == "json" else f"{table(rows)}\n\n{NOTE}")
 

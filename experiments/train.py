@@ -41,7 +41,7 @@ def main():
         raise UserError("--workdir is missing: name the run's folder")
     config = config_from_flags()
     config.check()
-    # After the flags are known to be good: importing TensorFlow takes seconds.
+    cli.load_tensorflow()
     from xctrs_tf.training.loop import Interrupted, train
 
     try:

@@ -1,0 +1,33 @@
+"""Small made-up patients for the tests of the data folder."""
+
+import numpy as np
+
+from xctrs_tf.data.dataset import Case
+from xctrs_tf.data.dataset_writer import DatasetWriter
+
+CONFIGURATION = {"source": "test", "size": 6, "seed": 0, "projection": {"geometry": "parallel"}}
+RECORD = {"source": "test", "source_file": "none", "source_sha256": "0", "licence": "none"}
+
+
+def make_case(name, number=0, size=6):
+    rng = np.random.default_rng(number)
+    ct = rng.integers(-1000, 1500, (size,) * 3, np.int16)
+    return Case(
+        id=name,
+        ct=ct,
+        segmentation=rng.integers(0, 8, (size,) * 3, np.uint8),
+        ap=ct.sum(axis=1, dtype=np.float32),
+        la=ct.sum(axis=0, dtype=np.float32),
+        spacing_mm=2.5,
+        origin_mm=(1.0, -2.0, 3.5),
+    )
+
+
+def write_dataset(path, num_patients=10, size=6, num_folds=5):
+    """A data folder of patients p0, p1, ...; fold k holds those with number % num_folds = k."""
+    writer = DatasetWriter(path, {**CONFIGURATION, "size": size})
+    ids = [f"p{number}" for number in range(num_patients)]
+    for number, name in enumerate(ids):
+        writer.add(make_case(name, number, size), RECORD)
+    writer.finalise([ids[fold::num_folds] for fold in range(num_folds)], [])
+    return path

@@ -1,0 +1,29 @@
+"""Made-up scans with seven labelled boxes, for the tests of cropping and preparing."""
+
+import numpy as np
+
+from xctrs_tf.data.volumes import Volume, write_volume
+
+SPACING_MM = (2.0, 1.5, 2.5)
+ORIGIN_MM = (-30.0, 12.0, 100.0)
+SHAPE = (40, 52, 46)
+
+
+def make_neck(seed=0):
+    """CT and labels: C7 lowest, each vertebra 14 x 12 x 4 voxels, in soft tissue and air."""
+    rng = np.random.default_rng(seed)
+    ct = np.full(SHAPE, -1000, np.int16)
+    ct[4:36, 6:48] = rng.integers(20, 60, (32, 42, SHAPE[2]))
+    labels = np.zeros(SHAPE, np.uint8)
+    for number in range(1, 8):
+        bottom = 5 + 5 * (7 - number)
+        bone = (slice(12, 26), slice(18 + seed, 30 + seed), slice(bottom, bottom + 4))
+        ct[bone] = 600 + number
+        labels[bone] = number
+    return Volume(ct, SPACING_MM, ORIGIN_MM), Volume(labels, SPACING_MM, ORIGIN_MM)
+
+
+def write_neck(folder, name, seed=0):
+    """Write a neck as `<name>_ct.nii.gz` and `<name>_seg.nii.gz`."""
+    for volume, suffix in zip(make_neck(seed), ("ct", "seg"), strict=True):
+        write_volume(folder / f"{name}_{suffix}.nii.gz", volume.array, SPACING_MM, ORIGIN_MM)

@@ -1,0 +1,112 @@
+import itertools
+
+import numpy as np
+import pytest
+
+from tests.data.cases import make_case, write_dataset
+from xctrs_tf.data import pipeline
+from xctrs_tf.data.dataset import network_arrays, open_dataset
+from xctrs_tf.data.pipeline import batch_ids, mirror, training_pipeline
+from xctrs_tf.errors import UserError
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory):
+    return open_dataset(write_dataset(tmp_path_factory.mktemp("data") / "set", num_patients=7))
+
+
+def batches(stream, count):
+    return [
+        {name: tensor.numpy() for name, tensor in batch.items()}
+        for batch in itertools.islice(stream, count)
+    ]
+
+
+def ids_of(dataset, batch):
+    """Which patients a batch holds, told by their labels."""
+    segmentations = {id: dataset.load(id).segmentation for id in dataset.ids}
+    return [
+        next(id for id, known in segmentations.items() if np.array_equal(known, segmentation))
+        for segmentation in batch["segmentation"]
+    ]
+
+
+def test_element_spec_is_static(dataset):
+    spec = training_pipeline(dataset, dataset.ids, 2, seed=0).element_spec
+    assert {name: (tuple(tensor.shape), tensor.dtype.name) for name, tensor in spec.items()} == {
+        "ap": ((2, 6, 6, 1), "float32"),
+        "la": ((2, 6, 6, 1), "float32"),
+        "ct": ((2, 6, 6, 6, 1), "float32"),
+        "segmentation": ((2, 6, 6, 6), "int32"),
+    }
+
+
+def test_batches_hold_the_arrays_of_the_patients_they_name(dataset):
+    for step, batch in enumerate(batches(training_pipeline(dataset, dataset.ids, 2, seed=5), 4)):
+        for position, id in enumerate(batch_ids(dataset.ids, 2, 5, step)):
+            for name, expected in network_arrays(dataset.load(id)).items():
+                np.testing.assert_array_equal(batch[name][position], expected)
+
+
+def test_every_patient_comes_once_an_epoch_and_in_another_order_in_the_next(dataset):
+    # 7 patients in batches of 2: 7 batches are two epochs, the fourth reaches over.
+    stream = batches(training_pipeline(dataset, dataset.ids, 2, seed=1), 7)
+    seen = [id for batch in stream for id in ids_of(dataset, batch)]
+    assert sorted(seen[:7]) == dataset.ids and sorted(seen[7:]) == dataset.ids
+    assert seen[:7] != seen[7:]
+
+
+@pytest.mark.parametrize("augment", [False, True])
+def test_a_resumed_stream_goes_on_as_the_uninterrupted_one(dataset, augment):
+    whole = batches(training_pipeline(dataset, dataset.ids, 3, seed=2, augment=augment), 7)
+    resumed = batches(
+        training_pipeline(dataset, dataset.ids, 3, seed=2, start_step=4, augment=augment), 3
+    )
+    for left, right in zip(whole[4:], resumed, strict=True):
+        for name in left:
+            np.testing.assert_array_equal(left[name], right[name])
+
+
+def test_the_seed_decides_the_order(dataset):
+    orders = [[batch_ids(dataset.ids, 7, seed, step) for step in range(3)] for seed in (0, 0, 1)]
+    assert orders[0] == orders[1] != orders[2]
+
+
+def test_mirroring_is_seeded_and_takes_about_half(dataset):
+    plain = batches(training_pipeline(dataset, dataset.ids, 7, seed=3), 8)
+    stream = batches(training_pipeline(dataset, dataset.ids, 7, seed=3, augment=True), 8)
+    flips = []
+    for before, after in zip(plain, stream, strict=True):
+        for position in range(7):
+            same = np.array_equal(before["ct"][position], after["ct"][position])
+            expected = {name: array[position] for name, array in before.items()}
+            for name, array in (expected if same else mirror(expected)).items():
+                np.testing.assert_array_equal(after[name][position], array)
+            flips.append(not same)
+    assert 16 < sum(flips) < 40
+
+
+def test_the_mirrored_ct_projects_to_the_mirrored_films():
+    case = make_case("p0")
+    ct = np.flip(case.ct, axis=0)
+    mirrored = mirror({"ap": case.ap, "la": case.la, "ct": case.ct, "segmentation": case.ct})
+    np.testing.assert_array_equal(mirrored["ct"], ct)
+    np.testing.assert_array_equal(mirrored["segmentation"], ct)
+    np.testing.assert_array_equal(mirrored["ap"], ct.sum(axis=1))
+    np.testing.assert_array_equal(mirrored["la"], ct.sum(axis=0))
+
+
+def test_a_cached_patient_is_read_once(dataset, monkeypatch):
+    loads = []
+    read = type(dataset).load
+    monkeypatch.setattr(type(dataset), "load", lambda self, id: loads.append(id) or read(self, id))
+    batches(training_pipeline(dataset, dataset.ids[:2], 2, seed=0), 6)
+    assert len(loads) <= 4  # Two threads may both miss a patient at the start.
+    monkeypatch.setattr(pipeline, "CACHE_BYTES", 0)
+    batches(training_pipeline(dataset, dataset.ids[:2], 2, seed=0), 6)
+    assert len(loads) >= 12
+
+
+def test_fewer_patients_than_a_batch_are_refused(dataset):
+    with pytest.raises(UserError, match="batch size 8: only 7 training patients; lower it"):
+        training_pipeline(dataset, dataset.ids, 8, seed=0)

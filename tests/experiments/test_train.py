@@ -1,0 +1,88 @@
+"""The training program through its command line."""
+
+import subprocess
+import sys
+
+import pytest
+
+from tests.training.toys import toy_dataset
+
+
+def _train(*flags):
+    return subprocess.run(
+        [sys.executable, "-m", "experiments.train", *flags], capture_output=True, text=True
+    )
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    return toy_dataset(tmp_path_factory.mktemp("toy") / "data")
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        ([], "--workdir is missing"),
+        (["--workdir=RUN"], "--data is missing"),
+        (["--workdir=RUN", "--data=DATA", "--preset=huge"], "--preset=huge: one of paper, demo"),
+        (["--workdir=RUN", "--data=DATA", "--sise=32"], "Unknown command line flag 'sise'"),
+        (["--workdir=RUN", "--data=DATA", "--size=48"], "--size=48: must be one of 32, 64, 128"),
+        (["--workdir=RUN", "--data=DATA", "--steps=0"], "--steps=0: must be above 0"),
+        (["--workdir=RUN", "--data=DATA", "--steps=x"], "flag --steps=x"),
+        (["--workdir=RUN", "--data=DATA", "--precision=int8"], "--precision=int8: one of"),
+        (["--workdir=RUN", "--data=DATA", "--steps=2", "--epochs=2"], "exclude each other"),
+        (["--workdir=RUN", "--data=DATA", "--mae_weight=-1"], "--mae_weight=-1.0: must be 0 or"),
+        (["--workdir=RUN", "--data=EMPTY", "--epochs=2"], "no prepared data folder"),
+        (["--workdir=RUN", "--data=DATA", "extra"], "unexpected argument 'extra'"),
+    ],
+)
+def test_mistake_is_one_line_and_writes_nothing(tmp_path, data, flags, message):
+    names = {"RUN": tmp_path / "run", "DATA": data, "EMPTY": tmp_path}
+    flags = [flag.replace(name, str(path)) for flag in flags for name, path in [_name(flag, names)]]
+    finished = _train(*flags)
+    assert finished.returncode == 2
+    assert len(finished.stderr.splitlines()) == 1
+    assert finished.stderr.startswith("error: ")
+    assert message in finished.stderr
+    assert not (tmp_path / "run").exists()
+
+
+def _name(flag, names):
+    return next(((n, p) for n, p in names.items() if flag.endswith(f"={n}")), ("\0", ""))
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--preset=demo", "--fold=9"], "fold 9"),
+        (["--preset=half64"], "--size=64, but"),
+        (["--preset=demo", "--vgg_weights=nowhere.h5"], "nowhere.h5: no such file"),
+    ],
+)
+def test_mistake_that_needs_the_data_is_one_line_too(tmp_path, data, flags, message):
+    finished = _train(f"--workdir={tmp_path / 'run'}", f"--data={data}", *flags)
+    assert finished.returncode == 2
+    assert finished.stderr.startswith("error: ")
+    assert len(finished.stderr.splitlines()) == 1
+    assert message in finished.stderr
+    assert not (tmp_path / "run").exists()
+
+
+def test_trains_the_real_networks_and_resumes(tmp_path, data):
+    flags = [
+        f"--workdir={tmp_path / 'run'}",
+        f"--data={data}",
+        "--preset=demo",
+        "--width=0.25",
+        "--vgg_weights=random",
+        "--vgg_layer=block1_conv1",
+        "--vgg_slices=1",
+    ]
+    first = _train(*flags, "--steps=1")
+    assert first.returncode == 0, first.stderr
+    assert "starting: 5 patients to train on, 1 to validate, 2 held out" in first.stderr
+    assert "RANDOM features" in first.stderr
+    assert (tmp_path / "run" / "checkpoints" / "step-00000001").is_dir()
+    again = _train(*flags, "--steps=1")
+    assert again.returncode == 0
+    assert "all 1 steps are done" in again.stderr

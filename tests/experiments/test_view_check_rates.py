@@ -1,0 +1,29 @@
+import pathlib
+import subprocess
+import sys
+
+from tests.data.cases import write_dataset
+
+ROOT = pathlib.Path(__file__).parents[2]
+
+
+def test_every_kind_of_pair_is_counted(tmp_path):
+    write_dataset(tmp_path / "set", num_patients=4, num_folds=2)
+    command = [sys.executable, "-m", "experiments.view_check_rates", f"--data={tmp_path / 'set'}"]
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert result.returncode == 0, result.stderr
+    lines = result.stdout.splitlines()
+    assert [line[:22].strip() for line in lines] == [
+        "films of one patient",
+        "swapped films",
+        "LA upside down",
+        "films of two patients",
+    ]
+    assert [int(line[22:].split()[0]) for line in lines] == [4, 4, 4, 12]
+
+
+def test_a_folder_without_a_manifest(tmp_path):
+    command = [sys.executable, "-m", "experiments.view_check_rates", f"--data={tmp_path}"]
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert result.returncode == 2 and result.stdout == ""
+    assert result.stderr.startswith(f"error: {tmp_path}: no prepared data folder")

@@ -1,0 +1,139 @@
+"""Whole runs on toy networks: resume, interruption, records, bad numbers."""
+
+import dataclasses
+import json
+import os
+import signal
+
+import numpy as np
+import pytest
+
+from tests.training.toys import CONFIG, toy_dataset, toy_networks
+from xctrs_tf.errors import UserError
+from xctrs_tf.training import checkpoints, loop
+from xctrs_tf.training.summaries import read_history
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    return toy_dataset(tmp_path_factory.mktemp("toy") / "data")
+
+
+@pytest.fixture(autouse=True)
+def _toys(monkeypatch):
+    monkeypatch.setattr(loop, "build_networks", toy_networks)
+
+
+def _config(data, **changes):
+    return dataclasses.replace(CONFIG, data=str(data), **changes)
+
+
+def _weights(folder):
+    networks = toy_networks()
+    checkpoints.load_weights(folder, networks)
+    return np.concatenate([w.ravel() for n in networks.values() for w in n.get_weights()])
+
+
+def test_writes_what_the_documentation_names(data, tmp_path):
+    run = tmp_path / "run"
+    loop.train(_config(data), run)
+    assert {path.name for path in run.iterdir()} == {
+        "best",
+        "checkpoints",
+        "config.json",
+        "history.jsonl",
+        "logs",
+    }
+    assert [path.name for path in sorted((run / "checkpoints").iterdir())] == [
+        "step-00000004",
+        "step-00000006",
+    ]
+    validations = [row for row in read_history(run) if row["kind"] == "validation"]
+    assert [row["step"] for row in validations] == [3, 6]
+    best = json.loads((run / "best" / "state.json").read_text())
+    assert best["validation"]["loss"] == min(row["loss"] for row in validations)
+    assert {"psnr", "dice_hard"} <= best["validation"].keys()
+    assert list((run / "logs").iterdir()) != []
+
+
+def test_resumed_run_ends_where_an_uninterrupted_one_does(data, tmp_path):
+    whole, halves = tmp_path / "whole", tmp_path / "halves"
+    loop.train(_config(data), whole)
+    loop.train(_config(data, steps=4), halves)
+    loop.train(_config(data), halves)
+    np.testing.assert_allclose(
+        _weights(checkpoints.latest(halves)), _weights(checkpoints.latest(whole)), atol=1e-6
+    )
+    assert [row["step"] for row in read_history(halves) if row["kind"] == "validation"] == [3, 4, 6]
+
+
+def test_damaged_last_checkpoint_falls_back_aloud(data, tmp_path, caplog):
+    run = tmp_path / "run"
+    loop.train(_config(data), run)
+    damaged = run / "checkpoints" / "step-00000006"
+    (damaged / "optimizer.npz").write_bytes(b"cut")
+    networks = toy_networks()
+    optimizer = loop.make_optimizer(CONFIG)
+    optimizer.build([v for n in networks.values() for v in n.trainable_variables])
+    assert checkpoints.restore_latest(run, networks, optimizer)["step"] == 4
+    assert f"checkpoint {damaged} is damaged" in caplog.text
+
+
+def test_signal_saves_and_stops(data, tmp_path, monkeypatch):
+    run = tmp_path / "run"
+    check = loop._Loop._require_finite
+
+    def signalled(self, step, scalars):
+        check(self, step, scalars)
+        if step == 3:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(loop._Loop, "_require_finite", signalled)
+    with pytest.raises(loop.Interrupted, match="stopped at step 3; the same command resumes"):
+        loop.train(_config(data), run)
+    assert checkpoints.latest(run).name == "step-00000003"
+
+
+def test_bad_number_names_step_and_patient(data, tmp_path, monkeypatch):
+    def broken_step(self, batch, seed):
+        return {"loss": np.nan, "mae": np.nan, "dice": 0.5}
+
+    monkeypatch.setattr(loop.Trainer, "train_step", broken_step)
+    with pytest.raises(UserError, match=r"step 1: loss, mae is not a number on patient p\d"):
+        loop.train(_config(data), tmp_path / "run")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"learning_rate": 0.5}, "--learning_rate was 0.001 and is 0.5"),
+        ({"mae_weight": 2.0, "seed": 3}, "--mae_weight was 1.0 and is 2.0; --seed was 0 and is 3"),
+    ],
+)
+def test_folder_of_another_configuration_is_refused(data, tmp_path, changes, message):
+    run = tmp_path / "run"
+    loop.train(_config(data, steps=1), run)
+    before = (run / "config.json").read_bytes()
+    with pytest.raises(UserError, match=message):
+        loop.train(_config(data, **changes), run)
+    assert (run / "config.json").read_bytes() == before
+
+
+def test_folder_of_something_else_is_refused(data, tmp_path):
+    (tmp_path / "letter.txt").write_text("dear")
+    with pytest.raises(UserError, match="neither empty nor a run"):
+        loop.train(_config(data), tmp_path)
+
+
+def test_other_data_in_the_same_run_is_refused(data, tmp_path):
+    run = tmp_path / "run"
+    loop.train(_config(data, steps=1), run)
+    other = toy_dataset(tmp_path / "other", num_patients=12)
+    with pytest.raises(UserError, match="the data has changed"):
+        loop.train(_config(other, steps=2), run)
+
+
+def test_size_must_be_that_of_the_data(data, tmp_path):
+    with pytest.raises(UserError, match=r"--size=64, but .* was prepared at 32"):
+        loop.train(_config(data, size=64), tmp_path / "run")
+    assert not (tmp_path / "run").exists()

@@ -1,0 +1,90 @@
+"""The terms of Eq. 1 and the rows of Table 1."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from experiments.presets import preset_config
+from tests.training.toys import CONFIG, toy_batch, toy_networks
+from xctrs_tf.losses import dice_loss, one_hot
+from xctrs_tf.training.loop import make_objective
+
+SEED = tf.constant(0)
+
+
+def _run(config, batch):
+    networks = toy_networks(config)
+    objective = make_objective(config)
+    result = objective(
+        networks["reconstruction"], networks.get("segmentation"), batch, SEED, training=True
+    )
+    return networks, result
+
+
+@pytest.mark.parametrize(
+    ("row", "terms"),
+    [
+        ("table1/spadrnet", {"mae"}),
+        ("table1/vgg", {"mae", "vgg"}),
+        ("table1/mulsisnet", {"mae", "vgg", "dice"}),
+        ("table1/xctrsnet", {"mae", "vgg", "dice", "rsc_segmentation", "rsc_divergence"}),
+    ],
+)
+def test_each_row_of_table_1_has_its_terms(row, terms):
+    config = preset_config(
+        row, size=32, vgg_weights="random", vgg_layer="block1_conv1", vgg_slices=1
+    )
+    networks, (_, computed, _) = _run(config, toy_batch())
+    assert computed.keys() == terms
+    assert ("segmentation" in networks) == ("dice" in terms)
+
+
+def test_loss_is_the_weighted_sum_of_the_terms():
+    weights = {"mae": 2.0, "dice": 3.0, "rsc": 5.0, "cross_entropy": 7.0}
+    config = dataclasses.replace(CONFIG, **{f"{k}_weight": v for k, v in weights.items()})
+    _, (loss, terms, _) = _run(config, toy_batch())
+    terms = {name: float(value) for name, value in terms.items()}
+    expected = (
+        2.0 * terms["mae"]
+        + 3.0 * terms["dice"]
+        + 5.0 * (terms["rsc_segmentation"] + terms["rsc_divergence"])
+        + 7.0 * terms["cross_entropy"]
+    )
+    assert float(loss) == pytest.approx(expected, rel=1e-5)
+
+
+def test_terms_compare_what_equation_16_says():
+    """One stacked call of the segmentation network must not mix up its two volumes."""
+    batch = toy_batch()
+    networks, (_, terms, outputs) = _run(CONFIG, batch)
+    y_true = one_hot(batch["segmentation"], 8)
+    of_ct = networks["segmentation"](batch["ct"])
+    of_reconstruction = networks["segmentation"](outputs["ct"])
+    np.testing.assert_allclose(outputs["segmentation"], of_reconstruction, atol=1e-5)
+    expected = {
+        "mae": np.mean(np.abs(outputs["ct"] - batch["ct"])),
+        "dice": dice_loss(y_true, of_reconstruction),
+        "rsc_segmentation": dice_loss(y_true, of_ct),
+        "rsc_divergence": dice_loss(of_ct, of_reconstruction),
+    }
+    for name, value in expected.items():
+        assert float(terms[name]) == pytest.approx(float(value), rel=1e-4), name
+    # They differ here, so that a mix-up could not pass.
+    assert abs(float(terms["dice"]) - float(terms["rsc_segmentation"])) > 1e-4
+
+
+def test_a_stopped_target_gets_no_gradient_from_the_divergence():
+    gradients = []
+    for stop in (False, True):
+        config = dataclasses.replace(CONFIG, dice_weight=0.0, stop_gradient_on_target=stop)
+        networks = toy_networks(config)
+        objective = make_objective(config)
+        with tf.GradientTape() as tape:
+            loss, _, _ = objective(
+                networks["reconstruction"], networks["segmentation"], toy_batch(), SEED, True
+            )
+        kernel = networks["segmentation"].trainable_variables[0]
+        gradients.append(tape.gradient(loss, kernel).numpy())
+    assert not np.allclose(*gradients)

@@ -1,0 +1,55 @@
+"""Networks of a few weights, for what does not depend on the architecture."""
+
+import keras
+import numpy as np
+from keras import layers, ops
+
+from tests.data.cases import make_case
+from xctrs_tf.data.dataset_writer import DatasetWriter
+from xctrs_tf.training.config import TrainingConfig
+
+SIZE = 32
+CONFIG = TrainingConfig(
+    size=SIZE, steps=6, validate_every=3, checkpoint_every=2, vgg_weight=0.0, batch_size=1
+)
+
+
+def toy_networks(config=CONFIG):
+    """Reconstruction: sum of both films' back-projections; segmentation: one convolution."""
+    keras.utils.set_random_seed(config.seed)
+    films = {view: layers.Input((SIZE, SIZE, 1), name=view) for view in ("ap", "la")}
+    volume = ops.expand_dims(films["ap"], 2) + ops.expand_dims(films["la"], 1)
+    reconstruction = keras.Model(films, layers.Dense(1, name="ct")(volume))
+    ct = layers.Input((SIZE, SIZE, SIZE, 1), name="ct")
+    x = layers.Conv3D(8, 3, padding="same", name="head")(ct)
+    segmentation = keras.Model(ct, layers.Softmax(dtype="float32", name="segmentation")(x))
+    networks = {"reconstruction": reconstruction}
+    if config.uses_segmentation:
+        networks["segmentation"] = segmentation
+    return networks
+
+
+def toy_dataset(path, num_patients=8):
+    """A prepared folder of random patients at size 32, in four folds."""
+    record = {"source": "test", "source_file": "none", "source_sha256": "0", "licence": "none"}
+    writer = DatasetWriter(
+        path,
+        {"source": "test", "size": SIZE, "seed": 0, "projection": {"geometry": "parallel"}},
+    )
+    ids = [f"p{number}" for number in range(num_patients)]
+    for number, name in enumerate(ids):
+        writer.add(make_case(name, number, SIZE), record)
+    writer.finalise([ids[fold::4] for fold in range(4)], [])
+    return path
+
+
+def toy_batch(seed=0, batch_size=2):
+    """Arrays of one batch, the segmentation as integers."""
+    rng = np.random.default_rng(seed)
+    cube = (batch_size, SIZE, SIZE, SIZE)
+    return {
+        "ap": rng.random((batch_size, SIZE, SIZE, 1), np.float32),
+        "la": rng.random((batch_size, SIZE, SIZE, 1), np.float32),
+        "ct": rng.random((*cube, 1), np.float32),
+        "segmentation": rng.integers(0, 8, cube, np.int32),
+    }

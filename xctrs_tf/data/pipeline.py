@@ -1,0 +1,108 @@
+"""The endless stream of training batches, the same whether or not it was interrupted."""
+
+import functools
+
+import numpy as np
+import tensorflow as tf
+
+from xctrs_tf.data.dataset import network_arrays
+from xctrs_tf.errors import UserError
+
+# Whole data sets up to this size stay in memory after the first epoch.
+CACHE_BYTES = 2 * 1024**3
+DTYPES = {"ap": tf.float32, "la": tf.float32, "ct": tf.float32, "segmentation": tf.uint8}
+
+
+def training_pipeline(dataset, ids, batch_size, seed, start_step=0, augment=False):
+    """Batches of shuffled patients, without end.
+
+    Sample ``i`` of the stream is a function of ``(seed, i)`` alone, so a run that
+    resumes at ``start_step`` sees the batches that it would have seen. Every
+    patient comes once an epoch; a batch may reach over the end of one.
+
+    Args:
+        dataset: a `Dataset`.
+        ids: patients to train on.
+        batch_size: patients a batch.
+        seed: of the order and of the augmentation.
+        start_step: first batch.
+        augment: mirror every second patient, by chance, left to right.
+
+    Returns:
+        `tf.data.Dataset` of dicts: ``ap``, ``la`` ``(batch, size, size, 1)`` and
+        ``ct`` ``(batch, size, size, size, 1)``, float32 in [0, 1], and
+        ``segmentation`` int32 ``(batch, size, size, size)``.
+
+    Raises:
+        UserError: fewer patients than a batch holds.
+    """
+    if len(ids) < batch_size:
+        raise UserError(
+            f"batch size {batch_size}: only {len(ids)} training patients; "
+            "lower it or prepare more patients"
+        )
+    fits = len(ids) * _bytes_of_a_case(dataset.size) <= CACHE_BYTES
+    load = functools.cache(dataset.load) if fits else dataset.load
+
+    def sample(index):
+        arrays = network_arrays(load(_patient_at(ids, seed, index)))
+        if augment and _is_mirrored(seed, index):
+            arrays = mirror(arrays)
+        return tuple(arrays[name] for name in DTYPES)
+
+    def to_tensors(index):
+        values = tf.numpy_function(sample, [index], tuple(DTYPES.values()), stateful=False)
+        tensors = dict(zip(DTYPES, values, strict=True))
+        for name, shape in _shapes(dataset.size).items():
+            tensors[name].set_shape(shape)
+        tensors["segmentation"] = tf.cast(tensors["segmentation"], tf.int32)
+        return tensors
+
+    return (
+        tf.data.Dataset.counter(start_step * batch_size)
+        .map(to_tensors, num_parallel_calls=tf.data.AUTOTUNE)
+        .batch(batch_size, drop_remainder=True)
+        .prefetch(tf.data.AUTOTUNE)
+    )
+
+
+def batch_ids(ids, batch_size, seed, step):
+    """Patients of one batch of `training_pipeline`, in their order."""
+    first = step * batch_size
+    return [_patient_at(ids, seed, index) for index in range(first, first + batch_size)]
+
+
+def mirror(arrays):
+    """A patient's mirror image, left to right, from `network_arrays`.
+
+    The CT, its labels and the AP film flip along x. Parallel rays along x cross
+    the same voxels in the other order: the LA film stays.
+    """
+    flipped = {name: np.flip(arrays[name], axis=0) for name in ("ap", "ct", "segmentation")}
+    return {**arrays, **flipped}
+
+
+def _patient_at(ids, seed, index):
+    epoch, position = divmod(int(index), len(ids))
+    return ids[_permutation(len(ids), seed, epoch)[position]]
+
+
+@functools.lru_cache(maxsize=16)
+def _permutation(length, seed, epoch):
+    return np.random.default_rng([seed, epoch]).permutation(length)
+
+
+def _is_mirrored(seed, index):
+    # The third word keeps these draws apart from the permutations.
+    return np.random.default_rng([seed, int(index), 1]).random() < 0.5
+
+
+def _bytes_of_a_case(size):
+    ct_and_segmentation = size**3 * (2 + 1)
+    films = 2 * size**2 * 4
+    return ct_and_segmentation + films
+
+
+def _shapes(size):
+    film, volume = (size, size, 1), (size, size, size)
+    return {"ap": film, "la": film, "ct": (*volume, 1), "segmentation": volume}
