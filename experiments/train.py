@@ -21,6 +21,7 @@ FLAGS = flags.FLAGS
 flags.DEFINE_string("preset", "paper", f"configuration to start from: {', '.join(PRESETS)}")
 flags.DEFINE_string("workdir", None, "run folder: checkpoints, logs, config.json")
 flags.DEFINE_integer("epochs", None, "passes through the training patients, instead of --steps")
+flags.DEFINE_float("max_minutes", None, "stop cleanly after this time, as if all steps were done")
 
 _DEFINE = {
     bool: flags.DEFINE_boolean,
@@ -41,11 +42,13 @@ def main():
         raise UserError("--workdir is missing: name the run's folder")
     config = config_from_flags()
     config.check()
+    if FLAGS.max_minutes is not None and FLAGS.max_minutes <= 0:
+        raise UserError(f"--max_minutes={FLAGS.max_minutes}: must be above 0")
     cli.load_tensorflow()
     from xctrs_tf.training.loop import Interrupted, train
 
     try:
-        train(config, FLAGS.workdir)
+        train(config, FLAGS.workdir, FLAGS.max_minutes)
     except Interrupted as interruption:
         print(interruption, file=sys.stderr)
         return cli.EXIT_INTERRUPTED

@@ -94,6 +94,13 @@ def test_signal_saves_and_stops(data, tmp_path, monkeypatch):
     assert checkpoints.latest(run).name == "step-00000003"
 
 
+def test_time_limit_ends_a_run_cleanly(data, tmp_path):
+    run = tmp_path / "run"
+    loop.train(_config(data), run, max_minutes=1e-9)
+    assert checkpoints.latest(run).name == "step-00000001"
+    assert (run / "best").is_dir()
+
+
 def test_bad_number_names_step_and_patient(data, tmp_path, monkeypatch):
     def broken_step(self, batch, seed):
         return {"loss": np.nan, "mae": np.nan, "dice": 0.5}

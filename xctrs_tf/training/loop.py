@@ -33,12 +33,14 @@ class Interrupted(Exception):
     """A signal asked the run to stop; its checkpoint is written."""
 
 
-def train(config, workdir):
+def train(config, workdir, max_minutes=None):
     """Train to ``config.steps``, from the last checkpoint if there is one.
 
     Args:
         config: checked `TrainingConfig`.
         workdir: run folder; made here.
+        max_minutes: validate, save and return after this time even if steps
+            are left.
 
     Raises:
         UserError: for bad data, a folder of another configuration, or a loss
@@ -53,7 +55,7 @@ def train(config, workdir):
     networks = build_networks(config)
     workdir = pathlib.Path(workdir)
     claim_workdir(workdir, config, dataset)
-    _Loop(config, workdir, dataset, split, networks, objective).run()
+    _Loop(config, workdir, dataset, split, networks, objective, max_minutes).run()
 
 
 def make_objective(config):
@@ -84,7 +86,7 @@ def make_optimizer(config):
 
 
 class _Loop:
-    def __init__(self, config, workdir, dataset, split, networks, objective):
+    def __init__(self, config, workdir, dataset, split, networks, objective, max_minutes):
         self.config = config
         self.workdir = workdir
         self.dataset = dataset
@@ -98,6 +100,7 @@ class _Loop:
         )
         self.best_loss = math.inf
         self.stop_signal = None
+        self.deadline = time.monotonic() + 60.0 * (max_minutes or math.inf)
 
     def run(self):
         state = checkpoints.restore_latest(self.workdir, self.networks, self.trainer.optimizer)
@@ -140,7 +143,6 @@ class _Loop:
             )
         )
         interval = 0.5 if sys.stderr.isatty() else 60.0
-        saved = start
         with tqdm(
             total=config.steps, initial=start, unit="step", mininterval=interval, smoothing=0.1
         ) as bar:
@@ -151,16 +153,20 @@ class _Loop:
                 self._require_finite(step, scalars)
                 bar.set_postfix({k: f"{v:.3g}" for k, v in scalars.items()}, refresh=False)
                 bar.update()
-                if step % _HISTORY_EVERY == 0 or step == config.steps:
+                timed_out = time.monotonic() > self.deadline
+                last = step == config.steps or timed_out
+                if last or step % _HISTORY_EVERY == 0:
                     scalars["seconds"] = time.monotonic() - began
                     self.history.scalars(step, "training", scalars)
-                if step % config.validate_every == 0 or step == config.steps:
+                if last or step % config.validate_every == 0:
                     self._validate(step)
-                if step % config.checkpoint_every == 0 or step == config.steps or self.stop_signal:
+                if last or step % config.checkpoint_every == 0 or self.stop_signal is not None:
                     self._save(step)
-                    saved = step
                 if self.stop_signal is not None:
-                    raise Interrupted(f"stopped at step {saved}; the same command resumes there")
+                    raise Interrupted(f"stopped at step {step}; the same command resumes there")
+                if timed_out:
+                    bar.write(f"time is up at step {step}; the same command goes on from there")
+                    return
 
     def _require_finite(self, step, scalars):
         bad = [name for name, value in scalars.items() if not math.isfinite(value)]

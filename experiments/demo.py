@@ -1,0 +1,113 @@
+"""From nothing to a reconstructed neck on two CPU cores: what `make demo` runs.
+
+Each step is a command that works by itself; the demo prints it before it runs.
+"""
+
+import pathlib
+import shlex
+import shutil
+import subprocess
+import sys
+import time
+
+from absl import flags
+
+from experiments import cli
+from xctrs_tf.errors import UserError
+
+FLAGS = flags.FLAGS
+
+flags.DEFINE_string("output", "demo", "folder for everything the demo makes")
+flags.DEFINE_integer("num_patients", 60, "phantoms in the cohort")
+flags.DEFINE_integer("steps", 700, "training steps")
+flags.DEFINE_integer("seed", 0, "of the phantoms and of the training")
+flags.DEFINE_boolean("keep", False, "go on with what an earlier demo left in --output")
+
+_MAX_MINUTES = 8
+# Random features are a hundred times smaller than ImageNet's.
+_VGG_FLAGS = {
+    True: ["--vgg_weights=imagenet"],
+    False: ["--vgg_weights=random", "--vgg_weight=1e-5"],
+}
+
+
+def main():
+    """Run the whole chain."""
+    began = time.monotonic()
+    output = pathlib.Path(FLAGS.output)
+    if output.exists() and not FLAGS.keep:
+        _remove_earlier(output)
+    output.mkdir(parents=True, exist_ok=True)
+    (output / _MARK).touch()
+    data, run, films = output / "data", output / "run", output / "films"
+
+    cohort = [f"--num_patients={FLAGS.num_patients}", "--size=32", f"--seed={FLAGS.seed}"]
+    _run("prepare", "--source=phantom", *cohort, f"--output={data}")
+    training = [f"--steps={FLAGS.steps}", f"--max_minutes={_MAX_MINUTES}", f"--seed={FLAGS.seed}"]
+    training += _VGG_FLAGS[_imagenet_is_at_hand()]
+    _run("train", "--preset=demo", f"--data={data}", f"--workdir={run}", *training)
+    _run("evaluate", f"--workdir={run}", "--figures=1")
+    _run("export", f"--workdir={run}", f"--output={output / 'model'}")
+    patient = _write_films_of_unseen_patient(data, films)
+    _run(
+        "reconstruct",
+        f"--model={output / 'model'}",
+        f"--ap={films / 'ap.png'}",
+        f"--la={films / 'la.png'}",
+        f"--output={output / 'reconstruction'}",
+    )
+
+    print((run / "evaluation" / "table.md").read_text())
+    print(f"Phantom {patient}, which the networks had not seen, from its two films alone:")
+    for path in sorted(output.glob("re*/*")) + sorted((run / "evaluation").rglob("*.png")):
+        print(f"  {path}")
+    print(f"The demo took {(time.monotonic() - began) / 60:.1f} minutes.")
+
+
+# Only a folder that bears it is ever removed.
+_MARK = ".xctrs-demo"
+
+
+def _remove_earlier(output):
+    if not (output / _MARK).exists():
+        raise UserError(f"--output={output} exists and is not an earlier demo: name another folder")
+    shutil.rmtree(output)
+
+
+def _run(program, *arguments):
+    """Run one of the experiments; its failure is the demo's."""
+    command = ["-m", f"experiments.{program}", *arguments]
+    print(f"\n$ python {shlex.join(command)}", flush=True)
+    status = subprocess.run([sys.executable, *command]).returncode
+    if status:
+        sys.exit(status)
+
+
+def _imagenet_is_at_hand():
+    """Whether the VGG16 weights are there or can be downloaded; says so if not."""
+    cli.load_tensorflow()
+    from xctrs_tf.losses.vgg16 import truncated_vgg16
+
+    try:
+        truncated_vgg16("imagenet", "block1_conv1")
+    except UserError:
+        print("VGG16's ImageNet weights cannot be downloaded: the demo uses random VGG features")
+        return False
+    return True
+
+
+def _write_films_of_unseen_patient(data, films):
+    """Both films of the first test patient as PNG files; returns the patient's id."""
+    from xctrs_tf.data.dataset import open_dataset
+    from xctrs_tf.data.xray import write_film
+
+    dataset = open_dataset(data)
+    case = dataset.load(dataset.split(0).test[0])
+    films.mkdir(exist_ok=True)
+    write_film(films / "ap.png", case.ap, "ap")
+    write_film(films / "la.png", case.la, "la")
+    return case.id
+
+
+if __name__ == "__main__":
+    cli.run(main)
