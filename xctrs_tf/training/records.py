@@ -1,11 +1,10 @@
 """A run folder belongs to one configuration and one data set."""
 
 import json
-import platform
-from importlib import metadata
 
 import keras
 
+from xctrs_tf import provenance
 from xctrs_tf.errors import UserError
 from xctrs_tf.files import write_text
 
@@ -30,7 +29,7 @@ def claim_workdir(workdir, config, dataset):
         "training": config.to_json(),
         "data_sha256": dataset.content_hash(),
         "backend": keras.backend.backend(),
-        "versions": versions(),
+        "versions": provenance.versions(),
     }
     path = workdir / "config.json"
     if path.exists():
@@ -58,16 +57,3 @@ def _require_same(path, record):
             f"--workdir={path.parent} is a run of another configuration "
             f"({'; '.join(differing)}): name another folder, or give the same flags"
         )
-
-
-def versions():
-    """Versions of Python and of the packages that decide a run's numbers."""
-    packages = ("xctrs-tf", "keras", "tensorflow", "numpy", "SimpleITK")
-    return {"python": platform.python_version(), **{p: _version(p) for p in packages}}
-
-
-def _version(package):
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return None

@@ -1,0 +1,60 @@
+"""Patients in memory, with the interface of a prepared data folder."""
+
+import types
+
+import numpy as np
+
+from xctrs_tf.data.dataset import Case, Split
+
+SIZE = 32
+
+
+def make_case(name="p1", seed=0, hu=0):
+    """A neck of constant CT number with seven boxes on top of each other."""
+    generator = np.random.default_rng(seed)
+    ct = np.full((SIZE, SIZE, SIZE), hu, "int16")
+    segmentation = np.zeros(ct.shape, "uint8")
+    for label in range(1, 8):
+        z = 28 - 3 * label
+        segmentation[10:20, 12:24, z : z + 3] = label
+    ct[segmentation > 0] = 700
+    return Case(
+        id=name,
+        ct=ct,
+        segmentation=segmentation,
+        ap=generator.random((SIZE, SIZE), "float32"),
+        la=generator.random((SIZE, SIZE), "float32"),
+        spacing_mm=4.0,
+        origin_mm=(0.0, 0.0, 0.0),
+    )
+
+
+class MemoryDataset:
+    """Cases by id; the last one is the test patient, the one before validates."""
+
+    def __init__(self, cases, path="DATA"):
+        self.cases = {case.id: case for case in cases}
+        self.ids = list(self.cases)
+        self.size = SIZE
+        self.path = path
+
+    def load(self, patient):
+        return self.cases[patient]
+
+    def split(self, fold):
+        assert fold == 0
+        return Split(training=self.ids[:-2], validation=self.ids[-2:-1], test=self.ids[-1:])
+
+    def content_hash(self):
+        return "0" * 64
+
+
+def make_run(reconstruct, segment, path="RUN"):
+    """A run whose networks are functions of NumPy batches."""
+    return types.SimpleNamespace(
+        path=path,
+        step=7,
+        config=types.SimpleNamespace(fold=0, seed=3),
+        reconstruction=lambda films, training: reconstruct(films),
+        segmentation=segment and (lambda ct, training: segment(ct)),
+    )

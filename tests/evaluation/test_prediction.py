@@ -1,0 +1,64 @@
+import numpy as np
+import pytest
+
+from tests.evaluation.patients import SIZE, make_case, make_run
+from xctrs_tf.data.dataset import network_arrays
+from xctrs_tf.errors import UserError
+from xctrs_tf.evaluation.prediction import predict_case
+
+ARRAYS = network_arrays(make_case())
+VOLUME = (1, SIZE, SIZE, SIZE, 1)
+
+
+def one_hot_of(ct):
+    """Class 3 where the CT is above one half, class 0 elsewhere."""
+    probabilities = np.zeros((*ct.shape[:-1], 8), "float32")
+    probabilities[..., 3] = ct[..., 0] > 0.5
+    probabilities[..., 0] = 0.5
+    return probabilities
+
+
+def test_networks_get_batches_and_results_lose_batch_and_channel():
+    def reconstruct(films):
+        assert {view: film.shape for view, film in films.items()} == {
+            "ap": (1, SIZE, SIZE, 1),
+            "la": (1, SIZE, SIZE, 1),
+        }
+        # x from the AP film, y from the LA film.
+        return films["ap"][:, :, None, :, :] * films["la"][:, None, :, :, :]
+
+    ct, labels = predict_case(make_run(reconstruct, one_hot_of), "p1", ARRAYS)
+    expected = ARRAYS["ap"][4, 6, 0] * ARRAYS["la"][5, 6, 0]
+    assert ct.shape == (SIZE, SIZE, SIZE)
+    assert ct.dtype == np.float32
+    assert ct[4, 5, 6] == pytest.approx(expected)
+    assert labels.dtype == np.uint8
+    np.testing.assert_array_equal(labels, np.where(ct > 0.5, 3, 0))
+
+
+def test_reconstruction_is_clipped_after_segmentation():
+    def segment(ct):
+        assert (ct == 1.5).all()
+        return one_hot_of(ct)
+
+    run = make_run(lambda films: np.full(VOLUME, 1.5, "float32"), segment)
+    ct, labels = predict_case(run, "p1", ARRAYS)
+    assert (ct == 1.0).all()
+    assert (labels == 3).all()
+
+
+def test_run_without_segmentation():
+    run = make_run(lambda films: np.zeros(VOLUME, "float32"), None)
+    assert predict_case(run, "p1", ARRAYS)[1] is None
+
+
+@pytest.mark.parametrize("broken", ["reconstruction", "segmentation"])
+def test_not_a_number_is_an_error_and_no_empty_cell(broken):
+    def reconstruct(films):
+        return np.full(VOLUME, np.nan if broken == "reconstruction" else 0.5, "float32")
+
+    def segment(ct):
+        return np.full((*VOLUME[:-1], 8), np.nan, "float32")
+
+    with pytest.raises(UserError, match="RUN: the networks give no numbers for p1; choose"):
+        predict_case(make_run(reconstruct, segment), "p1", ARRAYS)

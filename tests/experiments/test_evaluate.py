@@ -1,0 +1,121 @@
+import csv
+import json
+import types
+
+import numpy as np
+import pytest
+
+from experiments.evaluate import evaluate_run, open_run_dataset
+from tests.evaluation.patients import SIZE, MemoryDataset, make_case, make_run
+from xctrs_tf.data.intensity import normalise_hu
+from xctrs_tf.errors import UserError
+
+
+@pytest.fixture
+def dataset():
+    """p0 to p4, 100 HU apart; the last one's spine is a voxel further left."""
+    cases = [make_case(f"p{i}", seed=i, hu=100 * i) for i in range(5)]
+    cases[4].segmentation[:] = np.roll(cases[4].segmentation, 1, axis=0)
+    return MemoryDataset(cases)
+
+
+def oracle(dataset, patient):
+    """A run that knows the patient by heart."""
+    case = dataset.load(patient)
+    ct = normalise_hu(case.ct)[None, ..., None]
+    probabilities = np.eye(8, dtype="float32")[case.segmentation][None]
+    return make_run(lambda films: ct, lambda volume: probabilities)
+
+
+def read(path):
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_files_and_table(tmp_path, dataset):
+    output = tmp_path / "deep" / "evaluation"
+    text = evaluate_run(oracle(dataset, "p4"), dataset, "test", output, 1, "pseudo-label Dice")
+    assert sorted(path.name for path in output.iterdir()) == [
+        "baselines.csv",
+        "baselines.json",
+        "case-p4.png",
+        "cases.csv",
+        "cases.json",
+        "table.md",
+    ]
+    (row,) = read(output / "cases.csv")
+    assert (row["id"], row["psnr"], row["dice_mean"]) == ("p4", "inf", "1.000000")
+    # The mean of p0, p1 and p2 is 300 HU too low outside the bones; its labels
+    # share 9 of 10 sagittal planes with the truth.
+    (baseline,) = read(output / "baselines.csv")
+    outside = 1 - 7 * 10 * 12 * 3 / SIZE**3
+    assert baseline["id"] == "p4"
+    assert float(baseline["mae_hu"]) == pytest.approx(300 * outside, abs=0.1)
+    assert float(baseline["dice_mean"]) == pytest.approx(0.9)
+
+    for expected in ("pseudo-label Dice (%)", "X-CTRSNet", "mean volume", "private cohort"):
+        assert expected in text
+        assert (
+            expected.replace("X-CTRSNet", "X-CTRSNet (1 patient)")
+            in (output / "table.md").read_text()
+        )
+    assert str(output / "case-p4.png") in text
+
+
+def test_provenance(tmp_path, dataset):
+    evaluate_run(oracle(dataset, "p3"), dataset, "validation", tmp_path, 0)
+    origin = json.loads((tmp_path / "cases.json").read_text())
+    expected = {
+        "n": 1,
+        "seed": 3,
+        "data_hash": "0" * 64,
+        "split": "validation",
+        "fold": 0,
+        "step": 7,
+        "training_patients": 3,
+    }
+    assert {key: origin[key] for key in expected} == expected
+    assert not list(tmp_path.glob("*.png"))
+
+
+def test_all_patients_of_the_split_but_only_some_figures(tmp_path, dataset):
+    evaluate_run(oracle(dataset, "p0"), dataset, "training", tmp_path, 1)
+    assert [row["id"] for row in read(tmp_path / "cases.csv")] == ["p0", "p1", "p2"]
+    assert [path.name for path in tmp_path.glob("*.png")] == ["case-p0.png"]
+
+
+@pytest.fixture
+def opened(monkeypatch, tmp_path, dataset):
+    monkeypatch.setattr("experiments.evaluate.open_dataset", lambda path: dataset)
+    (tmp_path / "config.json").write_text(json.dumps({"data_sha256": "0" * 64}))
+    return types.SimpleNamespace(data="DATA", size=SIZE)
+
+
+def test_data_that_the_run_was_trained_on(opened, tmp_path, dataset):
+    assert open_run_dataset(tmp_path, opened) is dataset
+
+
+def test_changed_data_is_refused_unless_named(opened, tmp_path, dataset, monkeypatch):
+    monkeypatch.setattr(dataset, "content_hash", lambda: "1" * 64)
+    with pytest.raises(UserError, match=r"DATA has changed since .* name the data with --data"):
+        open_run_dataset(tmp_path, opened)
+    assert open_run_dataset(tmp_path, opened, data="DATA") is dataset
+
+
+def test_data_of_another_size_is_refused(opened, tmp_path):
+    opened.size = 64
+    with pytest.raises(UserError, match=r"has 32 voxels a side, .* prepare with --size=64"):
+        open_run_dataset(tmp_path, opened)
+
+
+def test_networks_that_give_no_numbers_leave_nothing_behind(tmp_path, dataset):
+    broken = make_run(lambda films: np.full((1, SIZE, SIZE, SIZE, 1), np.nan, "float32"), None)
+    with pytest.raises(UserError, match="no numbers for p4"):
+        evaluate_run(broken, dataset, "test", tmp_path / "evaluation")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_output_that_is_a_file_is_refused(tmp_path, dataset):
+    (tmp_path / "taken").touch()
+    with pytest.raises(UserError, match=r"--output=.*taken: cannot be made .* another folder"):
+        evaluate_run(oracle(dataset, "p4"), dataset, "test", tmp_path / "taken", 0)

@@ -1,0 +1,83 @@
+import json
+import subprocess
+import sys
+
+import pytest
+
+from xctrs_tf import provenance
+
+
+def test_has_what_is_needed_to_make_the_numbers_again():
+    origin = provenance.collect(n=7, seed=3, data_hash="abc", fold=2)
+    assert json.loads(json.dumps(origin)) == origin
+    assert list(origin) == [
+        "command",
+        "commit",
+        "date",
+        "machine",
+        "versions",
+        "n",
+        "seed",
+        "data_hash",
+        "fold",
+    ]
+    assert (origin["n"], origin["seed"], origin["data_hash"], origin["fold"]) == (7, 3, "abc", 2)
+    assert {"python", "numpy", "keras"} <= origin["versions"].keys()
+
+
+def test_command_is_what_was_typed(tmp_path):
+    program = tmp_path / "report.py"
+    program.write_text(
+        "from xctrs_tf import provenance\n"
+        "print(provenance.collect(1, 0, '')['command'])\n"
+    )
+    typed = ["-m", "report", "--name=two words"]
+    finished = subprocess.run(
+        [sys.executable, *typed],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+        env={"PYTHONPATH": f"{provenance._ROOT}:{tmp_path}"},
+    )
+    assert finished.stdout.strip() == "python -m report '--name=two words'"
+
+
+@pytest.fixture
+def checkout(tmp_path, monkeypatch):
+    """A git checkout of one file, taken for the project's."""
+
+    def git(*arguments):
+        identity = ["-c", "user.name=n", "-c", "user.email=n@example.org"]
+        return subprocess.run(
+            ["git", "-C", str(tmp_path), *identity, *arguments],
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout.strip()
+
+    git("init")
+    (tmp_path / "file").write_text("a")
+    git("add", "file")
+    git("commit", "-m", "first")
+    git("tag", "v1")
+    monkeypatch.setattr(provenance, "_ROOT", tmp_path)
+    return git
+
+
+def test_commit_of_a_clean_checkout(checkout):
+    assert provenance.collect(1, 0, "")["commit"] == checkout("rev-parse", "HEAD")
+
+
+def test_commit_of_a_changed_checkout_says_so(checkout, tmp_path):
+    (tmp_path / "file").write_text("b")
+    expected = checkout("rev-parse", "HEAD") + "-dirty"
+    assert provenance.collect(1, 0, "")["commit"] == expected
+
+
+def test_no_commit_outside_a_checkout(checkout, tmp_path, monkeypatch):
+    # Installed below somebody else's checkout: their commit is not ours.
+    inside = tmp_path / "site-packages"
+    inside.mkdir()
+    monkeypatch.setattr(provenance, "_ROOT", inside)
+    assert provenance.collect(1, 0, "")["commit"] is None

@@ -1,0 +1,46 @@
+"""What a run's networks make of one patient's films."""
+
+import keras
+import numpy as np
+
+from xctrs_tf.errors import UserError
+from xctrs_tf.geometry import VIEWS
+
+
+def predict_case(run, case_id, arrays):
+    """Reconstruct and segment one patient.
+
+    The reconstruction is clipped to [0, 1] as it is when it is saved in HU; the
+    segmentation network sees it unclipped, as in training.
+
+    Args:
+        run: `xctrs_tf.training.runs.Run`.
+        case_id: name of the patient, for the error.
+        arrays: dict of `ap` and `la`, `(size, size, 1)`, of
+            `xctrs_tf.data.dataset.network_arrays`.
+
+    Returns:
+        `(ct, labels)`: float32 `[x, y, z]` in [0, 1], and uint8 `[x, y, z]`, or
+        None if the run has no segmentation network.
+
+    Raises:
+        UserError: a network's output is not a number.
+    """
+    films = {view: arrays[view][np.newaxis] for view in VIEWS}
+    ct = run.reconstruction(films, training=False)
+    labels = None
+    if run.segmentation is not None:
+        probabilities = _to_numpy(run.segmentation(ct, training=False), run, case_id)
+        labels = np.argmax(probabilities[0], axis=-1).astype(np.uint8)
+    return np.clip(_to_numpy(ct, run, case_id)[0, ..., 0], 0.0, 1.0), labels
+
+
+def _to_numpy(tensor, run, case_id):
+    values = keras.ops.convert_to_numpy(tensor).astype(np.float32)
+    # A failed case must not become an empty cell that means leave out.
+    if not np.isfinite(values).all():
+        raise UserError(
+            f"{run.path}: the networks give no numbers for {case_id}; "
+            "choose the other of --checkpoint=best|last"
+        )
+    return values

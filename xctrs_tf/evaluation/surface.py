@@ -1,0 +1,215 @@
+"""A picture of the vertebrae as solid bodies, without a graphics library.
+
+Every pixel sends one ray in parallel to the others. A coarse pass finds
+roughly where the rays meet bone, a fine one only looks there.
+"""
+
+import dataclasses
+
+import numpy as np
+from scipy import ndimage
+
+from xctrs_tf.geometry import NUM_CLASSES
+
+# C1..C7 in the order of the rainbow, so that a swapped level catches the eye.
+VERTEBRA_COLORS = (
+    (0.894, 0.341, 0.294),
+    (0.953, 0.627, 0.263),
+    (0.910, 0.812, 0.345),
+    (0.435, 0.749, 0.404),
+    (0.216, 0.706, 0.722),
+    (0.329, 0.514, 0.847),
+    (0.635, 0.416, 0.784),
+)
+
+LATERAL = (0.0, 8.0)
+POSTERIOR_OBLIQUE = (52.0, 14.0)
+
+_LEVEL = 0.45  # of the smoothed labels: the surface
+_SMOOTHING = 0.75  # voxels
+_PADDING = 3  # voxels
+_SUPERSAMPLING = 2
+_COARSE_STEP = 1.0  # voxels
+_FINE_STEP = 0.35  # voxels
+_OCCLUSION_RADIUS = 3.0  # voxels
+_LIGHT = np.array([-0.45, 0.55, 0.70])  # (right, up, to the viewer)
+
+
+@dataclasses.dataclass(frozen=True)
+class Frame:
+    """What part of the volume a picture shows.
+
+    Attributes:
+        center: voxel coordinates of the picture's centre.
+        extent: width and height of the picture in voxels.
+    """
+
+    center: tuple
+    extent: float
+
+
+def fitted_frame(labels, elevation=POSTERIOR_OBLIQUE[1], margin=1.03):
+    """The frame that holds all labels, whatever the azimuth.
+
+    Args:
+        labels: integers `[x, y, z]`.
+        elevation: the steepest that the labels will be looked at, in degrees.
+        margin: the picture's width over that of the labels.
+
+    Returns:
+        `Frame`; of the whole volume if it has no label.
+    """
+    voxels = np.argwhere(labels > 0)
+    if len(voxels) == 0:
+        voxels = np.array([[0, 0, 0], np.array(labels.shape) - 1])
+    center = (voxels.min(axis=0) + voxels.max(axis=0)) / 2
+    x, y, z = np.abs(voxels - center).T
+    radius, e = np.hypot(x, y), np.radians(elevation)
+    height = z * np.cos(e) + radius * np.sin(e)
+    return Frame(tuple(center), 2 * margin * (max(radius.max(), height.max()) + 1))
+
+
+def render_surface(labels, view=LATERAL, frame=None, pixels=480):
+    """Draw C1..C7 as shaded surfaces on white.
+
+    Args:
+        labels: integers `[x, y, z]`, 1..7 = C1..C7, cubic voxels.
+        view: `(azimuth, elevation)` of the viewer in degrees. Azimuth 0 looks
+            from the patient's left, 90 from behind, -90 from the front;
+            elevation lifts the viewer. The patient's head is always on top.
+        frame: what to show; by default `fitted_frame(labels)`. Pictures that
+            are compared must share one.
+        pixels: width and height.
+
+    Returns:
+        uint8 `(pixels, pixels, 3)`.
+    """
+    frame = frame or fitted_frame(labels)
+    # Bodies that the volume cuts off get a flat end.
+    labels = np.pad(labels, _PADDING)
+    frame = Frame(tuple(np.add(frame.center, _PADDING)), frame.extent)
+    axes = _camera_axes(*view)
+    fine = _SUPERSAMPLING * pixels
+    image = np.ones((fine * fine, 3))
+    scene = _Scene(labels)
+    if scene.field.max() > _LEVEL:
+        hits, points = _first_hits(scene.field, frame, axes, fine)
+        image[hits] = _shade(scene, points, frame, axes)
+    image = image.reshape(pixels, _SUPERSAMPLING, pixels, _SUPERSAMPLING, 3).mean(axis=(1, 3))
+    return np.round(255 * image).astype(np.uint8)
+
+
+class _Scene:
+    """Smoothed labels, and their maximum: the field whose level set is the surface.
+
+    The maximum keeps neighbours apart that nearly touch, where one smoothed
+    mask of all would bridge the joint.
+    """
+
+    def __init__(self, labels):
+        self.bodies = np.stack(
+            [
+                ndimage.gaussian_filter((labels == label).astype(np.float32), _SMOOTHING)
+                for label in range(1, NUM_CLASSES)
+            ]
+        )
+        self.field = self.bodies.max(axis=0)
+
+    def owner(self, points):
+        """Index 0..6 of the vertebra whose body is strongest at each point."""
+        return np.argmax([_sample(body, points) for body in self.bodies], axis=0)
+
+
+def _camera_axes(azimuth, elevation):
+    """Unit vectors to the right, up and to the viewer, as rows `(3, 3)`."""
+    a, e = np.radians([azimuth, elevation])
+    viewer = np.array([np.cos(e) * np.cos(a), np.cos(e) * np.sin(a), np.sin(e)])
+    right = np.array([-np.sin(a), np.cos(a), 0.0])
+    return np.stack([right, np.cross(viewer, right), viewer])
+
+
+def _rays(frame, axes, pixels):
+    """Where the rays cross the picture's plane: `(pixels * pixels, 3)`, row by row."""
+    offsets = ((np.arange(pixels) + 0.5) / pixels - 0.5) * frame.extent
+    up, right = np.meshgrid(-offsets, offsets, indexing="ij")
+    plane = np.stack([right.ravel(), up.ravel()], axis=1)
+    return np.asarray(frame.center) + plane @ axes[:2]
+
+
+def _sample(volume, points):
+    return ndimage.map_coordinates(volume, points.T, order=1, mode="constant", cval=0.0)
+
+
+def _first_hits(field, frame, axes, pixels):
+    """The pixels that see the surface, and where.
+
+    Returns:
+        `(hits, points)`: flat indices of pixels, and voxel coordinates
+        `(hits, 3)` between whose sides the field crosses the level.
+    """
+    nearest, farthest = _coarse_depths(field, frame, axes, pixels)
+    origins = _rays(frame, axes, pixels)
+    active = np.flatnonzero(nearest < np.inf)
+    depth = nearest[active]
+    before = _sample(field, origins[active] - depth[:, None] * axes[2])
+    hits, points = [], []
+    while len(active):
+        after = _sample(field, origins[active] - (depth + _FINE_STEP)[:, None] * axes[2])
+        hit = after >= _LEVEL
+        # Linear between the two samples; a ray that starts inside hits at once.
+        fraction = np.clip((_LEVEL - before[hit]) / np.maximum(after - before, 1e-6)[hit], 0, 1)
+        hits.append(active[hit])
+        at = depth[hit] + _FINE_STEP * fraction
+        points.append(origins[active[hit]] - at[:, None] * axes[2])
+        going = ~hit & (depth < farthest[active])
+        active, depth, before = active[going], depth[going] + _FINE_STEP, after[going]
+    return np.concatenate(hits), np.concatenate(points)
+
+
+def _coarse_depths(field, frame, axes, pixels):
+    """Depths between which each ray may meet the surface; infinite if nowhere."""
+    coarse = min(pixels, int(np.ceil(frame.extent / _COARSE_STEP)))
+    origins = _rays(frame, axes, coarse)
+    reach = np.linalg.norm(field.shape) / 2 + np.linalg.norm(
+        np.asarray(frame.center) - (np.array(field.shape) - 1) / 2
+    )
+    depths = np.arange(-reach, reach, _COARSE_STEP)
+    nearest = np.full(len(origins), np.inf)
+    farthest = np.full(len(origins), -np.inf)
+    for depth in depths:
+        # Half the level: a thin edge between two coarse samples counts.
+        inside = _sample(field, origins - depth * axes[2]) > _LEVEL / 2
+        nearest[inside] = np.minimum(nearest[inside], depth)
+        farthest[inside] = depth
+    nearest = ndimage.minimum_filter(nearest.reshape(coarse, coarse), 3) - 2 * _COARSE_STEP
+    farthest = ndimage.maximum_filter(farthest.reshape(coarse, coarse), 3) + 2 * _COARSE_STEP
+    rows = np.arange(pixels) * coarse // pixels
+    return nearest[np.ix_(rows, rows)].ravel(), farthest[np.ix_(rows, rows)].ravel()
+
+
+def _unit(vectors):
+    return vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-6)
+
+
+def _shade(scene, points, frame, axes):
+    """Colour of surface points `(n, 3)` in 0..1."""
+    normals = -np.stack([_sample(part, points) for part in np.gradient(scene.field)], axis=1)
+    normals = _unit(normals)
+    facing = normals @ axes.T  # (right, up, to the viewer)
+    light = _unit(_LIGHT)
+    half = _unit(light + np.array([0.0, 0.0, 1.0]))
+
+    diffuse = np.clip(facing @ light, 0, None)
+    fill = 0.5 + 0.5 * facing[:, 1]
+    headlight = np.clip(facing[:, 2], 0, None)
+    shine = np.clip(facing @ half, 0, None) ** 24
+
+    # Bone around a point, a little off its surface, keeps the light out.
+    around = ndimage.gaussian_filter(np.minimum(2 * scene.field, 1), _OCCLUSION_RADIUS)
+    open_sky = 1.0 - np.clip(_sample(around, points + _OCCLUSION_RADIUS * normals), 0, 0.6)
+    depth = (points - np.asarray(frame.center)) @ axes[2] / frame.extent
+    haze = np.clip(0.96 + 0.45 * depth, 0.62, 1.04)
+
+    color = np.array(VERTEBRA_COLORS)[scene.owner(points)]
+    brightness = (0.34 + 0.12 * fill + 0.52 * diffuse + 0.26 * headlight) * open_sky**1.2 * haze
+    return np.clip(color * brightness[:, None] + 0.16 * (shine * open_sky)[:, None], 0, 1)

@@ -1,0 +1,87 @@
+"""Where a number comes from: what stands beside every file of results."""
+
+import contextlib
+import datetime
+import importlib.metadata
+import os
+import pathlib
+import platform
+import shlex
+import subprocess
+import sys
+
+_ROOT = pathlib.Path(__file__).resolve().parents[1]
+_PACKAGES = (
+    "xctrs-tf",
+    "keras",
+    "tensorflow",
+    "tensorflow-cpu",
+    "jax",
+    "numpy",
+    "scipy",
+    "SimpleITK",
+)
+
+
+def collect(n, seed, data_hash, **others):
+    """Everything that is needed to make a file of results again.
+
+    Args:
+        n: number of patients in the file.
+        seed: seed of the run.
+        data_hash: hash of the prepared data folder.
+        **others: whatever else the program wants to keep, JSON values.
+
+    Returns:
+        dict of JSON values: `command`, `commit` (None outside a git checkout),
+        `date`, `machine`, `versions`, and the arguments.
+    """
+    return {
+        "command": _command(),
+        "commit": _commit(),
+        "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "machine": f"{_processor()}, {os.cpu_count()} logical cores, {platform.system()}",
+        "versions": versions(),
+        "n": n,
+        "seed": seed,
+        "data_hash": data_hash,
+        **others,
+    }
+
+
+def versions():
+    """Versions of Python and of the installed packages that decide a number."""
+    found = {"python": platform.python_version()}
+    for package in _PACKAGES:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            found[package] = importlib.metadata.version(package)
+    return found
+
+
+def _command():
+    """The command line as it was typed: `python -m` hides the module's name."""
+    specification = getattr(sys.modules["__main__"], "__spec__", None)
+    program = ["-m", specification.name] if specification else sys.argv[:1]
+    return shlex.join(["python", *program, *sys.argv[1:]])
+
+
+def _commit():
+    """The commit of this checkout, with `-dirty` if files differ from it."""
+    # A package inside somebody else's checkout must not borrow its commit.
+    if not (_ROOT / ".git").exists():
+        return None
+    describe = ["git", "-C", str(_ROOT), "describe", "--always", "--dirty", "--abbrev=40"]
+    try:
+        finished = subprocess.run([*describe, "--exclude=*"], capture_output=True, text=True)
+    except FileNotFoundError:
+        return None
+    return finished.stdout.strip() or None
+
+
+def _processor():
+    try:
+        lines = pathlib.Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.machine()
