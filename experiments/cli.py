@@ -29,11 +29,11 @@ def load_tensorflow():
     """Import TensorFlow without its start-up chatter.
 
     Programs call this once their flags are known to be good, since it takes
-    seconds. Someone who sets TF_CPP_MIN_LOG_LEVEL gets what they asked for.
+    seconds. Someone who sets TF_CPP_MIN_LOG_LEVEL to 0 or 1 wants to see it.
     """
-    if "TF_CPP_MIN_LOG_LEVEL" in os.environ or "tensorflow" in sys.modules:
+    level = os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    if level < "2" or "tensorflow" in sys.modules:
         return
-    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "2"
     # Some of it is written before the level is read, by C++ code, straight to
     # the file descriptor.
     sys.stderr.flush()

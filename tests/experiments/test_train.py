@@ -5,7 +5,10 @@ import sys
 
 import pytest
 
+from experiments.presets import preset_config
 from tests.training.toys import toy_dataset
+from xctrs_tf.data.dataset import open_dataset
+from xctrs_tf.training.records import claim_workdir
 
 
 def _train(*flags):
@@ -66,6 +69,19 @@ def test_mistake_that_needs_the_data_is_one_line_too(tmp_path, data, flags, mess
     assert len(finished.stderr.splitlines()) == 1
     assert message in finished.stderr
     assert not (tmp_path / "run").exists()
+
+
+def test_run_folder_of_another_configuration_is_one_line(tmp_path, data):
+    run = tmp_path / "run"
+    config = preset_config("demo", data=str(data), vgg_weight=0.0)
+    claim_workdir(run, config, open_dataset(data))
+    before = {path: path.read_bytes() for path in run.iterdir()}
+    flags = [f"--workdir={run}", f"--data={data}", "--preset=demo", "--vgg_weight=0"]
+    finished = _train(*flags, "--learning_rate=0.5")
+    assert finished.returncode == 2
+    assert len(finished.stderr.splitlines()) == 1
+    assert "--learning_rate was 0.001 and is 0.5" in finished.stderr
+    assert {path: path.read_bytes() for path in run.iterdir()} == before
 
 
 def test_trains_the_real_networks_and_resumes(tmp_path, data):

@@ -52,9 +52,9 @@ def train(config, workdir, max_minutes=None):
         raise UserError(f"--size={config.size}, but {config.data} was prepared at {dataset.size}")
     split = dataset.split(config.fold)
     objective = make_objective(config)
-    networks = build_networks(config)
     workdir = pathlib.Path(workdir)
     claim_workdir(workdir, config, dataset)
+    networks = build_networks(config)
     _Loop(config, workdir, dataset, split, networks, objective, max_minutes).run()
 
 
