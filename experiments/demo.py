@@ -18,8 +18,8 @@ from xctrs_tf.errors import UserError
 FLAGS = flags.FLAGS
 
 flags.DEFINE_string("output", "demo", "folder for everything the demo makes")
-flags.DEFINE_integer("num_patients", 60, "phantoms in the cohort")
-flags.DEFINE_integer("steps", 700, "training steps")
+flags.DEFINE_integer("num_patients", 150, "phantoms in the cohort")
+flags.DEFINE_integer("steps", 900, "training steps")
 flags.DEFINE_integer("seed", 0, "of the phantoms and of the training")
 flags.DEFINE_boolean("keep", False, "go on with what an earlier demo left in --output")
 
@@ -27,7 +27,7 @@ _MAX_MINUTES = 8
 # Random features are a hundred times smaller than ImageNet's.
 _VGG_FLAGS = {
     True: ["--vgg_weights=imagenet"],
-    False: ["--vgg_weights=random", "--vgg_weight=1e-5"],
+    False: ["--vgg_weights=random", "--vgg_weight=1e-4"],
 }
 
 

@@ -28,8 +28,7 @@ def test_has_what_is_needed_to_make_the_numbers_again():
 def test_command_is_what_was_typed(tmp_path):
     program = tmp_path / "report.py"
     program.write_text(
-        "from xctrs_tf import provenance\n"
-        "print(provenance.collect(1, 0, '')['command'])\n"
+        "from xctrs_tf import provenance\nprint(provenance.collect(1, 0, '')['command'])\n"
     )
     typed = ["-m", "report", "--name=two words"]
     finished = subprocess.run(

@@ -8,3 +8,12 @@ import os as _os
 _os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
 __version__ = "0.1.0"
+
+
+def __getattr__(name):
+    # Looked up when it is first used (PEP 562): the package itself imports nothing.
+    if name == "load":
+        from xctrs_tf.reconstruction import load
+
+        return load
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

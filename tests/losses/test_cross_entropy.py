@@ -19,6 +19,16 @@ def test_is_the_mean_of_minus_log_of_the_true_class():
     assert float(cross_entropy(y_true, y_pred)) == pytest.approx(expected, rel=1e-6)
 
 
+def test_balanced_weighs_classes_alike_and_leaves_out_absent_ones():
+    # Three voxels of class 0, one of class 1, none of class 2.
+    y_true = _volume([1, 0, 0], [1, 0, 0], [1, 0, 0], [0, 1, 0])
+    y_pred = _volume([0.5, 0.4, 0.1], [0.5, 0.4, 0.1], [0.25, 0.7, 0.05], [0.8, 0.125, 0.075])
+    of_class_0 = -(2 * np.log(0.5) + np.log(0.25)) / 3
+    of_class_1 = -np.log(0.125)
+    expected = (of_class_0 + of_class_1) / 2
+    assert float(cross_entropy(y_true, y_pred, balanced=True)) == pytest.approx(expected, rel=1e-6)
+
+
 def test_certain_and_wrong_is_finite_with_a_finite_gradient():
     y_pred = tf.constant(_volume([0.0, 1.0]))
     with tf.GradientTape() as tape:

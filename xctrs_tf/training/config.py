@@ -42,6 +42,9 @@ class TrainingConfig:
     cross_entropy_weight: float = _option(
         0.0, "of a cross-entropy beside every Dice with the labels; not in the paper"
     )
+    balanced_cross_entropy: bool = _option(
+        False, "each class weighs alike in the cross-entropy, instead of each voxel"
+    )
     vgg_weights: str = _option("imagenet", "VGG16 weights: imagenet, random or a file")
     vgg_layer: str = _option("block3_conv3", "VGG16 layer whose features are compared")
     vgg_slices: int = _option(4, "random planes a view and step in the VGG loss; 0 takes all")

@@ -71,6 +71,7 @@ def make_objective(config):
         NUM_CLASSES,
         include_background=config.include_background,
         stop_gradient_on_target=config.stop_gradient_on_target,
+        balanced_cross_entropy=config.balanced_cross_entropy,
     )
 
 

@@ -18,16 +18,24 @@ class Objective:
         include_background: whether class 0 takes part in the Dice means.
         stop_gradient_on_target: whether the divergence term of RSC treats the
             segmentation of the CT as a constant.
+        balanced_cross_entropy: whether each class weighs alike in it.
     """
 
     def __init__(
-        self, weights, vgg, num_classes, include_background=False, stop_gradient_on_target=False
+        self,
+        weights,
+        vgg,
+        num_classes,
+        include_background=False,
+        stop_gradient_on_target=False,
+        balanced_cross_entropy=False,
     ):
         self.weights = weights
         self.vgg = vgg
         self.num_classes = num_classes
         self.include_background = include_background
         self.stop_gradient_on_target = stop_gradient_on_target
+        self.balanced_cross_entropy = balanced_cross_entropy
 
     @property
     def uses_segmentation(self):
@@ -84,7 +92,9 @@ class Objective:
                 self.stop_gradient_on_target,
             )
         if self.weights["cross_entropy"]:
-            terms["cross_entropy"] = sum(cross_entropy(y_true, each) for each in taught)
+            terms["cross_entropy"] = sum(
+                cross_entropy(y_true, each, self.balanced_cross_entropy) for each in taught
+            )
         return terms
 
     def _total(self, terms):

@@ -7,6 +7,7 @@ import keras
 from xctrs_tf import provenance
 from xctrs_tf.errors import UserError
 from xctrs_tf.files import write_text
+from xctrs_tf.training.config import TrainingConfig
 
 # What may change between the starts of one run: how far it goes, how often it
 # looks up, and where the same data lies.
@@ -43,14 +44,16 @@ def claim_workdir(workdir, config, dataset):
 def _require_same(path, record):
     try:
         before = json.loads(path.read_text())
+        # A field that the run's version did not have was at its default.
+        trained = {**TrainingConfig().to_json(), **before["training"]}
         differing = [
-            f"--{name} was {before['training'].get(name)} and is {value}"
+            f"--{name} was {trained[name]} and is {value}"
             for name, value in record["training"].items()
-            if name not in _FREE and before["training"].get(name) != value
+            if name not in _FREE and trained[name] != value
         ]
         if before["data_sha256"] != record["data_sha256"]:
             differing.append("the data has changed")
-    except (ValueError, KeyError, AttributeError):
+    except (ValueError, KeyError, TypeError):
         raise UserError(f"{path} is damaged: name another --workdir") from None
     if differing:
         raise UserError(

@@ -1,6 +1,7 @@
 """Is it a neck? Landmarks, tissues, holes and ranges of the phantom."""
 
 import functools
+import itertools
 
 import numpy as np
 import pytest
@@ -95,7 +96,7 @@ def test_tissues_have_their_ct_numbers(seed):
     for level in LEVELS[1:]:
         body = column.bones[level].frame.to_world((0, -values.subaxial[level].upper_depth / 2, 0))
         assert 180 < mean_hu(made, body) < 550, level
-    for upper, lower in zip(LEVELS[:-1], LEVELS[1:], strict=True):
+    for upper, lower in itertools.pairwise(LEVELS):
         size = values.subaxial[lower]
         top = size.height / 2 + values.disc_height_mm[upper] / 2
         disc = column.bones[lower].frame.to_world((0, -size.upper_depth / 2, top))

@@ -55,7 +55,7 @@ def _atlas_side(m, side, size):
     """Lateral mass and transverse process of one side; then what is carved from them."""
     x = side * (m.inner_width / 2 + 5.0)
     hole_x = side * m.foramen_distance / 2
-    tip = (side * (m.width / 2 * (0.5 + 0.5 * size) - 4.0), 5.5, -1.5)
+    tip = (side * (m.width / 2 * (0.5 + 0.5 * size) - 4.0), 5.5, -2.5)
     # A wedge, tall at the side and low towards the dens.
     mass = RoundedBox(
         (x, 0.8, -0.8),
@@ -63,15 +63,22 @@ def _atlas_side(m, side, size):
         4.6,
         rotation(0, side * 12, side * -22),
     )
-    front = tube(
-        [(x, -2.5, -1.0), (hole_x, -3.4, -1.0), (tip[0] - side * 2, 1.5, -1.5)], [4.2, 2.7, 3.3]
+    # The roots of the transverse process are wider than high.
+    flat = ((0.0, 0.0, 1.0), 0.72)
+    front_root = tube(
+        [(x, -2.5, -1.0), (hole_x, -3.6, -1.0), (tip[0] - side * 2, 1.5, -2.0)],
+        [4.8, 3.1, 3.8],
+        *flat,
     )
-    back = tube([(x, 7.0, -1.0), (hole_x, 8.4, 0.0), tip], [3.8, 2.7, 3.5])
+    back_root = tube([(x, 7.0, -1.0), (hole_x, 8.6, -0.5), tip], [4.4, 3.1, 4.2], *flat)
     foramen = Rod((hole_x, 2.6, -15.0), (hole_x, 2.6, 15.0), 3.3, 3.3)
     cup = Ellipsoid(
         (side * 16.5, -1.0, 16.4), (9.5, 13.5, 11.0), rotation(0, side * -18, side * -25)
     )
-    return [mass, *front, *back], [Part(foramen, 0.8, carve=True), Part(cup, 1.0, carve=True)]
+    return [mass, *front_root, *back_root], [
+        Part(foramen, 0.8, carve=True),
+        Part(cup, 1.0, carve=True),
+    ]
 
 
 def atlas_parts(patient):

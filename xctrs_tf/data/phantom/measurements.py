@@ -18,6 +18,8 @@ rounded, and smoothed from level to level where samples were small:
   vertebrae. Turkish Neurosurgery 16 (2006).
 * [Harrison] Harrison DD et al. Modeling of the sagittal cervical spine as a
   method to discriminate hypolordosis. Spine 29 (2004): lordosis C2 to C7.
+* [Guo] Guo GM et al. Cervical lordosis in asymptomatic individuals: a
+  meta-analysis. J Orthop Surg Res 13:147 (2018).
 """
 
 import dataclasses
@@ -108,6 +110,6 @@ AXIS = AxisMeasures()
 # [Panjabi], [Doherty]: ratio of a sex's mean to the mean of both.
 SEX_SCALE = {"female": 0.93, "male": 0.99}
 
-# [Harrison] reports 26.8 degrees (standard deviation 9.7) between the posterior
-# walls of C2 and C7 in healthy people; patients also come straight or kyphotic.
+# Mean and standard deviation, between the 26.9 (9.7) degrees of [Harrison] and the
+# 12.7 degrees (Cobb) of [Guo]; straight and kyphotic necks occur.
 LORDOSIS_DEG = (20.0, 11.0)

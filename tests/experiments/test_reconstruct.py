@@ -1,0 +1,166 @@
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+from PIL import Image
+
+from tests.films import BLOCK, block_films
+from tests.serving.runs import SIZE, toy_run
+from xctrs_tf.data.volumes import read_volume
+from xctrs_tf.data.xray import write_film
+from xctrs_tf.serving.export import export_run
+
+ROOT = pathlib.Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory):
+    """Export of a toy that multiplies the two films."""
+    folder = tmp_path_factory.mktemp("toy")
+    export_run(toy_run(folder / "run"), folder / "models")
+    return folder / "models"
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A folder with the films of a block as ap.png and la.png."""
+    for view, film in block_films().items():
+        write_film(tmp_path / f"{view}.png", film, view)
+    return tmp_path
+
+
+def reconstruct(folder, models, *flags, suffix=".png"):
+    command = [
+        *(sys.executable, "-m", "experiments.reconstruct", f"--model={models}"),
+        *(f"--{view}={folder / (view + suffix)}" for view in ("ap", "la")),
+        *(f"--output={folder / 'out'}", "--spacing_mm=2.5", *flags),
+    ]
+    # The tests' own; with it TensorFlow would not be quiet.
+    env = {name: value for name, value in os.environ.items() if name != "TF_CPP_MIN_LOG_LEVEL"}
+    return subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=120)
+
+
+def write_nifti(path, film):
+    sitk.WriteImage(sitk.GetImageFromArray(film.T), str(path))
+
+
+@pytest.mark.parametrize("suffix", [".png", ".nii.gz"])
+def test_two_films_to_files(folder, models, suffix):
+    flags, z = [], BLOCK[2]
+    if suffix == ".nii.gz":
+        # Two films of different heights, which only --nocheck_views lets pass.
+        flags, z = ["--nocheck_views"], slice(7, 10)
+        write_nifti(folder / "ap.nii.gz", block_films()["ap"])
+        write_nifti(folder / "la.nii.gz", np.roll(block_films()["la"], 2, axis=1))
+    result = reconstruct(folder, models, *flags, suffix=suffix)
+    out = folder / "out"
+    names = ["ct.nii.gz", "preview.png", "reconstruction.json", "segmentation.nii.gz"]
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.splitlines() == [str(out / name) for name in names]
+    assert result.stderr == ""
+    ct, labels = (read_volume(out / name) for name in ("ct.nii.gz", "segmentation.nii.gz"))
+    expected = np.full((SIZE, SIZE, SIZE), -1000)
+    expected[*BLOCK[:2], z] = 1500
+    np.testing.assert_array_equal(ct.array, expected)
+    np.testing.assert_array_equal(labels.array, np.where(expected > 0, 3, 0))
+    for volume in (ct, labels):
+        assert (volume.spacing_mm, volume.origin_mm) == ((2.5,) * 3, (-38.75,) * 3)
+
+
+def assert_refused(result, message, folder):
+    """One line of error, status 2, nothing on stdout, nothing written."""
+    lines = result.stderr.splitlines()
+    assert len(lines) == 1 and lines[0].startswith("error: "), result.stderr
+    assert message in lines[0]
+    assert (result.returncode, result.stdout) == (2, "")
+    assert not (folder / "out").exists()
+
+
+def missing(folder):
+    (folder / "la.png").unlink()
+
+
+def not_square(folder):
+    pixels = np.random.default_rng(0).integers(0, 255, (SIZE, 40), np.uint8)
+    Image.fromarray(pixels).save(folder / "la.png")
+
+
+def constant(folder):
+    Image.fromarray(np.full((SIZE, SIZE), 9, np.uint8)).save(folder / "la.png")
+
+
+def no_picture(folder):
+    (folder / "la.png").write_text("a letter")
+
+
+def swapped(folder):
+    # From the front a neck is its own mirror image.
+    film = np.zeros((SIZE, SIZE))
+    film[14:18, BLOCK[2]] = 1
+    write_film(folder / "ap.png", block_films()["la"], "ap")
+    write_film(folder / "la.png", film, "la")
+
+
+def of_another_height(folder):
+    write_film(folder / "la.png", np.roll(block_films()["la"], 2, axis=1), "la")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (missing, "la.png: no such file"),
+        (not_square, "la.png: 40 x 32 pixels; crop or pad the film square"),
+        (constant, "la.png: film: constant"),
+        (no_picture, "la.png: damaged, or not a PNG or TIFF picture"),
+        (swapped, "films: AP and LA look swapped; exchange the two files"),
+        (of_another_height, "films: AP and LA do not show the same neck"),
+    ],
+)
+def test_bad_films(folder, models, spoil, message):
+    spoil(folder)
+    assert_refused(reconstruct(folder, models), message, folder)
+
+
+def test_a_film_with_nan(folder, models):
+    film = block_films()["la"]
+    film[3, 4] = np.nan
+    write_nifti(folder / "la.nii.gz", film)
+    result = reconstruct(folder, models, f"--la={folder / 'la.nii.gz'}")
+    assert_refused(result, "la.nii.gz: holds NaN or infinite values", folder)
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--model=tests"], "tests: no exported model; make one with experiments.export"),
+        (["--model=absent"], "absent: no exported model"),
+        (["--spacing=2"], "Unknown command line flag 'spacing'"),
+        (["stray"], "unexpected argument 'stray'"),
+    ],
+)
+def test_bad_flags(folder, models, flags, message):
+    assert_refused(reconstruct(folder, models, *flags), message, folder)
+
+
+def test_a_damaged_model(folder, models, tmp_path):
+    shutil.copytree(models, tmp_path / "models")
+    file = tmp_path / "models" / "1" / "saved_model.pb"
+    file.write_bytes(file.read_bytes()[:-200])
+    result = reconstruct(folder, tmp_path / "models")
+    assert_refused(result, "models/1: damaged; run experiments.export again", folder)
+
+
+def test_an_output_folder_of_others_is_left_alone(folder, models):
+    (folder / "out").mkdir()
+    (folder / "out" / "ct.nii.gz").write_text("mine")
+    result = reconstruct(folder, models)
+    assert result.returncode == 2
+    assert result.stderr == (
+        f"error: {folder / 'out'}: holds other files; choose an empty output folder\n"
+    )
+    assert [file.name for file in (folder / "out").iterdir()] == ["ct.nii.gz"]

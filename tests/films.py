@@ -1,0 +1,17 @@
+"""Films whose product is one bright block, so that a hand can say where it must be."""
+
+import numpy as np
+
+from tests.serving.runs import SIZE
+
+# Voxels of the block: three along x, four along y, five along z.
+BLOCK = (slice(20, 23), slice(11, 15), slice(5, 10))
+
+
+def block_films():
+    """AP and LA film ``[horizontal, vertical]`` of a block in the dark."""
+    x, y, z = BLOCK
+    films = {view: np.zeros((SIZE, SIZE), np.float32) for view in ("ap", "la")}
+    films["ap"][x, z] = 4.0
+    films["la"][y, z] = 4.0
+    return films

@@ -1,0 +1,50 @@
+"""Training runs for the tests of exporting: one real, and toys that compute what a hand can."""
+
+import json
+
+import keras
+from keras import ops
+
+from xctrs_tf.training import checkpoints
+from xctrs_tf.training.config import TrainingConfig
+from xctrs_tf.training.runs import Run, build_networks
+
+SIZE = 32
+DATA_SHA256 = "d" * 64
+
+
+def write_config(path, config, data_sha256=DATA_SHA256):
+    path.mkdir(parents=True, exist_ok=True)
+    record = {"training": config.to_json(), "data_sha256": data_sha256}
+    (path / "config.json").write_text(json.dumps(record))
+
+
+def write_run(path):
+    """Write a run whose best networks are untrained and a quarter as wide; returns them."""
+    config = TrainingConfig(data="absent", size=SIZE, width=0.25, seed=3)
+    write_config(path, config)
+    networks = build_networks(config)
+    checkpoints.save(path / "best", networks, None, {"step": 7})
+    return networks
+
+
+def toy_run(path, data="absent", data_sha256=DATA_SHA256, gain=2.0, segmented=True):
+    """A run that multiplies its films: ``ct[x, y, z] = gain * ap[x, z] * la[y, z]``.
+
+    Its segmentation says C3 with certainty where the CT is above 1.5, before it
+    is clipped, and nothing elsewhere.
+    """
+    config = TrainingConfig(data=data, size=SIZE, dice_weight=float(segmented), rsc_weight=0.0)
+    write_config(path, config, data_sha256)
+    return Run(path, config, 7, _product(gain), _threshold() if segmented else None)
+
+
+def _product(gain):
+    films = {view: keras.Input((SIZE, SIZE, 1), name=view) for view in ("ap", "la")}
+    scale = keras.layers.Rescaling(gain)
+    return keras.Model(films, scale(films["ap"][:, :, None] * films["la"][:, None]))
+
+
+def _threshold():
+    ct = keras.Input((SIZE, SIZE, SIZE, 1), name="ct")
+    return keras.Model(ct, ops.one_hot(ops.cast(ct[..., 0] > 1.5, "int32") * 3, 8))

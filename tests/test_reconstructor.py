@@ -1,0 +1,182 @@
+import gzip
+import struct
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+from matplotlib.image import imread
+
+import xctrs_tf
+from tests.films import BLOCK, block_films
+from tests.serving.runs import SIZE, toy_run
+from xctrs_tf.errors import UserError
+from xctrs_tf.reconstruction import Reconstruction, check_output, load, write_reconstruction
+from xctrs_tf.serving.export import export_run
+
+FILES = ["ct.nii.gz", "preview.png", "reconstruction.json", "segmentation.nii.gz"]
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("toy")
+    export_run(toy_run(folder / "run"), folder / "models")
+    return folder / "models"
+
+
+@pytest.fixture(scope="module")
+def reconstructor(models):
+    return xctrs_tf.load(models)
+
+
+def make_reconstruction(segmented=True):
+    """A block of bone in air on voxels of 2.5 mm."""
+    ct = np.full((SIZE, SIZE, SIZE), -1000, np.int16)
+    ct[BLOCK] = 900
+    labels = np.zeros(ct.shape, np.uint8)
+    labels[BLOCK] = 3
+    return Reconstruction(ct, labels if segmented else None, 2.5, (-38.75, -38.75, -38.75))
+
+
+def test_importing_the_package_stays_cheap():
+    code = (
+        "import sys, xctrs_tf; assert not {'numpy', 'SimpleITK', 'keras'} & set(sys.modules); "
+        "xctrs_tf.load; assert not {'keras', 'tensorflow', 'matplotlib'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+    assert xctrs_tf.load is load
+    with pytest.raises(AttributeError, match="module 'xctrs_tf' has no attribute 'store'"):
+        xctrs_tf.store  # noqa: B018
+
+
+def test_films_to_hu_and_labels(reconstructor):
+    # The toy doubles the product of the films, which are scaled to 0 and 1.
+    result = reconstructor(**block_films(), spacing_mm=2.5)
+    expected = np.full((SIZE, SIZE, SIZE), -1000)
+    expected[BLOCK] = 1500
+    np.testing.assert_array_equal(result.ct_hu, expected)
+    np.testing.assert_array_equal(result.segmentation, np.where(expected > 0, 3, 0))
+    assert (result.ct_hu.dtype, result.segmentation.dtype) == (np.int16, np.uint8)
+    assert result.spacing_mm == 2.5
+    # 15.5 voxels from the first centre to the middle.
+    assert result.origin_mm == (-38.75, -38.75, -38.75)
+
+
+def test_a_model_that_does_not_segment_but_knows_its_voxels():
+    def predict(ap, la):
+        assert ap.shape == la.shape == (1, SIZE, SIZE, 1)
+        return {"ct": np.full((1, SIZE, SIZE, SIZE, 1), 0.25, np.float32)}
+
+    from xctrs_tf.reconstruction import Reconstructor
+
+    metadata = {"size": SIZE, "spacing_mm": 3.0, "window_hu": [-400.0, 400.0]}
+    reconstructor = Reconstructor(predict, metadata)
+    result = reconstructor(**block_films())
+    assert result.segmentation is None
+    assert (result.ct_hu == -200).all()
+    assert (result.spacing_mm, result.origin_mm) == (3.0, (-46.5, -46.5, -46.5))
+    assert reconstructor(**block_films(), spacing_mm=2.0).origin_mm == (-31.0, -31.0, -31.0)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"spacing_mm": None}, "--spacing_mm: missing, and the model does not know"),
+        ({"spacing_mm": 0.0}, "--spacing_mm=0.0: must be above 0"),
+        ({"la": np.zeros((SIZE, 64))}, r"films: \(32, 64\); the model takes \(32, 32\)"),
+        ({"ap": np.zeros((SIZE, SIZE))}, "film: constant"),
+        ({"ap": np.full((SIZE, SIZE), np.nan)}, "film: holds NaN"),
+    ],
+)
+def test_bad_films(reconstructor, change, message):
+    with pytest.raises(UserError, match=message):
+        reconstructor(**{**block_films(), "spacing_mm": 2.5, **change})
+
+
+def test_simpleitk_finds_every_voxel_where_it_is(tmp_path):
+    paths = write_reconstruction(make_reconstruction(), block_films(), tmp_path / "out")
+    assert paths == [tmp_path / "out" / name for name in FILES]
+    ct = sitk.ReadImage(str(tmp_path / "out" / "ct.nii.gz"))
+    labels = sitk.ReadImage(str(tmp_path / "out" / "segmentation.nii.gz"))
+    assert (ct.GetPixelID(), labels.GetPixelID()) == (sitk.sitkInt16, sitk.sitkUInt8)
+    for image in (ct, labels):
+        assert image.GetSpacing() == (2.5, 2.5, 2.5)
+        assert image.GetDirection() == (1, 0, 0, 0, 1, 0, 0, 0, 1)
+    # First and last voxel of the block: -38.75 + 2.5 * (20, 11, 5) and (22, 14, 9).
+    for image, value in ((ct, 900), (labels, 3)):
+        for point in ((11.25, -11.25, -26.25), (16.25, -3.75, -16.25)):
+            assert image[image.TransformPhysicalPointToIndex(point)] == value
+    array = sitk.GetArrayFromImage(ct)
+    assert (array > 0).sum() == 3 * 4 * 5
+    assert (sitk.GetArrayFromImage(labels) == 3).sum() == 3 * 4 * 5
+
+
+def test_the_nifti_affine_is_ras(tmp_path):
+    write_reconstruction(make_reconstruction(), block_films(), tmp_path / "out")
+    header = gzip.decompress((tmp_path / "out" / "ct.nii.gz").read_bytes())[:348]
+    # srow_x, srow_y, srow_z of the NIfTI standard: x and y point the other way there.
+    assert np.reshape(struct.unpack_from("<12f", header, 280), (3, 4)).tolist() == [
+        [-2.5, 0, 0, 38.75],
+        [0, -2.5, 0, 38.75],
+        [0, 0, 2.5, -38.75],
+    ]
+
+
+def test_the_preview_shows_films_planes_and_outlines(tmp_path):
+    for segmented in (True, False):
+        out = tmp_path / str(segmented)
+        write_reconstruction(make_reconstruction(segmented), block_films(), out)
+        image = imread(out / "preview.png")[..., :3]
+        assert image.shape[1] > 3 * image.shape[0]
+        panels = np.array_split(image[int(0.15 * len(image)) : int(0.85 * len(image))], 5, axis=1)
+        # The block and the letters in the dark: neither empty axes nor black ones.
+        assert all(0.01 < (panel.min(-1) > 0.6).mean() < 0.3 for panel in panels)
+        coloured = [(np.ptp(panel, axis=-1) > 0.3).sum() > 30 for panel in panels]
+        assert coloured == [False, False, segmented, segmented, segmented]
+
+
+def test_without_a_segmentation_no_file_of_it_is_left(tmp_path):
+    write_reconstruction(make_reconstruction(), block_films(), tmp_path / "out")
+    write_reconstruction(make_reconstruction(segmented=False), block_films(), tmp_path / "out")
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == FILES[:3]
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_the_folder_may_be_deep_or_empty(tmp_path, monkeypatch):
+    write_reconstruction(make_reconstruction(), block_films(), tmp_path / "deep" / "out")
+    assert (tmp_path / "deep" / "out" / "ct.nii.gz").exists()
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    write_reconstruction(make_reconstruction(), block_films(), ".")
+    assert len(list((tmp_path / "here").iterdir())) == 4
+
+
+@pytest.mark.parametrize("names", [["ct.nii.gz"], [*FILES, "notes.txt"]])
+def test_a_folder_of_others_is_left_alone(tmp_path, names):
+    for name in names:
+        (tmp_path / name).write_text("mine")
+    with pytest.raises(UserError, match="holds other files; choose an empty output folder"):
+        write_reconstruction(make_reconstruction(), block_films(), tmp_path)
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == dict.fromkeys(
+        names, "mine"
+    )
+
+
+def test_an_output_that_is_no_folder(tmp_path):
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(UserError, match="file: not a folder; choose another output folder"):
+        check_output(tmp_path / "file")
+    with pytest.raises(UserError, match=r"file/out: cannot be made \(.*\)"):
+        write_reconstruction(make_reconstruction(), block_films(), tmp_path / "file" / "out")
+    check_output(tmp_path / "absent")
+
+
+def test_a_failure_leaves_nothing(tmp_path, monkeypatch):
+    def fail(*_):
+        raise ValueError("no ink")
+
+    monkeypatch.setattr("xctrs_tf.evaluation.preview.preview_figure", fail)
+    with pytest.raises(ValueError, match="no ink"):
+        write_reconstruction(make_reconstruction(), block_films(), tmp_path / "out")
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,94 @@
+"""The export folder: finding a version in it, and loading that.
+
+``OUTPUT/<version>/`` is a SavedModel as TensorFlow Serving takes it. What the
+model is lies in ``assets.extra/metadata.json``, which the server passes over.
+"""
+
+import dataclasses
+import json
+import pathlib
+
+from xctrs_tf.errors import UserError
+
+FORMAT = "xctrs-export/1"
+SAVED_MODEL = "saved_model.pb"
+METADATA = "assets.extra/metadata.json"
+SIGNATURE = "serving_default"
+NOTICE = "Not a medical device; not for diagnosis."
+
+
+@dataclasses.dataclass(frozen=True)
+class Export:
+    """A version folder and its metadata.
+
+    Attributes:
+        path: the version folder.
+        metadata: dict of its metadata.json.
+    """
+
+    path: pathlib.Path
+    metadata: dict
+
+    @property
+    def size(self):
+        """Pixels and voxels a side."""
+        return self.metadata["size"]
+
+    def load(self):
+        """Load the SavedModel.
+
+        Returns:
+            Function of the keywords ``ap`` and ``la``, float32 batches, to the
+            dict of the signature's outputs.
+
+        Raises:
+            UserError: the SavedModel is damaged.
+        """
+        # Takes seconds; metadata and films are checked without it.
+        import tensorflow as tf
+
+        try:
+            model = tf.saved_model.load(self.path)
+            signature = model.signatures[SIGNATURE]
+        except (OSError, ValueError, KeyError, tf.errors.OpError) as error:
+            raise UserError(f"{self.path}: damaged; run experiments.export again") from error
+        # TensorFlow does not promise that a signature keeps its variables alive.
+        signature.model = model
+        return signature
+
+
+def find_export(path):
+    """Find an exported model.
+
+    Args:
+        path: folder of versions, whose newest is taken, or one version folder.
+
+    Returns:
+        `Export`.
+
+    Raises:
+        UserError: the folder is none, or its metadata cannot be read.
+    """
+    path = pathlib.Path(path)
+    versions = [path / str(number) for number in version_numbers(path)]
+    folder = versions[-1] if versions else path
+    if not (folder / SAVED_MODEL).is_file():
+        raise UserError(f"{folder}: no exported model; make one with experiments.export")
+    return Export(folder, _read_metadata(folder / METADATA))
+
+
+def version_numbers(path):
+    """Numbers of the version folders in a folder, in order; none if it does not exist."""
+    if not path.is_dir():
+        return []
+    return sorted(int(entry.name) for entry in path.iterdir() if entry.name.isdecimal())
+
+
+def _read_metadata(file):
+    try:
+        metadata = json.loads(file.read_text(encoding="utf-8"))
+        if metadata["format"] == FORMAT:
+            return metadata
+    except (OSError, ValueError, KeyError, TypeError):
+        pass
+    raise UserError(f"{file}: missing, or not of format {FORMAT}; run experiments.export again")
