@@ -155,7 +155,13 @@ def test_equal_weights_give_equal_outputs_on_jax(tmp_path):
     films = _films(32, batch=1)
     model.save_weights(tmp_path / "w.weights.h5")
     np.savez(tmp_path / "inputs.npz", **films)
-    environment = {**os.environ, "KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"}
+    environment = {
+        **os.environ,
+        "KERAS_BACKEND": "jax",
+        "JAX_PLATFORMS": "cpu",
+        # Compiling takes longer than running by far.
+        "XLA_FLAGS": "--xla_backend_optimization_level=0",
+    }
     subprocess.run(
         [sys.executable, "-c", _ON_JAX, str(tmp_path), str(WIDTH)], check=True, env=environment
     )
