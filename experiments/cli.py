@@ -1,5 +1,6 @@
 """What every command-line program shares: flags, one-line errors, exit status."""
 
+import logging
 import os
 import shutil
 import signal
@@ -7,6 +8,7 @@ import sys
 import tempfile
 
 from absl import app, flags
+from absl import logging as absl_logging
 
 from xctrs_tf.errors import UserError
 
@@ -79,4 +81,6 @@ def run(main):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return 128 + signal.SIGPIPE
 
+    # A warning is a line for a person, without thread and line numbers.
+    absl_logging.get_absl_handler().setFormatter(logging.Formatter("%(levelname)s: %(message)s"))
     app.run(wrapped, flags_parser=_parse_flags)

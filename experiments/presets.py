@@ -27,9 +27,9 @@ PRESETS = {
     "demo": {
         **_SHORT,
         "size": 32,
-        "batch_size": 2,
-        "steps": 900,
-        "validate_every": 300,
+        "steps": 1500,
+        "validate_every": 500,
+        "vgg_slices": 1,
         "balanced_cross_entropy": True,
         "mae_weight": 10.0,
         "vgg_weight": 1e-6,
