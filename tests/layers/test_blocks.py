@@ -58,4 +58,4 @@ def test_style_refuses_what_it_does_not_know():
     with pytest.raises(ValueError, match="rank must be 2 or 3, not 1"):
         Style(rank=1, normalization="group")
     with pytest.raises(ValueError, match="normalization must be"):
-        Style(rank=2, normalization="batch")
+        Style(rank=2, normalization="layer")

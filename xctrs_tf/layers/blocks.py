@@ -1,4 +1,4 @@
-"""The blocks that the paper names, each once for 2D and 3D.
+"""The blocks that the networks are made of, each once for 2D and 3D.
 
 Every function takes a tensor, a `Style` and a ``name`` prefix, and returns a
 tensor. The layer names that follow from the prefix are part of the checkpoint
@@ -6,6 +6,7 @@ format. Channels come last.
 """
 
 import dataclasses
+import math
 
 from keras import layers
 
@@ -18,6 +19,10 @@ _UPSAMPLING = {
     2: layers.UpSampling2D,
     3: layers.UpSampling3D,
 }
+_MAX_POOLING = {2: layers.MaxPooling2D, 3: layers.MaxPooling3D}
+
+# Batches are small and runs short: the usual 0.99 would still remember the start.
+_BATCH_MOMENTUM = 0.9
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,55 +31,109 @@ class Style:
 
     Attributes:
         rank: 2 for films, 3 for volumes.
-        normalization: ``"instance"`` (SpaDRNet, Sect. 3.1) or ``"group"``
-            (MulSISNet, Sect. 3.1).
+        normalization: ``"instance"`` (SpaDRNet, Sect. 3.1), ``"group"``
+            (MulSISNet, Sect. 3.1) or ``"batch"``.
         channels_per_group: for group normalisation.
+        num_groups: for group normalisation with a fixed number of groups, or
+            the largest one that divides it and the channels; takes the place
+            of ``channels_per_group``.
+        affine: whether instance and group normalisation have a gain and an
+            offset.
         epsilon: of the normalisation.
-        negative_slope: of LeakyReLU.
+        negative_slope: of LeakyReLU; 0 makes it ReLU.
     """
 
     rank: int
     normalization: str
     channels_per_group: int = 4
+    num_groups: int | None = None
+    affine: bool = True
     epsilon: float = 1e-5
     negative_slope: float = 0.2
 
     def __post_init__(self):
         if self.rank not in _CONV:
             raise ValueError(f"rank must be 2 or 3, not {self.rank}")
-        if self.normalization not in ("instance", "group"):
+        if self.normalization not in ("instance", "group", "batch"):
             raise ValueError(
-                f"normalization must be 'instance' or 'group', not {self.normalization!r}"
+                f"normalization must be 'instance', 'group' or 'batch', not {self.normalization!r}"
             )
 
 
-def convolution(x, filters, style, name, *, kernel_size=3, strides=1, use_bias=True):
-    """A "same" convolution of the style's rank."""
-    return _CONV[style.rank](
+def convolution(x, filters, style, name, *, kernel_size=3, **options):
+    """A "same" convolution of the style's rank; ``options`` are those of Keras."""
+    return _CONV[style.rank](filters, kernel_size, padding="same", name=name, **options)(x)
+
+
+def transposed_convolution(x, filters, style, name, *, kernel_size=3, strides=2, use_bias=True):
+    """A "same" transposed convolution, which enlarges by ``strides``."""
+    return _CONV_TRANSPOSE[style.rank](
         filters, kernel_size, strides=strides, padding="same", use_bias=use_bias, name=name
     )(x)
 
 
+def max_pool(x, style, name):
+    """Halve the resolution: the largest of 2 x 2 (x 2)."""
+    return _MAX_POOLING[style.rank](2, name=name)(x)
+
+
 def normalize(x, style, name):
-    """Instance or group normalisation with affine parameters."""
+    """Instance, group or batch normalisation."""
     channels = x.shape[-1]
+    if style.normalization == "batch":
+        return layers.BatchNormalization(
+            momentum=_BATCH_MOMENTUM, epsilon=style.epsilon, name=name
+        )(x)
     if style.normalization == "instance":
         groups = channels
+    elif style.num_groups:
+        groups = math.gcd(style.num_groups, channels)
     else:
         groups = max(1, channels // style.channels_per_group)
-    return FoldedGroupNormalization(groups=groups, epsilon=style.epsilon, name=name)(x)
+    return FoldedGroupNormalization(
+        groups=groups, epsilon=style.epsilon, center=style.affine, scale=style.affine, name=name
+    )(x)
 
 
 def activate(x, style, name):
-    """LeakyReLU."""
+    """LeakyReLU or, with a slope of 0, ReLU."""
+    if style.negative_slope == 0:
+        return layers.ReLU(name=name)(x)
     return layers.LeakyReLU(negative_slope=style.negative_slope, name=name)(x)
 
 
-def conv_norm_act(x, filters, style, name):
-    """3-wide convolution with bias, normalisation, LeakyReLU."""
-    x = convolution(x, filters, style, f"{name}_conv")
-    x = normalize(x, style, f"{name}_norm")
-    return activate(x, style, f"{name}_act")
+def norm_act(x, style, name):
+    """Normalisation and activation."""
+    return activate(normalize(x, style, f"{name}_norm"), style, f"{name}_act")
+
+
+def conv_norm_act(x, filters, style, name, **options):
+    """Convolution, by default 3 wide with bias, normalisation, activation."""
+    return norm_act(convolution(x, filters, style, f"{name}_conv", **options), style, name)
+
+
+def norm_act_conv(x, filters, style, name, **options):
+    """Pre-activation: normalisation, activation, convolution."""
+    return convolution(norm_act(x, style, name), filters, style, f"{name}_conv", **options)
+
+
+def residual(x, branch, style, name, *, shortcut=None, activation=True):
+    """Residual block: a branch added to its input.
+
+    Args:
+        x: tensor ``(batch, *spatial, channels)``.
+        branch: function from ``x`` to what is added.
+        style: `Style` of the activation after the sum.
+        name: prefix of the layer names.
+        shortcut: function from ``x`` to a tensor of the branch's shape;
+            without it ``x`` itself is added.
+        activation: whether the sum is activated.
+
+    Returns:
+        Tensor of the branch's shape.
+    """
+    total = layers.Add(name=f"{name}_sum")([branch(x), shortcut(x) if shortcut else x])
+    return activate(total, style, f"{name}_act") if activation else total
 
 
 def seq_conv(x, filters, style, name):
@@ -103,13 +162,13 @@ def d_conv(x, filters, style, name):
     return activate(x, style, f"{name}_act")
 
 
-def u_conv(x, filters, style, name):
-    """UConv of Eq. 9: transposed convolution with stride 2, normalisation, LeakyReLU."""
-    x = _CONV_TRANSPOSE[style.rank](
-        filters, 3, strides=2, padding="same", use_bias=False, name=f"{name}_conv"
-    )(x)
-    x = normalize(x, style, f"{name}_norm")
-    return activate(x, style, f"{name}_act")
+def u_conv(x, filters, style, name, *, use_bias=False, **options):
+    """UConv of Eq. 9: transposed convolution with stride 2, normalisation, activation.
+
+    ``options`` are those of `transposed_convolution`.
+    """
+    x = transposed_convolution(x, filters, style, f"{name}_conv", use_bias=use_bias, **options)
+    return norm_act(x, style, name)
 
 
 def down(x, filters, steps, style, name):

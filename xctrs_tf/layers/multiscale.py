@@ -107,13 +107,14 @@ def multi_scale_fusion(features, style, name):
     return fused
 
 
-def hierarchical_decoder(features, style, name):
+def hierarchical_decoder(features, style, name, upsample=u_conv):
     """Merge the scales from coarse to fine: Eq. 9 and the decoder of Eq. 14.
 
     Args:
         features: one tensor a scale, finest first.
         style: `Style` of the blocks.
         name: prefix of the layer names.
+        upsample: function ``(x, filters, style, name)`` that doubles the resolution.
 
     Returns:
         Tensor of the finest feature's shape.
@@ -123,7 +124,7 @@ def hierarchical_decoder(features, style, name):
         node = f"{name}_{scale_name(scale)}"
         skip = features[scale]
         filters = skip.shape[-1]
-        x = u_conv(x, filters, style, f"{node}_uconv")
+        x = upsample(x, filters, style, f"{node}_uconv")
         x = layers.Concatenate(name=f"{node}_concat")([skip, x])
         x = seq_conv(x, (filters, filters), style, node)
     return x

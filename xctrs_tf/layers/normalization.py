@@ -32,8 +32,9 @@ class FoldedGroupNormalization(keras.layers.GroupNormalization):
         """Normalise one batch."""
         normalise = ops.custom_gradient(_folded(self.groups, self.epsilon, inputs.shape))
         x = ops.cast(inputs, "float32")
-        gamma = ops.cast(self.gamma, "float32")
-        beta = ops.cast(self.beta, "float32")
+        channels = inputs.shape[-1:]
+        gamma = ops.cast(self.gamma, "float32") if self.scale else ops.ones(channels, "float32")
+        beta = ops.cast(self.beta, "float32") if self.center else ops.zeros(channels, "float32")
         return ops.cast(normalise(x, gamma, beta), inputs.dtype)
 
 

@@ -25,6 +25,22 @@ def pixel_shuffle(x, depth, name):
     return layers.Reshape((horizontal, vertical, depth, channels // depth), name=name)(x)
 
 
+def repeat_along_rays(x, depth, name):
+    """Repeat a film or its feature at every depth along the rays.
+
+    Args:
+        x: ``(batch, horizontal, vertical, channels)``.
+        depth: voxels along the rays.
+        name: prefix of the layer names.
+
+    Returns:
+        ``(batch, horizontal, vertical, depth, channels)``.
+    """
+    _, horizontal, vertical, channels = x.shape
+    x = layers.Reshape((horizontal, vertical, 1, channels), name=f"{name}_flat")(x)
+    return layers.UpSampling3D((1, 1, depth), name=f"{name}_repeat")(x)
+
+
 def align_view(x, view, name):
     """P of Eq. 6: permute a view's feature to the volume's axes.
 
@@ -38,6 +54,21 @@ def align_view(x, view, name):
     """
     # keras.layers.Permute counts the batch as axis 0 and the others from 1.
     axes = (*(axis + 1 for axis in VIEW_TO_VOLUME[view]), 4)
+    return layers.Permute(axes, name=name)(x)
+
+
+def view_of(x, view, name):
+    """The inverse of `align_view`: a volume's feature in the axes of a view.
+
+    Args:
+        x: ``(batch, x, y, z, channels)``.
+        view: ``"ap"`` or ``"la"``.
+        name: layer name.
+
+    Returns:
+        ``(batch, horizontal, vertical, depth, channels)``.
+    """
+    axes = (*(1 + VIEW_TO_VOLUME[view].index(axis) for axis in range(3)), 4)
     return layers.Permute(axes, name=name)(x)
 
 

@@ -4,6 +4,7 @@ from keras import ops
 
 # Keeps the logarithm of a certain and wrong voxel finite.
 _SMALLEST = 1e-7
+_VOXELS = (1, 2, 3)
 
 
 def voxel_cross_entropy(y_true, y_pred):
@@ -21,6 +22,23 @@ def voxel_cross_entropy(y_true, y_pred):
     return -ops.sum(y_true * ops.log(y_pred), axis=-1)
 
 
+def weighted_cross_entropy(y_true, y_pred, class_weights):
+    """Mean over voxels, each weighted by its true class.
+
+    Args:
+        y_true: one-hot labels, `(batch, x, y, z, classes)`.
+        y_pred: probabilities, same shape.
+        class_weights: `(batch, classes)`; only their ratios count.
+
+    Returns:
+        float32 scalar in [0, 16.2], mean over patients.
+    """
+    y_true = ops.cast(y_true, "float32")
+    weights = ops.sum(y_true * class_weights[:, None, None, None, :], axis=-1)
+    weighted = ops.sum(weights * voxel_cross_entropy(y_true, y_pred), axis=_VOXELS)
+    return ops.mean(weighted / ops.sum(weights, axis=_VOXELS))
+
+
 def cross_entropy(y_true, y_pred, balanced=False):
     """Mean over patients and voxels of -log of the true class's probability.
 
@@ -36,12 +54,7 @@ def cross_entropy(y_true, y_pred, balanced=False):
     Returns:
         float32 scalar in [0, 16.2].
     """
-    y_true = ops.cast(y_true, "float32")
-    y_pred = ops.maximum(ops.cast(y_pred, "float32"), _SMALLEST)
-    surprise = -y_true * ops.log(y_pred)  # (batch, x, y, z, classes)
     if not balanced:
-        return ops.mean(ops.sum(surprise, axis=-1))
-    voxels = ops.sum(y_true, axis=(1, 2, 3))  # (batch, classes)
-    of_class = ops.sum(surprise, axis=(1, 2, 3)) / ops.maximum(voxels, 1.0)
-    present = ops.cast(voxels > 0, "float32")
-    return ops.mean(ops.sum(of_class, axis=-1) / ops.sum(present, axis=-1))
+        return ops.mean(voxel_cross_entropy(y_true, y_pred))
+    voxels = ops.sum(ops.cast(y_true, "float32"), axis=_VOXELS)  # (batch, classes)
+    return weighted_cross_entropy(y_true, y_pred, 1.0 / ops.maximum(voxels, 1.0))

@@ -11,12 +11,40 @@ Both count what the graph does for one patient: build the model with
 ``batch_size=1``.
 """
 
+import concurrent.futures
 import dataclasses
 import math
 
+import keras
 from keras import layers, models
 
+from xctrs_tf.layers.attention import ChannelAttention, PositionAttention
+from xctrs_tf.layers.linear_resampling import LinearDownSampling3D, LinearUpSampling3D
 from xctrs_tf.layers.normalization import FoldedGroupNormalization
+from xctrs_tf.layers.slice_difference import SliceDifference
+
+
+def without_memory(factory, **arguments):
+    """Build a model whose weights have shapes but no values.
+
+    In a stateless scope Keras puts off every weight's value, and would catch
+    up on it at the end of the next such scope of the thread: so the thread is
+    one that ends with the building.
+
+    Args:
+        factory: function that gives a `keras.Model`.
+        **arguments: of the factory.
+
+    Returns:
+        The model, good for counting only.
+    """
+
+    def build():
+        with keras.StatelessScope(initialize_variables=False):
+            return factory(**arguments)
+
+    with concurrent.futures.ThreadPoolExecutor(max_workers=1) as thread:
+        return thread.submit(build).result()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -125,26 +153,89 @@ def _transposed_convolution(call):
     return 2 * taps * math.prod(call.input_shape) + bias, 3 + bias
 
 
+def _depthwise_convolution(call):
+    return call.elements * 2 * math.prod(call.layer.kernel_size)
+
+
+def _dense(call):
+    return call.elements * (2 * call.input_shape[-1] + call.layer.use_bias)
+
+
+def _batch_normalization(call):
+    # After training the statistics are folded into one gain and one offset.
+    return 2 * call.elements + 4 * call.output_shape[-1]
+
+
 def _normalization(call):
     # Mean 1, squared difference 2, mean 1, gain 1, offset 1; folding 4 a channel.
     return 6 * call.elements + 4 * call.output_shape[-1]
 
 
+def _activation(call):
+    if call.layer.activation is not keras.activations.sigmoid:
+        return 0  # a change of type only
+    return 4 * call.elements, 0  # the profiler counts no sigmoid
+
+
+def _linear_upsampling(call):
+    # Axis by axis, two products and a sum for each value.
+    factor = call.layer.factor
+    return 3 * call.elements * (factor**2 + factor + 1) // factor**2
+
+
+def _max_pooling(call):
+    return call.elements * (math.prod(call.layer.pool_size) - 1)
+
+
+def _position_attention(call):
+    *spatial, key_channels = call.input_shape
+    positions, channels = math.prod(spatial), call.output_shape[-1]
+    scores = 2 * positions**2 * (2 * key_channels + positions)
+    return scores + _attend(positions, channels)
+
+
+def _channel_attention(call):
+    *spatial, channels = call.input_shape
+    positions = math.prod(spatial)
+    energy = 2 * channels**2 * (positions + channels) + 2 * channels**2  # max(E) - E
+    return energy + _attend(channels, positions)
+
+
+def _attend(members, values):
+    """Softmax between all members, weighted sums of their values, the gate, the sum."""
+    return 5 * members**2 + 2 * members**2 * values + 2 * members * values
+
+
 _RULES = {
     (layers.Conv2D, layers.Conv3D): _convolution,
     (layers.Conv2DTranspose, layers.Conv3DTranspose): _transposed_convolution,
+    layers.DepthwiseConv2D: _depthwise_convolution,
+    layers.Dense: _dense,
     FoldedGroupNormalization: _normalization,
+    layers.BatchNormalization: _batch_normalization,
+    layers.ReLU: lambda call: call.elements,
     layers.LeakyReLU: lambda call: 3 * call.elements,  # 0.6 x + 0.4 |x|, as in the paper's graph
     layers.Softmax: lambda call: 5 * call.elements,
-    layers.Add: lambda call: (call.num_inputs - 1) * call.elements,
+    layers.Activation: _activation,
+    (layers.Add, layers.Multiply): lambda call: (call.num_inputs - 1) * call.elements,
+    layers.Average: lambda call: call.num_inputs * call.elements,
+    (layers.MaxPooling2D, layers.MaxPooling3D): _max_pooling,
+    layers.GlobalAveragePooling2D: lambda call: math.prod(call.input_shape),
+    LinearUpSampling3D: _linear_upsampling,
+    LinearDownSampling3D: lambda call: 8 * call.elements,
+    SliceDifference: lambda call: 2 * call.elements,
+    PositionAttention: _position_attention,
+    ChannelAttention: _channel_attention,
 }
 
-# Moves data, or nothing at all.
+# Moves data, or nothing at all; dropout does nothing after training.
 _FREE = {
-    "Activation",
     "Concatenate",
+    "Dropout",
+    "Pad",
     "Permute",
     "Reshape",
+    "SpatialDropout3D",
     "Split",
     "UpSampling2D",
     "UpSampling3D",
