@@ -1,29 +1,27 @@
 """Prepare a data folder: patients cropped to C1..C7, projected, dealt into folds.
 
   python -m experiments.prepare --source=phantom --num_patients=69 --size=64 --output=DATA
-  python -m experiments.prepare --source=nifti --input=DIR --size=128 --output=DATA
+  python -m experiments.prepare --source=verse --input=DIR --size=128 --output=DATA
+  python -m experiments.prepare --check=DATA
 
+docs/data.md has the public collections: where to get each, and what --input is.
 A killed preparation goes on where it stopped when the same command runs again.
-The exit status is 0, or 1 when patients were rejected (their reasons are in
+The exit status is 0, or 1 when scans were rejected (their reasons are in
 DATA/manifest.json), or 2 for a mistake in the command or its input.
 """
-
-import concurrent.futures
-import functools
-import multiprocessing
-import os
-import signal
-import threading
 
 from absl import flags
 from tqdm import tqdm
 
 from experiments import cli
+from experiments.workers import Workers
+from xctrs_tf.data.cohort import prepare_cohort
 from xctrs_tf.data.dataset import open_dataset
 from xctrs_tf.data.dataset_writer import DatasetWriter
 from xctrs_tf.data.folds import make_folds
-from xctrs_tf.data.preparation import crop_patient, make_case
-from xctrs_tf.data.sources.nifti import NiftiSource
+from xctrs_tf.data.projection_geometry import FIELDS_OF_VIEW, KINDS, PRESETS_MM, ProjectionGeometry
+from xctrs_tf.data.sources.catalogue import COLLECTIONS, open_collections
+from xctrs_tf.data.sources.label_maps import parse_label_map
 from xctrs_tf.data.sources.phantom import PhantomSource
 from xctrs_tf.errors import UserError
 from xctrs_tf.geometry import SIZES
@@ -33,11 +31,28 @@ FIELD_MM = 128.0
 PAPER_PATIENTS = 69
 EXIT_REJECTED = 1
 
-SOURCE = flags.DEFINE_enum("source", None, ["phantom", "nifti"], "Where the patients come from.")
-INPUT = flags.DEFINE_string(
-    "input", None, "nifti: folder of <id>_ct.nii.gz and <id>_seg.nii.gz (1..7 = C1..C7)."
+SOURCE = flags.DEFINE_multi_enum(
+    "source",
+    None,
+    ["phantom", *COLLECTIONS],
+    "Where the patients come from. Repeat it, with an --input each, for several collections.",
+)
+INPUT = flags.DEFINE_multi_string(
+    "input", None, "Folder of the collection (docs/data.md). Repeat it for several folders."
+)
+LABELS = flags.DEFINE_string(
+    "labels", None, "dicom, openkbp: folder of the label files; for one DICOM series the file."
+)
+LABEL_MAP = flags.DEFINE_string(
+    "label_map",
+    None,
+    "dicom, nifti, openkbp: the numbers of C1..C7 in the label files, as 20:1,21:2,...,26:7 or "
+    "cervical, totalsegmentator, totalsegmentator_v1. By default 1..7.",
 )
 OUTPUT = flags.DEFINE_string("output", None, "Data folder to write: absent or empty.")
+CHECK = flags.DEFINE_string(
+    "check", None, "Draw and count what a data folder holds, into DATA/check/, and end."
+)
 NUM_PATIENTS = flags.DEFINE_integer(
     "num_patients",
     None,
@@ -52,6 +67,19 @@ SPACING_MM = flags.DEFINE_float(
     lower_bound=0.1,
     upper_bound=10.0,
 )
+PROJECTION = flags.DEFINE_enum("projection", "parallel", KINDS, "Rays of the X-rays.")
+FIELD_OF_VIEW = flags.DEFINE_enum(
+    "field_of_view",
+    "crop",
+    FIELDS_OF_VIEW,
+    "What the X-rays show: the crop alone, or the whole scan on the crop's film.",
+)
+SOURCE_TO_ISOCENTRE_MM = flags.DEFINE_float(
+    "source_to_isocentre_mm", None, f"cone: by default {PRESETS_MM['clinical'][0]:g}."
+)
+SOURCE_TO_DETECTOR_MM = flags.DEFINE_float(
+    "source_to_detector_mm", None, f"cone: by default {PRESETS_MM['clinical'][1]:g}."
+)
 SEED = flags.DEFINE_integer("seed", 0, "Seed of the phantoms and of the folds.", lower_bound=0)
 SELECT = flags.DEFINE_string(
     "select", None, "nifti: COLUMN=VALUE keeps these rows of --input's manifest.csv."
@@ -60,28 +88,38 @@ NUM_FOLDS = flags.DEFINE_integer(
     "num_folds", 10, "Groups for cross-validation; fewer where there are fewer patients.", 2
 )
 WORKERS = flags.DEFINE_integer("workers", 2, "Processes.", lower_bound=1)
+RAY_ADDRESS = flags.DEFINE_string(
+    "ray_address", None, "Ray cluster in place of --workers, such as auto; it must see the files."
+)
 
 
 def main():
-    """Prepare the folder that the flags ask for; returns the exit status."""
+    """Prepare or check the folder that the flags ask for; returns the exit status."""
+    if CHECK.value is not None:
+        return _check()
+    for flag in (SOURCE, OUTPUT):
+        if not flag.value:
+            raise UserError(f"--{flag.name}: missing (see --help)")
     size = int(SIZE.value)
     spacing_mm = SPACING_MM.value or FIELD_MM / size
+    geometry = _geometry()
     source = _make_source(size, spacing_mm)
-    writer = DatasetWriter(
-        OUTPUT.value,
-        {
-            "source": SOURCE.value,
-            "size": size,
-            "requested_spacing_mm": spacing_mm,
-            "projection": {"geometry": "parallel"},
-            "seed": SEED.value,
-            "select": SELECT.value,
-            "num_patients": NUM_PATIENTS.value,
-            "num_folds": NUM_FOLDS.value,
-        },
-    )
+    writer = DatasetWriter(OUTPUT.value, _configuration(size, spacing_mm, geometry))
     ids = source.ids[: NUM_PATIENTS.value]
-    done, rejected = _prepare_all(source, ids, writer, size, spacing_mm)
+    # The workers need TensorFlow only where a film shows more than the crop.
+    warm_up = cli.load_tensorflow if geometry.field_of_view == "full" else None
+    with Workers(min(WORKERS.value, len(ids)), RAY_ADDRESS.value, warm_up) as workers:
+        done, rejected = prepare_cohort(
+            source,
+            ids,
+            writer,
+            size,
+            spacing_mm,
+            geometry,
+            lambda crop, todo: _once_usable(workers.map(crop, todo)),
+            # disable=None: no bar where nobody looks at it.
+            lambda todo: tqdm(todo, unit="patient", disable=None),
+        )
     if not done:
         first = rejected[0]["reason"]
         more = f" (and {len(rejected) - 1} more)" if len(rejected) > 1 else ""
@@ -93,93 +131,75 @@ def main():
         f"{len(dataset.manifest['folds'])} folds, {len(rejected)} rejected; "
         f"content hash {dataset.content_hash()}"
     )
-    for patient in rejected:
-        print(f"rejected {patient['id']}: {patient['reason']}")
+    for scan in rejected:
+        print(f"rejected {scan['id']}: {scan['reason']}")
     return EXIT_REJECTED if rejected else 0
 
 
+def _check():
+    if SOURCE.value or OUTPUT.value:
+        raise UserError("--check: looks at a finished folder; leave --source and --output out")
+    dataset = open_dataset(CHECK.value)
+    # Drawing takes a second to load, and nothing else here needs it.
+    from xctrs_tf.evaluation.contact_sheet import check_dataset
+
+    index, outliers = check_dataset(dataset, lambda ids: tqdm(ids, unit="patient", disable=None))
+    print(f"{index}: {len(dataset.ids)} patients, {len(outliers)} to look at")
+    for line in outliers:
+        print(f"look at {line}")
+    return 0
+
+
+def _configuration(size, spacing_mm, geometry):
+    """What decides the content of the folder; a folder is gone on with under the same alone."""
+    is_default = geometry == ProjectionGeometry()
+    return {
+        "source": SOURCE.value[0] if len(SOURCE.value) == 1 else SOURCE.value,
+        "size": size,
+        "requested_spacing_mm": spacing_mm,
+        "projection": {"geometry": "parallel"} if is_default else geometry.to_json(),
+        "seed": SEED.value,
+        "select": SELECT.value,
+        "label_map": LABEL_MAP.value,
+        "num_patients": NUM_PATIENTS.value,
+        "num_folds": NUM_FOLDS.value,
+    }
+
+
+def _geometry():
+    distances = (SOURCE_TO_ISOCENTRE_MM.value, SOURCE_TO_DETECTOR_MM.value)
+    if PROJECTION.value == "cone":
+        pairs = zip(distances, PRESETS_MM["clinical"], strict=True)
+        distances = [default if given is None else given for given, default in pairs]
+    return ProjectionGeometry(PROJECTION.value, FIELD_OF_VIEW.value, *distances)
+
+
 def _make_source(size, spacing_mm):
-    if SOURCE.value == "phantom":
-        for flag in (INPUT, SELECT):
+    if "phantom" in SOURCE.value:
+        if len(SOURCE.value) > 1:
+            raise UserError("--source: phantoms do not mix with patients; prepare them apart")
+        for flag in (INPUT, LABELS, LABEL_MAP, SELECT):
             if flag.value is not None:
                 raise UserError(f"--{flag.name}: phantoms need none; leave it out")
         return PhantomSource(NUM_PATIENTS.value or PAPER_PATIENTS, SEED.value, size, spacing_mm)
     if INPUT.value is None:
-        raise UserError("--input: missing; name the folder of the NIfTI files")
+        raise UserError("--input: missing; name the folder of the collection")
     select = None
     if SELECT.value is not None:
         select = tuple(SELECT.value.split("=", 1))
         if len(select) != 2:
             raise UserError(f"--select={SELECT.value}: write it as COLUMN=VALUE")
-    return NiftiSource(INPUT.value, select)
+    label_map = None if LABEL_MAP.value is None else parse_label_map(LABEL_MAP.value)
+    return open_collections(SOURCE.value, INPUT.value, LABELS.value, label_map, select)
 
 
-def _prepare_all(source, ids, writer, size, spacing_mm):
-    """Prepare and write every patient; returns the ids done and the rejected ones."""
-    todo = [patient for patient in ids if not _is_done(source, patient, writer)]
-    done = set(ids) - set(todo)
-    rejected = []
-    crop = functools.partial(_crop, source, size, spacing_mm)
-    with _Pool(min(WORKERS.value, len(todo))) as pool:
-        # disable=None: no bar where nobody looks at it.
-        results = tqdm(pool.map(crop, todo), total=len(todo), unit="patient", disable=None)
-        for patient, result in zip(todo, results, strict=True):
-            if isinstance(result, str):
-                rejected.append({"id": patient, "reason": result})
-                continue
-            cli.load_tensorflow()  # Keras's backend: only now is it sure to be needed.
-            ct, segmentation, record = result
-            writer.add(make_case(patient, ct, segmentation), record)
-            done.add(patient)
-    return sorted(done), rejected
-
-
-def _is_done(source, patient, writer):
-    try:
-        return writer.has(patient, source.record(patient)["source_sha256"])
-    except UserError:
-        return False  # It will be rejected, with this reason.
-
-
-def _crop(source, size, spacing_mm, patient):
-    """A cropped patient, or the reason why there is none."""
-    try:
-        return crop_patient(source, patient, size, spacing_mm)
-    except UserError as error:
-        return str(error)
-
-
-class _Pool:
-    """Worker processes, or none where one is enough."""
-
-    def __init__(self, workers):
-        self._executor = None
-        if workers > 1:
-            self._executor = concurrent.futures.ProcessPoolExecutor(
-                workers, multiprocessing.get_context("spawn"), _start_worker
-            )
-        self.map = self._executor.map if self._executor else map
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        if self._executor:
-            self._executor.shutdown(cancel_futures=True)
-
-
-def _start_worker():
-    """A worker leaves ctrl-C to its parent, and does not outlive it."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    parent = multiprocessing.parent_process()
-
-    def follow():
-        parent.join()
-        os._exit(1)
-
-    threading.Thread(target=follow, daemon=True).start()
+def _once_usable(results):
+    """The same results; Keras's backend is loaded when the first one is to be projected."""
+    for cropped, reasons in results:
+        if cropped is not None:
+            cli.load_tensorflow()
+        yield cropped, reasons
 
 
 if __name__ == "__main__":
-    flags.mark_flags_as_required(["source", "output"])
     cli.run(main)

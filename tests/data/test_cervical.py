@@ -5,6 +5,7 @@ import pytest
 from scipy import ndimage
 
 from tests.data.necks import ORIGIN_MM, SPACING_MM, make_neck
+from xctrs_tf.data import cervical
 from xctrs_tf.data.cervical import check_labels, crop_to_frame
 from xctrs_tf.data.volumes import Volume, resample
 
@@ -145,6 +146,25 @@ def test_metal_beyond_int16_is_clipped():
     ct, labels = make_neck()
     metal = Volume(ct.array.astype(np.float32) + 50000.0, *ct_grid(ct))
     assert crop_to_frame(metal, labels, 32, 3.0)[0].max() == 32767
+
+
+def test_only_what_is_near_the_frame_is_looked_at(monkeypatch):
+    # The neck in a scan that reaches 60 voxels further on every side.
+    rng = np.random.default_rng(1)
+    pads = ((60, 61), (62, 63), (64, 65))
+    origin_mm = tuple(np.array(ORIGIN_MM) - np.array([60, 62, 64]) * SPACING_MM)
+    ct, labels = (np.pad(volume.array, pads) for volume in make_neck())
+    ct += rng.integers(-500, 500, ct.shape, np.int16)
+    scan = [Volume(array, SPACING_MM, origin_mm) for array in (ct, labels)]
+    near = crop_to_frame(*scan, 32, 4.0)
+    looked_at = []
+    monkeypatch.setattr(cervical, "_near", lambda volume, *frame: looked_at.append(1) or volume)
+    for ours, whole in zip(near, crop_to_frame(*scan, 32, 4.0), strict=True):
+        np.testing.assert_array_equal(ours, whole)
+    assert looked_at == [1, 1]
+    monkeypatch.undo()
+    part = cervical._near(scan[0], 32, 4.0, near[3]).array
+    assert part.size < 0.5 * ct.size
 
 
 def test_thin_arches_survive_coarser_voxels():

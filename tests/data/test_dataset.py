@@ -1,3 +1,4 @@
+import errno
 import json
 import zipfile
 
@@ -5,6 +6,7 @@ import numpy as np
 import pytest
 
 from tests.data.cases import CONFIGURATION, RECORD, make_case, write_dataset
+from xctrs_tf.data import dataset_writer
 from xctrs_tf.data.dataset import network_arrays, open_dataset
 from xctrs_tf.data.dataset_writer import DatasetWriter
 from xctrs_tf.errors import UserError
@@ -82,6 +84,29 @@ def test_split_validates_a_tenth_and_differs_from_fold_to_fold(tmp_path):
     splits = [dataset.split(fold) for fold in range(11)]
     assert {len(split.validation) for split in splits} == {4}
     assert len({tuple(split.validation) for split in splits}) > 5
+
+
+def test_who_validates_is_written_down(folder):
+    dataset = open_dataset(folder)
+    written = dataset.manifest["validation"]
+    assert [dataset.split(fold).validation for fold in range(5)] == written
+    other = next(id for id in dataset.ids if id not in {"p0", "p5", *written[0]})
+    file = folder / "manifest.json"
+    manifest = json.loads(file.read_text())
+    manifest["validation"][0] = [other]
+    file.write_text(json.dumps(manifest))
+    split = open_dataset(folder).split(0)
+    assert split.validation == [other]
+    assert written[0][0] in split.training
+
+
+def test_a_folder_of_before_it_was_written_down_splits_alike(folder):
+    splits = [open_dataset(folder).split(fold) for fold in range(5)]
+    file = folder / "manifest.json"
+    manifest = json.loads(file.read_text())
+    del manifest["validation"]
+    file.write_text(json.dumps(manifest))
+    assert [open_dataset(folder).split(fold) for fold in range(5)] == splits
 
 
 @pytest.mark.parametrize("fold", [-1, 5])
@@ -182,6 +207,73 @@ def test_an_interrupted_folder_goes_on(tmp_path):
         "p1.npz",
         "patients",
     ]
+
+
+def test_an_interrupted_folder_remembers_what_was_rejected_on_the_way(tmp_path):
+    writer = DatasetWriter(tmp_path / "set", CONFIGURATION)
+    writer.add(make_case("p1", 1), {**RECORD, "image_sha256": "77"}, ["p1_a.file: why"])
+    writer = DatasetWriter(tmp_path / "set", CONFIGURATION)
+    assert writer.rejected_with("p1") == ["p1_a.file: why"]
+    assert writer.rejected_with("p2") == []
+    assert writer.knows("p1") and not writer.knows("p2")
+    assert writer.image_of("p1") == "77"
+
+
+def test_versions_are_written_down(folder):
+    versions = open_dataset(folder).manifest["versions"]
+    assert versions["numpy"] == np.__version__
+    assert versions.keys() == {"xctrs_tf", "numpy", "scipy", "SimpleITK"}
+
+
+def test_a_run_killed_in_its_first_patient_goes_on(tmp_path, monkeypatch):
+    path = tmp_path / "set"
+    monkeypatch.setattr(np, "savez", killed)
+    with pytest.raises(KeyboardInterrupt):
+        DatasetWriter(path, CONFIGURATION).add(make_case("p0", 0), RECORD)
+    monkeypatch.undo()
+    writer = DatasetWriter(path, CONFIGURATION)
+    writer.add(make_case("p0", 0), RECORD)
+    assert writer.has("p0", "0")
+
+
+def killed(*args, **kwargs):
+    raise KeyboardInterrupt
+
+
+def test_a_full_disk_costs_one_patient(tmp_path, monkeypatch):
+    path = tmp_path / "set"
+    writer = DatasetWriter(path, CONFIGURATION)
+    writer.add(make_case("p0", 0), RECORD)
+    with monkeypatch.context() as patch:
+        patch.setattr(np, "savez", full_disk)
+        with pytest.raises(UserError, match=r"p1\.npz: cannot be written \(No space left on dev"):
+            writer.add(make_case("p1", 1), RECORD)
+    assert not writer.knows("p1")
+    writer.add(make_case("p2", 2), RECORD)
+    writer.finalise([["p0"], ["p2"]], [])
+    assert open_dataset(path).ids == ["p0", "p2"]
+    assert sorted(file.name for file in (path / "patients").iterdir()) == ["p0.npz", "p2.npz"]
+
+
+def test_a_disk_too_full_for_the_list_of_patients(tmp_path, monkeypatch):
+    writer = DatasetWriter(tmp_path / "set", CONFIGURATION)
+    writer.add(make_case("p0", 0), RECORD)
+    monkeypatch.setattr(dataset_writer, "write_text", full_disk)
+    with pytest.raises(UserError, match=r"p1\.npz: cannot be written"):
+        writer.add(make_case("p1", 1), RECORD)
+    assert writer.knows("p0") and not writer.knows("p1")
+
+
+def test_a_disk_too_full_for_the_manifest(tmp_path, monkeypatch):
+    writer = DatasetWriter(tmp_path / "set", CONFIGURATION)
+    writer.add(make_case("p0", 0), RECORD)
+    monkeypatch.setattr(dataset_writer, "write_text", full_disk)
+    with pytest.raises(UserError, match=r"manifest\.json: cannot be written .*; run the same"):
+        writer.finalise([["p0"]], [])
+
+
+def full_disk(*args, **kwargs):
+    raise OSError(errno.ENOSPC, "No space left on device")
 
 
 def test_a_damaged_patient_is_not_kept(folder):

@@ -1,9 +1,17 @@
+import json
+import os
+import subprocess
+import sys
+
 import keras
 import numpy as np
 import pytest
 from keras import ops
 
-from xctrs_tf.data.drr import hu_to_mu, parallel_projection
+from xctrs_tf.data import drr
+from xctrs_tf.data.drr import cone_projection, films_of, hu_to_mu, parallel_projection
+from xctrs_tf.data.projection_geometry import Frame, ProjectionGeometry
+from xctrs_tf.data.volumes import Volume
 
 
 def gradient(function, value):
@@ -87,3 +95,113 @@ def test_projection_spreads_its_gradient_evenly_along_the_ray():
     expected = np.zeros((3, 4, 5))
     expected[2, :, 3] = 2.5
     np.testing.assert_allclose(slopes, expected)
+
+
+FRAME = Frame(12, 2.0, (-20.0, 5.0, 30.0))
+
+
+def scan_of(array, spacing_mm=2.0, origin_mm=FRAME.origin_mm):
+    return Volume(array, tuple(np.broadcast_to(spacing_mm, 3)), tuple(origin_mm))
+
+
+def random_ct(shape=(12, 12, 12)):
+    return np.random.default_rng(0).integers(-1000, 1500, shape, np.int16)
+
+
+def test_parallel_films_of_the_crop_are_the_parallel_projection_to_the_bit():
+    ct = random_ct()
+    films = films_of(scan_of(ct), FRAME, ProjectionGeometry())
+    for view in ("ap", "la"):
+        expected = np.array(parallel_projection(hu_to_mu(ct), 2.0, view))
+        np.testing.assert_array_equal(films[view], expected)
+        assert films[view].dtype == np.float32
+
+
+@pytest.mark.parametrize("name", ["parallel", "clinical"])
+def test_a_scan_that_is_the_crop_gives_the_films_of_the_crop(name):
+    ct = scan_of(random_ct())
+    crop = films_of(ct, FRAME, ProjectionGeometry.preset(name))
+    full = films_of(ct, FRAME, ProjectionGeometry.preset(name, "full"))
+    for view in ("ap", "la"):
+        np.testing.assert_allclose(full[view], crop[view], rtol=1e-5)
+
+
+def test_cone_films_are_cone_projections_about_the_frame():
+    ct = random_ct()
+    films = films_of(scan_of(ct), FRAME, ProjectionGeometry.preset("x2ct"))
+    for view in ("ap", "la"):
+        expected = cone_projection(hu_to_mu(ct), 2.0, view, 541.0, 949.0)
+        np.testing.assert_allclose(films[view], expected, rtol=1e-5)
+
+
+def test_the_full_field_of_view_adds_what_overlaps():
+    # The frame lies at [4:16, 7:19, 3:15] of the scan.
+    ct = random_ct((20, 25, 18))
+    origin_mm = np.array(FRAME.origin_mm) - 2.0 * np.array([4, 7, 3])
+    films = films_of(
+        scan_of(ct, origin_mm=origin_mm), FRAME, ProjectionGeometry(field_of_view="full")
+    )
+    mu = np.asarray(hu_to_mu(ct))
+    np.testing.assert_allclose(films["ap"], 2.0 * mu[4:16, :, 3:15].sum(1), rtol=1e-5)
+    np.testing.assert_allclose(films["la"], 2.0 * mu[:, 7:19, 3:15].sum(0), rtol=1e-5)
+
+
+def test_a_fine_scan_is_averaged_over_the_frames_pixels():
+    # Half the voxel: the first frame pixel covers the first two voxels.
+    ct = np.full((24, 24, 24), -1000, np.int16)
+    ct[2:4, :, 6:8] = 0
+    scan = scan_of(ct, 1.0, np.array(FRAME.origin_mm) - 0.5)
+    film = films_of(scan, FRAME, ProjectionGeometry(field_of_view="full"))["ap"]
+    expected = np.zeros((12, 12))
+    expected[1, 3] = 24 * 0.0192
+    np.testing.assert_allclose(film, expected, atol=1e-5)
+
+
+def test_slabs_make_the_same_film(monkeypatch):
+    scan = scan_of(random_ct((20, 25, 18)), (2.0, 1.5, 3.0), (-30.0, -4.0, 20.0))
+    geometry = ProjectionGeometry("cone", "full", 300.0, 400.0, (3, -4, 5), (1, 2, -3))
+    whole = films_of(scan, FRAME, geometry)
+    monkeypatch.setattr(drr, "SLAB_VOXELS", 1000)
+    slabs = films_of(scan, FRAME, geometry)
+    for view in ("ap", "la"):
+        np.testing.assert_allclose(slabs[view], whole[view], rtol=1e-4, atol=1e-5)
+
+
+def test_the_patient_is_moved_about_the_frames_centre():
+    ct = np.full((12, 12, 12), -1000, np.int16)
+    ct[3, 5, 8] = 1000
+    geometry = ProjectionGeometry(translation_mm=(2.0, -4.0, 6.0))
+    films = films_of(scan_of(ct), FRAME, geometry)
+    assert np.argwhere(films["ap"] > 0.05).tolist() == [[4, 11]]
+    assert np.argwhere(films["la"] > 0.05).tolist() == [[3, 11]]
+
+
+def test_a_scan_beside_the_frame_is_no_crop():
+    with pytest.raises(ValueError, match="give the CT on the frame's own grid"):
+        films_of(scan_of(random_ct((12, 12, 13))), FRAME, ProjectionGeometry())
+    shifted = scan_of(random_ct(), origin_mm=(-20.0, 5.0, 31.0))
+    with pytest.raises(ValueError, match="give the CT on the frame's own grid"):
+        films_of(shifted, FRAME, ProjectionGeometry.preset("clinical"))
+
+
+def films_of_a_posed_patient():
+    geometry = ProjectionGeometry("cone", "full", 300.0, 400.0, (3, -4, 5), (1, 2, -3))
+    films = films_of(scan_of(random_ct((20, 25, 18)), (2.0, 1.5, 3.0)), FRAME, geometry)
+    return {view: film.tolist() for view, film in films.items()}
+
+
+def test_jax_makes_the_same_films():
+    program = (
+        "import json; from tests.data.test_drr import films_of_a_posed_patient as films; "
+        "print(json.dumps(films()))"
+    )
+    finished = subprocess.run(
+        [sys.executable, "-c", program],
+        env={**os.environ, "KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"},
+        capture_output=True,
+        text=True,
+    )
+    assert finished.returncode == 0, finished.stderr
+    on_jax = json.loads(finished.stdout.splitlines()[-1])
+    for view, film in films_of_a_posed_patient().items():
+        np.testing.assert_allclose(on_jax[view], film, rtol=1e-4, atol=1e-5)

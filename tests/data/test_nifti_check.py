@@ -53,11 +53,13 @@ def test_the_other_byte_order_and_the_second_version_of_the_header(tmp_path):
     first[:4] = np.frombuffer(np.array(348, ">i4").tobytes(), np.uint8)
     first[40:48] = np.frombuffer(np.array([3, 2, 3, 4], ">i2").tobytes(), np.uint8)
     first[70:74] = np.frombuffer(np.array([16, 32], ">i2").tobytes(), np.uint8)
+    first[76:92] = np.frombuffer(np.array([1, 2, 3, 4], ">f4").tobytes(), np.uint8)
     first[108:112] = np.frombuffer(np.array(352, ">f4").tobytes(), np.uint8)
     second = np.zeros(544, np.uint8)
     second[:4] = np.frombuffer(np.array(540, ">i4").tobytes(), np.uint8)
     second[12:16] = np.frombuffer(np.array([16, 32], ">i2").tobytes(), np.uint8)
     second[16:48] = np.frombuffer(np.array([3, 2, 3, 4], ">i8").tobytes(), np.uint8)
+    second[104:136] = np.frombuffer(np.array([1, 2, 3, 4], ">f8").tobytes(), np.uint8)
     second[168:176] = np.frombuffer(np.array(544, ">i8").tobytes(), np.uint8)
     for header in (first, second):
         file = tmp_path / "ct.nii"
@@ -66,6 +68,23 @@ def test_the_other_byte_order_and_the_second_version_of_the_header(tmp_path):
         file.write_bytes(file.read_bytes()[:-1])
         with pytest.raises(UserError, match="ends before its last voxel"):
             check_nifti(file)
+
+
+@pytest.mark.parametrize("axis", [1, 2, 3])
+@pytest.mark.parametrize(("edge", "said"), [(0.0, "0"), (np.nan, "nan"), (np.inf, "inf")])
+def test_a_voxel_without_size(path, axis, edge, said):
+    offset = 76 + 4 * axis
+    field = np.float32(edge).tobytes()
+    rewrite(path, lambda content: content[:offset] + field + content[offset + 4 :])
+    with pytest.raises(UserError, match=rf"ct\.nii(\.gz)?: a voxel size of {said} mm; mend its"):
+        check_nifti(path)
+
+
+def test_an_axis_of_one_voxel_needs_no_size(tmp_path):
+    path = tmp_path / "film.nii"
+    sitk.WriteImage(sitk.GetImageFromArray(np.ones((1, 4, 5), np.float32)), path)
+    rewrite(path, lambda content: content[:88] + bytes(4) + content[92:])
+    check_nifti(path)
 
 
 @pytest.mark.parametrize("content", [b"", b"hello", b"\x5c\x01\x00\x00short"])

@@ -3,11 +3,15 @@ import itertools
 import numpy as np
 import pytest
 
-from tests.data.cases import make_case, write_dataset
+from tests.data.cases import write_dataset
 from xctrs_tf.data import pipeline
+from xctrs_tf.data.augmentation import STREAMS, augmented_arrays, mirror
 from xctrs_tf.data.dataset import network_arrays, open_dataset
-from xctrs_tf.data.pipeline import batch_ids, mirror, training_pipeline
+from xctrs_tf.data.pipeline import batch_ids, training_pipeline
+from xctrs_tf.data.projection_geometry import ProjectionGeometry
 from xctrs_tf.errors import UserError
+
+CONE = {"kind": "cone", "source_to_isocentre_mm": 541.0, "source_to_detector_mm": 949.0}
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +60,7 @@ def test_every_patient_comes_once_an_epoch_and_in_another_order_in_the_next(data
     assert seen[:7] != seen[7:]
 
 
-@pytest.mark.parametrize("augment", [False, True])
+@pytest.mark.parametrize("augment", [False, True, tuple(STREAMS)])
 def test_a_resumed_stream_goes_on_as_the_uninterrupted_one(dataset, augment):
     whole = batches(training_pipeline(dataset, dataset.ids, 3, seed=2, augment=augment), 7)
     resumed = batches(
@@ -86,14 +90,31 @@ def test_mirroring_is_seeded_and_takes_about_half(dataset):
     assert 16 < sum(flips) < 40
 
 
-def test_the_mirrored_ct_projects_to_the_mirrored_films():
-    case = make_case("p0")
-    ct = np.flip(case.ct, axis=0)
-    mirrored = mirror({"ap": case.ap, "la": case.la, "ct": case.ct, "segmentation": case.ct})
-    np.testing.assert_array_equal(mirrored["ct"], ct)
-    np.testing.assert_array_equal(mirrored["segmentation"], ct)
-    np.testing.assert_array_equal(mirrored["ap"], ct.sum(axis=1))
-    np.testing.assert_array_equal(mirrored["la"], ct.sum(axis=0))
+@pytest.mark.parametrize("augment", [("mirror",), ("histogram", "noise"), tuple(STREAMS)])
+def test_samples_are_functions_of_the_seed_and_their_number(dataset, augment):
+    stream = batches(training_pipeline(dataset, dataset.ids, 2, seed=5, augment=augment), 2)
+    for step, batch in enumerate(stream):
+        for position, id in enumerate(batch_ids(dataset.ids, 2, 5, step)):
+            expected = augmented_arrays(dataset.load(id), augment, 5, 2 * step + position)
+            for name, array in expected.items():
+                np.testing.assert_array_equal(batch[name][position], array)
+
+
+def test_unknown_augmentations_and_films_that_cannot_follow(dataset):
+    with pytest.raises(UserError, match="augment 'blur': must be one of mirror, histogram, pose"):
+        training_pipeline(dataset, dataset.ids, 2, seed=0, augment=("mirror", "blur"))
+
+    def films_of(**geometry):
+        manifest = {**dataset.manifest, "projection": ProjectionGeometry(**geometry).to_json()}
+        return type(dataset)(dataset.path, manifest)
+
+    full, cone = films_of(field_of_view="full"), films_of(**CONE)
+    training_pipeline(full, dataset.ids, 2, seed=0, augment=True)
+    with pytest.raises(UserError, match=r"augment pose: .* parallel films of the crop alone"):
+        training_pipeline(full, dataset.ids, 2, seed=0, augment=("pose",))
+    training_pipeline(cone, dataset.ids, 2, seed=0, augment=("noise", "histogram"))
+    with pytest.raises(UserError, match="augment mirror: a cone's LA film"):
+        training_pipeline(cone, dataset.ids, 2, seed=0, augment=True)
 
 
 def test_a_cached_patient_is_read_once(dataset, monkeypatch):

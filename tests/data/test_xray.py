@@ -1,8 +1,13 @@
+import gzip
+import struct
+import zlib
+
 import numpy as np
 import pytest
 import SimpleITK as sitk
 from PIL import Image
 
+from xctrs_tf.data import film_files
 from xctrs_tf.data.xray import check_views, normalise_film, read_film, write_film
 from xctrs_tf.errors import UserError
 
@@ -120,7 +125,7 @@ def test_nearly_square_is_square_enough(tmp_path):
     path = save_picture(tmp_path / "film.png", random_film(101, 100) > 0.5)
     assert read_film(path, "ap", 32).shape == (32, 32)
     path = save_picture(tmp_path / "film.png", random_film(104, 100) > 0.5)
-    with pytest.raises(UserError, match="100 x 104 pixels; crop or pad the la film square"):
+    with pytest.raises(UserError, match="100 x 104 pixels; crop or pad the film square"):
         read_film(path, "la", 32)
 
 
@@ -131,7 +136,7 @@ def test_files_that_are_no_films(tmp_path):
     with pytest.raises(UserError, match=r"film\.png: damaged, or not a PNG or TIFF picture"):
         read_film(tmp_path / "film.png", "ap", 8)
     (tmp_path / "film.doc").write_bytes(b"not a picture")
-    with pytest.raises(UserError, match=r"film\.doc: unknown kind of film; use PNG"):
+    with pytest.raises(UserError, match=r"film\.doc: unknown kind of film; use DICOM, PNG"):
         read_film(tmp_path / "film.doc", "ap", 8)
 
 
@@ -197,3 +202,75 @@ def test_films_of_two_sizes():
     ap, la = neck(0)
     with pytest.raises(UserError, match=r"AP is .* and LA .*; take both of one size"):
         check_views(ap, la[:-1, :-1])
+
+
+def write_png_header(path, width, height):
+    """A PNG of a few bytes that claims any size."""
+
+    def chunk(kind, content):
+        checksum = struct.pack(">I", zlib.crc32(kind + content))
+        return struct.pack(">I", len(content)) + kind + content + checksum
+
+    header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
+    path.write_bytes(
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", header)
+        + chunk(b"IDAT", zlib.compress(bytes(1000)))
+        + chunk(b"IEND", b"")
+    )
+    return path
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "message"),
+    [
+        (6000, 6000, "6000 x 6000 pixels, more than the 34 million that are read"),
+        (9600, 9600, "far too many pixels; shrink the film first"),
+        (16384, 16384, "far too many pixels; shrink the film first"),
+        (100000, 100000, "far too many pixels; shrink the film first"),
+        (20000, 2, "20000 x 2 pixels, more than the 34 million"),
+        (0, 8, "film.png: "),
+        (8, 0, "film.png: "),
+    ],
+)
+def test_pictures_of_a_size_that_no_film_has(tmp_path, width, height, message):
+    path = write_png_header(tmp_path / "film.png", width, height)
+    with pytest.raises(UserError, match=message) as caught:
+        read_film(path, "ap", 8)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_volume_file_of_a_size_that_no_film_has(tmp_path):
+    path = tmp_path / "film.nrrd"
+    path.write_text(
+        "NRRD0004\ntype: short\ndimension: 2\nsizes: 16384 16384\nencoding: raw\nendian: little\n\n"
+    )
+    with pytest.raises(UserError, match=r"film\.nrrd: 16384 x 16384 pixels, more than"):
+        read_film(path, "ap", 8)
+
+
+def test_a_gzip_bomb_is_not_unpacked(tmp_path, monkeypatch):
+    monkeypatch.setattr(film_files, "MAX_FILE_BYTES", 10**6)
+    sitk.WriteImage(sitk.GetImageFromArray(random_film()), tmp_path / "film.nii.gz")
+    with gzip.open(tmp_path / "film.nii.gz", "ab") as stream:
+        stream.write(bytes(2 * 10**6))
+    with pytest.raises(UserError, match=r"film\.nii\.gz: unpacks to over 1 MB"):
+        read_film(tmp_path / "film.nii.gz", "ap", 8)
+
+
+def test_a_damaged_gzip(tmp_path):
+    sitk.WriteImage(sitk.GetImageFromArray(random_film()), tmp_path / "film.nii.gz")
+    content = (tmp_path / "film.nii.gz").read_bytes()
+    (tmp_path / "film.nii.gz").write_bytes(content[: len(content) // 2])
+    with pytest.raises(UserError, match=r"film\.nii\.gz: damaged gzip; fetch the file again"):
+        read_film(tmp_path / "film.nii.gz", "ap", 8)
+
+
+def test_a_tiff_whose_white_is_zero(tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 65535, (8, 8), np.uint16)
+    # Tag 262 alone: Pillow inverts such pictures of 8 bits by itself.
+    Image.fromarray(pixels).save(tmp_path / "film.tif", tiffinfo={262: 0})
+    with Image.open(tmp_path / "film.tif") as picture:
+        assert picture.tag_v2[262] == 0
+    film = read_film(tmp_path / "film.tif", "ap", 8)
+    np.testing.assert_allclose(film, normalise_film(65535.0 - pixels[::-1].T), atol=1e-6)

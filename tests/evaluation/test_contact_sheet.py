@@ -37,7 +37,7 @@ def dataset(tmp_path):
 def test_the_index_shows_every_patient_and_needs_no_network(dataset):
     index, _ = check_dataset(dataset)
     assert index == dataset.path / "check" / "index.html"
-    text = index.read_text()
+    text = index.read_text(encoding="utf-8")
     links = Links(text).links
     assert {f"p{number}.png" for number in range(4)} | {"histogram.png"} <= set(links)
     for link in links:
@@ -69,7 +69,7 @@ def test_an_outlier_is_named(tmp_path):
     writer.finalise([[f"p{number}"] for number in range(5)], [])
     index, outliers = check_dataset(open_dataset(tmp_path / "set"))
     assert any(line.startswith("p3: C5 (ml) 0.0, median ") for line in outliers)
-    assert 'class="odd">0.0' in index.read_text()
+    assert 'class="odd">0.0' in index.read_text(encoding="utf-8")
 
 
 def test_the_picture_shows_the_patient(tmp_path):

@@ -1,6 +1,8 @@
+import gzip
 import json
 import os
 import pathlib
+import resource
 import signal
 import subprocess
 import sys
@@ -59,6 +61,14 @@ def assert_refused(result, message, folder):
         (["--source=phantom", "--spacing_mm=99"], "--spacing_mm"),
         (["--source=phantom", "stray"], "unexpected argument 'stray'"),
         (["--source=phantom", "--select=a=b"], "--select: phantoms need none; leave it out"),
+        (["--source=phantom", "--input=."], "--input: phantoms need none; leave it out"),
+        (["--source=phantom", "--source=nifti"], "--source: phantoms do not mix"),
+        (["--source=phantom", "--projection=fan"], "--projection"),
+        (["--source=phantom", "--source_to_isocentre_mm=1"], "projection parallel: has no source"),
+        (["--source=phantom", "--check=."], "--check: looks at a finished folder"),
+        ([], "--source: missing"),
+        (["--source=nifti", "--input=.", "--label_map=1:2"], "--label_map=1:2: name each of 1..7"),
+        (["--source=openkbp", "--input=."], "--labels: missing; name the folder"),
         (["--source=nifti"], "--input: missing; name the folder"),
         (["--source=nifti", "--input=absent"], "absent: no such folder"),
         (["--source=nifti", "--input=.", "--select=core69"], "write it as COLUMN=VALUE"),
@@ -74,83 +84,136 @@ def test_no_output(folder):
     assert_refused(prepare("--source=phantom"), "--output", folder)
 
 
-def without_labels(folder):
-    (folder / "a_seg.nii.gz").unlink()
+def without_labels(folder, name):
+    (folder / f"{name}_seg.nii.gz").unlink()
 
 
-def labels_of_another_shape(folder):
+def labels_of_another_shape(folder, name):
     labels = make_neck()[1].array[:, :, :45]
-    write_volume(folder / "a_seg.nii.gz", labels, SPACING_MM, ORIGIN_MM)
+    write_volume(folder / f"{name}_seg.nii.gz", labels, SPACING_MM, ORIGIN_MM)
 
 
-def ct_with_nan(folder):
+def ct_with_nan(folder, name):
     ct = make_neck()[0].array.astype(np.float32)
     ct[1, 2, 3] = np.nan
-    write_volume(folder / "a_ct.nii.gz", ct, SPACING_MM, ORIGIN_MM)
+    write_volume(folder / f"{name}_ct.nii.gz", ct, SPACING_MM, ORIGIN_MM)
 
 
-def damaged_gzip(folder):
-    file = folder / "a_ct.nii.gz"
+def damaged_gzip(folder, name):
+    file = folder / f"{name}_ct.nii.gz"
     file.write_bytes(file.read_bytes()[:-100])
 
 
-def no_c7(folder):
+def labels_without(folder, name, numbers):
     labels = make_neck()[1].array
-    write_volume(folder / "a_seg.nii.gz", np.where(labels == 7, 0, labels), SPACING_MM, ORIGIN_MM)
+    labels[np.isin(labels, numbers)] = 0
+    write_volume(folder / f"{name}_seg.nii.gz", labels, SPACING_MM, ORIGIN_MM)
+
+
+def no_c7(folder, name):
+    labels_without(folder, name, [7])
+
+
+def no_vertebra(folder, name):
+    labels_without(folder, name, range(8))
+
+
+def zero_spacing(folder, name):
+    file = folder / f"{name}_ct.nii.gz"
+    content = gzip.decompress(file.read_bytes())
+    file.write_bytes(gzip.compress(content[:84] + bytes(4) + content[88:]))
 
 
 SPOILERS = {
-    without_labels: "a_seg.nii.gz: no such file",
-    labels_of_another_shape: "a_seg.nii.gz: 40 x 52 x 45 voxels, its CT 40 x 52 x 46",
-    ct_with_nan: "a_ct.nii.gz: holds NaN or infinite values",
-    damaged_gzip: "a_ct.nii.gz: damaged gzip",
-    no_c7: "a_ct.nii.gz: label C7 missing",
+    without_labels: "{}_seg.nii.gz: no such file",
+    labels_of_another_shape: "{}_seg.nii.gz: 40 x 52 x 45 voxels, its CT 40 x 52 x 46",
+    ct_with_nan: "{}_ct.nii.gz: holds NaN or infinite values",
+    damaged_gzip: "{}_ct.nii.gz: damaged gzip",
+    no_c7: "{}_ct.nii.gz: label C7 missing",
+    no_vertebra: "{}_ct.nii.gz: label C1, C2, C3, C4, C5, C6, C7 missing",
+    zero_spacing: "{}_ct.nii.gz: a voxel size of 0 mm; mend its header",
 }
 
 
-@pytest.mark.parametrize(("spoil", "message"), SPOILERS.items())
-def test_an_only_patient_that_cannot_be_used(folder, spoil, message):
-    write_neck(folder / "in", "a")
-    spoil(folder / "in")
-    assert_refused(prepare(*nifti_flags(folder)), message, folder)
-
-
-def test_a_bad_patient_among_good_ones_is_listed(folder):
-    for seed, name in enumerate("abc"):
+def test_a_cohort_with_damage_is_prepared_but_for_the_damaged(folder):
+    names = [f"p{number}" for number in range(len(SPOILERS))]
+    for seed, (name, spoil) in enumerate(zip(names, SPOILERS, strict=True)):
         write_neck(folder / "in", name, seed)
-    no_c7(folder / "in")
+        spoil(folder / "in", name)
+    for seed, name in enumerate(("whole-1", "whole-2"), start=10):
+        write_neck(folder / "in", name, seed)
     result = prepare(*nifti_flags(folder), "--spacing_mm=3")
-    assert result.returncode == 1, result.stderr
+    assert (result.returncode, result.stderr) == (1, "")
     dataset = open_dataset(folder / "out")
-    summary, rejected = result.stdout.splitlines()
-    assert (
-        f"2 patients of 32^3 voxels in 2 folds, 1 rejected; content hash {dataset.content_hash()}"
-        in (summary)
+    assert dataset.ids == ["whole-1", "whole-2"]
+    rejected = dataset.manifest["rejected"]
+    assert [scan["id"] for scan in rejected] == names
+    for scan, message in zip(rejected, SPOILERS.values(), strict=True):
+        assert message.format(scan["id"]) in scan["reason"]
+    lines = [f"rejected {scan['id']}: {scan['reason']}" for scan in rejected]
+    assert result.stdout.splitlines()[1:] == lines
+
+
+def test_a_disk_that_fills_up(folder):
+    for seed, name in enumerate("ab"):
+        write_neck(folder / "in", name, seed)
+
+    def small_files_only():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+
+    flags = (*nifti_flags(folder), "--spacing_mm=3", "--workers=1")
+    result = subprocess.run(
+        command(*flags), cwd=ROOT, capture_output=True, text=True, preexec_fn=small_files_only
     )
-    reason = dataset.manifest["rejected"][0]["reason"]
-    assert dataset.manifest["rejected"] == [{"id": "a", "reason": reason}]
-    assert reason.endswith("a_ct.nii.gz: label C7 missing")
-    assert rejected == f"rejected a: {reason}"
-    assert dataset.ids == ["b", "c"]
-    assert dataset.load("b").ct.shape == (32, 32, 32)
-    assert dataset.manifest["projection"] == {"geometry": "parallel"}
+    lines = result.stderr.splitlines()
+    assert result.returncode == 2 and len(lines) == 1
+    assert "a.npz: cannot be written (File too large) (and 1 more)" in lines[0]
+    assert not list(folder.glob("out/**/*.npz"))
+
+
+def test_a_cone_on_the_whole_scan(folder):
+    write_neck(folder / "in", "a")
+    write_neck(folder / "in", "b", 1)
+    flags = (*nifti_flags(folder), "--projection=cone", "--field_of_view=full", "--workers=1")
+    result = prepare(*flags, "--source_to_detector_mm=1700")
+    assert (result.returncode, result.stderr) == (0, "")
+    dataset = open_dataset(folder / "out")
+    projection = dataset.manifest["projection"]
+    assert (projection["kind"], projection["field_of_view"]) == ("cone", "full")
+    assert projection["source_to_isocentre_mm"] == 1500.0
+    assert projection["source_to_detector_mm"] == 1700.0
+    assert dataset.load("a").ap.max() > 0
+    result = prepare(*flags)
+    assert "made with another projection" in result.stderr
+
+
+@pytest.mark.parametrize("spoil", [without_labels, no_c7])
+def test_an_only_patient_that_cannot_be_used(folder, spoil):
+    write_neck(folder / "in", "a")
+    spoil(folder / "in", "a")
+    assert_refused(prepare(*nifti_flags(folder)), SPOILERS[spoil].format("a"), folder)
+
+
+def written(out):
+    """Ids of the patients that an unfinished folder lists."""
+    manifest = out / "manifest.unfinished.json"
+    if not manifest.exists():
+        return []
+    return [record["id"] for record in json.loads(manifest.read_text())["patients"]]
 
 
 def test_a_killed_preparation_goes_on_and_ends_in_the_same_bytes(folder):
     for number in range(12):
-        write_neck(folder / "in", f"n{number:02d}", number % 8)
+        write_neck(folder / "in", f"n{number:02d}", number)
     flags = (*nifti_flags(folder), "--spacing_mm=3", "--num_folds=4", "--workers=1")
     out = folder / "out"
     with subprocess.Popen(command(*flags), cwd=ROOT, stderr=subprocess.DEVNULL) as process:
-        while not (out / "manifest.unfinished.json").exists():
+        while not written(out):
             assert process.poll() is None
             time.sleep(0.001)
         os.kill(process.pid, signal.SIGKILL)
     assert not (out / "manifest.json").exists()
-    kept = [
-        record["id"]
-        for record in json.loads((out / "manifest.unfinished.json").read_text())["patients"]
-    ]
+    kept = written(out)
     times = {id: (out / f"patients/{id}.npz").stat().st_mtime_ns for id in kept}
 
     assert prepare(*flags).returncode == 0
@@ -193,3 +256,14 @@ def test_phantoms(folder):
     assert {case.ct.shape for case in cases} == {(32, 32, 32)}
     assert all(set(np.unique(case.segmentation)) == set(range(8)) for case in cases)
     assert (cases[0].ct != cases[1].ct).any()
+
+    result = prepare(f"--check={folder / 'out'}")
+    assert (result.returncode, result.stderr) == (0, "")
+    assert result.stdout.startswith(f"{folder / 'out/check/index.html'}: 2 patients, ")
+    assert (folder / "out/check/phantom-0001.png").stat().st_size > 10_000
+
+
+def test_checking_what_is_no_data_folder(folder):
+    result = prepare(f"--check={folder / 'in'}")
+    assert_refused(result, "no prepared data folder", folder)
+    assert list((folder / "in").iterdir()) == []

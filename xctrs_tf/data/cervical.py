@@ -47,6 +47,26 @@ def check_labels(labels):
     return None
 
 
+def check_place(ct, labels):
+    """Why labels on a grid of their own do not belong to a scan, if so.
+
+    Args:
+        ct: `Volume` of the scan.
+        labels: `Volume` in the same space, with C1..C7.
+
+    Returns:
+        The reason in a few words, or None.
+    """
+    low, high = _box_mm(labels)
+    half = np.array(ct.spacing_mm) / 2
+    first = np.array(ct.origin_mm) - half
+    last = first + ct.array.shape * np.array(ct.spacing_mm)
+    # A box may touch the outer faces by the rounding of its position.
+    if np.any(low < first - 1e-3) or np.any(high > last + 1e-3):
+        return "C1 to C7 reach beyond the scan"
+    return None
+
+
 def crop_to_frame(ct, labels, size, spacing_mm):
     """Resample a scan and its labels to a cube centred on C1..C7.
 
@@ -57,7 +77,7 @@ def crop_to_frame(ct, labels, size, spacing_mm):
 
     Args:
         ct: `Volume` in HU.
-        labels: `Volume` on the same grid, 1..7 = C1..C7.
+        labels: `Volume` in the same space, 1..7 = C1..C7.
         size: voxels a side.
         spacing_mm: the wanted voxel size.
 
@@ -69,10 +89,10 @@ def crop_to_frame(ct, labels, size, spacing_mm):
     needed = float(np.max(high - low)) + 2 * MARGIN_MM
     spacing_mm = max(float(spacing_mm), needed / size)
     frame = (size, spacing_mm, _frame_origin(ct, low, high, size, spacing_mm))
-    hu = resample(_widen(ct, spacing_mm), *frame, fill=AIR_HU).array
+    hu = resample(_widen(_near(ct, *frame), spacing_mm), *frame, fill=AIR_HU).array
     limits = np.iinfo(np.int16)
     hu = np.clip(np.round(hu), limits.min, limits.max).astype(np.int16)
-    return hu, _resample_labels(labels, *frame), *frame[1:]
+    return hu, _resample_labels(_near(labels, *frame), *frame), *frame[1:]
 
 
 def _box_mm(labels):
@@ -107,13 +127,32 @@ def _frame_origin(ct, low, high, size, spacing_mm):
     return tuple(first.tolist())
 
 
+def _near(volume, size, spacing_mm, origin_mm):
+    """The part of a scan that decides a frame's voxels; a body's scan is mostly elsewhere."""
+    edges = np.array(volume.spacing_mm)
+    # The blur of `_widen` reaches four standard deviations, interpolation one voxel.
+    margin = np.ceil(4 * _sigma_mm(volume, spacing_mm) / edges) + 2
+    first = (np.array(origin_mm) - volume.origin_mm) / edges
+    last = first + (size - 1) * spacing_mm / edges
+    start = np.maximum(np.floor(first - margin), 0).astype(int)
+    stop = np.minimum(np.ceil(last + margin) + 1, volume.array.shape).astype(int)
+    part = tuple(map(slice, start, stop))
+    origin_mm = np.array(volume.origin_mm) + start * edges
+    return Volume(volume.array[part], volume.spacing_mm, tuple(origin_mm.tolist()))
+
+
+def _sigma_mm(volume, spacing_mm):
+    """Standard deviation of the blur from a volume's voxels to others, along each axis."""
+    return np.sqrt(np.maximum(spacing_mm**2 - np.array(volume.spacing_mm) ** 2, 0.0)) / FWHM
+
+
 def _widen(volume, spacing_mm):
     """Blur the axes that will be sampled more coarsely, so that nothing aliases.
 
     The Gaussian widens a point from the old voxel to the new one.
     """
     old = np.array(volume.spacing_mm)
-    sigma_mm = np.sqrt(np.maximum(spacing_mm**2 - old**2, 0.0)) / FWHM
+    sigma_mm = _sigma_mm(volume, spacing_mm)
     array = volume.array.astype(np.float32)
     if np.any(sigma_mm > 1e-3 * old):
         array = ndimage.gaussian_filter(array, sigma_mm / old, mode="nearest")

@@ -8,6 +8,7 @@ import zipfile
 
 import numpy as np
 
+from xctrs_tf.data.folds import draw_validation
 from xctrs_tf.data.intensity import normalise_hu
 from xctrs_tf.data.xray import normalise_film
 from xctrs_tf.errors import UserError
@@ -16,7 +17,6 @@ FORMAT = "xctrs-dataset/1"
 MANIFEST = "manifest.json"
 # The manifest of a preparation that is under way, or was killed.
 UNFINISHED = "manifest.unfinished.json"
-VALIDATION_FRACTION = 0.1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -144,8 +144,8 @@ class Dataset:
     def split(self, fold):
         """Training, validation and test patients of one fold.
 
-        The test patients are the fold's group; a tenth of the others, chosen by
-        the folder's seed and the fold, but at least one, validates.
+        The test patients are the fold's group; those who validate are written in
+        the manifest (`folds.draw_validation`).
 
         Args:
             fold: index of the group.
@@ -160,17 +160,20 @@ class Dataset:
         if not 0 <= fold < len(folds):
             raise UserError(f"fold {fold}: {self.path} has folds 0 to {len(folds) - 1}")
         test = set(folds[fold])
-        others = sorted(set(self.ids) - test)
-        if len(others) < 2:
+        if len(self.ids) - len(test) < 2:
             raise UserError(f"{self.path}: {len(self.ids)} patients cannot be split; prepare more")
-        rng = np.random.default_rng([self.manifest["seed"], fold])
-        count = max(1, round(VALIDATION_FRACTION * len(others)))
-        validation = set(rng.permutation(others)[:count].tolist())
+        validation = set(self._validation(fold))
         return Split(
             training=[id for id in self.ids if id not in test | validation],
             validation=[id for id in self.ids if id in validation],
             test=[id for id in self.ids if id in test],
         )
+
+    def _validation(self, fold):
+        if "validation" in self.manifest:
+            return self.manifest["validation"][fold]
+        # Folders of before it was written down, whose draw was the same.
+        return draw_validation(self.ids, self.manifest["folds"][fold], fold, self.manifest["seed"])
 
     def content_hash(self):
         """sha256 over every patient's id and file hash: changes when any array does."""

@@ -1,6 +1,8 @@
-"""The paper's ten groups of patients for cross-validation."""
+"""The paper's ten groups of patients for cross-validation, and who validates."""
 
 import numpy as np
+
+VALIDATION_FRACTION = 0.1
 
 
 def make_folds(ids, num_folds=10, seed=0):
@@ -21,3 +23,22 @@ def make_folds(ids, num_folds=10, seed=0):
     shuffled = np.random.default_rng(seed).permutation(sorted(ids))
     groups = np.array_split(shuffled, min(num_folds, len(shuffled)))
     return [sorted(group.tolist()) for group in groups]
+
+
+def draw_validation(ids, test, fold, seed=0):
+    """Draw the patients that validate while a fold trains: a tenth, but at least one.
+
+    Args:
+        ids: all patients.
+        test: those of the fold's group, none of whom is drawn.
+        fold: index of the group.
+        seed: seed of the draw, together with the fold.
+
+    Returns:
+        Sorted list of ids; empty where it would leave nobody to train on.
+    """
+    others = sorted(set(ids) - set(test))
+    if len(others) < 2:
+        return []
+    count = max(1, round(VALIDATION_FRACTION * len(others)))
+    return sorted(np.random.default_rng([seed, fold]).permutation(others)[:count].tolist())

@@ -1,7 +1,7 @@
 """What the NIfTI reader forgives, and a medical program must not.
 
 The reader pads a file that ends early, takes a damaged gzip stream as it comes,
-and turns NaN into 0, all without a word.
+turns NaN into 0 and a voxel size of 0 into 1 mm, all without a word.
 """
 
 import gzip
@@ -15,8 +15,20 @@ from xctrs_tf.errors import UserError
 
 # Size of the header -> where its fields are: (offset, type).
 LAYOUTS = {
-    348: {"dim": (40, "i2"), "datatype": (70, "i2"), "bitpix": (72, "i2"), "data": (108, "f4")},
-    540: {"dim": (16, "i8"), "datatype": (12, "i2"), "bitpix": (14, "i2"), "data": (168, "i8")},
+    348: {
+        "dim": (40, "i2"),
+        "datatype": (70, "i2"),
+        "bitpix": (72, "i2"),
+        "pixdim": (76, "f4"),
+        "data": (108, "f4"),
+    },
+    540: {
+        "dim": (16, "i8"),
+        "datatype": (12, "i2"),
+        "bitpix": (14, "i2"),
+        "pixdim": (104, "f8"),
+        "data": (168, "i8"),
+    },
 }
 FLOAT_TYPES = {16: "f4", 64: "f8"}
 
@@ -44,6 +56,10 @@ def check_nifti(path):
         raise UserError(f"{path}: damaged, or not a NIfTI file")
     if len(content) < start + count * bits // 8:
         raise UserError(f"{path}: ends before its last voxel; fetch the file again")
+    edges = field("pixdim", 4)[1:]
+    for edge, length in zip(edges, lengths[:rank], strict=False):
+        if length > 1 and not 0 < abs(edge) < math.inf:
+            raise UserError(f"{path}: a voxel size of {edge:g} mm; mend its header")
     if datatype in FLOAT_TYPES:
         values = np.frombuffer(content, order + FLOAT_TYPES[datatype], count, int(start))
         if not np.isfinite(values).all():

@@ -5,7 +5,7 @@ import functools
 import numpy as np
 import tensorflow as tf
 
-from xctrs_tf.data.dataset import network_arrays
+from xctrs_tf.data.augmentation import augmentations, augmented_arrays, check_projection
 from xctrs_tf.errors import UserError
 
 # Whole data sets up to this size stay in memory after the first epoch.
@@ -26,7 +26,8 @@ def training_pipeline(dataset, ids, batch_size, seed, start_step=0, augment=Fals
         batch_size: patients a batch.
         seed: of the order and of the augmentation.
         start_step: first batch.
-        augment: mirror every second patient, by chance, left to right.
+        augment: names of `augmentation.STREAMS`; True is ``("mirror",)``, every
+            second patient left to right, by chance.
 
     Returns:
         `tf.data.Dataset` of dicts: ``ap``, ``la`` ``(batch, size, size, 1)`` and
@@ -34,8 +35,11 @@ def training_pipeline(dataset, ids, batch_size, seed, start_step=0, augment=Fals
         ``segmentation`` int32 ``(batch, size, size, size)``.
 
     Raises:
-        UserError: fewer patients than a batch holds.
+        UserError: fewer patients than a batch holds, or an augmentation that is
+            unknown or that the films' geometry does not allow.
     """
+    names = augmentations(augment)
+    check_projection(names, dataset.manifest["projection"])
     if len(ids) < batch_size:
         raise UserError(
             f"batch size {batch_size}: only {len(ids)} training patients; "
@@ -45,9 +49,8 @@ def training_pipeline(dataset, ids, batch_size, seed, start_step=0, augment=Fals
     load = functools.cache(dataset.load) if fits else dataset.load
 
     def sample(index):
-        arrays = network_arrays(load(_patient_at(ids, seed, index)))
-        if augment and _is_mirrored(seed, index):
-            arrays = mirror(arrays)
+        case = load(_patient_at(ids, seed, index))
+        arrays = augmented_arrays(case, names, seed, index)
         return tuple(arrays[name] for name in DTYPES)
 
     def to_tensors(index):
@@ -72,16 +75,6 @@ def batch_ids(ids, batch_size, seed, step):
     return [_patient_at(ids, seed, index) for index in range(first, first + batch_size)]
 
 
-def mirror(arrays):
-    """A patient's mirror image, left to right, from `network_arrays`.
-
-    The CT, its labels and the AP film flip along x. Parallel rays along x cross
-    the same voxels in the other order: the LA film stays.
-    """
-    flipped = {name: np.flip(arrays[name], axis=0) for name in ("ap", "ct", "segmentation")}
-    return {**arrays, **flipped}
-
-
 def _patient_at(ids, seed, index):
     epoch, position = divmod(int(index), len(ids))
     return ids[_permutation(len(ids), seed, epoch)[position]]
@@ -90,11 +83,6 @@ def _patient_at(ids, seed, index):
 @functools.lru_cache(maxsize=16)
 def _permutation(length, seed, epoch):
     return np.random.default_rng([seed, epoch]).permutation(length)
-
-
-def _is_mirrored(seed, index):
-    # The third word keeps these draws apart from the permutations.
-    return np.random.default_rng([seed, int(index), 1]).random() < 0.5
 
 
 def _bytes_of_a_case(size):

@@ -1,62 +1,125 @@
-"""From a raw patient to a `Case`: check and crop, then project."""
+"""From a raw patient to a `Case`: choose a scan, check and crop it, then project."""
+
+import dataclasses
+import hashlib
 
 import numpy as np
 
-from xctrs_tf.data.cervical import check_labels, crop_to_frame
+from xctrs_tf.data.cervical import check_labels, check_place, crop_to_frame
 from xctrs_tf.data.dataset import Case
+from xctrs_tf.data.projection_geometry import Frame, ProjectionGeometry
 from xctrs_tf.data.volumes import Volume
 from xctrs_tf.errors import UserError
-from xctrs_tf.geometry import VIEWS
+
+PARALLEL = ProjectionGeometry()
 
 
-def crop_patient(source, patient, size, spacing_mm):
-    """Read one patient and bring it into the frame.
+@dataclasses.dataclass(frozen=True)
+class CroppedPatient:
+    """A patient in the frame.
+
+    Attributes:
+        ct: `Volume`, int16 HU, of isotropic voxels.
+        segmentation: `Volume` of labels on the same grid, uint8.
+        record: dict for the manifest.
+        films: dict of ``ap`` and ``la`` where they show more than the frame, or None.
+    """
+
+    ct: Volume
+    segmentation: Volume
+    record: dict
+    films: dict | None = None
+
+
+def crop_patient(source, patient, size, spacing_mm, geometry=PARALLEL):
+    """Read a patient's scans until one can be used, and bring it into the frame.
 
     Args:
         source: an object of `xctrs_tf.data.sources`.
         patient: one of its ids.
         size: voxels a side.
         spacing_mm: wanted voxel size; it grows where C1..C7 do not fit.
+        geometry: `ProjectionGeometry`.
 
     Returns:
-        `Volume` of the CT (int16 HU), `Volume` of the labels (uint8), and the
-        dict of the source for the manifest.
-
-    Raises:
-        UserError: the patient cannot be used, and why.
+        `CroppedPatient` of the first usable scan, or None; and for each scan
+        before it the reason why it cannot be used.
     """
-    record = source.record(patient)
-    raw = source.load(patient)
-    reason = check_labels(raw.labels)
-    if reason:
-        raise UserError(f"{record['source_file']}: {reason}")
-    ct, labels, spacing_mm, origin_mm = crop_to_frame(raw.ct, raw.labels, size, spacing_mm)
-    grid = ((spacing_mm,) * 3, origin_mm)
-    return Volume(ct, *grid), Volume(labels, *grid), record
+    reasons = []
+    for scan in source.scans(patient):
+        try:
+            return _crop_scan(source, scan, size, spacing_mm, geometry), reasons
+        except UserError as error:
+            reasons.append(str(error))
+        except (OSError, MemoryError, RuntimeError) as error:
+            # A file that the checks of the readers did not foresee costs its own
+            # patient, not the cohort.
+            what = " ".join(str(error).split()) or type(error).__name__
+            reasons.append(f"{patient}: cannot be read ({what})")
+    return None, reasons
 
 
-def make_case(patient, ct, segmentation):
-    """Project a cropped patient.
+def make_case(patient, cropped, geometry=PARALLEL):
+    """Project a cropped patient, unless he has his films.
 
     Args:
-        patient: its id.
-        ct: `Volume` in HU, of isotropic voxels.
-        segmentation: `Volume` of labels on the same grid.
+        patient: his id.
+        cropped: `CroppedPatient`.
+        geometry: `ProjectionGeometry`.
 
     Returns:
         `Case`.
     """
-    # Keras takes seconds to load; bad patients and worker processes need none.
-    from xctrs_tf.data.drr import hu_to_mu, parallel_projection
-
-    spacing_mm = ct.spacing_mm[0]
-    mu = hu_to_mu(ct.array)
-    films = {view: np.array(parallel_projection(mu, spacing_mm, view)) for view in VIEWS}
+    films = cropped.films or _films(cropped.ct, _frame(cropped.ct), geometry)
     return Case(
         id=patient,
-        ct=ct.array,
-        segmentation=segmentation.array,
+        ct=cropped.ct.array,
+        segmentation=cropped.segmentation.array,
         **films,
-        spacing_mm=spacing_mm,
-        origin_mm=ct.origin_mm,
+        spacing_mm=cropped.ct.spacing_mm[0],
+        origin_mm=cropped.ct.origin_mm,
     )
+
+
+def _crop_scan(source, scan, size, spacing_mm, geometry):
+    record = source.record(scan)
+    raw = source.load(scan)
+    reason = check_labels(raw.labels) or check_place(raw.ct, raw.labels)
+    if reason:
+        raise UserError(f"{record['source_file']}: {reason}")
+    ct, labels, spacing_mm, origin_mm = crop_to_frame(raw.ct, raw.labels, size, spacing_mm)
+    grid = ((spacing_mm,) * 3, origin_mm)
+    ct, labels = Volume(ct, *grid), Volume(labels, *grid)
+    low = np.array(origin_mm) - spacing_mm / 2
+    record |= {
+        "image_sha256": _image_hash(raw.ct),
+        "scan_size": list(raw.ct.array.shape),
+        "scan_spacing_mm": [float(edge) for edge in raw.ct.spacing_mm],
+        "crop_box_mm": [low.tolist(), (low + size * spacing_mm).tolist()],
+        **raw.notes,
+    }
+    if geometry.field_of_view == "crop":
+        return CroppedPatient(ct, labels, record)
+    # The whole scan is too much to send from one process to another.
+    return CroppedPatient(ct, labels, record, _films(raw.ct, _frame(ct), geometry))
+
+
+def _frame(ct):
+    return Frame(ct.array.shape[0], ct.spacing_mm[0], ct.origin_mm)
+
+
+def _films(scan, frame, geometry):
+    # Keras takes seconds to load; bad patients and worker processes need none.
+    from xctrs_tf.data.drr import films_of
+
+    films = films_of(scan, frame, geometry)
+    return {view: np.asarray(film) for view, film in films.items()}
+
+
+def _image_hash(ct):
+    """sha256 of a scan's voxels along LPS: two files of one image have one."""
+    digest = hashlib.sha256(f"{ct.array.shape} {np.round(ct.spacing_mm, 3).tolist()}".encode())
+    limits = np.iinfo(np.int16)
+    for plane in ct.array:
+        digest.update(np.clip(np.rint(plane), limits.min, limits.max).astype("<i2").tobytes())
+    return digest.hexdigest()

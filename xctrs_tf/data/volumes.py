@@ -71,6 +71,20 @@ def read_volume(path, interpolation="linear", fill=0.0):
     if image.GetDimension() != 3 or 1 in image.GetSize():
         shape = " x ".join(map(str, image.GetSize()))
         raise UserError(f"{path}: {shape} values; a volume of three axes is needed")
+    return upright_volume(image, interpolation, fill)
+
+
+def upright_volume(image, interpolation="linear", fill=0.0):
+    """Bring an image to LPS by its position in space, as `read_volume` does.
+
+    Args:
+        image: a SimpleITK image of three axes.
+        interpolation: ``"linear"`` or ``"nearest"``, for an oblique scan.
+        fill: value outside an oblique scan.
+
+    Returns:
+        `Volume`.
+    """
     image = sitk.DICOMOrient(image, "LPS")
     if np.abs(np.array(image.GetDirection()) - np.eye(3).ravel()).max() > ALIGNMENT_TOLERANCE:
         image = _resample_upright(image, interpolation, fill)

@@ -1,19 +1,15 @@
 """Films: reading, writing and normalising X-rays, and whether two are a pair."""
 
-import pathlib
-
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
-from xctrs_tf.data import volumes
+from xctrs_tf.data.film_files import read_raw_film
+from xctrs_tf.data.film_frame import FilmFrame, resize
 from xctrs_tf.errors import UserError
 from xctrs_tf.files import atomic_path
 from xctrs_tf.geometry import screen
 
 PERCENTILES = (0.5, 99.5)
-ASPECT_TOLERANCE = 0.01
-PICTURE_SUFFIXES = (".png", ".tif", ".tiff")
-VOLUME_SUFFIXES = (".nii", ".nii.gz", ".nrrd", ".mha")
 WHITE = 65535
 
 # Thresholds of check_views, whose docstring says how they fare.
@@ -46,43 +42,35 @@ def normalise_film(film):
     return np.clip((film - low) / (high - low), 0.0, 1.0)
 
 
-def read_film(path, view, size):
-    """Read a film from a picture or a NIfTI file.
+def read_film(path, view, size, frame=None):
+    """Read a film from a DICOM, picture or NIfTI file, in the networks' frame.
 
     Pictures (PNG, TIFF) are stored as a radiologist looks at them: superior on
     top; AP with the patient's right on the left; LA with anterior on the left.
-    Volumes (NIfTI, NRRD, MetaImage) hold one slice ``[horizontal, vertical]`` in
-    the frame of docs/architecture.md. Bone is bright.
+    DICOM is turned so by its header. Volumes (NIfTI, NRRD, MetaImage) hold one
+    slice ``[horizontal, vertical]`` in the frame of docs/architecture.md. Bone is
+    bright.
 
     Args:
         path: the file.
-        view: ``"ap"`` or ``"la"``.
+        view: ``"ap"`` or ``"la"``; DICOM's header may not contradict it.
         size: pixels a side that the network takes; another square is resampled.
+        frame: `FilmFrame`: crop box, spacing, flips; None takes the whole film.
 
     Returns:
         float32 ``(size, size)`` in [0, 1], ``[horizontal, vertical]``.
 
     Raises:
-        UserError: missing, unreadable, coloured, not square, constant, not finite.
+        UserError: missing, unreadable, too large, coloured, not square, constant,
+            not finite, of another view, or the frame lies outside of it.
     """
-    path = pathlib.Path(path)
-    if not path.is_file():
-        raise UserError(f"{path}: no such file")
-    name = path.name.lower()
-    if name.endswith(PICTURE_SUFFIXES):
-        film = screen_to_film(_read_picture(path))
-    elif name.endswith(VOLUME_SUFFIXES):
-        film = _read_slice(path)
-    else:
-        raise UserError(f"{path}: unknown kind of film; use PNG, TIFF or NIfTI")
-    width, height = film.shape
-    if abs(width - height) > ASPECT_TOLERANCE * max(width, height):
-        raise UserError(f"{path}: {width} x {height} pixels; crop or pad the {view} film square")
+    raw = read_raw_film(path, view)
     try:
+        film = (frame or FilmFrame()).cut(raw, size)
         normalised = normalise_film(film)
     except UserError as error:
         raise UserError(f"{path}: {error}") from error
-    return normalised if film.shape == (size, size) else normalise_film(_resize(film, size))
+    return normalised if film.shape == (size, size) else normalise_film(resize(film, size))
 
 
 def write_film(path, film, view):
@@ -133,44 +121,6 @@ def check_views(ap, la):
             "films: AP and LA do not show the same neck at the same height; "
             "give two films of one patient, superior on top"
         )
-
-
-def screen_to_film(picture):
-    """A picture ``[row, column]`` as ``[horizontal, vertical]``: undoes `geometry.screen`."""
-    return picture[::-1].swapaxes(0, 1)
-
-
-def _read_picture(path):
-    try:
-        with Image.open(path) as picture:
-            if getattr(picture, "n_frames", 1) > 1:
-                raise UserError(f"{path}: {picture.n_frames} pages; save one film a file")
-            if picture.mode in ("P", "PA"):
-                picture = picture.convert("RGB")
-            pixels = np.asarray(picture)
-            bands = picture.getbands()
-    except (OSError, ValueError, SyntaxError, UnidentifiedImageError) as error:
-        raise UserError(f"{path}: damaged, or not a PNG or TIFF picture") from error
-    if len(bands) == 1:
-        return pixels.astype(np.float32)
-    grey = pixels[..., 0]
-    if bands[:3] == ("R", "G", "B") and (pixels[..., :3] != grey[..., np.newaxis]).any():
-        raise UserError(f"{path}: a colour picture; export the film as 8- or 16-bit grey")
-    return grey.astype(np.float32)
-
-
-def _read_slice(path):
-    array = volumes.read_array(path)
-    if array.ndim not in (2, 3) or array.shape[2:] not in ((), (1,)):
-        shape = " x ".join(map(str, array.shape))
-        raise UserError(f"{path}: {shape} values; a film has one slice")
-    return array.reshape(array.shape[:2]).astype(np.float32)
-
-
-def _resize(film, size):
-    """Pillow widens its linear kernel when it shrinks a picture, so nothing aliases."""
-    picture = Image.fromarray(np.ascontiguousarray(film, np.float32))
-    return np.asarray(picture.resize((size, size), Image.Resampling.BILINEAR))
 
 
 def _mirror_symmetry(film):

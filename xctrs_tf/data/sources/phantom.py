@@ -30,6 +30,10 @@ class PhantomSource:
         self._numbers = {f"phantom-{number:04d}": number for number in range(num_patients)}
         self.ids = list(self._numbers)
 
+    def scans(self, patient):
+        """A patient has one scan, of his name."""
+        return [patient]
+
     def record(self, patient):
         """What the manifest says of a patient's source."""
         recipe = f"phantom seed {self._phantom_seed(patient)}"

@@ -1,0 +1,192 @@
+"""How fast the program is on this machine.
+
+  python -m experiments.benchmark --what=pipeline,projection --output=benchmark.json
+
+pipeline: patients a second through the training pipeline, at 64^3 and 128^3.
+projection: AP and LA film of 128^3, parallel and cone, and plastimatch's own time
+for the same films where it is on PATH (pip install --no-deps plastimatch).
+
+Every time is the median of --repeats; the spread stands beside it, because other
+programs may be at work. Aims are printed with what was reached.
+"""
+
+import json
+import os
+import pathlib
+import statistics
+import tempfile
+import time
+
+import numpy as np
+from absl import flags
+
+from experiments import cli, plastimatch
+from xctrs_tf.data.phantom import make_phantom
+from xctrs_tf.errors import UserError
+from xctrs_tf.files import write_text
+from xctrs_tf.geometry import VIEWS
+
+WHAT = flags.DEFINE_list("what", ["pipeline", "projection"], "Parts: pipeline, projection.")
+OUTPUT = flags.DEFINE_string("output", None, "JSON file of the results; none is written without.")
+REPEATS = flags.DEFINE_integer("repeats", 15, "Measurements of each time.", lower_bound=3)
+PATIENTS = 16
+BATCH_SIZE = 2
+SIZE = 128
+FIELD_MM = 128.0
+# Patients a second that two workers are to sustain.
+PIPELINE_AIMS = {64: 30.0, 128: 5.0}
+PARALLEL_AIM = 10.0
+
+
+def main():
+    """Measure, print and write; returns the exit status."""
+    parts = {"pipeline": _pipeline, "projection": _projection}
+    unknown = [name for name in WHAT.value if name not in parts]
+    if unknown or not WHAT.value:
+        raise UserError(f"--what={','.join(WHAT.value)}: must be of {', '.join(parts)}")
+    if OUTPUT.value is not None and not pathlib.Path(OUTPUT.value).parent.is_dir():
+        raise UserError(f"--output={OUTPUT.value}: no such folder; make it first")
+    cli.load_tensorflow()
+    from xctrs_tf.provenance import collect
+
+    load_before = os.getloadavg()[0]
+    rows = []
+    for name in WHAT.value:
+        for row in parts[name]():
+            rows.append(row)
+            print(_line(row), flush=True)
+    if OUTPUT.value is not None:
+        about = collect(
+            n=REPEATS.value, seed=0, data_hash=None, load_average=[load_before, os.getloadavg()[0]]
+        )
+        write_text(OUTPUT.value, json.dumps({**about, "results": rows}, indent=1) + "\n")
+        print(OUTPUT.value)
+    return 0
+
+
+def _pipeline():
+    """Patients a second at each size, without augmentation and with all of it."""
+    from xctrs_tf.data import pipeline
+    from xctrs_tf.data.augmentation import STREAMS
+    from xctrs_tf.data.dataset import open_dataset
+
+    # What is measured is reading, so nothing may stay in memory.
+    pipeline.CACHE_BYTES = 0
+    for size, aim in PIPELINE_AIMS.items():
+        with tempfile.TemporaryDirectory() as folder:
+            dataset = open_dataset(_write_dataset(pathlib.Path(folder) / "data", size))
+            for augment in ((), tuple(STREAMS)):
+                stream = iter(
+                    pipeline.training_pipeline(dataset, dataset.ids, BATCH_SIZE, 0, augment=augment)
+                )
+                next(stream)
+                rates = [_rate(stream) for _ in range(REPEATS.value)]
+                name = f"pipeline {size}^3" + (" augmented" if augment else "")
+                yield _result(name, rates, "patients/s", aim, at_least=True)
+
+
+def _rate(stream, batches=PATIENTS // BATCH_SIZE):
+    start = time.perf_counter()
+    for _ in range(batches):
+        next(stream)
+    return batches * BATCH_SIZE / (time.perf_counter() - start)
+
+
+def _write_dataset(path, size):
+    """One phantom under several names, which are read as patients are."""
+    from xctrs_tf.data.dataset import Case
+    from xctrs_tf.data.dataset_writer import DatasetWriter
+    from xctrs_tf.data.drr import hu_to_mu, parallel_projection
+    from xctrs_tf.data.projection_geometry import ProjectionGeometry
+
+    phantom = make_phantom(0, size, FIELD_MM / size)
+    mu = hu_to_mu(phantom.ct)
+    films = {view: np.asarray(parallel_projection(mu, phantom.spacing_mm, view)) for view in VIEWS}
+    projection = ProjectionGeometry().to_json()
+    writer = DatasetWriter(
+        path, {"source": "phantom", "size": size, "seed": 0, "projection": projection}
+    )
+    ids = [f"copy-{number:02}" for number in range(PATIENTS)]
+    for name in ids:
+        case = Case(
+            id=name,
+            ct=phantom.ct,
+            segmentation=phantom.segmentation,
+            **films,
+            spacing_mm=float(phantom.spacing_mm),
+            origin_mm=tuple(map(float, phantom.origin_mm)),
+        )
+        writer.add(case, {"source": "phantom", "source_sha256": "", "licence": "none"})
+    writer.finalise([ids[::2], ids[1::2]], [])
+    return path
+
+
+def _projection():
+    """Milliseconds for both films of one volume, each way."""
+    from keras import ops
+
+    from xctrs_tf.data.drr import cone_projection, hu_to_mu, parallel_projection
+    from xctrs_tf.data.projection_geometry import PRESETS_MM
+
+    spacing_mm = FIELD_MM / SIZE
+    mu = ops.convert_to_tensor(hu_to_mu(make_phantom(0, SIZE, spacing_mm).ct))
+    distances = PRESETS_MM["clinical"]
+    ways = {
+        "parallel": lambda: [parallel_projection(mu, spacing_mm, view) for view in VIEWS],
+        "cone": lambda: [cone_projection(mu, spacing_mm, view, *distances) for view in VIEWS],
+        "cone, turned": lambda: [
+            cone_projection(mu, spacing_mm, view, *distances, rotation_deg=(3.0, -4.0, 5.0))
+            for view in VIEWS
+        ],
+    }
+    times = {name: [] for name in ways}
+    program = plastimatch.find()
+    theirs = []
+    # In turns, so that what else runs on the machine slows all of them alike.
+    for repeat in range(REPEATS.value + 1):
+        for name, films in ways.items():
+            start = time.perf_counter()
+            _ = [np.asarray(film) for film in films()]
+            if repeat:  # The first one warms up.
+                times[name].append(1e3 * (time.perf_counter() - start))
+        if program and repeat:
+            theirs.append(1e3 * plastimatch.films(program, mu, spacing_mm, *distances)[1])
+    aims = {}
+    if program:
+        reference = statistics.median(theirs)
+        aims = {"parallel": reference / PARALLEL_AIM, "cone": reference}
+        yield _result(f"plastimatch cone {SIZE}^3", theirs, "ms")
+    else:
+        print("plastimatch: not on PATH, no aims for projection; pip install --no-deps plastimatch")
+    for name, values in times.items():
+        yield _result(f"{name} {SIZE}^3", values, "ms", aims.get(name))
+
+
+def _result(name, values, unit, aim=None, at_least=False):
+    """A row: median, range, and whether the aim is met (None without one)."""
+    median = statistics.median(values)
+    met = None if aim is None else (median >= aim if at_least else median <= aim)
+    return {
+        "name": name,
+        "median": median,
+        "min": min(values),
+        "max": max(values),
+        "repeats": len(values),
+        "unit": unit,
+        "aim": aim,
+        "met": met,
+    }
+
+
+def _line(row):
+    text = (
+        f"{row['name']:28} {row['median']:9.4g} {row['unit']:10} "
+        f"({row['min']:.4g} to {row['max']:.4g} in {row['repeats']})"
+    )
+    if row["aim"] is None:
+        return text
+    return f"{text}  aim {row['aim']:.4g}: {'met' if row['met'] else 'MISSED'}"
+
+
+if __name__ == "__main__":
+    cli.run(main)

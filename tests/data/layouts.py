@@ -1,0 +1,85 @@
+"""Tiny copies of the public collections' folders, filled with made-up necks."""
+
+import numpy as np
+
+from tests.data.dicoms import write_series
+from tests.data.necks import ORIGIN_MM, SPACING_MM, make_neck
+from xctrs_tf.data.volumes import Volume, write_volume
+from xctrs_tf.geometry import VERTEBRAE
+
+
+def write_pair(ct_file, labels_file, seed=0, number_of=None, spoil=None):
+    """Write a neck and its labels, numbered anew and spoilt if need be."""
+    ct, labels = (volume.array for volume in make_neck(seed))
+    if spoil:
+        spoil(labels)
+    if number_of is not None:
+        labels = number_of[labels]
+    for file, array in ((ct_file, ct), (labels_file, labels)):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        write_volume(file, array, SPACING_MM, ORIGIN_MM)
+
+
+def without_c3(labels):
+    """Take C3 out of the labels."""
+    labels[labels == 3] = 0
+
+
+def write_verse_bids(root, subject, part="", split="training", seed=0, spoil=None):
+    """One scan of the complete release, such as ``sub-verse004_dir-ax_ct.nii.gz``."""
+    stem = f"sub-{subject}{part}"
+    write_pair(
+        root / split / "rawdata" / f"sub-{subject}" / f"{stem}_ct.nii.gz",
+        root / split / "derivatives" / f"sub-{subject}" / f"{stem}_seg-vert_msk.nii.gz",
+        seed,
+        spoil=spoil or with_t1_and_l1,
+    )
+
+
+def with_t1_and_l1(labels):
+    """Add labels of T1 and L1, as VerSe and CTSpine1K number them."""
+    labels[1:3, 1:3, 44], labels[5:7, 1:3, 44] = 8, 20
+
+
+def write_totalsegmentator(root, patient, seed=0, spoil=None):
+    """One patient of version 2: a mask a class."""
+    ct, labels = (volume.array for volume in make_neck(seed))
+    if spoil:
+        spoil(labels)
+    folder = root / patient / "segmentations"
+    folder.mkdir(parents=True)
+    write_volume(root / patient / "ct.nii.gz", ct, SPACING_MM, ORIGIN_MM)
+    for number, name in enumerate(VERTEBRAE, start=1):
+        mask = (labels == number).astype(np.uint8)
+        write_volume(folder / f"vertebrae_{name}.nii.gz", mask, SPACING_MM, ORIGIN_MM)
+    write_volume(folder / "brain.nii.gz", np.zeros_like(labels), SPACING_MM, ORIGIN_MM)
+
+
+def write_study(images, labels_file, seed=0, mirrored=None, **series):
+    """A DICOM series and its labels, whose array may run the other way than its header says."""
+    ct, labels = make_neck(seed)
+    write_series(images, ct, **series)
+    labels_file.parent.mkdir(parents=True, exist_ok=True)
+    array = labels.array if mirrored is None else labels.array[mirrored]
+    write_volume(labels_file, array, SPACING_MM, ORIGIN_MM)
+
+
+def write_openkbp(folder, ct):
+    """A CT ``[x, y, z]`` of 128^3 voxels as OpenKBP stores it: rows, columns, slices downwards."""
+    folder.mkdir(parents=True)
+    stored = ct.array.transpose(1, 0, 2)[:, :, ::-1].ravel() + 1000.0
+    places = np.flatnonzero(stored > 0)
+    lines = [f"{place},{stored[place]}" for place in places]
+    (folder / "ct.csv").write_text("\n".join([",data", *lines, ""]))
+    x, y, z = ct.spacing_mm
+    (folder / "voxel_dimensions.csv").write_text(f"{y:.18e}\n{x:.18e}\n{z:.18e}\n")
+
+
+def openkbp_neck():
+    """The neck in a corner of OpenKBP's grid, which begins at the origin, and its labels."""
+    ct, labels = make_neck()
+    grid = np.full((128,) * 3, -1000, np.int16)
+    place = tuple(slice(4, 4 + length) for length in ct.array.shape)
+    grid[place] = ct.array
+    origin_mm = tuple(4 * edge for edge in SPACING_MM)
+    return Volume(grid, SPACING_MM, (0.0,) * 3), Volume(labels.array, SPACING_MM, origin_mm)

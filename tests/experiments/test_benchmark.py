@@ -1,0 +1,120 @@
+import json
+import os
+import stat
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from absl.testing import flagsaver
+
+from experiments import benchmark, plastimatch
+from xctrs_tf.data.drr import cone_projection, hu_to_mu
+from xctrs_tf.data.phantom import make_phantom
+from xctrs_tf.data.volumes import read_volume
+
+
+@pytest.fixture(autouse=True)
+def _parsed_flags():
+    benchmark.flags.FLAGS.mark_as_parsed()
+
+
+def test_both_parts_are_measured_and_written(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(benchmark, "PIPELINE_AIMS", {32: 0.001})
+    monkeypatch.setattr(benchmark, "PATIENTS", 4)
+    monkeypatch.setattr(benchmark, "SIZE", 16)
+    monkeypatch.setattr(plastimatch, "find", lambda: "there")
+    # Slow enough for us to be faster.
+    monkeypatch.setattr(plastimatch, "films", lambda *arguments: ({}, 1000.0))
+    monkeypatch.setattr("xctrs_tf.data.pipeline.CACHE_BYTES", 2**31)
+    output = tmp_path / "benchmark.json"
+    with flagsaver.flagsaver(output=str(output), repeats=3):
+        assert benchmark.main() == 0
+    printed = capsys.readouterr().out
+    record = json.loads(output.read_text())
+    rows = {row["name"]: row for row in record["results"]}
+    assert list(rows) == [
+        "pipeline 32^3",
+        "pipeline 32^3 augmented",
+        "plastimatch cone 16^3",
+        "parallel 16^3",
+        "cone 16^3",
+        "cone, turned 16^3",
+    ]
+    assert all(name in printed for name in rows)
+    assert rows["parallel 16^3"]["aim"] == 1e5 and rows["cone 16^3"]["aim"] == 1e6
+    assert rows["cone 16^3"]["met"] and rows["pipeline 32^3"]["met"]
+    assert rows["cone, turned 16^3"]["met"] is None
+    for row in rows.values():
+        assert 0 < row["min"] <= row["median"] <= row["max"] and row["repeats"] == 3
+    for key in ("machine", "versions", "date", "command", "load_average"):
+        assert record[key]
+
+
+def test_aims_are_judged_by_the_median():
+    slow = benchmark._result("x", [1.0, 9.0, 2.0], "ms", aim=1.5)
+    assert (slow["median"], slow["min"], slow["max"], slow["met"]) == (2.0, 1.0, 9.0, False)
+    assert "aim 1.5: MISSED" in benchmark._line(slow)
+    assert benchmark._result("x", [1.0, 9.0, 2.0], "ms", aim=2.0)["met"]
+    assert benchmark._result("x", [1.0, 9.0, 2.0], "/s", aim=2.0, at_least=True)["met"]
+    assert not benchmark._result("x", [1.0, 9.0, 2.0], "/s", aim=2.5, at_least=True)["met"]
+    assert "aim" not in benchmark._line(benchmark._result("x", [1.0, 2.0, 3.0], "ms"))
+
+
+@pytest.mark.parametrize(
+    ("flag", "message"),
+    [
+        ("--what=pipeline,cooking", "--what=pipeline,cooking: must be of pipeline, projection"),
+        ("--output=absent/benchmark.json", "--output=absent/benchmark.json: no such folder"),
+    ],
+)
+def test_mistakes_end_in_one_line(flag, message):
+    finished = subprocess.run(
+        [sys.executable, "-m", "experiments.benchmark", flag], capture_output=True, text=True
+    )
+    assert finished.returncode == 2
+    assert finished.stderr.startswith(f"error: {message}") and finished.stderr.count("\n") == 1
+
+
+def test_plastimatchs_films_are_ours():
+    """On a phantom, or on the CT that XCTRS_TEST_CT names."""
+    program = plastimatch.find()
+    if program is None:
+        pytest.skip("plastimatch is not on PATH: pip install --no-deps plastimatch")
+    if "XCTRS_TEST_CT" in os.environ:
+        scan = read_volume(os.environ["XCTRS_TEST_CT"])
+        hu, spacing_mm, aim = scan.array, float(scan.spacing_mm[0]), 0.998
+    else:
+        # Its edges are a voxel sharp, and plastimatch does not interpolate.
+        hu, spacing_mm, aim = make_phantom(0, 64, 2.5).ct, 2.5, 0.995
+    mu = np.asarray(hu_to_mu(hu))[2:, :-4]  # No two edges alike.
+    for distances in ((1500.0, 1800.0), (541.0, 949.0)):
+        theirs, seconds = plastimatch.films(program, mu, spacing_mm, *distances)
+        assert seconds > 0
+        for view, film in theirs.items():
+            ours = np.asarray(cone_projection(mu, spacing_mm, view, *distances))
+            assert np.corrcoef(ours.ravel(), film.ravel())[0, 1] > aim
+
+
+def test_plastimatchs_panels_are_read_upright(tmp_path, monkeypatch):
+    """A stand-in program that answers with the panels of a patient of 3 x 4 x 5 voxels."""
+    program = tmp_path / "plastimatch"
+    program.write_text(
+        f"#!{sys.executable}\n"
+        "import sys, numpy as np\n"
+        "arguments = dict(zip(sys.argv[2::2], sys.argv[3::2]))\n"
+        "columns, rows = map(int, arguments['-r'].split())\n"
+        "panel = np.arange(rows * columns, dtype='<f4')\n"
+        "with open(arguments['-O'] + '0000.pfm', 'wb') as stream:\n"
+        "    stream.write(b'Pf header' + panel.tobytes())\n"
+        "print('Total time: 0.25 secs')\n"
+    )
+    program.chmod(program.stat().st_mode | stat.S_IXUSR)
+    films, seconds = plastimatch.films(str(program), np.ones((3, 4, 5)), 2.0, 100.0, 150.0)
+    assert seconds == 0.5
+    # The panel's first row is superior; AP's first column is the patient's right,
+    # LA's first column posterior.
+    assert films["ap"].shape == (3, 5) and films["la"].shape == (4, 5)
+    assert films["ap"][:, -1].tolist() == [0, 1, 2]
+    assert films["la"][:, -1].tolist() == [3, 2, 1, 0]
+    assert films["ap"][0].tolist() == [12, 9, 6, 3, 0]

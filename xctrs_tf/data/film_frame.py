@@ -1,0 +1,136 @@
+"""From a film as it was taken to the square that the networks see."""
+
+import dataclasses
+
+import numpy as np
+from PIL import Image
+
+from xctrs_tf.errors import UserError
+
+ASPECT_TOLERANCE = 0.01
+
+
+@dataclasses.dataclass(frozen=True)
+class RawFilm:
+    """A film as its file holds it.
+
+    Attributes:
+        pixels: float32 ``[horizontal, vertical]``, the top row last, bone bright.
+        pixel_mm: width and height of a pixel at the patient, or None if unknown.
+        flip_horizontal: the file says that its left is to be on the right.
+        flip_vertical: the file says that its top is inferior.
+    """
+
+    pixels: np.ndarray
+    pixel_mm: tuple | None = None
+    flip_horizontal: bool = False
+    flip_vertical: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class FilmFrame:
+    """Which part of a film the networks see, and how it must be turned for them.
+
+    Attributes:
+        crop_box: ``(left, top, right, bottom)`` in pixels of the file, as a viewer
+            counts them from the upper left corner; None for all of it.
+        spacing_mm: edge of a pixel of the network. With it, the square that the
+            network's pixels fill is cut out around the crop box's centre; without
+            it, the crop box is the square.
+        pixel_mm: edge of a pixel of the film at the patient, or its width and
+            height, for a file that does not tell, or tells wrong.
+        flip_horizontal: exchange left and right.
+        flip_vertical: exchange top and bottom.
+        invert: bone is dark in the file.
+    """
+
+    crop_box: tuple | None = None
+    spacing_mm: float | None = None
+    pixel_mm: float | tuple | None = None
+    flip_horizontal: bool = False
+    flip_vertical: bool = False
+    invert: bool = False
+
+    def cut(self, film, size):
+        """The part of a film that the networks see.
+
+        Args:
+            film: `RawFilm`.
+            size: pixels a side of the network.
+
+        Returns:
+            float32 ``[horizontal, vertical]``, square in mm, at the film's own
+            resolution.
+
+        Raises:
+            UserError: the box or the square lies outside the film, the box is not
+                square, the pixel's size is needed and unknown.
+        """
+        pixel_mm = film.pixel_mm
+        if self.pixel_mm is not None:
+            pixel_mm = tuple(float(edge) for edge in np.broadcast_to(self.pixel_mm, 2))
+        box = self._box(film.pixels.shape)
+        if self.spacing_mm is None:
+            _check_square(box, pixel_mm)
+        else:
+            box = _square(box, pixel_mm, size * self.spacing_mm, film.pixels.shape)
+        left, top, right, bottom = box
+        height = film.pixels.shape[1]
+        part = film.pixels[left:right, height - bottom : height - top]
+        if film.flip_horizontal != self.flip_horizontal:
+            part = part[::-1]
+        if film.flip_vertical != self.flip_vertical:
+            part = part[:, ::-1]
+        return -part if self.invert else part
+
+    def _box(self, shape):
+        width, height = shape
+        if self.crop_box is None:
+            return 0, 0, width, height
+        left, top, right, bottom = self.crop_box
+        if not (0 <= left < right <= width and 0 <= top < bottom <= height):
+            raise UserError(
+                f"crop box {left},{top},{right},{bottom}: not inside the film of {width} x "
+                f"{height} pixels; give left,top,right,bottom"
+            )
+        return self.crop_box
+
+
+def resize(film, size):
+    """A film ``(size, size)``.
+
+    Pillow widens its linear kernel when it shrinks a picture, so nothing aliases.
+    """
+    picture = Image.fromarray(np.ascontiguousarray(film, np.float32))
+    return np.asarray(picture.resize((size, size), Image.Resampling.BILINEAR))
+
+
+def _check_square(box, pixel_mm):
+    width, height = box[2] - box[0], box[3] - box[1]
+    across, up = pixel_mm or (1.0, 1.0)
+    edges = width * across, height * up
+    if abs(edges[0] - edges[1]) > ASPECT_TOLERANCE * max(edges):
+        unit = "" if across == up else f" of {across:g} x {up:g} mm"
+        raise UserError(f"{width} x {height} pixels{unit}; crop or pad the film square")
+
+
+def _square(box, pixel_mm, field_mm, shape):
+    """The square of ``field_mm`` around the centre of a box, in whole pixels."""
+    if pixel_mm is None:
+        raise UserError("its pixels have no size in mm; say it, or leave the network's spacing out")
+    if not all(0 < edge < np.inf for edge in (*pixel_mm, field_mm)):
+        raise UserError("sizes in mm must be above zero")
+    counts = [max(1, round(field_mm / edge)) for edge in pixel_mm]
+    first = [round((box[axis] + box[axis + 2] - counts[axis]) / 2) for axis in (0, 1)]
+    if any(
+        start < 0 or start + count > length
+        for start, count, length in zip(first, counts, shape, strict=True)
+    ):
+        film_mm = " x ".join(
+            f"{count * edge:.0f}" for count, edge in zip(shape, pixel_mm, strict=True)
+        )
+        raise UserError(
+            f"the network sees {field_mm:.0f} mm, which reaches over the edge of the film of "
+            f"{film_mm} mm; move the crop box or give another spacing"
+        )
+    return first[0], first[1], first[0] + counts[0], first[1] + counts[1]

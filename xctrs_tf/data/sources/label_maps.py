@@ -1,0 +1,74 @@
+"""Which number of a collection's labels is which cervical vertebra."""
+
+import numpy as np
+
+from xctrs_tf.data.volumes import Volume
+from xctrs_tf.errors import UserError
+from xctrs_tf.geometry import VERTEBRAE
+
+_NUMBERS = range(1, len(VERTEBRAE) + 1)
+
+# Number in the file -> number here. VerSe, CTSpine1K and RSNA 2022 count from
+# C1 = 1; TotalSegmentator counts upwards from the sacrum, in its second version
+# from another start than in its first.
+CERVICAL = {number: number for number in _NUMBERS}
+TOTALSEGMENTATOR = {51 - number: number for number in _NUMBERS}
+TOTALSEGMENTATOR_V1 = {42 - number: number for number in _NUMBERS}
+
+NAMED = {
+    "cervical": CERVICAL,
+    "totalsegmentator": TOTALSEGMENTATOR,
+    "totalsegmentator_v1": TOTALSEGMENTATOR_V1,
+}
+
+
+def parse_label_map(text):
+    """A label map from what a user wrote.
+
+    Args:
+        text: a name of `NAMED`, or pairs such as ``20:1,21:2`` (number in the
+            file, then 1..7 for C1..C7).
+
+    Returns:
+        Dict from number in the file to number here.
+
+    Raises:
+        UserError: neither of the two, or C1..C7 are not each named once.
+    """
+    if text in NAMED:
+        return NAMED[text]
+    try:
+        pairs = [tuple(map(int, pair.split(":"))) for pair in text.split(",")]
+        label_map = dict(pairs)
+    except ValueError as error:
+        raise UserError(
+            f"--label_map={text}: write it as 20:1,21:2,... or name one of {', '.join(NAMED)}"
+        ) from error
+    if sorted(there for there, _ in pairs) != sorted(label_map) or 0 in label_map:
+        raise UserError(f"--label_map={text}: a number of the file stands twice, or is 0")
+    if sorted(label_map.values()) != list(_NUMBERS):
+        raise UserError(f"--label_map={text}: name each of 1..7 (C1..C7) once after a colon")
+    return label_map
+
+
+def apply_label_map(labels, label_map, file):
+    """Keep C1..C7 under their numbers here.
+
+    Args:
+        labels: `Volume` of a file's labels.
+        label_map: dict from number in the file to number here.
+        file: its name, for the error.
+
+    Returns:
+        `Volume`, uint8, 1..7 = C1..C7, 0 elsewhere.
+
+    Raises:
+        UserError: the values are no whole numbers.
+    """
+    is_float = np.issubdtype(labels.array.dtype, np.floating)
+    if is_float and not np.array_equal(labels.array, np.rint(labels.array)):
+        raise UserError(f"{file}: holds fractions; labels are whole numbers")
+    array = np.zeros(labels.array.shape, np.uint8)
+    for there, here in label_map.items():
+        array[labels.array == there] = here
+    return Volume(array, labels.spacing_mm, labels.origin_mm)

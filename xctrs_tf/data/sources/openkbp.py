@@ -1,0 +1,114 @@
+"""OpenKBP: CTs as sparse tables, with labels that the user brings."""
+
+import numpy as np
+
+from xctrs_tf.data.dataset_writer import sha256_of
+from xctrs_tf.data.sources.dicom import label_file
+from xctrs_tf.data.sources.label_maps import CERVICAL, apply_label_map
+from xctrs_tf.data.sources.pairs import existing, existing_folder, visible_files
+from xctrs_tf.data.sources.patient import RawPatient
+from xctrs_tf.data.volumes import AIR_HU, Volume, read_volume
+from xctrs_tf.errors import UserError
+
+_CT, _SPACING = "ct.csv", "voxel_dimensions.csv"
+_SIDE = 128
+# A stored number is HU + 1000; the voxels that are not listed are outside the body.
+_OFFSET_HU = 1000.0
+
+
+class OpenKbpSource:
+    """Folders ``pt_<n>`` of ``ct.csv`` and ``voxel_dimensions.csv``; labels apart.
+
+    OpenKBP has no vertebrae. Label files are laid over a CT by their position in
+    space, whose origin is the centre of the grid's voxel at the patient's right,
+    front and lower end, as its own positions are not published.
+
+    Args:
+        folder: any folder above the patients'.
+        labels: folder of ``pt_<n>.nii.gz`` or ``pt_<n>_seg.nii.gz``.
+        label_map: dict from number in the file to 1..7.
+
+    Attributes:
+        ids: ``pt_<n>``, sorted.
+
+    Raises:
+        UserError: no such folder, or no patient in it.
+    """
+
+    def __init__(self, folder, labels, label_map=CERVICAL):
+        self.folder = existing_folder(folder)
+        self.labels = existing_folder(labels)
+        self.label_map = label_map
+        self._folders = {file.parent.name: file.parent for file in visible_files(self.folder, _CT)}
+        self.ids = sorted(self._folders)
+        if not self.ids:
+            raise UserError(f"{self.folder}: no patients; OpenKBP has pt_<n>/{_CT}")
+
+    def scans(self, patient):
+        """A patient has one scan, of his name."""
+        return [patient]
+
+    def record(self, scan):
+        """What the manifest says of a scan's source."""
+        files = existing(*self._files(scan))
+        return {
+            "source": "openkbp",
+            "source_file": files[0].relative_to(self.folder).as_posix(),
+            "source_sha256": sha256_of(*files),
+            "licence": "MIT",
+        }
+
+    def load(self, scan):
+        """Read one scan; returns `RawPatient`, its labels on their own grid."""
+        ct_file, spacing_file, labels_file = self._files(scan)
+        rows, columns, slices = _read_spacing(spacing_file)
+        ct = Volume(read_sparse_ct(ct_file), (columns, rows, slices), (0.0, 0.0, 0.0))
+        labels = read_volume(labels_file, interpolation="nearest")
+        return RawPatient(scan, ct, apply_label_map(labels, self.label_map, labels_file))
+
+    def _files(self, scan):
+        folder = self._folders[scan]
+        return folder / _CT, folder / _SPACING, label_file(self.labels, scan)
+
+
+def read_sparse_ct(file):
+    """Read ``ct.csv``: lines of a voxel's place in the grid and its number.
+
+    The place counts through ``[row, column, slice]`` with the slice fastest:
+    rows run to the back, columns to the left, slices downwards.
+
+    Args:
+        file: the table, with a heading.
+
+    Returns:
+        float32 CT numbers ``[x, y, z]`` in HU, -1000 outside the body.
+
+    Raises:
+        UserError: it is damaged.
+    """
+    table = _read_numbers(file, columns=2, skip=1)
+    places = table[:, 0].astype(np.int64)
+    if places.size == 0 or places.min() < 0 or places.max() >= _SIDE**3:
+        raise UserError(f"{file}: voxels outside the grid of {_SIDE}^3; fetch the file again")
+    grid = np.full(_SIDE**3, AIR_HU, np.float32)
+    grid[places] = table[:, 1] - _OFFSET_HU
+    return np.ascontiguousarray(grid.reshape((_SIDE,) * 3).transpose(1, 0, 2)[:, :, ::-1])
+
+
+def _read_spacing(file):
+    edges = _read_numbers(file, columns=1, skip=0).ravel().tolist()
+    if len(edges) != 3:
+        raise UserError(f"{file}: damaged; fetch the file again")
+    if min(edges) <= 0:
+        raise UserError(f"{file}: a voxel size of zero; fetch the file again")
+    return edges
+
+
+def _read_numbers(file, columns, skip):
+    try:
+        table = np.loadtxt(file, delimiter=",", skiprows=skip, ndmin=2)
+        if table.shape[1] != columns or not np.isfinite(table).all():
+            raise ValueError(f"{table.shape[1]} columns")
+    except ValueError as error:
+        raise UserError(f"{file}: damaged; fetch the file again") from error
+    return table

@@ -1,0 +1,83 @@
+"""The TotalSegmentator data set, version 2: one mask a class."""
+
+import numpy as np
+
+from xctrs_tf.data.dataset_writer import sha256_of
+from xctrs_tf.data.sources.label_maps import TOTALSEGMENTATOR
+from xctrs_tf.data.sources.pairs import (
+    existing,
+    existing_folder,
+    on_one_grid,
+    read_pair,
+    require_same_shape,
+    visible_files,
+)
+from xctrs_tf.data.sources.patient import RawPatient
+from xctrs_tf.data.volumes import AIR_HU, Volume, read_volume
+from xctrs_tf.errors import UserError
+from xctrs_tf.geometry import VERTEBRAE
+
+_CT = "ct.nii.gz"
+_MASKS = [f"segmentations/vertebrae_{name}.nii.gz" for name in VERTEBRAE]
+# What the program of the same name writes for one file of all classes.
+_NUMBERED = "segmentations.nii.gz"
+
+
+class TotalSegmentatorSource:
+    """Folders ``<id>`` of ``ct.nii.gz`` and ``segmentations/vertebrae_C1.nii.gz`` to C7.
+
+    A folder may hold one ``segmentations.nii.gz`` of all classes instead, in the
+    numbers of version 2 (C1..C7 = 50..44).
+
+    Args:
+        folder: where the patients' folders are.
+
+    Attributes:
+        ids: names of the patients' folders, sorted.
+
+    Raises:
+        UserError: no such folder, or no patient in it.
+    """
+
+    def __init__(self, folder):
+        self.folder = existing_folder(folder)
+        self._folders = {file.parent.name: file.parent for file in visible_files(self.folder, _CT)}
+        self.ids = sorted(self._folders)
+        if not self.ids:
+            raise UserError(f"{self.folder}: no patients; TotalSegmentator has <id>/{_CT}")
+
+    def scans(self, patient):
+        """A patient has one scan, of his name."""
+        return [patient]
+
+    def record(self, scan):
+        """What the manifest says of a scan's source."""
+        ct = self._folders[scan] / _CT
+        return {
+            "source": "totalsegmentator",
+            "source_file": ct.relative_to(self.folder).as_posix(),
+            "source_sha256": sha256_of(*existing(ct, *self._label_files(scan))),
+            "licence": "CC BY 4.0",
+        }
+
+    def load(self, scan):
+        """Read one scan; returns `RawPatient`."""
+        files = self._label_files(scan)
+        ct_file = self._folders[scan] / _CT
+        if len(files) == 1:
+            return RawPatient(scan, *read_pair(ct_file, files[0], TOTALSEGMENTATOR))
+        ct = read_volume(ct_file, fill=AIR_HU)
+        array = np.zeros(ct.array.shape, np.uint8)
+        for number, file in enumerate(files, start=1):
+            mask = read_volume(file, interpolation="nearest")
+            require_same_shape(ct, mask, file)
+            if not on_one_grid(ct, mask):
+                raise UserError(f"{file}: not on the grid of its CT; resample it first")
+            array[mask.array > 0] = number
+        return RawPatient(scan, ct, Volume(array, ct.spacing_mm, ct.origin_mm))
+
+    def _label_files(self, scan):
+        folder = self._folders[scan]
+        if (folder / _NUMBERED).is_file():
+            return [folder / _NUMBERED]
+        return [folder / mask for mask in _MASKS]

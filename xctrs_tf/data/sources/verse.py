@@ -1,0 +1,58 @@
+"""VerSe'19 and VerSe'20, in the BIDS layout and in that of the MICCAI challenges."""
+
+import re
+
+from xctrs_tf.data.sources.label_maps import CERVICAL
+from xctrs_tf.data.sources.pairs import Pair, PairSource, existing_folder, visible_files
+from xctrs_tf.errors import UserError
+
+_BIDS_CT = "_ct.nii.gz"
+_BIDS_LABELS = "_seg-vert_msk.nii.gz"
+_LABELS = "_seg.nii.gz"
+# The complete release gave parts of one patient's scan, which the challenges had
+# numbered as patients, back to him: sub-verse417_split-verse277_ct.nii.gz.
+_SUBJECT = re.compile(r"sub-([^_]+)(?:_split-([^_]+))?")
+
+
+class VerseSource(PairSource):
+    """VerSe, each subject one patient whatever the layout and the year of his scans.
+
+    Args:
+        folder: any folder above ``rawdata`` and ``derivatives``, or above the
+            pairs ``<name>.nii.gz`` and ``<name>_seg.nii.gz``.
+
+    Raises:
+        UserError: no such folder, or no scan of either layout in it.
+    """
+
+    def __init__(self, folder):
+        folder = existing_folder(folder)
+        files = visible_files(folder, "*.nii.gz")
+        bids = [file for file in files if file.name.startswith("sub-")]
+        challenge = [file for file in files if not file.name.startswith("sub-")]
+        pairs, subjects = {}, {}
+        for ct in bids:
+            if ct.name.endswith(_BIDS_CT):
+                subject, part = _SUBJECT.match(ct.name).groups()
+                subjects[part or subject] = subject
+                pairs.setdefault(subject.lower(), []).append(Pair(ct, _bids_labels(ct)))
+        for ct in challenge:
+            if not ct.name.endswith(_LABELS):
+                name = re.split(r"[_.]", ct.name)[0].lower()
+                subject = subjects.get(name, name)
+                labels = ct.with_name(ct.name.replace(".nii.gz", _LABELS))
+                pairs.setdefault(subject, []).append(Pair(ct, labels))
+        if not pairs:
+            raise UserError(f"{folder}: no VerSe scan (sub-*{_BIDS_CT}, or <name>.nii.gz)")
+        super().__init__(folder, pairs, "verse", "CC BY-SA 4.0", CERVICAL)
+
+
+def _bids_labels(ct):
+    """The labels' file in ``derivatives``, the mirror of ``rawdata``, or beside the CT."""
+    name = ct.name.removesuffix(_BIDS_CT) + _BIDS_LABELS
+    parts = list(ct.parent.parts)
+    for place in reversed(range(len(parts))):
+        if parts[place] == "rawdata":
+            parts[place] = "derivatives"
+            return type(ct)(*parts) / name
+    return ct.with_name(name)
