@@ -15,7 +15,7 @@ _SHORT = {
     "width": 0.5,
     "schedule": "cosine",
     "cross_entropy_weight": 1.0,
-    "augment": True,
+    "augment": "mirror",
 }
 
 PRESETS = {

@@ -2,7 +2,8 @@
 
     python -m experiments.reconstruct --model=MODELS/xctrsnet --ap=ap.png --la=la.png --output=OUT
 
-Films are PNG, TIFF or NIfTI files, bone bright, superior on top. Writes
+Films are DICOM, PNG, TIFF or NIfTI files, superior on top; PNG, TIFF and NIfTI
+with bone bright. Writes
 ct.nii.gz (HU), segmentation.nii.gz, preview.png and reconstruction.json, and
 prints their paths. Not for diagnosis.
 """
@@ -17,8 +18,8 @@ from xctrs_tf.reconstruction import check_output, load, write_reconstruction
 from xctrs_tf.serving.exported import find_export
 
 MODEL = flags.DEFINE_string("model", None, "Folder of experiments.export, or one version in it.")
-AP = flags.DEFINE_string("ap", None, "Anterior-posterior film: PNG, TIFF or NIfTI.")
-LA = flags.DEFINE_string("la", None, "Lateral film: PNG, TIFF or NIfTI.")
+AP = flags.DEFINE_string("ap", None, "Anterior-posterior film: DICOM, PNG, TIFF or NIfTI.")
+LA = flags.DEFINE_string("la", None, "Lateral film: DICOM, PNG, TIFF or NIfTI.")
 OUTPUT = flags.DEFINE_string("output", None, "Folder to write; an earlier result is replaced.")
 SPACING_MM = flags.DEFINE_float(
     "spacing_mm",

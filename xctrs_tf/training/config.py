@@ -4,6 +4,7 @@ import dataclasses
 import json
 import pathlib
 
+from xctrs_tf.data.augmentation import STREAMS, augmentations
 from xctrs_tf.errors import UserError
 from xctrs_tf.geometry import SIZES
 
@@ -52,7 +53,9 @@ class TrainingConfig:
     stop_gradient_on_target: bool = _option(
         False, "no gradient from RSC's divergence into the segmentation of the CT"
     )
-    augment: bool = _option(False, "mirror patients left to right at random")
+    augment: str = _option(
+        "", f"random changes of patients, of {', '.join(STREAMS)}; comma between"
+    )
     precision: str = _option("float32", f"one of {', '.join(PRECISIONS)}")
     seed: int = _option(0, "of weights, order, augmentation and VGG planes")
     validate_every: int = _option(500, "steps between validations; the best is kept")
@@ -62,6 +65,11 @@ class TrainingConfig:
     def term_weights(self):
         """Dict from each term of the objective to its weight."""
         return {term: getattr(self, f"{term}_weight") for term in TERMS}
+
+    @property
+    def augmentations(self):
+        """Tuple of the names in ``augment``."""
+        return tuple(name.strip() for name in self.augment.split(",") if name.strip())
 
     @property
     def uses_segmentation(self):
@@ -76,6 +84,7 @@ class TrainingConfig:
             raise UserError(f"--size={self.size}: must be one of {', '.join(map(str, SIZES))}")
         if self.precision not in PRECISIONS:
             raise UserError(f"--precision={self.precision}: one of {', '.join(PRECISIONS)}")
+        augmentations(self.augmentations)
         if self.schedule not in SCHEDULES:
             raise UserError(f"--schedule={self.schedule}: one of {', '.join(SCHEDULES)}")
         for name in ("width", "steps", "batch_size", "learning_rate"):

@@ -140,7 +140,7 @@ class _Loop:
                 config.batch_size,
                 config.seed,
                 start_step=start,
-                augment=config.augment,
+                augment=config.augmentations,
             )
         )
         interval = 0.5 if sys.stderr.isatty() else 60.0
