@@ -19,7 +19,7 @@ FLAGS = flags.FLAGS
 
 flags.DEFINE_string("output", "demo", "folder for everything the demo makes")
 flags.DEFINE_integer("num_patients", 150, "phantoms in the cohort")
-flags.DEFINE_integer("steps", 1500, "training steps")
+flags.DEFINE_integer("steps", 1000, "training steps")
 flags.DEFINE_integer("seed", 0, "of the phantoms and of the training")
 flags.DEFINE_boolean("keep", False, "go on with what an earlier demo left in --output")
 

@@ -23,16 +23,18 @@ PRESETS = {
     "paper": {},
     # What two CPU cores can learn in minutes. Balanced, the cross-entropy finds
     # the vertebrae soonest; its gradient into SpaDRNet is then so large that the
-    # voxel loss needs a larger weight beside it.
+    # losses of the reconstruction need larger weights beside it.
     "demo": {
         **_SHORT,
         "size": 32,
-        "steps": 1500,
-        "validate_every": 500,
-        "vgg_slices": 1,
+        "batch_size": 2,
+        "steps": 1000,
+        "learning_rate": 2e-3,
+        "validate_every": 250,
         "balanced_cross_entropy": True,
-        "mae_weight": 10.0,
-        "vgg_weight": 1e-6,
+        "mae_weight": 40.0,
+        "vgg_weight": 4e-6,
+        "vgg_slices": 1,
     },
     # What two CPU cores can learn in hours.
     "half64": {**_SHORT, "size": 64, "steps": 3000, "vgg_slices": 2},
