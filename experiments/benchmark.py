@@ -1,6 +1,6 @@
 """How fast the program is on this machine.
 
-  python -m experiments.benchmark --what=pipeline,projection --output=benchmark.json
+  python -m experiments.benchmark --what=pipeline,projection --json=benchmark.json
 
 pipeline: patients a second through the training pipeline, at 64^3 and 128^3.
 projection: AP and LA film of 128^3, parallel and cone, and plastimatch's own time
@@ -27,7 +27,7 @@ from xctrs_tf.files import write_text
 from xctrs_tf.geometry import VIEWS
 
 WHAT = flags.DEFINE_list("what", ["pipeline", "projection"], "Parts: pipeline, projection.")
-OUTPUT = flags.DEFINE_string("output", None, "JSON file of the results; none is written without.")
+JSON = flags.DEFINE_string("json", None, "JSON file of the results; none is written without.")
 REPEATS = flags.DEFINE_integer("repeats", 15, "Measurements of each time.", lower_bound=3)
 PATIENTS = 16
 BATCH_SIZE = 2
@@ -44,8 +44,8 @@ def main():
     unknown = [name for name in WHAT.value if name not in parts]
     if unknown or not WHAT.value:
         raise UserError(f"--what={','.join(WHAT.value)}: must be of {', '.join(parts)}")
-    if OUTPUT.value is not None and not pathlib.Path(OUTPUT.value).parent.is_dir():
-        raise UserError(f"--output={OUTPUT.value}: no such folder; make it first")
+    if JSON.value is not None and not pathlib.Path(JSON.value).parent.is_dir():
+        raise UserError(f"--json={JSON.value}: no such folder; make it first")
     cli.load_tensorflow()
     from xctrs_tf.provenance import collect
 
@@ -55,12 +55,12 @@ def main():
         for row in parts[name]():
             rows.append(row)
             print(_line(row), flush=True)
-    if OUTPUT.value is not None:
+    if JSON.value is not None:
         about = collect(
             n=REPEATS.value, seed=0, data_hash=None, load_average=[load_before, os.getloadavg()[0]]
         )
-        write_text(OUTPUT.value, json.dumps({**about, "results": rows}, indent=1) + "\n")
-        print(OUTPUT.value)
+        write_text(JSON.value, json.dumps({**about, "results": rows}, indent=1) + "\n")
+        print(JSON.value)
     return 0
 
 

@@ -81,6 +81,9 @@ def run(main):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return 128 + signal.SIGPIPE
 
+    # Tables have a plus-minus sign, which the locale C has not.
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(encoding="utf-8")
     # A warning is a line for a person, without thread and line numbers.
     absl_logging.get_absl_handler().setFormatter(logging.Formatter("%(levelname)s: %(message)s"))
     app.run(wrapped, flags_parser=_parse_flags)

@@ -57,7 +57,7 @@ def main():
         f"--output={output / 'reconstruction'}",
     )
 
-    print((run / "evaluation" / "table.md").read_text())
+    print((run / "evaluation" / "table.md").read_text(encoding="utf-8"))
     print(f"Phantom {patient}, which the networks had not seen, from its two films alone:")
     for path in sorted(output.glob("re*/*")) + sorted((run / "evaluation").rglob("*.png")):
         print(f"  {path}")

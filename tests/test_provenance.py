@@ -35,7 +35,7 @@ def test_command_is_what_was_typed(tmp_path):
         [sys.executable, *typed],
         cwd=tmp_path,
         capture_output=True,
-        text=True,
+        encoding="utf-8",
         check=True,
         env={"PYTHONPATH": f"{provenance._ROOT}:{tmp_path}"},
     )
@@ -51,7 +51,7 @@ def checkout(tmp_path, monkeypatch):
         return subprocess.run(
             ["git", "-C", str(tmp_path), *identity, *arguments],
             capture_output=True,
-            text=True,
+            encoding="utf-8",
             check=True,
         ).stdout.strip()
 

@@ -199,7 +199,7 @@ def test_jax_makes_the_same_films():
         [sys.executable, "-c", program],
         env={**os.environ, "KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"},
         capture_output=True,
-        text=True,
+        encoding="utf-8",
     )
     assert finished.returncode == 0, finished.stderr
     on_jax = json.loads(finished.stdout.splitlines()[-1])

@@ -28,7 +28,7 @@ def test_both_parts_are_measured_and_written(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(plastimatch, "films", lambda *arguments: ({}, 1000.0))
     monkeypatch.setattr("xctrs_tf.data.pipeline.CACHE_BYTES", 2**31)
     output = tmp_path / "benchmark.json"
-    with flagsaver.flagsaver(output=str(output), repeats=3):
+    with flagsaver.flagsaver(json=str(output), repeats=3):
         assert benchmark.main() == 0
     printed = capsys.readouterr().out
     record = json.loads(output.read_text())
@@ -65,12 +65,12 @@ def test_aims_are_judged_by_the_median():
     ("flag", "message"),
     [
         ("--what=pipeline,cooking", "--what=pipeline,cooking: must be of pipeline, projection"),
-        ("--output=absent/benchmark.json", "--output=absent/benchmark.json: no such folder"),
+        ("--json=absent/benchmark.json", "--json=absent/benchmark.json: no such folder"),
     ],
 )
 def test_mistakes_end_in_one_line(flag, message):
     finished = subprocess.run(
-        [sys.executable, "-m", "experiments.benchmark", flag], capture_output=True, text=True
+        [sys.executable, "-m", "experiments.benchmark", flag], capture_output=True, encoding="utf-8"
     )
     assert finished.returncode == 2
     assert finished.stderr.startswith(f"error: {message}") and finished.stderr.count("\n") == 1

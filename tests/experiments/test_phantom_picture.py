@@ -14,7 +14,7 @@ ROOT = pathlib.Path(__file__).parents[2]
 
 def draw(*flags):
     command = [sys.executable, "-m", "experiments.phantom_picture", *map(str, flags)]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
+    return subprocess.run(command, cwd=ROOT, capture_output=True, encoding="utf-8", timeout=120)
 
 
 def test_picture_beside_a_ct(tmp_path):

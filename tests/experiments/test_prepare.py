@@ -23,7 +23,9 @@ def command(*flags):
 
 
 def prepare(*flags):
-    return subprocess.run(command(*flags), cwd=ROOT, capture_output=True, text=True, timeout=120)
+    return subprocess.run(
+        command(*flags), cwd=ROOT, capture_output=True, encoding="utf-8", timeout=120
+    )
 
 
 def content(folder):
@@ -163,7 +165,11 @@ def test_a_disk_that_fills_up(folder):
 
     flags = (*nifti_flags(folder), "--spacing_mm=3", "--workers=1")
     result = subprocess.run(
-        command(*flags), cwd=ROOT, capture_output=True, text=True, preexec_fn=small_files_only
+        command(*flags),
+        cwd=ROOT,
+        capture_output=True,
+        encoding="utf-8",
+        preexec_fn=small_files_only,
     )
     lines = result.stderr.splitlines()
     assert result.returncode == 2 and len(lines) == 1

@@ -42,7 +42,9 @@ def reconstruct(folder, models, *flags, suffix=".png"):
     ]
     # The tests' own; with it TensorFlow would not be quiet.
     env = {name: value for name, value in os.environ.items() if name != "TF_CPP_MIN_LOG_LEVEL"}
-    return subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=120)
+    return subprocess.run(
+        command, cwd=ROOT, env=env, capture_output=True, encoding="utf-8", timeout=120
+    )
 
 
 def write_nifti(path, film):

@@ -13,7 +13,7 @@ from xctrs_tf.training.records import claim_workdir
 
 def _train(*flags):
     return subprocess.run(
-        [sys.executable, "-m", "experiments.train", *flags], capture_output=True, text=True
+        [sys.executable, "-m", "experiments.train", *flags], capture_output=True, encoding="utf-8"
     )
 
 
@@ -80,7 +80,7 @@ def test_run_folder_of_another_configuration_is_one_line(tmp_path, data):
     finished = _train(*flags, "--learning_rate=0.5")
     assert finished.returncode == 2
     assert len(finished.stderr.splitlines()) == 1
-    assert "--learning_rate was 0.001 and is 0.5" in finished.stderr
+    assert f"--learning_rate was {config.learning_rate} and is 0.5" in finished.stderr
     assert {path: path.read_bytes() for path in run.iterdir()} == before
 
 

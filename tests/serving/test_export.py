@@ -34,7 +34,9 @@ def export(*flags):
     command = [sys.executable, "-m", "experiments.export", *map(str, flags)]
     # The tests' own; with it TensorFlow would not be quiet.
     env = {name: value for name, value in os.environ.items() if name != "TF_CPP_MIN_LOG_LEVEL"}
-    return subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=300)
+    return subprocess.run(
+        command, cwd=ROOT, env=env, capture_output=True, encoding="utf-8", timeout=300
+    )
 
 
 def read_metadata(folder):

@@ -221,7 +221,7 @@ print(peak() - before)
 
 def test_counting_takes_no_memory_for_the_weights():
     counted = subprocess.run(
-        [sys.executable, "-c", _PEAK], check=True, capture_output=True, text=True
+        [sys.executable, "-c", _PEAK], check=True, capture_output=True, encoding="utf-8"
     )
     weights_mb = 519_430_977 * 4 / 2**20
     assert int(counted.stdout.split()[-1]) < 0.1 * weights_mb
