@@ -105,7 +105,7 @@ def evaluate_run(run, dataset, split, output, num_figures=2, label_name="Dice"):
     Returns:
         The table and the paths of the figures, as text.
     """
-    from xctrs_tf.evaluation.prediction import predict_case
+    from xctrs_tf.training.prediction import predict_case
 
     patients = dataset.split(run.config.fold)
     ids = getattr(patients, split)

@@ -1,12 +1,13 @@
 """Named configurations, each the paper's with what is different from it.
 
-``table1/...`` are the rows of Table 1: what is switched off until the next row.
+``table1/...`` to ``table3/...`` are the rows of the paper's tables, to be laid over
+another preset: ``demo+table1/vgg``.
 """
 
 import dataclasses
 
 from xctrs_tf.errors import UserError
-from xctrs_tf.training.config import TrainingConfig
+from xctrs_tf.training.config import SEGMENTATION, TrainingConfig
 
 # For runs of few steps: half the widths, a learning rate that comes to rest,
 # mirrored patients, and a cross-entropy, without which Dice needs thousands of
@@ -38,10 +39,35 @@ PRESETS = {
     },
     # What two CPU cores can learn in hours.
     "half64": {**_SHORT, "size": 64, "steps": 3000, "vgg_slices": 2},
-    "table1/spadrnet": {"vgg_weight": 0.0, "dice_weight": 0.0, "rsc_weight": 0.0},
-    "table1/vgg": {"dice_weight": 0.0, "rsc_weight": 0.0},
+}
+
+_NO_SEGMENTATION = {"dice_weight": 0.0, "rsc_weight": 0.0}
+_NO_RECONSTRUCTION_TERMS = {"vgg_weight": 0.0, "rsc_weight": 0.0}
+_OWN_RECONSTRUCTION = {**_NO_SEGMENTATION, "vgg_weight": 0.0, "reconstruction_objective": "own"}
+
+# The rows of the paper's tables: what each switches off, or puts in the place of
+# X-CTRSNet's own. Those of Table 3 need --reconstruction_run.
+ROWS = {
+    "table1/spadrnet": {**_NO_SEGMENTATION, "vgg_weight": 0.0},
+    "table1/vgg": _NO_SEGMENTATION,
     "table1/mulsisnet": {"rsc_weight": 0.0},
     "table1/xctrsnet": {},
+    "table2/sit": {**_OWN_RECONSTRUCTION, "reconstruction": "sit"},
+    "table2/psr": {**_OWN_RECONSTRUCTION, "reconstruction": "psr"},
+    # The published optimiser; the published weights of the terms are multiplied
+    # by mae_weight.
+    "table2/x2ctgan": {
+        **_OWN_RECONSTRUCTION,
+        "reconstruction": "x2ctgan",
+        "mae_weight": 1.0,
+        "learning_rate": 2e-4,
+        "beta_1": 0.5,
+        "beta_2": 0.99,
+    },
+    **{
+        f"table3/{name}": {**_NO_RECONSTRUCTION_TERMS, "segmentation": name}
+        for name in SEGMENTATION
+    },
 }
 
 
@@ -49,7 +75,8 @@ def preset_config(name, **changes):
     """The configuration of a preset with flags laid over it.
 
     Args:
-        name: key of `PRESETS`.
+        name: key of `PRESETS` or `ROWS`, or several joined by ``+``, of which
+            the later ones are laid over the earlier.
         **changes: fields of `TrainingConfig`.
 
     Returns:
@@ -58,6 +85,10 @@ def preset_config(name, **changes):
     Raises:
         UserError: for an unknown name.
     """
-    if name not in PRESETS:
-        raise UserError(f"--preset={name}: one of {', '.join(PRESETS)}")
-    return dataclasses.replace(TrainingConfig(), **{**PRESETS[name], **changes})
+    named = {**PRESETS, **ROWS}
+    fields = {}
+    for part in name.split("+"):
+        if part not in named:
+            raise UserError(f"--preset={part}: one of {', '.join(named)}, or several joined by +")
+        fields |= named[part]
+    return dataclasses.replace(TrainingConfig(), **{**fields, **changes})

@@ -11,14 +11,19 @@ import sys
 from absl import flags
 
 from experiments import cli
-from experiments.presets import PRESETS, preset_config
+from experiments.presets import PRESETS, ROWS, preset_config
 from xctrs_tf.data.dataset import open_dataset
 from xctrs_tf.errors import UserError
 from xctrs_tf.training.config import TrainingConfig
 
 FLAGS = flags.FLAGS
 
-flags.DEFINE_string("preset", "paper", f"configuration to start from: {', '.join(PRESETS)}")
+flags.DEFINE_string(
+    "preset",
+    "paper",
+    f"configuration to start from: {', '.join(PRESETS)}; a row of the paper's tables may be laid "
+    f"over it with +, as paper+table1/vgg: {', '.join(ROWS)}",
+)
 flags.DEFINE_string("workdir", None, "run folder: checkpoints, logs, config.json")
 flags.DEFINE_integer("epochs", None, "passes through the training patients, instead of --steps")
 flags.DEFINE_float("max_minutes", None, "stop cleanly after this time, as if all steps were done")

@@ -75,7 +75,8 @@ def test_damaged_last_checkpoint_falls_back_aloud(data, tmp_path, caplog):
     networks = toy_networks()
     optimizer = loop.make_optimizer(CONFIG)
     optimizer.build([v for n in networks.values() for v in n.trainable_variables])
-    assert checkpoints.restore_latest(run, networks, optimizer)["step"] == 4
+    optimizers = {"optimizer": optimizer}
+    assert checkpoints.restore_latest(run, networks, optimizers)["step"] == 4
     assert f"checkpoint {damaged} is damaged" in caplog.text
 
 

@@ -9,7 +9,7 @@ import tensorflow as tf
 from experiments.presets import preset_config
 from tests.training.toys import CONFIG, toy_batch, toy_networks
 from xctrs_tf.losses import dice_loss, one_hot
-from xctrs_tf.training.loop import make_objective
+from xctrs_tf.training.objective import make_objective
 
 SEED = tf.constant(0)
 
@@ -17,10 +17,7 @@ SEED = tf.constant(0)
 def _run(config, batch):
     networks = toy_networks(config)
     objective = make_objective(config)
-    result = objective(
-        networks["reconstruction"], networks.get("segmentation"), batch, SEED, training=True
-    )
-    return networks, result
+    return networks, objective(networks, batch, SEED, training=True)
 
 
 @pytest.mark.parametrize(
@@ -82,9 +79,7 @@ def test_a_stopped_target_gets_no_gradient_from_the_divergence():
         networks = toy_networks(config)
         objective = make_objective(config)
         with tf.GradientTape() as tape:
-            loss, _, _ = objective(
-                networks["reconstruction"], networks["segmentation"], toy_batch(), SEED, True
-            )
+            loss, _, _ = objective(networks, toy_batch(), SEED, True)
         kernel = networks["segmentation"].trainable_variables[0]
         gradients.append(tape.gradient(loss, kernel).numpy())
     assert not np.allclose(*gradients)

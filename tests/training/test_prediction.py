@@ -4,7 +4,7 @@ import pytest
 from tests.evaluation.patients import SIZE, make_case, make_run
 from xctrs_tf.data.dataset import network_arrays
 from xctrs_tf.errors import UserError
-from xctrs_tf.evaluation.prediction import predict_case
+from xctrs_tf.training.prediction import predict_case
 
 ARRAYS = network_arrays(make_case())
 VOLUME = (1, SIZE, SIZE, SIZE, 1)

@@ -8,18 +8,13 @@ import pytest
 import tensorflow as tf
 
 from tests.training.toys import CONFIG, toy_batch, toy_networks
-from xctrs_tf.training.loop import make_objective, make_optimizer
+from xctrs_tf.training.objective import make_objective
+from xctrs_tf.training.optimizer import make_optimizer
 from xctrs_tf.training.trainer import Trainer
 
 
 def _trainer(config=CONFIG):
-    networks = toy_networks(config)
-    return Trainer(
-        networks["reconstruction"],
-        networks.get("segmentation"),
-        make_objective(config),
-        make_optimizer(config),
-    )
+    return Trainer(toy_networks(config), make_objective(config), lambda: make_optimizer(config))
 
 
 def test_is_traced_exactly_once():
@@ -66,7 +61,7 @@ def test_validation_changes_nothing_and_labels_by_the_largest_probability():
     _, ct, labels = trainer.validation_step(toy_batch(), tf.constant(0))
     for variable, old in zip(trainer.variables, before, strict=True):
         np.testing.assert_array_equal(variable, old)
-    probabilities = trainer.segmentation(ct)
+    probabilities = trainer.networks["segmentation"](ct)
     np.testing.assert_array_equal(labels, np.argmax(probabilities, axis=-1))
     assert labels.dtype == tf.uint8
 

@@ -63,7 +63,7 @@ def check_projection(names, projection):
         )
 
 
-def augmented_arrays(case, names, seed, index):
+def augmented_arrays(case, names, seed, index, reconstruction=None):
     """A patient as the networks see it, changed.
 
     Args:
@@ -71,15 +71,19 @@ def augmented_arrays(case, names, seed, index):
         names: of `augmentations`.
         seed: of the stream.
         index: number of the sample in it.
+        reconstruction: ``[x, y, z]`` of the patient's films, which follows no
+            change but mirroring; None for none.
 
     Returns:
-        Dict like `network_arrays`.
+        Dict like `network_arrays`, with ``reconstruction`` where there is one.
     """
 
     def draws(name):
         return np.random.default_rng([seed, int(index), STREAMS[name]])
 
     arrays = move(case, draws("pose")) if "pose" in names else network_arrays(case)
+    if reconstruction is not None:
+        arrays["reconstruction"] = reconstruction[..., np.newaxis]
     if "mirror" in names and draws("mirror").random() < 0.5:
         arrays = mirror(arrays)
     for name, change in (("histogram", randomise_histogram), ("noise", add_noise)):
@@ -92,11 +96,12 @@ def augmented_arrays(case, names, seed, index):
 def mirror(arrays):
     """A patient's mirror image, left to right, from `network_arrays`.
 
-    The CT, its labels and the AP film flip along x. Parallel rays along x cross
+    The CT, its labels, its reconstruction and the AP film flip along x. Parallel rays along x cross
     the same voxels in the other order: the LA film stays.
     """
-    flipped = {name: np.flip(arrays[name], axis=0) for name in ("ap", "ct", "segmentation")}
-    return {**arrays, **flipped}
+    return {
+        name: array if name == "la" else np.flip(array, axis=0) for name, array in arrays.items()
+    }
 
 
 def randomise_histogram(film, rng):

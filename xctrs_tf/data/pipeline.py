@@ -13,7 +13,9 @@ CACHE_BYTES = 2 * 1024**3
 DTYPES = {"ap": tf.float32, "la": tf.float32, "ct": tf.float32, "segmentation": tf.uint8}
 
 
-def training_pipeline(dataset, ids, batch_size, seed, start_step=0, augment=False):
+def training_pipeline(
+    dataset, ids, batch_size, seed, start_step=0, augment=False, reconstruct=None
+):
     """Batches of shuffled patients, without end.
 
     Sample ``i`` of the stream is a function of ``(seed, i)`` alone, so a run that
@@ -28,11 +30,14 @@ def training_pipeline(dataset, ids, batch_size, seed, start_step=0, augment=Fals
         start_step: first batch.
         augment: names of `augmentation.STREAMS`; True is ``("mirror",)``, every
             second patient left to right, by chance.
+        reconstruct: function from a patient's id to a reconstruction ``[x, y,
+            z]`` that was made before, or None.
 
     Returns:
         `tf.data.Dataset` of dicts: ``ap``, ``la`` ``(batch, size, size, 1)`` and
         ``ct`` ``(batch, size, size, size, 1)``, float32 in [0, 1], and
-        ``segmentation`` int32 ``(batch, size, size, size)``.
+        ``segmentation`` int32 ``(batch, size, size, size)``; with ``reconstruct``
+        also ``reconstruction`` like ``ct``.
 
     Raises:
         UserError: fewer patients than a batch holds, or an augmentation that is
@@ -47,17 +52,21 @@ def training_pipeline(dataset, ids, batch_size, seed, start_step=0, augment=Fals
         )
     fits = len(ids) * _bytes_of_a_case(dataset.size) <= CACHE_BYTES
     load = functools.cache(dataset.load) if fits else dataset.load
+    dtypes, shapes = dict(DTYPES), _shapes(dataset.size)
+    if reconstruct is not None:
+        dtypes["reconstruction"], shapes["reconstruction"] = tf.float32, shapes["ct"]
 
     def sample(index):
-        case = load(_patient_at(ids, seed, index))
-        arrays = augmented_arrays(case, names, seed, index)
-        return tuple(arrays[name] for name in DTYPES)
+        patient = _patient_at(ids, seed, index)
+        reconstruction = None if reconstruct is None else reconstruct(patient)
+        arrays = augmented_arrays(load(patient), names, seed, index, reconstruction)
+        return tuple(arrays[name] for name in dtypes)
 
     def to_tensors(index):
-        values = tf.numpy_function(sample, [index], tuple(DTYPES.values()), stateful=False)
-        tensors = dict(zip(DTYPES, values, strict=True))
-        for name, shape in _shapes(dataset.size).items():
-            tensors[name].set_shape(shape)
+        values = tf.numpy_function(sample, [index], tuple(dtypes.values()), stateful=False)
+        tensors = dict(zip(dtypes, values, strict=True))
+        for name, tensor in tensors.items():
+            tensor.set_shape(shapes[name])
         tensors["segmentation"] = tf.cast(tensors["segmentation"], tf.int32)
         return tensors
 

@@ -6,9 +6,10 @@ generative adversarial networks", CVPR 2019.
 
 from keras import ops
 
-from xctrs_tf.losses.reconstruction import mean_absolute_error, mean_squared_error
+from xctrs_tf.losses.reconstruction import mean_absolute_error
 
-# Weights of the published configuration.
+# Weights of the published configuration: the generator's terms, its voxel loss a
+# mean squared error; the first also weighs the discriminator's loss.
 ADVERSARIAL_WEIGHT = 0.1
 VOXEL_WEIGHT = 10.0
 PROJECTION_WEIGHT = 10.0
@@ -29,42 +30,17 @@ def discriminator_loss(scores_of_truth, scores_of_reconstruction):
     return ADVERSARIAL_WEIGHT * 0.5 * distance
 
 
-def generator_terms(y_true, y_pred, scores_of_reconstruction):
-    """The three terms of the generator, without their weights.
+def adversarial_loss(scores_of_reconstruction):
+    """Least-squares loss of the generator, without its weight.
 
     Args:
-        y_true: CT in [0, 1], `(batch, x, y, z, 1)`.
-        y_pred: reconstruction, same shape.
-        scores_of_reconstruction: of the discriminator on `y_pred`,
+        scores_of_reconstruction: of the discriminator on the generator's CTs,
             `(batch, x, y, z, 1)`; pulled to 1.
-
-    Returns:
-        dict `"adversarial"`, `"voxel"`, `"projection"` to float32 scalars.
-    """
-    return {
-        "adversarial": 0.5 * _mean_square(scores_of_reconstruction, 1.0),
-        "voxel": mean_squared_error(y_true, y_pred),
-        "projection": projection_loss(y_true, y_pred),
-    }
-
-
-def generator_loss(y_true, y_pred, scores_of_reconstruction):
-    """Weighted sum of `generator_terms`.
-
-    Args:
-        y_true: CT in [0, 1], `(batch, x, y, z, 1)`.
-        y_pred: reconstruction, same shape.
-        scores_of_reconstruction: of the discriminator on `y_pred`.
 
     Returns:
         float32 scalar.
     """
-    terms = generator_terms(y_true, y_pred, scores_of_reconstruction)
-    return (
-        ADVERSARIAL_WEIGHT * terms["adversarial"]
-        + VOXEL_WEIGHT * terms["voxel"]
-        + PROJECTION_WEIGHT * terms["projection"]
-    )
+    return 0.5 * _mean_square(scores_of_reconstruction, 1.0)
 
 
 def projection_loss(y_true, y_pred):

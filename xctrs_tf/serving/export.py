@@ -57,9 +57,12 @@ def export_run(run, output):
         Path of the version folder.
 
     Raises:
-        UserError: the folder cannot be made.
+        UserError: the run has no reconstruction network, or the folder cannot be
+            made.
         RuntimeError: the saved model does not compute what the networks do.
     """
+    if run.reconstruction is None:
+        raise UserError(f"{run.path}: only segments CTs; export a run that reconstructs")
     output = pathlib.Path(output)
     try:
         output.mkdir(parents=True, exist_ok=True)

@@ -1,7 +1,7 @@
 """Checkpoints that are whole or not there.
 
-A checkpoint is a folder ``step-00000500/`` of one ``.weights.h5`` a network,
-``optimizer.npz`` and ``state.json``, which holds the other files' hashes. It is
+A checkpoint is a folder ``step-00000500/`` of one ``.weights.h5`` a network, one
+``.npz`` an optimizer and ``state.json``, which holds the other files' hashes. It is
 written beside its name and renamed. A damaged one is passed over, aloud, for
 the one before.
 """
@@ -18,16 +18,15 @@ from xctrs_tf.files import atomic_path
 
 KEEP = 2
 _STATE = "state.json"
-_OPTIMIZER = "optimizer.npz"
 
 
-def save(folder, networks, optimizer, state):
+def save(folder, networks, optimizers, state):
     """Write one checkpoint folder atomically.
 
     Args:
         folder: path of the checkpoint.
         networks: dict from name to model.
-        optimizer: built Keras optimizer, or None to leave it out.
+        optimizers: dict from name to built Keras optimizer; may be empty.
         state: JSON-serialisable dict.
     """
     folder = pathlib.Path(folder)
@@ -36,29 +35,29 @@ def save(folder, networks, optimizer, state):
         temporary.mkdir()
         for name, network in networks.items():
             network.save_weights(temporary / f"{name}.weights.h5")
-        if optimizer is not None:
+        for name, optimizer in optimizers.items():
             variables = {}
             optimizer.save_own_variables(variables)
-            np.savez(temporary / _OPTIMIZER, **variables)
+            np.savez(temporary / f"{name}.npz", **variables)
         hashes = {file.name: _sha256(file) for file in sorted(temporary.iterdir())}
         (temporary / _STATE).write_text(json.dumps({**state, "sha256": hashes}, indent=1))
 
 
-def save_step(run, step, networks, optimizer, state):
+def save_step(run, step, networks, optimizers, state):
     """Save the checkpoint of a step and remove those before the last two."""
     root = pathlib.Path(run) / "checkpoints"
-    save(root / f"step-{step:08d}", networks, optimizer, {"step": step, **state})
+    save(root / f"step-{step:08d}", networks, optimizers, {"step": step, **state})
     for old in sorted(root.glob("step-*"))[:-KEEP]:
         shutil.rmtree(old)
 
 
-def restore_latest(run, networks, optimizer):
+def restore_latest(run, networks, optimizers):
     """Load the newest whole checkpoint of a run.
 
     Args:
         run: the run folder.
         networks: dict from name to built model.
-        optimizer: built Keras optimizer.
+        optimizers: dict from name to built Keras optimizer.
 
     Returns:
         The checkpoint's state with its ``step``, or None if there is none.
@@ -69,8 +68,9 @@ def restore_latest(run, networks, optimizer):
             logging.warning("checkpoint %s is damaged: trying the one before", folder)
             continue
         load_weights(folder, networks)
-        with np.load(folder / _OPTIMIZER) as variables:
-            optimizer.load_own_variables(dict(variables))
+        for name, optimizer in optimizers.items():
+            with np.load(folder / f"{name}.npz") as variables:
+                optimizer.load_own_variables(dict(variables))
         return state
     return None
 

@@ -14,6 +14,24 @@ SCHEDULES = ("constant", "cosine")
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 
 
+OBJECTIVES = ("terms", "own")
+# The names of `models.registry`, which is not imported for them: Keras takes
+# seconds, and a mistaken flag shall be told at once.
+RECONSTRUCTION = ("spadrnet", "sit", "psr", "x2ctgan")
+SEGMENTATION = ("mulsisnet", "unet3d", "dsn", "densebiasnet", "cs2net", "conresnet")
+NO_RECONSTRUCTION = "none"
+# The first of each is the paper's own and minimises the terms alone.
+OWN_OBJECTIVE = {"reconstruction": RECONSTRUCTION[1:], "segmentation": SEGMENTATION[1:]}
+_CHOICES = {
+    "precision": PRECISIONS,
+    "schedule": SCHEDULES,
+    "reconstruction": (*RECONSTRUCTION, NO_RECONSTRUCTION),
+    "segmentation": SEGMENTATION,
+    "reconstruction_objective": OBJECTIVES,
+    "segmentation_objective": OBJECTIVES,
+}
+
+
 def _option(default, help):
     return dataclasses.field(default=default, metadata={"help": help})
 
@@ -29,10 +47,31 @@ class TrainingConfig:
     data: str = _option("", "prepared data folder (experiments.prepare)")
     fold: int = _option(0, "cross-validation fold whose patients are held out")
     size: int = _option(128, "voxels a side: 32, 64 or 128; that of the data")
-    width: float = _option(1.0, "factor on every width of both networks")
+    reconstruction: str = _option(
+        "spadrnet",
+        f"network: {', '.join(RECONSTRUCTION)}; none: segmentation learns on the patients' CTs",
+    )
+    segmentation: str = _option(
+        "mulsisnet",
+        f"network: {', '.join(SEGMENTATION)}; without --dice_weight and --rsc_weight there is none",
+    )
+    reconstruction_objective: str = _option(
+        "terms",
+        "terms: MAE and VGG; own: what the compared network's authors minimise, in place of MAE",
+    )
+    segmentation_objective: str = _option(
+        "terms",
+        "terms: Dice; own: what the compared network's authors minimise, in its place",
+    )
+    reconstruction_run: str = _option(
+        "", "run whose finished reconstruction network stays as it is; only segmentation learns"
+    )
+    width: float = _option(1.0, "factor on every width of the networks")
     steps: int = _option(20000, "training steps; --epochs sets it from the cohort")
     batch_size: int = _option(1, "patients a step")
     learning_rate: float = _option(1e-3, "of Adam")
+    beta_1: float = _option(0.9, "of Adam: decay of the mean gradient")
+    beta_2: float = _option(0.999, "of Adam: decay of the mean squared gradient")
     schedule: str = _option("constant", "of the learning rate: constant, or cosine down to 0")
     mae_weight: float = _option(1.0, "of the voxel loss (Eq. 11); 0 leaves it out")
     vgg_weight: float = _option(1e-7, "of the multi-view VGG loss (Eq. 10); 0 leaves it out")
@@ -76,25 +115,68 @@ class TrainingConfig:
         """Whether any term needs the segmentation network."""
         return bool(self.dice_weight or self.rsc_weight)
 
+    @property
+    def trains_reconstruction(self):
+        """Whether the reconstruction network learns."""
+        return self.reconstruction != NO_RECONSTRUCTION and not self.reconstruction_run
+
+    @property
+    def reconstructs(self):
+        """Whether there is a reconstruction, of this run or of a finished one."""
+        return self.reconstruction != NO_RECONSTRUCTION or bool(self.reconstruction_run)
+
+    @property
+    def is_adversarial(self):
+        """Whether a discriminator learns beside the reconstruction network."""
+        own = self.trains_reconstruction and self.reconstruction_objective == "own"
+        return own and self.reconstruction == "x2ctgan"
+
     def check(self):
         """Raise UserError for the first value that cannot be."""
         if not self.data:
             raise UserError("--data is missing: name a folder made by experiments.prepare")
         if self.size not in SIZES:
             raise UserError(f"--size={self.size}: must be one of {', '.join(map(str, SIZES))}")
-        if self.precision not in PRECISIONS:
-            raise UserError(f"--precision={self.precision}: one of {', '.join(PRECISIONS)}")
+        for name, choices in _CHOICES.items():
+            self._require(name, getattr(self, name) in choices, f"one of {', '.join(choices)}")
         augmentations(self.augmentations)
-        if self.schedule not in SCHEDULES:
-            raise UserError(f"--schedule={self.schedule}: one of {', '.join(SCHEDULES)}")
         for name in ("width", "steps", "batch_size", "learning_rate"):
             self._require(name, getattr(self, name) > 0, "above 0")
         for name in ("validate_every", "checkpoint_every"):
             self._require(name, getattr(self, name) > 0, "above 0")
+        for name in ("beta_1", "beta_2"):
+            self._require(name, 0 <= getattr(self, name) < 1, "from 0 to below 1")
         for name in ("vgg_slices", "seed", "fold", *(f"{term}_weight" for term in TERMS)):
             self._require(name, getattr(self, name) >= 0, "0 or more")
         if not (self.mae_weight or self.vgg_weight or self.uses_segmentation):
             raise UserError("--mae_weight, --vgg_weight, --dice_weight and --rsc_weight are all 0")
+        self._check_objectives()
+
+    def _check_objectives(self):
+        for part, own in OWN_OBJECTIVE.items():
+            network = getattr(self, part)
+            if getattr(self, f"{part}_objective") == "own" and network not in own:
+                raise UserError(
+                    f"--{part}_objective=own: {network} has no other than the terms; "
+                    f"leave it out, or choose --{part} of {', '.join(own)}"
+                )
+        if self.trains_reconstruction:
+            return
+        if not self.uses_segmentation:
+            raise UserError(
+                "nothing is left to learn: no reconstruction network learns, and --dice_weight "
+                "and --rsc_weight are 0"
+            )
+        if not self.reconstruction_run:
+            if self.rsc_weight:
+                raise UserError("--rsc_weight: compares with a reconstruction; set it to 0")
+            return
+        unfit = [name for name in self.augmentations if name != "mirror"]
+        if unfit:
+            raise UserError(
+                f"--augment={unfit[0]}: changes the films, whose reconstructions are made once "
+                "with --reconstruction_run; leave it out"
+            )
 
     def _require(self, name, holds, what):
         if not holds:

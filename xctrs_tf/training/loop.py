@@ -1,13 +1,11 @@
 """A whole training run: resume, steps, validation, checkpoints, interruption."""
 
-import logging
 import math
 import pathlib
 import signal
 import sys
 import time
 
-import keras
 import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
@@ -16,15 +14,16 @@ from xctrs_tf.data.dataset import network_arrays, open_dataset
 from xctrs_tf.data.pipeline import batch_ids, training_pipeline
 from xctrs_tf.errors import UserError
 from xctrs_tf.geometry import NUM_CLASSES
-from xctrs_tf.losses import MultiViewVGG
 from xctrs_tf.metrics.image import psnr
 from xctrs_tf.metrics.overlap import dice_per_class
 from xctrs_tf.training import checkpoints
-from xctrs_tf.training.objective import Objective
+from xctrs_tf.training.frozen import Reconstructions, freeze, frozen_folder
+from xctrs_tf.training.objective import make_objective
+from xctrs_tf.training.optimizer import make_optimizer
 from xctrs_tf.training.records import claim_workdir
-from xctrs_tf.training.runs import build_networks
+from xctrs_tf.training.runs import build_networks, load_run
 from xctrs_tf.training.summaries import History
-from xctrs_tf.training.trainer import Trainer
+from xctrs_tf.training.trainer import TAUGHT, Trainer
 
 _HISTORY_EVERY = 20
 
@@ -54,57 +53,47 @@ def train(config, workdir, max_minutes=None):
     objective = make_objective(config)
     workdir = pathlib.Path(workdir)
     claim_workdir(workdir, config, dataset)
-    networks = build_networks(config)
-    _Loop(config, workdir, dataset, split, networks, objective, max_minutes).run()
+    reconstructions = _reconstructions(config, workdir, dataset, split)
+    trainer = Trainer(build_networks(config), objective, lambda: make_optimizer(config))
+    _Loop(config, workdir, dataset, split, trainer, reconstructions, max_minutes).run()
 
 
-def make_objective(config):
-    """The objective of a configuration; loads the VGG16 weights where they are used."""
-    vgg = None
-    if config.vgg_weight:
-        if config.vgg_weights == "random":
-            logging.warning("the VGG loss uses RANDOM features, not ImageNet's")
-        vgg = MultiViewVGG(config.vgg_weights, config.vgg_layer, config.vgg_slices or None)
-    return Objective(
-        config.term_weights,
-        vgg,
-        NUM_CLASSES,
-        include_background=config.include_background,
-        stop_gradient_on_target=config.stop_gradient_on_target,
-        balanced_cross_entropy=config.balanced_cross_entropy,
+def _reconstructions(config, workdir, dataset, split):
+    """The patients' reconstructions where a finished run makes them, or None."""
+    if not config.reconstruction_run:
+        return None
+    freeze(config.reconstruction_run, workdir)
+    run = load_run(frozen_folder(workdir))
+    if run.reconstruction is None:
+        raise UserError(f"--reconstruction_run={config.reconstruction_run}: only segments")
+    if run.config.size != config.size:
+        raise UserError(
+            f"--size={config.size}, but {config.reconstruction_run} was trained at "
+            f"{run.config.size}"
+        )
+    made = Reconstructions(run, dataset, config.reconstruction_run)
+    made.make(
+        split.training + split.validation,
+        lambda todo: tqdm(todo, "reconstructing", unit="patient", disable=None),
     )
-
-
-def make_optimizer(config):
-    """Adam (Sect. 3.1), with loss scaling where the precision needs it."""
-    learning_rate = config.learning_rate
-    if config.schedule == "cosine":
-        learning_rate = keras.optimizers.schedules.CosineDecay(learning_rate, config.steps)
-    optimizer = keras.optimizers.Adam(learning_rate)
-    if config.precision == "mixed_float16":
-        optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
-    return optimizer
+    return made
 
 
 class _Loop:
-    def __init__(self, config, workdir, dataset, split, networks, objective, max_minutes):
+    def __init__(self, config, workdir, dataset, split, trainer, reconstructions, max_minutes):
         self.config = config
         self.workdir = workdir
         self.dataset = dataset
         self.split = split
-        self.networks = networks
-        self.trainer = Trainer(
-            networks["reconstruction"],
-            networks.get("segmentation"),
-            objective,
-            make_optimizer(config),
-        )
+        self.trainer = trainer
+        self.networks = trainer.networks
+        self.reconstructions = reconstructions
         self.best_loss = math.inf
         self.stop_signal = None
         self.deadline = time.monotonic() + 60.0 * (max_minutes or math.inf)
 
     def run(self):
-        state = checkpoints.restore_latest(self.workdir, self.networks, self.trainer.optimizer)
+        state = checkpoints.restore_latest(self.workdir, self.networks, self.trainer.optimizers)
         start = state["step"] if state else 0
         self.best_loss = state["best_loss"] if state and state["best_loss"] else math.inf
         if start >= self.config.steps:
@@ -141,6 +130,7 @@ class _Loop:
                 config.seed,
                 start_step=start,
                 augment=config.augmentations,
+                reconstruct=self.reconstructions and self.reconstructions.load,
             )
         )
         interval = 0.5 if sys.stderr.isatty() else 60.0
@@ -184,12 +174,15 @@ class _Loop:
         rows = []
         for position, patient in enumerate(self.split.validation):
             arrays = network_arrays(self.dataset.load(patient))
+            if self.reconstructions is not None:
+                arrays["reconstruction"] = self.reconstructions.load(patient)[..., np.newaxis]
             batch = {name: tf.constant(array[np.newaxis]) for name, array in arrays.items()}
             # The same planes at every validation, so that losses compare.
             scalars, ct, labels = self.trainer.validation_step(batch, tf.constant(position))
             row = {name: float(value) for name, value in scalars.items()}
             ct = np.clip(ct.numpy(), 0.0, 1.0)[0, ..., 0]
-            row["psnr"] = psnr(arrays["ct"][..., 0], ct)
+            if self.config.reconstructs:
+                row["psnr"] = psnr(arrays["ct"][..., 0], ct)
             if labels is not None:
                 dice = dice_per_class(arrays["segmentation"], labels.numpy()[0], NUM_CLASSES)
                 row["dice_hard"] = float(np.nanmean(dice))
@@ -200,12 +193,12 @@ class _Loop:
         self.history.scalars(step, "validation", means)
         if means["loss"] < self.best_loss:
             self.best_loss = means["loss"]
-            checkpoints.save(
-                self.workdir / "best", self.networks, None, {"step": step, "validation": means}
-            )
+            # A discriminator is of no use to a finished run.
+            used = {name: self.networks[name] for name in TAUGHT if name in self.networks}
+            checkpoints.save(self.workdir / "best", used, {}, {"step": step, "validation": means})
 
     def _save(self, step):
         best_loss = self.best_loss if math.isfinite(self.best_loss) else None
         checkpoints.save_step(
-            self.workdir, step, self.networks, self.trainer.optimizer, {"best_loss": best_loss}
+            self.workdir, step, self.networks, self.trainer.optimizers, {"best_loss": best_loss}
         )

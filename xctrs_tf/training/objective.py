@@ -1,106 +1,125 @@
-"""What X-CTRSNet minimises: Eq. 1, as a weighted sum of terms."""
+"""What a training run minimises: Eq. 1 for X-CTRSNet, as a weighted sum of terms."""
+
+import logging
 
 from keras import ops
 
-from xctrs_tf.losses import cross_entropy, dice_loss, mean_absolute_error, one_hot, rsc_terms
+from xctrs_tf.geometry import NUM_CLASSES, VIEWS
+from xctrs_tf.losses import MultiViewVGG, discriminator_loss
+from xctrs_tf.training.reconstruction_terms import OWN_WEIGHTS, ReconstructionTerms
+from xctrs_tf.training.segmentation_terms import SegmentationTerms
 
 
 class Objective:
-    """The training loss of both networks (Eq. 1, 11, 15 and 16).
+    """The training loss of all networks of a run (Eq. 1, 11, 15 and 16).
 
-    A term whose weight is 0 is not computed at all: without ``dice`` and
-    ``rsc`` the segmentation network does not run.
+    Without terms for a network, that network does not run at all.
 
     Args:
-        weights: dict from each name in `config.TERMS` to its weight.
-        vgg: `MultiViewVGG`, or None where the weight of ``vgg`` is 0.
-        num_classes: classes of the segmentation.
-        include_background: whether class 0 takes part in the Dice means.
-        stop_gradient_on_target: whether the divergence term of RSC treats the
-            segmentation of the CT as a constant.
-        balanced_cross_entropy: whether each class weighs alike in it.
+        reconstruction: `ReconstructionTerms`, or None where no network learns to
+            reconstruct: then what is segmented comes with the batch.
+        segmentation: `SegmentationTerms`, or None.
     """
 
-    def __init__(
-        self,
-        weights,
-        vgg,
-        num_classes,
-        include_background=False,
-        stop_gradient_on_target=False,
-        balanced_cross_entropy=False,
-    ):
-        self.weights = weights
-        self.vgg = vgg
-        self.num_classes = num_classes
-        self.include_background = include_background
-        self.stop_gradient_on_target = stop_gradient_on_target
-        self.balanced_cross_entropy = balanced_cross_entropy
+    def __init__(self, reconstruction, segmentation):
+        self.reconstruction = reconstruction
+        self.segmentation = segmentation
 
-    @property
-    def uses_segmentation(self):
-        """Whether any term needs the segmentation network."""
-        return bool(self.weights["dice"] or self.weights["rsc"])
-
-    def __call__(self, reconstruction, segmentation, batch, seed, training):
-        """Run both networks and all terms.
+    def __call__(self, networks, batch, seed, training):
+        """Run the networks and all terms.
 
         Args:
-            reconstruction: model from films to CT.
-            segmentation: model from CT to probabilities.
-            batch: dict of ``ap``, ``la``, ``ct`` and ``segmentation`` tensors.
+            networks: dict of ``reconstruction`` (films to CT), ``segmentation``
+                (CT to probabilities) and ``discriminator``, those that there are.
+            batch: dict of ``ap``, ``la``, ``ct`` and ``segmentation`` tensors,
+                and ``reconstruction`` where it was made before; without it
+                and without such a network the patient's CT is segmented.
             seed: integer scalar tensor that chooses the VGG loss's planes.
-            training: whether the networks run in training mode.
+            training: whether the networks run in training mode. Otherwise the
+                adversarial term is left out: its scale moves with the
+                discriminator.
 
         Returns:
             ``(loss, terms, outputs)``: a float32 scalar, a dict of unweighted
             float32 scalars, and a dict of ``ct`` and, where it ran,
             ``segmentation``.
         """
-        films = {"ap": batch["ap"], "la": batch["la"]}
-        ct = reconstruction(films, training=training)
-        outputs = {"ct": ct}
-        terms = {"mae": mean_absolute_error(batch["ct"], ct)}
-        if self.weights["vgg"]:
-            terms["vgg"] = self.vgg(batch["ct"], ct, seed)
-        if self.uses_segmentation:
-            outputs["segmentation"], of_ct = self._segment(segmentation, ct, batch["ct"], training)
-            y_true = one_hot(batch["segmentation"], self.num_classes)
-            terms |= self._segmentation_terms(y_true, outputs["segmentation"], of_ct)
-        return self._total(terms), terms, outputs
-
-    def _segment(self, segmentation, reconstructed, ct, training):
-        """Segment the reconstruction and, where RSC needs it, the ground-truth CT."""
-        if not self.weights["rsc"]:
-            return segmentation(reconstructed, training=training), None
-        # One call for both: the normalisations see each volume by itself, so
-        # the result is that of two calls at half the tracing time.
-        both = segmentation(ops.concatenate([reconstructed, ct], axis=0), training=training)
-        of_reconstruction, of_ct = ops.split(both, 2, axis=0)
-        return of_reconstruction, of_ct
-
-    def _segmentation_terms(self, y_true, of_reconstruction, of_ct):
-        terms = {"dice": dice_loss(y_true, of_reconstruction, self.include_background)}
-        taught = [of_reconstruction]
-        if self.weights["rsc"]:
-            taught.append(of_ct)
-            terms["rsc_segmentation"], terms["rsc_divergence"] = rsc_terms(
-                y_true,
-                of_ct,
-                of_reconstruction,
-                self.include_background,
-                self.stop_gradient_on_target,
+        terms, weights, outputs = {}, {}, {}
+        if self.reconstruction is None:
+            outputs["ct"] = batch.get("reconstruction", batch["ct"])
+        else:
+            films = {view: batch[view] for view in VIEWS}
+            outputs["ct"] = networks["reconstruction"](films, training=training)
+            scores = None
+            if self.reconstruction.is_adversarial and training:
+                scores = networks["discriminator"]({**films, "ct": outputs["ct"]}, training=True)
+            terms |= self.reconstruction(batch, outputs["ct"], seed, scores)
+            weights |= self.reconstruction.weights
+        if self.segmentation is not None:
+            more, outputs["segmentation"] = self.segmentation(
+                networks["segmentation"], outputs["ct"], batch, training
             )
-        if self.weights["cross_entropy"]:
-            terms["cross_entropy"] = sum(
-                cross_entropy(y_true, each, self.balanced_cross_entropy) for each in taught
-            )
-        return terms
+            terms |= more
+            weights |= self.segmentation.weights
+        return sum(weights[name] * terms[name] for name in terms if name in weights), terms, outputs
 
-    def _total(self, terms):
-        weight_of = {
-            **self.weights,
-            "rsc_segmentation": self.weights["rsc"],
-            "rsc_divergence": self.weights["rsc"],
-        }
-        return sum(weight_of[name] * value for name, value in terms.items())
+    @staticmethod
+    def of_discriminator(discriminator, batch, ct):
+        """Loss of the discriminator; the reconstruction is a constant in it.
+
+        Args:
+            discriminator: `X2CTDiscriminator`.
+            batch: dict of ``ap``, ``la`` and ``ct``.
+            ct: reconstruction.
+
+        Returns:
+            float32 scalar.
+        """
+        films = {view: batch[view] for view in VIEWS}
+        of_truth, of_reconstruction = (
+            discriminator({**films, "ct": each}, training=True)
+            for each in (batch["ct"], ops.stop_gradient(ct))
+        )
+        return discriminator_loss(of_truth, of_reconstruction)
+
+
+def make_objective(config):
+    """The objective of a configuration; loads the VGG16 weights where they are used.
+
+    Args:
+        config: checked `TrainingConfig`.
+
+    Returns:
+        `Objective`.
+    """
+    reconstruction = segmentation = None
+    if config.trains_reconstruction:
+        weights = {"mae": config.mae_weight, "vgg": config.vgg_weight}
+        if config.reconstruction_objective == "own":
+            own = OWN_WEIGHTS[config.reconstruction]
+            weights = {"vgg": config.vgg_weight}
+            weights |= {name: config.mae_weight * weight for name, weight in own.items()}
+        reconstruction = ReconstructionTerms(weights, _make_vgg(config))
+    if config.uses_segmentation:
+        first = "own" if config.segmentation_objective == "own" else "dice"
+        segmentation = SegmentationTerms(
+            {
+                first: config.dice_weight,
+                "rsc": config.rsc_weight,
+                "cross_entropy": config.cross_entropy_weight,
+            },
+            NUM_CLASSES,
+            own=config.segmentation,
+            include_background=config.include_background,
+            stop_gradient_on_target=config.stop_gradient_on_target,
+            balanced_cross_entropy=config.balanced_cross_entropy,
+        )
+    return Objective(reconstruction, segmentation)
+
+
+def _make_vgg(config):
+    if not config.vgg_weight:
+        return None
+    if config.vgg_weights == "random":
+        logging.warning("the VGG loss uses RANDOM features, not ImageNet's")
+    return MultiViewVGG(config.vgg_weights, config.vgg_layer, config.vgg_slices or None)

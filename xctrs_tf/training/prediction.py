@@ -16,23 +16,38 @@ def predict_case(run, case_id, arrays):
     Args:
         run: `xctrs_tf.training.runs.Run`.
         case_id: name of the patient, for the error.
-        arrays: dict of `ap` and `la`, `(size, size, 1)`, of
-            `xctrs_tf.data.dataset.network_arrays`.
+        arrays: dict of `ap` and `la`, `(size, size, 1)`, and `ct`, `(size, size,
+            size, 1)`, of `xctrs_tf.data.dataset.network_arrays`.
 
     Returns:
-        `(ct, labels)`: float32 `[x, y, z]` in [0, 1], and uint8 `[x, y, z]`, or
-        None if the run has no segmentation network.
+        `(ct, labels)`: float32 `[x, y, z]` in [0, 1], or None if the run
+        segments the patient's own CT; and uint8 `[x, y, z]`, or None if the run
+        has no segmentation network.
 
     Raises:
         UserError: a network's output is not a number.
     """
-    films = {view: arrays[view][np.newaxis] for view in VIEWS}
-    ct = run.reconstruction(films, training=False)
-    labels = None
+    ct = labels = None
+    volume = arrays["ct"][..., 0]
+    if run.reconstruction is not None:
+        volume = reconstruct_case(run, case_id, arrays)
+        ct = np.clip(volume, 0.0, 1.0)
     if run.segmentation is not None:
-        probabilities = _to_numpy(run.segmentation(ct, training=False), run, case_id)
-        labels = np.argmax(probabilities[0], axis=-1).astype(np.uint8)
-    return np.clip(_to_numpy(ct, run, case_id)[0, ..., 0], 0.0, 1.0), labels
+        probabilities = run.segmentation(volume[np.newaxis, ..., np.newaxis], training=False)
+        labels = np.argmax(_to_numpy(probabilities, run, case_id)[0], axis=-1).astype(np.uint8)
+    return ct, labels
+
+
+def reconstruct_case(run, case_id, arrays):
+    """Reconstruct one patient, without clipping.
+
+    Arguments and errors are those of `predict_case`.
+
+    Returns:
+        float32 `[x, y, z]`.
+    """
+    films = {view: arrays[view][np.newaxis] for view in VIEWS}
+    return _to_numpy(run.reconstruction(films, training=False), run, case_id)[0, ..., 0]
 
 
 def _to_numpy(tensor, run, case_id):

@@ -6,9 +6,11 @@ import pathlib
 import keras
 
 from xctrs_tf.errors import UserError
-from xctrs_tf.models import MulSISNet, SpaDRNet
+from xctrs_tf.models.baselines import WITH_TRAINING_HEADS, X2CTDiscriminator, without_training_heads
+from xctrs_tf.models.registry import RECONSTRUCTION, SEGMENTATION
 from xctrs_tf.training import checkpoints
 from xctrs_tf.training.config import TrainingConfig, read_config
+from xctrs_tf.training.frozen import frozen_folder
 
 
 @dataclasses.dataclass(frozen=True)
@@ -19,7 +21,7 @@ class Run:
         path: the run folder.
         config: `TrainingConfig`.
         step: training step of the weights.
-        reconstruction: model from films to CT.
+        reconstruction: model from films to CT, or None if the run segments CTs.
         segmentation: model from CT to probabilities, or None if the run had no
             term for it.
     """
@@ -27,25 +29,33 @@ class Run:
     path: pathlib.Path
     config: TrainingConfig
     step: int
-    reconstruction: keras.Model
+    reconstruction: keras.Model | None
     segmentation: keras.Model | None
 
 
 def build_networks(config):
-    """The untrained networks of a configuration, seeded by it.
+    """The untrained networks that learn in a run, seeded by its configuration.
 
     Args:
         config: `TrainingConfig`.
 
     Returns:
-        Dict from network name to model: ``reconstruction`` and, where the
-        objective uses it, ``segmentation``.
+        Dict from network name to model: ``reconstruction``, ``segmentation`` and
+        ``discriminator``, those that the objective uses.
     """
     keras.config.set_dtype_policy(config.precision)
     keras.utils.set_random_seed(config.seed)
-    networks = {"reconstruction": SpaDRNet(config.size, config.width)}
+    sizes = {"size": config.size, "width": config.width}
+    networks = {}
+    if config.trains_reconstruction:
+        networks["reconstruction"] = RECONSTRUCTION[config.reconstruction](**sizes)
     if config.uses_segmentation:
-        networks["segmentation"] = MulSISNet(config.size, width=config.width)
+        heads = {}
+        if config.segmentation_objective == "own" and config.segmentation in WITH_TRAINING_HEADS:
+            heads["training_heads"] = True
+        networks["segmentation"] = SEGMENTATION[config.segmentation](**sizes, **heads)
+    if config.is_adversarial:
+        networks["discriminator"] = X2CTDiscriminator(**sizes)
     return networks
 
 
@@ -57,7 +67,7 @@ def load_run(path, checkpoint="best"):
         checkpoint: ``"best"`` (lowest validation loss) or ``"last"``.
 
     Returns:
-        `Run`.
+        `Run`. Where the reconstruction network was another run's, it is that.
 
     Raises:
         UserError: if the folder is no run or holds no whole checkpoint.
@@ -72,7 +82,13 @@ def load_run(path, checkpoint="best"):
             "or choose the other of --checkpoint=best|last"
         )
     networks = build_networks(config)
+    networks.pop("discriminator", None)
     checkpoints.load_weights(folder, networks)
+    if config.reconstruction_run:
+        frozen = load_run(frozen_folder(path))
+        networks["reconstruction"] = frozen.reconstruction
+    if "segmentation" in networks:
+        networks["segmentation"] = without_training_heads(networks["segmentation"])
     return Run(
-        path, config, state["step"], networks["reconstruction"], networks.get("segmentation")
+        path, config, state["step"], networks.get("reconstruction"), networks.get("segmentation")
     )

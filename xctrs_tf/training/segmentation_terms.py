@@ -1,0 +1,99 @@
+"""The terms that teach the segmentation network."""
+
+from keras import ops
+
+from xctrs_tf.losses import OWN_OBJECTIVE, cross_entropy, dice_loss, one_hot, rsc_terms
+
+
+class SegmentationTerms:
+    """A weighted sum of losses of the segmentation (Eq. 15, 16).
+
+    Args:
+        weights: dict from ``dice``, ``own``, ``rsc`` or ``cross_entropy`` to its
+            weight. A term of weight 0 is not computed.
+        num_classes: classes of the segmentation.
+        own: name in `OWN_OBJECTIVE` where ``own`` has a weight.
+        include_background: whether class 0 takes part in the Dice means.
+        stop_gradient_on_target: whether the divergence term of RSC treats the
+            segmentation of the CT as a constant.
+        balanced_cross_entropy: whether each class weighs alike in it.
+    """
+
+    def __init__(
+        self,
+        weights,
+        num_classes,
+        own=None,
+        include_background=False,
+        stop_gradient_on_target=False,
+        balanced_cross_entropy=False,
+    ):
+        weights = {name: weight for name, weight in weights.items() if weight}
+        rsc = weights.pop("rsc", 0.0)
+        if rsc:
+            weights |= {"rsc_segmentation": rsc, "rsc_divergence": rsc}
+        self.weights = weights
+        self.uses_rsc = bool(rsc)
+        self.num_classes = num_classes
+        self.own = OWN_OBJECTIVE[own] if "own" in weights else None
+        self.include_background = include_background
+        self.stop_gradient_on_target = stop_gradient_on_target
+        self.balanced_cross_entropy = balanced_cross_entropy
+
+    def __call__(self, network, volume, batch, training):
+        """Segment a volume and, where RSC needs it, the patient's CT.
+
+        Args:
+            network: from a CT to probabilities, or to a dict of them and the
+                outputs that only training needs.
+            volume: what is segmented, ``(batch, x, y, z, 1)``.
+            batch: dict of ``ct`` and ``segmentation`` (labels).
+            training: whether the network runs in training mode.
+
+        Returns:
+            ``(terms, probabilities)``: dict of unweighted float32 scalars, and
+            ``(batch, x, y, z, classes)``.
+        """
+        y_true = one_hot(batch["segmentation"], self.num_classes)
+        of_volume, of_ct = self._segment(network, volume, batch["ct"], training)
+        probabilities = of_volume["segmentation"]
+        taught = [of_volume] if of_ct is None else [of_volume, of_ct]
+        # Eq. 15 is always told: it is how the networks compare.
+        terms = {"dice": dice_loss(y_true, probabilities, self.include_background)}
+        if self.own is not None:
+            terms["own"] = self.own(y_true, of_volume)
+        if self.uses_rsc:
+            terms["rsc_segmentation"], terms["rsc_divergence"] = rsc_terms(
+                y_true,
+                of_ct["segmentation"],
+                probabilities,
+                self.include_background,
+                self.stop_gradient_on_target,
+            )
+        if "cross_entropy" in self.weights:
+            terms["cross_entropy"] = sum(
+                cross_entropy(y_true, each["segmentation"], self.balanced_cross_entropy)
+                for each in taught
+            )
+        return terms, probabilities
+
+    def _segment(self, network, volume, ct, training):
+        """Dicts of the network's outputs for the volume, and for the CT or None."""
+        if not self.uses_rsc:
+            return _outputs(network(volume, training=training)), None
+        if training and _mixes_patients(network):
+            return tuple(_outputs(network(each, training=True)) for each in (volume, ct))
+        # One call for both: the normalisations see each volume by itself, so
+        # the result is that of two calls at half the tracing time.
+        both = _outputs(network(ops.concatenate([volume, ct], axis=0), training=training))
+        halves = {name: ops.split(value, 2, axis=0) for name, value in both.items()}
+        return tuple({name: half[i] for name, half in halves.items()} for i in (0, 1))
+
+
+def _outputs(outputs):
+    return outputs if isinstance(outputs, dict) else {"segmentation": outputs}
+
+
+def _mixes_patients(network):
+    """Whether a volume's result depends on the others of its batch (batch normalisation)."""
+    return any(v.path.endswith("moving_mean") for v in network.non_trainable_variables)
