@@ -10,11 +10,10 @@ import sys
 
 from absl import flags
 
-from experiments import cli
+from experiments import cli, training_flags
 from experiments.presets import PRESETS, ROWS, preset_config
 from xctrs_tf.data.dataset import open_dataset
 from xctrs_tf.errors import UserError
-from xctrs_tf.training.config import TrainingConfig
 
 FLAGS = flags.FLAGS
 
@@ -28,17 +27,7 @@ flags.DEFINE_string("workdir", None, "run folder: checkpoints, logs, config.json
 flags.DEFINE_integer("epochs", None, "passes through the training patients, instead of --steps")
 flags.DEFINE_float("max_minutes", None, "stop cleanly after this time, as if all steps were done")
 
-_DEFINE = {
-    bool: flags.DEFINE_boolean,
-    int: flags.DEFINE_integer,
-    float: flags.DEFINE_float,
-    str: flags.DEFINE_string,
-}
-# Every field is a flag; left out, it is the preset's.
-for _field in dataclasses.fields(TrainingConfig):
-    _DEFINE[_field.type](
-        _field.name, None, f"{_field.metadata['help']} (paper preset: {_field.default})"
-    )
+training_flags.define()
 
 
 def main():
@@ -61,9 +50,7 @@ def main():
 
 def config_from_flags():
     """The preset with the given flags laid over it."""
-    names = [field.name for field in dataclasses.fields(TrainingConfig)]
-    changes = {name: FLAGS[name].value for name in names if FLAGS[name].value is not None}
-    config = preset_config(FLAGS.preset, **changes)
+    config = preset_config(FLAGS.preset, **training_flags.given())
     if FLAGS.epochs is None:
         return config
     if FLAGS.steps is not None:

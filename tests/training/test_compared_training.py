@@ -1,0 +1,292 @@
+"""The compared networks learn: their own objectives, and on a frozen reconstruction."""
+
+import dataclasses
+import json
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests.models.baselines.narrow import FACTORIES, WITH_TRAINING_HEADS, narrow
+from tests.training.toys import CONFIG, toy_batch, toy_dataset, toy_networks
+from xctrs_tf.data.dataset import network_arrays, open_dataset
+from xctrs_tf.errors import UserError
+from xctrs_tf.losses import OWN_OBJECTIVE, dice_loss, one_hot
+from xctrs_tf.models.registry import RECONSTRUCTION, SEGMENTATION
+from xctrs_tf.training import config as config_module
+from xctrs_tf.training import frozen, loop, runs
+from xctrs_tf.training.config import TrainingConfig
+from xctrs_tf.training.objective import make_objective
+from xctrs_tf.training.optimizer import make_optimizer
+from xctrs_tf.training.prediction import predict_case, reconstruct_case
+from xctrs_tf.training.reconstruction_terms import OWN_WEIGHTS
+from xctrs_tf.training.trainer import Trainer
+
+SEED = tf.constant(0)
+RECONSTRUCT_ALONE = {
+    "dice_weight": 0.0,
+    "rsc_weight": 0.0,
+    "reconstruction_objective": "own",
+}
+
+
+def _network(name):
+    arguments = {"num_classes": 8} if name in SEGMENTATION else {}
+    network = narrow(name, **arguments)
+    # What must move in one step must not be hidden by chance.
+    keras.utils.set_random_seed(1)
+    return network
+
+
+def _trainer(networks, **changes):
+    config = dataclasses.replace(CONFIG, **changes)
+    return Trainer(networks, make_objective(config), lambda: make_optimizer(config))
+
+
+def _weights(network):
+    return [variable.numpy() for variable in network.trainable_variables]
+
+
+def _unmoved(network, before):
+    pairs = zip(network.trainable_variables, before, strict=True)
+    return [variable.path for variable, old in pairs if np.array_equal(variable, old)]
+
+
+def test_flags_know_every_network_and_objective():
+    assert set(config_module.RECONSTRUCTION) == set(RECONSTRUCTION)
+    assert set(config_module.SEGMENTATION) == set(SEGMENTATION)
+    assert set(config_module.OWN_OBJECTIVE["reconstruction"]) == set(OWN_WEIGHTS)
+    assert set(config_module.OWN_OBJECTIVE["segmentation"]) == set(OWN_OBJECTIVE)
+
+
+@pytest.mark.parametrize("name", ["sit", "psr"])
+def test_squared_error_is_in_the_place_of_mae(name):
+    trainer = _trainer(
+        {"reconstruction": _network(name)}, reconstruction=name, **RECONSTRUCT_ALONE, mae_weight=3.0
+    )
+    batch = toy_batch()
+    before = _weights(trainer.networks["reconstruction"])
+    scalars = trainer.train_step(batch, SEED)
+    assert scalars.keys() == {"loss", "mae", "mse"}
+    assert float(scalars["loss"]) == pytest.approx(3.0 * float(scalars["mse"]), rel=1e-5)
+    # A bias before a normalisation gets no more than rounding, and Adam moves it still.
+    assert _unmoved(trainer.networks["reconstruction"], before) == []
+
+
+@pytest.fixture(scope="module")
+def gan_step():
+    """One step of X2CT-GAN: networks, weights before and after, scalars."""
+    networks = {
+        "reconstruction": narrow("x2ctgan", training_heads=False),
+        "discriminator": narrow("x2ct_discriminator"),
+    }
+    trainer = _trainer(networks, reconstruction="x2ctgan", **RECONSTRUCT_ALONE)
+    before = {name: _weights(network) for name, network in networks.items()}
+    scalars = trainer.train_step(toy_batch(), SEED)
+    scalars = {name: float(value) for name, value in scalars.items()}
+    return trainer, before, scalars
+
+
+def test_generator_and_discriminator_learn_in_one_traced_step(gan_step):
+    trainer, before, _ = gan_step
+    trainer.train_step(toy_batch(1), tf.constant(1))
+    assert trainer.num_traces == 1
+    for name, network in trainer.networks.items():
+        assert _unmoved(network, before[name]) == [], name
+
+
+def test_generator_weighs_its_terms_as_published(gan_step):
+    _, _, scalars = gan_step
+    expected = 0.1 * scalars["adversarial"] + 10 * (scalars["mse"] + scalars["projection"])
+    assert scalars["loss"] == pytest.approx(expected, rel=1e-5)
+    # Scores of an untrained discriminator are near 0: (0 - 1)^2 / 2 for the generator.
+    assert 0.2 < scalars["adversarial"] < 1.0
+    assert scalars["discriminator"] > 0.0
+
+
+def test_validation_leaves_the_moving_adversarial_term_out(gan_step):
+    trainer, _, _ = gan_step
+    scalars, _, _ = trainer.validation_step(toy_batch(), SEED)
+    assert scalars.keys() == {"loss", "mae", "mse", "projection"}
+
+
+def test_discriminator_teaches_nothing_to_the_generator():
+    networks = {
+        "reconstruction": narrow("x2ctgan", training_heads=False),
+        "discriminator": narrow("x2ct_discriminator"),
+    }
+    config = dataclasses.replace(CONFIG, reconstruction="x2ctgan", **RECONSTRUCT_ALONE)
+    batch = {name: tf.constant(value) for name, value in toy_batch().items()}
+    with tf.GradientTape() as tape:
+        ct = networks["reconstruction"]({"ap": batch["ap"], "la": batch["la"]})
+        loss = make_objective(config).of_discriminator(networks["discriminator"], batch, ct)
+    generator = networks["reconstruction"].trainable_variables
+    discriminator = networks["discriminator"].trainable_variables
+    gradients = tape.gradient(loss, generator + discriminator)
+    assert all(gradient is None for gradient in gradients[: len(generator)])
+    assert all(gradient is not None for gradient in gradients[len(generator) :])
+
+
+@pytest.mark.parametrize("name", list(OWN_OBJECTIVE))
+def test_segmentation_learns_by_its_own_objective(name):
+    trainer = _trainer(
+        {"segmentation": _network(name)},
+        reconstruction="none",
+        segmentation=name,
+        segmentation_objective="own",
+        dice_weight=2.0,
+        rsc_weight=0.0,
+    )
+    before = _weights(trainer.networks["segmentation"])
+    # CS2-Net's attention is let in by weights that are 0 in the first step.
+    for _ in range(2):
+        scalars = trainer.train_step(toy_batch(), SEED)
+    assert scalars.keys() == {"loss", "dice", "own"}
+    assert float(scalars["loss"]) == pytest.approx(2.0 * float(scalars["own"]), rel=1e-5)
+    assert _unmoved(trainer.networks["segmentation"], before) == []
+
+
+@pytest.mark.parametrize("name", ["dsn", "cs2net"])
+def test_batch_normalisation_sees_reconstruction_and_ct_apart(name):
+    """One stacked call would mix the statistics of both."""
+    batch = toy_batch()
+    batch["reconstruction"] = 0.2 * toy_batch(1)["ct"]
+    network = _network(name)
+    config = dataclasses.replace(CONFIG, segmentation=name, reconstruction_run="RUN")
+    _, terms, _ = make_objective(config)({"segmentation": network}, batch, SEED, training=True)
+    # Batch statistics do not depend on the moving averages that the call changed.
+    of_ct = network(batch["ct"], training=True)
+    of_ct = of_ct["segmentation"] if isinstance(of_ct, dict) else of_ct
+    expected = dice_loss(one_hot(batch["segmentation"], 8), of_ct)
+    assert float(terms["rsc_segmentation"]) == pytest.approx(float(expected), rel=1e-4)
+
+
+def test_own_objectives_need_the_training_heads():
+    for name in SEGMENTATION:
+        config = TrainingConfig(
+            size=32, width=0.125, segmentation=name, segmentation_objective="own"
+        )
+        if name == "mulsisnet":
+            continue
+        network = runs.build_networks(config)["segmentation"]
+        assert isinstance(network.output, dict) == (name in WITH_TRAINING_HEADS), name
+    networks = runs.build_networks(
+        TrainingConfig(size=32, width=1 / 16, reconstruction="x2ctgan", **RECONSTRUCT_ALONE)
+    )
+    assert list(networks) == ["reconstruction", "discriminator"]
+    assert networks["discriminator"].name == FACTORIES["x2ct_discriminator"](32).name
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"reconstruction": "vnet"}, "--reconstruction=vnet: must be one of spadrnet, sit"),
+        ({"segmentation": "vnet"}, "--segmentation=vnet: must be one of mulsisnet, unet3d"),
+        ({"reconstruction_objective": "own"}, "spadrnet has no other than the terms"),
+        ({"segmentation_objective": "own"}, "mulsisnet has no other than the terms"),
+        ({"reconstruction_run": "R", "dice_weight": 0.0, "rsc_weight": 0.0}, "nothing is left"),
+        ({"reconstruction": "none"}, "--rsc_weight: compares with a reconstruction"),
+        ({"reconstruction_run": "R", "augment": "mirror,noise"}, "--augment=noise: changes the"),
+        ({"beta_1": 1.0}, "--beta_1=1.0: must be from 0 to below 1"),
+    ],
+)
+def test_what_cannot_be_trained_is_said(changes, message):
+    with pytest.raises(UserError, match=message):
+        dataclasses.replace(CONFIG, data="D", **changes).check()
+
+
+@pytest.fixture
+def finished(tmp_path, monkeypatch):
+    """A data folder and a finished toy run that reconstructs it."""
+    monkeypatch.setattr(loop, "build_networks", _toys)
+    monkeypatch.setattr(runs, "build_networks", _toys)
+    data = toy_dataset(tmp_path / "data")
+    config = dataclasses.replace(CONFIG, data=str(data), dice_weight=0.0, rsc_weight=0.0)
+    loop.train(config, tmp_path / "reconstruction")
+    return data, tmp_path
+
+
+def _toys(config):
+    networks = toy_networks(config)
+    if not config.trains_reconstruction:
+        del networks["reconstruction"]
+    return networks
+
+
+def _segmentation_config(data, folder):
+    return dataclasses.replace(
+        CONFIG, data=str(data), rsc_weight=0.0, reconstruction_run=str(folder / "reconstruction")
+    )
+
+
+def test_frozen_network_reconstructs_once_and_never_learns(finished, monkeypatch):
+    data, folder = finished
+    source = runs.load_run(folder / "reconstruction")
+    loop.train(_segmentation_config(data, folder), folder / "first")
+
+    def reconstructed_again(*_):
+        raise AssertionError("a patient was reconstructed twice")
+
+    monkeypatch.setattr(frozen, "reconstruct_case", reconstructed_again)
+    loop.train(dataclasses.replace(_segmentation_config(data, folder), seed=1), folder / "second")
+    run = runs.load_run(folder / "first")
+    for ours, theirs in zip(
+        run.reconstruction.get_weights(), source.reconstruction.get_weights(), strict=True
+    ):
+        np.testing.assert_array_equal(ours, theirs)
+    # It needs nothing of the run that it builds on.
+    (folder / "reconstruction").rename(folder / "away")
+    arrays = network_arrays(open_dataset(data).load("p0"))
+    ct, labels = predict_case(runs.load_run(folder / "first"), "p0", arrays)
+    assert ct.shape == labels.shape == (32, 32, 32)
+
+
+def test_segmentation_learns_on_the_reconstructions(finished):
+    """Its loss on a patient is that of the reconstruction, not of the CT."""
+    data, folder = finished
+    loop.train(_segmentation_config(data, folder), folder / "run")
+    run, dataset = runs.load_run(folder / "run"), open_dataset(data)
+    losses = {"reconstruction": [], "ct": []}
+    for patient in dataset.split(0).validation:
+        arrays = network_arrays(dataset.load(patient))
+        volumes = {
+            "reconstruction": reconstruct_case(run, patient, arrays),
+            "ct": arrays["ct"][..., 0],
+        }
+        y_true = one_hot(arrays["segmentation"][None], 8)
+        for name, volume in volumes.items():
+            loss = dice_loss(y_true, run.segmentation(volume[None, ..., None]))
+            losses[name].append(float(loss))
+    best = json.loads((folder / "run" / "best" / "state.json").read_text())["validation"]["dice"]
+    assert best == pytest.approx(np.mean(losses["reconstruction"]), abs=1e-5)
+    assert abs(best - np.mean(losses["ct"])) > 1e-4
+
+
+def test_a_network_that_learned_on_is_another(finished):
+    data, folder = finished
+    loop.train(_segmentation_config(data, folder), folder / "run")
+    state = folder / "reconstruction" / "best" / "state.json"
+    state.write_text(state.read_text() + " ")
+    with pytest.raises(UserError, match=r"has learned on since .*run began; name another"):
+        loop.train(_segmentation_config(data, folder), folder / "run")
+
+
+def test_a_folder_without_a_finished_run_is_refused(finished):
+    data, folder = finished
+    config = dataclasses.replace(_segmentation_config(data, folder), reconstruction_run="nowhere")
+    with pytest.raises(UserError, match="--reconstruction_run=nowhere: no finished run"):
+        loop.train(config, folder / "run")
+
+
+def test_segmentation_alone_learns_on_the_patients_own_cts(finished):
+    data, folder = finished
+    config = dataclasses.replace(CONFIG, data=str(data), reconstruction="none", rsc_weight=0.0)
+    loop.train(config, folder / "run")
+    run = runs.load_run(folder / "run")
+    assert run.reconstruction is None
+    arrays = network_arrays(open_dataset(data).load("p0"))
+    ct, labels = predict_case(run, "p0", arrays)
+    assert ct is None
+    expected = np.argmax(run.segmentation(arrays["ct"][None])[0], axis=-1)
+    np.testing.assert_array_equal(labels, expected)
