@@ -24,7 +24,7 @@ def write_run(path):
     config = TrainingConfig(data="absent", size=SIZE, width=0.25, seed=3)
     write_config(path, config)
     networks = build_networks(config)
-    checkpoints.save(path / "best", networks, None, {"step": 7})
+    checkpoints.save(path / "best", networks, {}, {"step": 7})
     return networks
 
 
