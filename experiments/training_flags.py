@@ -28,5 +28,6 @@ def define(without=()):
 
 def given():
     """Dict from field to value of the flags on the command line."""
-    names = [field.name for field in dataclasses.fields(TrainingConfig) if field.name in flags.FLAGS]
-    return {name: flags.FLAGS[name].value for name in names if flags.FLAGS[name].value is not None}
+    names = (field.name for field in dataclasses.fields(TrainingConfig))
+    values = {name: flags.FLAGS[name].value for name in names if name in flags.FLAGS}
+    return {name: value for name, value in values.items() if value is not None}

@@ -18,15 +18,16 @@ class Workers:
         count: processes here; with 1 everything runs in this one.
         ray_address: a Ray cluster to use in their place, such as ``auto``.
         warm_up: called once in every process here that does the work.
+        num_gpus: GPUs of the cluster that one call needs.
 
     Raises:
         UserError: the cluster cannot be reached.
     """
 
-    def __init__(self, count, ray_address=None, warm_up=None):
+    def __init__(self, count, ray_address=None, warm_up=None, num_gpus=0):
         self._executor = None
         if ray_address is not None:
-            self._map = _ray_map(ray_address)
+            self._map = _ray_map(ray_address, num_gpus)
         elif count > 1:
             self._executor = concurrent.futures.ProcessPoolExecutor(
                 count, multiprocessing.get_context("spawn"), _start_worker, (warm_up,)
@@ -63,7 +64,7 @@ def _start_worker(warm_up):
         warm_up()
 
 
-def _ray_map(address):
+def _ray_map(address, num_gpus):
     try:
         import ray
     except ImportError as error:
@@ -80,7 +81,7 @@ def _ray_map(address):
     def ordered(function, items):
         """So many calls under way as the cluster has processors; results wait their turn."""
         # Ray takes functions alone, and no partial of one.
-        remote = ray.remote(num_cpus=1)(lambda item: function(item))
+        remote = ray.remote(num_cpus=1, num_gpus=num_gpus)(lambda item: function(item))
         limit = 2 * max(1, int(ray.cluster_resources().get("CPU", 1)))
         pending = collections.deque()
         for item in items:

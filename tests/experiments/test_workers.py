@@ -41,7 +41,7 @@ class FakeRay(types.ModuleType):
     def cluster_resources(self):
         return {"CPU": 3.0}
 
-    def remote(self, num_cpus):
+    def remote(self, num_cpus, num_gpus):
         def decorate(function):
             # The real one refuses anything else.
             assert isinstance(function, types.FunctionType)

@@ -1,0 +1,150 @@
+"""Train and evaluate every row of the paper's tables, fold by fold.
+
+  python -m experiments.cross_validate --table=1 --data=DATA --workdir=RUNS
+  python -m experiments.cross_validate --table=1,2,3 --preset=demo --data=DATA \\
+      --workdir=RUNS --folds=0 --plan
+
+Table 1: SpaDRNet; + multi-view VGG; + MulSISNet; + RSC, which is X-CTRSNet.
+Table 2: SIT, PSR, X2CT-GAN, X-CTRSNet. Table 3: the six segmentation networks after
+the reconstruction of Table 1's second row, and X-CTRSNet. Rows that tables share
+are trained once.
+
+Every flag of experiments.train but --fold, --seed and --workdir is one of this
+program too; what a row is about is laid over it. Stopped or killed, the same
+command goes on and repeats no finished job. A failed job is recorded, the others
+go on, and the same command tries it again. experiments.tables makes the tables.
+The exit status is 0, or 1 when jobs failed.
+"""
+
+import pathlib
+import signal
+import sys
+
+from absl import flags
+
+from experiments import cli, training_flags
+from experiments.jobs import TABLES, list_jobs, run_job
+from experiments.plan import print_plan
+from experiments.presets import PRESETS, ROWS, preset_config
+from experiments.workers import Workers
+from xctrs_tf.data.dataset import open_dataset
+from xctrs_tf.errors import UserError
+
+TABLE = flags.DEFINE_list("table", None, "Tables of the paper: 1, 2, 3, with commas between.")
+ROW = flags.DEFINE_list("rows", None, f"Rows in place of whole tables, of {', '.join(ROWS)}.")
+PRESET = flags.DEFINE_string("preset", "paper", f"Configuration of all: {', '.join(PRESETS)}.")
+WORKDIR = flags.DEFINE_string("workdir", None, "Folder of all runs.")
+FOLDS = flags.DEFINE_list("folds", ["all"], "all, or numbers with commas between.")
+SEEDS = flags.DEFINE_list("seeds", ["0"], "Seeds of the training; each repeats every job.")
+PLAN = flags.DEFINE_boolean(
+    "plan", False, "List the jobs with expected time and memory, and train nothing."
+)
+LABEL_NAME = flags.DEFINE_string("label_name", "Dice", "As of experiments.evaluate.")
+RAY_ADDRESS = flags.DEFINE_string(
+    "ray_address", None, "Ray cluster that runs the jobs, such as auto; it must see the files."
+)
+GPUS_PER_JOB = flags.DEFINE_float("gpus_per_job", 0.0, "Of the Ray cluster.", lower_bound=0.0)
+training_flags.define(without=("fold", "seed"))
+EXIT_FAILED = 1
+
+
+def main():
+    """Run or list the jobs that the flags ask for; returns the exit status."""
+    if not WORKDIR.value:
+        raise UserError("--workdir is missing: name a folder for all runs")
+    jobs = list_jobs(
+        pathlib.Path(WORKDIR.value).absolute(),
+        _rows(),
+        _folds(),
+        _numbers(SEEDS),
+        [f"--preset={PRESET.value}", *_given()],
+        [f"--label_name={LABEL_NAME.value}"],
+    )
+    if PLAN.value:
+        print_plan(jobs, _config().steps)
+        return 0
+    # A parent that is asked to end passes it on to the job, which saves first.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    failed = {}
+    # What others need is done before them.
+    for wave in (
+        [job for job in jobs if job.needs is None],
+        [job for job in jobs if job.needs is not None],
+    ):
+        failed |= _run(wave, len(jobs))
+    print(f"{len(jobs) - len(failed)} of {len(jobs)} jobs are done in {WORKDIR.value}")
+    for job, error in failed.items():
+        print(f"failed {job}: {error}")
+    return EXIT_FAILED if failed else 0
+
+
+def _run(jobs, total):
+    """Run jobs that need none of each other; returns the errors of those that failed."""
+    failed = {}
+    with Workers(1, RAY_ADDRESS.value, num_gpus=GPUS_PER_JOB.value) as workers:
+        todo = []
+        for job in jobs:
+            if job.state() == "done":
+                print(f"done before: {job}", file=sys.stderr)
+            else:
+                todo.append(job)
+        if todo:
+            print(f"{len(todo)} to do now, {total} in all; first: {todo[0]} (log: {todo[0].log})")
+        for job, record in zip(todo, workers.map(run_job, todo), strict=True):
+            print(f"{record['status']}: {job}, {record['seconds'] / 60:.1f} minutes", flush=True)
+            if record["status"] != "done":
+                failed[job] = record["error"]
+    return failed
+
+
+def _rows():
+    if (TABLE.value is None) == (ROW.value is None):
+        raise UserError("--table: give it, as 1, 2, 3 or 1,2,3; or --rows in its place")
+    if TABLE.value is None:
+        unknown = [row for row in ROW.value if row not in ROWS]
+        if unknown:
+            raise UserError(f"--rows={unknown[0]}: must be of {', '.join(ROWS)}")
+        return ROW.value
+    numbers = _numbers(TABLE)
+    if not set(numbers) <= set(TABLES):
+        raise UserError(f"--table={','.join(TABLE.value)}: must be of 1, 2, 3")
+    return list(dict.fromkeys(row for number in numbers for row in TABLES[number]))
+
+
+def _folds():
+    config = _config()
+    config.check()
+    dataset = open_dataset(config.data)
+    if dataset.size != config.size:
+        raise UserError(f"--size={config.size}, but {config.data} was prepared at {dataset.size}")
+    number = len(dataset.manifest["folds"])
+    if FOLDS.value == ["all"]:
+        return range(number)
+    folds = _numbers(FOLDS)
+    if max(folds) >= number:
+        raise UserError(f"--folds={max(folds)}: {config.data} has folds 0 to {number - 1}")
+    return folds
+
+
+def _config():
+    return preset_config(PRESET.value, **training_flags.given())
+
+
+def _numbers(flag):
+    if not flag.value or not all(text.isdecimal() for text in flag.value):
+        raise UserError(f"--{flag.name}={','.join(flag.value)}: must be numbers, commas between")
+    return list(dict.fromkeys(map(int, flag.value)))
+
+
+def _given():
+    """The training flags of this command, for the jobs' own."""
+    given = training_flags.given()
+    # A job may run elsewhere on the same file system.
+    for name in ("data", "vgg_weights"):
+        if name in given and pathlib.Path(given[name]).exists():
+            given[name] = pathlib.Path(given[name]).absolute()
+    return [f"--{name}={value}" for name, value in given.items()]
+
+
+if __name__ == "__main__":
+    cli.run(main)
