@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from xctrs_tf.metrics import PROTOCOLS, psnr, ssim_3d, ssim_planes
+from xctrs_tf.metrics import psnr, ssim_3d, ssim_planes
+from xctrs_tf.metrics.image import GAUSSIAN_11, UNIFORM_7
 
 SHAPE = (14, 17, 20)
 SKIMAGE = {
@@ -52,14 +53,17 @@ def test_ssim_of_equal_volumes_is_one(pair):
     assert ssim_3d(pair[0], pair[0]) == pytest.approx(1.0)
 
 
-def test_ssim_planes_agrees_with_scikit_image(pair):
+@pytest.mark.parametrize(
+    ("window", "settings"), [(GAUSSIAN_11, SKIMAGE), (UNIFORM_7, {"data_range": 1.0})]
+)
+def test_ssim_planes_agrees_with_scikit_image(window, settings, pair):
     metrics = pytest.importorskip("skimage.metrics")
     y_true, y_pred = pair
     per_view = [
         np.mean(
             [
                 metrics.structural_similarity(
-                    np.take(y_true, index, axis), np.take(y_pred, index, axis), **SKIMAGE
+                    np.take(y_true, index, axis), np.take(y_pred, index, axis), **settings
                 )
                 for index in range(SHAPE[axis])
             ]
@@ -67,7 +71,7 @@ def test_ssim_planes_agrees_with_scikit_image(pair):
         for axis in range(3)
     ]
     assert np.ptp(per_view) > 0.01
-    assert ssim_planes(y_true, y_pred) == pytest.approx(np.mean(per_view), abs=1e-9)
+    assert ssim_planes(y_true, y_pred, window=window) == pytest.approx(np.mean(per_view), abs=1e-9)
 
 
 def test_ssim_3d_agrees_with_scikit_image(pair):
@@ -98,9 +102,9 @@ def test_ssim_of_float32_is_computed_in_float64(ssim, pair):
     assert ssim(double[0], single[1]) == pytest.approx(ssim(*double), abs=1e-13)
 
 
-def test_protocol_names_its_figures(pair):
-    assert PROTOCOLS["xctrs"](*pair) == {
-        "psnr": psnr(*pair),
-        "ssim": ssim_planes(*pair),
-        "ssim_3d": ssim_3d(*pair),
-    }
+def test_uniform_window_agrees_with_scikit_image(pair):
+    metrics = pytest.importorskip("skimage.metrics")
+    expected = metrics.structural_similarity(*pair, data_range=1.0)
+    assert ssim_3d(*pair, window=UNIFORM_7) == pytest.approx(expected, abs=1e-9)
+    coarse = metrics.structural_similarity(*pair, data_range=2.0)
+    assert ssim_3d(*pair, 2.0, UNIFORM_7) == pytest.approx(coarse, abs=1e-9)

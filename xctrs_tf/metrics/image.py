@@ -3,16 +3,44 @@
 Volumes are `[x, y, z]`; everything is computed in float64.
 """
 
+import dataclasses
+import functools
+from collections.abc import Callable
+
 import numpy as np
 from scipy import ndimage
 
 from xctrs_tf.geometry import PLANE_AXIS
 
-# The window of Z. Wang et al., "Image quality assessment: from error visibility
-# to structural similarity", 2004: 11 wide, Gaussian.
-SSIM_SIGMA = 1.5
-SSIM_RADIUS = 5
 SSIM_K = (0.01, 0.03)
+
+
+@dataclasses.dataclass(frozen=True)
+class Window:
+    """What SSIM takes its local means and covariances over.
+
+    Attributes:
+        local_mean: function of an array and the `axes` of the window.
+        radius: voxels from its centre to its edge.
+        sample_covariance: divide by the number of voxels less one.
+    """
+
+    local_mean: Callable
+    radius: int
+    sample_covariance: bool
+
+
+# Z. Wang et al., "Image quality assessment: from error visibility to structural
+# similarity", 2004.
+GAUSSIAN_11 = Window(
+    functools.partial(ndimage.gaussian_filter, sigma=1.5, radius=5),
+    radius=5,
+    sample_covariance=False,
+)
+# What scikit-image takes unless told otherwise.
+UNIFORM_7 = Window(
+    functools.partial(ndimage.uniform_filter, size=7), radius=3, sample_covariance=True
+)
 
 
 def psnr(y_true, y_pred, data_range=1.0):
@@ -32,57 +60,57 @@ def psnr(y_true, y_pred, data_range=1.0):
     return float(10.0 * np.log10(data_range**2 / error))
 
 
-def ssim_planes(y_true, y_pred, data_range=1.0):
+def ssim_planes(y_true, y_pred, data_range=1.0, window=GAUSSIAN_11):
     """SSIM of all axial, coronal and sagittal planes: the headline figure.
 
     Args:
-        y_true: the CT `[x, y, z]`, at least 11 voxels a side.
+        y_true: the CT `[x, y, z]`, no side shorter than the window.
         y_pred: the reconstruction, same shape.
         data_range: width of the range of intensities.
+        window: `Window`.
 
     Returns:
         float: the mean over the planes of each view, then over the three views.
     """
     in_plane = [tuple({0, 1, 2} - {normal}) for normal in PLANE_AXIS.values()]
-    return float(np.mean([_ssim(y_true, y_pred, axes, data_range) for axes in in_plane]))
+    return float(np.mean([_ssim(y_true, y_pred, axes, data_range, window) for axes in in_plane]))
 
 
-def ssim_3d(y_true, y_pred, data_range=1.0):
+def ssim_3d(y_true, y_pred, data_range=1.0, window=GAUSSIAN_11):
     """SSIM with a three-dimensional window.
 
     Args:
-        y_true: the CT `[x, y, z]`, at least 11 voxels a side.
+        y_true: the CT `[x, y, z]`, no side shorter than the window.
         y_pred: the reconstruction, same shape.
         data_range: width of the range of intensities.
+        window: `Window`.
 
     Returns:
         float.
     """
-    return float(_ssim(y_true, y_pred, (0, 1, 2), data_range))
+    return float(_ssim(y_true, y_pred, (0, 1, 2), data_range, window))
 
 
-def xctrs_protocol(y_true, y_pred):
-    """This project's figures for intensities in [0, 1].
+def ssim_of_moments(mean_true, mean_pred, variance_sum, covariance, data_range=1.0):
+    """Eq. 17 with means, variances and covariance already taken.
 
     Args:
-        y_true: the CT `[x, y, z]`.
-        y_pred: the reconstruction, same shape.
+        mean_true: mean of the CT: a number, or an array of local means.
+        mean_pred: mean of the reconstruction, same shape.
+        variance_sum: variance of the one plus variance of the other.
+        covariance: of the two.
+        data_range: width of the range of intensities.
 
     Returns:
-        dict of `psnr` (dB), `ssim` (planes) and `ssim_3d`.
+        The similarity, of the same shape.
     """
-    return {
-        "psnr": psnr(y_true, y_pred),
-        "ssim": ssim_planes(y_true, y_pred),
-        "ssim_3d": ssim_3d(y_true, y_pred),
-    }
+    c1, c2 = ((k * data_range) ** 2 for k in SSIM_K)
+    luminance = (2.0 * mean_true * mean_pred + c1) / (mean_true**2 + mean_pred**2 + c1)
+    structure = (2.0 * covariance + c2) / (variance_sum + c2)
+    return luminance * structure
 
 
-# Papers differ by decibels in peak, window and range: a protocol has a name.
-PROTOCOLS = {"xctrs": xctrs_protocol}
-
-
-def _ssim(y_true, y_pred, axes, data_range):
+def _ssim(y_true, y_pred, axes, data_range, window):
     """Mean SSIM of windows along some axes.
 
     Only windows that lie inside the volume count, as in the original
@@ -91,17 +119,16 @@ def _ssim(y_true, y_pred, axes, data_range):
     first = np.asarray(y_true, np.float64)
     second = np.asarray(y_pred, np.float64)
     inside = tuple(
-        slice(SSIM_RADIUS, -SSIM_RADIUS) if axis in axes else slice(None)
+        slice(window.radius, -window.radius) if axis in axes else slice(None)
         for axis in range(first.ndim)
     )
+    count = (2 * window.radius + 1) ** len(axes)
+    scale = count / (count - 1) if window.sample_covariance else 1.0
 
     def local_mean(values):
-        return ndimage.gaussian_filter(values, SSIM_SIGMA, radius=SSIM_RADIUS, axes=axes)[inside]
+        return window.local_mean(values, axes=axes)[inside]
 
     mean_1, mean_2 = local_mean(first), local_mean(second)
-    variances = local_mean(first**2 + second**2) - mean_1**2 - mean_2**2
-    covariance = local_mean(first * second) - mean_1 * mean_2
-    c1, c2 = ((k * data_range) ** 2 for k in SSIM_K)
-    luminance = (2.0 * mean_1 * mean_2 + c1) / (mean_1**2 + mean_2**2 + c1)
-    structure = (2.0 * covariance + c2) / (variances + c2)
-    return np.mean(luminance * structure)
+    variance_sum = scale * (local_mean(first**2 + second**2) - mean_1**2 - mean_2**2)
+    covariance = scale * (local_mean(first * second) - mean_1 * mean_2)
+    return np.mean(ssim_of_moments(mean_1, mean_2, variance_sum, covariance, data_range))

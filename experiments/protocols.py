@@ -1,0 +1,138 @@
+"""One model under every protocol: how far conventions alone move PSNR and SSIM.
+
+    python -m experiments.protocols --workdir=RUN
+
+Takes PSNR and SSIM of the run's reconstructions, and of the mean training
+volume, under each protocol of xctrs_tf.metrics (docs/metrics.md). Prints mean
+and standard deviation over the patients, and writes to --output protocols.csv
+(a line a patient and method) and protocols.json (where it comes from).
+"""
+
+import pathlib
+
+from absl import flags
+from tqdm import tqdm
+
+from experiments import cli
+from experiments.evaluate import CHECKPOINT, DATA, OUTPUT, SPLIT, SPLITS, WORKDIR, run_name
+from experiments.run_data import open_run_dataset
+from xctrs_tf import provenance
+from xctrs_tf.data.dataset import network_arrays
+from xctrs_tf.errors import UserError
+from xctrs_tf.evaluation.baselines import mean_baseline
+from xctrs_tf.evaluation.cases import evaluate_protocols, write_cases_csv
+from xctrs_tf.evaluation.methods import MEAN_VOLUME, XCTRSNET
+from xctrs_tf.evaluation.statistics import mean_sd
+from xctrs_tf.metrics import PROTOCOLS
+from xctrs_tf.training.config import read_config
+
+# They are experiments.evaluate's, and shown by --help of this program too.
+for _flag in (WORKDIR, DATA, SPLIT, CHECKPOINT, OUTPUT):
+    flags.declare_key_flag(_flag.name)
+
+
+def main():
+    """Evaluate the run that the flags name."""
+    if not WORKDIR.value:
+        raise UserError("--workdir is missing: name a run of experiments.train")
+    workdir = pathlib.Path(WORKDIR.value)
+    config = read_config(workdir)
+    dataset = open_run_dataset(workdir, config, DATA.value)
+    cli.load_tensorflow()
+    from xctrs_tf.training.runs import load_run
+
+    run = load_run(workdir, CHECKPOINT.value)
+    split = SPLITS[SPLIT.value]
+    rows = protocol_rows(run, dataset, split, run_name(workdir, config))
+    output = pathlib.Path(OUTPUT.value or workdir / "evaluation")
+    write_rows(output, rows, run, dataset, split)
+    print(protocol_table(rows), f"\n{output / 'protocols.csv'}", sep="\n")
+
+
+def protocol_rows(run, dataset, split, name=XCTRSNET):
+    """The figures of a run and of the mean training volume under every protocol.
+
+    Args:
+        run: `xctrs_tf.training.runs.Run`.
+        dataset: `Dataset`.
+        split: name of a list of `Split`.
+        name: what the run is called.
+
+    Returns:
+        List of dicts of `evaluate_protocols` with `method`, two a patient.
+
+    Raises:
+        UserError: the run has no reconstruction network.
+    """
+    if run.reconstruction is None:
+        raise UserError(f"--workdir={run.path} reconstructs no CT: name a run that does")
+    from xctrs_tf.training.prediction import predict_case
+
+    patients = dataset.split(run.config.fold)
+    baseline = mean_baseline(dataset, patients.training)
+    rows = []
+    # disable=None: no bar where nobody looks at it.
+    for patient in tqdm(getattr(patients, split), unit="patient", disable=None):
+        case = dataset.load(patient)
+        ct_pred, _ = predict_case(run, case.id, network_arrays(case))
+        for method, ct in ((name, ct_pred), (MEAN_VOLUME, baseline.ct)):
+            rows.append({"method": method, **evaluate_protocols(case, ct)})
+    return rows
+
+
+def write_rows(output, rows, run, dataset, split):
+    """Write `protocols.csv` and where it comes from.
+
+    Args:
+        output: `pathlib.Path` of the folder.
+        rows: of `protocol_rows`.
+        run: the run that they are of.
+        dataset: `Dataset`.
+        split: name of a list of `Split`.
+
+    Raises:
+        UserError: the folder cannot be made.
+    """
+    origin = provenance.collect(
+        n=len({row["id"] for row in rows}),
+        seed=run.config.seed,
+        data_hash=dataset.content_hash(),
+        split=split,
+        fold=run.config.fold,
+        step=run.step,
+    )
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(
+            f"--output={output}: cannot be made ({error.strerror}); name another folder"
+        ) from error
+    write_cases_csv(output / "protocols.csv", rows, origin)
+
+
+def protocol_table(rows):
+    """Mean and standard deviation of every figure, and what each protocol is.
+
+    Args:
+        rows: of `protocol_rows`.
+
+    Returns:
+        Lines joined by newlines, without a last one.
+    """
+    methods = list(dict.fromkeys(row["method"] for row in rows))
+    figures = [key for key in rows[0] if key not in ("id", "method")]
+    lines = [["", *methods]]
+    for figure in figures:
+        digits = 2 if "psnr" in figure else 3
+        columns = ([row[figure] for row in rows if row["method"] == method] for method in methods)
+        cells = ["{:.{d}f} ± {:.{d}f}".format(*mean_sd(values), d=digits) for values in columns]
+        lines.append([figure.replace("_", " "), *cells])
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    text = ["  ".join(map(str.ljust, line, widths)).rstrip() for line in lines]
+    count = len({row["id"] for row in rows})
+    text += ["", f"{count} patient{'s' if count > 1 else ''}, mean ± SD; PSNR in dB."]
+    return "\n".join([*text, *(f"{n}: {p.__doc__.splitlines()[0]}" for n, p in PROTOCOLS.items())])
+
+
+if __name__ == "__main__":
+    cli.run(main)

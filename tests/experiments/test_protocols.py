@@ -1,0 +1,129 @@
+import csv
+import json
+import pathlib
+import subprocess
+import sys
+import types
+
+import numpy as np
+import pytest
+from absl.testing import flagsaver
+
+from experiments import protocols
+from tests.evaluation.patients import MemoryDataset, make_case, make_run
+from xctrs_tf.data.intensity import normalise_hu
+from xctrs_tf.errors import UserError
+from xctrs_tf.evaluation.cases import evaluate_protocols
+from xctrs_tf.metrics import PROTOCOLS
+
+ROOT = pathlib.Path(__file__).parents[2]
+
+
+@pytest.fixture
+def dataset():
+    """p0 to p4, 100 HU apart."""
+    return MemoryDataset([make_case(f"p{i}", seed=i, hu=100 * i) for i in range(5)])
+
+
+@pytest.fixture
+def run(dataset):
+    """Reconstructs every patient as p3."""
+    ct = normalise_hu(dataset.load("p3").ct)[None, ..., None]
+    return make_run(lambda films: ct, None)
+
+
+def test_two_rows_a_patient(dataset, run):
+    rows = protocols.protocol_rows(run, dataset, "test")
+    assert [(row["method"], row["id"]) for row in rows] == [
+        ("X-CTRSNet", "p4"),
+        ("mean volume", "p4"),
+    ]
+    case, other = dataset.load("p4"), dataset.load("p3")
+    assert rows[0] == {
+        "method": "X-CTRSNet",
+        **evaluate_protocols(case, normalise_hu(other.ct)),
+    }
+    # 100 HU off outside the vertebrae; the mean of p0, p1 and p2 is 300 HU off.
+    assert rows[0]["xctrs_psnr"] - rows[1]["xctrs_psnr"] == pytest.approx(
+        20 * np.log10(3), abs=1e-3
+    )
+
+
+def test_patients_of_the_named_split(dataset, run):
+    rows = protocols.protocol_rows(run, dataset, "training")
+    assert [row["id"] for row in rows[::2]] == ["p0", "p1", "p2"]
+
+
+def test_run_that_reconstructs_nothing_is_refused(dataset):
+    segmenting = types.SimpleNamespace(path="RUN", reconstruction=None)
+    with pytest.raises(UserError, match="--workdir=RUN reconstructs no CT: name a run that does"):
+        protocols.protocol_rows(segmenting, dataset, "test")
+
+
+def test_table_holds_every_figure_and_names_every_protocol():
+    rows = [
+        {"method": method, "id": name, "xctrs_psnr": psnr, "x2ct_ssim": ssim}
+        for method, name, psnr, ssim in [
+            ("X-CTRSNet", "p1", 20.0, 0.5),
+            ("X-CTRSNet", "p2", 24.0, 0.7),
+            ("mean volume", "p1", 18.0, 0.25),
+            ("mean volume", "p2", 18.0, 0.25),
+        ]
+    ]
+    lines = protocols.protocol_table(rows).splitlines()
+    assert lines[:3] == [
+        "            X-CTRSNet      mean volume",
+        "xctrs psnr  22.00 ± 2.83   18.00 ± 0.00",
+        "x2ct ssim   0.600 ± 0.141  0.250 ± 0.000",
+    ]
+    assert lines[4] == "2 patients, mean ± SD; PSNR in dB."
+    assert [line.split(":")[0] for line in lines[5:]] == list(PROTOCOLS)
+    assert all(len(line) <= 100 for line in lines)
+
+
+def test_program_prints_and_writes(tmp_path, dataset, run, monkeypatch, capsys):
+    monkeypatch.setattr(protocols, "read_config", lambda workdir: None)
+    monkeypatch.setattr(protocols, "open_run_dataset", lambda workdir, config, data: dataset)
+    monkeypatch.setattr("xctrs_tf.training.runs.load_run", lambda workdir, checkpoint: run)
+    output = tmp_path / "evaluation"
+    monkeypatch.setattr(protocols, "run_name", lambda workdir, config: "SpaDRNet")
+    protocols.flags.FLAGS.mark_as_parsed()
+    with flagsaver.flagsaver(workdir=str(tmp_path), split="validation"):
+        protocols.main()
+    printed = capsys.readouterr().out
+    assert "perx2ct ssim" in printed and "1 patient," in printed
+    assert printed.endswith(f"{output / 'protocols.csv'}\n")
+    with (output / "protocols.csv").open(newline="") as file:
+        first, second = csv.DictReader(file)
+    assert (first["method"], first["id"], first["xctrs_psnr"]) == ("SpaDRNet", "p3", "inf")
+    assert (second["method"], second["id"]) == ("mean volume", "p3")
+    origin = json.loads((output / "protocols.json").read_text())
+    expected = {"n": 1, "seed": 3, "data_hash": "0" * 64, "split": "validation", "step": 7}
+    assert {key: origin[key] for key in expected} == expected
+
+
+def test_output_that_is_a_file_is_refused(tmp_path, dataset, run):
+    (tmp_path / "taken").touch()
+    row = {"id": "p4", "method": "X-CTRSNet"}
+    with pytest.raises(UserError, match=r"--output=.*taken: cannot be made .* another folder"):
+        protocols.write_rows(tmp_path / "taken", [row], run, dataset, "test")
+
+
+@pytest.mark.parametrize(
+    ("flag", "status", "words"),
+    [
+        ("--nohelp", 2, ["error: --workdir is missing: name a run of experiments.train\n"]),
+        ("--help", 1, ["--workdir", "--split", "--output", "--checkpoint", "--data"]),
+    ],
+)
+def test_missing_workdir_and_help(flag, status, words):
+    finished = subprocess.run(
+        [sys.executable, "-m", "experiments.protocols", flag],
+        cwd=ROOT,
+        capture_output=True,
+        encoding="utf-8",
+        timeout=120,
+    )
+    assert finished.returncode == status
+    for word in words:
+        assert word in finished.stdout + finished.stderr

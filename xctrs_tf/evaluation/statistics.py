@@ -1,0 +1,153 @@
+"""What a table of patients can claim: spread, intervals and tests.
+
+Values are one a patient. NaN is a figure that the patient does not have, such
+as the Dice of a vertebra outside the scan: it is left out everywhere.
+"""
+
+import dataclasses
+import math
+
+import numpy as np
+from scipy import stats
+
+# Files of results hold six decimals; differences below are rounding, and would
+# break ties between equal differences at random.
+_DECIMALS = 9
+
+
+@dataclasses.dataclass(frozen=True)
+class PairedTest:
+    """Result of `paired_wilcoxon`.
+
+    Attributes:
+        p_value: two-sided; NaN if no patient has both values.
+        smallest_p_value: what `p_value` would be had every patient changed the
+            same way: above 0.05 the sample is too small to show anything.
+        n: patients that have both values.
+        zeros: how many of them did not change, and so say nothing.
+    """
+
+    p_value: float
+    smallest_p_value: float
+    n: int
+    zeros: int
+
+
+def mean_sd(values):
+    """Mean and sample standard deviation (n - 1).
+
+    Args:
+        values: one a patient.
+
+    Returns:
+        `(mean, sd)`; the SD of a single value is NaN, as are both of none.
+    """
+    values = _present(values)
+    if values.size == 0:
+        return math.nan, math.nan
+    if values.size == 1 or not np.isfinite(values).all():
+        return float(values.mean()), math.nan
+    return float(values.mean()), float(values.std(ddof=1))
+
+
+def paired_wilcoxon(first, second):
+    """Wilcoxon's signed-rank test of two methods on the same patients.
+
+    Patients that did not change are dropped, as Wilcoxon did. The p-value is
+    exact, ties or not: it goes through all `2 ** n` ways that the signs could
+    have fallen on the ranks that are there, so that neither ties nor few
+    patients call for an approximation.
+
+    Args:
+        first: one method's values, one a patient.
+        second: the other's, in the same order.
+
+    Returns:
+        `PairedTest`.
+    """
+    first, second = np.asarray(first, np.float64), np.asarray(second, np.float64)
+    both = ~np.isnan(first) & ~np.isnan(second)
+    first, second = first[both], second[both]
+    # Two equal infinities (PSNR of perfect volumes) have no difference.
+    difference = np.subtract(first, second, out=np.zeros_like(first), where=first != second)
+    difference = np.round(difference, _DECIMALS)
+    difference = difference[difference != 0.0]
+    n, zeros = int(both.sum()), int(both.sum()) - difference.size
+    if n == 0:
+        return PairedTest(math.nan, math.nan, n, zeros)
+    # Twice the ranks, since tied ranks are halves.
+    ranks = np.rint(2 * stats.rankdata(np.abs(difference))).astype(int)
+    chances = _chances_of_sums(ranks)
+    positive = int(ranks[difference > 0].sum())
+    tail = min(chances[: positive + 1].sum(), chances[positive:].sum())
+    return PairedTest(
+        p_value=min(1.0, float(2.0 * tail)),
+        smallest_p_value=min(1.0, 2.0 ** (1 - difference.size)),
+        n=n,
+        zeros=zeros,
+    )
+
+
+def holm(p_values):
+    """Adjust p-values for their number, after Holm (1979).
+
+    Args:
+        p_values: one a comparison; NaN is a comparison that was not made and
+            does not count.
+
+    Returns:
+        float64 array of adjusted p-values in the same order, at most 1.
+    """
+    p_values = np.asarray(p_values, np.float64)
+    adjusted = np.full(p_values.shape, np.nan)
+    order = np.argsort(p_values)[: np.count_nonzero(~np.isnan(p_values))]
+    factors = np.arange(order.size, 0, -1)
+    adjusted[order] = np.minimum(np.maximum.accumulate(factors * p_values[order]), 1.0)
+    return adjusted
+
+
+def bootstrap_interval(values, seed, level=0.95, num_resamples=9999):
+    """Confidence interval of the mean by resampling patients (BCa).
+
+    Of the difference of two methods, resample the patients' differences. Few
+    patients make the interval too narrow: below ten or so it is a hint.
+
+    Args:
+        values: one a patient.
+        seed: of the resampling; the same seed gives the same interval.
+        level: the share of repetitions whose interval would hold the mean.
+        num_resamples: how many times patients are drawn.
+
+    Returns:
+        `(low, high)`; NaN for less than two values, and where one is infinite;
+        both ends are the value itself where all are equal.
+    """
+    values = _present(values)
+    if values.size < 2 or not np.isfinite(values).all():
+        return math.nan, math.nan
+    if np.ptp(values) == 0.0:
+        return float(values[0]), float(values[0])
+    interval = stats.bootstrap(
+        (values,),
+        np.mean,
+        n_resamples=num_resamples,
+        confidence_level=level,
+        method="BCa",
+        random_state=np.random.default_rng(seed),
+    ).confidence_interval
+    return float(interval.low), float(interval.high)
+
+
+def _chances_of_sums(ranks):
+    """Probability of every sum of ranks, each of them counted with chance 1/2."""
+    chances = np.zeros(ranks.sum() + 1)
+    chances[0] = 1.0
+    for rank in ranks:
+        chances[rank:] += chances[:-rank].copy()
+        chances /= 2.0
+    return chances
+
+
+def _present(values):
+    values = np.asarray(values, np.float64)
+    return values[~np.isnan(values)]
