@@ -1,0 +1,105 @@
+"""Calibrate the quality checks of a model on patients that it has not seen.
+
+    python -m experiments.calibrate --workdir=RUN --data=DATA --output=quality.json
+    python -m experiments.calibrate --model=EXPORT --data=DATA --output=quality.json
+
+The data must be what the model was trained on. The training patients of its fold
+give the statistics, the validation and test patients the thresholds. Prints the
+rate of false alarms that was asked for and the one that came out.
+"""
+
+import json
+import pathlib
+
+from absl import flags
+from tqdm import tqdm
+
+from experiments import cli
+from xctrs_tf.data.dataset import network_arrays, open_dataset
+from xctrs_tf.data.intensity import denormalise_hu
+from xctrs_tf.errors import UserError
+from xctrs_tf.files import write_text
+from xctrs_tf.serving.exported import find_export
+from xctrs_tf.training.config import read_config
+
+WORKDIR = flags.DEFINE_string("workdir", None, "Run folder of experiments.train.")
+MODEL = flags.DEFINE_string("model", None, "Folder of experiments.export, or one version in it.")
+DATA = flags.DEFINE_string("data", None, "Prepared data folder that the model was trained on.")
+OUTPUT = flags.DEFINE_string("output", None, "JSON file to write.")
+CHECKPOINT = flags.DEFINE_enum(
+    "checkpoint", "best", ["best", "last"], "Weights of --workdir: lowest loss, or newest."
+)
+FALSE_ALARM_RATE = flags.DEFINE_float(
+    "false_alarm_rate", 0.05, "Share of faultless patients that may be sent to review."
+)
+
+
+def main():
+    """Calibrate the model that the flags name."""
+    if bool(WORKDIR.value) == bool(MODEL.value):
+        raise UserError("--workdir, --model: give one of the two")
+    fold, data_sha256 = _training_of_model()
+    dataset = open_dataset(DATA.value)
+    if dataset.content_hash() != data_sha256:
+        raise UserError(
+            f"{DATA.value}: not what the model was trained on, so its held-out patients are "
+            "unknown; give that data"
+        )
+    split = dataset.split(fold)
+    cli.load_tensorflow()
+    from xctrs_tf.reporting.calibration import calibrate
+
+    held_out = tqdm([*split.validation, *split.test], unit="patient", disable=None)
+    reference = calibrate(
+        (dataset.load(patient) for patient in split.training),
+        (dataset.load(patient) for patient in held_out),
+        _model(),
+        FALSE_ALARM_RATE.value,
+    )
+    write_text(pathlib.Path(OUTPUT.value), json.dumps(reference, allow_nan=False) + "\n")
+    rate = reference["false_alarm_rate"]
+    print(
+        f"{OUTPUT.value}: {reference['held_out']} held-out patients; false alarms asked "
+        f"{rate['asked']:.3f}, each patient judged by the others {rate['leave_one_out']:.3f}"
+    )
+
+
+def _training_of_model():
+    """Fold and hash of the data of the run or the export."""
+    if MODEL.value:
+        metadata = find_export(MODEL.value).metadata
+        return metadata["training"]["fold"], metadata["data_sha256"]
+    config = read_config(WORKDIR.value)
+    record = json.loads((pathlib.Path(WORKDIR.value) / "config.json").read_text(encoding="utf-8"))
+    return config.fold, record["data_sha256"]
+
+
+def _model():
+    """Function of a `Case` to what the model makes of its films: CT in HU, and labels."""
+    if MODEL.value:
+        from xctrs_tf.reconstruction import load
+
+        reconstructor = load(MODEL.value)
+
+        def reconstruct(case):
+            result = reconstructor(case.ap, case.la, case.spacing_mm)
+            return result.ct_hu, result.segmentation
+
+        return reconstruct
+
+    from xctrs_tf.evaluation.prediction import predict_case
+
+    from xctrs_tf.training.runs import load_run
+
+    run = load_run(WORKDIR.value, CHECKPOINT.value)
+
+    def predict(case):
+        ct, labels = predict_case(run, case.id, network_arrays(case))
+        return denormalise_hu(ct), labels
+
+    return predict
+
+
+if __name__ == "__main__":
+    flags.mark_flags_as_required(["data", "output"])
+    cli.run(main)

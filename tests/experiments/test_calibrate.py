@@ -1,0 +1,69 @@
+import json
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+from tests.serving.runs import SIZE, toy_run
+from xctrs_tf.serving.export import export_run
+
+ROOT = pathlib.Path(__file__).parents[2]
+
+
+def run(program, *flags):
+    command = [sys.executable, "-m", f"experiments.{program}", *flags]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, encoding="utf-8", timeout=240)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("data") / "phantoms"
+    flags = ["--source=phantom", "--num_patients=14", f"--size={SIZE}", "--seed=5", "--num_folds=2"]
+    result = run("prepare", *flags, "--spacing_mm=4", f"--output={folder}")
+    assert result.returncode == 0, result.stderr
+    return folder
+
+
+@pytest.fixture(scope="module")
+def model(data, tmp_path_factory):
+    from xctrs_tf.data.dataset import open_dataset
+
+    folder = tmp_path_factory.mktemp("model")
+    sha256 = open_dataset(data).content_hash()
+    export_run(toy_run(folder / "run", str(data), sha256), folder / "export")
+    return folder / "export"
+
+
+def test_calibrates_an_export(data, model, tmp_path):
+    output = tmp_path / "quality.json"
+    result = run("calibrate", f"--model={model}", f"--data={data}", f"--output={output}")
+    assert result.returncode == 0, result.stderr
+    reference = json.loads(output.read_text())
+    assert reference["format"] == "xctrs-quality/1"
+    assert reference["held_out"] + reference["training"] == 14
+    assert f"{reference['held_out']} held-out patients" in result.stdout
+    assert {"ap_reprojection", "la_likeness"} <= reference["thresholds"].keys()
+
+
+@pytest.mark.parametrize(
+    "flags, message",
+    [
+        (["--model={model}", "--workdir=RUN"], "--workdir, --model: give one of the two"),
+        ([], "--workdir, --model: give one of the two"),
+    ],
+)
+def test_user_errors_are_one_line(data, model, tmp_path, flags, message):
+    flags = [flag.format(model=model) for flag in flags]
+    result = run("calibrate", *flags, f"--data={data}", f"--output={tmp_path / 'q.json'}")
+    assert result.returncode == 2
+    assert result.stderr.splitlines() == [f"error: {message}"]
+
+
+def test_other_data_is_refused(data, tmp_path):
+    export_run(toy_run(tmp_path / "run", str(data)), tmp_path / "export")
+    flags = [f"--model={tmp_path / 'export'}", f"--data={data}", f"--output={tmp_path / 'q.json'}"]
+    result = run("calibrate", *flags)
+    assert result.returncode == 2
+    assert "not what the model was trained on" in result.stderr
+    assert not (tmp_path / "q.json").exists()

@@ -1,0 +1,108 @@
+"""The checks that have a threshold: which way is worse, and how to say it."""
+
+import dataclasses
+
+import numpy as np
+
+
+@dataclasses.dataclass(frozen=True)
+class Check:
+    """One score and what its values mean.
+
+    Attributes:
+        worse: ``"low"``, ``"high"`` or ``"both"``: where a fault puts the score.
+        scale: ``"plain"``, ``"root"``, ``"log"`` or ``"fisher"``: how the score is spread out
+            before a normal distribution is fitted.
+        resolution: least standard deviation on that scale: what the score itself
+            cannot resolve.
+        meaning: what is wrong beyond the threshold; ``{value}`` is the score and
+            ``{where}`` the vertebra or pair that it is of.
+    """
+
+    worse: str
+    scale: str
+    resolution: float
+    meaning: str
+
+
+def _film_checks(view):
+    name = view.upper()
+    return {
+        f"{view}_histogram": Check(
+            "high", "root", 0.02, f"{name} film: its grey values are unlike the training films'"
+        ),
+        f"{view}_likeness": Check(
+            "low", "fisher", 0.05, f"{name} film: unlike the training films (correlation {{value}})"
+        ),
+        f"{view}_zoom": Check(
+            "both",
+            "plain",
+            0.05,
+            f"{name} film: its field of view is unlike the training films' "
+            "(logarithm of the enlargement {value})",
+        ),
+        f"{view}_upright": Check("low", "plain", 0.02, f"{name} film: may be upside down"),
+    }
+
+
+CHECKS = {
+    **_film_checks("ap"),
+    **_film_checks("la"),
+    "la_unmirrored": Check(
+        "low", "plain", 0.02, "LA film: may be mirrored (anterior belongs on the left)"
+    ),
+    "unswapped": Check("low", "plain", 0.02, "films: AP and LA may be swapped"),
+    "agreement": Check(
+        "low",
+        "fisher",
+        0.25,
+        "films: their rows disagree (correlation {value}); they may be of two patients, "
+        "at two heights, or one turned over",
+    ),
+    "ap_reprojection": Check(
+        "low",
+        "fisher",
+        0.05,
+        "AP film: the reconstruction does not explain it (correlation {value})",
+    ),
+    "la_reprojection": Check(
+        "low",
+        "fisher",
+        0.05,
+        "LA film: the reconstruction does not explain it (correlation {value})",
+    ),
+    "volume": Check(
+        "high",
+        "log",
+        0.1,
+        "anatomy: the volume of {where} is {value} standard deviations off the patients'",
+    ),
+    "spacing": Check(
+        "high",
+        "log",
+        0.1,
+        "anatomy: the distance {where} is {value} standard deviations off the patients'",
+    ),
+    "fragments": Check(
+        "high", "plain", 0.01, "anatomy: {where} is in pieces (a share of {value} lies apart)"
+    ),
+}
+
+# Keeps logarithms and inverse hyperbolic tangents finite.
+_LEAST = 1e-3
+_SCALES = {
+    "plain": (lambda v: v, lambda v: v),
+    "root": (np.sqrt, np.square),
+    "log": (lambda v: np.log(np.maximum(v, 0.0) + _LEAST), lambda v: np.exp(v) - _LEAST),
+    "fisher": (lambda v: np.arctanh(np.clip(v, _LEAST - 1, 1 - _LEAST)), np.tanh),
+}
+
+
+def spread_out(name, values):
+    """Scores of a check on the scale on which they are taken for normal."""
+    return _SCALES[CHECKS[name].scale][0](np.asarray(values, np.float64))
+
+
+def drawn_in(name, value):
+    """Inverse of `spread_out` for one value."""
+    return float(_SCALES[CHECKS[name].scale][1](value))
