@@ -13,13 +13,12 @@ DATA/manifest.json), or 2 for a mistake in the command or its input.
 from absl import flags
 from tqdm import tqdm
 
-from experiments import cli
+from experiments import cli, projection_flags
 from experiments.workers import Workers
 from xctrs_tf.data.cohort import prepare_cohort
 from xctrs_tf.data.dataset import open_dataset
 from xctrs_tf.data.dataset_writer import DatasetWriter
 from xctrs_tf.data.folds import make_folds
-from xctrs_tf.data.projection_geometry import FIELDS_OF_VIEW, KINDS, PRESETS_MM, ProjectionGeometry
 from xctrs_tf.data.sources.catalogue import COLLECTIONS, open_collections
 from xctrs_tf.data.sources.label_maps import parse_label_map
 from xctrs_tf.data.sources.phantom import PhantomSource
@@ -64,23 +63,10 @@ SPACING_MM = flags.DEFINE_float(
     "spacing_mm",
     None,
     f"Voxel size; by default {FIELD_MM:g} mm / size. It grows where C1..C7 do not fit.",
-    lower_bound=0.1,
-    upper_bound=10.0,
 )
-PROJECTION = flags.DEFINE_enum("projection", "parallel", KINDS, "Rays of the X-rays.")
-FIELD_OF_VIEW = flags.DEFINE_enum(
-    "field_of_view",
-    "crop",
-    FIELDS_OF_VIEW,
-    "What the X-rays show: the crop alone, or the whole scan on the crop's film.",
+SEED = flags.DEFINE_integer(
+    "seed", 0, "Seed of the phantoms, the folds, the poses and the noise.", lower_bound=0
 )
-SOURCE_TO_ISOCENTRE_MM = flags.DEFINE_float(
-    "source_to_isocentre_mm", None, f"cone: by default {PRESETS_MM['clinical'][0]:g}."
-)
-SOURCE_TO_DETECTOR_MM = flags.DEFINE_float(
-    "source_to_detector_mm", None, f"cone: by default {PRESETS_MM['clinical'][1]:g}."
-)
-SEED = flags.DEFINE_integer("seed", 0, "Seed of the phantoms and of the folds.", lower_bound=0)
 SELECT = flags.DEFINE_string(
     "select", None, "nifti: COLUMN=VALUE keeps these rows of --input's manifest.csv."
 )
@@ -92,6 +78,13 @@ RAY_ADDRESS = flags.DEFINE_string(
     "ray_address", None, "Ray cluster in place of --workers, such as auto; it must see the files."
 )
 
+# absl's own bounds let NaN pass.
+flags.register_validator(
+    SPACING_MM, lambda value: value is None or 0.1 <= value <= 10, "must be from 0.1 to 10"
+)
+# So that --help has them too.
+flags.adopt_module_key_flags(projection_flags)
+
 
 def main():
     """Prepare or check the folder that the flags ask for; returns the exit status."""
@@ -102,12 +95,12 @@ def main():
             raise UserError(f"--{flag.name}: missing (see --help)")
     size = int(SIZE.value)
     spacing_mm = SPACING_MM.value or FIELD_MM / size
-    geometry = _geometry()
+    simulation = projection_flags.simulation_from_flags(SEED.value)
     source = _make_source(size, spacing_mm)
-    writer = DatasetWriter(OUTPUT.value, _configuration(size, spacing_mm, geometry))
+    writer = DatasetWriter(OUTPUT.value, _configuration(size, spacing_mm, simulation))
     ids = source.ids[: NUM_PATIENTS.value]
     # The workers need TensorFlow only where a film shows more than the crop.
-    warm_up = cli.load_tensorflow if geometry.field_of_view == "full" else None
+    warm_up = cli.load_tensorflow if simulation.geometry.field_of_view == "full" else None
     with Workers(min(WORKERS.value, len(ids)), RAY_ADDRESS.value, warm_up) as workers:
         done, rejected = prepare_cohort(
             source,
@@ -115,7 +108,7 @@ def main():
             writer,
             size,
             spacing_mm,
-            geometry,
+            simulation,
             lambda crop, todo: _once_usable(workers.map(crop, todo)),
             # disable=None: no bar where nobody looks at it.
             lambda todo: tqdm(todo, unit="patient", disable=None),
@@ -150,28 +143,19 @@ def _check():
     return 0
 
 
-def _configuration(size, spacing_mm, geometry):
+def _configuration(size, spacing_mm, simulation):
     """What decides the content of the folder; a folder is gone on with under the same alone."""
-    is_default = geometry == ProjectionGeometry()
     return {
         "source": SOURCE.value[0] if len(SOURCE.value) == 1 else SOURCE.value,
         "size": size,
         "requested_spacing_mm": spacing_mm,
-        "projection": {"geometry": "parallel"} if is_default else geometry.to_json(),
+        "projection": simulation.to_json(),
         "seed": SEED.value,
         "select": SELECT.value,
         "label_map": LABEL_MAP.value,
         "num_patients": NUM_PATIENTS.value,
         "num_folds": NUM_FOLDS.value,
     }
-
-
-def _geometry():
-    distances = (SOURCE_TO_ISOCENTRE_MM.value, SOURCE_TO_DETECTOR_MM.value)
-    if PROJECTION.value == "cone":
-        pairs = zip(distances, PRESETS_MM["clinical"], strict=True)
-        distances = [default if given is None else given for given, default in pairs]
-    return ProjectionGeometry(PROJECTION.value, FIELD_OF_VIEW.value, *distances)
 
 
 def _make_source(size, spacing_mm):

@@ -11,11 +11,12 @@ from matplotlib.image import imread
 import xctrs_tf
 from tests.films import BLOCK, block_films
 from tests.serving.runs import SIZE, toy_run
+from xctrs_tf.data.film_drawing import draw_network_view
 from xctrs_tf.errors import UserError
 from xctrs_tf.reconstruction import Reconstruction, check_output, load, write_reconstruction
 from xctrs_tf.serving.export import export_run
 
-FILES = ["ct.nii.gz", "preview.png", "reconstruction.json", "segmentation.nii.gz"]
+FILES = ["ct.nii.gz", "films.png", "preview.png", "reconstruction.json", "segmentation.nii.gz"]
 
 
 @pytest.fixture(scope="module")
@@ -136,10 +137,24 @@ def test_the_preview_shows_films_planes_and_outlines(tmp_path):
         assert coloured == [False, False, segmented, segmented, segmented]
 
 
+def test_the_films_are_drawn_as_the_model_gets_them(tmp_path):
+    films = {view: 3 * film - 1 for view, film in block_films().items()}
+    write_reconstruction(make_reconstruction(), films, tmp_path / "out")
+    draw_network_view(tmp_path / "expected.png", **{v: f / 4 for v, f in block_films().items()})
+    assert (tmp_path / "out/films.png").read_bytes() == (tmp_path / "expected.png").read_bytes()
+
+
+def test_a_result_of_before_the_films_were_drawn_is_replaced(tmp_path):
+    for name in FILES:
+        if name != "films.png":
+            (tmp_path / name).write_text("earlier")
+    check_output(tmp_path)
+
+
 def test_without_a_segmentation_no_file_of_it_is_left(tmp_path):
     write_reconstruction(make_reconstruction(), block_films(), tmp_path / "out")
     write_reconstruction(make_reconstruction(segmented=False), block_films(), tmp_path / "out")
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == FILES[:3]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == FILES[:4]
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
@@ -149,7 +164,7 @@ def test_the_folder_may_be_deep_or_empty(tmp_path, monkeypatch):
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
     write_reconstruction(make_reconstruction(), block_films(), ".")
-    assert len(list((tmp_path / "here").iterdir())) == 4
+    assert len(list((tmp_path / "here").iterdir())) == 5
 
 
 @pytest.mark.parametrize("names", [["ct.nii.gz"], [*FILES, "notes.txt"]])

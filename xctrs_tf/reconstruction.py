@@ -6,6 +6,7 @@ import pathlib
 
 import numpy as np
 
+from xctrs_tf.data.film_drawing import draw_network_view
 from xctrs_tf.data.intensity import denormalise_hu
 from xctrs_tf.data.volumes import write_volume
 from xctrs_tf.data.xray import normalise_film
@@ -18,6 +19,7 @@ FORMAT = "xctrs-reconstruction/1"
 CT = "ct.nii.gz"
 SEGMENTATION = "segmentation.nii.gz"
 PREVIEW = "preview.png"
+FILMS = "films.png"
 # Says that the folder is ours, and may be replaced.
 RECORD = "reconstruction.json"
 
@@ -128,8 +130,9 @@ class Reconstructor:
 def write_reconstruction(reconstruction, films, folder):
     """Write a reconstruction's folder, all of it or nothing.
 
-    It holds ct.nii.gz in HU, segmentation.nii.gz if there is one, preview.png
-    and reconstruction.json. An earlier reconstruction in its place is replaced.
+    It holds ct.nii.gz in HU, segmentation.nii.gz if there is one, films.png (the
+    films pixel by pixel as the model got them), preview.png and
+    reconstruction.json. An earlier reconstruction in its place is replaced.
 
     Args:
         reconstruction: a `Reconstruction`.
@@ -160,6 +163,7 @@ def write_reconstruction(reconstruction, films, folder):
         if labels is not None:
             write_volume(temporary / SEGMENTATION, labels, *grid)
         films = {view: normalise_film(film) for view, film in films.items()}
+        draw_network_view(temporary / FILMS, **films)
         preview_figure(temporary / PREVIEW, films, ct_hu, labels)
         write_text(temporary / RECORD, json.dumps(_record(reconstruction), indent=1) + "\n")
     return sorted(folder.iterdir())
@@ -180,7 +184,8 @@ def check_output(folder):
     if not folder.is_dir():
         raise UserError(f"{folder}: not a folder; choose another output folder")
     names = {entry.name for entry in folder.iterdir()}
-    if names and not (RECORD in names and names <= {CT, SEGMENTATION, PREVIEW, RECORD}):
+    ours = {CT, SEGMENTATION, FILMS, PREVIEW, RECORD}
+    if names and not (RECORD in names and names <= ours):
         raise UserError(f"{folder}: holds other files; choose an empty output folder")
 
 

@@ -83,3 +83,19 @@ def openkbp_neck():
     grid[place] = ct.array
     origin_mm = tuple(4 * edge for edge in SPACING_MM)
     return Volume(grid, SPACING_MM, (0.0,) * 3), Volume(labels.array, SPACING_MM, origin_mm)
+
+
+def assert_is_the_neck(raw, seed=0):
+    """Every voxel in its place, and C1..C7 under their numbers."""
+    ct, labels = make_neck(seed)
+    np.testing.assert_array_equal(raw.ct.array, ct.array)
+    np.testing.assert_array_equal(raw.labels.array, labels.array)
+    np.testing.assert_allclose(raw.ct.spacing_mm, ct.spacing_mm)
+    np.testing.assert_allclose(raw.ct.origin_mm, ct.origin_mm)
+    assert raw.labels.array.dtype == np.uint8
+
+
+def only_scan(source, patient):
+    """Load the one scan that a patient has."""
+    (scan,) = source.scans(patient)
+    return source.load(scan)

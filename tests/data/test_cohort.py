@@ -1,7 +1,4 @@
-import dataclasses
-
 import numpy as np
-import pytest
 
 from tests.data.dicoms import write_series
 from tests.data.layouts import without_c3, write_study, write_verse_bids
@@ -9,6 +6,7 @@ from tests.data.necks import make_neck, write_neck
 from xctrs_tf.data.cohort import prepare_cohort
 from xctrs_tf.data.dataset import open_dataset
 from xctrs_tf.data.dataset_writer import DatasetWriter
+from xctrs_tf.data.film_simulation import FilmSimulation
 from xctrs_tf.data.folds import make_folds
 from xctrs_tf.data.projection_geometry import ProjectionGeometry
 from xctrs_tf.data.sources.catalogue import open_collections
@@ -19,9 +17,7 @@ CONFIGURATION = {"source": "test", "size": 32, "seed": 0, "projection": {"geomet
 def prepare(source, out, spread=map):
     """Prepare a source's patients at 32^3 and 3 mm; returns ids and rejections."""
     writer = DatasetWriter(out, CONFIGURATION)
-    done, rejected = prepare_cohort(
-        source, source.ids, writer, 32, 3.0, ProjectionGeometry(), spread
-    )
+    done, rejected = prepare_cohort(source, source.ids, writer, 32, 3.0, FilmSimulation(), spread)
     if done:
         writer.finalise(make_folds(done), rejected)
     return done, [(scan["id"], scan["reason"]) for scan in rejected]
@@ -116,16 +112,37 @@ def test_a_full_disk_costs_the_patient_that_it_meets(tmp_path, monkeypatch):
     assert prepare(source, tmp_path / "out") == (["a", "b", "c"], [])
 
 
-@pytest.mark.parametrize("geometry", [ProjectionGeometry.preset("clinical", "full")])
-def test_the_films_follow_the_geometry(tmp_path, geometry):
+def films_of(folder, out, simulation, patients="a"):
+    """AP and LA film of each patient of a folder, prepared with a simulation."""
+    writer = DatasetWriter(out, {**CONFIGURATION, "projection": simulation.to_json()})
+    source = open_collections(["nifti"], [folder])
+    done, rejected = prepare_cohort(source, list(patients), writer, 32, 3.0, simulation)
+    writer.finalise([done], rejected)
+    cases = [open_dataset(out).load(patient) for patient in done]
+    return {case.id: np.stack([case.ap, case.la]) for case in cases}
+
+
+def test_the_films_follow_the_geometry(tmp_path):
     (tmp_path / "in").mkdir()
     write_neck(tmp_path / "in", "a")
-    source = open_collections(["nifti"], [tmp_path / "in"])
-    films = []
-    for name, chosen in (("cone", geometry), ("parallel", ProjectionGeometry())):
-        projection = dataclasses.asdict(chosen)
-        writer = DatasetWriter(tmp_path / name, {**CONFIGURATION, "projection": projection})
-        done, rejected = prepare_cohort(source, ["a"], writer, 32, 3.0, chosen)
-        writer.finalise([done], rejected)
-        films.append(open_dataset(tmp_path / name).load("a").ap)
+    cone = FilmSimulation(ProjectionGeometry.preset("clinical", "full"))
+    films = [
+        films_of(tmp_path / "in", tmp_path / name, simulation)["a"][0]
+        for name, simulation in (("cone", cone), ("parallel", FilmSimulation()))
+    ]
     assert 0.9 < np.corrcoef(films[0].ravel(), films[1].ravel())[0, 1] < 0.9999
+
+
+def test_pose_and_noise_are_the_patients_whoever_is_prepared_beside_him(tmp_path):
+    (tmp_path / "in").mkdir()
+    for name in "ab":
+        write_neck(tmp_path / "in", name, "ab".index(name))
+    simulation = FilmSimulation(seed=3, pose_rotation_deg=4, photons=1000)
+    both = films_of(tmp_path / "in", tmp_path / "both", simulation, "ab")
+    alone = films_of(tmp_path / "in", tmp_path / "alone", simulation, "b")
+    plain = films_of(tmp_path / "in", tmp_path / "plain", FilmSimulation(), "b")
+    np.testing.assert_array_equal(both["b"], alone["b"])
+    assert np.all((alone["b"] != plain["b"]).mean((1, 2)) > 0.5)
+    patients = open_dataset(tmp_path / "both").manifest["patients"]
+    turns = [record["projection"]["rotation_deg"] for record in patients]
+    assert turns[0] != turns[1]

@@ -4,27 +4,12 @@ import numpy as np
 import pytest
 
 from tests.data import layouts
-from tests.data.necks import make_neck, write_neck
+from tests.data.necks import make_neck
 from xctrs_tf.data.preparation import crop_patient
 from xctrs_tf.data.sources import label_maps
 from xctrs_tf.data.sources.catalogue import open_collections
 from xctrs_tf.data.volumes import write_volume
 from xctrs_tf.errors import UserError
-
-
-def assert_is_the_neck(raw, seed=0):
-    """Every voxel in its place, and C1..C7 under their numbers."""
-    ct, labels = make_neck(seed)
-    np.testing.assert_array_equal(raw.ct.array, ct.array)
-    np.testing.assert_array_equal(raw.labels.array, labels.array)
-    np.testing.assert_allclose(raw.ct.spacing_mm, ct.spacing_mm)
-    np.testing.assert_allclose(raw.ct.origin_mm, ct.origin_mm)
-    assert raw.labels.array.dtype == np.uint8
-
-
-def only_scan(source, patient):
-    (scan,) = source.scans(patient)
-    return source.load(scan)
 
 
 def test_verse_bids(tmp_path):
@@ -33,8 +18,8 @@ def test_verse_bids(tmp_path):
     (tmp_path / "training/rawdata/sub-verse004/._sub-verse004_ct.nii.gz").write_text("a Mac's")
     source = open_collections(["verse"], [tmp_path])
     assert source.ids == ["gl016", "verse004"]
-    assert_is_the_neck(only_scan(source, "verse004"))
-    assert_is_the_neck(only_scan(source, "gl016"), seed=1)
+    layouts.assert_is_the_neck(layouts.only_scan(source, "verse004"))
+    layouts.assert_is_the_neck(layouts.only_scan(source, "gl016"), seed=1)
     record = source.record(source.scans("gl016")[0])
     assert record["source_file"] == "test/rawdata/sub-gl016/sub-gl016_dir-ax_ct.nii.gz"
     assert (record["source"], record["licence"]) == ("verse", "CC BY-SA 4.0")
@@ -46,7 +31,7 @@ def test_verse_of_the_challenges(tmp_path):
         layouts.write_pair(folder / f"{name}.nii.gz", folder / f"{name}_seg.nii.gz", seed)
     source = open_collections(["verse"], [tmp_path])
     assert source.ids == ["gl003", "verse010", "verse500"]
-    assert_is_the_neck(only_scan(source, "gl003"), seed=2)
+    layouts.assert_is_the_neck(layouts.only_scan(source, "gl003"), seed=2)
 
 
 def test_verse_parts_and_years_of_one_subject_are_one_patient(tmp_path):
@@ -87,7 +72,7 @@ def test_ctspine1k(tmp_path, ct, labels):
     layouts.write_pair(tmp_path / ct, tmp_path / labels, spoil=layouts.with_t1_and_l1)
     source = open_collections(["ctspine1k"], [tmp_path])
     assert source.ids == ["HN_P001"]
-    assert_is_the_neck(only_scan(source, "HN_P001"))
+    layouts.assert_is_the_neck(layouts.only_scan(source, "HN_P001"))
     assert source.record(ct)["licence"] == "CC BY-NC-SA"
 
 
@@ -102,7 +87,7 @@ def test_totalsegmentator_masks(tmp_path):
     layouts.write_totalsegmentator(tmp_path, "s0011")
     source = open_collections(["totalsegmentator"], [tmp_path])
     assert source.ids == ["s0011"]
-    assert_is_the_neck(only_scan(source, "s0011"))
+    layouts.assert_is_the_neck(layouts.only_scan(source, "s0011"))
     before = source.record("s0011")
     assert (before["source_file"], before["licence"]) == ("s0011/ct.nii.gz", "CC BY 4.0")
     layouts.without_c3(array := make_neck()[1].array)
@@ -130,32 +115,7 @@ def test_totalsegmentator_numbers_of_version_2(tmp_path):
     files = (folder / "ct.nii.gz", folder / "segmentations.nii.gz")
     layouts.write_pair(*files, number_of=number_of, spoil=others)
     source = open_collections(["totalsegmentator"], [tmp_path])
-    assert_is_the_neck(only_scan(source, "s0011"))
-
-
-def test_label_maps_by_name():
-    assert label_maps.parse_label_map("cervical") == {number: number for number in range(1, 8)}
-    assert label_maps.parse_label_map("totalsegmentator")[50] == 1
-    assert label_maps.parse_label_map("totalsegmentator")[44] == 7
-    assert label_maps.parse_label_map("totalsegmentator_v1")[41] == 1
-    assert label_maps.parse_label_map("totalsegmentator_v1")[35] == 7
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("vertebrae", "write it as 20:1,21:2,... or name one of cervical, totalsegmentator"),
-        ("1:1,2", "write it as"),
-        ("1:1,2:2,3:3,4:4,5:5,6:6", "name each of 1..7"),
-        ("1:1,2:2,3:3,4:4,5:5,6:6,7:8", "name each of 1..7"),
-        ("1:1,2:2,3:3,4:4,5:5,6:6,7:7,8:7", "name each of 1..7"),
-        ("1:1,2:2,3:3,4:4,5:5,6:6,7:7,7:6", "a number of the file stands twice"),
-        ("0:1,2:2,3:3,4:4,5:5,6:6,7:7", "a number of the file stands twice, or is 0"),
-    ],
-)
-def test_label_maps_that_are_none(text, message):
-    with pytest.raises(UserError, match=message):
-        label_maps.parse_label_map(text)
+    layouts.assert_is_the_neck(layouts.only_scan(source, "s0011"))
 
 
 def test_nifti_with_a_label_map(tmp_path):
@@ -168,7 +128,7 @@ def test_nifti_with_a_label_map(tmp_path):
     layouts.write_pair(*files, number_of=number_of, spoil=others)
     label_map = label_maps.parse_label_map("20:1,21:2,22:3,23:4,24:5,25:6,26:7")
     source = open_collections(["nifti"], [tmp_path], label_map=label_map)
-    assert_is_the_neck(only_scan(source, "a"))
+    layouts.assert_is_the_neck(layouts.only_scan(source, "a"))
 
 
 def test_rsna2022(tmp_path):
@@ -179,8 +139,8 @@ def test_rsna2022(tmp_path):
     (tmp_path / "segmentations/1.2.4.nii").unlink()
     source = open_collections(["rsna2022"], [tmp_path])
     assert source.ids == ["1.2.3"]
-    raw = only_scan(source, "1.2.3")
-    assert_is_the_neck(raw)
+    raw = layouts.only_scan(source, "1.2.3")
+    layouts.assert_is_the_neck(raw)
     assert raw.notes == {"label_placing": "physical space"}
 
 
@@ -196,8 +156,8 @@ def test_rsna2022(tmp_path):
 def test_rsna2022_labels_whose_header_mirrors_them(tmp_path, mirrored, axes):
     files = (tmp_path / "train_images/1.2.3", tmp_path / "segmentations/1.2.3.nii")
     layouts.write_study(*files, mirrored=mirrored)
-    raw = only_scan(open_collections(["rsna2022"], [tmp_path]), "1.2.3")
-    assert_is_the_neck(raw)
+    raw = layouts.only_scan(open_collections(["rsna2022"], [tmp_path]), "1.2.3")
+    layouts.assert_is_the_neck(raw)
     words = raw.notes["label_placing"]
     assert words.startswith(f"mirrored along {axes} against the header: 100% on bone, as stored ")
 
@@ -207,8 +167,8 @@ def test_rsna2022_labels_whose_origin_is_elsewhere(tmp_path):
     layouts.write_study(*study)
     labels = make_neck()[1]
     write_volume(study[1], labels.array, labels.spacing_mm, (0.0, 0.0, 0.0))
-    raw = only_scan(open_collections(["rsna2022"], [tmp_path]), "1.2.3")
-    assert_is_the_neck(raw)
+    raw = layouts.only_scan(open_collections(["rsna2022"], [tmp_path]), "1.2.3")
+    layouts.assert_is_the_neck(raw)
     assert raw.notes["label_placing"].startswith("moved onto the CT against the header: 100%")
 
 
@@ -219,7 +179,7 @@ def test_rsna2022_labels_that_fit_nowhere(tmp_path):
     array = np.roll(labels.array, 18, axis=1)
     write_volume(study[1], array, labels.spacing_mm, (0.0, 0.0, 0.0))
     with pytest.raises(UserError, match=r"1\.2\.3\.nii: not in the space of its CT"):
-        only_scan(open_collections(["rsna2022"], [tmp_path]), "1.2.3")
+        layouts.only_scan(open_collections(["rsna2022"], [tmp_path]), "1.2.3")
 
 
 def test_dicom_one_series_and_a_label_file(tmp_path):
@@ -228,7 +188,7 @@ def test_dicom_one_series_and_a_label_file(tmp_path):
         ["dicom"], [tmp_path / "images"], labels=str(tmp_path / "labels.nii.gz")
     )
     assert source.ids == ["images"]
-    assert_is_the_neck(only_scan(source, "images"))
+    layouts.assert_is_the_neck(layouts.only_scan(source, "images"))
 
 
 def test_dicom_folders_and_label_files(tmp_path):
@@ -237,7 +197,7 @@ def test_dicom_folders_and_label_files(tmp_path):
         layouts.write_study(tmp_path / "images" / name, labels, seed)
     source = open_collections(["dicom"], [tmp_path / "images"], labels=tmp_path / "labels")
     assert source.ids == ["a", "b", "c"]
-    assert_is_the_neck(only_scan(source, "b"), seed=1)
+    layouts.assert_is_the_neck(layouts.only_scan(source, "b"), seed=1)
     missing = tmp_path / "labels" / "c_seg.nii.gz"
     assert crop_patient(source, "c", 32, 3.0) == (None, [f"{missing}: no such file"])
 
@@ -247,7 +207,7 @@ def test_dicom_labels_of_another_shape(tmp_path):
     layouts.write_study(*files, mirrored=np.s_[:, :, :45])
     source = open_collections(["dicom"], [tmp_path / "images"], labels=tmp_path / "labels")
     with pytest.raises(UserError, match=r"a\.nii: 40 x 52 x 45 voxels, its CT 40 x 52 x 46"):
-        only_scan(source, "a")
+        layouts.only_scan(source, "a")
 
 
 def test_openkbp(tmp_path):
@@ -258,7 +218,7 @@ def test_openkbp(tmp_path):
     write_volume(file, labels.array, labels.spacing_mm, labels.origin_mm)
     source = open_collections(["openkbp"], [tmp_path / "data"], labels=tmp_path / "labels")
     assert source.ids == ["pt_4"]
-    raw = only_scan(source, "pt_4")
+    raw = layouts.only_scan(source, "pt_4")
     np.testing.assert_array_equal(raw.ct.array, ct.array)
     np.testing.assert_allclose(raw.ct.spacing_mm, ct.spacing_mm)
     cropped, reasons = crop_patient(source, "pt_4", 32, 3.0)
@@ -287,76 +247,4 @@ def test_openkbp_damaged_tables(tmp_path, file, text, message):
     (tmp_path / "pt_4.nii.gz").write_bytes(b"not looked at")
     source = open_collections(["openkbp"], [tmp_path], labels=tmp_path)
     with pytest.raises(UserError, match=message):
-        only_scan(source, "pt_4")
-
-
-def test_two_folders_of_one_collection(tmp_path):
-    layouts.write_verse_bids(tmp_path / "a", "verse004", spoil=layouts.without_c3)
-    layouts.write_verse_bids(tmp_path / "b", "verse004")
-    layouts.write_verse_bids(tmp_path / "b", "verse005", seed=1)
-    source = open_collections(["verse"], [tmp_path / "a", tmp_path / "b"])
-    assert source.ids == ["verse004", "verse005"]
-    cropped, reasons = crop_patient(source, "verse004", 32, 3.0)
-    assert cropped.record["source"] == "verse"
-    assert len(reasons) == 1 and reasons[0].endswith("label C3 missing")
-
-
-def test_two_collections(tmp_path):
-    for name in ("nifti", "verse"):
-        (tmp_path / name).mkdir()
-    write_neck(tmp_path / "nifti", "verse004")
-    layouts.write_verse_bids(tmp_path / "verse", "verse004", seed=1)
-    folders = [tmp_path / "verse", tmp_path / "nifti"]
-    source = open_collections(["verse", "nifti"], folders)
-    assert source.ids == ["nifti-verse004", "verse-verse004"]
-    assert_is_the_neck(only_scan(source, "verse-verse004"), seed=1)
-    assert source.record(source.scans("nifti-verse004")[0])["source"] == "nifti"
-
-
-def test_two_folders_that_name_a_patient_alike(tmp_path):
-    for name in ("a", "b"):
-        (tmp_path / name).mkdir()
-        write_neck(tmp_path / name, "1")
-    with pytest.raises(UserError, match="two folders name a patient '1'; rename one"):
-        open_collections(["nifti"], [tmp_path / "a", tmp_path / "b"])
-
-
-@pytest.mark.parametrize(
-    ("names", "options", "message"),
-    [
-        (["verse", "nifti", "dicom"], {}, "--input: 1 for 3 sources; give one each"),
-        (["verse"], {"select": ("a", "b")}, "--select: only nifti folders"),
-        (["verse"], {"label_map": label_maps.CERVICAL}, "--label_map: verse has its own"),
-        (["openkbp"], {}, "--labels: missing"),
-        (["dicom"], {}, "--labels: missing"),
-        (["nifti"], {"labels": "x"}, "--labels: only for dicom and openkbp; leave it out"),
-    ],
-)
-def test_options_that_do_not_go_together(tmp_path, names, options, message):
-    with pytest.raises(UserError, match=message):
-        open_collections(names, [tmp_path], **options)
-
-
-@pytest.mark.parametrize(
-    ("name", "message"),
-    [
-        ("ctspine1k", r"no CT; CTSpine1K has <name>\.nii\.gz"),
-        ("totalsegmentator", r"no patients; TotalSegmentator has <id>/ct\.nii\.gz"),
-        ("verse", r"no VerSe scan \(sub-\*_ct\.nii\.gz, or <name>\.nii\.gz\)"),
-        ("rsna2022", "segmentations: no such folder"),
-        ("nifti", r"no patients; name the files <id>_ct\.nii\.gz"),
-    ],
-)
-def test_folders_without_patients(tmp_path, name, message):
-    with pytest.raises(UserError, match=message):
-        open_collections([name], [tmp_path])
-    with pytest.raises(UserError, match="absent: no such folder"):
-        open_collections([name], [tmp_path / "absent"])
-
-
-@pytest.mark.parametrize("name", ["dicom", "openkbp"])
-def test_folders_without_patients_that_need_labels(tmp_path, name):
-    with pytest.raises(UserError, match=r"no (DICOM series|patients)"):
-        open_collections([name], [tmp_path], labels=tmp_path)
-    with pytest.raises(UserError, match="absent: no such folder"):
-        open_collections([name], [tmp_path], labels=tmp_path / "absent")
+        layouts.only_scan(source, "pt_4")

@@ -1,13 +1,9 @@
-import json
-import os
-import subprocess
-import sys
-
 import keras
 import numpy as np
 import pytest
 from keras import ops
 
+from tests.jax_backend import on_jax
 from xctrs_tf.data import drr
 from xctrs_tf.data.drr import cone_projection, films_of, hu_to_mu, parallel_projection
 from xctrs_tf.data.projection_geometry import Frame, ProjectionGeometry
@@ -191,17 +187,6 @@ def films_of_a_posed_patient():
 
 
 def test_jax_makes_the_same_films():
-    program = (
-        "import json; from tests.data.test_drr import films_of_a_posed_patient as films; "
-        "print(json.dumps(films()))"
-    )
-    finished = subprocess.run(
-        [sys.executable, "-c", program],
-        env={**os.environ, "KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"},
-        capture_output=True,
-        encoding="utf-8",
-    )
-    assert finished.returncode == 0, finished.stderr
-    on_jax = json.loads(finished.stdout.splitlines()[-1])
+    films = on_jax("tests.data.test_drr", "films_of_a_posed_patient")
     for view, film in films_of_a_posed_patient().items():
-        np.testing.assert_allclose(on_jax[view], film, rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(films[view], film, rtol=1e-4, atol=1e-5)

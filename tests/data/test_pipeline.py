@@ -7,6 +7,7 @@ from tests.data.cases import write_dataset
 from xctrs_tf.data import pipeline
 from xctrs_tf.data.augmentation import STREAMS, augmented_arrays, mirror
 from xctrs_tf.data.dataset import network_arrays, open_dataset
+from xctrs_tf.data.film_simulation import FilmSimulation
 from xctrs_tf.data.pipeline import batch_ids, training_pipeline
 from xctrs_tf.data.projection_geometry import ProjectionGeometry
 from xctrs_tf.errors import UserError
@@ -115,6 +116,21 @@ def test_unknown_augmentations_and_films_that_cannot_follow(dataset):
     training_pipeline(cone, dataset.ids, 2, seed=0, augment=("noise", "histogram"))
     with pytest.raises(UserError, match="augment mirror: a cone's LA film"):
         training_pipeline(cone, dataset.ids, 2, seed=0, augment=True)
+
+
+def test_poses_and_effects_of_the_films_limit_what_can_follow(dataset):
+    def films_of(**options):
+        manifest = {**dataset.manifest, "projection": FilmSimulation(**options).to_json()}
+        return type(dataset)(dataset.path, manifest)
+
+    shifted, turned = films_of(pose_translation_mm=3.0), films_of(pose_rotation_deg=3.0)
+    training_pipeline(shifted, dataset.ids, 2, seed=0, augment=("mirror", "noise"))
+    training_pipeline(turned, dataset.ids, 2, seed=0, augment=("histogram",))
+    with pytest.raises(UserError, match="augment mirror: a turned patient's LA film"):
+        training_pipeline(turned, dataset.ids, 2, seed=0, augment=True)
+    for films in (shifted, turned, films_of(gamma=2.0)):
+        with pytest.raises(UserError, match=r"augment pose: .* without poses and effects"):
+            training_pipeline(films, dataset.ids, 2, seed=0, augment=("pose",))
 
 
 def test_a_cached_patient_is_read_once(dataset, monkeypatch):

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from tests.data.necks import ORIGIN_MM, SPACING_MM, make_neck
+from xctrs_tf.data.film_simulation import FilmSimulation
 from xctrs_tf.data.preparation import crop_patient, make_case
 from xctrs_tf.data.projection_geometry import ProjectionGeometry
 from xctrs_tf.data.sources.patient import RawPatient
@@ -134,14 +135,39 @@ class WithShoulders(Source):
 
 @pytest.mark.parametrize(("field_of_view", "seen"), [("crop", 0.0), ("full", 15 * 0.0573)])
 def test_only_a_full_field_of_view_sees_what_lies_behind_the_crop(field_of_view, seen):
-    geometry = ProjectionGeometry(field_of_view=field_of_view)
+    simulation = FilmSimulation(ProjectionGeometry(field_of_view=field_of_view))
     air, bone = (
-        make_case("a", crop_patient(WithShoulders(hu), "a", 32, 3.0, geometry)[0], geometry)
+        make_case("a", crop_patient(WithShoulders(hu), "a", 32, 3.0, simulation)[0], simulation)
         for hu in (-1000, 1000)
     )
     np.testing.assert_array_equal(air.ct, bone.ct)
     np.testing.assert_allclose((bone.ap - air.ap)[4:28, 4:28], seen, atol=1e-3)
     assert isinstance(bone.ap, np.ndarray) and bone.ap.dtype == np.float32
+
+
+@pytest.mark.parametrize("field_of_view", ["crop", "full"])
+def test_every_patient_has_his_pose_and_the_record_has_it(field_of_view):
+    simulation = FilmSimulation(
+        ProjectionGeometry(field_of_view=field_of_view), pose_rotation_deg=5, pose_translation_mm=4
+    )
+    plain, _ = crop_patient(Source(), "a", 32, 3.0)
+    assert "projection" not in plain.record
+    for patient in "ab":
+        cropped, _ = crop_patient(Source(), patient, 32, 3.0, simulation)
+        case = make_case(patient, cropped, simulation)
+        geometry = ProjectionGeometry.from_json(cropped.record["projection"])
+        assert geometry == simulation.geometry_of(patient)
+        assert geometry.field_of_view == field_of_view
+        # The CT stays; the films are those of the recorded geometry.
+        np.testing.assert_array_equal(case.ct, plain.ct.array)
+        expected = make_case(
+            patient,
+            crop_patient(Source(), patient, 32, 3.0, FilmSimulation(geometry))[0],
+            FilmSimulation(geometry),
+        )
+        np.testing.assert_array_equal(case.ap, expected.ap)
+        np.testing.assert_array_equal(case.la, expected.la)
+        assert np.abs(case.ap - make_case(patient, plain).ap).max() > 0.1
 
 
 @pytest.mark.parametrize("scans", [1, 3])

@@ -1,41 +1,18 @@
 import gzip
 import json
 import os
-import pathlib
 import resource
 import signal
 import subprocess
-import sys
 import time
 
 import numpy as np
 import pytest
 
 from tests.data.necks import ORIGIN_MM, SPACING_MM, make_neck, write_neck
+from tests.experiments.preparing import ROOT, command, content, nifti_flags, prepare
 from xctrs_tf.data.dataset import open_dataset
 from xctrs_tf.data.volumes import write_volume
-
-ROOT = pathlib.Path(__file__).parents[2]
-
-
-def command(*flags):
-    return [sys.executable, "-m", "experiments.prepare", *map(str, flags)]
-
-
-def prepare(*flags):
-    return subprocess.run(
-        command(*flags), cwd=ROOT, capture_output=True, encoding="utf-8", timeout=120
-    )
-
-
-def content(folder):
-    return {
-        file.relative_to(folder): file.read_bytes() for file in folder.rglob("*") if file.is_file()
-    }
-
-
-def nifti_flags(folder):
-    return ("--source=nifti", f"--input={folder / 'in'}", f"--output={folder / 'out'}", "--size=32")
 
 
 @pytest.fixture
@@ -66,7 +43,13 @@ def assert_refused(result, message, folder):
         (["--source=phantom", "--input=."], "--input: phantoms need none; leave it out"),
         (["--source=phantom", "--source=nifti"], "--source: phantoms do not mix"),
         (["--source=phantom", "--projection=fan"], "--projection"),
-        (["--source=phantom", "--source_to_isocentre_mm=1"], "projection parallel: has no source"),
+        (["--source=phantom", "--spacing_mm=nan"], "--spacing_mm=nan: must be from 0.1 to 10"),
+        (["--source=phantom", "--source_to_isocentre_mm=1"], "--source_to_isocentre_mm: parallel"),
+        (["--source=phantom", "--projection_preset=x2ct"], "--projection_preset: parallel rays"),
+        (["--source=phantom", "--projection_preset=ct"], "--projection_preset=ct: value should"),
+        (["--source=phantom", "--pose_rotation_deg=16"], "--pose_rotation_deg=16: must be from 0"),
+        (["--source=phantom", "--photons=nan"], "--photons=nan: must be from 1"),
+        (["--source=phantom", "--blur_mm=thick"], "--blur_mm=thick"),
         (["--source=phantom", "--check=."], "--check: looks at a finished folder"),
         ([], "--source: missing"),
         (["--source=nifti", "--input=.", "--label_map=1:2"], "--label_map=1:2: name each of 1..7"),
@@ -175,22 +158,6 @@ def test_a_disk_that_fills_up(folder):
     assert result.returncode == 2 and len(lines) == 1
     assert "a.npz: cannot be written (File too large) (and 1 more)" in lines[0]
     assert not list(folder.glob("out/**/*.npz"))
-
-
-def test_a_cone_on_the_whole_scan(folder):
-    write_neck(folder / "in", "a")
-    write_neck(folder / "in", "b", 1)
-    flags = (*nifti_flags(folder), "--projection=cone", "--field_of_view=full", "--workers=1")
-    result = prepare(*flags, "--source_to_detector_mm=1700")
-    assert (result.returncode, result.stderr) == (0, "")
-    dataset = open_dataset(folder / "out")
-    projection = dataset.manifest["projection"]
-    assert (projection["kind"], projection["field_of_view"]) == ("cone", "full")
-    assert projection["source_to_isocentre_mm"] == 1500.0
-    assert projection["source_to_detector_mm"] == 1700.0
-    assert dataset.load("a").ap.max() > 0
-    result = prepare(*flags)
-    assert "made with another projection" in result.stderr
 
 
 @pytest.mark.parametrize("spoil", [without_labels, no_c7])

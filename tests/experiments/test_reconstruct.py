@@ -48,7 +48,9 @@ def reconstruct(folder, models, *flags, suffix=".png"):
 
 
 def write_nifti(path, film):
-    sitk.WriteImage(sitk.GetImageFromArray(film.T), str(path))
+    image = sitk.GetImageFromArray(film.T)
+    image.SetSpacing((2.5, 2.5))
+    sitk.WriteImage(image, str(path))
 
 
 @pytest.mark.parametrize("suffix", [".png", ".nii.gz"])
@@ -61,7 +63,7 @@ def test_two_films_to_files(folder, models, suffix):
         write_nifti(folder / "la.nii.gz", np.roll(block_films()["la"], 2, axis=1))
     result = reconstruct(folder, models, *flags, suffix=suffix)
     out = folder / "out"
-    names = ["ct.nii.gz", "preview.png", "reconstruction.json", "segmentation.nii.gz"]
+    names = ["ct.nii.gz", "films.png", "preview.png", "reconstruction.json", "segmentation.nii.gz"]
     assert result.returncode == 0, result.stderr
     assert result.stdout.splitlines() == [str(out / name) for name in names]
     assert result.stderr == ""
@@ -72,6 +74,28 @@ def test_two_films_to_files(folder, models, suffix):
     np.testing.assert_array_equal(labels.array, np.where(expected > 0, 3, 0))
     for volume in (ct, labels):
         assert (volume.spacing_mm, volume.origin_mm) == ((2.5,) * 3, (-38.75,) * 3)
+
+
+def test_films_from_the_world(folder, models):
+    assert reconstruct(folder, models).returncode == 0
+    os.rename(folder / "out", folder / "clean")
+    # AP hangs inside out within a wider picture, LA is upside down and dark on bright.
+    ap, la = (np.asarray(Image.open(folder / f"{view}.png")) for view in ("ap", "la"))
+    Image.fromarray(np.pad(ap[:, ::-1], ((3, 6), (9, 4)))).save(folder / "ap.png")
+    Image.fromarray(65535 - la[::-1]).save(folder / "la.png")
+    result = reconstruct(
+        folder,
+        models,
+        *("--ap_crop_box=9,3,41,35", "--ap_flip_horizontal", "--ap_pixel_mm=1.25"),
+        *("--la_flip_vertical", "--la_invert", "--spacing_mm=1.25"),
+    )
+    assert (result.returncode, result.stderr) == (0, "")
+    films = [(folder / name / "films.png").read_bytes() for name in ("out", "clean")]
+    assert films[0] == films[1]
+    for name in ("ct.nii.gz", "segmentation.nii.gz"):
+        world, clean = (read_volume(folder / out / name) for out in ("out", "clean"))
+        np.testing.assert_array_equal(world.array, clean.array)
+        assert (world.spacing_mm, clean.spacing_mm) == ((1.25,) * 3, (2.5,) * 3)
 
 
 def assert_refused(result, message, folder):
@@ -143,6 +167,11 @@ def test_a_film_with_nan(folder, models):
         (["--model=absent"], "absent: no exported model"),
         (["--spacing=2"], "Unknown command line flag 'spacing'"),
         (["stray"], "unexpected argument 'stray'"),
+        (["--ap_crop_box=1,2,3"], "--ap_crop_box=1,2,3: write it as left,top,right,bottom"),
+        (["--la_crop_box=0,0,9,40"], "la.png: crop box 0,0,9,40: not inside the film of 32 x 32"),
+        (["--la_pixel_mm=0"], "--la_pixel_mm=0.0: must be above 0"),
+        (["--spacing_mm=nan"], "--spacing_mm=nan: must be above 0"),
+        (["--ap_pixel_mm=1"], "ap.png: the network sees 80 mm, which reaches over the edge"),
     ],
 )
 def test_bad_flags(folder, models, flags, message):

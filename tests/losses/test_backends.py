@@ -1,13 +1,9 @@
 """The losses give the same values on TensorFlow and JAX."""
 
-import json
-import os
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 
+from tests.jax_backend import on_jax
 from xctrs_tf.losses import (
     MultiViewVGG,
     dice_loss,
@@ -35,18 +31,8 @@ def values():
 
 
 def test_jax_gives_the_same_values():
-    program = (
-        "import json; from tests.losses.test_backends import values; print(json.dumps(values()))"
-    )
-    finished = subprocess.run(
-        [sys.executable, "-c", program],
-        env={**os.environ, "KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"},
-        capture_output=True,
-        encoding="utf-8",
-    )
-    assert finished.returncode == 0, finished.stderr
-    on_jax = json.loads(finished.stdout.splitlines()[-1])
+    actual = on_jax("tests.losses.test_backends", "values")
     on_tensorflow = values()
-    assert on_jax.keys() == on_tensorflow.keys()
+    assert actual.keys() == on_tensorflow.keys()
     for name, expected in on_tensorflow.items():
-        assert on_jax[name] == pytest.approx(expected, rel=1e-4), name
+        assert actual[name] == pytest.approx(expected, rel=1e-4), name

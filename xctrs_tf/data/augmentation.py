@@ -7,8 +7,8 @@ import numpy as np
 from scipy import ndimage
 
 from xctrs_tf.data.dataset import network_arrays
+from xctrs_tf.data.film_simulation import FilmSimulation
 from xctrs_tf.data.intensity import normalise_hu
-from xctrs_tf.data.projection_geometry import ProjectionGeometry
 from xctrs_tf.data.volumes import AIR_HU
 from xctrs_tf.data.xray import normalise_film
 from xctrs_tf.errors import UserError
@@ -42,7 +42,7 @@ def augmentations(augment):
 
 
 def check_projection(names, projection):
-    """Refuse changes that films of this geometry cannot follow.
+    """Refuse changes that films made so cannot follow.
 
     Args:
         names: of `augmentations`.
@@ -51,15 +51,19 @@ def check_projection(names, projection):
     Raises:
         UserError: which change, and why.
     """
-    geometry = ProjectionGeometry.from_json(projection)
-    if "mirror" in names and geometry.kind != "parallel":
+    films = FilmSimulation.from_json(projection)
+    if "mirror" in names and films.geometry.kind != "parallel":
         raise UserError(
             "augment mirror: a cone's LA film is none of the mirror image; leave it out"
         )
-    if "pose" in names and geometry != ProjectionGeometry():
+    if "mirror" in names and films.pose_rotation_deg:
         raise UserError(
-            "augment pose: projects anew, which it can for parallel films of the crop alone; "
-            "leave it out"
+            "augment mirror: a turned patient's LA film is none of the mirror image; leave it out"
+        )
+    if "pose" in names and films != FilmSimulation():
+        raise UserError(
+            "augment pose: projects anew, which it can for parallel films of the crop alone, "
+            "without poses and effects; leave it out"
         )
 
 

@@ -7,7 +7,7 @@ from xctrs_tf.data.preparation import crop_patient, make_case
 from xctrs_tf.errors import UserError
 
 
-def prepare_cohort(source, ids, writer, size, spacing_mm, geometry, spread=map, watch=iter):
+def prepare_cohort(source, ids, writer, size, spacing_mm, simulation, spread=map, watch=iter):
     """Prepare and write every patient that is not written yet.
 
     The patients are written in the order of their ids, so that the same input
@@ -19,7 +19,7 @@ def prepare_cohort(source, ids, writer, size, spacing_mm, geometry, spread=map, 
         writer: a `DatasetWriter`.
         size: voxels a side.
         spacing_mm: wanted voxel size.
-        geometry: `ProjectionGeometry`.
+        simulation: `FilmSimulation`.
         spread: a ``map`` that keeps the order, over processes perhaps.
         watch: called with the list of patients to prepare; what it returns is
             iterated along with them, as a progress bar.
@@ -34,7 +34,7 @@ def prepare_cohort(source, ids, writer, size, spacing_mm, geometry, spread=map, 
     images = {writer.image_of(patient): patient for patient in done}
     images.pop(None, None)
     crop = functools.partial(
-        crop_patient, source, size=size, spacing_mm=spacing_mm, geometry=geometry
+        crop_patient, source, size=size, spacing_mm=spacing_mm, simulation=simulation
     )
     for patient, result in zip(watch(todo), spread(crop, todo), strict=True):
         cropped, reasons = result
@@ -47,7 +47,7 @@ def prepare_cohort(source, ids, writer, size, spacing_mm, geometry, spread=map, 
             rejected[patient].append(f"{file}: the same image as patient {images[image]}")
             continue
         try:
-            writer.add(make_case(patient, cropped, geometry), cropped.record, reasons)
+            writer.add(make_case(patient, cropped, simulation), cropped.record, reasons)
         except UserError as error:
             rejected[patient].append(str(error))
             continue

@@ -14,7 +14,15 @@ DTYPES = {"ap": tf.float32, "la": tf.float32, "ct": tf.float32, "segmentation": 
 
 
 def training_pipeline(
-    dataset, ids, batch_size, seed, start_step=0, augment=False, reconstruct=None
+    dataset,
+    ids,
+    batch_size,
+    seed,
+    start_step=0,
+    augment=False,
+    reconstruct=None,
+    replicas=1,
+    worker=(0, 1),
 ):
     """Batches of shuffled patients, without end.
 
@@ -32,6 +40,9 @@ def training_pipeline(
             second patient left to right, by chance.
         reconstruct: function from a patient's id to a reconstruction ``[x, y,
             z]`` that was made before, or None.
+        replicas: equal parts that each batch is dealt out in, one after another.
+        worker: ``(index, number)`` of the machine, whose replicas' parts are the
+            only ones in the stream.
 
     Returns:
         `tf.data.Dataset` of dicts: ``ap``, ``la`` ``(batch, size, size, 1)`` and
@@ -56,14 +67,19 @@ def training_pipeline(
     if reconstruct is not None:
         dtypes["reconstruction"], shapes["reconstruction"] = tf.float32, shapes["ct"]
 
-    def sample(index):
+    this, workers = worker
+    share = batch_size // workers
+
+    def sample(position):
+        step, place = divmod(int(position), share)
+        index = step * batch_size + this * share + place
         patient = _patient_at(ids, seed, index)
         reconstruction = None if reconstruct is None else reconstruct(patient)
         arrays = augmented_arrays(load(patient), names, seed, index, reconstruction)
         return tuple(arrays[name] for name in dtypes)
 
-    def to_tensors(index):
-        values = tf.numpy_function(sample, [index], tuple(dtypes.values()), stateful=False)
+    def to_tensors(position):
+        values = tf.numpy_function(sample, [position], tuple(dtypes.values()), stateful=False)
         tensors = dict(zip(dtypes, values, strict=True))
         for name, tensor in tensors.items():
             tensor.set_shape(shapes[name])
@@ -71,9 +87,9 @@ def training_pipeline(
         return tensors
 
     return (
-        tf.data.Dataset.counter(start_step * batch_size)
+        tf.data.Dataset.counter(start_step * share)
         .map(to_tensors, num_parallel_calls=tf.data.AUTOTUNE)
-        .batch(batch_size, drop_remainder=True)
+        .batch(batch_size // replicas, drop_remainder=True)
         .prefetch(tf.data.AUTOTUNE)
     )
 

@@ -7,11 +7,12 @@ import numpy as np
 
 from xctrs_tf.data.cervical import check_labels, check_place, crop_to_frame
 from xctrs_tf.data.dataset import Case
-from xctrs_tf.data.projection_geometry import Frame, ProjectionGeometry
+from xctrs_tf.data.film_simulation import FilmSimulation
+from xctrs_tf.data.projection_geometry import Frame
 from xctrs_tf.data.volumes import Volume
 from xctrs_tf.errors import UserError
 
-PARALLEL = ProjectionGeometry()
+PARALLEL = FilmSimulation()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,7 +32,7 @@ class CroppedPatient:
     films: dict | None = None
 
 
-def crop_patient(source, patient, size, spacing_mm, geometry=PARALLEL):
+def crop_patient(source, patient, size, spacing_mm, simulation=PARALLEL):
     """Read a patient's scans until one can be used, and bring it into the frame.
 
     Args:
@@ -39,7 +40,7 @@ def crop_patient(source, patient, size, spacing_mm, geometry=PARALLEL):
         patient: one of its ids.
         size: voxels a side.
         spacing_mm: wanted voxel size; it grows where C1..C7 do not fit.
-        geometry: `ProjectionGeometry`.
+        simulation: `FilmSimulation`.
 
     Returns:
         `CroppedPatient` of the first usable scan, or None; and for each scan
@@ -48,7 +49,7 @@ def crop_patient(source, patient, size, spacing_mm, geometry=PARALLEL):
     reasons = []
     for scan in source.scans(patient):
         try:
-            return _crop_scan(source, scan, size, spacing_mm, geometry), reasons
+            return _crop_scan(source, patient, scan, size, spacing_mm, simulation), reasons
         except UserError as error:
             reasons.append(str(error))
         except (OSError, MemoryError, RuntimeError) as error:
@@ -59,18 +60,18 @@ def crop_patient(source, patient, size, spacing_mm, geometry=PARALLEL):
     return None, reasons
 
 
-def make_case(patient, cropped, geometry=PARALLEL):
+def make_case(patient, cropped, simulation=PARALLEL):
     """Project a cropped patient, unless he has his films.
 
     Args:
         patient: his id.
         cropped: `CroppedPatient`.
-        geometry: `ProjectionGeometry`.
+        simulation: `FilmSimulation`.
 
     Returns:
         `Case`.
     """
-    films = cropped.films or _films(cropped.ct, _frame(cropped.ct), geometry)
+    films = cropped.films or simulation.films(patient, cropped.ct, _frame(cropped.ct))
     return Case(
         id=patient,
         ct=cropped.ct.array,
@@ -81,7 +82,7 @@ def make_case(patient, cropped, geometry=PARALLEL):
     )
 
 
-def _crop_scan(source, scan, size, spacing_mm, geometry):
+def _crop_scan(source, patient, scan, size, spacing_mm, simulation):
     record = source.record(scan)
     raw = source.load(scan)
     reason = check_labels(raw.labels) or check_place(raw.ct, raw.labels)
@@ -98,22 +99,17 @@ def _crop_scan(source, scan, size, spacing_mm, geometry):
         "crop_box_mm": [low.tolist(), (low + size * spacing_mm).tolist()],
         **raw.notes,
     }
-    if geometry.field_of_view == "crop":
+    if simulation.has_poses:
+        record["projection"] = simulation.geometry_of(patient).to_json()
+    if simulation.geometry.field_of_view == "crop":
         return CroppedPatient(ct, labels, record)
     # The whole scan is too much to send from one process to another.
-    return CroppedPatient(ct, labels, record, _films(raw.ct, _frame(ct), geometry))
+    films = simulation.films(patient, raw.ct, _frame(ct))
+    return CroppedPatient(ct, labels, record, films)
 
 
 def _frame(ct):
     return Frame(ct.array.shape[0], ct.spacing_mm[0], ct.origin_mm)
-
-
-def _films(scan, frame, geometry):
-    # Keras takes seconds to load; bad patients and worker processes need none.
-    from xctrs_tf.data.drr import films_of
-
-    films = films_of(scan, frame, geometry)
-    return {view: np.asarray(film) for view, film in films.items()}
 
 
 def _image_hash(ct):
