@@ -2,27 +2,31 @@
 
     python -m experiments.evaluate --workdir=RUN
 
-Prints the paper's row of Table 1 for the run and, on the same patients, for a
-guess that never looks at the films: the mean training volume and its labels.
+Prints the figures of the paper's Table 1 for the run and, on the same patients,
+for a guess that never looks at the films: the mean training volume and its labels.
 Writes to --output: cases.csv and baselines.csv (a line a patient, with a .json
-beside each that says where it comes from), table.md, and case-<id>.png of the
-first patients of the split.
+beside each that says where it comes from), table.md, case-<id>.png of the first
+patients of the split, and with --save_predictions predictions/<id>.npz, which
+experiments.figures draws from.
 """
 
-import json
 import pathlib
 
+import numpy as np
 from absl import flags
 from tqdm import tqdm
 
 from experiments import cli
+from experiments.run_data import open_run_dataset
 from xctrs_tf import provenance
-from xctrs_tf.data.dataset import network_arrays, open_dataset
+from xctrs_tf.data.dataset import network_arrays
 from xctrs_tf.errors import UserError
 from xctrs_tf.evaluation.baselines import mean_baseline
 from xctrs_tf.evaluation.cases import evaluate_case, write_cases_csv
+from xctrs_tf.evaluation.methods import MEAN_VOLUME, XCTRSNET, method_name
+from xctrs_tf.evaluation.predictions import write_prediction
 from xctrs_tf.evaluation.tables import PAPER_ROW, markdown_table, table_row, text_table
-from xctrs_tf.files import write_text
+from xctrs_tf.files import atomic_path, write_text
 from xctrs_tf.training.config import read_config
 
 # Flag value to the list of `xctrs_tf.data.dataset.Split`.
@@ -44,6 +48,10 @@ LABEL_NAME = flags.DEFINE_string(
     "Name of the overlap in table and figures; 'pseudo-label Dice' if no expert drew the labels.",
 )
 
+SAVE_PREDICTIONS = flags.DEFINE_bool(
+    "save_predictions", False, "Keep every patient's reconstruction and segmentation."
+)
+
 
 def main():
     """Evaluate the run that the flags name."""
@@ -57,41 +65,46 @@ def main():
 
     run = load_run(workdir, CHECKPOINT.value)
     output = pathlib.Path(OUTPUT.value or workdir / "evaluation")
-    split = SPLITS[SPLIT.value]
-    print(evaluate_run(run, dataset, split, output, FIGURES.value, LABEL_NAME.value))
+    text = evaluate_run(
+        run,
+        dataset,
+        SPLITS[SPLIT.value],
+        output,
+        name=run_name(workdir, config),
+        num_figures=FIGURES.value,
+        label_name=LABEL_NAME.value,
+        save_predictions=SAVE_PREDICTIONS.value,
+    )
+    print(text)
 
 
-def open_run_dataset(workdir, config, data=None):
-    """Open the data that a run is evaluated on.
+def run_name(workdir, config):
+    """What a run is called in tables.
 
     Args:
-        workdir: `pathlib.Path` of the run folder.
+        workdir: the run folder.
         config: its `TrainingConfig`.
-        data: another data folder than the run's own.
 
     Returns:
-        `Dataset`.
-
-    Raises:
-        UserError: it does not fit the networks, or it is no longer what the run
-            was trained on, so that its test patients may have been trained on.
+        The name, by `xctrs_tf.evaluation.methods.method_name`.
     """
-    dataset = open_dataset(data or config.data)
-    if dataset.size != config.size:
-        raise UserError(
-            f"{dataset.path} has {dataset.size} voxels a side, the run {workdir} has "
-            f"{config.size}; prepare with --size={config.size}"
-        )
-    trained_on = json.loads((workdir / "config.json").read_text())["data_sha256"]
-    if data is None and dataset.content_hash() != trained_on:
-        raise UserError(
-            f"{dataset.path} has changed since {workdir} was trained on it, its folds too "
-            "perhaps; name the data with --data to evaluate nonetheless"
-        )
-    return dataset
+    from xctrs_tf.training.frozen import frozen_folder
+
+    frozen = read_config(frozen_folder(workdir)) if config.reconstruction_run else None
+    return method_name(config, frozen)
 
 
-def evaluate_run(run, dataset, split, output, num_figures=2, label_name="Dice"):
+def evaluate_run(
+    run,
+    dataset,
+    split,
+    output,
+    *,
+    name=XCTRSNET,
+    num_figures=2,
+    label_name="Dice",
+    save_predictions=False,
+):
     """Evaluate a run and the mean training volume; write every file.
 
     Args:
@@ -99,8 +112,10 @@ def evaluate_run(run, dataset, split, output, num_figures=2, label_name="Dice"):
         dataset: `Dataset`.
         split: name of a list of `Split`.
         output: `pathlib.Path` of the folder to write.
+        name: what the run is called.
         num_figures: how many patients are drawn.
         label_name: what the overlap is called.
+        save_predictions: whether every patient's prediction is kept.
 
     Returns:
         The table and the paths of the figures, as text.
@@ -110,15 +125,16 @@ def evaluate_run(run, dataset, split, output, num_figures=2, label_name="Dice"):
     patients = dataset.split(run.config.fold)
     ids = getattr(patients, split)
     baseline = mean_baseline(dataset, patients.training)
-    rows, baseline_rows, drawn = [], [], []
+    rows, baseline_rows, predicted = [], [], []
     # disable=None: no bar where nobody looks at it.
     for patient in tqdm(ids, unit="patient", disable=None):
         case = dataset.load(patient)
         ct_pred, labels_pred = predict_case(run, case.id, network_arrays(case))
-        rows.append(evaluate_case(case, ct_pred, labels_pred))
+        nothing = np.full(case.ct.shape, np.nan)
+        rows.append(evaluate_case(case, nothing if ct_pred is None else ct_pred, labels_pred))
         baseline_rows.append(evaluate_case(case, baseline.ct, baseline.labels))
-        if len(drawn) < num_figures:
-            drawn.append((case, ct_pred, labels_pred, rows[-1]))
+        if save_predictions or len(predicted) < num_figures:
+            predicted.append((case.id, ct_pred, labels_pred))
     origin = provenance.collect(
         n=len(ids),
         seed=run.config.seed,
@@ -127,16 +143,25 @@ def evaluate_run(run, dataset, split, output, num_figures=2, label_name="Dice"):
         fold=run.config.fold,
         step=run.step,
         training_patients=len(patients.training),
+        method=name,
         dice_name=label_name,
     )
     # Only now is anything written: an evaluation is whole or not there.
     _make_folder(output)
-    write_cases_csv(output / "cases.csv", rows, origin)
-    write_cases_csv(output / "baselines.csv", baseline_rows, origin)
-    table = [table_row("X-CTRSNet", rows), table_row("mean volume", baseline_rows), PAPER_ROW]
+    if save_predictions:
+        _save(output / "predictions", predicted)
+    figures = []
+    for (patient, ct_pred, labels_pred), row in zip(predicted[:num_figures], rows, strict=False):
+        figures.append(output / f"case-{patient}.png")
+        _draw(figures[-1], dataset.load(patient), ct_pred, labels_pred, row, label_name, name)
+    table = [table_row(name, rows), table_row(MEAN_VOLUME, baseline_rows)]
+    if name == XCTRSNET:
+        table.append(PAPER_ROW)
     markdown = markdown_table(table, label_name)
     write_text(output / "table.md", f"{markdown}\nMade by `{origin['command']}`.\n")
-    figures = _draw(output, drawn, label_name)
+    write_cases_csv(output / "baselines.csv", baseline_rows, origin)
+    # The last one: who finds it finds all.
+    write_cases_csv(output / "cases.csv", rows, origin)
     return "\n".join([text_table(table, label_name), "", f"{output}/", *map(str, figures)])
 
 
@@ -149,15 +174,18 @@ def _make_folder(path):
         ) from error
 
 
-def _draw(output, cases, label_name):
-    """Draw each `(case, ct_pred, labels_pred, row)`; returns the paths."""
+def _save(folder, predicted):
+    with atomic_path(folder) as temporary:
+        temporary.mkdir()
+        for prediction in predicted:
+            write_prediction(temporary, *prediction)
+
+
+def _draw(*arguments):
+    # Matplotlib takes a while to import, and with --figures=0 nothing draws.
     from xctrs_tf.evaluation.figures import case_figure
 
-    paths = []
-    for case, ct_pred, labels_pred, row in cases:
-        paths.append(output / f"case-{case.id}.png")
-        case_figure(paths[-1], case, ct_pred, labels_pred, row, label_name)
-    return paths
+    case_figure(*arguments)
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ import types
 import numpy as np
 
 from xctrs_tf.data.dataset import Case, Split
+from xctrs_tf.training.config import TrainingConfig
 
 SIZE = 32
 
@@ -54,7 +55,7 @@ def make_run(reconstruct, segment, path="RUN"):
     return types.SimpleNamespace(
         path=path,
         step=7,
-        config=types.SimpleNamespace(fold=0, seed=3),
+        config=TrainingConfig(fold=0, seed=3),
         reconstruction=lambda films, training: reconstruct(films),
         segmentation=segment and (lambda ct, training: segment(ct)),
     )

@@ -5,10 +5,12 @@ import types
 import numpy as np
 import pytest
 
-from experiments.evaluate import evaluate_run, open_run_dataset
+from experiments.evaluate import evaluate_run
+from experiments.run_data import open_run_dataset
 from tests.evaluation.patients import SIZE, MemoryDataset, make_case, make_run
 from xctrs_tf.data.intensity import normalise_hu
 from xctrs_tf.errors import UserError
+from xctrs_tf.evaluation.predictions import read_prediction
 
 
 @pytest.fixture
@@ -34,7 +36,14 @@ def read(path):
 
 def test_files_and_table(tmp_path, dataset):
     output = tmp_path / "deep" / "evaluation"
-    text = evaluate_run(oracle(dataset, "p4"), dataset, "test", output, 1, "pseudo-label Dice")
+    text = evaluate_run(
+        oracle(dataset, "p4"),
+        dataset,
+        "test",
+        output,
+        num_figures=1,
+        label_name="pseudo-label Dice",
+    )
     assert sorted(path.name for path in output.iterdir()) == [
         "baselines.csv",
         "baselines.json",
@@ -63,7 +72,7 @@ def test_files_and_table(tmp_path, dataset):
 
 
 def test_provenance(tmp_path, dataset):
-    evaluate_run(oracle(dataset, "p3"), dataset, "validation", tmp_path, 0)
+    evaluate_run(oracle(dataset, "p3"), dataset, "validation", tmp_path, num_figures=0)
     origin = json.loads((tmp_path / "cases.json").read_text())
     expected = {
         "n": 1,
@@ -73,20 +82,56 @@ def test_provenance(tmp_path, dataset):
         "fold": 0,
         "step": 7,
         "training_patients": 3,
+        "method": "X-CTRSNet",
     }
     assert {key: origin[key] for key in expected} == expected
     assert not list(tmp_path.glob("*.png"))
 
 
 def test_all_patients_of_the_split_but_only_some_figures(tmp_path, dataset):
-    evaluate_run(oracle(dataset, "p0"), dataset, "training", tmp_path, 1)
+    evaluate_run(oracle(dataset, "p0"), dataset, "training", tmp_path, num_figures=1)
     assert [row["id"] for row in read(tmp_path / "cases.csv")] == ["p0", "p1", "p2"]
     assert [path.name for path in tmp_path.glob("*.png")] == ["case-p0.png"]
 
 
+def test_another_method_has_its_own_name_and_no_row_of_the_paper(tmp_path, dataset):
+    text = evaluate_run(oracle(dataset, "p4"), dataset, "test", tmp_path, name="SIT", num_figures=0)
+    assert "SIT" in text
+    assert not {"X-CTRSNet", "private cohort"} & set(text.split("\n")[3].split())
+    assert "private cohort" not in text + (tmp_path / "table.md").read_text()
+    assert json.loads((tmp_path / "cases.json").read_text())["method"] == "SIT"
+
+
+def test_a_run_that_segments_the_patients_ct_has_no_image_figures(tmp_path, dataset):
+    case = dataset.load("p4")
+    probabilities = np.eye(8, dtype="float32")[case.segmentation][None]
+    run = make_run(None, lambda volume: probabilities)
+    run.reconstruction = None
+    evaluate_run(run, dataset, "test", tmp_path, num_figures=1, save_predictions=True)
+    (row,) = read(tmp_path / "cases.csv")
+    assert [row[key] for key in ("psnr", "ssim", "ssim_3d", "mae_hu", "mae_bone_hu")] == [""] * 5
+    assert row["dice_mean"] == "1.000000"
+    stored = read_prediction(tmp_path / "predictions", "p4")
+    assert stored.ct is None
+    assert np.array_equal(stored.segmentation, case.segmentation)
+
+
+def test_predictions_are_kept_if_asked_for(tmp_path, dataset):
+    case = dataset.load("p0")
+    evaluate_run(
+        oracle(dataset, "p0"), dataset, "training", tmp_path, num_figures=0, save_predictions=True
+    )
+    assert len(list((tmp_path / "predictions").iterdir())) == 3
+    stored = read_prediction(tmp_path / "predictions", "p0")
+    assert (stored.ct.dtype, stored.segmentation.dtype) == (np.int16, np.uint8)
+    assert np.array_equal(stored.ct, case.ct)
+    with pytest.raises(UserError, match=r"p3.npz: missing; run .* --save_predictions"):
+        read_prediction(tmp_path / "predictions", "p3")
+
+
 @pytest.fixture
 def opened(monkeypatch, tmp_path, dataset):
-    monkeypatch.setattr("experiments.evaluate.open_dataset", lambda path: dataset)
+    monkeypatch.setattr("experiments.run_data.open_dataset", lambda path: dataset)
     (tmp_path / "config.json").write_text(json.dumps({"data_sha256": "0" * 64}))
     return types.SimpleNamespace(data="DATA", size=SIZE)
 
@@ -118,4 +163,4 @@ def test_networks_that_give_no_numbers_leave_nothing_behind(tmp_path, dataset):
 def test_output_that_is_a_file_is_refused(tmp_path, dataset):
     (tmp_path / "taken").touch()
     with pytest.raises(UserError, match=r"--output=.*taken: cannot be made .* another folder"):
-        evaluate_run(oracle(dataset, "p4"), dataset, "test", tmp_path / "taken", 0)
+        evaluate_run(oracle(dataset, "p4"), dataset, "test", tmp_path / "taken", num_figures=0)

@@ -31,16 +31,18 @@ from xctrs_tf.files import atomic_path
 from xctrs_tf.geometry import VERTEBRAE
 
 
-def case_figure(path, case, ct_pred, labels_pred, metrics, dice_name="Dice"):
+def case_figure(path, case, ct_pred, labels_pred, metrics, dice_name="Dice", method="X-CTRSNet"):
     """Draw films, planes with outlines, and surfaces of truth and prediction.
 
     Args:
         path: the PNG to write.
         case: `xctrs_tf.data.dataset.Case` with the ground truth.
-        ct_pred: reconstruction in [0, 1], `[x, y, z]`.
+        ct_pred: reconstruction in [0, 1], `[x, y, z]`; None if the run
+            segments the patient's own CT, which is drawn then.
         labels_pred: integer labels `[x, y, z]`, 0..7, or None.
         metrics: dict of `evaluate_case`.
         dice_name: `"Dice"`, or `"pseudo-label Dice"`.
+        method: name of what predicted.
     """
     # Titles, a legend and a footer take the height of half a panel.
     figure = Figure(figsize=(6.25 * PANEL, 2 * PANEL + 1.25), facecolor="white")
@@ -57,11 +59,13 @@ def case_figure(path, case, ct_pred, labels_pred, metrics, dice_name="Dice"):
     )
     if labels_pred is None:
         labels_pred = np.zeros_like(case.segmentation)
+    if ct_pred is None:
+        ct_pred = normalise_hu(case.ct)
     centre = centre_of(case.segmentation)
     frame = fitted_frame(case.segmentation)
     rows = (
         ("Ground truth", "ap", normalise_hu(case.ct), case.segmentation),
-        ("X-CTRSNet", "la", ct_pred, labels_pred),
+        (method, "la", ct_pred, labels_pred),
     )
     for row, (name, view, ct, labels) in enumerate(rows):
         axes = [figure.add_subplot(grid[row, column]) for column in (0, 2, 3, 4, 5, 6)]
@@ -70,7 +74,8 @@ def case_figure(path, case, ct_pred, labels_pred, metrics, dice_name="Dice"):
             draw_plane(axis, ct, labels, plane, centre)
         for axis, direction in zip(axes[4:], (LATERAL, POSTERIOR_OBLIQUE), strict=True):
             axis.imshow(render_surface(labels, direction, frame, pixels=440))
-        axes[1].set_ylabel(name, fontsize=10.5, color=INK, weight="bold", labelpad=3)
+        style = {"fontsize": 10.5 if len(name) < 20 else 8.5, "weight": "bold", "labelpad": 3}
+        axes[1].set_ylabel(name, color=INK, **style)
         if row == 0:
             _draw_headings(axes)
         for axis in axes:
@@ -89,11 +94,13 @@ def _draw_headings(axes):
 
 def _draw_texts(figure, name, metrics, dice_name):
     figure.text(0.008, 0.955, f"Case {name}", fontsize=14, weight="bold", color=INK, va="center")
-    scores = [
-        f"PSNR {metrics['psnr']:.2f} dB",
-        f"SSIM {metrics['ssim']:.3f}",
-        f"mean error {metrics['mae_hu']:.0f} HU",
-    ]
+    scores = []
+    if not math.isnan(metrics["psnr"]):
+        scores += [
+            f"PSNR {metrics['psnr']:.2f} dB",
+            f"SSIM {metrics['ssim']:.3f}",
+            f"mean error {metrics['mae_hu']:.0f} HU",
+        ]
     if not math.isnan(metrics["dice_mean"]):
         scores.append(f"mean {dice_name} {metrics['dice_mean']:.3f}")
     style = {"color": INK, "va": "center"}

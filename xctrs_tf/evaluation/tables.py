@@ -3,9 +3,9 @@
 import dataclasses
 import math
 
-import numpy as np
-
+from xctrs_tf.evaluation import paper
 from xctrs_tf.evaluation.cases import DICE_KEYS
+from xctrs_tf.evaluation.statistics import mean_sd
 from xctrs_tf.geometry import VERTEBRAE
 
 
@@ -44,24 +44,14 @@ class TableRow:
     footnotes: tuple = ()
 
 
-# Table 1, last row, of the paper. Its standard deviation of the mean Dice is
-# the mean of the seven standard deviations; ours is that of the patients' means.
 PAPER_ROW = TableRow(
     "paper",
     "private cohort",
-    (
-        (0.749, 0.043),
-        (24.58, 1.56),
-        (74.71, 8.39),
-        (83.25, 7.21),
-        (81.89, 5.83),
-        (80.15, 8.42),
-        (78.37, 9.75),
-        (80.91, 6.45),
-        (83.80, 4.88),
-        (80.44, 7.27),
+    tuple(
+        tuple(column.scale * value for value in paper.XCTRSNET_FIGURES[column.key])
+        for column in COLUMNS
     ),
-    ("paper: its own CTs, labelled by two radiologists; not comparable digit by digit.",),
+    (paper.COHORT_NOTE,),
 )
 
 
@@ -79,7 +69,10 @@ def table_row(name, rows):
     return TableRow(
         name,
         _patients(len(rows)),
-        tuple(_mean_and_sd([row[column.key] for row in rows], column.scale) for column in COLUMNS),
+        tuple(
+            tuple(column.scale * value for value in mean_sd([row[column.key] for row in rows]))
+            for column in COLUMNS
+        ),
         tuple(_absences(rows)),
     )
 
@@ -137,15 +130,6 @@ def markdown_table(rows, dice_name="Dice"):
         lines.append(f"| {row.name} ({row.note}) | " + " | ".join(cells) + " |")
     notes = _footnotes(rows)
     return "\n".join([*lines, *([""] if notes else []), *notes]) + "\n"
-
-
-def _mean_and_sd(values, scale):
-    values = scale * np.array([value for value in values if not math.isnan(value)])
-    if values.size == 0:
-        return math.nan, math.nan
-    if values.size == 1 or np.isinf(values).any():
-        return float(values.mean()), math.nan
-    return float(values.mean()), float(values.std(ddof=1))
 
 
 def _two_lines(cell, column):

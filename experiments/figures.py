@@ -1,0 +1,191 @@
+"""The paper's figures from runs.
+
+  python -m experiments.figures --runs=RUNS --output=FIGURES [--which=fig5,fig6]
+
+fig5: what SpaDRNet makes of the films on its way to a volume (X-CTRSNet's run).
+fig6: every method's reconstruction beside the CT. fig7: every method's
+segmentation. vertebrae: box plots of the Dice of C1 to C7. curves: validation
+during training. fig6 and fig7 are drawn from what experiments.evaluate
+--save_predictions kept; fig5 alone needs the weights.
+
+Unless --patients names them, they are drawn of the patient whose PSNR by X-CTRSNet
+is the median of the fold.
+"""
+
+import json
+import pathlib
+
+from absl import flags
+
+from experiments import cli
+from experiments.run_data import open_run_dataset
+from xctrs_tf.data.dataset import network_arrays
+from xctrs_tf.errors import UserError
+from xctrs_tf.evaluation.collection import collect_runs
+from xctrs_tf.evaluation.comparison import patient_values
+from xctrs_tf.evaluation.predictions import read_prediction
+from xctrs_tf.evaluation.results import METHODS, REFERENCE, ROWS
+from xctrs_tf.training.config import read_config
+
+RUNS = flags.DEFINE_string("runs", None, "Folder of runs, of experiments.cross_validate.")
+OUTPUT = flags.DEFINE_string("output", None, "Folder for the pictures.")
+DATA = flags.DEFINE_string("data", None, "Prepared data folder; by default the runs' own.")
+PATIENTS = flags.DEFINE_list("patients", None, "Test patients of the fold to draw.")
+FOLD = flags.DEFINE_integer("fold", 0, "Fold whose patients are drawn.")
+SEED = flags.DEFINE_integer("seed", 0, "Seed of the runs that are drawn.")
+
+
+def main():
+    """Draw what the flags ask for."""
+    for flag in (RUNS, OUTPUT):
+        if not flag.value:
+            raise UserError(f"--{flag.name} is missing: name a folder")
+    unknown = [name for name in WHICH.value if name not in DRAWN]
+    if unknown:
+        raise UserError(f"--which={unknown[0]}: must be of {', '.join(DRAWN)}")
+    runs, output = pathlib.Path(RUNS.value), pathlib.Path(OUTPUT.value)
+    results = collect_runs(runs)
+    output.mkdir(parents=True, exist_ok=True)
+    for name in WHICH.value:
+        path = output / f"{name}.png"
+        DRAWN[name](path, runs, results)
+        print(path)
+
+
+def drawn_patients(results):
+    """Ids of the patients whose volumes are drawn."""
+    lines = [
+        line
+        for line in results.patients(REFERENCE)
+        if (line["fold"], line["seed"]) == (str(FOLD.value), str(SEED.value))
+    ]
+    if PATIENTS.value:
+        return PATIENTS.value
+    if not lines:
+        raise UserError(
+            f"--runs={RUNS.value}: {REFERENCE} has no evaluated run of fold {FOLD.value} and seed "
+            f"{SEED.value}; name --patients, or others of --fold and --seed"
+        )
+    psnr = patient_values(lines, "psnr")
+    return [sorted(psnr, key=psnr.get)[len(psnr) // 2]]
+
+
+def _draw_decomposition(path, runs, results):
+    cli.load_tensorflow()
+    from xctrs_tf.evaluation.decomposition_figure import decomposition_figure, view_features
+    from xctrs_tf.training.prediction import predict_case
+    from xctrs_tf.training.runs import load_run
+
+    folder = _folder(runs, REFERENCE)
+    case = _dataset(runs, REFERENCE).load(drawn_patients(results)[0])
+    run = load_run(folder)
+    arrays = network_arrays(case)
+    ct_pred, _ = predict_case(run, case.id, arrays)
+    decomposition_figure(path, case, view_features(run.reconstruction, arrays), ct_pred)
+
+
+def _draw_reconstructions(path, runs, results):
+    from xctrs_tf.evaluation.method_figures import reconstructions_figure
+
+    # Table 3 segments the reconstructions of a row of Table 1.
+    rows = [row for row in _evaluated(results) if not row.startswith("table3")]
+    score = "{psnr:.1f} dB, SSIM {ssim:.2f}".format
+    reconstructions_figure(path, _predictions(runs, results, rows, score))
+
+
+def _draw_surfaces(path, runs, results):
+    from xctrs_tf.evaluation.method_figures import surfaces_figure
+
+    rows = [
+        row
+        for row in _evaluated(results)
+        if any(patient["dice_mean"] for patient in results.patients(row))
+    ]
+    if not rows:
+        raise UserError(f"--runs={runs}: no run segments; leave fig7 out of --which")
+    score = f"{results.dice_name} {{dice_mean:.2f}}".format
+    surfaces_figure(path, _predictions(runs, results, rows, score))
+
+
+def _draw_vertebrae(path, runs, results):
+    del runs
+    from xctrs_tf.evaluation.chart_figures import vertebrae_figure
+
+    vertebrae_figure(path, results)
+
+
+def _draw_curves(path, runs, results):
+    from xctrs_tf.evaluation.chart_figures import curves_figure
+
+    histories = {}
+    for row in _evaluated(results):
+        files = sorted((runs / row).glob("fold-*-seed-*/history.jsonl"))
+        histories[row] = [
+            [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+            for file in files
+        ]
+    curves_figure(path, histories)
+
+
+DRAWN = {
+    "fig5": _draw_decomposition,
+    "fig6": _draw_reconstructions,
+    "fig7": _draw_surfaces,
+    "vertebrae": _draw_vertebrae,
+    "curves": _draw_curves,
+}
+WHICH = flags.DEFINE_list("which", list(DRAWN), f"Pictures, of {', '.join(DRAWN)}.")
+
+
+def _predictions(runs, results, rows, score):
+    """`PatientPredictions` of the patients that are drawn, by these rows."""
+    from xctrs_tf.evaluation.method_figures import PatientPredictions
+
+    dataset = _dataset(runs, rows[0])
+    # X-CTRSNet last, as in the paper.
+    rows = sorted(rows, key=lambda row: row == REFERENCE)
+    patients = []
+    for patient in drawn_patients(results):
+        predictions, scores = {}, {}
+        for row in rows:
+            title = METHODS[row].title
+            predictions[title] = read_prediction(
+                _folder(runs, row) / "evaluation" / "predictions", patient
+            )
+            scores[title] = score(**_figures(results, row, patient))
+        patients.append(PatientPredictions(dataset.load(patient), predictions, scores))
+    return patients
+
+
+def _figures(results, row, patient):
+    (line,) = [
+        line
+        for line in results.patients(row)
+        if (line["id"], line["seed"]) == (patient, str(SEED.value))
+    ]
+    return {key: float(line[key] or "nan") for key in ("psnr", "ssim", "dice_mean")}
+
+
+def _evaluated(results):
+    """Rows with a run of the fold and seed that are drawn."""
+    return [
+        row
+        for row in ROWS
+        if any(
+            (run.fold, run.seed, run.status) == (FOLD.value, SEED.value, "evaluated")
+            for run in results.rows[row].runs
+        )
+    ]
+
+
+def _dataset(runs, row):
+    folder = _folder(runs, row)
+    return open_run_dataset(folder, read_config(folder), DATA.value)
+
+
+def _folder(runs, row):
+    return runs / row / f"fold-{FOLD.value:02d}-seed-{SEED.value}"
+
+
+if __name__ == "__main__":
+    cli.run(main)

@@ -1,0 +1,130 @@
+"""The paper's tables from runs, and whether those in the documents are still theirs.
+
+  python -m experiments.tables --runs=RUNS --output=experiments/results/NAME
+  python -m experiments.tables --check [--results=experiments/results/NAME] [--write]
+
+The first collects every run of RUNS (experiments.cross_validate) into a folder small
+enough to commit: every patient's figures (rows/), where they come from
+(about.json), what the networks cost on this machine (complexity.json), and
+table1 to table3 and a summary as Markdown, LaTeX and CSV.
+
+The second makes the tables anew from what was collected, and compares them with
+the files and with what stands between markers in README.md and docs/results.md;
+the exit status is 1 if any is stale. --write mends them, but for README.md.
+"""
+
+import json
+import pathlib
+import sys
+
+from absl import flags
+from tqdm import tqdm
+
+from experiments import cli
+from xctrs_tf import provenance
+from xctrs_tf.errors import UserError
+from xctrs_tf.evaluation.collection import collect_runs, without_folders
+from xctrs_tf.evaluation.generated import check_tables, write_tables
+from xctrs_tf.evaluation.results import ABOUT, COMPLEXITY, ROWS, write_results
+from xctrs_tf.files import write_text
+
+RUNS = flags.DEFINE_string("runs", None, "Folder of runs, of experiments.cross_validate.")
+OUTPUT = flags.DEFINE_string("output", None, "Folder to collect them in.")
+MEASURE = flags.DEFINE_bool(
+    "measure", True, "Count and time the networks; else what --output holds of it is kept."
+)
+REPEATS = flags.DEFINE_integer("repeats", 15, "Calls of each network.", lower_bound=1)
+CHECK = flags.DEFINE_bool("check", False, "Whether committed tables are those of their figures.")
+WRITE = flags.DEFINE_bool("write", False, "With --check: mend what is stale.")
+RESULTS = flags.DEFINE_list("results", None, "With --check: only these folders of results.")
+
+EXIT_STALE = 1
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+COMMITTED = ROOT / "experiments" / "results"
+# Documents with markers, and whether --write may change them.
+DOCUMENTS = {ROOT / "README.md": False, ROOT / "docs" / "results.md": True}
+
+
+def main():
+    """Collect or check; returns the exit status."""
+    if CHECK.value:
+        folders = [pathlib.Path(name) for name in RESULTS.value or ()]
+        stale = check_tables(folders or _committed(), DOCUMENTS, ROOT, WRITE.value)
+        for path in stale:
+            print(f"stale: {path}", file=sys.stderr)
+        return EXIT_STALE if stale else 0
+    for flag in (RUNS, OUTPUT):
+        if not flag.value:
+            raise UserError(f"--{flag.name} is missing: both --runs and --output, or --check")
+    output = pathlib.Path(OUTPUT.value)
+    results = collect(pathlib.Path(RUNS.value), output)
+    if MEASURE.value:
+        write_text(output / COMPLEXITY, json.dumps(_measure(results), indent=1) + "\n")
+    paths = write_tables(output)
+    print(paths[0].read_text(encoding="utf-8"))
+    print("\n".join(map(str, paths)))
+    return 0
+
+
+def collect(runs, output):
+    """Write a folder's figures and where they come from.
+
+    Args:
+        runs: `pathlib.Path` of the runs.
+        output: `pathlib.Path` of the folder.
+
+    Returns:
+        `Results`.
+
+    Raises:
+        UserError: the runs cannot stand in one table, or the folder cannot be made.
+    """
+    results = collect_runs(runs)
+    patients = {line["id"] for row in results.rows.values() for line in row.patients}
+    seeds = {run.seed for row in results.rows.values() for run in row.runs}
+    origin = provenance.collect(len(patients), sorted(seeds), results.data_hash)
+    origin["command"] = without_folders(origin["command"], runs)
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(
+            f"--output={output}: cannot be made ({error.strerror}); name another folder"
+        ) from error
+    write_results(output, results, origin)
+    return results
+
+
+def _committed():
+    return sorted(path.parent for path in COMMITTED.glob(f"*/{ABOUT}"))
+
+
+def _measure(results):
+    """The contents of complexity.json."""
+    cli.load_tensorflow()
+    from xctrs_tf.evaluation.cost import PAPER_SIZE, inference_seconds, network_counts
+
+    size, width = results.settings["size"], results.settings["width"]
+    names = list(dict.fromkeys(name for row in ROWS.values() for name in row.networks))
+    # disable=None: no bar where nobody looks at it.
+    counted = tqdm(names, desc="counting", unit="network", disable=None)
+    networks = {
+        name: {
+            "at_run": network_counts(name, size, width),
+            "at_128": network_counts(name, PAPER_SIZE),
+        }
+        for name in counted
+    }
+
+    def bar(turns):
+        return tqdm(turns, desc="timing", unit="turn", disable=None)
+
+    seconds = inference_seconds(names, size, width, REPEATS.value, bar)
+    for name, measured in seconds.items():
+        networks[name]["seconds"] = measured
+    origin = provenance.collect(n=REPEATS.value, seed=0, data_hash=None)
+    origin["command"] = without_folders(origin["command"], RUNS.value)
+    return {**origin, "size": size, "width": width, "networks": networks}
+
+
+if __name__ == "__main__":
+    cli.run(main)

@@ -1,0 +1,67 @@
+import numpy as np
+import pytest
+
+from experiments.robustness import robustness_rows
+from tests.evaluation.patients import MemoryDataset, make_case, make_run
+from xctrs_tf.data.drr import films_of
+from xctrs_tf.data.projection_geometry import Frame, ProjectionGeometry
+from xctrs_tf.data.volumes import Volume, write_volume
+from xctrs_tf.evaluation.perturbations import PERTURBATIONS
+
+
+@pytest.fixture
+def dataset():
+    cases = [make_case(f"p{number}", seed=number) for number in range(5)]
+    dataset = MemoryDataset(cases)
+    dataset.manifest = {
+        "patients": [{"id": case.id, "source_file": f"{case.id}.nii.gz"} for case in cases]
+    }
+    return dataset
+
+
+def backprojection(seen):
+    """A run that smears its films over the volume, and keeps what it was shown."""
+
+    def reconstruct(films):
+        seen.append({view: films[view][0, ..., 0].copy() for view in films})
+        ap, la = films["ap"], films["la"]
+        return 0.5 * (ap[:, :, None] + la[:, None])
+
+    return make_run(reconstruct, None)
+
+
+def test_every_perturbation_of_every_test_patient(dataset):
+    seen = []
+    rows = robustness_rows(backprojection(seen), dataset)
+    assert {row["id"] for row in rows} == {"p4"}
+    found = [(row["perturbation"], row["severity"]) for row in rows]
+    assert found[:2] == [("mean-volume", 0), ("none", 0)]
+    assert found[2:] == [
+        (name, severity)
+        for name, perturbation in PERTURBATIONS.items()
+        if name != "full"
+        for severity in perturbation.severities
+    ]
+    # The mean volume sees no film; every other line saw films of its own.
+    assert len(seen) == len(rows) - 1
+    assert len({films["la"].tobytes() for films in seen}) == len(seen)
+    assert rows == robustness_rows(backprojection([]), dataset)
+    changed = {row["psnr"] for row in rows}
+    assert len(changed) > 30
+
+
+def test_the_whole_scan_is_taken_where_it_is_at_hand(dataset, tmp_path):
+    case = dataset.load("p4")
+    scan = np.pad(case.ct, ((0, 0), (0, 0), (0, 9)), constant_values=-1000)
+    scan[4:8, 5:9, 40] = 1500
+    write_volume(tmp_path / "p4.nii.gz", scan, case.spacing_mm, case.origin_mm)
+    seen = []
+    rows = robustness_rows(backprojection(seen), dataset, scans=tmp_path)
+    (place,) = [i for i, row in enumerate(rows) if row["perturbation"] == "full"]
+    # What lies above the crop casts no parallel shadow on its films.
+    frame = Frame(32, case.spacing_mm, case.origin_mm)
+    volume = Volume(case.ct, (case.spacing_mm,) * 3, case.origin_mm)
+    crop = films_of(volume, frame, ProjectionGeometry(field_of_view="full"))
+    low, high = crop["ap"].min(), crop["ap"].max()
+    assert np.allclose(seen[place - 1]["ap"], (crop["ap"] - low) / (high - low), atol=0.02)
+    assert robustness_rows(backprojection([]), dataset, scans=tmp_path / "absent")

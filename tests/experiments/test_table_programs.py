@@ -1,0 +1,101 @@
+"""The programs that make tables and figures, as they are typed."""
+
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+from tests.data.cases import make_case
+from tests.evaluation.run_folders import case_line, write_run
+from xctrs_tf.data.dataset_writer import DatasetWriter
+from xctrs_tf.data.intensity import normalise_hu
+from xctrs_tf.evaluation.predictions import write_prediction
+from xctrs_tf.evaluation.results import REFERENCE
+
+ROOT = pathlib.Path(__file__).parents[2]
+SIZE = 32
+
+
+def run(program, *flags):
+    command = [sys.executable, "-m", f"experiments.{program}", *map(str, flags)]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, encoding="utf-8", timeout=240)
+
+
+@pytest.fixture
+def runs(tmp_path):
+    runs = tmp_path / "runs"
+    lines = [case_line("a", 22.0), case_line("b", 24.0), case_line("c", 23.0)]
+    write_run(runs, REFERENCE, lines)
+    write_run(runs, "table1-vgg", [case_line(each, 21.0, dice=None) for each in "abc"])
+    return runs
+
+
+def test_runs_become_tables_that_are_fresh_until_someone_changes_them(runs, tmp_path):
+    output = tmp_path / "deep" / "results"
+    finished = run("tables", f"--runs={runs}", f"--output={output}", "--nomeasure")
+    assert finished.returncode == 0, finished.stderr
+    assert finished.stderr == ""
+    assert "| X-CTRSNet | 3 | 23.00 ± 1.00 |" in finished.stdout
+    assert str(output / "table3.csv") in finished.stdout
+    about = (output / "about.json").read_text()
+    assert '"command": "python -m experiments.tables --runs=RUNS --output=results' in about
+    assert str(tmp_path) not in about
+
+    assert run("tables", "--check", f"--results={output}").returncode == 0
+    (output / "table1.md").write_text("90 %")
+    finished = run("tables", "--check", f"--results={output}")
+    assert finished.returncode == 1
+    assert finished.stderr == f"stale: {output / 'table1.md'}\n"
+
+
+def test_committed_tables_and_documents_are_those_of_their_figures():
+    finished = run("tables", "--check")
+    assert (finished.returncode, finished.stderr) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("program", "flags", "error"),
+    [
+        ("tables", [], "error: --runs is missing: both --runs and --output, or --check"),
+        ("tables", ["--runs=absent", "--output=x"], "error: --runs=absent: no such folder"),
+        ("figures", ["--runs=absent"], "error: --output is missing: name a folder"),
+        ("figures", ["--runs=a", "--output=b", "--which=fig9"], "error: --which=fig9: must be of"),
+        ("robustness", ["--output=x"], "error: --workdir is missing: --workdir a run"),
+        ("robustness", ["--workdir=absent", "--output=x"], "error: absent/config.json is missing"),
+    ],
+)
+def test_mistakes_are_one_line(program, flags, error):
+    finished = run(program, *flags)
+    assert finished.returncode == 2
+    assert finished.stderr.startswith(error)
+    assert finished.stderr.count("\n") == 1
+
+
+def test_figures_are_drawn_from_what_was_kept(runs, tmp_path):
+    data = tmp_path / "data"
+    about = {"source": "test", "size": SIZE, "seed": 0, "projection": {"geometry": "parallel"}}
+    writer = DatasetWriter(data, about)
+    record = {"source": "test", "source_file": "none", "source_sha256": "0", "licence": "none"}
+    for number, name in enumerate("abcdef"):
+        writer.add(make_case(name, number, SIZE), record)
+    writer.finalise([["a", "b", "c"], ["d", "e", "f"]], [])
+    for row in (REFERENCE, "table1-vgg"):
+        folder = runs / row / "fold-00-seed-0" / "evaluation" / "predictions"
+        folder.mkdir()
+        case = make_case("c", 2, SIZE)
+        labels = case.segmentation if row == REFERENCE else None
+        # The patient of the median PSNR is c, and no other is needed.
+        write_prediction(folder, "c", normalise_hu(case.ct), labels)
+    output = tmp_path / "figures"
+    which = "--which=fig6,fig7,vertebrae,curves"
+    finished = run("figures", f"--runs={runs}", f"--output={output}", f"--data={data}", which)
+    assert finished.returncode == 0, finished.stderr
+    names = {path.name for path in output.iterdir()}
+    assert names == {"fig6.png", "fig7.png", "vertebrae.png", "curves.png"}
+    finished = run(
+        "figures", f"--runs={runs}", f"--output={output}", f"--data={data}", "--which=fig6",
+        "--patients=a",
+    )  # fmt: skip
+    assert finished.returncode == 2
+    assert "a.npz: missing; run experiments.evaluate with --save_predictions" in finished.stderr

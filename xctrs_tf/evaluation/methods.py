@@ -1,0 +1,47 @@
+"""What a run is called in tables and pictures, from what it trained."""
+
+NETWORKS = {
+    "spadrnet": "SpaDRNet",
+    "sit": "SIT",
+    "psr": "PSR",
+    "x2ctgan": "X2CT-GAN",
+    "mulsisnet": "MulSISNet",
+    "unet3d": "3D UNet",
+    "dsn": "DSN",
+    "densebiasnet": "DenseBiasNet",
+    "cs2net": "CS²-Net",
+    "conresnet": "ConResNet",
+}
+XCTRSNET = "X-CTRSNet"
+MEAN_VOLUME = "mean volume"
+
+
+def method_name(config, frozen=None):
+    """Name of the method that a run trained.
+
+    Networks that learn together are joined by ``+``; a segmentation after a
+    finished reconstruction follows it behind ``>``.
+
+    Args:
+        config: the run's `TrainingConfig`.
+        frozen: that of the run whose finished reconstruction it builds on, if any.
+
+    Returns:
+        Such as ``"X-CTRSNet"``, ``"SpaDRNet + VGG"`` or ``"SpaDRNet + VGG > 3D UNet"``.
+    """
+    segmentation = NETWORKS[config.segmentation] if config.uses_segmentation else None
+    if frozen is not None:
+        return f"{method_name(frozen)} > {segmentation}"
+    if not config.reconstructs:
+        return f"{segmentation} on the CT"
+    pair = (config.reconstruction, config.segmentation)
+    if config.rsc_weight and pair == ("spadrnet", "mulsisnet"):
+        return XCTRSNET
+    parts = [NETWORKS[config.reconstruction]]
+    if config.vgg_weight:
+        parts.append("VGG")
+    if segmentation:
+        parts.append(segmentation)
+    if config.rsc_weight:
+        parts.append("RSC")
+    return " + ".join(parts)
