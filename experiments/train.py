@@ -2,7 +2,8 @@
 
     python -m experiments.train --preset=paper --data=DATA --fold=0 --workdir=RUN
 
-The same command resumes a run that was stopped or killed.
+The same command resumes a run that was stopped or killed. docs/training.md has what to
+do for memory, several GPUs and clusters.
 """
 
 import dataclasses

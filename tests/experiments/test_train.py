@@ -32,7 +32,7 @@ def data(tmp_path_factory):
         (["--workdir=RUN", "--data=DATA", "--size=48"], "--size=48: must be one of 32, 64, 128"),
         (["--workdir=RUN", "--data=DATA", "--steps=0"], "--steps=0: must be above 0"),
         (["--workdir=RUN", "--data=DATA", "--steps=x"], "flag --steps=x"),
-        (["--workdir=RUN", "--data=DATA", "--precision=int8"], "--precision=int8: one of"),
+        (["--workdir=RUN", "--data=DATA", "--precision=int8"], "--precision=int8: must be one of"),
         (["--workdir=RUN", "--data=DATA", "--steps=2", "--epochs=2"], "exclude each other"),
         (["--workdir=RUN", "--data=DATA", "--mae_weight=-1"], "--mae_weight=-1.0: must be 0 or"),
         (["--workdir=RUN", "--data=EMPTY", "--epochs=2"], "no prepared data folder"),

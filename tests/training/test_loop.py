@@ -8,10 +8,10 @@ import signal
 import numpy as np
 import pytest
 
-from tests.training.toys import CONFIG, toy_dataset, toy_networks
+from tests.training.toys import CONFIG, toy_dataset, toy_networks, toy_weights
 from xctrs_tf.errors import UserError
 from xctrs_tf.training import checkpoints, loop
-from xctrs_tf.training.summaries import read_history
+from xctrs_tf.training.history import read_history
 
 
 @pytest.fixture(scope="module")
@@ -26,12 +26,6 @@ def _toys(monkeypatch):
 
 def _config(data, **changes):
     return dataclasses.replace(CONFIG, data=str(data), **changes)
-
-
-def _weights(folder):
-    networks = toy_networks()
-    checkpoints.load_weights(folder, networks)
-    return np.concatenate([w.ravel() for n in networks.values() for w in n.get_weights()])
 
 
 def test_writes_what_the_documentation_names(data, tmp_path):
@@ -62,7 +56,7 @@ def test_resumed_run_ends_where_an_uninterrupted_one_does(data, tmp_path):
     loop.train(_config(data, steps=4), halves)
     loop.train(_config(data), halves)
     np.testing.assert_allclose(
-        _weights(checkpoints.latest(halves)), _weights(checkpoints.latest(whole)), atol=1e-6
+        toy_weights(checkpoints.latest(halves)), toy_weights(checkpoints.latest(whole)), atol=1e-6
     )
     assert [row["step"] for row in read_history(halves) if row["kind"] == "validation"] == [3, 4, 6]
 
@@ -107,6 +101,7 @@ def test_bad_number_names_step_and_patient(data, tmp_path, monkeypatch):
         return {"loss": np.nan, "mae": np.nan, "dice": 0.5}
 
     monkeypatch.setattr(loop.Trainer, "train_step", broken_step)
+    monkeypatch.setattr(loop.Trainer, "trace", lambda self, batch: None)
     with pytest.raises(UserError, match=r"step 1: loss, mae is not a number on patient p\d"):
         loop.train(_config(data), tmp_path / "run")
 

@@ -6,6 +6,7 @@ from keras import layers, ops
 
 from tests.data.cases import make_case
 from xctrs_tf.data.dataset_writer import DatasetWriter
+from xctrs_tf.training import checkpoints
 from xctrs_tf.training.config import TrainingConfig
 
 SIZE = 32
@@ -27,6 +28,13 @@ def toy_networks(config=CONFIG):
     if config.uses_segmentation:
         networks["segmentation"] = segmentation
     return networks
+
+
+def toy_weights(folder):
+    """All weights of a checkpoint folder of toy networks, one after another."""
+    networks = toy_networks()
+    checkpoints.load_weights(folder, networks)
+    return np.concatenate([w.ravel() for n in networks.values() for w in n.get_weights()])
 
 
 def toy_dataset(path, num_patients=8):

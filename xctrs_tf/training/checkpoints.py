@@ -40,7 +40,8 @@ def save(folder, networks, optimizers, state):
             optimizer.save_own_variables(variables)
             np.savez(temporary / f"{name}.npz", **variables)
         hashes = {file.name: _sha256(file) for file in sorted(temporary.iterdir())}
-        (temporary / _STATE).write_text(json.dumps({**state, "sha256": hashes}, indent=1))
+        record = {**state, "seeds": _seed_values(networks), "sha256": hashes}
+        (temporary / _STATE).write_text(json.dumps(record, indent=1))
 
 
 def save_step(run, step, networks, optimizers, state):
@@ -68,9 +69,8 @@ def restore_latest(run, networks, optimizers):
             logging.warning("checkpoint %s is damaged: trying the one before", folder)
             continue
         load_weights(folder, networks)
-        for name, optimizer in optimizers.items():
-            with np.load(folder / f"{name}.npz") as variables:
-                optimizer.load_own_variables(dict(variables))
+        load_optimizers(folder, optimizers)
+        _set_seeds(networks, state.get("seeds", {}))
         return state
     return None
 
@@ -95,6 +95,32 @@ def load_weights(folder, networks):
     """Load a checkpoint folder's weights into models."""
     for name, network in networks.items():
         network.load_weights(folder / f"{name}.weights.h5")
+
+
+def load_optimizers(folder, optimizers):
+    """Load a checkpoint folder's slots, counts and averages into built optimizers."""
+    for name, optimizer in optimizers.items():
+        with np.load(folder / f"{name}.npz") as variables:
+            optimizer.load_own_variables(dict(variables))
+
+
+def _seed_values(networks):
+    """The state of dropout, which Keras leaves out of the weights; dict by network."""
+    return {
+        name: [seed.numpy().tolist() for seed in _seeds(network)]
+        for name, network in networks.items()
+        if _seeds(network)
+    }
+
+
+def _set_seeds(networks, values):
+    for name, of_network in values.items():
+        for seed, value in zip(_seeds(networks[name]), of_network, strict=True):
+            seed.assign(value)
+
+
+def _seeds(network):
+    return [v for v in network.non_trainable_variables if v.name == "seed_generator_state"]
 
 
 def _sha256(path):

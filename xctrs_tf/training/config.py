@@ -12,7 +12,7 @@ from xctrs_tf.geometry import SIZES
 TERMS = ("mae", "vgg", "dice", "rsc", "cross_entropy")
 SCHEDULES = ("constant", "cosine")
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
-
+STRATEGIES = ("single", "mirrored", "multi_worker")
 
 OBJECTIVES = ("terms", "own")
 # The names of `models.registry`, which is not imported for them: Keras takes
@@ -24,6 +24,7 @@ NO_RECONSTRUCTION = "none"
 OWN_OBJECTIVE = {"reconstruction": RECONSTRUCTION[1:], "segmentation": SEGMENTATION[1:]}
 _CHOICES = {
     "precision": PRECISIONS,
+    "strategy": STRATEGIES,
     "schedule": SCHEDULES,
     "reconstruction": (*RECONSTRUCTION, NO_RECONSTRUCTION),
     "segmentation": SEGMENTATION,
@@ -68,11 +69,21 @@ class TrainingConfig:
     )
     width: float = _option(1.0, "factor on every width of the networks")
     steps: int = _option(20000, "training steps; --epochs sets it from the cohort")
-    batch_size: int = _option(1, "patients a step")
+    batch_size: int = _option(1, "patients a step, on all replicas together")
+    accumulation: int = _option(
+        1, "parts of a replica's batch that go through the networks in turn: less memory"
+    )
     learning_rate: float = _option(1e-3, "of Adam")
     beta_1: float = _option(0.9, "of Adam: decay of the mean gradient")
     beta_2: float = _option(0.999, "of Adam: decay of the mean squared gradient")
     schedule: str = _option("constant", "of the learning rate: constant, or cosine down to 0")
+    clip_norm: float = _option(
+        0.0, "largest norm of all gradients together, longer ones are shortened; 0 leaves them"
+    )
+    ema_momentum: float = _option(
+        0.0,
+        "of a moving average of the weights, which is validated and kept in their place; 0: none",
+    )
     mae_weight: float = _option(1.0, "of the voxel loss (Eq. 11); 0 leaves it out")
     vgg_weight: float = _option(1e-7, "of the multi-view VGG loss (Eq. 10); 0 leaves it out")
     dice_weight: float = _option(
@@ -96,8 +107,22 @@ class TrainingConfig:
         "", f"random changes of patients, of {', '.join(STREAMS)}; comma between"
     )
     precision: str = _option("float32", f"one of {', '.join(PRECISIONS)}")
+    remat: bool = _option(
+        False, "compute features again in the backward pass instead of keeping them: less memory"
+    )
+    strategy: str = _option(
+        "single",
+        "single: one device; mirrored: all GPUs of this machine; multi_worker: those of several "
+        "(docs/training.md)",
+    )
+    deterministic: bool = _option(
+        False, "the same sums in the same order every time; slower on GPUs"
+    )
     seed: int = _option(0, "of weights, order, augmentation and VGG planes")
     validate_every: int = _option(500, "steps between validations; the best is kept")
+    patience: int = _option(
+        0, "validations in a row without a lower loss after which the run ends; 0: never"
+    )
     checkpoint_every: int = _option(500, "steps between checkpoints")
 
     @property
@@ -140,13 +165,14 @@ class TrainingConfig:
         for name, choices in _CHOICES.items():
             self._require(name, getattr(self, name) in choices, f"one of {', '.join(choices)}")
         augmentations(self.augmentations)
-        for name in ("width", "steps", "batch_size", "learning_rate"):
+        for name in ("width", "steps", "batch_size", "accumulation", "learning_rate"):
             self._require(name, getattr(self, name) > 0, "above 0")
         for name in ("validate_every", "checkpoint_every"):
             self._require(name, getattr(self, name) > 0, "above 0")
-        for name in ("beta_1", "beta_2"):
+        for name in ("beta_1", "beta_2", "ema_momentum"):
             self._require(name, 0 <= getattr(self, name) < 1, "from 0 to below 1")
-        for name in ("vgg_slices", "seed", "fold", *(f"{term}_weight" for term in TERMS)):
+        weights = [f"{term}_weight" for term in TERMS]
+        for name in ("vgg_slices", "clip_norm", "patience", "seed", "fold", *weights):
             self._require(name, getattr(self, name) >= 0, "0 or more")
         if not (self.mae_weight or self.vgg_weight or self.uses_segmentation):
             raise UserError("--mae_weight, --vgg_weight, --dice_weight and --rsc_weight are all 0")

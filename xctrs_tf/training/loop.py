@@ -1,35 +1,30 @@
 """A whole training run: resume, steps, validation, checkpoints, interruption."""
 
+import itertools
 import math
 import pathlib
-import signal
 import sys
 import time
 
-import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
-from xctrs_tf.data.dataset import network_arrays, open_dataset
+from xctrs_tf.data.dataset import open_dataset
 from xctrs_tf.data.pipeline import batch_ids, training_pipeline
 from xctrs_tf.errors import UserError
-from xctrs_tf.geometry import NUM_CLASSES
-from xctrs_tf.metrics.image import psnr
-from xctrs_tf.metrics.overlap import dice_per_class
 from xctrs_tf.training import checkpoints
+from xctrs_tf.training.distribution import Workers, make_strategy, require_equal_parts
 from xctrs_tf.training.frozen import Reconstructions, freeze, frozen_folder
+from xctrs_tf.training.interruption import Interrupted, StopRequest
 from xctrs_tf.training.objective import make_objective
-from xctrs_tf.training.optimizer import make_optimizer
+from xctrs_tf.training.optimizer import TAUGHT, make_optimizer
 from xctrs_tf.training.records import claim_workdir
 from xctrs_tf.training.runs import build_networks, load_run
 from xctrs_tf.training.summaries import History
-from xctrs_tf.training.trainer import TAUGHT, Trainer
+from xctrs_tf.training.trainer import Trainer
+from xctrs_tf.training.validation import validate
 
 _HISTORY_EVERY = 20
-
-
-class Interrupted(Exception):
-    """A signal asked the run to stop; its checkpoint is written."""
 
 
 def train(config, workdir, max_minutes=None):
@@ -44,18 +39,47 @@ def train(config, workdir, max_minutes=None):
     Raises:
         UserError: for bad data, a folder of another configuration, or a loss
             that is no number.
-        Interrupted: after SIGINT or SIGTERM.
+        Interrupted: after SIGINT or SIGTERM, or when another worker is gone.
     """
     dataset = open_dataset(config.data)
     if dataset.size != config.size:
         raise UserError(f"--size={config.size}, but {config.data} was prepared at {dataset.size}")
     split = dataset.split(config.fold)
+    if config.deterministic:
+        tf.config.experimental.enable_op_determinism()
+    strategy = make_strategy(config.strategy)
+    require_equal_parts(config, strategy)
+    workers = Workers(strategy)
+    try:
+        with strategy.scope():
+            _train(config, pathlib.Path(workdir), dataset, split, workers, max_minutes)
+    except tf.errors.OpError as error:
+        if not workers.several:
+            raise
+        raise Interrupted(
+            "another worker is gone; started again on all of them, the same command goes on from "
+            f"the last checkpoint ({error.message.splitlines()[0]})"
+        ) from error
+
+
+def _train(config, workdir, dataset, split, workers, max_minutes):
     objective = make_objective(config)
-    workdir = pathlib.Path(workdir)
-    claim_workdir(workdir, config, dataset)
+    # One worker makes what the others find made.
+    if not workers.writes:
+        workers.wait()
+    else:
+        claim_workdir(workdir, config, dataset)
     reconstructions = _reconstructions(config, workdir, dataset, split)
-    trainer = Trainer(build_networks(config), objective, lambda: make_optimizer(config))
-    _Loop(config, workdir, dataset, split, trainer, reconstructions, max_minutes).run()
+    if workers.writes:
+        workers.wait()
+    trainer = Trainer(
+        build_networks(config),
+        objective,
+        lambda: make_optimizer(config),
+        config.accumulation,
+        config.remat,
+    )
+    _Loop(config, workdir, dataset, split, reconstructions, trainer, workers).run(max_minutes)
 
 
 def _reconstructions(config, workdir, dataset, split):
@@ -80,50 +104,113 @@ def _reconstructions(config, workdir, dataset, split):
 
 
 class _Loop:
-    def __init__(self, config, workdir, dataset, split, trainer, reconstructions, max_minutes):
+    def __init__(self, config, workdir, dataset, split, reconstructions, trainer, workers):
         self.config = config
         self.workdir = workdir
         self.dataset = dataset
         self.split = split
+        self.reconstructions = reconstructions
         self.trainer = trainer
         self.networks = trainer.networks
-        self.reconstructions = reconstructions
-        self.best_loss = math.inf
-        self.stop_signal = None
+        self.workers = workers
+
+    def run(self, max_minutes):
         self.deadline = time.monotonic() + 60.0 * (max_minutes or math.inf)
+        start = self._restore()
+        if not self.workers.alike(start):
+            raise UserError(
+                f"--workdir={self.workdir}: the workers find different checkpoints there; it has "
+                "to be a folder that all of them share"
+            )
+        if self.workers.writes:
+            self.history = History(self.workdir, start)
+        with StopRequest() as self.stop:
+            if start != self.validated and self._is_due(start, last=start == self.config.steps):
+                self._make_up_for_validation(start)
+            if start >= self.config.steps:
+                self._say(f"{self.workdir}: all {start} steps are done")
+            elif self._has_converged():
+                self._say(self._why_early(start))
+            else:
+                self._say(
+                    f"{'resuming at step ' + str(start) if start else 'starting'}: "
+                    f"{len(self.split.training)} patients to train on, "
+                    f"{len(self.split.validation)} to validate, {len(self.split.test)} held out; "
+                    "the first step is traced, which takes up to a minute"
+                )
+                self._steps(start)
 
-    def run(self):
+    def _restore(self):
         state = checkpoints.restore_latest(self.workdir, self.networks, self.trainer.optimizers)
-        start = state["step"] if state else 0
-        self.best_loss = state["best_loss"] if state and state["best_loss"] else math.inf
-        if start >= self.config.steps:
-            print(f"{self.workdir}: all {start} steps are done", file=sys.stderr)
-            return
-        print(
-            f"{'resuming at step ' + str(start) if start else 'starting'}: "
-            f"{len(self.split.training)} patients to train on, {len(self.split.validation)} to "
-            f"validate, {len(self.split.test)} held out; the first step is traced, which takes "
-            "up to a minute",
-            file=sys.stderr,
-        )
-        self.history = History(self.workdir, start)
-        previous = {s: signal.signal(s, self._on_signal) for s in (signal.SIGINT, signal.SIGTERM)}
-        try:
-            self._steps(start)
-        finally:
-            for number, handler in previous.items():
-                signal.signal(number, handler)
-
-    def _on_signal(self, number, frame):
-        del frame
-        if self.stop_signal is not None:  # asked twice: do not wait for the checkpoint
-            raise KeyboardInterrupt
-        self.stop_signal = number
+        state = state or {"step": 0, "best_loss": None}
+        self.best_loss = math.inf if state["best_loss"] is None else state["best_loss"]
+        self.without_gain = state.get("without_gain", 0)
+        self.validated = state.get("validated", state["step"])
+        return state["step"]
 
     def _steps(self, start):
         config = self.config
-        batches = iter(
-            training_pipeline(
+        batches = self._batches(start)
+
+        def first_batch():
+            batch = next(batches)
+            self.trainer.trace(batch)
+            return batch
+
+        first = self.stop.unless_made(first_batch)
+        self._leave_if_asked(start)
+        interval = 0.5 if sys.stderr.isatty() else 60.0
+        with tqdm(
+            total=config.steps,
+            initial=start,
+            unit="step",
+            mininterval=interval,
+            smoothing=0.1,
+            disable=not self.workers.writes,
+        ) as bar:
+            for step, batch in enumerate(itertools.chain([first], batches), start + 1):
+                began = time.monotonic()
+                scalars = self.trainer.train_step(batch, tf.constant(step))
+                scalars = {name: float(value) for name, value in scalars.items()}
+                self._require_finite(step, scalars)
+                bar.set_postfix({k: f"{v:.3g}" for k, v in scalars.items()}, refresh=False)
+                bar.update()
+                stopped, timed_out = self.workers.any(
+                    self.stop.made, time.monotonic() > self.deadline
+                )
+                last = step == config.steps or timed_out
+                if last or step % _HISTORY_EVERY == 0:
+                    self._record(step, "training", scalars | {"seconds": time.monotonic() - began})
+                converged = False
+                if not stopped and self._is_due(step, last):
+                    self._validate(step)
+                    stopped, converged = self.workers.any(self.stop.made, self._has_converged())
+                if last or stopped or converged or step % config.checkpoint_every == 0:
+                    self._save(step)
+                if stopped:
+                    raise Interrupted(f"stopped at step {step}; the same command resumes there")
+                if timed_out:
+                    self._say(f"time is up at step {step}; the same command goes on from there")
+                elif converged:
+                    self._say(self._why_early(step))
+                if last or converged:
+                    return
+
+    def _make_up_for_validation(self, step):
+        self._validate(step)
+        self._leave_if_asked(step)
+        self._save(step)
+
+    def _leave_if_asked(self, step):
+        """Where the last checkpoint has everything."""
+        if any(self.workers.any(self.stop.made)):
+            raise Interrupted(f"stopped at step {step}; the same command resumes there")
+
+    def _batches(self, start):
+        config, strategy = self.config, tf.distribute.get_strategy()
+
+        def of_worker(context):
+            return training_pipeline(
                 self.dataset,
                 self.split.training,
                 config.batch_size,
@@ -131,33 +218,11 @@ class _Loop:
                 start_step=start,
                 augment=config.augmentations,
                 reconstruct=self.reconstructions and self.reconstructions.load,
+                replicas=strategy.num_replicas_in_sync,
+                worker=(context.input_pipeline_id, context.num_input_pipelines),
             )
-        )
-        interval = 0.5 if sys.stderr.isatty() else 60.0
-        with tqdm(
-            total=config.steps, initial=start, unit="step", mininterval=interval, smoothing=0.1
-        ) as bar:
-            for step in range(start + 1, config.steps + 1):
-                began = time.monotonic()
-                scalars = self.trainer.train_step(next(batches), tf.constant(step))
-                scalars = {name: float(value) for name, value in scalars.items()}
-                self._require_finite(step, scalars)
-                bar.set_postfix({k: f"{v:.3g}" for k, v in scalars.items()}, refresh=False)
-                bar.update()
-                timed_out = time.monotonic() > self.deadline
-                last = step == config.steps or timed_out
-                if last or step % _HISTORY_EVERY == 0:
-                    scalars["seconds"] = time.monotonic() - began
-                    self.history.scalars(step, "training", scalars)
-                if last or step % config.validate_every == 0:
-                    self._validate(step)
-                if last or step % config.checkpoint_every == 0 or self.stop_signal is not None:
-                    self._save(step)
-                if self.stop_signal is not None:
-                    raise Interrupted(f"stopped at step {step}; the same command resumes there")
-                if timed_out:
-                    bar.write(f"time is up at step {step}; the same command goes on from there")
-                    return
+
+        return iter(strategy.distribute_datasets_from_function(of_worker))
 
     def _require_finite(self, step, scalars):
         bad = [name for name, value in scalars.items() if not math.isfinite(value)]
@@ -169,36 +234,65 @@ class _Loop:
             "that patient's files, or lower --learning_rate; the last checkpoint is whole"
         )
 
+    def _is_due(self, step, last):
+        return last or step % self.config.validate_every == 0
+
     def _validate(self, step):
-        """Score the validation patients, keep the weights if they are the best so far."""
-        rows = []
-        for position, patient in enumerate(self.split.validation):
-            arrays = network_arrays(self.dataset.load(patient))
-            if self.reconstructions is not None:
-                arrays["reconstruction"] = self.reconstructions.load(patient)[..., np.newaxis]
-            batch = {name: tf.constant(array[np.newaxis]) for name, array in arrays.items()}
-            # The same planes at every validation, so that losses compare.
-            scalars, ct, labels = self.trainer.validation_step(batch, tf.constant(position))
-            row = {name: float(value) for name, value in scalars.items()}
-            ct = np.clip(ct.numpy(), 0.0, 1.0)[0, ..., 0]
-            if self.config.reconstructs:
-                row["psnr"] = psnr(arrays["ct"][..., 0], ct)
-            if labels is not None:
-                dice = dice_per_class(arrays["segmentation"], labels.numpy()[0], NUM_CLASSES)
-                row["dice_hard"] = float(np.nanmean(dice))
-            rows.append(row)
-            if position == 0:
-                self.history.planes(step, arrays["ct"][..., 0], ct)
-        means = {name: float(np.mean([row[name] for row in rows])) for name in rows[0]}
-        self.history.scalars(step, "validation", means)
-        if means["loss"] < self.best_loss:
-            self.best_loss = means["loss"]
-            # A discriminator is of no use to a finished run.
-            used = {name: self.networks[name] for name in TAUGHT if name in self.networks}
-            checkpoints.save(self.workdir / "best", used, {}, {"step": step, "validation": means})
+        """Score the validation patients, keep the weights if they are the best so far.
+
+        A signal ends it without a result; it is made up for when the run goes on.
+        """
+        if not self.workers.writes:
+            return
+        with self.trainer.averaged_weights():
+            result = self.stop.unless_made(
+                lambda: validate(
+                    self.trainer,
+                    self.dataset,
+                    self.split.validation,
+                    self.reconstructions,
+                    self.config.reconstructs,
+                )
+            )
+            if result is None:
+                return
+            self._record(step, "validation", result.means)
+            self.history.planes(step, result.y_true, result.y_pred)
+            loss = result.means["loss"]
+            if loss < self.best_loss:
+                self.best_loss, self.without_gain = loss, 0
+                # A discriminator is of no use to a finished run.
+                used = {name: self.networks[name] for name in TAUGHT if name in self.networks}
+                state = {"step": step, "validation": result.means}
+                checkpoints.save(self.workdir / "best", used, {}, state)
+            elif step % self.config.validate_every == 0:
+                self.without_gain += 1
+        self.validated = step
+
+    def _has_converged(self):
+        return 0 < self.config.patience <= self.without_gain
+
+    def _why_early(self, step):
+        return (
+            f"{self.workdir}: ended early at step {step}, after {self.without_gain} validations "
+            "without a lower loss; a larger --patience goes on"
+        )
 
     def _save(self, step):
-        best_loss = self.best_loss if math.isfinite(self.best_loss) else None
-        checkpoints.save_step(
-            self.workdir, step, self.networks, self.trainer.optimizers, {"best_loss": best_loss}
-        )
+        if self.workers.writes:
+            state = {
+                "best_loss": self.best_loss if math.isfinite(self.best_loss) else None,
+                "without_gain": self.without_gain,
+                "validated": self.validated,
+            }
+            checkpoints.save_step(self.workdir, step, self.networks, self.trainer.optimizers, state)
+        # A worker that left at once would have a cluster end the one that still writes.
+        self.workers.wait()
+
+    def _record(self, step, kind, scalars):
+        if self.workers.writes:
+            self.history.scalars(step, kind, scalars)
+
+    def _say(self, message):
+        if self.workers.writes:
+            tqdm.write(message, file=sys.stderr)

@@ -10,8 +10,11 @@ from xctrs_tf.files import write_text
 from xctrs_tf.training.config import TrainingConfig
 
 # What may change between the starts of one run: how far it goes, how often it
-# looks up, and where the same data lies.
-_FREE = {"steps", "validate_every", "checkpoint_every", "data"}
+# looks up, where the same data lies, and on what the same update is computed.
+_FREE = {
+    *("steps", "validate_every", "checkpoint_every", "patience", "data"),
+    *("accumulation", "remat", "strategy", "deterministic"),
+}
 
 
 def claim_workdir(workdir, config, dataset):

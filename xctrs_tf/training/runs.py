@@ -11,6 +11,7 @@ from xctrs_tf.models.registry import RECONSTRUCTION, SEGMENTATION
 from xctrs_tf.training import checkpoints
 from xctrs_tf.training.config import TrainingConfig, read_config
 from xctrs_tf.training.frozen import frozen_folder
+from xctrs_tf.training.optimizer import make_optimizer, taught_variables
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,6 +85,8 @@ def load_run(path, checkpoint="best"):
     networks = build_networks(config)
     networks.pop("discriminator", None)
     checkpoints.load_weights(folder, networks)
+    if config.ema_momentum and checkpoint == "last":
+        _load_averages(folder, config, networks)
     if config.reconstruction_run:
         frozen = load_run(frozen_folder(path))
         networks["reconstruction"] = frozen.reconstruction
@@ -92,3 +95,11 @@ def load_run(path, checkpoint="best"):
     return Run(
         path, config, state["step"], networks.get("reconstruction"), networks.get("segmentation")
     )
+
+
+def _load_averages(folder, config, networks):
+    """Put the averages, which a run's last checkpoint keeps with its optimizer, into networks."""
+    optimizer, variables = make_optimizer(config), taught_variables(networks)
+    optimizer.build(variables)
+    checkpoints.load_optimizers(folder, {"optimizer": optimizer})
+    optimizer.finalize_variable_values(variables)

@@ -7,6 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from xctrs_tf.geometry import PLANE_AXIS, screen
+from xctrs_tf.training.history import read_history
 
 
 class History:
@@ -67,18 +68,6 @@ def mid_planes(*volumes):
         planes = [screen(volume.take(middle, axis), name) for name, axis in PLANE_AXIS.items()]
         rows.append(np.concatenate(planes, axis=1))
     return np.clip(np.concatenate(rows, axis=0), 0.0, 1.0).astype(np.float32)
-
-
-def read_history(run):
-    """Rows of a run's history.jsonl; a line cut by a kill is left out."""
-    path = pathlib.Path(run) / "history.jsonl"
-    rows = []
-    for line in path.read_text().splitlines() if path.exists() else []:
-        try:
-            rows.append(json.loads(line))
-        except ValueError:
-            break
-    return rows
 
 
 def _line(row):

@@ -1,0 +1,80 @@
+"""Training steps whose results are compared between backends.
+
+`python -m tests.training.jax_steps CASE FOLDER` takes them on JAX, from the weights
+in FOLDER.
+"""
+
+import dataclasses
+import json
+import pathlib
+import sys
+
+if __name__ == "__main__":
+    # As where there is none.
+    sys.modules["tensorflow"] = None
+
+from tests.models.baselines.narrow import narrow
+from tests.training.toys import CONFIG, toy_batch, toy_networks
+from xctrs_tf.models import MulSISNet, SpaDRNet
+from xctrs_tf.training.objective import make_objective
+from xctrs_tf.training.optimizer import make_optimizer
+
+STEPS = 3
+_GAN = {
+    "reconstruction": "x2ctgan",
+    "reconstruction_objective": "own",
+    "dice_weight": 0.0,
+    "rsc_weight": 0.0,
+}
+_ALONE = {"reconstruction": "none", "segmentation": "cs2net", "rsc_weight": 0.0}
+# Changes of the configuration, arguments of the trainer.
+CASES = {
+    "toy": ({"clip_norm": 0.5, "schedule": "cosine", "ema_momentum": 0.5}, {"accumulation": 2}),
+    "xctrsnet": ({}, {"remat": True}),
+    "batch normalisation": ({**_ALONE, "segmentation_objective": "own"}, {}),
+    "adversarial": (_GAN, {}),
+}
+
+
+def make_networks(case):
+    """Networks without dropout, whose draws no two backends share."""
+    if case == "xctrsnet":
+        return {"reconstruction": SpaDRNet(32, 0.125), "segmentation": MulSISNet(32, width=0.125)}
+    if case == "batch normalisation":
+        return {"segmentation": narrow("cs2net", num_classes=8)}
+    if case == "adversarial":
+        toy = toy_networks()["reconstruction"]
+        return {"reconstruction": toy, "discriminator": narrow("x2ct_discriminator")}
+    return toy_networks()
+
+
+def take_steps(case, networks, trainer_class):
+    """Train; returns the scalars of every step, and of a validation after them."""
+    changes, arguments = CASES[case]
+    config = dataclasses.replace(CONFIG, **changes)
+    trainer = trainer_class(
+        networks, make_objective(config), lambda: make_optimizer(config), **arguments
+    )
+    rows = [trainer.train_step(toy_batch(step), step) for step in range(STEPS)]
+    with trainer.averaged_weights():
+        rows.append(trainer.validation_step(toy_batch(), 0)[0])
+    assert trainer.num_traces == 1
+    return [{name: float(value) for name, value in row.items()} for row in rows]
+
+
+def main(case, folder):
+    """Take the steps on JAX."""
+    from xctrs_tf.training.jax_trainer import JaxTrainer
+
+    folder = pathlib.Path(folder)
+    networks = make_networks(case)
+    for name, network in networks.items():
+        network.load_weights(folder / f"{name}.weights.h5")
+    rows = take_steps(case, networks, JaxTrainer)
+    for name, network in networks.items():
+        network.save_weights(folder / f"jax-{name}.weights.h5")
+    (folder / "jax.json").write_text(json.dumps(rows))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,84 @@
+"""Runs that end when the validation part has nothing more to gain."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from tests.training.toys import CONFIG, toy_dataset, toy_networks, toy_weights
+from xctrs_tf.training import checkpoints, loop
+from xctrs_tf.training.runs import load_run
+from xctrs_tf.training.summaries import read_history
+from xctrs_tf.training.validation import Validation
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    return toy_dataset(tmp_path_factory.mktemp("toy") / "data")
+
+
+@pytest.fixture(autouse=True)
+def _toys(monkeypatch):
+    monkeypatch.setattr(loop, "build_networks", toy_networks)
+    monkeypatch.setattr("xctrs_tf.training.runs.build_networks", toy_networks)
+
+
+def _config(data, **changes):
+    # So small a rate changes no weight: the first validation stays the best.
+    still = {"learning_rate": 1e-30, "steps": 12, "validate_every": 1}
+    return dataclasses.replace(CONFIG, data=str(data), **still | changes)
+
+
+def _steps_validated(run):
+    return [row["step"] for row in read_history(run) if row["kind"] == "validation"]
+
+
+def test_ends_after_so_many_validations_without_gain_and_stays_ended(data, tmp_path, capsys):
+    run = tmp_path / "run"
+    loop.train(_config(data, patience=2), run)
+    assert _steps_validated(run) == [1, 2, 3]
+    assert checkpoints.latest(run).name == "step-00000003"
+    assert "ended early at step 3, after 2 validations without a lower loss" in (
+        capsys.readouterr().err
+    )
+    loop.train(_config(data, patience=2), run)
+    assert _steps_validated(run) == [1, 2, 3]
+    assert "ended early at step 3" in capsys.readouterr().err
+    loop.train(_config(data, patience=4), run)
+    assert _steps_validated(run) == [1, 2, 3, 4, 5]
+
+
+def test_the_count_survives_an_interruption(data, tmp_path):
+    run = tmp_path / "run"
+    loop.train(_config(data, patience=3, steps=3), run)
+    loop.train(_config(data, patience=3), run)
+    assert _steps_validated(run) == [1, 2, 3, 4]
+
+
+def test_a_lower_loss_starts_the_count_anew(data, tmp_path, monkeypatch):
+    losses = iter([5.0, 6.0, 4.0, 4.0, 4.5])
+
+    def validate(*_):
+        volume = np.zeros((4, 4, 4), np.float32)
+        return Validation({"loss": next(losses)}, volume, volume)
+
+    monkeypatch.setattr(loop, "validate", validate)
+    loop.train(_config(data, patience=2), tmp_path / "run")
+    assert _steps_validated(tmp_path / "run") == [1, 2, 3, 4, 5]
+
+
+def test_averages_are_what_is_validated_kept_and_loaded(data, tmp_path):
+    run, plain = tmp_path / "run", tmp_path / "plain"
+    moving = {"learning_rate": 1e-2, "steps": 3, "validate_every": 3, "batch_size": 2}
+    loop.train(_config(data, ema_momentum=0.9, **moving), run)
+    loop.train(_config(data, **moving), plain)
+    last = "checkpoints/step-00000003"
+    trained = toy_weights(run / last)
+    np.testing.assert_array_equal(trained, toy_weights(plain / last))
+    averages = toy_weights(run / "best")
+    assert np.abs(averages - trained).max() > 1e-3
+    for checkpoint in ("best", "last"):
+        loaded = load_run(run, checkpoint)
+        networks = (loaded.reconstruction, loaded.segmentation)
+        values = np.concatenate([w.ravel() for n in networks for w in n.get_weights()])
+        np.testing.assert_allclose(values, averages, rtol=1e-6)

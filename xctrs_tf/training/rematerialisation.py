@@ -1,0 +1,113 @@
+"""Gradient checkpointing: features are computed again instead of being kept."""
+
+import collections
+import dataclasses
+
+import keras
+from keras import layers, tree
+
+_ACTIVATIONS = (layers.LeakyReLU, layers.ReLU, layers.Activation)
+
+
+class Rematerialised:
+    """A functional network whose backward pass needs less memory and more time.
+
+    The network is cut into stages of about two convolutions. Between the forward
+    and the backward pass only what goes from stage to stage is kept; the backward
+    pass computes the inside of each stage again. Weights, names and results are
+    the network's.
+
+    Stages with a state (batch normalisation, dropout) keep everything: to run
+    twice would change it.
+
+    Args:
+        network: functional `keras.Model`.
+    """
+
+    def __init__(self, network):
+        self._network = network
+        self._stages = list(_stages(network))
+
+    @property
+    def non_trainable_variables(self):
+        """The network's."""
+        return self._network.non_trainable_variables
+
+    def __call__(self, inputs, training=None):
+        """Run the network.
+
+        Args:
+            inputs: as for the network.
+            training: without it nothing is to be kept, and the network itself runs.
+
+        Returns:
+            The network's outputs.
+        """
+        if not training:
+            return self._network(inputs, training=False)
+        values = dict(zip(_ids(self._network.input), tree.flatten(inputs), strict=True))
+        for stage in self._stages:
+            outputs = stage([values[each] for each in stage.inputs])
+            values.update(zip(stage.outputs, outputs, strict=True))
+        outputs = self._network.output
+        return tree.pack_sequence_as(outputs, [values[each] for each in _ids(outputs)])
+
+
+@dataclasses.dataclass(frozen=True)
+class _Stage:
+    """Part of a network: a model, and the ids of the network's tensors that enter and leave."""
+
+    inputs: list
+    outputs: list
+    model: keras.Model
+
+    def __call__(self, values):
+        def run(*values):
+            return tree.flatten(self.model(list(values), training=True))
+
+        has_state = bool(self.model.non_trainable_variables)
+        # Without weights it only reshapes: nothing of it would be kept.
+        if has_state or not self.model.trainable_variables:
+            return run(*values)
+        return keras.remat(run)(*values)
+
+
+def _stages(network):
+    """The stages of a network, in an order in which they can run."""
+    by_depth = network._nodes_by_depth
+    nodes = [node for depth in sorted(by_depth, reverse=True) for node in by_depth[depth]]
+    readers = collections.Counter(id(x) for node in nodes for x in node.input_tensors)
+    # The network's outputs are read from outside, too.
+    readers.update({key: 2 for key in _ids(network.output)})
+    makers = {id(x): node for node in nodes for x in node.output_tensors}
+    kept = set(_ids(network.input))
+    for node in nodes:
+        if node.is_input:
+            continue
+        entering, inside = _stage_before(node, makers, kept)
+        activations = sum(isinstance(each.operation, _ACTIVATIONS) for each in inside)
+        ends = isinstance(node.operation, _ACTIVATIONS) and activations > 1
+        shared = sum(readers[id(x)] for x in node.output_tensors) > 1
+        if ends or shared or isinstance(node.operation, keras.Model):
+            leaving = list(node.output_tensors)
+            model = keras.Model(entering, leaving)
+            yield _Stage(_ids(entering), _ids(leaving), model)
+            kept.update(_ids(leaving))
+
+
+def _stage_before(node, makers, kept):
+    """``(tensors, nodes)``: what is kept and ``node`` needs, and all from there to ``node``."""
+    entering, inside, todo = {}, {}, [node]
+    while todo:
+        node = todo.pop()
+        inside[id(node)] = node
+        for tensor in node.input_tensors:
+            if id(tensor) in kept:
+                entering[id(tensor)] = tensor
+            elif id(makers[id(tensor)]) not in inside:
+                todo.append(makers[id(tensor)])
+    return list(entering.values()), list(inside.values())
+
+
+def _ids(tensors):
+    return [id(tensor) for tensor in tree.flatten(tensors)]

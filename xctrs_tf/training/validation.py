@@ -1,0 +1,61 @@
+"""What the networks of a run make of its validation patients."""
+
+import dataclasses
+
+import numpy as np
+import tensorflow as tf
+
+from xctrs_tf.data.dataset import network_arrays
+from xctrs_tf.geometry import NUM_CLASSES
+from xctrs_tf.metrics.image import psnr
+from xctrs_tf.metrics.overlap import dice_per_class
+
+
+@dataclasses.dataclass(frozen=True)
+class Validation:
+    """A validation's result.
+
+    Attributes:
+        means: dict of ``loss``, each term, and ``psnr`` and ``dice_hard`` where
+            there is a network for them; means over the patients.
+        y_true: the first patient's CT ``[x, y, z]``.
+        y_pred: its reconstruction, clipped to [0, 1].
+    """
+
+    means: dict
+    y_true: np.ndarray
+    y_pred: np.ndarray
+
+
+def validate(trainer, dataset, patients, reconstructions=None, reconstructs=True):
+    """Score the networks on patients that they do not learn from.
+
+    Args:
+        trainer: `Trainer`.
+        dataset: the data folder.
+        patients: ids.
+        reconstructions: `Reconstructions` where a finished run made them.
+        reconstructs: whether what is segmented is a reconstruction.
+
+    Returns:
+        `Validation`.
+    """
+    rows, first = [], None
+    for position, patient in enumerate(patients):
+        arrays = network_arrays(dataset.load(patient))
+        if reconstructions is not None:
+            arrays["reconstruction"] = reconstructions.load(patient)[..., np.newaxis]
+        batch = {name: tf.constant(array[np.newaxis]) for name, array in arrays.items()}
+        # The same planes at every validation, so that losses compare.
+        scalars, ct, labels = trainer.validation_step(batch, tf.constant(position))
+        row = {name: float(value) for name, value in scalars.items()}
+        y_true, y_pred = arrays["ct"][..., 0], np.clip(ct.numpy(), 0.0, 1.0)[0, ..., 0]
+        if reconstructs:
+            row["psnr"] = psnr(y_true, y_pred)
+        if labels is not None:
+            dice = dice_per_class(arrays["segmentation"], labels.numpy()[0], NUM_CLASSES)
+            row["dice_hard"] = float(np.nanmean(dice))
+        rows.append(row)
+        first = first or (y_true, y_pred)
+    means = {name: float(np.mean([row[name] for row in rows])) for name in rows[0]}
+    return Validation(means, *first)
