@@ -69,19 +69,20 @@ def main():
 
 def _pipeline():
     """Patients a second at each size, without augmentation and with all of it."""
-    from xctrs_tf.data import pipeline
+    from xctrs_tf.data import pipeline, samples
     from xctrs_tf.data.augmentation import STREAMS
     from xctrs_tf.data.dataset import open_dataset
 
     # What is measured is reading, so nothing may stay in memory.
-    pipeline.CACHE_BYTES = 0
+    samples.CACHE_BYTES = 0
     for size, aim in PIPELINE_AIMS.items():
         with tempfile.TemporaryDirectory() as folder:
             dataset = open_dataset(_write_dataset(pathlib.Path(folder) / "data", size))
             for augment in ((), tuple(STREAMS)):
-                stream = iter(
-                    pipeline.training_pipeline(dataset, dataset.ids, BATCH_SIZE, 0, augment=augment)
+                patients = samples.SampleStream(
+                    dataset, dataset.ids, BATCH_SIZE, seed=0, augment=augment
                 )
+                stream = iter(pipeline.training_pipeline(patients))
                 next(stream)
                 rates = [_rate(stream) for _ in range(REPEATS.value)]
                 name = f"pipeline {size}^3" + (" augmented" if augment else "")

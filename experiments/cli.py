@@ -31,10 +31,11 @@ def load_tensorflow():
     """Import TensorFlow without its start-up chatter.
 
     Programs call this once their flags are known to be good, since it takes
-    seconds. Someone who sets TF_CPP_MIN_LOG_LEVEL to 0 or 1 wants to see it.
+    seconds. Someone who sets TF_CPP_MIN_LOG_LEVEL to 0 or 1 wants to see it, and
+    with KERAS_BACKEND=jax there may be none.
     """
     level = os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    if level < "2" or "tensorflow" in sys.modules:
+    if level < "2" or "tensorflow" in sys.modules or os.environ.get("KERAS_BACKEND") == "jax":
         return
     # Some of it is written before the level is read, by C++ code, straight to
     # the file descriptor.

@@ -4,12 +4,14 @@ import numpy as np
 import pytest
 
 from tests.data.cases import write_dataset
-from xctrs_tf.data import pipeline
+from tests.data.streams import training_pipeline
+from xctrs_tf.data import samples
 from xctrs_tf.data.augmentation import STREAMS, augmented_arrays, mirror
 from xctrs_tf.data.dataset import network_arrays, open_dataset
 from xctrs_tf.data.film_simulation import FilmSimulation
-from xctrs_tf.data.pipeline import batch_ids, training_pipeline
+from xctrs_tf.data.numpy_batches import numpy_batches
 from xctrs_tf.data.projection_geometry import ProjectionGeometry
+from xctrs_tf.data.samples import SampleStream, batch_ids
 from xctrs_tf.errors import UserError
 
 CONE = {"kind": "cone", "source_to_isocentre_mm": 541.0, "source_to_detector_mm": 949.0}
@@ -139,7 +141,7 @@ def test_a_cached_patient_is_read_once(dataset, monkeypatch):
     monkeypatch.setattr(type(dataset), "load", lambda self, id: loads.append(id) or read(self, id))
     batches(training_pipeline(dataset, dataset.ids[:2], 2, seed=0), 6)
     assert len(loads) <= 4  # Two threads may both miss a patient at the start.
-    monkeypatch.setattr(pipeline, "CACHE_BYTES", 0)
+    monkeypatch.setattr(samples, "CACHE_BYTES", 0)
     batches(training_pipeline(dataset, dataset.ids[:2], 2, seed=0), 6)
     assert len(loads) >= 12
 
@@ -147,3 +149,18 @@ def test_a_cached_patient_is_read_once(dataset, monkeypatch):
 def test_fewer_patients_than_a_batch_are_refused(dataset):
     with pytest.raises(UserError, match="batch size 8: only 7 training patients; lower it"):
         training_pipeline(dataset, dataset.ids, 8, seed=0)
+
+
+def test_numpy_batches_are_the_same_batches(dataset):
+    """For backends without TensorFlow's pipeline."""
+    stream = SampleStream(dataset, dataset.ids, 3, seed=2, augment=tuple(STREAMS))
+    ours = itertools.islice(numpy_batches(stream, start_step=4), 5)
+    theirs = batches(
+        training_pipeline(dataset, dataset.ids, 3, seed=2, start_step=4, augment=tuple(STREAMS)),
+        5,
+    )
+    for mine, other in zip(ours, theirs, strict=True):
+        assert mine.keys() == other.keys()
+        for name, array in mine.items():
+            assert array.dtype == other[name].dtype
+            np.testing.assert_array_equal(array, other[name])

@@ -26,7 +26,7 @@ def test_both_parts_are_measured_and_written(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(plastimatch, "find", lambda: "there")
     # Slow enough for us to be faster.
     monkeypatch.setattr(plastimatch, "films", lambda *arguments: ({}, 1000.0))
-    monkeypatch.setattr("xctrs_tf.data.pipeline.CACHE_BYTES", 2**31)
+    monkeypatch.setattr("xctrs_tf.data.samples.CACHE_BYTES", 2**31)
     output = tmp_path / "benchmark.json"
     with flagsaver.flagsaver(json=str(output), repeats=3):
         assert benchmark.main() == 0

@@ -1,5 +1,6 @@
 """On JAX a step does what it does on TensorFlow, and weights go back and forth."""
 
+import dataclasses
 import json
 import os
 import subprocess
@@ -10,6 +11,9 @@ import pytest
 import tensorflow as tf
 
 from tests.training.jax_steps import CASES, make_networks, take_steps
+from tests.training.toys import CONFIG, toy_dataset, toy_networks
+from xctrs_tf.training import checkpoints
+from xctrs_tf.training.history import read_history
 from xctrs_tf.training.trainer import Trainer
 
 
@@ -23,19 +27,46 @@ class _Trainer(Trainer):
         return super().validation_step(batch, tf.constant(seed))
 
 
+def _on_jax(*arguments):
+    finished = subprocess.run(
+        [sys.executable, *arguments],
+        env={**os.environ, "KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"},
+        capture_output=True,
+        encoding="utf-8",
+    )
+    assert finished.returncode == 0, finished.stderr
+
+
+WHOLE_RUN = """
+import sys
+sys.modules["tensorflow"] = None
+import dataclasses
+from tests.training.toys import CONFIG, toy_networks
+from xctrs_tf.training import loop
+loop.build_networks = toy_networks
+for steps in (4, 6):
+    loop.train(dataclasses.replace(CONFIG, data=sys.argv[1], steps=steps), sys.argv[2])
+"""
+
+
+def test_a_run_without_tensorflow_trains_and_resumes(tmp_path):
+    data, run = toy_dataset(tmp_path / "data"), tmp_path / "run"
+    _on_jax("-c", WHOLE_RUN, str(data), str(run))
+    rows = [row for row in read_history(run) if row["kind"] == "validation"]
+    assert [row["step"] for row in rows] == [3, 4, 6]
+    networks = toy_networks(dataclasses.replace(CONFIG, seed=5))
+    before = networks["segmentation"].get_weights()[0]
+    checkpoints.load_weights(checkpoints.latest(run), networks)
+    assert not np.array_equal(networks["segmentation"].get_weights()[0], before)
+
+
 @pytest.mark.parametrize("case", CASES)
 def test_same_losses_and_weights_as_tensorflow(case, tmp_path):
     networks = make_networks(case)
     for name, network in networks.items():
         network.save_weights(tmp_path / f"{name}.weights.h5")
     before = {name: network.get_weights() for name, network in networks.items()}
-    finished = subprocess.run(
-        [sys.executable, "-m", "tests.training.jax_steps", case, str(tmp_path)],
-        env={**os.environ, "KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"},
-        capture_output=True,
-        encoding="utf-8",
-    )
-    assert finished.returncode == 0, finished.stderr
+    _on_jax("-m", "tests.training.jax_steps", case, str(tmp_path))
     expected = take_steps(case, networks, _Trainer)
     rows = json.loads((tmp_path / "jax.json").read_text())
     for ours, theirs in zip(rows, expected, strict=True):

@@ -12,6 +12,7 @@ from tests.training.toys import CONFIG, toy_dataset, toy_networks, toy_weights
 from xctrs_tf.errors import UserError
 from xctrs_tf.training import checkpoints, loop
 from xctrs_tf.training.history import read_history
+from xctrs_tf.training.trainer import Trainer
 
 
 @pytest.fixture(scope="module")
@@ -100,8 +101,8 @@ def test_bad_number_names_step_and_patient(data, tmp_path, monkeypatch):
     def broken_step(self, batch, seed):
         return {"loss": np.nan, "mae": np.nan, "dice": 0.5}
 
-    monkeypatch.setattr(loop.Trainer, "train_step", broken_step)
-    monkeypatch.setattr(loop.Trainer, "trace", lambda self, batch: None)
+    monkeypatch.setattr(Trainer, "train_step", broken_step)
+    monkeypatch.setattr(Trainer, "trace", lambda self, batch: None)
     with pytest.raises(UserError, match=r"step 1: loss, mae is not a number on patient p\d"):
         loop.train(_config(data), tmp_path / "run")
 

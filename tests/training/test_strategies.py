@@ -8,10 +8,11 @@ import socket
 import numpy as np
 import pytest
 
+from tests.data.streams import training_pipeline
 from tests.training import processes
 from tests.training.toys import CONFIG, toy_batch, toy_dataset, toy_networks, toy_weights
 from xctrs_tf.data.dataset import open_dataset
-from xctrs_tf.data.pipeline import batch_ids, training_pipeline
+from xctrs_tf.data.samples import batch_ids
 from xctrs_tf.errors import UserError
 from xctrs_tf.training import checkpoints
 from xctrs_tf.training.distribution import make_strategy, require_equal_parts

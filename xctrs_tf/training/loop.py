@@ -6,14 +6,14 @@ import pathlib
 import sys
 import time
 
-import tensorflow as tf
+import numpy as np
 from tqdm import tqdm
 
 from xctrs_tf.data.dataset import open_dataset
-from xctrs_tf.data.pipeline import batch_ids, training_pipeline
+from xctrs_tf.data.samples import SampleStream, batch_ids
 from xctrs_tf.errors import UserError
 from xctrs_tf.training import checkpoints
-from xctrs_tf.training.distribution import Workers, make_strategy, require_equal_parts
+from xctrs_tf.training.engine import make_engine
 from xctrs_tf.training.frozen import Reconstructions, freeze, frozen_folder
 from xctrs_tf.training.interruption import Interrupted, StopRequest
 from xctrs_tf.training.objective import make_objective
@@ -21,7 +21,6 @@ from xctrs_tf.training.optimizer import TAUGHT, make_optimizer
 from xctrs_tf.training.records import claim_workdir
 from xctrs_tf.training.runs import build_networks, load_run
 from xctrs_tf.training.summaries import History
-from xctrs_tf.training.trainer import Trainer
 from xctrs_tf.training.validation import validate
 
 _HISTORY_EVERY = 20
@@ -45,25 +44,13 @@ def train(config, workdir, max_minutes=None):
     if dataset.size != config.size:
         raise UserError(f"--size={config.size}, but {config.data} was prepared at {dataset.size}")
     split = dataset.split(config.fold)
-    if config.deterministic:
-        tf.config.experimental.enable_op_determinism()
-    strategy = make_strategy(config.strategy)
-    require_equal_parts(config, strategy)
-    workers = Workers(strategy)
-    try:
-        with strategy.scope():
-            _train(config, pathlib.Path(workdir), dataset, split, workers, max_minutes)
-    except tf.errors.OpError as error:
-        if not workers.several:
-            raise
-        raise Interrupted(
-            "another worker is gone; started again on all of them, the same command goes on from "
-            f"the last checkpoint ({error.message.splitlines()[0]})"
-        ) from error
+    engine = make_engine(config)
+    with engine.scope():
+        _train(config, pathlib.Path(workdir), dataset, split, engine, max_minutes)
 
 
-def _train(config, workdir, dataset, split, workers, max_minutes):
-    objective = make_objective(config)
+def _train(config, workdir, dataset, split, engine, max_minutes):
+    workers, objective = engine.workers, make_objective(config)
     # One worker makes what the others find made.
     if not workers.writes:
         workers.wait()
@@ -72,14 +59,14 @@ def _train(config, workdir, dataset, split, workers, max_minutes):
     reconstructions = _reconstructions(config, workdir, dataset, split)
     if workers.writes:
         workers.wait()
-    trainer = Trainer(
+    trainer = engine.make_trainer(
         build_networks(config),
         objective,
         lambda: make_optimizer(config),
         config.accumulation,
         config.remat,
     )
-    _Loop(config, workdir, dataset, split, reconstructions, trainer, workers).run(max_minutes)
+    _Loop(config, workdir, dataset, split, reconstructions, trainer, engine).run(max_minutes)
 
 
 def _reconstructions(config, workdir, dataset, split):
@@ -104,7 +91,7 @@ def _reconstructions(config, workdir, dataset, split):
 
 
 class _Loop:
-    def __init__(self, config, workdir, dataset, split, reconstructions, trainer, workers):
+    def __init__(self, config, workdir, dataset, split, reconstructions, trainer, engine):
         self.config = config
         self.workdir = workdir
         self.dataset = dataset
@@ -112,7 +99,8 @@ class _Loop:
         self.reconstructions = reconstructions
         self.trainer = trainer
         self.networks = trainer.networks
-        self.workers = workers
+        self.engine = engine
+        self.workers = engine.workers
 
     def run(self, max_minutes):
         self.deadline = time.monotonic() + 60.0 * (max_minutes or math.inf)
@@ -123,7 +111,7 @@ class _Loop:
                 "to be a folder that all of them share"
             )
         if self.workers.writes:
-            self.history = History(self.workdir, start)
+            self.history = History(self.workdir, start, self.engine.events(self.workdir))
         with StopRequest() as self.stop:
             if start != self.validated and self._is_due(start, last=start == self.config.steps):
                 self._make_up_for_validation(start)
@@ -170,7 +158,7 @@ class _Loop:
         ) as bar:
             for step, batch in enumerate(itertools.chain([first], batches), start + 1):
                 began = time.monotonic()
-                scalars = self.trainer.train_step(batch, tf.constant(step))
+                scalars = self.trainer.train_step(batch, np.int32(step))
                 scalars = {name: float(value) for name, value in scalars.items()}
                 self._require_finite(step, scalars)
                 bar.set_postfix({k: f"{v:.3g}" for k, v in scalars.items()}, refresh=False)
@@ -207,22 +195,16 @@ class _Loop:
             raise Interrupted(f"stopped at step {step}; the same command resumes there")
 
     def _batches(self, start):
-        config, strategy = self.config, tf.distribute.get_strategy()
-
-        def of_worker(context):
-            return training_pipeline(
-                self.dataset,
-                self.split.training,
-                config.batch_size,
-                config.seed,
-                start_step=start,
-                augment=config.augmentations,
-                reconstruct=self.reconstructions and self.reconstructions.load,
-                replicas=strategy.num_replicas_in_sync,
-                worker=(context.input_pipeline_id, context.num_input_pipelines),
-            )
-
-        return iter(strategy.distribute_datasets_from_function(of_worker))
+        config = self.config
+        samples = SampleStream(
+            self.dataset,
+            self.split.training,
+            config.batch_size,
+            config.seed,
+            config.augmentations,
+            self.reconstructions and self.reconstructions.load,
+        )
+        return self.engine.batches(samples, start)
 
     def _require_finite(self, step, scalars):
         bad = [name for name, value in scalars.items() if not math.isfinite(value)]

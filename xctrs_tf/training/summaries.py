@@ -4,7 +4,6 @@ import json
 import pathlib
 
 import numpy as np
-import tensorflow as tf
 
 from xctrs_tf.geometry import PLANE_AXIS, screen
 from xctrs_tf.training.history import read_history
@@ -17,13 +16,14 @@ class History:
         run: the run folder.
         step: steps done so far; lines after it, left by a killed run that got
             further than its last checkpoint, are dropped.
+        events: `Events`, or None where there are none.
     """
 
-    def __init__(self, run, step):
+    def __init__(self, run, step, events=None):
         self._path = pathlib.Path(run) / "history.jsonl"
         rows = read_history(run)
         self._path.write_text("".join(_line(row) for row in rows if row["step"] <= step))
-        self._writer = tf.summary.create_file_writer(str(pathlib.Path(run) / "logs"))
+        self._events = events
 
     def scalars(self, step, kind, values):
         """Add one row.
@@ -35,10 +35,9 @@ class History:
         """
         with self._path.open("a") as file:
             file.write(_line({"step": step, "kind": kind, **values}))
-        with self._writer.as_default(step=step):
-            for name, value in values.items():
-                tf.summary.scalar(f"{kind}/{name}", value)
-        self._writer.flush()
+        if self._events is not None:
+            named = {f"{kind}/{name}": value for name, value in values.items()}
+            self._events.scalars(step, named)
 
     def planes(self, step, y_true, y_pred):
         """Add a picture: middle planes of the truth above those of the prediction.
@@ -48,9 +47,8 @@ class History:
             y_true: CT ``[x, y, z]`` in [0, 1].
             y_pred: reconstruction, same shape.
         """
-        with self._writer.as_default(step=step):
-            tf.summary.image("validation/planes", mid_planes(y_true, y_pred)[None, ..., None])
-        self._writer.flush()
+        if self._events is not None:
+            self._events.picture(step, "validation/planes", mid_planes(y_true, y_pred))
 
 
 def mid_planes(*volumes):

@@ -3,7 +3,6 @@
 import dataclasses
 
 import numpy as np
-import tensorflow as tf
 
 from xctrs_tf.data.dataset import network_arrays
 from xctrs_tf.geometry import NUM_CLASSES
@@ -45,15 +44,15 @@ def validate(trainer, dataset, patients, reconstructions=None, reconstructs=True
         arrays = network_arrays(dataset.load(patient))
         if reconstructions is not None:
             arrays["reconstruction"] = reconstructions.load(patient)[..., np.newaxis]
-        batch = {name: tf.constant(array[np.newaxis]) for name, array in arrays.items()}
+        batch = {name: array[np.newaxis] for name, array in arrays.items()}
         # The same planes at every validation, so that losses compare.
-        scalars, ct, labels = trainer.validation_step(batch, tf.constant(position))
+        scalars, ct, labels = trainer.validation_step(batch, np.int32(position))
         row = {name: float(value) for name, value in scalars.items()}
-        y_true, y_pred = arrays["ct"][..., 0], np.clip(ct.numpy(), 0.0, 1.0)[0, ..., 0]
+        y_true, y_pred = arrays["ct"][..., 0], np.clip(np.asarray(ct), 0.0, 1.0)[0, ..., 0]
         if reconstructs:
             row["psnr"] = psnr(y_true, y_pred)
         if labels is not None:
-            dice = dice_per_class(arrays["segmentation"], labels.numpy()[0], NUM_CLASSES)
+            dice = dice_per_class(arrays["segmentation"], np.asarray(labels)[0], NUM_CLASSES)
             row["dice_hard"] = float(np.nanmean(dice))
         rows.append(row)
         first = first or (y_true, y_pred)

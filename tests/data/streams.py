@@ -1,0 +1,12 @@
+"""Training batches from a folder, in one call."""
+
+from xctrs_tf.data import pipeline
+from xctrs_tf.data.samples import SampleStream
+
+
+def training_pipeline(
+    dataset, ids, batch_size, seed, start_step=0, augment=False, reconstruct=None, **dealt_out
+):
+    """The pipeline of a stream of samples."""
+    samples = SampleStream(dataset, ids, batch_size, seed, augment, reconstruct)
+    return pipeline.training_pipeline(samples, start_step, **dealt_out)
