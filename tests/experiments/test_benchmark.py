@@ -1,3 +1,4 @@
+import functools
 import json
 import os
 import stat
@@ -12,6 +13,7 @@ from experiments import benchmark, plastimatch
 from xctrs_tf.data.drr import cone_projection, hu_to_mu
 from xctrs_tf.data.phantom import make_phantom
 from xctrs_tf.data.volumes import read_volume
+from xctrs_tf.training.config import TrainingConfig
 
 
 @pytest.fixture(autouse=True)
@@ -51,6 +53,37 @@ def test_both_parts_are_measured_and_written(tmp_path, monkeypatch, capsys):
         assert record[key]
 
 
+@pytest.mark.slow
+def test_networks_are_measured_beside_a_matrix_product(monkeypatch, tmp_path):
+    monkeypatch.setattr(benchmark.benchmark_networks, "_MATRIX", 256)
+    narrow = functools.partial(TrainingConfig, width=0.0625)
+    monkeypatch.setattr(benchmark, "TrainingConfig", narrow)
+    output = tmp_path / "benchmark.json"
+    with flagsaver.flagsaver(what=["networks"], size="32", repeats=3, json=str(output)):
+        assert benchmark.main() == 0
+    rows = {row["name"]: row for row in json.loads(output.read_text())["results"]}
+    assert list(rows) == [
+        "matrix product float32",
+        "reconstruction 32^3 float32",
+        "segmentation 32^3 float32",
+        "both 32^3 float32",
+        "peak resident memory, inference 32^3 float32",
+        "step 32^3 float32",
+        "step without VGG 32^3 float32",
+        "peak resident memory, training 32^3 float32",
+    ]
+    both, step = rows["both 32^3 float32"], rows["step 32^3 float32"]
+    rate = rows["matrix product float32"]["median"]
+    assert both["share_of_matrix_product"] == pytest.approx(both["gflops"] / rate)
+    flops = benchmark.benchmark_networks.network_flops(narrow(size=32))
+    operations = flops["reconstruction"] + flops["segmentation"]
+    assert both["gflops"] == pytest.approx(operations / both["median"] / 1e6)
+    # A step is three passes, and segments the reconstruction and the CT.
+    operations = 3 * (flops["reconstruction"] + 2 * flops["segmentation"])
+    assert step["gflops"] == pytest.approx(operations / step["median"] / 1e6)
+    assert both["median"] <= both["p95"] <= both["max"]
+
+
 def test_aims_are_judged_by_the_median():
     slow = benchmark._result("x", [1.0, 9.0, 2.0], "ms", aim=1.5)
     assert (slow["median"], slow["min"], slow["max"], slow["met"]) == (2.0, 1.0, 9.0, False)
@@ -64,7 +97,10 @@ def test_aims_are_judged_by_the_median():
 @pytest.mark.parametrize(
     ("flag", "message"),
     [
-        ("--what=pipeline,cooking", "--what=pipeline,cooking: must be of pipeline, projection"),
+        (
+            "--what=pipeline,cooking",
+            "--what=pipeline,cooking: must be of pipeline, projection, networks",
+        ),
         ("--json=absent/benchmark.json", "--json=absent/benchmark.json: no such folder"),
     ],
 )
