@@ -84,7 +84,7 @@ def run(main):
 
     # Tables have a plus-minus sign, which the locale C has not.
     for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(encoding="utf-8")
+        stream.reconfigure(encoding="utf-8", errors="backslashreplace")
     # A warning is a line for a person, without thread and line numbers.
     absl_logging.get_absl_handler().setFormatter(logging.Formatter("%(levelname)s: %(message)s"))
     app.run(wrapped, flags_parser=_parse_flags)

@@ -1,46 +1,172 @@
 """Reconstruct a CT and its C1..C7 from two X-ray films.
 
     python -m experiments.reconstruct --model=MODELS/xctrsnet --ap=ap.png --la=la.png --output=OUT
+    python -m experiments.reconstruct --model=MODELS/xctrsnet --pairs=pairs.csv --output=OUT
+    python -m experiments.reconstruct --model=MODELS/xctrsnet --input=FILMS --output=OUT
 
 Films are DICOM, PNG, TIFF or NIfTI files, superior on top; PNG, TIFF and NIfTI
 with bone bright. Flags cut, turn and invert films that are not so (docs/data.md).
-Writes ct.nii.gz (HU), segmentation.nii.gz, films.png (what the model saw),
-preview.png and reconstruction.json, and prints their paths. Not for diagnosis.
+
+OUT holds ct.nii.gz (HU), segmentation.nii.gz with its label tables for ITK-SNAP
+(.label) and 3D Slicer (.ctbl), C1.stl .. C7.stl, films.png (what the model saw),
+preview.png, report.html, report.json and reconstruction.json. With several --model
+the CT is their mean and the labels their majority; spread_hu.nii.gz tells how far
+they differ. Not for diagnosis.
+
+A batch (--pairs, --input) writes such a folder for every id into OUT, and
+OUT/summary.csv. A bad pair is one line on stderr, and the others go on; a rerun does
+what is missing.
+
+Exit status: 0, everything was written, whatever the verdict of the quality checks
+(with --strict, 3 where it is "fail"; the files are written all the same); 1, a pair
+of a batch failed; 2, nothing was done: bad flags, films, table or model.
 """
 
+import functools
+import importlib.util
 import pathlib
 
 from absl import flags
 
 from experiments import cli, film_flags
+from experiments.film_pairs import FilmPair, find_pairs, read_table
+from experiments.quiet import quiet_libraries
+from experiments.reconstruct_batch import FAILED, describe, prepare_output, run_batch
 from xctrs_tf.data.film_pair import read_film_pair
 from xctrs_tf.data.xray import check_views
+from xctrs_tf.errors import UserError
 from xctrs_tf.reconstruction import check_output, load, write_reconstruction
-from xctrs_tf.serving.exported import find_export
+from xctrs_tf.reconstruction.ensemble import find_exports
 
-MODEL = flags.DEFINE_string("model", None, "Folder of experiments.export, or one version in it.")
+EXIT_PAIR_FAILED = 1
+EXIT_VERDICT_FAIL = 3
+
+MODEL = flags.DEFINE_multi_string(
+    "model",
+    None,
+    "Folder of experiments.export, or one version in it. Given several times, the models answer "
+    "together; the quality checks are then the first one's.",
+)
 OUTPUT = flags.DEFINE_string("output", None, "Folder to write; an earlier result is replaced.")
+PAIRS = flags.DEFINE_string(
+    "pairs",
+    None,
+    "A batch: CSV with the columns id, ap, la and, if you like, spacing_mm (else --spacing_mm). "
+    "Relative paths start at the CSV's folder.",
+)
+INPUT = flags.DEFINE_string(
+    "input", None, "A batch: folder of ID_ap.* and ID_la.*, or of folders ID with ap.* and la.*."
+)
+OVERWRITE = flags.DEFINE_boolean("overwrite", False, "In a batch, do finished pairs again.")
+REPORT = flags.DEFINE_boolean(
+    "report", True, "Make surfaces, quality checks, measures and report.html; they take seconds."
+)
+DICOM = flags.DEFINE_boolean("dicom", False, "Write dicom/: a CT series and segmentation.dcm.")
+COPY_PATIENT = flags.DEFINE_boolean(
+    "copy_patient",
+    False,
+    "Copy patient and study from the AP film, a DICOM file, to the DICOM files; without it they "
+    "are anonymous.",
+)
 CHECK_VIEWS = flags.DEFINE_boolean(
     "check_views", True, "Refuse films that look swapped or not like one patient's."
+)
+STRICT = flags.DEFINE_boolean(
+    "strict", False, 'Exit with status 3 where the verdict of the quality checks is "fail".'
 )
 # So that --help has them too.
 flags.adopt_module_key_flags(film_flags)
 
 
 def main():
-    """Reconstruct the two films that the flags name."""
+    """Reconstruct the films that the flags name."""
+    _check_flags()
+    paths, frames = film_flags.paths_and_frames()
+    exports = find_exports(MODEL.value)
+    read = functools.partial(_read, frames=frames, size=exports[0].size)
+    write = functools.partial(
+        write_reconstruction,
+        quality_reference=exports[0].metadata.get("quality"),
+        report=REPORT.value,
+        dicom=DICOM.value,
+    )
+    if PAIRS.value is None and INPUT.value is None:
+        return _one(paths, read, write)
+    return _batch(read, write)
+
+
+def _one(paths, read, write):
     output = pathlib.Path(OUTPUT.value)
     check_output(output)
-    export = find_export(MODEL.value)
-    paths, frames = film_flags.paths_and_frames()
-    films, spacing_mm = read_film_pair(paths, frames, export.size, film_flags.SPACING_MM.value)
+    films, spacing_mm, patient = read(FilmPair("", paths))
+    reconstruction = _load()(**films, spacing_mm=spacing_mm)
+    verdict = write(reconstruction, films, output, patient=patient)
+    print(*sorted(output.resolve().iterdir()), sep="\n")
+    if verdict is None:
+        return 0
+    print(f"verdict: {verdict.level}")
+    for finding in verdict.findings:
+        print(f"  {finding.level}: {finding.reason}")
+    return EXIT_VERDICT_FAIL if STRICT.value and verdict.level == "fail" else 0
+
+
+def _batch(read, write):
+    pairs = read_table(PAIRS.value) if PAIRS.value is not None else find_pairs(INPUT.value)
+    output = prepare_output(OUTPUT.value)
+    reconstructor = _load()
+
+    def reconstruct(pair, folder):
+        films, spacing_mm, patient = read(pair)
+        reconstruction = reconstructor(**films, spacing_mm=spacing_mm)
+        return write(reconstruction, films, folder, patient=patient)
+
+    outcomes = run_batch(pairs, output, reconstruct, OVERWRITE.value)
+    print(describe(outcomes))
+    if any(outcome.status == FAILED for outcome in outcomes):
+        return EXIT_PAIR_FAILED
+    failing = any(outcome.verdict == "fail" for outcome in outcomes)
+    return EXIT_VERDICT_FAIL if STRICT.value and failing else 0
+
+
+def _read(pair, frames, size):
+    """Films, edge of a voxel, and patient of a pair."""
+    spacing_mm = pair.spacing_mm or film_flags.SPACING_MM.value
+    with quiet_libraries():
+        films, spacing_mm = read_film_pair(pair.paths, frames, size, spacing_mm)
     if CHECK_VIEWS.value:
         check_views(**films)
+    return films, spacing_mm, _patient(pair.paths) if COPY_PATIENT.value else None
+
+
+def _patient(paths):
+    # pydicom is needed for this alone.
+    from xctrs_tf.reporting.dicom_output import patient_of_pair
+
+    return patient_of_pair(**paths)
+
+
+def _load():
     cli.load_tensorflow()
-    reconstruction = load(export.path)(**films, spacing_mm=spacing_mm)
-    print(*write_reconstruction(reconstruction, films, output), sep="\n")
+    return load(*MODEL.value)
+
+
+def _check_flags():
+    given = [flag.name for flag in (PAIRS, INPUT) if flag.value is not None]
+    films = [f"--{name}" for name, flag in film_flags.PATHS.items() if flag.value is not None]
+    if len(given) > 1 or (given and films):
+        raise UserError("films: give --ap and --la, or --pairs, or --input, and only one of them")
+    if not given and len(films) < len(film_flags.PATHS):
+        raise UserError("films: give --ap and --la, or --pairs, or --input (see --help)")
+    if OVERWRITE.value and not given:
+        raise UserError("--overwrite: for --pairs and --input; one pair is always done again")
+    if STRICT.value and not REPORT.value:
+        raise UserError("--strict: needs the report's quality checks; leave --report=false out")
+    if COPY_PATIENT.value and not DICOM.value:
+        raise UserError("--copy_patient: only DICOM files hold a patient; add --dicom")
+    if DICOM.value and importlib.util.find_spec("highdicom") is None:
+        raise UserError("--dicom: needs the package highdicom; pip install xctrs-tf[dicom]")
 
 
 if __name__ == "__main__":
-    flags.mark_flags_as_required(["model", "ap", "la", "output"])
+    flags.mark_flags_as_required(["model", "output"])
     cli.run(main)

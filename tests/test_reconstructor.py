@@ -1,4 +1,8 @@
+import dataclasses
 import gzip
+import json
+import re
+import shutil
 import struct
 import subprocess
 import sys
@@ -13,10 +17,20 @@ from tests.films import BLOCK, block_films
 from tests.serving.runs import SIZE, toy_run
 from xctrs_tf.data.film_drawing import draw_network_view
 from xctrs_tf.errors import UserError
-from xctrs_tf.reconstruction import Reconstruction, check_output, load, write_reconstruction
+from xctrs_tf.reconstruction import (
+    Reconstruction,
+    Reconstructor,
+    ReconstructorEnsemble,
+    check_output,
+    load,
+    write_reconstruction,
+)
+from xctrs_tf.reporting.page import css_color
 from xctrs_tf.serving.export import export_run
 
-FILES = ["ct.nii.gz", "films.png", "preview.png", "reconstruction.json", "segmentation.nii.gz"]
+FILES = ["ct.nii.gz", "films.png", "preview.png", "reconstruction.json"]
+SEGMENTATION = ["segmentation.ctbl", "segmentation.label", "segmentation.nii.gz"]
+REPORT = ["C3.stl", "report.html", "report.json"]
 
 
 @pytest.fixture(scope="module")
@@ -38,6 +52,10 @@ def make_reconstruction(segmented=True):
     labels = np.zeros(ct.shape, np.uint8)
     labels[BLOCK] = 3
     return Reconstruction(ct, labels if segmented else None, 2.5, (-38.75, -38.75, -38.75))
+
+
+def names_in(folder):
+    return sorted(path.name for path in folder.iterdir())
 
 
 def test_importing_the_package_stays_cheap():
@@ -69,8 +87,6 @@ def test_a_model_that_does_not_segment_but_knows_its_voxels():
         assert ap.shape == la.shape == (1, SIZE, SIZE, 1)
         return {"ct": np.full((1, SIZE, SIZE, SIZE, 1), 0.25, np.float32)}
 
-    from xctrs_tf.reconstruction import Reconstructor
-
     metadata = {"size": SIZE, "spacing_mm": 3.0, "window_hu": [-400.0, 400.0]}
     reconstructor = Reconstructor(predict, metadata)
     result = reconstructor(**block_films())
@@ -96,8 +112,10 @@ def test_bad_films(reconstructor, change, message):
 
 
 def test_simpleitk_finds_every_voxel_where_it_is(tmp_path):
-    paths = write_reconstruction(make_reconstruction(), block_films(), tmp_path / "out")
-    assert paths == [tmp_path / "out" / name for name in FILES]
+    verdict = write_reconstruction(make_reconstruction(), block_films(), tmp_path / "out")
+    assert names_in(tmp_path / "out") == sorted(FILES + SEGMENTATION + REPORT)
+    assert verdict.level == "fail"
+    assert "C1, C2, C4, C5, C6, C7 missing" in verdict.findings[0].reason
     ct = sitk.ReadImage(str(tmp_path / "out" / "ct.nii.gz"))
     labels = sitk.ReadImage(str(tmp_path / "out" / "segmentation.nii.gz"))
     assert (ct.GetPixelID(), labels.GetPixelID()) == (sitk.sitkInt16, sitk.sitkUInt8)
@@ -114,7 +132,7 @@ def test_simpleitk_finds_every_voxel_where_it_is(tmp_path):
 
 
 def test_the_nifti_affine_is_ras(tmp_path):
-    write_reconstruction(make_reconstruction(), block_films(), tmp_path / "out")
+    write_reconstruction(make_reconstruction(), block_films(), tmp_path / "out", report=False)
     header = gzip.decompress((tmp_path / "out" / "ct.nii.gz").read_bytes())[:348]
     # srow_x, srow_y, srow_z of the NIfTI standard: x and y point the other way there.
     assert np.reshape(struct.unpack_from("<12f", header, 280), (3, 4)).tolist() == [
@@ -127,7 +145,7 @@ def test_the_nifti_affine_is_ras(tmp_path):
 def test_the_preview_shows_films_planes_and_outlines(tmp_path):
     for segmented in (True, False):
         out = tmp_path / str(segmented)
-        write_reconstruction(make_reconstruction(segmented), block_films(), out)
+        write_reconstruction(make_reconstruction(segmented), block_films(), out, report=False)
         image = imread(out / "preview.png")[..., :3]
         assert image.shape[1] > 3 * image.shape[0]
         panels = np.array_split(image[int(0.15 * len(image)) : int(0.85 * len(image))], 5, axis=1)
@@ -139,7 +157,7 @@ def test_the_preview_shows_films_planes_and_outlines(tmp_path):
 
 def test_the_films_are_drawn_as_the_model_gets_them(tmp_path):
     films = {view: 3 * film - 1 for view, film in block_films().items()}
-    write_reconstruction(make_reconstruction(), films, tmp_path / "out")
+    write_reconstruction(make_reconstruction(), films, tmp_path / "out", report=False)
     draw_network_view(tmp_path / "expected.png", **{v: f / 4 for v, f in block_films().items()})
     assert (tmp_path / "out/films.png").read_bytes() == (tmp_path / "expected.png").read_bytes()
 
@@ -152,19 +170,23 @@ def test_a_result_of_before_the_films_were_drawn_is_replaced(tmp_path):
 
 
 def test_without_a_segmentation_no_file_of_it_is_left(tmp_path):
-    write_reconstruction(make_reconstruction(), block_films(), tmp_path / "out")
-    write_reconstruction(make_reconstruction(segmented=False), block_films(), tmp_path / "out")
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == FILES[:4]
+    write_reconstruction(make_reconstruction(), block_films(), tmp_path / "out", report=False)
+    write_reconstruction(
+        make_reconstruction(segmented=False), block_films(), tmp_path / "out", report=False
+    )
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == FILES
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
 def test_the_folder_may_be_deep_or_empty(tmp_path, monkeypatch):
-    write_reconstruction(make_reconstruction(), block_films(), tmp_path / "deep" / "out")
+    write_reconstruction(
+        make_reconstruction(), block_films(), tmp_path / "deep" / "out", report=False
+    )
     assert (tmp_path / "deep" / "out" / "ct.nii.gz").exists()
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
-    write_reconstruction(make_reconstruction(), block_films(), ".")
-    assert len(list((tmp_path / "here").iterdir())) == 5
+    write_reconstruction(make_reconstruction(), block_films(), ".", report=False)
+    assert len(list((tmp_path / "here").iterdir())) == 7
 
 
 @pytest.mark.parametrize("names", [["ct.nii.gz"], [*FILES, "notes.txt"]])
@@ -172,7 +194,7 @@ def test_a_folder_of_others_is_left_alone(tmp_path, names):
     for name in names:
         (tmp_path / name).write_text("mine")
     with pytest.raises(UserError, match="holds other files; choose an empty output folder"):
-        write_reconstruction(make_reconstruction(), block_films(), tmp_path)
+        write_reconstruction(make_reconstruction(), block_films(), tmp_path, report=False)
     assert {path.name: path.read_text() for path in tmp_path.iterdir()} == dict.fromkeys(
         names, "mine"
     )
@@ -183,8 +205,108 @@ def test_an_output_that_is_no_folder(tmp_path):
     with pytest.raises(UserError, match="file: not a folder; choose another output folder"):
         check_output(tmp_path / "file")
     with pytest.raises(UserError, match=r"file/out: cannot be made \(.*\)"):
-        write_reconstruction(make_reconstruction(), block_films(), tmp_path / "file" / "out")
+        write_reconstruction(
+            make_reconstruction(), block_films(), tmp_path / "file" / "out", report=False
+        )
     check_output(tmp_path / "absent")
+
+
+def test_everything_that_was_written_may_be_replaced(tmp_path):
+    ensemble = dataclasses.replace(
+        make_reconstruction(), spread_hu=np.ones((SIZE,) * 3), uncertainty={}
+    )
+    write_reconstruction(ensemble, block_films(), tmp_path / "out", dicom=True)
+    names = names_in(tmp_path / "out")
+    assert names == sorted(FILES + SEGMENTATION + REPORT + ["dicom", "spread_hu.nii.gz"])
+    dicom = names_in(tmp_path / "out" / "dicom")
+    assert dicom == ["segmentation.dcm", *(f"slice-{n:03d}.dcm" for n in range(1, SIZE + 1))]
+    check_output(tmp_path / "out")
+    (tmp_path / "out" / "dicom" / "slice-001.dcm.txt").write_text("mine")
+    with pytest.raises(UserError, match="out: holds other files"):
+        check_output(tmp_path / "out")
+
+
+def test_without_a_vertebra_there_is_no_dicom_segmentation(tmp_path):
+    nothing = np.zeros((SIZE,) * 3, np.uint8)
+    empty = dataclasses.replace(make_reconstruction(), segmentation=nothing)
+    write_reconstruction(empty, block_films(), tmp_path / "out", report=False, dicom=True)
+    assert len(names_in(tmp_path / "out" / "dicom")) == SIZE
+
+
+def test_label_tables(tmp_path):
+    write_reconstruction(make_reconstruction(), block_films(), tmp_path / "out", report=False)
+    # What ITK-SNAP reads of a line: index, red, green, blue, alpha, visible, mesh, "name".
+    pattern = r'\s*(\d+)\s+(\d+)\s+(\d+)\s+(\d+)\s+([\d.]+)\s+([01])\s+([01])\s+"(.*)"'
+    lines = (tmp_path / "out" / "segmentation.label").read_text().splitlines()
+    snap = [re.fullmatch(pattern, line).groups() for line in lines if line[0] != "#"]
+    lines = (tmp_path / "out" / "segmentation.ctbl").read_text().splitlines()
+    slicer = [line.split(" ") for line in lines if line[0] != "#"]
+    assert snap[0] == ("0", "0", "0", "0", "0", "0", "0", "Clear Label")
+    assert slicer[0] == ["0", "background", "0", "0", "0", "0"]
+    names = ["C1", "C2", "C3", "C4", "C5", "C6", "C7"]
+    for label, (name, ours, theirs) in enumerate(
+        zip(names, snap[1:], slicer[1:], strict=True), start=1
+    ):
+        color = css_color(name)
+        rgb = tuple(str(int(color[at : at + 2], 16)) for at in (1, 3, 5))
+        assert ours == (str(label), *rgb, "1", "1", "1", name)
+        assert theirs == [str(label), name, *rgb, "255"]
+
+
+def make_reconstructor(ct, label, **metadata):
+    """A model whose CT is one value, and whose labels are one vertebra."""
+    scores = np.eye(8, dtype=np.float32)[label]
+
+    def predict(ap, la):
+        shape = (1, SIZE, SIZE, SIZE)
+        return {
+            "ct": np.full((*shape, 1), ct, np.float32),
+            "segmentation": np.broadcast_to(scores, (*shape, 8)),
+        }
+
+    known = {"size": SIZE, "spacing_mm": 2.0, "window_hu": [-1000.0, 1000.0], "frame": "LPS"}
+    return Reconstructor(predict, {**known, **metadata})
+
+
+def test_several_models_answer_together():
+    models = [make_reconstructor(ct, label) for ct, label in ((0.5, 4), (0.6, 4), (0.55, 2))]
+    result = ReconstructorEnsemble(models)(**block_films())
+    # 0, 200 and 100 HU: deviation with two degrees of freedom.
+    assert (result.ct_hu == 100).all() and (result.segmentation == 4).all()
+    np.testing.assert_allclose(result.spread_hu, 100, rtol=1e-6)
+    assert result.uncertainty["C4"]["agreement"] == pytest.approx(2 / 3)
+    assert (result.spacing_mm, result.origin_mm) == (2.0, (-31.0,) * 3)
+
+
+def test_models_of_two_voxel_sizes_need_to_be_told_one():
+    ensemble = ReconstructorEnsemble(
+        [make_reconstructor(0.5, 4), make_reconstructor(0.5, 4, spacing_mm=3.0)]
+    )
+    with pytest.raises(UserError, match="--spacing_mm: missing, and the models do not agree"):
+        ensemble(**block_films())
+    assert ensemble(**block_films(), spacing_mm=1.0).spacing_mm == 1.0
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"size": 64}, r"--model=.*other/1: its size is 64, and 32 of .*models/1; name models"),
+        ({"window_hu": [0, 9]}, r"its window_hu is \[0, 9\], and \[-1000.0, 1500.0\]"),
+        ({"frame": "RAS"}, r"its frame is RAS, and LPS"),
+        ({"classes": None}, "its classes is None"),
+    ],
+)
+def test_models_that_do_not_fit_together(models, tmp_path, change, message):
+    shutil.copytree(models, tmp_path / "other")
+    file = tmp_path / "other" / "1" / "assets.extra" / "metadata.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), **change}))
+    with pytest.raises(UserError, match=message):
+        load(models, tmp_path / "other")
+
+
+def test_a_model_named_twice(models):
+    with pytest.raises(UserError, match="models/1: named twice"):
+        load(models, models / "1")
 
 
 def test_a_failure_leaves_nothing(tmp_path, monkeypatch):
@@ -193,5 +315,5 @@ def test_a_failure_leaves_nothing(tmp_path, monkeypatch):
 
     monkeypatch.setattr("xctrs_tf.evaluation.preview.preview_figure", fail)
     with pytest.raises(ValueError, match="no ink"):
-        write_reconstruction(make_reconstruction(), block_films(), tmp_path / "out")
+        write_reconstruction(make_reconstruction(), block_films(), tmp_path / "out", report=False)
     assert list(tmp_path.iterdir()) == []

@@ -5,10 +5,12 @@ import subprocess
 import sys
 
 import numpy as np
+import pydicom
 import pytest
 import SimpleITK as sitk
 from PIL import Image
 
+from tests.data.test_dicom_film import write_dicom
 from tests.films import BLOCK, block_films
 from tests.serving.runs import SIZE, toy_run
 from xctrs_tf.data.volumes import read_volume
@@ -63,9 +65,17 @@ def test_two_films_to_files(folder, models, suffix):
         write_nifti(folder / "la.nii.gz", np.roll(block_films()["la"], 2, axis=1))
     result = reconstruct(folder, models, *flags, suffix=suffix)
     out = folder / "out"
-    names = ["ct.nii.gz", "films.png", "preview.png", "reconstruction.json", "segmentation.nii.gz"]
     assert result.returncode == 0, result.stderr
-    assert result.stdout.splitlines() == [str(out / name) for name in names]
+    names = sorted(path.name for path in out.iterdir())
+    lines = result.stdout.splitlines()
+    assert lines[: len(names)] == [str(out / name) for name in names]
+    # The toy knows one vertebra and no thresholds.
+    assert lines[len(names) :] == [
+        "verdict: fail",
+        "  fail: anatomy: C1, C2, C4, C5, C6, C7 missing",
+        "  review: no thresholds: the model was not calibrated (python -m experiments.calibrate)",
+    ]
+    assert {"C3.stl", "report.html", "segmentation.label", "segmentation.ctbl"} <= set(names)
     assert result.stderr == ""
     ct, labels = (read_volume(out / name) for name in ("ct.nii.gz", "segmentation.nii.gz"))
     expected = np.full((SIZE, SIZE, SIZE), -1000)
@@ -77,7 +87,9 @@ def test_two_films_to_files(folder, models, suffix):
 
 
 def test_films_from_the_world(folder, models):
-    assert reconstruct(folder, models).returncode == 0
+    result = reconstruct(folder, models, "--report=false")
+    assert (result.returncode, "verdict" in result.stdout) == (0, False)
+    assert not (folder / "out" / "report.html").exists()
     os.rename(folder / "out", folder / "clean")
     # AP hangs inside out within a wider picture, LA is upside down and dark on bright.
     ap, la = (np.asarray(Image.open(folder / f"{view}.png")) for view in ("ap", "la"))
@@ -87,7 +99,7 @@ def test_films_from_the_world(folder, models):
         folder,
         models,
         *("--ap_crop_box=9,3,41,35", "--ap_flip_horizontal", "--ap_pixel_mm=1.25"),
-        *("--la_flip_vertical", "--la_invert", "--spacing_mm=1.25"),
+        *("--la_flip_vertical", "--la_invert", "--spacing_mm=1.25", "--report=false"),
     )
     assert (result.returncode, result.stderr) == (0, "")
     films = [(folder / name / "films.png").read_bytes() for name in ("out", "clean")]
@@ -96,6 +108,82 @@ def test_films_from_the_world(folder, models):
         world, clean = (read_volume(folder / out / name) for out in ("out", "clean"))
         np.testing.assert_array_equal(world.array, clean.array)
         assert (world.spacing_mm, clean.spacing_mm) == ((1.25,) * 3, (2.5,) * 3)
+
+
+def write_dicom_films(folder, **patients):
+    """The films of the block as DICOM, each of the patient that is named for its view."""
+    for view, film in block_films().items():
+        pixels = (1000 * film.T[::-1]).astype(np.uint16)
+        write_dicom(
+            folder / f"{view}.dcm",
+            np.ascontiguousarray(pixels),
+            PatientID=patients[view],
+            PatientName="Doe^Jane",
+        )
+
+
+def test_two_models_dicom_and_a_strict_status(folder, models, tmp_path_factory):
+    other = tmp_path_factory.mktemp("other")
+    # Half as bright: 250 HU in the block, and no label there.
+    export_run(toy_run(other / "run", gain=0.5), other / "models")
+    write_dicom_films(folder, ap="P7", la="P7")
+    result = reconstruct(
+        folder,
+        models,
+        *(f"--model={other / 'models'}", "--dicom", "--copy_patient", "--strict"),
+        suffix=".dcm",
+    )
+    assert (result.returncode, result.stderr) == (3, "")
+    out = folder / "out"
+    ct, spread, labels = (
+        read_volume(out / f"{name}.nii.gz").array for name in ("ct", "spread_hu", "segmentation")
+    )
+    # 1500 and 250 HU: mean 875, deviation 1250 / sqrt(2); a tie of votes is background.
+    assert (ct[BLOCK] == 875).all() and (ct == 875).sum() == 60
+    np.testing.assert_allclose(spread[BLOCK], 1250 / np.sqrt(2), rtol=1e-6)
+    assert not labels.any()
+    assert "Between the models" in (out / "report.html").read_text()
+    slices = sorted((out / "dicom").iterdir())
+    assert len(slices) == SIZE
+    header = pydicom.dcmread(slices[0])
+    assert (header.PatientID, str(header.PatientName)) == ("P7", "Doe^Jane")
+
+
+def test_a_patient_is_not_copied_from_films_of_two(folder, models):
+    write_dicom_films(folder, ap="P7", la="P8")
+    result = reconstruct(folder, models, "--dicom", "--copy_patient", suffix=".dcm")
+    assert_refused(result, "la.dcm: its PatientID is not that of", folder)
+
+
+def batch(folder, models, *flags):
+    command = [
+        *(sys.executable, "-m", "experiments.reconstruct", f"--model={models}"),
+        *(f"--output={folder / 'out'}", "--spacing_mm=2.5", *flags),
+    ]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, encoding="utf-8", timeout=120)
+
+
+def test_a_table_goes_on_after_a_bad_pair_and_a_rerun_does_what_is_missing(folder, models):
+    table = folder / "pairs.csv"
+    table.write_text(
+        "id,ap,la,spacing_mm\np1,ap.png,la.png,\np2,ap.png,no.png,\np3,ap.png,la.png,4\n"
+    )
+    result = batch(folder, models, f"--pairs={table}", "--report=false")
+    assert (result.returncode, result.stdout) == (1, "2 done, 0 skipped, 1 failed\n")
+    line = f"p2: {folder / 'no.png'}: no such file"
+    assert [text for text in result.stderr.splitlines() if "error" in text] == [f"error: {line}"]
+    out = folder / "out"
+    assert sorted(path.name for path in out.iterdir()) == ["p1", "p3", "summary.csv"]
+    assert (out / "summary.csv").read_text() == (
+        f"id,status,verdict,reasons\np1,done,,\np2,failed,,{line}\np3,done,,\n"
+    )
+    assert [read_volume(out / p / "ct.nii.gz").spacing_mm[0] for p in ("p1", "p3")] == [2.5, 4.0]
+    shutil.copy(folder / "la.png", folder / "no.png")
+    before = (out / "p1").stat().st_ino
+    result = batch(folder, models, f"--pairs={table}", "--strict")
+    assert result.stdout == "1 done, 2 skipped, 0 failed, verdict fail: 1\n"
+    assert result.returncode == 3
+    assert (out / "p1").stat().st_ino == before
 
 
 def assert_refused(result, message, folder):
@@ -171,6 +259,11 @@ def test_a_film_with_nan(folder, models):
         (["--la_crop_box=0,0,9,40"], "la.png: crop box 0,0,9,40: not inside the film of 32 x 32"),
         (["--la_pixel_mm=0"], "--la_pixel_mm=0.0: must be above 0"),
         (["--spacing_mm=nan"], "--spacing_mm=nan: must be above 0"),
+        (["--pairs=a.csv"], "films: give --ap and --la, or --pairs, or --input, and only one"),
+        (["--overwrite"], "--overwrite: for --pairs and --input"),
+        (["--copy_patient"], "--copy_patient: only DICOM files hold a patient; add --dicom"),
+        (["--strict", "--report=false"], "--strict: needs the report's quality checks"),
+        (["--dicom", "--copy_patient"], "ap.png: no DICOM file to copy the patient from"),
         (["--ap_pixel_mm=1"], "ap.png: the network sees 80 mm, which reaches over the edge"),
     ],
 )

@@ -1,12 +1,14 @@
 """Films from DICOM: what its header says about grey, size, view and orientation."""
 
+import io
 import pathlib
 import warnings
 
 import numpy as np
+from PIL import Image, UnidentifiedImageError
 
 from xctrs_tf.data.film_frame import RawFilm
-from xctrs_tf.data.film_limits import MAX_FILE_BYTES, check_pixels
+from xctrs_tf.data.film_limits import MAX_RLE_BYTES, check_pixels
 from xctrs_tf.errors import UserError
 
 # The standard's names for projections; the rest of its modalities are no films.
@@ -49,8 +51,6 @@ def read(path, view):
         UserError: damaged, too large, no X-ray film, several frames, raw detector
             values, or a header that contradicts the view.
     """
-    if pathlib.Path(path).stat().st_size > MAX_FILE_BYTES:
-        raise UserError(f"{path}: over {MAX_FILE_BYTES / 1e6:.0f} MB; no film is so large")
     try:
         with warnings.catch_warnings():
             # Its remarks on odd values are not for the user.
@@ -78,6 +78,8 @@ def _read(path, view):
     flips = _flips(path, header, view)
     pixel_mm = _pixel_mm(path, header)
     image = pydicom.dcmread(path)
+    if image.file_meta.TransferSyntaxUID.is_encapsulated:
+        _check_compressed(path, image)
     values = apply_modality_lut(image.pixel_array, image)
     picture = apply_voi_lut(values, image).astype(np.float32)
     if header.PhotometricInterpretation == "MONOCHROME1":
@@ -104,6 +106,31 @@ def _check_header(path, header, view):
     if header.get("PresentationIntentType", "") == "FOR PROCESSING":
         raise UserError(f"{path}: raw detector values; export the image for presentation")
     _check_view(path, header, view)
+
+
+def _check_compressed(path, image):
+    """Refuse pixels that would unpack to more than the header says."""
+    from pydicom.encaps import generate_frames
+    from pydicom.uid import RLELossless
+
+    if image.file_meta.TransferSyntaxUID == RLELossless:
+        if len(image.PixelData) > MAX_RLE_BYTES:
+            raise UserError(
+                f"{path}: over {MAX_RLE_BYTES / 1e6:.0f} MB of run-length code; export the film "
+                "uncompressed"
+            )
+        return
+    frame = next(generate_frames(image.PixelData, number_of_frames=1))
+    try:
+        size = Image.open(io.BytesIO(frame)).size
+    except UnidentifiedImageError:
+        # Other decoders may know it.
+        return
+    if size != (image.Columns, image.Rows):
+        raise UserError(
+            f"{path}: its header says {image.Columns} x {image.Rows} pixels, its compressed "
+            f"picture {size[0]} x {size[1]}; export the film again"
+        )
 
 
 def _check_view(path, header, view):

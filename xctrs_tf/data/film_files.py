@@ -2,6 +2,7 @@
 
 import gzip
 import pathlib
+import re
 import warnings
 import zlib
 
@@ -11,11 +12,16 @@ from PIL import Image
 
 from xctrs_tf.data import dicom_film, volumes
 from xctrs_tf.data.film_frame import RawFilm
-from xctrs_tf.data.film_limits import MAX_FILE_BYTES, check_pixels
+from xctrs_tf.data.film_limits import MAX_FILE_BYTES, check_file, check_pixels
 from xctrs_tf.errors import UserError
 
 PICTURE_SUFFIXES = (".png", ".tif", ".tiff")
 VOLUME_SUFFIXES = (".nii", ".nii.gz", ".nrrd", ".mha")
+# The lines of NRRD and MetaImage headers that say where the pixels are.
+_ELSEWHERE = re.compile(
+    rb"^[ \t]*(?:data ?file[ \t]*:|ElementDataFile[ \t]*[=:][ \t]*(?!LOCAL[ \t\r]*$))",
+    re.IGNORECASE | re.MULTILINE,
+)
 TIFF_PHOTOMETRIC, WHITE_IS_ZERO = 262, 0
 
 
@@ -34,8 +40,14 @@ def read_raw_film(path, view):
             film of another view.
     """
     path = pathlib.Path(path)
-    if not path.is_file():
-        raise UserError(f"{path}: no such file")
+    check_file(path)
+    try:
+        return _read_any(path, view)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror})") from error
+
+
+def _read_any(path, view):
     name = path.name.lower()
     if name.endswith(PICTURE_SUFFIXES):
         return RawFilm(screen_to_film(_read_picture(path)))
@@ -54,7 +66,9 @@ def screen_to_film(picture):
 def _read_picture(path):
     try:
         with warnings.catch_warnings():
-            # Pillow warns of sizes that it would still read.
+            # Its remarks on odd values are not for the user, but it also warns of sizes
+            # that it would still read.
+            warnings.simplefilter("ignore")
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             picture = Image.open(path, formats=("PNG", "TIFF"))
         with picture:
@@ -70,8 +84,8 @@ def _read_picture(path):
 
 
 def _grey_pixels(path, picture):
-    if getattr(picture, "n_frames", 1) > 1:
-        raise UserError(f"{path}: {picture.n_frames} pages; save one film a file")
+    if _has_second_page(picture):
+        raise UserError(f"{path}: several pages; save one film a file")
     # Pillow minds the tag for 8 bits alone.
     negative = picture.mode.startswith("I;16") and (
         picture.format == "TIFF" and picture.tag_v2.get(TIFF_PHOTOMETRIC) == WHITE_IS_ZERO
@@ -88,9 +102,22 @@ def _grey_pixels(path, picture):
     return grey.astype(np.float32)
 
 
+def _has_second_page(picture):
+    """Whether there is one; to count a hostile file's pages may take minutes."""
+    try:
+        picture.seek(1)
+    except EOFError:
+        return False
+    finally:
+        picture.seek(0)
+    return True
+
+
 def _read_slice(path):
     if path.name.lower().endswith(".gz"):
         _check_inflated(path)
+    elif not path.name.lower().endswith(".nii"):
+        _check_whole(path)
     reader = sitk.ImageFileReader()
     reader.SetFileName(str(path))
     try:
@@ -104,6 +131,12 @@ def _read_slice(path):
     check_pixels(path, *counts[:2])
     array = volumes.read_array(path)
     return RawFilm(array.reshape(counts[:2]).astype(np.float32), reader.GetSpacing()[:2])
+
+
+def _check_whole(path):
+    """Refuse a header that names another file for its pixels: it could be any."""
+    if _ELSEWHERE.search(path.read_bytes()):
+        raise UserError(f"{path}: its pixels are in another file; save the film as one")
 
 
 def _check_inflated(path):

@@ -6,7 +6,7 @@ import numpy as np
 
 from xctrs_tf.data.film_files import read_raw_film
 from xctrs_tf.data.film_frame import ASPECT_TOLERANCE
-from xctrs_tf.data.xray import read_film
+from xctrs_tf.data.xray import cut_film
 from xctrs_tf.errors import UserError
 from xctrs_tf.geometry import VIEWS
 
@@ -33,18 +33,18 @@ def read_film_pair(paths, frames, size, spacing_mm=None):
     Raises:
         UserError: as `read_film` does, or the films show unlike widths.
     """
-    widths = {view: _width_mm(paths[view], view, frames[view]) for view in VIEWS}
+    raws = {view: read_raw_film(paths[view], view) for view in VIEWS}
+    widths = {view: _width_mm(raws[view], frames[view]) for view in VIEWS}
     if spacing_mm is not None:
         known = [view for view in VIEWS if widths[view] is not None]
         cut = {view: dataclasses.replace(frames[view], spacing_mm=spacing_mm) for view in known}
         frames = {**frames, **cut}
-    films = {view: read_film(paths[view], view, size, frames[view]) for view in VIEWS}
+    films = {view: cut_film(paths[view], raws[view], size, frames[view]) for view in VIEWS}
     return films, spacing_mm or _spacing_mm(widths, size)
 
 
-def _width_mm(path, view, frame):
+def _width_mm(raw, frame):
     """Width of a film's crop box at the patient, or None."""
-    raw = read_raw_film(path, view)
     pixel_mm = raw.pixel_mm if frame.pixel_mm is None else np.broadcast_to(frame.pixel_mm, 2)
     if pixel_mm is None:
         return None

@@ -64,7 +64,24 @@ def read_film(path, view, size, frame=None):
         UserError: missing, unreadable, too large, coloured, not square, constant,
             not finite, of another view, or the frame lies outside of it.
     """
-    raw = read_raw_film(path, view)
+    return cut_film(path, read_raw_film(path, view), size, frame)
+
+
+def cut_film(path, raw, size, frame=None):
+    """The second half of `read_film`: a film as its file holds it, in the networks' frame.
+
+    Args:
+        path: the file, for the messages.
+        raw: `RawFilm`.
+        size: pixels a side that the network takes.
+        frame: `FilmFrame`, or None.
+
+    Returns:
+        As `read_film`.
+
+    Raises:
+        UserError: not square, constant, not finite, or the frame lies outside of it.
+    """
     try:
         film = (frame or FilmFrame()).cut(raw, size)
         normalised = normalise_film(film)

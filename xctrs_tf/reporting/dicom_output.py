@@ -12,6 +12,7 @@ import pydicom
 from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
 
+from xctrs_tf.data.dicom_film import is_dicom
 from xctrs_tf.errors import UserError
 from xctrs_tf.files import atomic_path
 from xctrs_tf.serving.exported import NOTICE
@@ -70,8 +71,31 @@ def patient_fields(path):
         ) from error
     fields = pydicom.Dataset()
     for name in PATIENT_FIELDS:
-        if name in header:
-            setattr(fields, name, getattr(header, name))
+        # An empty field says nothing; an empty StudyInstanceUID would be invalid.
+        if header.get(name):
+            setattr(fields, name, header.get(name))
+    return fields
+
+
+def patient_of_pair(ap, la):
+    """The patient and the study of the AP film, if the LA film is not of another patient.
+
+    Args:
+        ap: the AP film, DICOM.
+        la: the LA film, of any kind.
+
+    Returns:
+        `pydicom.Dataset`, as `patient_fields` gives it.
+
+    Raises:
+        UserError: AP is no DICOM file, or the films name two patients.
+    """
+    fields = patient_fields(ap)
+    if is_dicom(la) and patient_fields(la).get("PatientID") != fields.get("PatientID"):
+        raise UserError(
+            f"{la}: its PatientID is not that of {ap}; take both films of one patient, or leave "
+            "the copying out"
+        )
     return fields
 
 

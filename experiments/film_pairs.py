@@ -1,0 +1,175 @@
+"""The film pairs of a batch: from a table, or found in a folder by their names."""
+
+import collections
+import csv
+import dataclasses
+import pathlib
+import re
+import unicodedata
+
+from xctrs_tf.errors import UserError
+from xctrs_tf.geometry import VIEWS
+
+SUMMARY = "summary.csv"
+COLUMNS, SPACING = ("id", *VIEWS), "spacing_mm"
+# A table of a hundred thousand pairs is a tenth of it.
+MAX_TABLE_BYTES = 2**26
+# A folder is named by it, and the temporary one beside it has a longer name.
+MAX_ID_BYTES = 200
+
+_ID = re.compile(r"\w[\w.-]*")
+_FLAT = re.compile(r"(.+)_(ap|la)(\..*)?", re.IGNORECASE | re.DOTALL)
+_NESTED = re.compile(r"(ap|la)(\..*)?", re.IGNORECASE | re.DOTALL)
+
+
+@dataclasses.dataclass(frozen=True)
+class FilmPair:
+    """One patient of a batch.
+
+    Attributes:
+        id: name of his output folder.
+        paths: dict of ``ap`` and ``la``.
+        spacing_mm: edge of a voxel, or None.
+        problem: why there is nothing to read, or None.
+    """
+
+    id: str
+    paths: dict
+    spacing_mm: float | None = None
+    problem: str | None = None
+
+
+def read_table(path):
+    """Read a CSV of the columns id, ap, la and, if it likes, spacing_mm.
+
+    Args:
+        path: the file; films are named relative to its folder.
+
+    Returns:
+        List of `FilmPair`.
+
+    Raises:
+        UserError: unreadable, or a line is wrong; it is named.
+    """
+    path = pathlib.Path(path)
+    try:
+        if path.stat().st_size > MAX_TABLE_BYTES:
+            raise UserError(f"{path}: over {MAX_TABLE_BYTES / 1e6:.0f} MB; split the table")
+        with path.open(encoding="utf-8-sig", newline="") as stream:
+            pairs = _table_pairs(path, csv.DictReader(stream, strict=True))
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or "not UTF-8 text"
+        raise UserError(f"{path}: cannot be read ({reason})") from error
+    if not pairs:
+        raise UserError(f"{path}: no pairs; write a line for each below {','.join(COLUMNS)}")
+    return pairs
+
+
+def find_pairs(folder):
+    """Find pairs by their names: ``<id>_ap.*`` and ``<id>_la.*``, or ``<id>/ap.*`` and so on.
+
+    Args:
+        folder: the folder.
+
+    Returns:
+        List of `FilmPair` in the order of their ids; one that lacks a film, or has two
+        of a view, or cannot name a folder, has a ``problem``.
+
+    Raises:
+        UserError: no folder, or without pairs.
+    """
+    folder = pathlib.Path(folder)
+    found = collections.defaultdict(lambda: {view: [] for view in VIEWS})
+    try:
+        for entry in folder.iterdir():
+            films = _films_within(entry)
+            if films:
+                for view, film in films:
+                    found[entry.name][view].append(film)
+            elif match := _FLAT.fullmatch(entry.name):
+                found[match[1]][match[2].lower()].append(entry)
+    except OSError as error:
+        raise UserError(f"{error.filename}: cannot be read ({error.strerror})") from error
+    if not found:
+        raise UserError(
+            f"{folder}: no pairs; name the films ID_ap.* and ID_la.*, or ap.* and la.* in a "
+            "folder ID"
+        )
+    seen = set()
+    return [_found_pair(folder, name, found[name], seen) for name in sorted(found)]
+
+
+def _table_pairs(path, reader):
+    pairs, seen = [], set()
+    try:
+        missing = set(COLUMNS) - set(reader.fieldnames or ())
+        if missing:
+            raise UserError(f"no column {', '.join(sorted(missing))}")
+        for row in reader:
+            pairs.append(_table_pair(path.parent, row, seen))
+    except (UserError, csv.Error) as error:
+        # The inner reader has counted the line that broke off, too.
+        line = max(1, reader.reader.line_num)
+        raise UserError(f"{path}: line {line}: {error}") from error
+    return pairs
+
+
+def _table_pair(folder, row, seen):
+    if None in row:
+        raise UserError("more fields than columns")
+    for name in COLUMNS:
+        if not row[name]:
+            raise UserError(f"no {name}")
+    _check_id(row["id"], seen)
+    paths = {view: folder / row[view] for view in VIEWS}
+    return FilmPair(row["id"], paths, _spacing_mm(row.get(SPACING)))
+
+
+def _spacing_mm(text):
+    if not text:
+        return None
+    try:
+        value = float(text)
+    except ValueError:
+        value = None
+    if value is None or not 0 < value < float("inf"):
+        raise UserError(f"{SPACING} {text!r}: must be a number above 0")
+    return value
+
+
+def _check_id(name, seen):
+    """Refuse what is no plain name of a folder, or was one before."""
+    if not _ID.fullmatch(name) or name.endswith(".") or len(name.encode()) > MAX_ID_BYTES:
+        raise UserError(
+            f"id {name[:MAX_ID_BYTES]!r}: no plain file name; use up to {MAX_ID_BYTES} letters, "
+            "digits, dots, dashes and underscores"
+        )
+    # Some file systems take names that differ in case or composition for one.
+    key = unicodedata.normalize("NFC", name).casefold()
+    if key == SUMMARY:
+        raise UserError(f"id {name!r}: is the batch's own file; choose another")
+    if key in seen:
+        raise UserError(f"id {name!r}: was there before; give every pair its own")
+    seen.add(key)
+
+
+def _films_within(entry):
+    """Views and paths of the films in a sub-folder; none if it is no folder."""
+    if not entry.is_dir():
+        return []
+    matches = [(_NESTED.fullmatch(film.name), film) for film in entry.iterdir()]
+    return [(match[1].lower(), film) for match, film in matches if match]
+
+
+def _found_pair(folder, name, films, seen):
+    try:
+        _check_id(name, seen)
+        for view, paths in films.items():
+            if not paths:
+                raise UserError(f"no {view.upper()} film")
+            if len(paths) > 1:
+                names = ", ".join(sorted(path.name for path in paths))
+                raise UserError(f"several {view.upper()} films ({names}); keep one")
+    except UserError as error:
+        return FilmPair(name, {}, problem=f"{folder / name}: {error}")
+    return FilmPair(name, {view: paths[0] for view, paths in films.items()})

@@ -1,0 +1,133 @@
+import json
+import os
+import pathlib
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.films import block_films
+from tests.hostile.files import FILMS, GREY
+from tests.serving.runs import toy_run
+from xctrs_tf.data.xray import write_film
+from xctrs_tf.serving.export import export_run
+
+ROOT = pathlib.Path(__file__).parents[2]
+# Those of the requirement: 10 s a film, of which there are two in a pair, and 2 GB.
+SECONDS, BYTES = 10.0, 2 * 10**9
+
+# Where the reason must be told from others, so that the user can mend it.
+REASONS = {
+    "16k.png": "pixels",
+    "16k.dcm": "16384 x 16384 pixels, more than",
+    "absent.png": "no such file",
+    "bomb.jpeg.dcm": "its compressed picture 13000 x 13000",
+    "bomb.nii.gz": "unpacks to over",
+    "bomb.rle.dcm": "over 8 MB of run-length code",
+    "colour.png": "a colour picture",
+    "ct.dcm": "modality CT",
+    "cut.nii": "ends before its last voxel",
+    "film-and-hole.dcm": "over 268 MB",
+    "film-and-hole.nii": "over 268 MB",
+    "folder.png": "a folder",
+    "hundred-thousand-pages.tif": "several pages",
+    "mha-of-another.mha": "its pixels are in another file",
+    "nan-slope.dcm": "holds NaN",
+    "nan.nii": "holds NaN",
+    "nested.dcm": "a damaged DICOM file",
+    "nrrd-of-another.nrrd": "its pixels are in another file",
+    "text.png": "not a PNG or TIFF picture",
+}
+
+
+def write_films(folder):
+    """All of the hostile films, and what some of them would like to reach."""
+    (folder / "secret.raw").write_bytes(np.random.default_rng(9).bytes(1024))
+    for name, write in FILMS.items():
+        write(folder / name)
+
+
+@pytest.fixture(scope="module")
+def rows(tmp_path_factory):
+    """What reading each film gave, by its name."""
+    folder = tmp_path_factory.mktemp("films")
+    write_films(folder)
+    Image.fromarray(GREY).save(folder / "good.png")
+    (folder / "names.json").write_text(json.dumps(list(FILMS)))
+    command = [sys.executable, "-m", "tests.hostile.read_all", str(folder)]
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
+    assert result.returncode == 0, result.stderr[-2000:]
+    return {row["name"]: row for row in map(json.loads, result.stdout.splitlines())}
+
+
+def test_there_are_a_hundred():
+    assert len(FILMS) >= 100
+
+
+@pytest.mark.parametrize("name", FILMS)
+def test_one_line_in_bounded_time_and_memory(rows, name):
+    row = rows[name]
+    assert row["outcome"] is not None, "it was read"
+    assert f"/{name}: " in row["outcome"]
+    assert "\n" not in row["outcome"] and "Error(" not in row["outcome"]
+    assert REASONS.get(name, "") in row["outcome"]
+    assert row["seconds"] < 2 * SECONDS
+    assert row["peak_bytes"] < BYTES
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("toy")
+    export_run(toy_run(folder / "run"), folder / "models")
+    return folder / "models"
+
+
+def run(models, folder, *flags):
+    command = [
+        *(sys.executable, "-m", "experiments.reconstruct", f"--model={models}"),
+        *(f"--output={folder / 'out'}", "--spacing_mm=2.5", *map(str, flags)),
+    ]
+    env = {name: value for name, value in os.environ.items() if name != "TF_CPP_MIN_LOG_LEVEL"}
+    return subprocess.run(
+        command, cwd=ROOT, env=env, capture_output=True, encoding="utf-8", timeout=300
+    )
+
+
+# Kinds whose readers print remarks of their own, past Python.
+@pytest.mark.parametrize(
+    "name", ["wild-offset.tif", "garbage-lzw.tif", "negative.nii", "nan-slope.dcm", "nested.dcm"]
+)
+def test_the_program_says_one_line(models, tmp_path, name):
+    FILMS[name](tmp_path / name)
+    write_film(tmp_path / "la.png", block_films()["la"], "la")
+    result = run(models, tmp_path, f"--ap={tmp_path / name}", f"--la={tmp_path / 'la.png'}")
+    assert (result.returncode, result.stdout) == (2, "")
+    assert len(result.stderr.splitlines()) == 1, result.stderr
+    assert result.stderr.startswith(f"error: {tmp_path / name}: ")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_batch_of_all_of_them_and_two_good_pairs(models, tmp_path):
+    films = tmp_path / "films"
+    for name, write in FILMS.items():
+        patient = films / name.replace(".", "_")
+        patient.mkdir(parents=True)
+        suffix = pathlib.Path(name).suffixes
+        write(patient / "".join(["ap", *suffix]))
+        write_film(patient / "la.png", block_films()["la"], "la")
+    for patient in ("first", "zz-last"):
+        for view, film in block_films().items():
+            write_film(films / f"{patient}_{view}.png", film, view)
+    result = run(models, tmp_path, f"--input={films}", "--report=false")
+    assert result.returncode == 1
+    lines = result.stderr.splitlines()
+    written = sorted(entry.name for entry in (tmp_path / "out").iterdir())
+    assert written == ["first", "summary.csv", "zz-last"]
+    assert len(lines) == len(FILMS)
+    for name, line in zip(sorted(n.replace(".", "_") for n in FILMS), lines, strict=True):
+        assert line.startswith(f"error: {name}: "), line
+        assert str(films / name) in line
+    assert result.stdout.splitlines() == [f"2 done, 0 skipped, {len(FILMS)} failed"]
+    assert (tmp_path / "out" / "summary.csv").read_text().count("\n") == 3 + len(FILMS)

@@ -1,0 +1,36 @@
+"""Names and colours of the labels, as ITK-SNAP and 3D Slicer read them."""
+
+from xctrs_tf.files import write_text
+from xctrs_tf.geometry import VERTEBRAE
+
+# ITK-SNAP: Segmentation, Import Label Descriptions; 3D Slicer: Add Data.
+ITK_SNAP, SLICER = "segmentation.label", "segmentation.ctbl"
+
+_SNAP_HEADER = """\
+################################################
+# ITK-SnAP Label Description File
+# File format:
+# IDX   -R-  -G-  -B-  -A--  VIS MSH  LABEL
+################################################
+"""
+
+
+def write_label_tables(folder):
+    """Write the table of the labels 0..7 for both programs, in the report's colours.
+
+    Args:
+        folder: `pathlib.Path` of an existing folder.
+    """
+    # Scipy comes with it.
+    from xctrs_tf.evaluation.surface import VERTEBRA_COLORS
+
+    rows = [
+        (label, name, *(round(255 * part) for part in color))
+        for label, (name, color) in enumerate(zip(VERTEBRAE, VERTEBRA_COLORS, strict=True), start=1)
+    ]
+    snap = ['    0     0    0    0        0  0  0    "Clear Label"']
+    snap += [f'{n:5d} {r:5d} {g:4d} {b:4d}        1  1  1    "{name}"' for n, name, r, g, b in rows]
+    write_text(folder / ITK_SNAP, _SNAP_HEADER + "\n".join(snap) + "\n")
+    slicer = [f"# Color table file {SLICER}", f"# {1 + len(rows)} values", "0 background 0 0 0 0"]
+    slicer += [f"{n} {name} {r} {g} {b} 255" for n, name, r, g, b in rows]
+    write_text(folder / SLICER, "\n".join(slicer) + "\n")

@@ -1,0 +1,95 @@
+"""One loaded model, and what it makes of two films."""
+
+import dataclasses
+
+import numpy as np
+
+from xctrs_tf.data.intensity import denormalise_hu
+from xctrs_tf.data.xray import normalise_film
+from xctrs_tf.errors import UserError
+from xctrs_tf.geometry import VIEWS
+
+
+@dataclasses.dataclass(frozen=True)
+class Reconstruction:
+    """What one or more models made of two films, on a grid along the LPS axes.
+
+    The films do not say where the patient was: the middle of the volume is the
+    origin.
+
+    Attributes:
+        ct_hu: int16 CT numbers ``[x, y, z]`` in HU.
+        segmentation: uint8 labels ``[x, y, z]``, 1..7 = C1..C7, or None if the
+            model does not segment.
+        spacing_mm: edge of a voxel.
+        origin_mm: LPS position of the centre of voxel ``[0, 0, 0]``.
+        spread_hu: float32 ``[x, y, z]``, standard deviation between the models,
+            or None of a single one.
+        uncertainty: ``summary`` of `reporting.uncertainty.combine`, or None.
+    """
+
+    ct_hu: np.ndarray
+    segmentation: np.ndarray | None
+    spacing_mm: float
+    origin_mm: tuple
+    spread_hu: np.ndarray | None = None
+    uncertainty: dict | None = None
+
+
+class Reconstructor:
+    """A loaded model: two films to a `Reconstruction`.
+
+    Args:
+        predict: function of the keywords ``ap`` and ``la``, batches, to a dict
+            of batches ``ct`` and, if the model segments, ``segmentation``.
+        metadata: the export's.
+
+    Attributes:
+        metadata: the export's.
+        size: pixels a side of the films that it takes.
+    """
+
+    def __init__(self, predict, metadata):
+        self._predict = predict
+        self.metadata = metadata
+        self.size = metadata["size"]
+
+    def __call__(self, ap, la, spacing_mm=None):
+        """Reconstruct one patient.
+
+        Args:
+            ap: film ``[x, z]`` of `xctrs_tf.data.xray.read_film`; normalised here.
+            la: film ``[y, z]``.
+            spacing_mm: edge of a pixel of both films, and so of a voxel; by
+                default the median of the patients that the model has seen.
+
+        Returns:
+            `Reconstruction`.
+
+        Raises:
+            UserError: films of another size or without content, or no voxel size.
+        """
+        if spacing_mm is None:
+            spacing_mm = self.metadata["spacing_mm"]
+        if spacing_mm is None:
+            raise UserError("--spacing_mm: missing, and the model does not know its voxel size")
+        if not spacing_mm > 0:
+            raise UserError(f"--spacing_mm={spacing_mm}: must be above 0")
+        for film in (ap, la):
+            if film.shape != (self.size, self.size):
+                raise UserError(f"films: {film.shape}; the model takes {(self.size,) * 2}")
+        batches = {
+            view: normalise_film(film)[np.newaxis, ..., np.newaxis]
+            for view, film in zip(VIEWS, (ap, la), strict=True)
+        }
+        outputs = self._predict(**batches)
+        ct = np.asarray(outputs["ct"])[0, ..., 0]
+        segmentation = None
+        if "segmentation" in outputs:
+            segmentation = np.asarray(outputs["segmentation"])[0].argmax(-1).astype(np.uint8)
+        return Reconstruction(
+            ct_hu=denormalise_hu(ct, self.metadata["window_hu"]),
+            segmentation=segmentation,
+            spacing_mm=spacing_mm,
+            origin_mm=(-(self.size - 1) / 2 * spacing_mm,) * 3,
+        )
