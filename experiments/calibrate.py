@@ -87,7 +87,7 @@ def _model():
 
         return reconstruct
 
-    from xctrs_tf.evaluation.prediction import predict_case
+    from xctrs_tf.training.prediction import predict_case
 
     from xctrs_tf.training.runs import load_run
 

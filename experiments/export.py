@@ -2,7 +2,10 @@
 
     python -m experiments.export --workdir=RUN --output=MODELS/xctrsnet
 
-Writes the next version, MODELS/xctrsnet/1, 2, ..., and prints its path.
+Writes the next version, MODELS/xctrsnet/1, 2, ..., and prints its path. What it
+says of itself in assets.extra/metadata.json has the metrics of RUN/evaluation and
+the thresholds of RUN/quality.json, if they are there (experiments.evaluate and
+experiments.calibrate). docs/serving.md tells how to serve it.
 """
 
 import os
@@ -17,6 +20,12 @@ CHECKPOINT = flags.DEFINE_enum(
     "checkpoint", "best", ["best", "last"], "Weights: lowest validation loss, or newest."
 )
 OUTPUT = flags.DEFINE_string("output", None, "Folder of versions; made if it is not there.")
+QUANTIZE = flags.DEFINE_enum(
+    "quantize",
+    None,
+    ["float16"],
+    "Store the weights so: half the file, and slightly other outputs.",
+)
 
 
 def main():
@@ -30,7 +39,7 @@ def main():
     from xctrs_tf.serving.export import export_run
     from xctrs_tf.training.runs import load_run
 
-    print(export_run(load_run(WORKDIR.value, CHECKPOINT.value), OUTPUT.value))
+    print(export_run(load_run(WORKDIR.value, CHECKPOINT.value), OUTPUT.value, QUANTIZE.value))
 
 
 if __name__ == "__main__":

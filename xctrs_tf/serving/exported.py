@@ -10,10 +10,16 @@ import pathlib
 
 from xctrs_tf.errors import UserError
 
-FORMAT = "xctrs-export/1"
+FORMAT = "xctrs-export/2"
+# Exports of before the signatures other than serving_default; they can be loaded all the same.
+FORMATS = (FORMAT, "xctrs-export/1")
 SAVED_MODEL = "saved_model.pb"
 METADATA = "assets.extra/metadata.json"
+WARMUP = "assets.extra/tf_serving_warmup_requests"
 SIGNATURE = "serving_default"
+BYTES_SIGNATURE = "serving_bytes"
+RECONSTRUCTION_SIGNATURE = "reconstruction"
+SEGMENTATION_SIGNATURE = "segmentation"
 NOTICE = "Not a medical device; not for diagnosis."
 
 
@@ -39,7 +45,19 @@ class Export:
 
         Returns:
             Function of the keywords ``ap`` and ``la``, float32 batches, to the
-            dict of the signature's outputs.
+            dict of the outputs of ``serving_default``.
+
+        Raises:
+            UserError: the SavedModel is damaged.
+        """
+        return self.load_signatures()[SIGNATURE]
+
+    def load_signatures(self):
+        """Load the SavedModel for all of its signatures.
+
+        Returns:
+            Dict from signature to function of its inputs, as keywords, to the
+            dict of its outputs.
 
         Raises:
             UserError: the SavedModel is damaged.
@@ -49,12 +67,13 @@ class Export:
 
         try:
             model = tf.saved_model.load(self.path)
-            signature = model.signatures[SIGNATURE]
+            signatures = dict(model.signatures)
+            # TensorFlow does not promise that a signature keeps its variables alive.
+            for signature in (signatures[SIGNATURE], *signatures.values()):
+                signature.model = model
         except (OSError, ValueError, KeyError, tf.errors.OpError) as error:
             raise UserError(f"{self.path}: damaged; run experiments.export again") from error
-        # TensorFlow does not promise that a signature keeps its variables alive.
-        signature.model = model
-        return signature
+        return signatures
 
 
 def find_export(path):
@@ -87,7 +106,7 @@ def version_numbers(path):
 def _read_metadata(file):
     try:
         metadata = json.loads(file.read_text(encoding="utf-8"))
-        if metadata["format"] == FORMAT:
+        if metadata["format"] in FORMATS:
             return metadata
     except (OSError, ValueError, KeyError, TypeError):
         pass

@@ -1,0 +1,75 @@
+"""Reconstruct a CT and its C1..C7 from two X-ray films on a model server.
+
+    python -m experiments.serve_client --server=localhost:8500 --ap=ap.png --la=la.png --output=OUT
+    python -m experiments.serve_client --rest --server=localhost:8501 --ap=... --la=... --output=OUT
+
+The server is TensorFlow Serving with a model of experiments.export (docs/serving.md).
+Films are read, and OUT is written, as by experiments.reconstruct; the thresholds of
+its quality checks are in the model's folder, which is not at hand here, so that no
+report says more than "review". Connections are not encrypted: put a proxy between
+where the network is not your own. Not for diagnosis.
+"""
+
+import pathlib
+
+from absl import flags
+
+from experiments import cli, film_flags
+from xctrs_tf.data.film_pair import read_film_pair
+from xctrs_tf.data.xray import check_views
+from xctrs_tf.reconstruction import check_output, write_reconstruction
+from xctrs_tf.serving.client import Patience, RemoteReconstructor
+
+SERVER = flags.DEFINE_string("server", None, "host:port of the model server.")
+REST = flags.DEFINE_boolean("rest", False, "--server is the REST port and not the gRPC one.")
+MODEL_NAME = flags.DEFINE_string("model_name", "xctrsnet", "Name of the model on the server.")
+OUTPUT = flags.DEFINE_string("output", None, "Folder to write; an earlier result is replaced.")
+TIMEOUT_S = flags.DEFINE_float("timeout_s", Patience.timeout_s, "Seconds to wait for one answer.")
+RETRIES = flags.DEFINE_integer(
+    "retries",
+    Patience.retries,
+    "How often a server that is away or busy is asked again, after 0.5 s, 1 s, 2 s, ...",
+    lower_bound=0,
+)
+REPORT = flags.DEFINE_boolean(
+    "report", True, "Make surfaces, measures and report.html; they take seconds."
+)
+CHECK_VIEWS = flags.DEFINE_boolean(
+    "check_views", True, "Refuse films that look swapped or not like one patient's."
+)
+# So that --help has them too.
+flags.adopt_module_key_flags(film_flags)
+flags.register_validator(TIMEOUT_S, lambda value: 0 < value < float("inf"), "must be above 0")
+
+
+def main():
+    """Have the two films that the flags name reconstructed."""
+    output = pathlib.Path(OUTPUT.value)
+    check_output(output)
+    reconstructor = RemoteReconstructor(_server())
+    paths, frames = film_flags.paths_and_frames()
+    films, spacing_mm = read_film_pair(
+        paths, frames, reconstructor.size, film_flags.SPACING_MM.value
+    )
+    if CHECK_VIEWS.value:
+        check_views(**films)
+    reconstruction = reconstructor(**films, spacing_mm=spacing_mm)
+    write_reconstruction(reconstruction, films, output, report=REPORT.value)
+    print(*sorted(output.resolve().iterdir()), sep="\n")
+
+
+def _server():
+    patience = Patience(TIMEOUT_S.value, RETRIES.value)
+    if REST.value:
+        from xctrs_tf.serving.rest_client import RestServer
+
+        return RestServer(SERVER.value, MODEL_NAME.value, patience)
+    cli.load_tensorflow()
+    from xctrs_tf.serving.grpc_client import GrpcServer
+
+    return GrpcServer(SERVER.value, MODEL_NAME.value, patience)
+
+
+if __name__ == "__main__":
+    flags.mark_flags_as_required(["server", "ap", "la", "output"])
+    cli.run(main)

@@ -1,0 +1,257 @@
+"""The client against servers that speak TensorFlow Serving's protocols."""
+
+import http.server
+import os
+import pathlib
+import socket
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests.films import BLOCK, block_films
+from tests.serving.runs import SIZE, toy_run
+from tests.serving.serving_apis import MODEL, StubModel, grpc_server, http_server, rest_server
+from xctrs_tf.data.xray import write_film
+from xctrs_tf.errors import UserError
+from xctrs_tf.reconstruction import load
+from xctrs_tf.serving import client
+from xctrs_tf.serving.client import Patience, RemoteReconstructor
+from xctrs_tf.serving.export import export_run
+from xctrs_tf.serving.exported import find_export
+from xctrs_tf.serving.rest_client import RestServer
+
+pytest.importorskip("tensorflow_serving", reason="needs tensorflow-serving-api")
+from xctrs_tf.serving.grpc_client import GrpcServer
+
+ROOT = pathlib.Path(__file__).parents[2]
+KINDS = {"grpc": (grpc_server, GrpcServer), "rest": (rest_server, RestServer)}
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("toy")
+    return find_export(export_run(toy_run(folder / "run"), folder / "models"))
+
+
+@pytest.fixture(scope="module")
+def signatures(exported):
+    return exported.load_signatures()
+
+
+@pytest.fixture
+def model(signatures):
+    return StubModel(signatures)
+
+
+@pytest.fixture(autouse=True)
+def short_pauses(monkeypatch):
+    monkeypatch.setattr(client, "FIRST_DELAY_S", 0.1)
+
+
+@pytest.fixture(params=KINDS)
+def server(request, model):
+    """A `GrpcServer` or `RestServer` of a server that runs."""
+    start, server_type = KINDS[request.param]
+    with start(model) as address:
+        yield server_type(address, MODEL, Patience(timeout_s=30.0, retries=2))
+
+
+def test_a_server_answers_as_the_library_does(server, exported):
+    reconstructor = RemoteReconstructor(server)
+    assert reconstructor.size == SIZE
+    films = block_films()
+    # Grey values of which 16 bits round some.
+    films["ap"] += np.linspace(0, 0.9, SIZE, dtype=np.float32)
+    remote = reconstructor(**films, spacing_mm=2.5)
+    local = load(exported.path)(**films, spacing_mm=2.5)
+    assert (remote.ct_hu.dtype, remote.segmentation.dtype) == (np.int16, np.uint8)
+    assert (local.ct_hu[BLOCK] == 1500).all() and (local.ct_hu < 0).any()
+    np.testing.assert_allclose(remote.ct_hu, local.ct_hu, rtol=0, atol=1)
+    np.testing.assert_array_equal(remote.segmentation, local.segmentation)
+    assert (remote.spacing_mm, remote.origin_mm) == (local.spacing_mm, local.origin_mm)
+
+
+def test_answers_over_the_4_mb_that_grpc_takes_by_default():
+    shape = (1, 96, 96, 96)
+
+    class Large:
+        structured_outputs = {"ct_hu": tf.TensorSpec((None, *shape[1:]), tf.int16)}  # noqa: RUF012
+
+        def __call__(self, **pngs):
+            # Ten bytes each as the server sends them.
+            return {"ct_hu": tf.fill(shape, tf.constant(-1, tf.int16))}
+
+    films = {view: np.arange(96.0**2).reshape(96, 96) for view in ("ap", "la")}
+    with grpc_server(StubModel({"serving_bytes": Large()})) as address:
+        server = GrpcServer(address, MODEL, Patience(60.0, 0))
+        result = RemoteReconstructor(server)(**films, spacing_mm=1.0)
+    assert (result.ct_hu == -1).all() and result.ct_hu.shape == shape[1:]
+    assert result.segmentation is None
+
+
+def test_the_request(server, model):
+    RemoteReconstructor(server)(**block_films(), spacing_mm=2.5)
+    ((signature, inputs),) = model.requests
+    assert signature == "serving_bytes"
+    assert set(inputs) == {"ap_bytes", "la_bytes"}
+    assert all(value.shape == (1,) for value in inputs.values())
+
+
+def test_a_busy_server_is_asked_again(server, model, caplog):
+    model.busy = 2
+    assert RemoteReconstructor(server).size == SIZE
+    pauses = [message.partition("asked again in ")[2] for message in caplog.messages]
+    assert pauses == ["0.1 s", "0.2 s"]
+
+
+def test_a_server_that_stays_busy(server, model):
+    model.busy = 3
+    with pytest.raises(UserError, match=r"--server=localhost:\d+: no answer \(.*is the model serv"):
+        RemoteReconstructor(server)
+    assert model.busy == 0
+
+
+@pytest.mark.parametrize("server_type", [GrpcServer, RestServer])
+def test_no_server(server_type):
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        address = f"localhost:{free.getsockname()[1]}"
+    with pytest.raises(UserError, match=f"--server={address}: no answer") as caught:
+        RemoteReconstructor(server_type(address, MODEL, Patience(5.0, retries=1)))
+    assert "\n" not in str(caught.value)
+
+
+def test_another_model_name(server):
+    other = type(server)(server.address, "other", Patience(5.0, 0))
+    with pytest.raises(UserError, match="other: Servable not found for request"):
+        RemoteReconstructor(other)
+
+
+def test_an_export_of_before_serving_bytes(server, model):
+    model.signatures = {"serving_default": model.signatures["serving_default"]}
+    with pytest.raises(UserError, match="has no signature serving_bytes as"):
+        RemoteReconstructor(server)
+
+
+def test_no_voxel_size(server):
+    with pytest.raises(UserError, match="--spacing_mm: missing, and the model does not know"):
+        RemoteReconstructor(server)(**block_films())
+
+
+def test_a_film_that_the_model_refuses(server):
+    pngs = {"ap_bytes": b"hello", "la_bytes": b"hello"}
+    with pytest.raises(UserError, match=f"{MODEL}: .*film: not a PNG picture") as caught:
+        server.predict("serving_bytes", pngs)
+    assert "\n" not in str(caught.value)
+
+
+class Answers:
+    """A server of which a test chooses the answer."""
+
+    address, model = "host:1", MODEL
+
+    def __init__(self, **answer):
+        self.answer = answer
+
+    def output_shapes(self, signature):
+        return dict.fromkeys(("ct_hu", "segmentation"), (-1, SIZE, SIZE, SIZE))
+
+    def predict(self, signature, inputs):
+        return self.answer
+
+
+CT, LABELS = np.full((SIZE,) * 3, -7), np.full((SIZE,) * 3, 5)
+
+
+def test_the_servers_voxel_size_is_a_short_number():
+    answer = Answers(ct_hu=CT, segmentation=LABELS, spacing_mm=np.float32(1.1))
+    result = RemoteReconstructor(answer)(**block_films())
+    assert result.spacing_mm == 1.1
+    np.testing.assert_allclose(result.origin_mm, -15.5 * 1.1)
+
+
+@pytest.mark.parametrize(
+    ("answer", "name"),
+    [
+        ({}, "ct_hu"),
+        ({"ct_hu": CT[1:], "segmentation": LABELS}, "ct_hu"),
+        ({"ct_hu": CT + 0.5, "segmentation": LABELS}, "ct_hu"),
+        ({"ct_hu": [[1], [1, 2]], "segmentation": LABELS}, "ct_hu"),
+        ({"ct_hu": "nothing", "segmentation": LABELS}, "ct_hu"),
+        ({"ct_hu": CT}, "segmentation"),
+        ({"ct_hu": CT, "segmentation": LABELS - 6}, "segmentation"),
+    ],
+)
+def test_an_answer_that_is_none(answer, name):
+    with pytest.raises(UserError, match=f"the answer's {name} is no volume of 32\\^3"):
+        RemoteReconstructor(Answers(**answer))(**block_films(), spacing_mm=1.0)
+
+
+@pytest.mark.parametrize("content", [b"<html>", b"[]", b'{"metadata": {}}', b"\xff"])
+def test_a_web_server_that_is_no_model_server(content):
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(content)
+
+        def log_message(self, *_):
+            pass
+
+    with (
+        http_server(Handler) as address,
+        pytest.raises(UserError, match="does not answer as TensorFlow Serving's REST API does"),
+    ):
+        RemoteReconstructor(RestServer(address, MODEL, Patience(5.0, 0)))
+
+
+def test_a_rest_server_that_takes_too_long():
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            time.sleep(0.5)
+
+        def log_message(self, *_):
+            pass
+
+    with (
+        http_server(Handler) as address,
+        pytest.raises(UserError, match=r"no answer within 0.1 s; give more --timeout_s"),
+    ):
+        RemoteReconstructor(RestServer(address, MODEL, Patience(0.1, 0)))
+
+
+def serve_client(*flags):
+    command = [sys.executable, "-m", "experiments.serve_client", *map(str, flags)]
+    env = {name: value for name, value in os.environ.items() if name != "TF_CPP_MIN_LOG_LEVEL"}
+    return subprocess.run(
+        command, cwd=ROOT, env=env, capture_output=True, encoding="utf-8", timeout=300
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_program_writes_what_reconstruct_does(tmp_path, model, kind):
+    for view, film in block_films().items():
+        write_film(tmp_path / f"{view}.png", film, view)
+    films = [f"--{view}={tmp_path / view}.png" for view in ("ap", "la")]
+    flags = [*films, "--spacing_mm=2.5", "--nocheck_views", f"--output={tmp_path / 'out'}"]
+    flags += ["--noreport", *(["--rest"] if kind == "rest" else [])]
+    with KINDS[kind][0](model) as address:
+        result = serve_client(f"--server={address}", *flags)
+    assert (result.returncode, result.stderr) == (0, "")
+    paths = [pathlib.Path(line) for line in result.stdout.splitlines()]
+    assert {"ct.nii.gz", "segmentation.nii.gz", "reconstruction.json"} <= {p.name for p in paths}
+    assert paths == sorted((tmp_path / "out").resolve().iterdir())
+
+
+def test_the_program_without_a_server(tmp_path):
+    flags = ["--rest", "--retries=0", "--ap=a.png", "--la=l.png", f"--output={tmp_path / 'out'}"]
+    result = serve_client("--server=localhost:1", *flags)
+    (line,) = result.stderr.splitlines()
+    assert line.startswith("error: --server=localhost:1: no answer (")
+    assert (result.returncode, result.stdout) == (2, "")
+    assert not (tmp_path / "out").exists()

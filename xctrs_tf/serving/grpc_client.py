@@ -1,0 +1,98 @@
+"""TensorFlow Serving's gRPC API, as far as it is needed."""
+
+import functools
+
+from xctrs_tf.errors import UserError
+from xctrs_tf.serving.client import Patience, Unavailable, ask
+
+try:
+    import grpc
+    import tensorflow as tf
+    from tensorflow_serving.apis import (
+        get_model_metadata_pb2,
+        predict_pb2,
+        prediction_service_pb2_grpc,
+    )
+except ImportError as error:
+    raise UserError(
+        "gRPC needs tensorflow-serving-api: pip install 'xctrs-tf[serving]', or use --rest"
+    ) from error
+
+# A server sends a negative whole number as ten bytes unless it is told otherwise, and
+# gRPC refuses to receive over 4 MB unless it is told otherwise (docs/serving.md).
+MAX_MESSAGE_BYTES = 2**28
+
+
+class GrpcServer:
+    """A model on a server.
+
+    Args:
+        address: ``host:port``.
+        model: its name on the server.
+        patience: `Patience`.
+
+    Attributes:
+        address: as given.
+        model: as given.
+    """
+
+    def __init__(self, address, model, patience=Patience()):  # noqa: B008
+        self.address, self.model, self._patience = address, model, patience
+        limits = ("grpc.max_receive_message_length", "grpc.max_send_message_length")
+        channel = grpc.insecure_channel(address, [(name, MAX_MESSAGE_BYTES) for name in limits])
+        self._stub = prediction_service_pb2_grpc.PredictionServiceStub(channel)
+
+    def output_shapes(self, signature):
+        """Dict from output of a signature to its shape; empty if there is no such signature.
+
+        Raises:
+            UserError: no server, no such model, or nonsense.
+        """
+        request = get_model_metadata_pb2.GetModelMetadataRequest(metadata_field=["signature_def"])
+        request.model_spec.name = self.model
+        answer = self._ask(self._stub.GetModelMetadata, request)
+        signatures = get_model_metadata_pb2.SignatureDefMap()
+        answer.metadata["signature_def"].Unpack(signatures)
+        outputs = signatures.signature_def[signature].outputs
+        return {
+            name: tuple(dim.size for dim in output.tensor_shape.dim)
+            for name, output in outputs.items()
+        }
+
+    def predict(self, signature, inputs):
+        """Ask for one patient.
+
+        Args:
+            signature: its name.
+            inputs: dict from input to bytes.
+
+        Returns:
+            Dict from output to array, without the batch.
+
+        Raises:
+            UserError: no server, an error of the model's, or nonsense.
+        """
+        request = predict_pb2.PredictRequest()
+        request.model_spec.name = self.model
+        request.model_spec.signature_name = signature
+        for name, value in inputs.items():
+            request.inputs[name].CopyFrom(tf.make_tensor_proto([value]))
+        answer = self._ask(self._stub.Predict, request)
+        try:
+            return {name: tf.make_ndarray(output)[0] for name, output in answer.outputs.items()}
+        except (TypeError, ValueError, IndexError) as error:
+            raise UserError(f"--server={self.address}: the answer has no tensors") from error
+
+    def _ask(self, method, request):
+        return ask(functools.partial(self._call, method, request), self.address, self._patience)
+
+    def _call(self, method, request):
+        try:
+            return method(request, timeout=self._patience.timeout_s)
+        except grpc.RpcError as error:
+            code, details = error.code(), " ".join((error.details() or "").split())
+            if code is grpc.StatusCode.UNAVAILABLE:
+                raise Unavailable(details) from error
+            if code is grpc.StatusCode.DEADLINE_EXCEEDED:
+                details = f"no answer within {self._patience.timeout_s:g} s; give more --timeout_s"
+            raise UserError(f"--server={self.address}, {self.model}: {details}") from error
