@@ -88,7 +88,6 @@ def _model():
         return reconstruct
 
     from xctrs_tf.training.prediction import predict_case
-
     from xctrs_tf.training.runs import load_run
 
     run = load_run(WORKDIR.value, CHECKPOINT.value)
