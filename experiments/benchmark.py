@@ -1,9 +1,9 @@
 """How fast the program is on this machine.
 
   python -m experiments.benchmark --what=pipeline,projection --json=benchmark.json
-  python -m experiments.benchmark --what=networks --size=128 --precision=mixed_bfloat16
+  python -m experiments.benchmark --what=networks --network_size=128 --precision=mixed_bfloat16
 
-networks: inference of one patient and a training step of all terms at --size, with
+networks: inference of one patient and a training step of all terms at --network_size, with
 the operations a second beside those of a large matrix product, and the peak memory.
 With KERAS_BACKEND=jax on JAX, which needs no TensorFlow.
 pipeline: patients a second through the training pipeline, at 64^3 and 128^3.
@@ -36,7 +36,9 @@ WHAT = flags.DEFINE_list(
 )
 JSON = flags.DEFINE_string("json", None, "JSON file of the results; none is written without.")
 REPEATS = flags.DEFINE_integer("repeats", 15, "Measurements of each time.", lower_bound=3)
-NETWORK_SIZE = flags.DEFINE_enum("size", "128", [str(size) for size in SIZES], "Of networks.")
+NETWORK_SIZE = flags.DEFINE_enum(
+    "network_size", "128", [str(size) for size in SIZES], "Voxels a side, of networks."
+)
 PRECISION = flags.DEFINE_enum("precision", "float32", PRECISIONS, "Of networks.")
 REMAT = flags.DEFINE_boolean("remat", False, "Of networks: compute features twice, keep few.")
 VGG_WEIGHTS = flags.DEFINE_string(

@@ -59,7 +59,7 @@ def test_networks_are_measured_beside_a_matrix_product(monkeypatch, tmp_path):
     narrow = functools.partial(TrainingConfig, width=0.0625)
     monkeypatch.setattr(benchmark, "TrainingConfig", narrow)
     output = tmp_path / "benchmark.json"
-    with flagsaver.flagsaver(what=["networks"], size="32", repeats=3, json=str(output)):
+    with flagsaver.flagsaver(what=["networks"], network_size="32", repeats=3, json=str(output)):
         assert benchmark.main() == 0
     rows = {row["name"]: row for row in json.loads(output.read_text())["results"]}
     assert list(rows) == [

@@ -131,6 +131,8 @@ def test_a_program_that_was_stopped_stops_all(tmp_path):
 
 def test_interruption_lets_the_program_save(tmp_path):
     """The parent alone is signalled, as a cluster's scheduler does."""
+    # A background shell starts its programs with SIGINT ignored.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     saved = tmp_path / "saved"
     program = (
         "import signal, sys, time\n"
@@ -145,8 +147,11 @@ def test_interruption_lets_the_program_save(tmp_path):
         os.kill(os.getpid(), signal.SIGINT)
 
     threading.Thread(target=interrupt).start()
-    with pytest.raises(KeyboardInterrupt):
-        run_job(fake(tmp_path, program))
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            run_job(fake(tmp_path, program))
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert saved.exists()
 
 

@@ -51,6 +51,11 @@ def export(*flags):
     )
 
 
+def _without_warmup(lines):
+    """What is said where an optional extra is absent is another test's matter."""
+    return [line for line in lines if "tensorflow-serving-api is not installed" not in line]
+
+
 def read_metadata(folder):
     return json.loads((folder / "assets.extra" / "metadata.json").read_text())
 
@@ -68,7 +73,7 @@ def test_plain_tensorflow_computes_what_the_networks_do(run, tmp_path):
     output = tmp_path / "models" / "xctrsnet"
     result = export(f"--workdir={folder}", f"--output={output}")
     assert (result.returncode, result.stdout) == (0, f"{output / '1'}\n"), result.stderr
-    (warning,) = result.stderr.splitlines()
+    (warning,) = _without_warmup(result.stderr.splitlines())
     assert "absent is no longer the run's data" in warning
 
     rng = np.random.default_rng(1)
@@ -188,9 +193,9 @@ def test_voxel_size_is_the_median_of_the_very_data(tmp_path, caplog):
         return read_metadata(export_run(run, tmp_path / "models"))["spacing_mm"]
 
     assert spacing_mm(sha256) == 2.5
-    assert not caplog.messages
+    assert not _without_warmup(caplog.messages)
     assert spacing_mm("e" * 64) is None
-    assert "no longer the run's data" in caplog.messages[0]
+    assert "no longer the run's data" in _without_warmup(caplog.messages)[0]
 
 
 def test_a_saved_model_that_computes_something_else_is_not_kept(tmp_path, monkeypatch):

@@ -49,7 +49,7 @@ def make_networks(case):
 
 
 def take_steps(case, networks, trainer_class):
-    """Train; returns the scalars of every step, and of a validation after them."""
+    """Train; returns the scalars of every step, and of validations with averages and without."""
     changes, arguments = CASES[case]
     config = dataclasses.replace(CONFIG, **changes)
     trainer = trainer_class(
@@ -59,7 +59,19 @@ def take_steps(case, networks, trainer_class):
     with trainer.averaged_weights():
         rows.append(trainer.validation_step(toy_batch(), 0)[0])
     assert trainer.num_traces == 1
-    return [{name: float(value) for name, value in row.items()} for row in rows]
+    rows.append(trainer.validation_step(toy_batch(), 0)[0])
+    return [_floats(row) for row in rows]
+
+
+def validation(case, networks, trainer_class):
+    """The last row of `take_steps`, for networks as they are."""
+    config = dataclasses.replace(CONFIG, **CASES[case][0])
+    trainer = trainer_class(networks, make_objective(config), lambda: make_optimizer(config))
+    return _floats(trainer.validation_step(toy_batch(), 0)[0])
+
+
+def _floats(row):
+    return {name: float(value) for name, value in row.items()}
 
 
 def main(case, folder):

@@ -12,7 +12,8 @@ import pytest
 from tests.training import processes
 from tests.training.toys import CONFIG, toy_dataset, toy_networks, toy_weights
 from xctrs_tf.training import checkpoints, loop
-from xctrs_tf.training.summaries import read_history
+from xctrs_tf.training.history import read_history
+from xctrs_tf.training.trainer import Trainer
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +79,7 @@ def _terminate_and_sleep(*_, **__):
 def test_signal_while_the_step_is_traced_ends_the_run_at_once(data, tmp_path, monkeypatch):
     run, began = tmp_path / "run", time.monotonic()
     with monkeypatch.context() as patch:
-        patch.setattr(loop.Trainer, "trace", _terminate_and_sleep)
+        patch.setattr(Trainer, "trace", _terminate_and_sleep)
         with pytest.raises(loop.Interrupted, match="stopped at step 0; the same command"):
             loop.train(_config(data), run)
     assert time.monotonic() - began < 20
