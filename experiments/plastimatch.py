@@ -58,7 +58,7 @@ def films(program, mu, spacing_mm, source_to_isocentre_mm, source_to_detector_mm
                 *("-n", NORMAL[view], "--vup", "0 0 1", "-o", "0 0 0"),
                 *("-I", str(folder / "mu.mha"), "-O", str(folder / view)),
             ]
-            done = subprocess.run(command, check=True, capture_output=True, text=True)
+            done = subprocess.run(command, check=True, capture_output=True, encoding="utf-8")
             seconds += float(re.search(r"Total time: (\S+)", done.stdout)[1])
             content = (folder / f"{view}0000.pfm").read_bytes()
             panel = np.frombuffer(content[-4 * pixels[0] * pixels[1] :], "<f4").reshape(

@@ -27,7 +27,7 @@ def open_run_dataset(workdir, config, data=None):
             f"{dataset.path} has {dataset.size} voxels a side, the run {workdir} has "
             f"{config.size}; prepare with --size={config.size}"
         )
-    trained_on = json.loads((workdir / "config.json").read_text())["data_sha256"]
+    trained_on = json.loads((workdir / "config.json").read_text(encoding="utf-8"))["data_sha256"]
     if data is None and dataset.content_hash() != trained_on:
         raise UserError(
             f"{dataset.path} has changed since {workdir} was trained on it, its folds too "

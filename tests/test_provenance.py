@@ -28,7 +28,8 @@ def test_has_what_is_needed_to_make_the_numbers_again():
 def test_command_is_what_was_typed(tmp_path):
     program = tmp_path / "report.py"
     program.write_text(
-        "from xctrs_tf import provenance\nprint(provenance.collect(1, 0, '')['command'])\n"
+        "from xctrs_tf import provenance\nprint(provenance.collect(1, 0, '')['command'])\n",
+        encoding="utf-8",
     )
     typed = ["-m", "report", "--name=two words"]
     finished = subprocess.run(
@@ -56,7 +57,7 @@ def checkout(tmp_path, monkeypatch):
         ).stdout.strip()
 
     git("init")
-    (tmp_path / "file").write_text("a")
+    (tmp_path / "file").write_text("a", encoding="utf-8")
     git("add", "file")
     git("commit", "-m", "first")
     git("tag", "v1")
@@ -69,7 +70,7 @@ def test_commit_of_a_clean_checkout(checkout):
 
 
 def test_commit_of_a_changed_checkout_says_so(checkout, tmp_path):
-    (tmp_path / "file").write_text("b")
+    (tmp_path / "file").write_text("b", encoding="utf-8")
     expected = checkout("rev-parse", "HEAD") + "-dirty"
     assert provenance.collect(1, 0, "")["commit"] == expected
 

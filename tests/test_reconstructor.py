@@ -165,7 +165,7 @@ def test_the_films_are_drawn_as_the_model_gets_them(tmp_path):
 def test_a_result_of_before_the_films_were_drawn_is_replaced(tmp_path):
     for name in FILES:
         if name != "films.png":
-            (tmp_path / name).write_text("earlier")
+            (tmp_path / name).write_text("earlier", encoding="utf-8")
     check_output(tmp_path)
 
 
@@ -192,16 +192,16 @@ def test_the_folder_may_be_deep_or_empty(tmp_path, monkeypatch):
 @pytest.mark.parametrize("names", [["ct.nii.gz"], [*FILES, "notes.txt"]])
 def test_a_folder_of_others_is_left_alone(tmp_path, names):
     for name in names:
-        (tmp_path / name).write_text("mine")
+        (tmp_path / name).write_text("mine", encoding="utf-8")
     with pytest.raises(UserError, match="holds other files; choose an empty output folder"):
         write_reconstruction(make_reconstruction(), block_films(), tmp_path, report=False)
-    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == dict.fromkeys(
-        names, "mine"
-    )
+    assert {
+        path.name: path.read_text(encoding="utf-8") for path in tmp_path.iterdir()
+    } == dict.fromkeys(names, "mine")
 
 
 def test_an_output_that_is_no_folder(tmp_path):
-    (tmp_path / "file").write_text("mine")
+    (tmp_path / "file").write_text("mine", encoding="utf-8")
     with pytest.raises(UserError, match="file: not a folder; choose another output folder"):
         check_output(tmp_path / "file")
     with pytest.raises(UserError, match=r"file/out: cannot be made \(.*\)"):
@@ -221,7 +221,7 @@ def test_everything_that_was_written_may_be_replaced(tmp_path):
     dicom = names_in(tmp_path / "out" / "dicom")
     assert dicom == ["segmentation.dcm", *(f"slice-{n:03d}.dcm" for n in range(1, SIZE + 1))]
     check_output(tmp_path / "out")
-    (tmp_path / "out" / "dicom" / "slice-001.dcm.txt").write_text("mine")
+    (tmp_path / "out" / "dicom" / "slice-001.dcm.txt").write_text("mine", encoding="utf-8")
     with pytest.raises(UserError, match="out: holds other files"):
         check_output(tmp_path / "out")
 
@@ -237,9 +237,9 @@ def test_label_tables(tmp_path):
     write_reconstruction(make_reconstruction(), block_films(), tmp_path / "out", report=False)
     # What ITK-SNAP reads of a line: index, red, green, blue, alpha, visible, mesh, "name".
     pattern = r'\s*(\d+)\s+(\d+)\s+(\d+)\s+(\d+)\s+([\d.]+)\s+([01])\s+([01])\s+"(.*)"'
-    lines = (tmp_path / "out" / "segmentation.label").read_text().splitlines()
+    lines = (tmp_path / "out" / "segmentation.label").read_text(encoding="utf-8").splitlines()
     snap = [re.fullmatch(pattern, line).groups() for line in lines if line[0] != "#"]
-    lines = (tmp_path / "out" / "segmentation.ctbl").read_text().splitlines()
+    lines = (tmp_path / "out" / "segmentation.ctbl").read_text(encoding="utf-8").splitlines()
     slicer = [line.split(" ") for line in lines if line[0] != "#"]
     assert snap[0] == ("0", "0", "0", "0", "0", "0", "0", "Clear Label")
     assert slicer[0] == ["0", "background", "0", "0", "0", "0"]
@@ -299,7 +299,9 @@ def test_models_of_two_voxel_sizes_need_to_be_told_one():
 def test_models_that_do_not_fit_together(models, tmp_path, change, message):
     shutil.copytree(models, tmp_path / "other")
     file = tmp_path / "other" / "1" / "assets.extra" / "metadata.json"
-    file.write_text(json.dumps({**json.loads(file.read_text()), **change}))
+    file.write_text(
+        json.dumps({**json.loads(file.read_text(encoding="utf-8")), **change}), encoding="utf-8"
+    )
     with pytest.raises(UserError, match=message):
         load(models, tmp_path / "other")
 

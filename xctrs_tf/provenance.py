@@ -72,7 +72,7 @@ def _commit():
         return None
     describe = ["git", "-C", str(_ROOT), "describe", "--always", "--dirty", "--abbrev=40"]
     try:
-        finished = subprocess.run([*describe, "--exclude=*"], capture_output=True, text=True)
+        finished = subprocess.run([*describe, "--exclude=*"], capture_output=True, encoding="utf-8")
     except FileNotFoundError:
         return None
     return finished.stdout.strip() or None

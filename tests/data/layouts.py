@@ -70,9 +70,11 @@ def write_openkbp(folder, ct):
     stored = ct.array.transpose(1, 0, 2)[:, :, ::-1].ravel() + 1000.0
     places = np.flatnonzero(stored > 0)
     lines = [f"{place},{stored[place]}" for place in places]
-    (folder / "ct.csv").write_text("\n".join([",data", *lines, ""]))
+    (folder / "ct.csv").write_text("\n".join([",data", *lines, ""]), encoding="utf-8")
     x, y, z = ct.spacing_mm
-    (folder / "voxel_dimensions.csv").write_text(f"{y:.18e}\n{x:.18e}\n{z:.18e}\n")
+    (folder / "voxel_dimensions.csv").write_text(
+        f"{y:.18e}\n{x:.18e}\n{z:.18e}\n", encoding="utf-8"
+    )
 
 
 def openkbp_neck():

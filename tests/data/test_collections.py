@@ -15,7 +15,9 @@ from xctrs_tf.errors import UserError
 def test_verse_bids(tmp_path):
     layouts.write_verse_bids(tmp_path, "verse004")
     layouts.write_verse_bids(tmp_path, "gl016", "_dir-ax", "test", seed=1)
-    (tmp_path / "training/rawdata/sub-verse004/._sub-verse004_ct.nii.gz").write_text("a Mac's")
+    (tmp_path / "training/rawdata/sub-verse004/._sub-verse004_ct.nii.gz").write_text(
+        "a Mac's", encoding="utf-8"
+    )
     source = open_collections(["verse"], [tmp_path])
     assert source.ids == ["gl016", "verse004"]
     layouts.assert_is_the_neck(layouts.only_scan(source, "verse004"))
@@ -243,7 +245,7 @@ def test_openkbp(tmp_path):
 def test_openkbp_damaged_tables(tmp_path, file, text, message):
     folder = tmp_path / "pt_4"
     layouts.write_openkbp(folder, layouts.openkbp_neck()[0])
-    (folder / file).write_text(text)
+    (folder / file).write_text(text, encoding="utf-8")
     (tmp_path / "pt_4.nii.gz").write_bytes(b"not looked at")
     source = open_collections(["openkbp"], [tmp_path], labels=tmp_path)
     with pytest.raises(UserError, match=message):

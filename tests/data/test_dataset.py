@@ -92,9 +92,9 @@ def test_who_validates_is_written_down(folder):
     assert [dataset.split(fold).validation for fold in range(5)] == written
     other = next(id for id in dataset.ids if id not in {"p0", "p5", *written[0]})
     file = folder / "manifest.json"
-    manifest = json.loads(file.read_text())
+    manifest = json.loads(file.read_text(encoding="utf-8"))
     manifest["validation"][0] = [other]
-    file.write_text(json.dumps(manifest))
+    file.write_text(json.dumps(manifest), encoding="utf-8")
     split = open_dataset(folder).split(0)
     assert split.validation == [other]
     assert written[0][0] in split.training
@@ -103,9 +103,9 @@ def test_who_validates_is_written_down(folder):
 def test_a_folder_of_before_it_was_written_down_splits_alike(folder):
     splits = [open_dataset(folder).split(fold) for fold in range(5)]
     file = folder / "manifest.json"
-    manifest = json.loads(file.read_text())
+    manifest = json.loads(file.read_text(encoding="utf-8"))
     del manifest["validation"]
-    file.write_text(json.dumps(manifest))
+    file.write_text(json.dumps(manifest), encoding="utf-8")
     assert [open_dataset(folder).split(fold) for fold in range(5)] == splits
 
 
@@ -142,7 +142,7 @@ def test_a_folder_without_a_manifest(tmp_path):
     ],
 )
 def test_a_wrong_manifest(folder, text, message):
-    (folder / "manifest.json").write_text(text)
+    (folder / "manifest.json").write_text(text, encoding="utf-8")
     with pytest.raises(UserError, match=f"manifest.json: {message}"):
         open_dataset(folder)
 
@@ -290,13 +290,16 @@ def test_a_folder_of_another_configuration(folder, key, value):
 
 def test_a_folder_of_another_version(folder):
     file = folder / "manifest.json"
-    file.write_text(json.dumps({**json.loads(file.read_text()), "version": "0.0.0"}))
+    file.write_text(
+        json.dumps({**json.loads(file.read_text(encoding="utf-8")), "version": "0.0.0"}),
+        encoding="utf-8",
+    )
     with pytest.raises(UserError, match="made with another version; choose another output"):
         DatasetWriter(folder, CONFIGURATION)
 
 
 def test_foreign_output_folders(tmp_path):
-    (tmp_path / "letters.txt").write_text("mine")
+    (tmp_path / "letters.txt").write_text("mine", encoding="utf-8")
     with pytest.raises(UserError, match="holds other files; choose an empty output folder"):
         DatasetWriter(tmp_path, CONFIGURATION)
     with pytest.raises(UserError, match="not a folder; choose another output folder"):

@@ -36,7 +36,7 @@ def test_the_record_tells_a_changed_file(tmp_path):
 
 def test_a_manifest_selects_patients_and_names_licences(tmp_path):
     text = "id,good,licence\n003,1,MIT\n001,0,MIT\n002,1,\n"
-    (tmp_path / "manifest.csv").write_text(text)
+    (tmp_path / "manifest.csv").write_text(text, encoding="utf-8")
     for name in ("001", "002", "003", "unlisted"):
         write_neck(tmp_path, name)
     assert NiftiSource(tmp_path).ids == ["001", "002", "003"]
@@ -96,12 +96,12 @@ def test_selections_that_cannot_be_made(tmp_path):
     with pytest.raises(UserError, match=r"manifest\.csv: no such file; a selection needs it"):
         NiftiSource(tmp_path, ("good", "1"))
     manifest = tmp_path / "manifest.csv"
-    manifest.write_text("id,good\n1,1\n")
+    manifest.write_text("id,good\n1,1\n", encoding="utf-8")
     with pytest.raises(UserError, match=r"manifest\.csv: no column 'better'"):
         NiftiSource(tmp_path, ("better", "1"))
     with pytest.raises(UserError, match=r"manifest\.csv: no row with good=2"):
         NiftiSource(tmp_path, ("good", "2"))
-    manifest.write_text("name,good\n1,1\n")
+    manifest.write_text("name,good\n1,1\n", encoding="utf-8")
     with pytest.raises(UserError, match=r"manifest\.csv: no column 'id'"):
         NiftiSource(tmp_path)
     manifest.write_bytes(b"\xff\xfe\x00")

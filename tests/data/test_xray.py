@@ -243,7 +243,9 @@ def test_pictures_of_a_size_that_no_film_has(tmp_path, width, height, message):
 def test_a_volume_file_of_a_size_that_no_film_has(tmp_path):
     path = tmp_path / "film.nrrd"
     path.write_text(
-        "NRRD0004\ntype: short\ndimension: 2\nsizes: 16384 16384\nencoding: raw\nendian: little\n\n"
+        "NRRD0004\ntype: short\ndimension: 2\nsizes: 16384 16384\n"
+        "encoding: raw\nendian: little\n\n",
+        encoding="utf-8",
     )
     with pytest.raises(UserError, match=r"film\.nrrd: 16384 x 16384 pixels, more than"):
         read_film(path, "ap", 8)

@@ -63,10 +63,12 @@ def write_run(runs, row, lines, fold=0, seed=0, floor_dice=0.25, origin=None, **
         frozen = dataclasses.replace(CONFIG, fold=fold, seed=seed, **FIELDS["table1-vgg"])
         _write_config(folder / "reconstruction_run", frozen)
     (folder / "best").mkdir()
-    (folder / "best" / "state.json").write_text('{"step": 700}')
+    (folder / "best" / "state.json").write_text('{"step": 700}', encoding="utf-8")
     history = [{"step": 500, "kind": "validation", "psnr": 21.0, "dice_hard": 0.4}]
     history.append({"step": 800, "kind": "validation", "psnr": 22.0, "dice_hard": 0.5})
-    (folder / "history.jsonl").write_text("\n".join(map(json.dumps, history)) + "\n")
+    (folder / "history.jsonl").write_text(
+        "\n".join(map(json.dumps, history)) + "\n", encoding="utf-8"
+    )
     evaluation = folder / "evaluation"
     evaluation.mkdir()
     _write_csv(evaluation / "cases.csv", lines)
@@ -87,7 +89,9 @@ def write_run(runs, row, lines, fold=0, seed=0, floor_dice=0.25, origin=None, **
         "method": method_name(config, frozen),
         "dice_name": "pseudo-label Dice",
     }
-    (evaluation / "cases.json").write_text(json.dumps({**about, **(origin or {})}))
+    (evaluation / "cases.json").write_text(
+        json.dumps({**about, **(origin or {})}), encoding="utf-8"
+    )
     return folder
 
 
@@ -95,17 +99,17 @@ def write_failure(runs, row, error, fold=0, seed=0):
     """Write the record of a job that failed before it had a folder."""
     record = runs / row / f"fold-{fold:02d}-seed-{seed}.json"
     record.parent.mkdir(parents=True, exist_ok=True)
-    record.write_text(json.dumps({"status": "failed", "error": error}))
+    record.write_text(json.dumps({"status": "failed", "error": error}), encoding="utf-8")
 
 
 def _write_config(folder, config):
     folder.mkdir(parents=True)
     record = {"training": config.to_json(), "data_sha256": DATA_SHA256}
-    (folder / "config.json").write_text(json.dumps(record))
+    (folder / "config.json").write_text(json.dumps(record), encoding="utf-8")
 
 
 def _write_csv(path, lines):
-    with path.open("w", newline="") as file:
+    with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, list(lines[0]), lineterminator="\n")
         writer.writeheader()
         writer.writerows(lines)

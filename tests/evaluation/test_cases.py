@@ -150,7 +150,7 @@ def test_csv_and_its_provenance(tmp_path, case):
     row = evaluate_case(case, normalise_hu(case.ct + np.int16(50)), case.segmentation)
     row["dice_C7"] = np.nan
     write_cases_csv(tmp_path / "cases.csv", [row, {**row, "id": "p2"}], {"n": 2})
-    with (tmp_path / "cases.csv").open(newline="") as file:
+    with (tmp_path / "cases.csv").open(newline="", encoding="utf-8") as file:
         first, second = csv.DictReader(file)
     assert list(first) == KEYS
     assert first["id"] == "p1"
@@ -158,5 +158,5 @@ def test_csv_and_its_provenance(tmp_path, case):
     assert float(first["psnr"]) == pytest.approx(row["psnr"], abs=1e-6)
     assert first["dice_C7"] == ""
     assert first["missed"] == "0"
-    assert json.loads((tmp_path / "cases.json").read_text()) == {"n": 2}
+    assert json.loads((tmp_path / "cases.json").read_text(encoding="utf-8")) == {"n": 2}
     assert sorted(p.name for p in tmp_path.iterdir()) == ["cases.csv", "cases.json"]

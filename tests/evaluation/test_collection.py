@@ -53,8 +53,8 @@ def test_a_folder_of_results_is_read_as_it_was_written(runs, tmp_path):
         "mean-volume.csv",
         f"{REFERENCE}.csv",
     ]
-    assert "somewhere" not in (folder / "about.json").read_text()
-    assert str(tmp_path) not in (folder / "about.json").read_text()
+    assert "somewhere" not in (folder / "about.json").read_text(encoding="utf-8")
+    assert str(tmp_path) not in (folder / "about.json").read_text(encoding="utf-8")
 
 
 def test_two_seeds_are_two_lines_of_a_patient(runs):
@@ -92,8 +92,10 @@ def test_other_data_is_refused(runs):
     folder = write_run(runs, "table1-vgg", LINES, origin={"data_hash": "e" * 64})
     with pytest.raises(UserError, match="on other data than the run was trained on"):
         collect_runs(runs)
-    record = json.loads((folder / "config.json").read_text())
-    (folder / "config.json").write_text(json.dumps({**record, "data_sha256": "e" * 64}))
+    record = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    (folder / "config.json").write_text(
+        json.dumps({**record, "data_sha256": "e" * 64}), encoding="utf-8"
+    )
     with pytest.raises(UserError, match="its data is other data"):
         collect_runs(runs)
 
@@ -101,7 +103,9 @@ def test_other_data_is_refused(runs):
 def test_a_reconstruction_that_saw_the_test_patients_is_refused(runs):
     folder = write_run(runs, "table3-unet3d", LINES)
     config = folder / "reconstruction_run" / "config.json"
-    config.write_text(config.read_text().replace('"fold": 0', '"fold": 3'))
+    config.write_text(
+        config.read_text(encoding="utf-8").replace('"fold": 0', '"fold": 3'), encoding="utf-8"
+    )
     with pytest.raises(UserError, match="trained on fold 3, and so on patients that fold 0 tests"):
         collect_runs(runs)
 

@@ -112,7 +112,7 @@ def test_few_patients_cannot_show_anything(tmp_path):
 
 def test_a_run_that_stopped_early_says_so(tmp_path):
     folder = write_run(tmp_path, REFERENCE, [case_line("a"), case_line("b")])
-    (folder / "history.jsonl").write_text('{"step": 600, "kind": "training"}\n')
+    (folder / "history.jsonl").write_text('{"step": 600, "kind": "training"}\n', encoding="utf-8")
     text = markdown(table_grids(collect_runs(tmp_path), "table1"))
     assert "X-CTRSNet, fold 0, seed 0: stopped at step 600 of 800." in text
 

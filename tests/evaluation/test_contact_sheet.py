@@ -44,7 +44,7 @@ def test_the_index_shows_every_patient_and_needs_no_network(dataset):
         assert link.startswith("#p") or (index.parent / link).is_file()
     assert "http" not in text
     assert "p&lt;4&gt;" in text and "a &amp; b.nii.gz: label C7 missing" in text
-    statistics = json.loads((index.parent / "statistics.json").read_text())
+    statistics = json.loads((index.parent / "statistics.json").read_text(encoding="utf-8"))
     assert statistics["patients"].keys() == {"p0", "p1", "p2", "p3"}
     assert sum(statistics["histogram"]) == 4 * SIZE**3
 

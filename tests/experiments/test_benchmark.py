@@ -33,7 +33,7 @@ def test_both_parts_are_measured_and_written(tmp_path, monkeypatch, capsys):
     with flagsaver.flagsaver(json=str(output), repeats=3):
         assert benchmark.main() == 0
     printed = capsys.readouterr().out
-    record = json.loads(output.read_text())
+    record = json.loads(output.read_text(encoding="utf-8"))
     rows = {row["name"]: row for row in record["results"]}
     assert list(rows) == [
         "pipeline 32^3",
@@ -61,7 +61,7 @@ def test_networks_are_measured_beside_a_matrix_product(monkeypatch, tmp_path):
     output = tmp_path / "benchmark.json"
     with flagsaver.flagsaver(what=["networks"], network_size="32", repeats=3, json=str(output)):
         assert benchmark.main() == 0
-    rows = {row["name"]: row for row in json.loads(output.read_text())["results"]}
+    rows = {row["name"]: row for row in json.loads(output.read_text(encoding="utf-8"))["results"]}
     assert list(rows) == [
         "matrix product float32",
         "reconstruction 32^3 float32",
@@ -143,7 +143,8 @@ def test_plastimatchs_panels_are_read_upright(tmp_path, monkeypatch):
         "panel = np.arange(rows * columns, dtype='<f4')\n"
         "with open(arguments['-O'] + '0000.pfm', 'wb') as stream:\n"
         "    stream.write(b'Pf header' + panel.tobytes())\n"
-        "print('Total time: 0.25 secs')\n"
+        "print('Total time: 0.25 secs')\n",
+        encoding="utf-8",
     )
     program.chmod(program.stat().st_mode | stat.S_IXUSR)
     films, seconds = plastimatch.films(str(program), np.ones((3, 4, 5)), 2.0, 100.0, 150.0)

@@ -39,7 +39,7 @@ def test_calibrates_an_export(data, model, tmp_path):
     output = tmp_path / "quality.json"
     result = run("calibrate", f"--model={model}", f"--data={data}", f"--output={output}")
     assert result.returncode == 0, result.stderr
-    reference = json.loads(output.read_text())
+    reference = json.loads(output.read_text(encoding="utf-8"))
     assert reference["format"] == "xctrs-quality/1"
     assert reference["held_out"] + reference["training"] == 14
     assert f"{reference['held_out']} held-out patients" in result.stdout

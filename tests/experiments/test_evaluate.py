@@ -30,7 +30,7 @@ def oracle(dataset, patient):
 
 
 def read(path):
-    with path.open(newline="") as file:
+    with path.open(newline="", encoding="utf-8") as file:
         return list(csv.DictReader(file))
 
 
@@ -64,16 +64,15 @@ def test_files_and_table(tmp_path, dataset):
 
     for expected in ("pseudo-label Dice (%)", "X-CTRSNet", "mean volume", "private cohort"):
         assert expected in text
-        assert (
-            expected.replace("X-CTRSNet", "X-CTRSNet (1 patient)")
-            in (output / "table.md").read_text()
-        )
+        assert expected.replace("X-CTRSNet", "X-CTRSNet (1 patient)") in (
+            output / "table.md"
+        ).read_text(encoding="utf-8")
     assert str(output / "case-p4.png") in text
 
 
 def test_provenance(tmp_path, dataset):
     evaluate_run(oracle(dataset, "p3"), dataset, "validation", tmp_path, num_figures=0)
-    origin = json.loads((tmp_path / "cases.json").read_text())
+    origin = json.loads((tmp_path / "cases.json").read_text(encoding="utf-8"))
     expected = {
         "n": 1,
         "seed": 3,
@@ -98,8 +97,8 @@ def test_another_method_has_its_own_name_and_no_row_of_the_paper(tmp_path, datas
     text = evaluate_run(oracle(dataset, "p4"), dataset, "test", tmp_path, name="SIT", num_figures=0)
     assert "SIT" in text
     assert not {"X-CTRSNet", "private cohort"} & set(text.split("\n")[3].split())
-    assert "private cohort" not in text + (tmp_path / "table.md").read_text()
-    assert json.loads((tmp_path / "cases.json").read_text())["method"] == "SIT"
+    assert "private cohort" not in text + (tmp_path / "table.md").read_text(encoding="utf-8")
+    assert json.loads((tmp_path / "cases.json").read_text(encoding="utf-8"))["method"] == "SIT"
 
 
 def test_a_run_that_segments_the_patients_ct_has_no_image_figures(tmp_path, dataset):
@@ -132,7 +131,7 @@ def test_predictions_are_kept_if_asked_for(tmp_path, dataset):
 @pytest.fixture
 def opened(monkeypatch, tmp_path, dataset):
     monkeypatch.setattr("experiments.run_data.open_dataset", lambda path: dataset)
-    (tmp_path / "config.json").write_text(json.dumps({"data_sha256": "0" * 64}))
+    (tmp_path / "config.json").write_text(json.dumps({"data_sha256": "0" * 64}), encoding="utf-8")
     return types.SimpleNamespace(data="DATA", size=SIZE)
 
 

@@ -38,7 +38,7 @@ def fake(root, *programs):
 
 
 def times_run(root):
-    return len((root / "ran").read_text())
+    return len((root / "ran").read_text(encoding="utf-8"))
 
 
 def test_rows_of_the_tables_end_with_xctrsnet():
@@ -95,7 +95,7 @@ def test_a_done_job_is_not_repeated(tmp_path):
     assert record["seconds"] > 0
     assert record["peak_memory_bytes"] > 2**20
     assert len(record["commands"]) == 2
-    assert job.log.read_text() == "fine\n"
+    assert job.log.read_text(encoding="utf-8") == "fine\n"
     assert run_job(job) == record
     assert times_run(tmp_path) == 2
 
@@ -106,7 +106,7 @@ def test_a_failed_job_is_recorded_and_tried_again(tmp_path):
     assert job.state() == "failed"
     assert record["error"] == f"exit status 1: error: the disk is full (see {job.log})"
     assert times_run(tmp_path) == 1  # the evaluation did not run
-    assert json.loads(job.record.read_text()) == record
+    assert json.loads(job.record.read_text(encoding="utf-8")) == record
     assert run_job(fake(tmp_path))["status"] == "done"
 
 

@@ -172,7 +172,7 @@ def written(out):
     manifest = out / "manifest.unfinished.json"
     if not manifest.exists():
         return []
-    return [record["id"] for record in json.loads(manifest.read_text())["patients"]]
+    return [record["id"] for record in json.loads(manifest.read_text(encoding="utf-8"))["patients"]]
 
 
 def test_a_killed_preparation_goes_on_and_ends_in_the_same_bytes(folder):
@@ -211,7 +211,7 @@ def test_a_killed_preparation_goes_on_and_ends_in_the_same_bytes(folder):
 def test_a_foreign_output_folder_is_left_alone(folder):
     write_neck(folder / "in", "a")
     (folder / "out").mkdir()
-    (folder / "out" / "letter.txt").write_text("mine")
+    (folder / "out" / "letter.txt").write_text("mine", encoding="utf-8")
     result = prepare(*nifti_flags(folder))
     assert result.returncode == 2
     assert result.stderr.endswith("out: holds other files; choose an empty output folder\n")

@@ -93,11 +93,11 @@ def test_program_prints_and_writes(tmp_path, dataset, run, monkeypatch, capsys):
     printed = capsys.readouterr().out
     assert "perx2ct ssim" in printed and "1 patient," in printed
     assert printed.endswith(f"{output / 'protocols.csv'}\n")
-    with (output / "protocols.csv").open(newline="") as file:
+    with (output / "protocols.csv").open(newline="", encoding="utf-8") as file:
         first, second = csv.DictReader(file)
     assert (first["method"], first["id"], first["xctrs_psnr"]) == ("SpaDRNet", "p3", "inf")
     assert (second["method"], second["id"]) == ("mean volume", "p3")
-    origin = json.loads((output / "protocols.json").read_text())
+    origin = json.loads((output / "protocols.json").read_text(encoding="utf-8"))
     expected = {"n": 1, "seed": 3, "data_hash": "0" * 64, "split": "validation", "step": 7}
     assert {key: origin[key] for key in expected} == expected
 

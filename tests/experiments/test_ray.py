@@ -43,6 +43,6 @@ def test_jobs_spread_over_two_workers(tmp_path, address):
         with Workers(1, address) as workers:
             records = list(workers.map(run, numbers))
     assert [record["status"] for record in records] == ["done"] * 6
-    processes = {(tmp_path / str(number)).read_text() for number in numbers}
+    processes = {(tmp_path / str(number)).read_text(encoding="utf-8") for number in numbers}
     assert len(processes) == 2
     assert str(os.getpid()) not in processes

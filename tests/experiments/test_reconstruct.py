@@ -142,7 +142,7 @@ def test_two_models_dicom_and_a_strict_status(folder, models, tmp_path_factory):
     assert (ct[BLOCK] == 875).all() and (ct == 875).sum() == 60
     np.testing.assert_allclose(spread[BLOCK], 1250 / np.sqrt(2), rtol=1e-6)
     assert not labels.any()
-    assert "Between the models" in (out / "report.html").read_text()
+    assert "Between the models" in (out / "report.html").read_text(encoding="utf-8")
     slices = sorted((out / "dicom").iterdir())
     assert len(slices) == SIZE
     header = pydicom.dcmread(slices[0])
@@ -166,7 +166,8 @@ def batch(folder, models, *flags):
 def test_a_table_goes_on_after_a_bad_pair_and_a_rerun_does_what_is_missing(folder, models):
     table = folder / "pairs.csv"
     table.write_text(
-        "id,ap,la,spacing_mm\np1,ap.png,la.png,\np2,ap.png,no.png,\np3,ap.png,la.png,4\n"
+        "id,ap,la,spacing_mm\np1,ap.png,la.png,\np2,ap.png,no.png,\np3,ap.png,la.png,4\n",
+        encoding="utf-8",
     )
     result = batch(folder, models, f"--pairs={table}", "--report=false")
     assert (result.returncode, result.stdout) == (1, "2 done, 0 skipped, 1 failed\n")
@@ -174,7 +175,7 @@ def test_a_table_goes_on_after_a_bad_pair_and_a_rerun_does_what_is_missing(folde
     assert [text for text in result.stderr.splitlines() if "error" in text] == [f"error: {line}"]
     out = folder / "out"
     assert sorted(path.name for path in out.iterdir()) == ["p1", "p3", "summary.csv"]
-    assert (out / "summary.csv").read_text() == (
+    assert (out / "summary.csv").read_text(encoding="utf-8") == (
         f"id,status,verdict,reasons\np1,done,,\np2,failed,,{line}\np3,done,,\n"
     )
     assert [read_volume(out / p / "ct.nii.gz").spacing_mm[0] for p in ("p1", "p3")] == [2.5, 4.0]
@@ -209,7 +210,7 @@ def constant(folder):
 
 
 def no_picture(folder):
-    (folder / "la.png").write_text("a letter")
+    (folder / "la.png").write_text("a letter", encoding="utf-8")
 
 
 def swapped(folder):
@@ -281,7 +282,7 @@ def test_a_damaged_model(folder, models, tmp_path):
 
 def test_an_output_folder_of_others_is_left_alone(folder, models):
     (folder / "out").mkdir()
-    (folder / "out" / "ct.nii.gz").write_text("mine")
+    (folder / "out" / "ct.nii.gz").write_text("mine", encoding="utf-8")
     result = reconstruct(folder, models)
     assert result.returncode == 2
     assert result.stderr == (

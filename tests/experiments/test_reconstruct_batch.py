@@ -22,9 +22,9 @@ def write(pair, folder):
     if pair.id == "full":
         raise OSError(28, "No space left on device")
     folder.mkdir(exist_ok=True)
-    (folder / "reconstruction.json").write_text("{}")
+    (folder / "reconstruction.json").write_text("{}", encoding="utf-8")
     report = {"quality": {"verdict": "pass", "findings": [{"reason": "three"}]}}
-    (folder / "report.json").write_text(json.dumps(report))
+    (folder / "report.json").write_text(json.dumps(report), encoding="utf-8")
     return VERDICT
 
 
@@ -73,7 +73,7 @@ def test_finished_pairs_are_skipped_unless_overwritten(tmp_path):
 
 def test_a_folder_of_others_is_a_failed_pair(tmp_path):
     (tmp_path / "p1").mkdir()
-    (tmp_path / "p1" / "mine.txt").write_text("mine")
+    (tmp_path / "p1" / "mine.txt").write_text("mine", encoding="utf-8")
     (outcome,) = run_batch(pairs_of("p1"), tmp_path, write, overwrite=True)
     assert (outcome.status, "holds other files" in outcome.reasons) == ("failed", True)
 
@@ -93,7 +93,7 @@ def test_the_folder_of_a_batch(tmp_path):
     folder = prepare_output(tmp_path / "deep" / "out")
     run_batch(pairs_of("p1"), folder, write, overwrite=False)
     assert prepare_output(folder) == folder
-    (folder / "summary.csv").write_text("mine")
+    (folder / "summary.csv").write_text("mine", encoding="utf-8")
     with pytest.raises(UserError, match=r"summary\.csv: was not written by this program"):
         prepare_output(folder)
     (tmp_path / "file").touch()

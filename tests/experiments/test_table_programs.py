@@ -38,12 +38,12 @@ def test_runs_become_tables_that_are_fresh_until_someone_changes_them(runs, tmp_
     assert finished.stderr == ""
     assert "| X-CTRSNet | 3 | 23.00 ± 1.00 |" in finished.stdout
     assert str(output / "table3.csv") in finished.stdout
-    about = (output / "about.json").read_text()
+    about = (output / "about.json").read_text(encoding="utf-8")
     assert '"command": "python -m experiments.tables --runs=RUNS --output=results' in about
     assert str(tmp_path) not in about
 
     assert run("tables", "--check", f"--results={output}").returncode == 0
-    (output / "table1.md").write_text("90 %")
+    (output / "table1.md").write_text("90 %", encoding="utf-8")
     finished = run("tables", "--check", f"--results={output}")
     assert finished.returncode == 1
     assert finished.stderr == f"stale: {output / 'table1.md'}\n"

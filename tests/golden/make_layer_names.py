@@ -22,4 +22,4 @@ def _names(model):
 if __name__ == "__main__":
     names = {f.__name__: list(_names(f(32))) for f in (SpaDRNet, MulSISNet)}
     path = pathlib.Path(__file__).with_name("layer_names.json")
-    path.write_text(json.dumps(names, indent=0) + "\n")
+    path.write_text(json.dumps(names, indent=0) + "\n", encoding="utf-8")

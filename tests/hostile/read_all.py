@@ -22,7 +22,7 @@ ADDRESS_SPACE = 6 * 2**30
 def main(folder):
     """Read every film in a folder, twice: as AP and as LA."""
     resource.setrlimit(resource.RLIMIT_AS, (ADDRESS_SPACE, ADDRESS_SPACE))
-    for name in json.loads((folder / "names.json").read_text()):
+    for name in json.loads((folder / "names.json").read_text(encoding="utf-8")):
         start, outcome = time.perf_counter(), None
         for view in ("la", "ap"):
             paths = {"ap": folder / "good.png", "la": folder / "good.png", view: folder / name}

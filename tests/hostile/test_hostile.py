@@ -55,9 +55,9 @@ def rows(tmp_path_factory):
     folder = tmp_path_factory.mktemp("films")
     write_films(folder)
     Image.fromarray(GREY).save(folder / "good.png")
-    (folder / "names.json").write_text(json.dumps(list(FILMS)))
+    (folder / "names.json").write_text(json.dumps(list(FILMS)), encoding="utf-8")
     command = [sys.executable, "-m", "tests.hostile.read_all", str(folder)]
-    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, encoding="utf-8", timeout=300)
     assert result.returncode == 0, result.stderr[-2000:]
     return {row["name"]: row for row in map(json.loads, result.stdout.splitlines())}
 
@@ -130,4 +130,6 @@ def test_a_batch_of_all_of_them_and_two_good_pairs(models, tmp_path):
         assert line.startswith(f"error: {name}: "), line
         assert str(films / name) in line
     assert result.stdout.splitlines() == [f"2 done, 0 skipped, {len(FILMS)} failed"]
-    assert (tmp_path / "out" / "summary.csv").read_text().count("\n") == 3 + len(FILMS)
+    assert (tmp_path / "out" / "summary.csv").read_text(encoding="utf-8").count("\n") == 3 + len(
+        FILMS
+    )

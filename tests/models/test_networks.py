@@ -93,7 +93,7 @@ def test_mixed_precision_gives_float32_close_to_full_precision(name, policy):
 @pytest.mark.parametrize("name", ["SpaDRNet", "MulSISNet"])
 def test_layer_names_are_golden(name):
     names = [layer.name for layer in _all_layers(NETWORKS[name](32))]
-    golden = json.loads((GOLDEN / "layer_names.json").read_text())
+    golden = json.loads((GOLDEN / "layer_names.json").read_text(encoding="utf-8"))
     assert names == golden[name]
 
 

@@ -77,7 +77,7 @@ def test_everything_is_written(folder):
 
 
 def test_record_has_verdict_measures_and_notice(folder):
-    record = json.loads((folder / "report.json").read_text())
+    record = json.loads((folder / "report.json").read_text(encoding="utf-8"))
     assert record["format"] == "xctrs-report/1"
     assert record["notice"] == "Not a medical device; not for diagnosis."
     assert record["quality"]["verdict"] == "fail"
@@ -146,7 +146,7 @@ def test_spread_between_models_is_a_table(tmp_path, reconstruction):
         }
     }
     write(tmp_path, reconstruction, uncertainty=summary)
-    text = " ".join(Reader((tmp_path / "report.html").read_text()).text)
+    text = " ".join(Reader((tmp_path / "report.html").read_text(encoding="utf-8")).text)
     assert "12 HU" in text and "88 %" in text and "5000 ± 30 mm³" in text
 
 
@@ -163,7 +163,9 @@ def test_scripts_are_sound_javascript(folder, tmp_path):
     if node is None:
         pytest.skip("no node on this machine")
     page = (folder / "report.html").read_text(encoding="utf-8")
-    (tmp_path / "page.js").write_text(page.rpartition("<script>")[2].partition("</script>")[0])
+    (tmp_path / "page.js").write_text(
+        page.rpartition("<script>")[2].partition("</script>")[0], encoding="utf-8"
+    )
     subprocess.run([node, "--check", tmp_path / "page.js"], check=True)
 
 

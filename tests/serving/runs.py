@@ -16,7 +16,7 @@ DATA_SHA256 = "d" * 64
 def write_config(path, config, data_sha256=DATA_SHA256):
     path.mkdir(parents=True, exist_ok=True)
     record = {"training": config.to_json(), "data_sha256": data_sha256}
-    (path / "config.json").write_text(json.dumps(record))
+    (path / "config.json").write_text(json.dumps(record), encoding="utf-8")
 
 
 def write_run(path):

@@ -57,7 +57,7 @@ def _without_warmup(lines):
 
 
 def read_metadata(folder):
-    return json.loads((folder / "assets.extra" / "metadata.json").read_text())
+    return json.loads((folder / "assets.extra" / "metadata.json").read_text(encoding="utf-8"))
 
 
 @pytest.fixture(scope="module")
@@ -182,10 +182,10 @@ def test_a_run_without_segmentation(tmp_path):
 
 def test_voxel_size_is_the_median_of_the_very_data(tmp_path, caplog):
     data = write_dataset(tmp_path / "data", num_patients=3, num_folds=3)
-    manifest = json.loads((data / "manifest.json").read_text())
+    manifest = json.loads((data / "manifest.json").read_text(encoding="utf-8"))
     for patient, spacing_mm in zip(manifest["patients"], (9.0, 2.0, 2.5), strict=True):
         patient["spacing_mm"] = spacing_mm
-    (data / "manifest.json").write_text(json.dumps(manifest))
+    (data / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
     sha256 = open_dataset(data).content_hash()
 
     def spacing_mm(sha256):
@@ -247,7 +247,7 @@ def test_metadata_that_cannot_be_read(tmp_path, content):
     (tmp_path / "1" / "assets.extra").mkdir(parents=True)
     (tmp_path / "1" / "saved_model.pb").touch()
     if content is not None:
-        (tmp_path / "1" / "assets.extra" / "metadata.json").write_text(content)
+        (tmp_path / "1" / "assets.extra" / "metadata.json").write_text(content, encoding="utf-8")
     with pytest.raises(UserError, match=r"metadata.json: missing, or not of format xctrs-export/2"):
         find_export(tmp_path)
 
@@ -282,10 +282,10 @@ def test_a_damaged_checkpoint(run, tmp_path):
 
 
 def test_output_is_a_file(tmp_path):
-    (tmp_path / "models").write_text("mine")
+    (tmp_path / "models").write_text("mine", encoding="utf-8")
     with pytest.raises(UserError, match=r"models: no folder .*; choose another"):
         export_run(toy_run(tmp_path / "run"), tmp_path / "models")
-    assert (tmp_path / "models").read_text() == "mine"
+    assert (tmp_path / "models").read_text(encoding="utf-8") == "mine"
 
 
 def test_the_signatures_of_one_network_follow_each_other(tmp_path):
@@ -381,10 +381,10 @@ def test_two_exports_at_a_time_get_two_numbers(tmp_path, monkeypatch):
 
 def test_the_data_are_described_and_no_folder_of_the_machine(tmp_path):
     data = write_dataset(tmp_path / "data", num_patients=3, num_folds=3)
-    manifest = json.loads((data / "manifest.json").read_text())
+    manifest = json.loads((data / "manifest.json").read_text(encoding="utf-8"))
     for patient, source in zip(manifest["patients"], ("a", "b", "a"), strict=True):
         patient |= {"source": source, "licence": "MIT"}
-    (data / "manifest.json").write_text(json.dumps(manifest))
+    (data / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
     run = toy_run(tmp_path / "run", data=str(data), data_sha256=open_dataset(data).content_hash())
     config = dataclasses.replace(run.config, vgg_weights=str(tmp_path / "vgg.h5"))
     folder = export_run(dataclasses.replace(run, config=config), tmp_path / "models")
@@ -406,16 +406,16 @@ def test_the_data_are_described_and_no_folder_of_the_machine(tmp_path):
 
 def write_evaluation(path, step=7, rows="p1,20.0,0.5\np2,22.0,\n"):
     path.mkdir(parents=True)
-    (path / "cases.csv").write_text(f"id,psnr,dice_C1\n{rows}")
+    (path / "cases.csv").write_text(f"id,psnr,dice_C1\n{rows}", encoding="utf-8")
     origin = {"step": step, "data_hash": DATA_SHA256, "split": "test", "dice_name": "Dice"}
     origin |= {"commit": "c0", "date": "2026-01-01", "command": "python --workdir=/somewhere"}
-    (path / "cases.json").write_text(json.dumps(origin))
+    (path / "cases.json").write_text(json.dumps(origin), encoding="utf-8")
 
 
 def test_metrics_and_quality_of_the_very_weights(tmp_path, caplog):
     run = toy_run(tmp_path / "run")
     write_evaluation(run.path / "evaluation")
-    (run.path / "quality.json").write_text('{"format": "xctrs-quality/1"}')
+    (run.path / "quality.json").write_text('{"format": "xctrs-quality/1"}', encoding="utf-8")
     metadata = describe_run(run)
     assert metadata["metrics"]["means"] == {"psnr": 21.0, "dice_C1": 0.5}
     assert (metadata["metrics"]["patients"], metadata["metrics"]["split"]) == (2, "test")
@@ -436,7 +436,7 @@ def test_a_damaged_evaluation(tmp_path, rows):
 
 def test_damaged_thresholds(tmp_path):
     run = toy_run(tmp_path / "run")
-    (run.path / "quality.json").write_text("{")
+    (run.path / "quality.json").write_text("{", encoding="utf-8")
     with pytest.raises(UserError, match=r"quality.json: damaged; run experiments.calibrate again"):
         describe_run(run)
 
@@ -469,5 +469,8 @@ def test_without_the_api_there_is_no_warmup(tmp_path, monkeypatch, caplog):
 def test_an_export_of_the_first_format_still_loads(tmp_path):
     folder = export_run(toy_run(tmp_path / "run"), tmp_path / "models")
     file = folder / "assets.extra" / "metadata.json"
-    file.write_text(file.read_text().replace("xctrs-export/2", "xctrs-export/1"))
+    file.write_text(
+        file.read_text(encoding="utf-8").replace("xctrs-export/2", "xctrs-export/1"),
+        encoding="utf-8",
+    )
     assert find_export(tmp_path / "models").load().structured_outputs

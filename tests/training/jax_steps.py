@@ -85,7 +85,7 @@ def main(case, folder):
     rows = take_steps(case, networks, JaxTrainer)
     for name, network in networks.items():
         network.save_weights(folder / f"jax-{name}.weights.h5")
-    (folder / "jax.json").write_text(json.dumps(rows))
+    (folder / "jax.json").write_text(json.dumps(rows), encoding="utf-8")
 
 
 if __name__ == "__main__":

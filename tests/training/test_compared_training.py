@@ -258,7 +258,9 @@ def test_segmentation_learns_on_the_reconstructions(finished):
         for name, volume in volumes.items():
             loss = dice_loss(y_true, run.segmentation(volume[None, ..., None]))
             losses[name].append(float(loss))
-    best = json.loads((folder / "run" / "best" / "state.json").read_text())["validation"]["dice"]
+    best = json.loads((folder / "run" / "best" / "state.json").read_text(encoding="utf-8"))[
+        "validation"
+    ]["dice"]
     assert best == pytest.approx(np.mean(losses["reconstruction"]), abs=1e-5)
     assert abs(best - np.mean(losses["ct"])) > 1e-4
 
@@ -267,7 +269,7 @@ def test_a_network_that_learned_on_is_another(finished):
     data, folder = finished
     loop.train(_segmentation_config(data, folder), folder / "run")
     state = folder / "reconstruction" / "best" / "state.json"
-    state.write_text(state.read_text() + " ")
+    state.write_text(state.read_text(encoding="utf-8") + " ", encoding="utf-8")
     with pytest.raises(UserError, match=r"has learned on since .*run began; name another"):
         loop.train(_segmentation_config(data, folder), folder / "run")
 

@@ -68,7 +68,7 @@ def test_same_losses_and_weights_as_tensorflow(case, tmp_path):
     before = {name: network.get_weights() for name, network in networks.items()}
     _on_jax("-m", "tests.training.jax_steps", case, str(tmp_path))
     expected = take_steps(case, networks, _Trainer)
-    rows = json.loads((tmp_path / "jax.json").read_text())
+    rows = json.loads((tmp_path / "jax.json").read_text(encoding="utf-8"))
     for ours, theirs in zip(rows, expected, strict=True):
         assert ours == pytest.approx(theirs, rel=1e-3, abs=1e-5)
     trained = {name: network.get_weights() for name, network in networks.items()}

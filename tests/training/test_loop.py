@@ -45,7 +45,7 @@ def test_writes_what_the_documentation_names(data, tmp_path):
     ]
     validations = [row for row in read_history(run) if row["kind"] == "validation"]
     assert [row["step"] for row in validations] == [3, 6]
-    best = json.loads((run / "best" / "state.json").read_text())
+    best = json.loads((run / "best" / "state.json").read_text(encoding="utf-8"))
     assert best["validation"]["loss"] == min(row["loss"] for row in validations)
     assert {"psnr", "dice_hard"} <= best["validation"].keys()
     assert list((run / "logs").iterdir()) != []
@@ -124,7 +124,7 @@ def test_folder_of_another_configuration_is_refused(data, tmp_path, changes, mes
 
 
 def test_folder_of_something_else_is_refused(data, tmp_path):
-    (tmp_path / "letter.txt").write_text("dear")
+    (tmp_path / "letter.txt").write_text("dear", encoding="utf-8")
     with pytest.raises(UserError, match="neither empty nor a run"):
         loop.train(_config(data), tmp_path)
 

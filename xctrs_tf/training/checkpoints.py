@@ -41,7 +41,7 @@ def save(folder, networks, optimizers, state):
             np.savez(temporary / f"{name}.npz", **variables)
         hashes = {file.name: _sha256(file) for file in sorted(temporary.iterdir())}
         record = {**state, "seeds": _seed_values(networks), "sha256": hashes}
-        (temporary / _STATE).write_text(json.dumps(record, indent=1))
+        (temporary / _STATE).write_text(json.dumps(record, indent=1), encoding="utf-8")
 
 
 def save_step(run, step, networks, optimizers, state):
@@ -84,7 +84,7 @@ def latest(run):
 def read_state(folder):
     """State of a checkpoint folder, or None if any file of it is damaged."""
     try:
-        state = json.loads((folder / _STATE).read_text())
+        state = json.loads((folder / _STATE).read_text(encoding="utf-8"))
         whole = all(_sha256(folder / name) == sha for name, sha in state["sha256"].items())
     except (OSError, ValueError, KeyError):
         return None

@@ -227,7 +227,7 @@ def read_config(path):
     """
     path = pathlib.Path(path) / "config.json"
     try:
-        return TrainingConfig(**json.loads(path.read_text())["training"])
+        return TrainingConfig(**json.loads(path.read_text(encoding="utf-8"))["training"])
     except FileNotFoundError:
         raise UserError(
             f"{path} is missing: --workdir must name a run of experiments.train"

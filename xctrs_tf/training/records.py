@@ -46,7 +46,7 @@ def claim_workdir(workdir, config, dataset):
 
 def _require_same(path, record):
     try:
-        before = json.loads(path.read_text())
+        before = json.loads(path.read_text(encoding="utf-8"))
         # A field that the run's version did not have was at its default.
         trained = {**TrainingConfig().to_json(), **before["training"]}
         differing = [

@@ -22,7 +22,9 @@ class History:
     def __init__(self, run, step, events=None):
         self._path = pathlib.Path(run) / "history.jsonl"
         rows = read_history(run)
-        self._path.write_text("".join(_line(row) for row in rows if row["step"] <= step))
+        self._path.write_text(
+            "".join(_line(row) for row in rows if row["step"] <= step), encoding="utf-8"
+        )
         self._events = events
 
     def scalars(self, step, kind, values):
@@ -33,7 +35,7 @@ class History:
             kind: ``"training"`` or ``"validation"``.
             values: dict of floats.
         """
-        with self._path.open("a") as file:
+        with self._path.open("a", encoding="utf-8") as file:
             file.write(_line({"step": step, "kind": kind, **values}))
         if self._events is not None:
             named = {f"{kind}/{name}": value for name, value in values.items()}

@@ -1,0 +1,41 @@
+"""Text files are UTF-8, whatever locale the machine has (a container often has none)."""
+
+import ast
+import pathlib
+
+import pytest
+
+ROOT = pathlib.Path(__file__).parents[1]
+FILES = sorted(
+    str(path.relative_to(ROOT))
+    for folder in ("xctrs_tf", "experiments", "tests")
+    for path in (ROOT / folder).rglob("*.py")
+)
+# Where each call takes its encoding when it is not given by name.
+_POSITION = {"read_text": 0, "write_text": 1}
+
+
+def _calls_without_encoding(source):
+    for call in ast.walk(ast.parse(source)):
+        if isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute):
+            position = _POSITION.get(call.func.attr)
+            named = any(keyword.arg == "encoding" for keyword in call.keywords)
+            if position is not None and not named and len(call.args) <= position:
+                yield call.lineno
+
+
+def test_a_call_without_encoding_is_found():
+    source = (
+        'a.read_text()\na.read_text(encoding="utf-8")\na.write_text("b")\na.write_text("b", "c")'
+    )
+    assert list(_calls_without_encoding(source)) == [1, 3]
+
+
+@pytest.mark.parametrize("folder", ["xctrs_tf", "experiments", "tests"])
+def test_every_text_file_is_read_and_written_as_utf_8(folder):
+    assert [
+        f"{file}:{line}"
+        for file in FILES
+        if file.startswith(folder + "/")
+        for line in _calls_without_encoding((ROOT / file).read_text(encoding="utf-8"))
+    ] == []
