@@ -34,7 +34,7 @@ PRESETS = {
         "validate_every": 250,
         "balanced_cross_entropy": True,
         "mae_weight": 40.0,
-        "vgg_weight": 4e-6,
+        "vgg_weight": 4e-7,
         "vgg_slices": 1,
     },
     # What two CPU cores can learn in hours.
