@@ -73,6 +73,7 @@ def test_a_patient_of_two_folds_is_refused(runs):
     [
         ("table2-sit", {"steps": 900}, "steps is 900 and was 800"),
         ("table2-sit", {"width": 1.0}, "width is 1.0 and was 0.5"),
+        ("table3-unet3d", {"cross_entropy_weight": 0.5}, "cross_entropy_weight is 0.5 and was 0.0"),
         ("table2-sit", {"origin": {"dice_name": "Dice"}}, "its overlap is called Dice"),
     ],
 )
@@ -80,6 +81,11 @@ def test_other_settings_are_refused(runs, row, changes, message):
     write_run(runs, row, LINES, **changes)
     with pytest.raises(UserError, match=message):
         collect_runs(runs)
+
+
+def test_settings_of_a_segmentation_are_free_where_there_is_none(runs):
+    write_run(runs, "table1-vgg", LINES, cross_entropy_weight=0.5)
+    assert collect_runs(runs).settings["cross_entropy_weight"] == 0.0
 
 
 def test_other_settings_in_another_fold_of_a_row_are_refused(runs):

@@ -40,6 +40,13 @@ _METHOD = {
     "dice_weight",
     "rsc_weight",
 }
+# Without effect where no segmentation is trained.
+_OF_SEGMENTATION = {
+    "cross_entropy_weight",
+    "balanced_cross_entropy",
+    "include_background",
+    "stop_gradient_on_target",
+}
 # Figures of the same prediction by the same code differ by rounding alone.
 _ROUNDING = 1e-5
 
@@ -146,23 +153,23 @@ class _Collector:
         return Results(
             rows=self._rows,
             floor=list(self._floor.values()),
-            settings={k: v for k, v in self._config.items() if k not in _METHOD | _FREE},
+            settings={k: v for k, v in self._config.items() if k not in _METHOD},
             data_hash=self._data_hash,
             dice_name=self._dice_name,
         )
 
     def _check_same(self, folder, config, origin, results):
         """Refuse a run that differs from the others in more than it is compared for."""
-        fields = config.to_json()
+        without_effect = set() if config.uses_segmentation else _OF_SEGMENTATION
+        fields = {k: v for k, v in config.to_json().items() if k not in _FREE | without_effect}
         own = {name: fields[name] for name in sorted(_METHOD)}
         if self._config is None:
-            self._config = fields
             self._data_hash, self._dice_name = origin["data_hash"], origin["dice_name"]
-        others = {**self._config, **(results.settings or own)}
+        before = {**(self._config or {}), **(results.settings or own)}
         differing = [
-            f"{name} is {fields[name]} and was {others[name]}"
-            for name in sorted(fields.keys() - _FREE)
-            if fields[name] != others[name]
+            f"{name} is {fields[name]} and was {before[name]}"
+            for name in sorted(fields.keys() & before.keys())
+            if fields[name] != before[name]
         ]
         if origin["data_hash"] != self._data_hash:
             differing.append("its data is other data")
@@ -174,6 +181,7 @@ class _Collector:
                 f"({'; '.join(differing)}); collect them apart"
             )
         results.settings = own
+        self._config = {**fields, **(self._config or {})}
 
     def _add_floor(self, folder, fold, patients):
         """Keep the mean volume's figures, which every run of a fold must agree on."""
