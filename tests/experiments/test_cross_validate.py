@@ -1,0 +1,80 @@
+"""The cross-validation as it is typed: its mistakes, a row from start to table, its plan."""
+
+import json
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+from tests.training.toys import toy_dataset
+
+ROOT = pathlib.Path(__file__).parents[2]
+TINY = ["--preset=demo", "--width=0.0625", "--steps=2", "--batch_size=1", "--folds=1"]
+
+
+def run(program, *flags):
+    command = [sys.executable, "-m", f"experiments.{program}", *map(str, flags)]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, encoding="utf-8", timeout=500)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    return toy_dataset(tmp_path_factory.mktemp("toy") / "data")
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        ([], "--workdir is missing: name a folder for all runs"),
+        (["--workdir=RUNS"], "--table: give it, as 1, 2, 3 or 1,2,3; or --rows in its place"),
+        (["--workdir=RUNS", "--table=1", "--rows=table1/vgg"], "--table: give it, as 1, 2, 3"),
+        (["--workdir=RUNS", "--table=4"], "--table=4: must be of 1, 2, 3"),
+        (["--workdir=RUNS", "--table=one"], "--table=one: must be numbers, commas between"),
+        (["--workdir=RUNS", "--rows=table1/unet"], "--rows=table1/unet: must be of table1/"),
+        (["--workdir=RUNS", "--table=1", "--folds=7"], "--folds=7: "),
+        (["--workdir=RUNS", "--table=1", "--folds=x"], "--folds=x: must be numbers"),
+        (["--workdir=RUNS", "--table=1", "--size=64"], "--size=64, but "),
+        (["--workdir=RUNS", "--table=1", "--fold=1"], "Unknown command line flag 'fold'"),
+    ],
+)
+def test_mistakes_are_one_line_and_write_nothing(data, tmp_path, flags, message):
+    runs = tmp_path / "runs"
+    flags = [flag.replace("=RUNS", f"={runs}") for flag in flags]
+    finished = run("cross_validate", "--preset=demo", f"--data={data}", *flags)
+    assert finished.returncode == 2
+    assert finished.stderr.startswith(f"error: {message}")
+    assert finished.stderr.count("\n") == 1
+    assert not runs.exists()
+
+
+@pytest.mark.slow
+def test_a_row_is_trained_evaluated_planned_and_tabulated(data, tmp_path):
+    runs = tmp_path / "runs"
+    flags = [*TINY, f"--data={data}", f"--workdir={runs}"]
+    finished = run("cross_validate", "--rows=table1/spadrnet", *flags)
+    assert finished.returncode == 0, finished.stdout
+    assert "1 of 1 jobs are done" in finished.stdout
+    record = json.loads((runs / "table1-spadrnet" / "fold-01-seed-0.json").read_text("utf-8"))
+    assert record["status"] == "done" and record["peak_memory_bytes"] > 2**20
+
+    # What is done tells its cost, the other row is tried; nothing is left of that.
+    before = sorted(runs.rglob("*"))
+    finished = run("cross_validate", "--rows=table1/spadrnet,table2/sit", "--plan", *flags)
+    assert finished.returncode == 0, finished.stderr
+    done, new, total, _ = finished.stdout.splitlines()
+    assert done.split()[:6] == ["table1/spadrnet", "fold", "1", "seed", "0", "done"]
+    assert new.split()[:6] == ["table2/sit", "fold", "1", "seed", "0", "new"]
+    for line in (done, new):
+        minutes, unit, gigabytes, _ = line.split()[6:]
+        assert unit == "minutes" and 0 <= float(minutes) < 10 and 0.1 < float(gigabytes) < 10
+    assert total.startswith("2 jobs of 2 steps")
+    assert sorted(runs.rglob("*")) == before
+
+    again = run("cross_validate", "--rows=table1/spadrnet", *flags)
+    assert again.returncode == 0
+    assert "done before: table1/spadrnet fold 1 seed 0" in again.stderr
+
+    finished = run("tables", f"--runs={runs}", f"--output={tmp_path / 'results'}", "--nomeasure")
+    assert finished.returncode == 0, finished.stderr
+    assert "| SpaDRNet | 2 |" in (tmp_path / "results" / "table1.md").read_text("utf-8")
