@@ -5,7 +5,8 @@
 
 The data must be what the model was trained on. The training patients of its fold
 give the statistics, the validation and test patients the thresholds. Prints the
-rate of false alarms that was asked for and the one that came out.
+rate of false alarms that was asked for and the one that came out, and how often
+faults that are made on purpose in the held-out films are noticed.
 """
 
 import json
@@ -48,20 +49,35 @@ def main():
     split = dataset.split(fold)
     cli.load_tensorflow()
     from xctrs_tf.reporting.calibration import calibrate
+    from xctrs_tf.reporting.faults import FAULTS, detection_rates
 
-    held_out = tqdm([*split.validation, *split.test], unit="patient", disable=None)
-    reference = calibrate(
-        (dataset.load(patient) for patient in split.training),
-        (dataset.load(patient) for patient in held_out),
-        _model(),
-        FALSE_ALARM_RATE.value,
-    )
+    held_out = [dataset.load(patient) for patient in (*split.validation, *split.test)]
+    # Once for the thresholds, and once for each fault.
+    with tqdm(total=len(held_out) * (1 + len(FAULTS)), unit="pair", disable=None) as progress:
+        reconstruct = _counted(_model(), progress)
+        training = (dataset.load(patient) for patient in split.training)
+        reference = calibrate(training, held_out, reconstruct, FALSE_ALARM_RATE.value)
+        reference["detection"] = detection_rates(held_out, reconstruct, reference)
     write_text(pathlib.Path(OUTPUT.value), json.dumps(reference, allow_nan=False) + "\n")
     rate = reference["false_alarm_rate"]
     print(
         f"{OUTPUT.value}: {reference['held_out']} held-out patients; false alarms asked "
         f"{rate['asked']:.3f}, each patient judged by the others {rate['leave_one_out']:.3f}"
     )
+    print(f"{'fault':24} {'pass':>6} {'review':>6} {'fail':>6}")
+    for fault, shares in reference["detection"].items():
+        print(f"{fault:24} {shares['pass']:6.2f} {shares['review']:6.2f} {shares['fail']:6.2f}")
+
+
+def _counted(function, progress):
+    """The function, with a step of the progress bar a call."""
+
+    def counted(case):
+        result = function(case)
+        progress.update()
+        return result
+
+    return counted
 
 
 def _training_of_model():

@@ -43,6 +43,8 @@ def test_calibrates_an_export(data, model, tmp_path):
     assert reference["format"] == "xctrs-quality/1"
     assert reference["held_out"] + reference["training"] == 14
     assert f"{reference['held_out']} held-out patients" in result.stdout
+    assert reference["detection"]["la inverted"].keys() == {"pass", "review", "fail"}
+    assert "la of another patient" in result.stdout
     assert {"ap_reprojection", "la_likeness"} <= reference["thresholds"].keys()
 
 

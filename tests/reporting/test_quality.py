@@ -9,6 +9,7 @@ from xctrs_tf.errors import UserError
 from xctrs_tf.reporting.anatomy_scores import missing, out_of_order
 from xctrs_tf.reporting.calibration import calibrate, thresholds
 from xctrs_tf.reporting.checks import CHECKS
+from xctrs_tf.reporting.faults import FAULTS, detection_rates, enlarged
 from xctrs_tf.reporting.film_scores import film_statistics, likely_mishap
 from xctrs_tf.reporting.quality import assess
 from xctrs_tf.reporting.reprojection import reproject
@@ -48,13 +49,6 @@ def found(verdict):
 def reason_of(verdict, check):
     (reason,) = (finding.reason for finding in verdict.findings if finding.check == check)
     return reason
-
-
-def enlarged(film, factor):
-    middle = (len(film) - 1) / 2
-    return ndimage.affine_transform(
-        film, [1 / factor] * 2, middle * (1 - 1 / factor), order=1, mode="nearest"
-    )
 
 
 def test_a_good_reconstruction_passes(patient, reference):
@@ -216,6 +210,26 @@ def test_calibration_says_what_it_was_made_of(reference):
     assert (reference["training"], reference["held_out"]) == (12, 12)
     assert reference["false_alarm_rate"]["asked"] == 0.05
     assert 0 <= reference["false_alarm_rate"]["leave_one_out"] <= 0.34
+
+
+def test_rates_of_detection(reference):
+    cases = [neck(seed) for seed in range(300, 304)]
+    rates = detection_rates(cases, blurred, reference)
+    assert rates.keys() == FAULTS.keys()
+    assert all(sum(shares.values()) == pytest.approx(1) for shares in rates.values())
+    assert rates["none"]["pass"] >= 0.75
+    # This stand-in for a model always answers with the true patient, so that its
+    # reconstruction explains no film that was tampered with.
+    assert {name for name, shares in rates.items() if shares["pass"] > 0.5} == {"none"}
+
+
+def test_each_fault_is_another():
+    own, other = ({v: getattr(neck(seed), v) for v in ("ap", "la")} for seed in (1, 2))
+    pairs = [fault(own, other) for fault in FAULTS.values()]
+    for index, pair in enumerate(pairs):
+        assert all(film.shape == (32, 32) for film in pair.values())
+        for later in pairs[:index]:
+            assert any(not np.array_equal(pair[view], later[view]) for view in pair)
 
 
 def test_threshold_is_the_bound_of_a_normal_sample():
