@@ -23,9 +23,9 @@ PRESETS = {
     # The paper: 128^3, all terms, Adam 1e-3.
     "paper": {},
     # What two CPU cores can learn in minutes. Not balanced, the cross-entropy leaves
-    # some vertebrae unfound for good; balanced and as heavy as Dice, it makes all of
-    # them too large. A gradient into SpaDRNet of this size needs larger weights of
-    # the reconstruction's losses beside it.
+    # some vertebrae unfound for good; wholly balanced, it makes all of them too
+    # large. A gradient into SpaDRNet of this size needs larger weights of the
+    # reconstruction's losses beside it.
     "demo": {
         **_SHORT,
         "size": 32,
@@ -33,8 +33,7 @@ PRESETS = {
         "steps": 1000,
         "learning_rate": 2e-3,
         "validate_every": 250,
-        "balanced_cross_entropy": True,
-        "cross_entropy_weight": 0.1,
+        "cross_entropy_balance": 0.5,
         "mae_weight": 40.0,
         "vgg_weight": 4e-7,
         "vgg_slices": 1,

@@ -26,7 +26,15 @@ def test_balanced_weighs_classes_alike_and_leaves_out_absent_ones():
     of_class_0 = -(2 * np.log(0.5) + np.log(0.25)) / 3
     of_class_1 = -np.log(0.125)
     expected = (of_class_0 + of_class_1) / 2
-    assert float(cross_entropy(y_true, y_pred, balanced=True)) == pytest.approx(expected, rel=1e-6)
+    assert float(cross_entropy(y_true, y_pred, balance=1.0)) == pytest.approx(expected, rel=1e-6)
+
+
+def test_half_balanced_weighs_by_the_root_of_the_class():
+    y_true = _volume([1, 0], [1, 0], [1, 0], [1, 0], [0, 1])
+    y_pred = _volume([0.5, 0.5], [0.5, 0.5], [0.5, 0.5], [0.5, 0.5], [0.9, 0.1])
+    # Four voxels at a weight of 1/2, one at 1.
+    expected = -(4 * np.log(0.5) / 2 + np.log(0.1)) / 3
+    assert float(cross_entropy(y_true, y_pred, balance=0.5)) == pytest.approx(expected, rel=1e-6)
 
 
 def test_certain_and_wrong_is_finite_with_a_finite_gradient():

@@ -43,7 +43,7 @@ _METHOD = {
 # Without effect where no segmentation is trained.
 _OF_SEGMENTATION = {
     "cross_entropy_weight",
-    "balanced_cross_entropy",
+    "cross_entropy_balance",
     "include_background",
     "stop_gradient_on_target",
 }

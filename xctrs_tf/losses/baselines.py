@@ -29,7 +29,7 @@ def unet3d_objective(y_true, outputs):
     The original weights the classes by hand, its data having labels of few
     slices; here the weights follow from the labels' volumes.
     """
-    return cross_entropy(y_true, outputs["segmentation"], balanced=True)
+    return cross_entropy(y_true, outputs["segmentation"], balance=1.0)
 
 
 def dsn_objective(y_true, outputs):

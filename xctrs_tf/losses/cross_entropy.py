@@ -39,7 +39,7 @@ def weighted_cross_entropy(y_true, y_pred, class_weights):
     return ops.mean(weighted / ops.sum(weights, axis=_VOXELS))
 
 
-def cross_entropy(y_true, y_pred, balanced=False):
+def cross_entropy(y_true, y_pred, balance=0.0):
     """Mean over patients and voxels of -log of the true class's probability.
 
     The Dice of a vertebra barely changes while background still outweighs it,
@@ -48,13 +48,14 @@ def cross_entropy(y_true, y_pred, balanced=False):
     Args:
         y_true: one-hot labels, `(batch, x, y, z, classes)`.
         y_pred: probabilities, same shape.
-        balanced: whether each class that a patient has weighs alike, instead of
-            each voxel; background is then one class in eight, not most of all.
+        balance: exponent from 0 to 1: a voxel weighs as much as its class has
+            voxels in this patient, to the power of -balance. 0: each voxel
+            alike; 1: each class alike, background one in eight, not most of all.
 
     Returns:
         float32 scalar in [0, 16.2].
     """
-    if not balanced:
+    if not balance:
         return ops.mean(voxel_cross_entropy(y_true, y_pred))
     voxels = ops.sum(ops.cast(y_true, "float32"), axis=_VOXELS)  # (batch, classes)
-    return weighted_cross_entropy(y_true, y_pred, 1.0 / ops.maximum(voxels, 1.0))
+    return weighted_cross_entropy(y_true, y_pred, ops.maximum(voxels, 1.0) ** -balance)

@@ -93,8 +93,8 @@ class TrainingConfig:
     cross_entropy_weight: float = _option(
         0.0, "of a cross-entropy beside every Dice with the labels; not in the paper"
     )
-    balanced_cross_entropy: bool = _option(
-        False, "each class weighs alike in the cross-entropy, instead of each voxel"
+    cross_entropy_balance: float = _option(
+        0.0, "from 0, every voxel weighs alike in the cross-entropy, to 1, every class"
     )
     vgg_weights: str = _option("imagenet", "VGG16 weights: imagenet, random or a file")
     vgg_layer: str = _option("block3_conv3", "VGG16 layer whose features are compared")
@@ -171,6 +171,7 @@ class TrainingConfig:
             self._require(name, getattr(self, name) > 0, "above 0")
         for name in ("beta_1", "beta_2", "ema_momentum"):
             self._require(name, 0 <= getattr(self, name) < 1, "from 0 to below 1")
+        self._require("cross_entropy_balance", 0 <= self.cross_entropy_balance <= 1, "from 0 to 1")
         weights = [f"{term}_weight" for term in TERMS]
         for name in ("vgg_slices", "clip_norm", "patience", "seed", "fold", *weights):
             self._require(name, getattr(self, name) >= 0, "0 or more")

@@ -112,7 +112,7 @@ def make_objective(config):
             own=config.segmentation,
             include_background=config.include_background,
             stop_gradient_on_target=config.stop_gradient_on_target,
-            balanced_cross_entropy=config.balanced_cross_entropy,
+            cross_entropy_balance=config.cross_entropy_balance,
         )
     return Objective(reconstruction, segmentation)
 

@@ -16,7 +16,7 @@ class SegmentationTerms:
         include_background: whether class 0 takes part in the Dice means.
         stop_gradient_on_target: whether the divergence term of RSC treats the
             segmentation of the CT as a constant.
-        balanced_cross_entropy: whether each class weighs alike in it.
+        cross_entropy_balance: see `losses.cross_entropy`.
     """
 
     def __init__(
@@ -26,7 +26,7 @@ class SegmentationTerms:
         own=None,
         include_background=False,
         stop_gradient_on_target=False,
-        balanced_cross_entropy=False,
+        cross_entropy_balance=0.0,
     ):
         weights = {name: weight for name, weight in weights.items() if weight}
         rsc = weights.pop("rsc", 0.0)
@@ -38,7 +38,7 @@ class SegmentationTerms:
         self.own = OWN_OBJECTIVE[own] if "own" in weights else None
         self.include_background = include_background
         self.stop_gradient_on_target = stop_gradient_on_target
-        self.balanced_cross_entropy = balanced_cross_entropy
+        self.cross_entropy_balance = cross_entropy_balance
 
     def __call__(self, network, volume, batch, training):
         """Segment a volume and, where RSC needs it, the patient's CT.
@@ -72,7 +72,7 @@ class SegmentationTerms:
             )
         if "cross_entropy" in self.weights:
             terms["cross_entropy"] = sum(
-                cross_entropy(y_true, each["segmentation"], self.balanced_cross_entropy)
+                cross_entropy(y_true, each["segmentation"], self.cross_entropy_balance)
                 for each in taught
             )
         return terms, probabilities
