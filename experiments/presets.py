@@ -22,10 +22,10 @@ _SHORT = {
 PRESETS = {
     # The paper: 128^3, all terms, Adam 1e-3.
     "paper": {},
-    # What two CPU cores can learn in minutes. Not balanced, the cross-entropy leaves
-    # some vertebrae unfound for good; wholly balanced, it makes all of them too
-    # large. A gradient into SpaDRNet of this size needs larger weights of the
-    # reconstruction's losses beside it.
+    # What two CPU cores can learn in minutes. A balanced cross-entropy finds all the
+    # vertebrae, which Dice or a plain one may miss for good, but makes them too
+    # large; so it fades out, and the paper's terms have the second half. Its
+    # gradient into SpaDRNet needs larger weights of the reconstruction's losses.
     "demo": {
         **_SHORT,
         "size": 32,
@@ -34,6 +34,7 @@ PRESETS = {
         "learning_rate": 2e-3,
         "validate_every": 250,
         "cross_entropy_balance": 0.5,
+        "cross_entropy_fade": 0.5,
         "mae_weight": 40.0,
         "vgg_weight": 4e-7,
         "vgg_slices": 1,

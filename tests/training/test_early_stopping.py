@@ -1,32 +1,21 @@
 """Runs that end when the validation part has nothing more to gain."""
 
-import dataclasses
-
 import numpy as np
 import pytest
 
-from tests.training.toys import CONFIG, toy_dataset, toy_networks, toy_weights
+from tests.training.toys import toy_config, toy_weights
 from xctrs_tf.training import checkpoints, loop
 from xctrs_tf.training.runs import load_run
 from xctrs_tf.training.summaries import read_history
 from xctrs_tf.training.validation import Validation
 
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory):
-    return toy_dataset(tmp_path_factory.mktemp("toy") / "data")
-
-
-@pytest.fixture(autouse=True)
-def _toys(monkeypatch):
-    monkeypatch.setattr(loop, "build_networks", toy_networks)
-    monkeypatch.setattr("xctrs_tf.training.runs.build_networks", toy_networks)
+pytestmark = pytest.mark.usefixtures("toy_runs")
 
 
 def _config(data, **changes):
     # So small a rate changes no weight: the first validation stays the best.
     still = {"learning_rate": 1e-30, "steps": 12, "validate_every": 1}
-    return dataclasses.replace(CONFIG, data=str(data), **still | changes)
+    return toy_config(data, **still | changes)
 
 
 def _steps_validated(run):

@@ -1,6 +1,5 @@
 """Runs that are killed or asked to stop, and go on as if nothing had been."""
 
-import dataclasses
 import os
 import random
 import signal
@@ -10,24 +9,12 @@ import numpy as np
 import pytest
 
 from tests.training import processes
-from tests.training.toys import CONFIG, toy_dataset, toy_networks, toy_weights
+from tests.training.toys import CONFIG, toy_config, toy_weights
 from xctrs_tf.training import checkpoints, loop
 from xctrs_tf.training.history import read_history
 from xctrs_tf.training.trainer import Trainer
 
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory):
-    return toy_dataset(tmp_path_factory.mktemp("toy") / "data")
-
-
-@pytest.fixture(autouse=True)
-def _toys(monkeypatch):
-    monkeypatch.setattr(loop, "build_networks", toy_networks)
-
-
-def _config(data, **changes):
-    return dataclasses.replace(CONFIG, data=str(data), **changes)
+pytestmark = pytest.mark.usefixtures("toy_runs")
 
 
 def _train_and_die(config, run, moment, step):
@@ -49,7 +36,7 @@ def _rows(run):
 
 
 def test_a_run_killed_five_times_ends_like_one_that_was_not(data, tmp_path):
-    config = _config(data, steps=9, ema_momentum=0.5, augment="mirror", deterministic=True)
+    config = toy_config(data, steps=9, ema_momentum=0.5, augment="mirror", deterministic=True)
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     assert processes.status(processes.start(processes.train, config, whole)) == processes.FINISHED
     points = list(_kill_points(config.steps))
@@ -81,17 +68,17 @@ def test_signal_while_the_step_is_traced_ends_the_run_at_once(data, tmp_path, mo
     with monkeypatch.context() as patch:
         patch.setattr(Trainer, "trace", _terminate_and_sleep)
         with pytest.raises(loop.Interrupted, match="stopped at step 0; the same command"):
-            loop.train(_config(data), run)
+            loop.train(toy_config(data), run)
     assert time.monotonic() - began < 20
     assert checkpoints.latest(run) is None
-    loop.train(_config(data, steps=1), run)
+    loop.train(toy_config(data, steps=1), run)
     assert checkpoints.latest(run).name == "step-00000001"
 
 
 def test_signal_in_a_validation_saves_and_the_next_start_makes_up_for_it(
     data, tmp_path, monkeypatch
 ):
-    config = _config(data, ema_momentum=0.5)
+    config = toy_config(data, ema_momentum=0.5)
     run, whole, began = tmp_path / "run", tmp_path / "whole", time.monotonic()
     with monkeypatch.context() as patch:
         patch.setattr(loop, "validate", _terminate_and_sleep)
@@ -113,9 +100,9 @@ def test_signal_in_the_last_validation_leaves_it_to_the_next_start(data, tmp_pat
     with monkeypatch.context() as patch:
         patch.setattr(loop, "validate", _terminate_and_sleep)
         with pytest.raises(loop.Interrupted, match="stopped at step 1"):
-            loop.train(_config(data, steps=1), run)
+            loop.train(toy_config(data, steps=1), run)
     assert not (run / "best").exists()
-    loop.train(_config(data, steps=1), run)
+    loop.train(toy_config(data, steps=1), run)
     assert (run / "best").exists()
 
 

@@ -1,6 +1,5 @@
 """Whole runs on toy networks: resume, interruption, records, bad numbers."""
 
-import dataclasses
 import json
 import os
 import signal
@@ -8,30 +7,18 @@ import signal
 import numpy as np
 import pytest
 
-from tests.training.toys import CONFIG, toy_dataset, toy_networks, toy_weights
+from tests.training.toys import CONFIG, toy_config, toy_dataset, toy_networks, toy_weights
 from xctrs_tf.errors import UserError
 from xctrs_tf.training import checkpoints, loop
 from xctrs_tf.training.history import read_history
 from xctrs_tf.training.trainer import Trainer
 
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory):
-    return toy_dataset(tmp_path_factory.mktemp("toy") / "data")
-
-
-@pytest.fixture(autouse=True)
-def _toys(monkeypatch):
-    monkeypatch.setattr(loop, "build_networks", toy_networks)
-
-
-def _config(data, **changes):
-    return dataclasses.replace(CONFIG, data=str(data), **changes)
+pytestmark = pytest.mark.usefixtures("toy_runs")
 
 
 def test_writes_what_the_documentation_names(data, tmp_path):
     run = tmp_path / "run"
-    loop.train(_config(data), run)
+    loop.train(toy_config(data), run)
     assert {path.name for path in run.iterdir()} == {
         "best",
         "checkpoints",
@@ -53,9 +40,9 @@ def test_writes_what_the_documentation_names(data, tmp_path):
 
 def test_resumed_run_ends_where_an_uninterrupted_one_does(data, tmp_path):
     whole, halves = tmp_path / "whole", tmp_path / "halves"
-    loop.train(_config(data), whole)
-    loop.train(_config(data, steps=4), halves)
-    loop.train(_config(data), halves)
+    loop.train(toy_config(data), whole)
+    loop.train(toy_config(data, steps=4), halves)
+    loop.train(toy_config(data), halves)
     np.testing.assert_allclose(
         toy_weights(checkpoints.latest(halves)), toy_weights(checkpoints.latest(whole)), atol=1e-6
     )
@@ -64,7 +51,7 @@ def test_resumed_run_ends_where_an_uninterrupted_one_does(data, tmp_path):
 
 def test_damaged_last_checkpoint_falls_back_aloud(data, tmp_path, caplog):
     run = tmp_path / "run"
-    loop.train(_config(data), run)
+    loop.train(toy_config(data), run)
     damaged = run / "checkpoints" / "step-00000006"
     (damaged / "optimizer.npz").write_bytes(b"cut")
     networks = toy_networks()
@@ -86,13 +73,13 @@ def test_signal_saves_and_stops(data, tmp_path, monkeypatch):
 
     monkeypatch.setattr(loop._Loop, "_require_finite", signalled)
     with pytest.raises(loop.Interrupted, match="stopped at step 3; the same command resumes"):
-        loop.train(_config(data), run)
+        loop.train(toy_config(data), run)
     assert checkpoints.latest(run).name == "step-00000003"
 
 
 def test_time_limit_ends_a_run_cleanly(data, tmp_path):
     run = tmp_path / "run"
-    loop.train(_config(data), run, max_minutes=1e-9)
+    loop.train(toy_config(data), run, max_minutes=1e-9)
     assert checkpoints.latest(run).name == "step-00000001"
     assert (run / "best").is_dir()
 
@@ -104,7 +91,7 @@ def test_bad_number_names_step_and_patient(data, tmp_path, monkeypatch):
     monkeypatch.setattr(Trainer, "train_step", broken_step)
     monkeypatch.setattr(Trainer, "trace", lambda self, batch: None)
     with pytest.raises(UserError, match=r"step 1: loss, mae is not a number on patient p\d"):
-        loop.train(_config(data), tmp_path / "run")
+        loop.train(toy_config(data), tmp_path / "run")
 
 
 @pytest.mark.parametrize(
@@ -116,28 +103,28 @@ def test_bad_number_names_step_and_patient(data, tmp_path, monkeypatch):
 )
 def test_folder_of_another_configuration_is_refused(data, tmp_path, changes, message):
     run = tmp_path / "run"
-    loop.train(_config(data, steps=1), run)
+    loop.train(toy_config(data, steps=1), run)
     before = (run / "config.json").read_bytes()
     with pytest.raises(UserError, match=message):
-        loop.train(_config(data, **changes), run)
+        loop.train(toy_config(data, **changes), run)
     assert (run / "config.json").read_bytes() == before
 
 
 def test_folder_of_something_else_is_refused(data, tmp_path):
     (tmp_path / "letter.txt").write_text("dear", encoding="utf-8")
     with pytest.raises(UserError, match="neither empty nor a run"):
-        loop.train(_config(data), tmp_path)
+        loop.train(toy_config(data), tmp_path)
 
 
 def test_other_data_in_the_same_run_is_refused(data, tmp_path):
     run = tmp_path / "run"
-    loop.train(_config(data, steps=1), run)
+    loop.train(toy_config(data, steps=1), run)
     other = toy_dataset(tmp_path / "other", num_patients=12)
     with pytest.raises(UserError, match="the data has changed"):
-        loop.train(_config(other, steps=2), run)
+        loop.train(toy_config(other, steps=2), run)
 
 
 def test_size_must_be_that_of_the_data(data, tmp_path):
     with pytest.raises(UserError, match=r"--size=64, but .* was prepared at 32"):
-        loop.train(_config(data, size=64), tmp_path / "run")
+        loop.train(toy_config(data, size=64), tmp_path / "run")
     assert not (tmp_path / "run").exists()

@@ -83,3 +83,23 @@ def test_a_stopped_target_gets_no_gradient_from_the_divergence():
         kernel = networks["segmentation"].trainable_variables[0]
         gradients.append(tape.gradient(loss, kernel).numpy())
     assert not np.allclose(*gradients)
+
+
+def test_a_fading_cross_entropy_ends_where_it_is_told():
+    config = dataclasses.replace(
+        CONFIG, cross_entropy_weight=3.0, cross_entropy_fade=0.5, steps=40, vgg_weight=0.0
+    )
+    networks, objective, batch = toy_networks(config), make_objective(config), toy_batch()
+
+    def share(step, training=True):
+        """Of the cross-entropy in the loss."""
+        loss, terms, _ = objective(networks, batch, tf.constant(step), training)
+        others = sum(float(terms[name]) * weights[name] for name in terms if name in weights)
+        return (float(loss) - others) / (3.0 * float(terms["cross_entropy"]))
+
+    weights = {"mae": config.mae_weight, "dice": config.dice_weight}
+    weights |= dict.fromkeys(("rsc_segmentation", "rsc_divergence"), config.rsc_weight)
+    shares = [share(step) for step in (0, 5, 19, 20, 40)]
+    assert shares == pytest.approx([1.0, 0.75, 0.05, 0.0, 0.0], abs=1e-4)
+    # Losses of validations compare, whenever they were made.
+    assert share(0, training=False) == pytest.approx(0.0, abs=1e-4)

@@ -1,5 +1,7 @@
 """Networks of a few weights, for what does not depend on the architecture."""
 
+import dataclasses
+
 import keras
 import numpy as np
 from keras import layers, ops
@@ -13,6 +15,11 @@ SIZE = 32
 CONFIG = TrainingConfig(
     size=SIZE, steps=6, validate_every=3, checkpoint_every=2, vgg_weight=0.0, batch_size=1
 )
+
+
+def toy_config(data, **changes):
+    """Configuration of a run on a folder of `toy_dataset`."""
+    return dataclasses.replace(CONFIG, data=str(data), **changes)
 
 
 def toy_networks(config=CONFIG):

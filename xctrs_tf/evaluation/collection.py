@@ -44,6 +44,7 @@ _METHOD = {
 _OF_SEGMENTATION = {
     "cross_entropy_weight",
     "cross_entropy_balance",
+    "cross_entropy_fade",
     "include_background",
     "stop_gradient_on_target",
 }

@@ -96,6 +96,9 @@ class TrainingConfig:
     cross_entropy_balance: float = _option(
         0.0, "from 0, every voxel weighs alike in the cross-entropy, to 1, every class"
     )
+    cross_entropy_fade: float = _option(
+        0.0, "part of the steps in which the cross-entropy fades out, straight; 0 keeps it"
+    )
     vgg_weights: str = _option("imagenet", "VGG16 weights: imagenet, random or a file")
     vgg_layer: str = _option("block3_conv3", "VGG16 layer whose features are compared")
     vgg_slices: int = _option(4, "random planes a view and step in the VGG loss; 0 takes all")
@@ -171,7 +174,8 @@ class TrainingConfig:
             self._require(name, getattr(self, name) > 0, "above 0")
         for name in ("beta_1", "beta_2", "ema_momentum"):
             self._require(name, 0 <= getattr(self, name) < 1, "from 0 to below 1")
-        self._require("cross_entropy_balance", 0 <= self.cross_entropy_balance <= 1, "from 0 to 1")
+        for name in ("cross_entropy_balance", "cross_entropy_fade"):
+            self._require(name, 0 <= getattr(self, name) <= 1, "from 0 to 1")
         weights = [f"{term}_weight" for term in TERMS]
         for name in ("vgg_slices", "clip_norm", "patience", "seed", "fold", *weights):
             self._require(name, getattr(self, name) >= 0, "0 or more")

@@ -19,13 +19,16 @@ class Objective:
         reconstruction: `ReconstructionTerms`, or None where no network learns to
             reconstruct: then what is segmented comes with the batch.
         segmentation: `SegmentationTerms`, or None.
+        cross_entropy_steps: steps in which the weight of the cross-entropy falls
+            to 0; None keeps it.
     """
 
-    def __init__(self, reconstruction, segmentation):
+    def __init__(self, reconstruction, segmentation, cross_entropy_steps=None):
         self.reconstruction = reconstruction
         self.segmentation = segmentation
+        self.cross_entropy_steps = cross_entropy_steps
 
-    def __call__(self, networks, batch, seed, training):
+    def __call__(self, networks, batch, step, training):
         """Run the networks and all terms.
 
         Args:
@@ -34,10 +37,10 @@ class Objective:
             batch: dict of ``ap``, ``la``, ``ct`` and ``segmentation`` tensors,
                 and ``reconstruction`` where it was made before; without it
                 and without such a network the patient's CT is segmented.
-            seed: integer scalar tensor that chooses the VGG loss's planes.
+            step: integer scalar tensor, which chooses the VGG loss's planes too.
             training: whether the networks run in training mode. Otherwise the
-                adversarial term is left out: its scale moves with the
-                discriminator.
+                adversarial term is left out, whose scale moves with the
+                discriminator, and a cross-entropy that fades out counts as gone.
 
         Returns:
             ``(loss, terms, outputs)``: a float32 scalar, a dict of unweighted
@@ -53,7 +56,7 @@ class Objective:
             scores = None
             if self.reconstruction.is_adversarial and training:
                 scores = networks["discriminator"]({**films, "ct": outputs["ct"]}, training=True)
-            terms |= self.reconstruction(batch, outputs["ct"], seed, scores)
+            terms |= self.reconstruction(batch, outputs["ct"], step, scores)
             weights |= self.reconstruction.weights
         if self.segmentation is not None:
             more, outputs["segmentation"] = self.segmentation(
@@ -61,7 +64,12 @@ class Objective:
             )
             terms |= more
             weights |= self.segmentation.weights
+            if self.cross_entropy_steps and "cross_entropy" in terms:
+                weights["cross_entropy"] *= self._cross_entropy_left(step) if training else 0.0
         return sum(weights[name] * terms[name] for name in terms if name in weights), terms, outputs
+
+    def _cross_entropy_left(self, step):
+        return ops.maximum(0.0, 1.0 - ops.cast(step, "float32") / self.cross_entropy_steps)
 
     @staticmethod
     def of_discriminator(discriminator, batch, ct):
@@ -114,7 +122,8 @@ def make_objective(config):
             stop_gradient_on_target=config.stop_gradient_on_target,
             cross_entropy_balance=config.cross_entropy_balance,
         )
-    return Objective(reconstruction, segmentation)
+    fade = config.cross_entropy_fade * config.steps
+    return Objective(reconstruction, segmentation, fade or None)
 
 
 def _make_vgg(config):

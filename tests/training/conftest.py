@@ -1,0 +1,18 @@
+"""Fixtures of whole runs on toy networks."""
+
+import pytest
+
+from tests.training.toys import toy_dataset, toy_networks
+from xctrs_tf.training import loop, runs
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    return toy_dataset(tmp_path_factory.mktemp("toy") / "data")
+
+
+@pytest.fixture
+def toy_runs(monkeypatch):
+    """Runs train toy networks, and are loaded with them."""
+    for module in (loop, runs):
+        monkeypatch.setattr(module, "build_networks", toy_networks)
