@@ -6,6 +6,10 @@
 networks: inference of one patient and a training step of all terms at --network_size, with
 the operations a second beside those of a large matrix product, and the peak memory.
 With KERAS_BACKEND=jax on JAX, which needs no TensorFlow.
+profile: the same inference and step at --network_size, split by kind of operation and by
+network.
+runtimes: inference of one patient at --network_size in float32, in TensorFlow, ONNX Runtime
+and OpenVINO in turns (pip install 'xctrs-tf[runtimes]'), and by how much the outputs differ.
 pipeline: patients a second through the training pipeline, at 64^3 and 128^3.
 projection: AP and LA film of 128^3, parallel and cone, and plastimatch's own time
 for the same films where it is on PATH (pip install --no-deps plastimatch).
@@ -14,6 +18,7 @@ Every time is the median of --repeats; the spread stands beside it, because othe
 programs may be at work. Aims are printed with what was reached.
 """
 
+import dataclasses
 import json
 import os
 import pathlib
@@ -24,7 +29,7 @@ import time
 import numpy as np
 from absl import flags
 
-from experiments import benchmark_networks, cli, plastimatch
+from experiments import benchmark_networks, benchmark_profile, benchmark_runtimes, cli, plastimatch
 from xctrs_tf.data.phantom import make_phantom
 from xctrs_tf.errors import UserError
 from xctrs_tf.files import write_text
@@ -32,7 +37,9 @@ from xctrs_tf.geometry import SIZES, VIEWS
 from xctrs_tf.training.config import PRECISIONS, TrainingConfig
 
 WHAT = flags.DEFINE_list(
-    "what", ["pipeline", "projection"], "Parts: pipeline, projection, networks."
+    "what",
+    ["pipeline", "projection"],
+    "Parts: pipeline, projection, networks, profile, runtimes.",
 )
 JSON = flags.DEFINE_string("json", None, "JSON file of the results; none is written without.")
 REPEATS = flags.DEFINE_integer("repeats", 15, "Measurements of each time.", lower_bound=3)
@@ -41,6 +48,7 @@ NETWORK_SIZE = flags.DEFINE_enum(
 )
 PRECISION = flags.DEFINE_enum("precision", "float32", PRECISIONS, "Of networks.")
 REMAT = flags.DEFINE_boolean("remat", False, "Of networks: compute features twice, keep few.")
+XLA = flags.DEFINE_boolean("xla", False, "Of networks: compile the inference with XLA.")
 VGG_WEIGHTS = flags.DEFINE_string(
     "vgg_weights", "random", "Of networks; the values change no time: imagenet, random or a file."
 )
@@ -58,7 +66,13 @@ CALLS = 5
 
 def main():
     """Measure, print and write; returns the exit status."""
-    parts = {"pipeline": _pipeline, "projection": _projection, "networks": _networks}
+    parts = {
+        "pipeline": _pipeline,
+        "projection": _projection,
+        "networks": _networks,
+        "profile": _profile,
+        "runtimes": _runtimes,
+    }
     unknown = [name for name in WHAT.value if name not in parts]
     if unknown or not WHAT.value:
         raise UserError(f"--what={','.join(WHAT.value)}: must be of {', '.join(parts)}")
@@ -84,14 +98,8 @@ def main():
 
 def _networks():
     """Latencies and steps, each with its share of what the machine can do, and memory."""
-    config = TrainingConfig(
-        size=int(NETWORK_SIZE.value),
-        precision=PRECISION.value,
-        remat=REMAT.value,
-        vgg_weights=VGG_WEIGHTS.value,
-    )
-    setting = benchmark_networks.Setting(config, REPEATS.value)
-    label = f"{config.size}^3 {config.precision}"
+    config, label = _config(), _label()
+    setting = benchmark_networks.Setting(config, REPEATS.value, XLA.value)
     rates = benchmark_networks.matrix_rate(setting)
     yield _result(f"matrix product {config.precision}", rates, "GFLOP/s")
     for part in (benchmark_networks.inference, benchmark_networks.training):
@@ -103,6 +111,61 @@ def _networks():
             yield row
         held, what = benchmark_networks.peak_memory_bytes()
         yield _result(f"peak {what}, {part.__name__} {label}", [held / 2**30], "GiB")
+
+
+def _profile():
+    """Milliseconds of one inference and one step, by kind of operation and by network."""
+    import keras
+
+    if keras.backend.backend() != "tensorflow":
+        raise UserError("--what=profile: reads TensorFlow's profiler; unset KERAS_BACKEND")
+    calls = {
+        "inference": benchmark_networks.inference_calls(_config(), XLA.value)["both"],
+        "step": benchmark_networks.step_call(_config()),
+    }
+    for name, call in calls.items():
+        for _ in range(2):
+            benchmark_networks.wait(call())
+        found = benchmark_profile.operations(lambda call=call: benchmark_networks.wait(call()))
+        total = sum(milliseconds for _, _, milliseconds in found)
+        for split in (benchmark_profile.by_kind, benchmark_profile.by_part):
+            for group, milliseconds in split(found).items():
+                row = _result(f"{name} {_label()}, {group}", [milliseconds], "ms")
+                yield {**row, "share": milliseconds / total}
+
+
+def _runtimes():
+    """Latencies in each runtime that is installed, beside TensorFlow's."""
+    import keras
+
+    if keras.backend.backend() != "tensorflow":
+        raise UserError("--what=runtimes: converts TensorFlow's graphs; unset KERAS_BACKEND")
+    from xctrs_tf.training.runs import Run, build_networks
+
+    for name in benchmark_runtimes.missing():
+        print(f"{name}: not installed; pip install 'xctrs-tf[runtimes]'")
+    config = dataclasses.replace(_config(), precision="float32")
+    run = Run(path=None, config=config, step=0, **build_networks(config))
+    for part, found in benchmark_runtimes.compare(run, REPEATS.value):
+        reference = statistics.median(found[benchmark_runtimes.REFERENCE][0])
+        for runtime, (seconds, difference) in found.items():
+            name = f"{runtime} {part} {config.size}^3"
+            row = _result(name, [1e3 * each for each in seconds], "ms")
+            row["times_as_fast"] = reference / statistics.median(seconds)
+            yield {**row, "largest_difference": difference}
+
+
+def _config():
+    return TrainingConfig(
+        size=int(NETWORK_SIZE.value),
+        precision=PRECISION.value,
+        remat=REMAT.value,
+        vgg_weights=VGG_WEIGHTS.value,
+    )
+
+
+def _label():
+    return f"{NETWORK_SIZE.value}^3 {PRECISION.value}" + (" XLA" if XLA.value else "")
 
 
 def _pipeline():
@@ -231,6 +294,13 @@ def _line(row):
     )
     if "share_of_matrix_product" in row:
         return f"{text}  {row['share_of_matrix_product']:.2f} of the matrix product's rate"
+    if "times_as_fast" in row:
+        return (
+            f"{text}  {row['times_as_fast']:.2f} times as fast as TensorFlow, "
+            f"outputs differ by {row['largest_difference']:.1e}"
+        )
+    if "share" in row:
+        return f"{text}  {row['share']:.2f} of all"
     if row["aim"] is None:
         return text
     return f"{text}  aim {row['aim']:.4g}: {'met' if row['met'] else 'MISSED'}"

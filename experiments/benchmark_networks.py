@@ -21,10 +21,12 @@ class Setting:
     Attributes:
         config: `TrainingConfig`: networks, size, width, precision, batch size.
         repeats: measurements of each time.
+        xla: compile the inference with XLA; JAX always does.
     """
 
     config: object
     repeats: int
+    xla: bool = False
 
 
 def matrix_rate(setting):
@@ -48,22 +50,27 @@ def inference(setting):
         Dict from ``reconstruction``, ``segmentation`` and ``both`` to ``(seconds,
         flops)``: a list with a value a repeat, and the operations.
     """
+    flops = network_flops(setting.config)
+    flops["both"] = flops["reconstruction"] + flops["segmentation"]
+    calls = inference_calls(setting.config, setting.xla)
+    return {name: (_seconds(call, setting.repeats), flops[name]) for name, call in calls.items()}
+
+
+def inference_calls(config, xla=False):
+    """Functions without arguments that run ``reconstruction``, ``segmentation`` and ``both``."""
     from xctrs_tf.training.runs import build_networks
 
-    networks = build_networks(setting.config)
-    flops = network_flops(setting.config)
-    size = setting.config.size
+    networks = build_networks(config)
+    size = config.size
     rng = np.random.default_rng(0)
     films = {view: rng.random((1, size, size, 1), np.float32) for view in VIEWS}
     ct = rng.random((1, size, size, size, 1), np.float32)
     reconstruct, segment = networks["reconstruction"], networks["segmentation"]
-    runs = {
-        "reconstruction": _compiled([reconstruct], films),
-        "segmentation": _compiled([segment], ct),
-        "both": _compiled([reconstruct, segment], films),
+    return {
+        "reconstruction": _compiled([reconstruct], films, xla),
+        "segmentation": _compiled([segment], ct, xla),
+        "both": _compiled([reconstruct, segment], films, xla),
     }
-    flops["both"] = flops["reconstruction"] + flops["segmentation"]
-    return {name: (_seconds(run, setting.repeats), flops[name]) for name, run in runs.items()}
 
 
 def training(setting):
@@ -82,8 +89,8 @@ def training(setting):
     )
     without_vgg = dataclasses.replace(setting.config, vgg_weight=0.0)
     return {
-        "step": (_step_seconds(setting.config, setting.repeats), total),
-        "step without VGG": (_step_seconds(without_vgg, setting.repeats), total),
+        "step": (_seconds(step_call(setting.config), setting.repeats), total),
+        "step without VGG": (_seconds(step_call(without_vgg), setting.repeats), total),
     }
 
 
@@ -121,7 +128,8 @@ def peak_memory_bytes():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024, "resident memory"
 
 
-def _step_seconds(config, repeats):
+def step_call(config):
+    """A function without arguments that makes one training step on random patients."""
     from xctrs_tf.training.engine import make_engine
     from xctrs_tf.training.objective import make_objective
     from xctrs_tf.training.optimizer import make_optimizer
@@ -142,10 +150,10 @@ def _step_seconds(config, repeats):
             config.accumulation,
             config.remat,
         )
-        return _seconds(lambda: trainer.train_step(arrays, np.int32(0))["loss"], repeats)
+    return lambda: trainer.train_step(arrays, np.int32(0))["loss"]
 
 
-def _compiled(networks, inputs):
+def _compiled(networks, inputs, xla):
     """A function that runs networks one after another, as one graph, on the device."""
     import keras
 
@@ -157,7 +165,7 @@ def _compiled(networks, inputs):
                 x = network(x, training=False)
             return x
 
-        graph = tf.function(run)
+        graph = tf.function(run, jit_compile=xla)
         return lambda: graph(inputs)
     import jax
 
@@ -185,13 +193,14 @@ def _seconds(run, repeats):
         began = time.perf_counter()
         result = run()
         # What has been computed is on the device; a single number is fetched.
-        _wait(result)
+        wait(result)
         if repeat > 1:
             times.append(time.perf_counter() - began)
     return times
 
 
-def _wait(result):
+def wait(result):
+    """Return once a result has been computed."""
     if hasattr(result, "block_until_ready"):
         result.block_until_ready()
     else:

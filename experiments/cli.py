@@ -55,6 +55,23 @@ def load_tensorflow():
             os.close(stderr)
 
 
+def make_output_folder(path):
+    """Make the folder that --output names, if it is not there.
+
+    Args:
+        path: `pathlib.Path`.
+
+    Raises:
+        UserError: it cannot be made.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(
+            f"--output={path}: cannot be made ({error.strerror}); name another folder"
+        ) from error
+
+
 def fail(message):
     """Print one error line and exit with the status of a user's mistake."""
     print(f"error: {message}", file=sys.stderr)

@@ -11,6 +11,8 @@ from absl import flags
 
 from experiments import cli
 from xctrs_tf.errors import UserError
+from xctrs_tf.evaluation.paper import COUNTS
+from xctrs_tf.evaluation.paper import SIZE as PAPER_SIZE
 from xctrs_tf.geometry import SIZES
 
 FLAGS = flags.FLAGS
@@ -18,21 +20,6 @@ FLAGS = flags.FLAGS
 flags.DEFINE_integer("size", 128, f"voxels a side: one of {', '.join(map(str, SIZES))}")
 flags.DEFINE_enum("format", "table", ["table", "json"], "table for people, json for programs")
 flags.DEFINE_string("layers", None, "list this network layer by layer")
-
-# Parameters and operations in Tables 2 and 3 of the paper, at 128^3.
-PAPER = {
-    "spadrnet": (22_992_322, 216_830_517_469),
-    "sit": (8_354_112, 36_970_987_528),
-    "psr": (519_432_132, 43_572_466_660),
-    "x2ctgan": (23_564_691, 227_531_788_978),
-    "mulsisnet": (4_410_136, 658_383_183_305),
-    "unet3d": (1_755_416, 601_140_127_338),
-    "dsn": (7_028_344, 513_911_708_845),
-    "densebiasnet": (1_568_820, 756_871_554_273),
-    "cs2net": (5_831_628, 594_944_273_005),
-    "conresnet": (19_175_488, 1_583_526_133_185),
-}
-PAPER_SIZE = 128
 
 NOTE = """\
 FLOPs for one patient: all operations at 2 per multiply-add; profiler FLOPs: the paper's
@@ -58,18 +45,19 @@ def complexity(size):
         ``profiler_flops``, ``paper_parameters`` and ``paper_flops``; the
         paper's operations are None at sizes other than 128.
     """
-    from xctrs_tf.models.complexity import layer_costs, trainable_parameters
+    from xctrs_tf.evaluation.cost import network_counts
+    from xctrs_tf.models.registry import RECONSTRUCTION, SEGMENTATION
 
+    factories = {**RECONSTRUCTION, **SEGMENTATION}
     rows = []
-    for name, (paper_parameters, paper_flops) in PAPER.items():
-        model = _counted_model(name, size)
-        costs = layer_costs(model)
+    for name, (paper_parameters, paper_flops) in COUNTS.items():
+        counts = network_counts(name, size)
         rows.append(
             {
-                "name": _factories()[name].__name__,
-                "trainable_parameters": trainable_parameters(model),
-                "flops": sum(cost.flops for cost in costs),
-                "profiler_flops": sum(cost.profiler_flops for cost in costs),
+                "name": factories[name].__name__,
+                "trainable_parameters": counts["parameters"],
+                "flops": counts["flops"],
+                "profiler_flops": counts["profiler_flops"],
                 "paper_parameters": paper_parameters,
                 "paper_flops": paper_flops if size == PAPER_SIZE else None,
             }
@@ -81,30 +69,17 @@ def network_layers(name, size):
     """Counts of every layer call of one network.
 
     Args:
-        name: as in `PAPER`.
+        name: as in `COUNTS`.
         size: voxels a side.
 
     Returns:
         List of dicts with the fields of `xctrs_tf.models.complexity.LayerCost`,
         in execution order.
     """
+    from xctrs_tf.evaluation.cost import counted_model
     from xctrs_tf.models.complexity import layer_costs
 
-    return [dataclasses.asdict(cost) for cost in layer_costs(_counted_model(name, size))]
-
-
-def _factories():
-    from xctrs_tf.models.registry import RECONSTRUCTION, SEGMENTATION
-
-    return {**RECONSTRUCTION, **SEGMENTATION}
-
-
-def _counted_model(name, size):
-    from xctrs_tf.models.baselines import WITH_TRAINING_HEADS
-    from xctrs_tf.models.complexity import without_memory
-
-    heads = {"training_heads": True} if name in WITH_TRAINING_HEADS else {}
-    return without_memory(_factories()[name], size=size, batch_size=1, **heads)
+    return [dataclasses.asdict(cost) for cost in layer_costs(counted_model(name, size))]
 
 
 def table(rows):
@@ -150,8 +125,8 @@ def main():
     """Print the counts."""
     if FLAGS.size not in SIZES:
         raise UserError(f"--size={FLAGS.size}: must be one of {', '.join(map(str, SIZES))}")
-    if FLAGS.layers is not None and FLAGS.layers not in PAPER:
-        raise UserError(f"--layers={FLAGS.layers}: must be one of {', '.join(PAPER)}")
+    if FLAGS.layers is not None and FLAGS.layers not in COUNTS:
+        raise UserError(f"--layers={FLAGS.layers}: must be one of {', '.join(COUNTS)}")
     cli.load_tensorflow()
     if FLAGS.layers:
         rows = network_layers(FLAGS.layers, FLAGS.size)

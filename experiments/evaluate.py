@@ -17,17 +17,15 @@ from absl import flags
 from tqdm import tqdm
 
 from experiments import cli
-from experiments.run_data import open_run_dataset
+from experiments.run_data import open_run, run_name
 from xctrs_tf import provenance
 from xctrs_tf.data.dataset import network_arrays
-from xctrs_tf.errors import UserError
 from xctrs_tf.evaluation.baselines import mean_baseline
 from xctrs_tf.evaluation.cases import evaluate_case, write_cases_csv
-from xctrs_tf.evaluation.methods import MEAN_VOLUME, XCTRSNET, method_name
+from xctrs_tf.evaluation.methods import MEAN_VOLUME, XCTRSNET
 from xctrs_tf.evaluation.predictions import write_prediction
 from xctrs_tf.evaluation.tables import PAPER_ROW, markdown_table, table_row, text_table
 from xctrs_tf.files import atomic_path, write_text
-from xctrs_tf.training.config import read_config
 
 # Flag value to the list of `xctrs_tf.data.dataset.Split`.
 SPLITS = {"test": "test", "validation": "validation", "train": "training"}
@@ -55,43 +53,19 @@ SAVE_PREDICTIONS = flags.DEFINE_bool(
 
 def main():
     """Evaluate the run that the flags name."""
-    if not WORKDIR.value:
-        raise UserError("--workdir is missing: name a run of experiments.train")
-    workdir = pathlib.Path(WORKDIR.value)
-    config = read_config(workdir)
-    dataset = open_run_dataset(workdir, config, DATA.value)
-    cli.load_tensorflow()
-    from xctrs_tf.training.runs import load_run
-
-    run = load_run(workdir, CHECKPOINT.value)
-    output = pathlib.Path(OUTPUT.value or workdir / "evaluation")
+    run, dataset = open_run(WORKDIR.value, CHECKPOINT.value, DATA.value)
+    output = pathlib.Path(OUTPUT.value or run.path / "evaluation")
     text = evaluate_run(
         run,
         dataset,
         SPLITS[SPLIT.value],
         output,
-        name=run_name(workdir, config),
+        name=run_name(run),
         num_figures=FIGURES.value,
         label_name=LABEL_NAME.value,
         save_predictions=SAVE_PREDICTIONS.value,
     )
     print(text)
-
-
-def run_name(workdir, config):
-    """What a run is called in tables.
-
-    Args:
-        workdir: the run folder.
-        config: its `TrainingConfig`.
-
-    Returns:
-        The name, by `xctrs_tf.evaluation.methods.method_name`.
-    """
-    from xctrs_tf.training.frozen import frozen_folder
-
-    frozen = read_config(frozen_folder(workdir)) if config.reconstruction_run else None
-    return method_name(config, frozen)
 
 
 def evaluate_run(
@@ -147,7 +121,7 @@ def evaluate_run(
         dice_name=label_name,
     )
     # Only now is anything written: an evaluation is whole or not there.
-    _make_folder(output)
+    cli.make_output_folder(output)
     if save_predictions:
         _save(output / "predictions", predicted)
     figures = []
@@ -163,15 +137,6 @@ def evaluate_run(
     # The last one: who finds it finds all.
     write_cases_csv(output / "cases.csv", rows, origin)
     return "\n".join([text_table(table, label_name), "", f"{output}/", *map(str, figures)])
-
-
-def _make_folder(path):
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(
-            f"--output={path}: cannot be made ({error.strerror}); name another folder"
-        ) from error
 
 
 def _save(folder, predicted):

@@ -45,7 +45,7 @@ def main():
         raise UserError(f"--which={unknown[0]}: must be of {', '.join(DRAWN)}")
     runs, output = pathlib.Path(RUNS.value), pathlib.Path(OUTPUT.value)
     results = collect_runs(runs)
-    output.mkdir(parents=True, exist_ok=True)
+    cli.make_output_folder(output)
     for name in WHICH.value:
         path = output / f"{name}.png"
         DRAWN[name](path, runs, results)

@@ -14,8 +14,8 @@ from absl import flags
 from tqdm import tqdm
 
 from experiments import cli
-from experiments.evaluate import CHECKPOINT, DATA, OUTPUT, SPLIT, SPLITS, WORKDIR, run_name
-from experiments.run_data import open_run_dataset
+from experiments.evaluate import CHECKPOINT, DATA, OUTPUT, SPLIT, SPLITS, WORKDIR
+from experiments.run_data import open_run, run_name
 from xctrs_tf import provenance
 from xctrs_tf.data.dataset import network_arrays
 from xctrs_tf.errors import UserError
@@ -24,7 +24,6 @@ from xctrs_tf.evaluation.cases import evaluate_protocols, write_cases_csv
 from xctrs_tf.evaluation.methods import MEAN_VOLUME, XCTRSNET
 from xctrs_tf.evaluation.statistics import mean_sd
 from xctrs_tf.metrics import PROTOCOLS
-from xctrs_tf.training.config import read_config
 
 # They are experiments.evaluate's, and shown by --help of this program too.
 for _flag in (WORKDIR, DATA, SPLIT, CHECKPOINT, OUTPUT):
@@ -33,18 +32,10 @@ for _flag in (WORKDIR, DATA, SPLIT, CHECKPOINT, OUTPUT):
 
 def main():
     """Evaluate the run that the flags name."""
-    if not WORKDIR.value:
-        raise UserError("--workdir is missing: name a run of experiments.train")
-    workdir = pathlib.Path(WORKDIR.value)
-    config = read_config(workdir)
-    dataset = open_run_dataset(workdir, config, DATA.value)
-    cli.load_tensorflow()
-    from xctrs_tf.training.runs import load_run
-
-    run = load_run(workdir, CHECKPOINT.value)
+    run, dataset = open_run(WORKDIR.value, CHECKPOINT.value, DATA.value)
     split = SPLITS[SPLIT.value]
-    rows = protocol_rows(run, dataset, split, run_name(workdir, config))
-    output = pathlib.Path(OUTPUT.value or workdir / "evaluation")
+    rows = protocol_rows(run, dataset, split, run_name(run))
+    output = pathlib.Path(OUTPUT.value or run.path / "evaluation")
     write_rows(output, rows, run, dataset, split)
     print(protocol_table(rows), f"\n{output / 'protocols.csv'}", sep="\n")
 
@@ -101,12 +92,7 @@ def write_rows(output, rows, run, dataset, split):
         fold=run.config.fold,
         step=run.step,
     )
-    try:
-        output.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(
-            f"--output={output}: cannot be made ({error.strerror}); name another folder"
-        ) from error
+    cli.make_output_folder(output)
     write_cases_csv(output / "protocols.csv", rows, origin)
 
 

@@ -74,7 +74,7 @@ def main():
         dice_name=LABEL_NAME.value,
     )
     origin["command"] = without_folders(origin["command"], workdir.parent)
-    output.mkdir(parents=True, exist_ok=True)
+    cli.make_output_folder(output)
     write_cases_csv(output / "robustness.csv", rows, origin)
     lines = read_csv(output / "robustness.csv")
     text = markdown([robustness_grid(lines, LABEL_NAME.value)])

@@ -1,9 +1,38 @@
-"""The data of a run, for the programs that look at what it learned."""
+"""A run and its data, for the programs that look at what it learned."""
 
 import json
+import pathlib
 
+from experiments import cli
 from xctrs_tf.data.dataset import open_dataset
 from xctrs_tf.errors import UserError
+from xctrs_tf.evaluation.methods import method_name
+from xctrs_tf.training.config import read_config
+
+
+def open_run(workdir, checkpoint, data=None):
+    """Load a run's networks, and open the data that they are evaluated on.
+
+    Args:
+        workdir: the run folder, of --workdir.
+        checkpoint: ``"best"`` or ``"last"``.
+        data: another data folder than the run's own.
+
+    Returns:
+        ``(run, dataset)``: `xctrs_tf.training.runs.Run` and `Dataset`.
+
+    Raises:
+        UserError: no folder is named, there is no run in it, or the data do not
+            suit (`open_run_dataset`).
+    """
+    if not workdir:
+        raise UserError("--workdir is missing: name a run of experiments.train")
+    workdir = pathlib.Path(workdir)
+    dataset = open_run_dataset(workdir, read_config(workdir), data)
+    cli.load_tensorflow()
+    from xctrs_tf.training.runs import load_run
+
+    return load_run(workdir, checkpoint), dataset
 
 
 def open_run_dataset(workdir, config, data=None):
@@ -34,3 +63,18 @@ def open_run_dataset(workdir, config, data=None):
             "perhaps; name the data with --data to evaluate nonetheless"
         )
     return dataset
+
+
+def run_name(run):
+    """What a run is called in tables.
+
+    Args:
+        run: `xctrs_tf.training.runs.Run`.
+
+    Returns:
+        The name, by `xctrs_tf.evaluation.methods.method_name`.
+    """
+    from xctrs_tf.training.frozen import frozen_folder
+
+    frozen = read_config(frozen_folder(run.path)) if run.config.reconstruction_run else None
+    return method_name(run.config, frozen)

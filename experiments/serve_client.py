@@ -18,7 +18,8 @@ from experiments import cli, film_flags
 from xctrs_tf.data.film_pair import read_film_pair
 from xctrs_tf.data.xray import check_views
 from xctrs_tf.reconstruction import check_output, write_reconstruction
-from xctrs_tf.serving.client import Patience, RemoteReconstructor
+from xctrs_tf.serving.client import RemoteReconstructor
+from xctrs_tf.serving.server import Patience
 
 SERVER = flags.DEFINE_string("server", None, "host:port of the model server.")
 REST = flags.DEFINE_boolean("rest", False, "--server is the REST port and not the gRPC one.")

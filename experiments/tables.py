@@ -25,6 +25,7 @@ from xctrs_tf import provenance
 from xctrs_tf.errors import UserError
 from xctrs_tf.evaluation.collection import collect_runs, without_folders
 from xctrs_tf.evaluation.generated import check_tables, write_tables
+from xctrs_tf.evaluation.paper import SIZE as PAPER_SIZE
 from xctrs_tf.evaluation.results import ABOUT, COMPLEXITY, ROWS, write_results
 from xctrs_tf.files import write_text
 
@@ -84,12 +85,7 @@ def collect(runs, output):
     seeds = {run.seed for row in results.rows.values() for run in row.runs}
     origin = provenance.collect(len(patients), sorted(seeds), results.data_hash)
     origin["command"] = without_folders(origin["command"], runs)
-    try:
-        output.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(
-            f"--output={output}: cannot be made ({error.strerror}); name another folder"
-        ) from error
+    cli.make_output_folder(output)
     write_results(output, results, origin)
     return results
 
@@ -101,7 +97,7 @@ def _committed():
 def _measure(results):
     """The contents of complexity.json."""
     cli.load_tensorflow()
-    from xctrs_tf.evaluation.cost import PAPER_SIZE, inference_seconds, network_counts
+    from xctrs_tf.evaluation.cost import inference_seconds, network_counts
 
     size, width = results.settings["size"], results.settings["width"]
     names = list(dict.fromkeys(name for row in ROWS.values() for name in row.networks))

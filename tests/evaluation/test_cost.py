@@ -1,10 +1,10 @@
-from experiments.complexity import PAPER
 from xctrs_tf.evaluation import cost
+from xctrs_tf.evaluation.paper import COUNTS, SIZE
 
 
-def test_counts_at_the_papers_size_are_those_of_the_complexity_program():
-    parameters, flops = PAPER["mulsisnet"]
-    counts = cost.network_counts("mulsisnet", cost.PAPER_SIZE)
+def test_a_network_whose_layers_the_paper_gives_has_the_papers_counts():
+    parameters, flops = COUNTS["mulsisnet"]
+    counts = cost.network_counts("mulsisnet", SIZE)
     assert (counts["parameters"], counts["profiler_flops"]) == (parameters, flops)
     assert counts["flops"] > flops
 

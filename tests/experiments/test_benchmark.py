@@ -155,3 +155,22 @@ def test_plastimatchs_panels_are_read_upright(tmp_path, monkeypatch):
     assert films["ap"][:, -1].tolist() == [0, 1, 2]
     assert films["la"][:, -1].tolist() == [3, 2, 1, 0]
     assert films["ap"][0].tolist() == [12, 9, 6, 3, 0]
+
+
+@pytest.mark.slow
+def test_profile_splits_all_of_the_time(monkeypatch, tmp_path):
+    monkeypatch.setattr(
+        benchmark, "TrainingConfig", functools.partial(TrainingConfig, width=0.0625)
+    )
+    output = tmp_path / "profile.json"
+    with flagsaver.flagsaver(what=["profile"], network_size="32", json=str(output)):
+        assert benchmark.main() == 0
+    rows = json.loads(output.read_text(encoding="utf-8"))["results"]
+    for run in ("inference", "step"):
+        shares = {
+            row["name"].split(", ")[1]: row["share"] for row in rows if row["name"].startswith(run)
+        }
+        # Each of the two splits is of the whole.
+        assert sum(shares.values()) == pytest.approx(2)
+        assert shares["MulSISNet"] > 0.1 and shares["convolutions"] > 0.1
+    assert {"VGG16", "optimiser", "backward: convolutions"} < shares.keys()

@@ -1,12 +1,10 @@
 import csv
 import json
-import types
 
 import numpy as np
 import pytest
 
 from experiments.evaluate import evaluate_run
-from experiments.run_data import open_run_dataset
 from tests.evaluation.patients import SIZE, MemoryDataset, make_case, make_run
 from xctrs_tf.data.intensity import normalise_hu
 from xctrs_tf.errors import UserError
@@ -126,30 +124,6 @@ def test_predictions_are_kept_if_asked_for(tmp_path, dataset):
     assert np.array_equal(stored.ct, case.ct)
     with pytest.raises(UserError, match=r"p3.npz: missing; run .* --save_predictions"):
         read_prediction(tmp_path / "predictions", "p3")
-
-
-@pytest.fixture
-def opened(monkeypatch, tmp_path, dataset):
-    monkeypatch.setattr("experiments.run_data.open_dataset", lambda path: dataset)
-    (tmp_path / "config.json").write_text(json.dumps({"data_sha256": "0" * 64}), encoding="utf-8")
-    return types.SimpleNamespace(data="DATA", size=SIZE)
-
-
-def test_data_that_the_run_was_trained_on(opened, tmp_path, dataset):
-    assert open_run_dataset(tmp_path, opened) is dataset
-
-
-def test_changed_data_is_refused_unless_named(opened, tmp_path, dataset, monkeypatch):
-    monkeypatch.setattr(dataset, "content_hash", lambda: "1" * 64)
-    with pytest.raises(UserError, match=r"DATA has changed since .* name the data with --data"):
-        open_run_dataset(tmp_path, opened)
-    assert open_run_dataset(tmp_path, opened, data="DATA") is dataset
-
-
-def test_data_of_another_size_is_refused(opened, tmp_path):
-    opened.size = 64
-    with pytest.raises(UserError, match=r"has 32 voxels a side, .* prepare with --size=64"):
-        open_run_dataset(tmp_path, opened)
 
 
 def test_networks_that_give_no_numbers_leave_nothing_behind(tmp_path, dataset):

@@ -11,6 +11,7 @@ import pytest
 
 from tests.data.necks import ORIGIN_MM, SPACING_MM, make_neck, write_neck
 from tests.experiments.preparing import ROOT, command, content, nifti_flags, prepare
+from tests.programs import assert_refused
 from xctrs_tf.data.dataset import open_dataset
 from xctrs_tf.data.volumes import write_volume
 
@@ -19,15 +20,6 @@ from xctrs_tf.data.volumes import write_volume
 def folder(tmp_path):
     (tmp_path / "in").mkdir()
     return tmp_path
-
-
-def assert_refused(result, message, folder):
-    """One line of error, status 2, nothing on stdout, nothing written."""
-    lines = result.stderr.splitlines()
-    assert len(lines) == 1 and lines[0].startswith("error: "), result.stderr
-    assert message in lines[0]
-    assert (result.returncode, result.stdout) == (2, "")
-    assert not (folder / "out").exists()
 
 
 @pytest.mark.parametrize(
@@ -62,11 +54,11 @@ def assert_refused(result, message, folder):
 )
 def test_mistakes_in_the_flags(folder, flags, message):
     result = prepare(f"--output={folder / 'out'}", *flags)
-    assert_refused(result, message, folder)
+    assert_refused(result, message, folder / "out")
 
 
 def test_no_output(folder):
-    assert_refused(prepare("--source=phantom"), "--output", folder)
+    assert_refused(prepare("--source=phantom"), "--output", folder / "out")
 
 
 def without_labels(folder, name):
@@ -164,7 +156,7 @@ def test_a_disk_that_fills_up(folder):
 def test_an_only_patient_that_cannot_be_used(folder, spoil):
     write_neck(folder / "in", "a")
     spoil(folder / "in", "a")
-    assert_refused(prepare(*nifti_flags(folder)), SPOILERS[spoil].format("a"), folder)
+    assert_refused(prepare(*nifti_flags(folder)), SPOILERS[spoil].format("a"), folder / "out")
 
 
 def written(out):
@@ -238,5 +230,5 @@ def test_phantoms(folder):
 
 def test_checking_what_is_no_data_folder(folder):
     result = prepare(f"--check={folder / 'in'}")
-    assert_refused(result, "no prepared data folder", folder)
+    assert_refused(result, "no prepared data folder", folder / "out")
     assert list((folder / "in").iterdir()) == []

@@ -82,11 +82,10 @@ def test_table_holds_every_figure_and_names_every_protocol():
 
 
 def test_program_prints_and_writes(tmp_path, dataset, run, monkeypatch, capsys):
-    monkeypatch.setattr(protocols, "read_config", lambda workdir: None)
-    monkeypatch.setattr(protocols, "open_run_dataset", lambda workdir, config, data: dataset)
-    monkeypatch.setattr("xctrs_tf.training.runs.load_run", lambda workdir, checkpoint: run)
+    run.path = tmp_path
+    monkeypatch.setattr(protocols, "open_run", lambda *flags: (run, dataset))
     output = tmp_path / "evaluation"
-    monkeypatch.setattr(protocols, "run_name", lambda workdir, config: "SpaDRNet")
+    monkeypatch.setattr(protocols, "run_name", lambda run: "SpaDRNet")
     protocols.flags.FLAGS.mark_as_parsed()
     with flagsaver.flagsaver(workdir=str(tmp_path), split="validation"):
         protocols.main()

@@ -1,5 +1,4 @@
 import json
-import os
 import pathlib
 import subprocess
 import sys
@@ -9,12 +8,13 @@ import pytest
 from PIL import Image
 
 from tests.films import block_films
-from tests.hostile.files import FILMS, GREY
+from tests.hostile.files import FILMS
+from tests.hostile.parts import GREY
+from tests.programs import ROOT, run_program
 from tests.serving.runs import toy_run
 from xctrs_tf.data.xray import write_film
 from xctrs_tf.serving.export import export_run
 
-ROOT = pathlib.Path(__file__).parents[2]
 # Those of the requirement: 10 s a film, of which there are two in a pair, and 2 GB.
 SECONDS, BYTES = 10.0, 2 * 10**9
 
@@ -84,15 +84,9 @@ def models(tmp_path_factory):
     return folder / "models"
 
 
-def run(models, folder, *flags):
-    command = [
-        *(sys.executable, "-m", "experiments.reconstruct", f"--model={models}"),
-        *(f"--output={folder / 'out'}", "--spacing_mm=2.5", *map(str, flags)),
-    ]
-    env = {name: value for name, value in os.environ.items() if name != "TF_CPP_MIN_LOG_LEVEL"}
-    return subprocess.run(
-        command, cwd=ROOT, env=env, capture_output=True, encoding="utf-8", timeout=300
-    )
+def reconstruct(models, folder, *flags):
+    required = (f"--model={models}", f"--output={folder / 'out'}", "--spacing_mm=2.5")
+    return run_program("reconstruct", *required, *flags)
 
 
 # Kinds whose readers print remarks of their own, past Python.
@@ -102,7 +96,7 @@ def run(models, folder, *flags):
 def test_the_program_says_one_line(models, tmp_path, name):
     FILMS[name](tmp_path / name)
     write_film(tmp_path / "la.png", block_films()["la"], "la")
-    result = run(models, tmp_path, f"--ap={tmp_path / name}", f"--la={tmp_path / 'la.png'}")
+    result = reconstruct(models, tmp_path, f"--ap={tmp_path / name}", f"--la={tmp_path / 'la.png'}")
     assert (result.returncode, result.stdout) == (2, "")
     assert len(result.stderr.splitlines()) == 1, result.stderr
     assert result.stderr.startswith(f"error: {tmp_path / name}: ")
@@ -120,7 +114,7 @@ def test_a_batch_of_all_of_them_and_two_good_pairs(models, tmp_path):
     for patient in ("first", "zz-last"):
         for view, film in block_films().items():
             write_film(films / f"{patient}_{view}.png", film, view)
-    result = run(models, tmp_path, f"--input={films}", "--report=false")
+    result = reconstruct(models, tmp_path, f"--input={films}", "--report=false")
     assert result.returncode == 1
     lines = result.stderr.splitlines()
     written = sorted(entry.name for entry in (tmp_path / "out").iterdir())

@@ -1,4 +1,4 @@
-"""Training runs for the tests of exporting: one real, and toys that compute what a hand can."""
+"""Training runs to export, one real and toys that compute what a hand can, and what was said."""
 
 import json
 
@@ -48,3 +48,20 @@ def _product(gain):
 def _threshold():
     ct = keras.Input((SIZE, SIZE, SIZE, 1), name="ct")
     return keras.Model(ct, ops.one_hot(ops.cast(ct[..., 0] > 1.5, "int32") * 3, 8))
+
+
+def read_metadata(folder):
+    return json.loads((folder / "assets.extra" / "metadata.json").read_text(encoding="utf-8"))
+
+
+def tensors(signature):
+    """Axes, shape and type of every tensor of a signature in the metadata."""
+    return {
+        name: (tensor["axes"], tensor["shape"], tensor["dtype"])
+        for name, tensor in {**signature["inputs"], **signature["outputs"]}.items()
+    }
+
+
+def without_warmup(lines):
+    """What is said where an optional extra is absent is another test's matter."""
+    return [line for line in lines if "tensorflow-serving-api is not installed" not in line]

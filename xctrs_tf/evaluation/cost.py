@@ -9,14 +9,9 @@ from xctrs_tf.models.baselines import WITH_TRAINING_HEADS
 from xctrs_tf.models.complexity import layer_costs, trainable_parameters, without_memory
 from xctrs_tf.models.registry import RECONSTRUCTION, SEGMENTATION
 
-PAPER_SIZE = 128
-
 
 def network_counts(name, size, width=1.0):
     """Parameters and operations of a network, as the paper counts them.
-
-    Those of `WITH_TRAINING_HEADS` are counted with the heads that only training
-    needs, as the paper's counts imply.
 
     Args:
         name: of `xctrs_tf.models.registry`.
@@ -27,14 +22,31 @@ def network_counts(name, size, width=1.0):
         Dict of ``parameters``, ``flops`` (all operations) and ``profiler_flops``
         (the paper's convention).
     """
-    heads = {"training_heads": True} if name in WITH_TRAINING_HEADS else {}
-    model = without_memory(_factory(name), size=size, width=width, batch_size=1, **heads)
+    model = counted_model(name, size, width)
     costs = layer_costs(model)
     return {
         "parameters": trainable_parameters(model),
         "flops": sum(cost.flops for cost in costs),
         "profiler_flops": sum(cost.profiler_flops for cost in costs),
     }
+
+
+def counted_model(name, size, width=1.0):
+    """A network for one patient, to be counted and not to be run.
+
+    Those of `WITH_TRAINING_HEADS` have the heads that only training needs, as the
+    paper's counts imply.
+
+    Args:
+        name: of `xctrs_tf.models.registry`.
+        size: voxels a side.
+        width: factor on every width.
+
+    Returns:
+        Keras model of `without_memory`.
+    """
+    heads = {"training_heads": True} if name in WITH_TRAINING_HEADS else {}
+    return without_memory(_factory(name), size=size, width=width, batch_size=1, **heads)
 
 
 def inference_seconds(names, size, width, repeats, progress=iter):

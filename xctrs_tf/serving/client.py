@@ -1,9 +1,5 @@
 """A model behind a server, called as if it were loaded here."""
 
-import dataclasses
-import logging
-import time
-
 import numpy as np
 
 from xctrs_tf.errors import UserError
@@ -11,55 +7,6 @@ from xctrs_tf.geometry import VIEWS
 from xctrs_tf.reconstruction import Reconstruction
 from xctrs_tf.serving.exported import BYTES_SIGNATURE
 from xctrs_tf.serving.film_bytes import film_bytes
-
-FIRST_DELAY_S = 0.5
-
-
-@dataclasses.dataclass(frozen=True)
-class Patience:
-    """How long a client waits, and how often it asks again.
-
-    Attributes:
-        timeout_s: for one answer.
-        retries: times that a server which is away or busy is asked again; the
-            pause before it starts at half a second and doubles.
-    """
-
-    timeout_s: float = 120.0
-    retries: int = 3
-
-
-class Unavailable(Exception):
-    """The server is away or busy: it may be asked again."""
-
-
-def ask(call, server, patience):
-    """Call a server, again and again while it is away or busy.
-
-    Args:
-        call: function without arguments that raises `Unavailable`.
-        server: its address, for the error.
-        patience: `Patience`.
-
-    Returns:
-        What the function returns.
-
-    Raises:
-        UserError: it stayed away.
-    """
-    delay_s = FIRST_DELAY_S
-    for left in range(patience.retries, -1, -1):
-        try:
-            return call()
-        except Unavailable as error:
-            if not left:
-                raise UserError(
-                    f"--server={server}: no answer ({error}); is the model server up, and is "
-                    "this its port?"
-                ) from error
-            logging.warning("%s: %s; asked again in %.1f s", server, error, delay_s)
-        time.sleep(delay_s)
-        delay_s *= 2
 
 
 class RemoteReconstructor:

@@ -1,9 +1,7 @@
 """TensorFlow Serving's gRPC API, as far as it is needed."""
 
-import functools
-
 from xctrs_tf.errors import UserError
-from xctrs_tf.serving.client import Patience, Unavailable, ask
+from xctrs_tf.serving.server import Server, Unavailable
 
 try:
     import grpc
@@ -23,21 +21,11 @@ except ImportError as error:
 MAX_MESSAGE_BYTES = 2**28
 
 
-class GrpcServer:
-    """A model on a server.
+class GrpcServer(Server):
+    """A model on a server's gRPC port; arguments and attributes are those of `Server`."""
 
-    Args:
-        address: ``host:port``.
-        model: its name on the server.
-        patience: `Patience`.
-
-    Attributes:
-        address: as given.
-        model: as given.
-    """
-
-    def __init__(self, address, model, patience=Patience()):  # noqa: B008
-        self.address, self.model, self._patience = address, model, patience
+    def __init__(self, address, *args, **kwargs):
+        super().__init__(address, *args, **kwargs)
         limits = ("grpc.max_receive_message_length", "grpc.max_send_message_length")
         channel = grpc.insecure_channel(address, [(name, MAX_MESSAGE_BYTES) for name in limits])
         self._stub = prediction_service_pb2_grpc.PredictionServiceStub(channel)
@@ -83,9 +71,6 @@ class GrpcServer:
         except (TypeError, ValueError, IndexError) as error:
             raise UserError(f"--server={self.address}: the answer has no tensors") from error
 
-    def _ask(self, method, request):
-        return ask(functools.partial(self._call, method, request), self.address, self._patience)
-
     def _call(self, method, request):
         try:
             return method(request, timeout=self._patience.timeout_s)
@@ -94,5 +79,5 @@ class GrpcServer:
             if code is grpc.StatusCode.UNAVAILABLE:
                 raise Unavailable(details) from error
             if code is grpc.StatusCode.DEADLINE_EXCEEDED:
-                details = f"no answer within {self._patience.timeout_s:g} s; give more --timeout_s"
+                raise self._too_slow() from error
             raise UserError(f"--server={self.address}, {self.model}: {details}") from error

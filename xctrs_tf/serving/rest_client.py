@@ -1,35 +1,20 @@
 """TensorFlow Serving's REST API, as far as it is needed: no TensorFlow, no gRPC."""
 
 import base64
-import functools
 import http.client
 import json
 import urllib.error
 import urllib.request
 
 from xctrs_tf.errors import UserError
-from xctrs_tf.serving.client import Patience, Unavailable, ask
+from xctrs_tf.serving.server import Server, Unavailable
 
 # Too many requests, bad gateway, unavailable: asking again may help.
 _BUSY = (429, 502, 503)
 
 
-class RestServer:
-    """A model on a server.
-
-    Args:
-        address: ``host:port``.
-        model: its name on the server.
-        patience: `Patience`.
-
-    Attributes:
-        address: as given.
-        model: as given.
-    """
-
-    def __init__(self, address, model, patience=Patience()):  # noqa: B008
-        self.address, self.model, self._patience = address, model, patience
-        self._url = f"http://{address}/v1/models/{model}"
+class RestServer(Server):
+    """A model on a server's REST port; arguments and attributes are those of `Server`."""
 
     def output_shapes(self, signature):
         """Dict from output of a signature to its shape; empty if there is no such signature.
@@ -71,14 +56,11 @@ class RestServer:
         # A signature's only output comes without its name.
         return outputs if isinstance(outputs, dict) else {"ct_hu": outputs}
 
-    def _ask(self, path, body=None):
-        call = functools.partial(self._call, path, body)
-        return ask(call, self.address, self._patience)
-
-    def _call(self, path, body):
+    def _call(self, path, body=None):
         data = None if body is None else json.dumps(body).encode()
         headers = {"Content-Type": "application/json"}
-        request = urllib.request.Request(self._url + path, data, headers)
+        url = f"http://{self.address}/v1/models/{self.model}{path}"
+        request = urllib.request.Request(url, data, headers)
         try:
             with urllib.request.urlopen(request, timeout=self._patience.timeout_s) as response:
                 return json.load(response)
@@ -89,21 +71,15 @@ class RestServer:
                 f"--server={self.address}, {self.model}: {_message(error)} (status {error.code})"
             ) from error
         except TimeoutError as error:
-            raise self._timeout() from error
+            raise self._too_slow() from error
         except urllib.error.URLError as error:
             if isinstance(error.reason, TimeoutError):
-                raise self._timeout() from error
+                raise self._too_slow() from error
             raise Unavailable(error.reason) from error
         except ConnectionError as error:
             raise Unavailable(error) from error
         except (http.client.HTTPException, ValueError) as error:
             raise self._nonsense() from error
-
-    def _timeout(self):
-        timeout_s = self._patience.timeout_s
-        return UserError(
-            f"--server={self.address}: no answer within {timeout_s:g} s; give more --timeout_s"
-        )
 
     def _nonsense(self):
         return UserError(

@@ -1,48 +1,23 @@
 import dataclasses
 import gzip
-import json
 import re
-import shutil
 import struct
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 import SimpleITK as sitk
 from matplotlib.image import imread
 
-import xctrs_tf
 from tests.films import BLOCK, block_films
-from tests.serving.runs import SIZE, toy_run
+from tests.serving.runs import SIZE
 from xctrs_tf.data.film_drawing import draw_network_view
 from xctrs_tf.errors import UserError
-from xctrs_tf.reconstruction import (
-    Reconstruction,
-    Reconstructor,
-    ReconstructorEnsemble,
-    check_output,
-    load,
-    write_reconstruction,
-)
+from xctrs_tf.reconstruction import Reconstruction, check_output, write_reconstruction
 from xctrs_tf.reporting.page import css_color
-from xctrs_tf.serving.export import export_run
 
 FILES = ["ct.nii.gz", "films.png", "preview.png", "reconstruction.json"]
 SEGMENTATION = ["segmentation.ctbl", "segmentation.label", "segmentation.nii.gz"]
 REPORT = ["C3.stl", "report.html", "report.json"]
-
-
-@pytest.fixture(scope="module")
-def models(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("toy")
-    export_run(toy_run(folder / "run"), folder / "models")
-    return folder / "models"
-
-
-@pytest.fixture(scope="module")
-def reconstructor(models):
-    return xctrs_tf.load(models)
 
 
 def make_reconstruction(segmented=True):
@@ -56,59 +31,6 @@ def make_reconstruction(segmented=True):
 
 def names_in(folder):
     return sorted(path.name for path in folder.iterdir())
-
-
-def test_importing_the_package_stays_cheap():
-    code = (
-        "import sys, xctrs_tf; assert not {'numpy', 'SimpleITK', 'keras'} & set(sys.modules); "
-        "xctrs_tf.load; assert not {'keras', 'tensorflow', 'matplotlib'} & set(sys.modules)"
-    )
-    subprocess.run([sys.executable, "-c", code], check=True)
-    assert xctrs_tf.load is load
-    with pytest.raises(AttributeError, match="module 'xctrs_tf' has no attribute 'store'"):
-        xctrs_tf.store  # noqa: B018
-
-
-def test_films_to_hu_and_labels(reconstructor):
-    # The toy doubles the product of the films, which are scaled to 0 and 1.
-    result = reconstructor(**block_films(), spacing_mm=2.5)
-    expected = np.full((SIZE, SIZE, SIZE), -1000)
-    expected[BLOCK] = 1500
-    np.testing.assert_array_equal(result.ct_hu, expected)
-    np.testing.assert_array_equal(result.segmentation, np.where(expected > 0, 3, 0))
-    assert (result.ct_hu.dtype, result.segmentation.dtype) == (np.int16, np.uint8)
-    assert result.spacing_mm == 2.5
-    # 15.5 voxels from the first centre to the middle.
-    assert result.origin_mm == (-38.75, -38.75, -38.75)
-
-
-def test_a_model_that_does_not_segment_but_knows_its_voxels():
-    def predict(ap, la):
-        assert ap.shape == la.shape == (1, SIZE, SIZE, 1)
-        return {"ct": np.full((1, SIZE, SIZE, SIZE, 1), 0.25, np.float32)}
-
-    metadata = {"size": SIZE, "spacing_mm": 3.0, "window_hu": [-400.0, 400.0]}
-    reconstructor = Reconstructor(predict, metadata)
-    result = reconstructor(**block_films())
-    assert result.segmentation is None
-    assert (result.ct_hu == -200).all()
-    assert (result.spacing_mm, result.origin_mm) == (3.0, (-46.5, -46.5, -46.5))
-    assert reconstructor(**block_films(), spacing_mm=2.0).origin_mm == (-31.0, -31.0, -31.0)
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"spacing_mm": None}, "--spacing_mm: missing, and the model does not know"),
-        ({"spacing_mm": 0.0}, "--spacing_mm=0.0: must be above 0"),
-        ({"la": np.zeros((SIZE, 64))}, r"films: \(32, 64\); the model takes \(32, 32\)"),
-        ({"ap": np.zeros((SIZE, SIZE))}, "film: constant"),
-        ({"ap": np.full((SIZE, SIZE), np.nan)}, "film: holds NaN"),
-    ],
-)
-def test_bad_films(reconstructor, change, message):
-    with pytest.raises(UserError, match=message):
-        reconstructor(**{**block_films(), "spacing_mm": 2.5, **change})
 
 
 def test_simpleitk_finds_every_voxel_where_it_is(tmp_path):
@@ -251,64 +173,6 @@ def test_label_tables(tmp_path):
         rgb = tuple(str(int(color[at : at + 2], 16)) for at in (1, 3, 5))
         assert ours == (str(label), *rgb, "1", "1", "1", name)
         assert theirs == [str(label), name, *rgb, "255"]
-
-
-def make_reconstructor(ct, label, **metadata):
-    """A model whose CT is one value, and whose labels are one vertebra."""
-    scores = np.eye(8, dtype=np.float32)[label]
-
-    def predict(ap, la):
-        shape = (1, SIZE, SIZE, SIZE)
-        return {
-            "ct": np.full((*shape, 1), ct, np.float32),
-            "segmentation": np.broadcast_to(scores, (*shape, 8)),
-        }
-
-    known = {"size": SIZE, "spacing_mm": 2.0, "window_hu": [-1000.0, 1000.0], "frame": "LPS"}
-    return Reconstructor(predict, {**known, **metadata})
-
-
-def test_several_models_answer_together():
-    models = [make_reconstructor(ct, label) for ct, label in ((0.5, 4), (0.6, 4), (0.55, 2))]
-    result = ReconstructorEnsemble(models)(**block_films())
-    # 0, 200 and 100 HU: deviation with two degrees of freedom.
-    assert (result.ct_hu == 100).all() and (result.segmentation == 4).all()
-    np.testing.assert_allclose(result.spread_hu, 100, rtol=1e-6)
-    assert result.uncertainty["C4"]["agreement"] == pytest.approx(2 / 3)
-    assert (result.spacing_mm, result.origin_mm) == (2.0, (-31.0,) * 3)
-
-
-def test_models_of_two_voxel_sizes_need_to_be_told_one():
-    ensemble = ReconstructorEnsemble(
-        [make_reconstructor(0.5, 4), make_reconstructor(0.5, 4, spacing_mm=3.0)]
-    )
-    with pytest.raises(UserError, match="--spacing_mm: missing, and the models do not agree"):
-        ensemble(**block_films())
-    assert ensemble(**block_films(), spacing_mm=1.0).spacing_mm == 1.0
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"size": 64}, r"--model=.*other/1: its size is 64, and 32 of .*models/1; name models"),
-        ({"window_hu": [0, 9]}, r"its window_hu is \[0, 9\], and \[-1000.0, 1500.0\]"),
-        ({"frame": "RAS"}, r"its frame is RAS, and LPS"),
-        ({"classes": None}, "its classes is None"),
-    ],
-)
-def test_models_that_do_not_fit_together(models, tmp_path, change, message):
-    shutil.copytree(models, tmp_path / "other")
-    file = tmp_path / "other" / "1" / "assets.extra" / "metadata.json"
-    file.write_text(
-        json.dumps({**json.loads(file.read_text(encoding="utf-8")), **change}), encoding="utf-8"
-    )
-    with pytest.raises(UserError, match=message):
-        load(models, tmp_path / "other")
-
-
-def test_a_model_named_twice(models):
-    with pytest.raises(UserError, match="models/1: named twice"):
-        load(models, models / "1")
 
 
 def test_a_failure_leaves_nothing(tmp_path, monkeypatch):
