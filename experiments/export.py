@@ -1,8 +1,10 @@
-"""Export a training run for TensorFlow Serving and experiments.reconstruct.
+"""Export a training run for TensorFlow Serving, ONNX Runtime and experiments.reconstruct.
 
     python -m experiments.export --workdir=RUN --output=MODELS/xctrsnet
 
-Writes the next version, MODELS/xctrsnet/1, 2, ..., and prints its path. What it
+Writes the next version, MODELS/xctrsnet/1, 2, ..., and prints its path; with
+--format=onnx it holds model.onnx in place of a SavedModel, so give a folder that no
+TensorFlow Serving watches. What it
 says of itself in assets.extra/metadata.json has the metrics of RUN/evaluation and
 the thresholds of RUN/quality.json, if they are there (experiments.evaluate and
 experiments.calibrate). docs/serving.md tells how to serve it.
@@ -13,6 +15,7 @@ import os
 from absl import flags, logging
 
 from experiments import cli
+from xctrs_tf.serving.onnx_model import CONVERSION, require_packages
 from xctrs_tf.training.config import read_config
 
 WORKDIR = flags.DEFINE_string("workdir", None, "Run folder of experiments.train.")
@@ -26,11 +29,19 @@ QUANTIZE = flags.DEFINE_enum(
     ["float16"],
     "Store the weights so: half the file, and slightly other outputs.",
 )
+FORMAT = flags.DEFINE_enum(
+    "format",
+    "savedmodel",
+    ["savedmodel", "onnx"],
+    "SavedModel with all signatures, or one ONNX file from films to CT and probabilities.",
+)
 
 
 def main():
     """Export the run that the flags name."""
     read_config(WORKDIR.value)
+    if FORMAT.value == "onnx":
+        require_packages(CONVERSION, "--format=onnx")
     # A training run may hold the GPU, and saving needs none.
     os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
     cli.load_tensorflow()
@@ -39,7 +50,8 @@ def main():
     from xctrs_tf.serving.export import export_run
     from xctrs_tf.training.runs import load_run
 
-    print(export_run(load_run(WORKDIR.value, CHECKPOINT.value), OUTPUT.value, QUANTIZE.value))
+    run = load_run(WORKDIR.value, CHECKPOINT.value)
+    print(export_run(run, OUTPUT.value, QUANTIZE.value, FORMAT.value))
 
 
 if __name__ == "__main__":

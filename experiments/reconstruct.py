@@ -146,7 +146,9 @@ def _patient(paths):
 
 
 def _load():
-    cli.load_tensorflow()
+    # Keras projects the CT for the report; nothing else needs it where the model is ONNX.
+    if REPORT.value or not all(export.is_onnx for export in find_exports(MODEL.value)):
+        cli.load_tensorflow()
     return load(*MODEL.value)
 
 

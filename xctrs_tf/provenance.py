@@ -20,6 +20,9 @@ _PACKAGES = (
     "numpy",
     "scipy",
     "SimpleITK",
+    "onnxruntime",
+    "openvino",
+    "tf2onnx",
 )
 
 

@@ -1,8 +1,5 @@
 import os
-import pathlib
 import shutil
-import subprocess
-import sys
 
 import numpy as np
 import pydicom
@@ -12,12 +9,11 @@ from PIL import Image
 
 from tests.data.test_dicom_film import write_dicom
 from tests.films import BLOCK, block_films
+from tests.programs import assert_refused, run_program
 from tests.serving.runs import SIZE, toy_run
 from xctrs_tf.data.volumes import read_volume
 from xctrs_tf.data.xray import write_film
 from xctrs_tf.serving.export import export_run
-
-ROOT = pathlib.Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -37,16 +33,8 @@ def folder(tmp_path):
 
 
 def reconstruct(folder, models, *flags, suffix=".png"):
-    command = [
-        *(sys.executable, "-m", "experiments.reconstruct", f"--model={models}"),
-        *(f"--{view}={folder / (view + suffix)}" for view in ("ap", "la")),
-        *(f"--output={folder / 'out'}", "--spacing_mm=2.5", *flags),
-    ]
-    # The tests' own; with it TensorFlow would not be quiet.
-    env = {name: value for name, value in os.environ.items() if name != "TF_CPP_MIN_LOG_LEVEL"}
-    return subprocess.run(
-        command, cwd=ROOT, env=env, capture_output=True, encoding="utf-8", timeout=120
-    )
+    films = (f"--{view}={folder / (view + suffix)}" for view in ("ap", "la"))
+    return batch(folder, models, *films, *flags)
 
 
 def write_nifti(path, film):
@@ -152,15 +140,12 @@ def test_two_models_dicom_and_a_strict_status(folder, models, tmp_path_factory):
 def test_a_patient_is_not_copied_from_films_of_two(folder, models):
     write_dicom_films(folder, ap="P7", la="P8")
     result = reconstruct(folder, models, "--dicom", "--copy_patient", suffix=".dcm")
-    assert_refused(result, "la.dcm: its PatientID is not that of", folder)
+    assert_refused(result, "la.dcm: its PatientID is not that of", folder / "out")
 
 
 def batch(folder, models, *flags):
-    command = [
-        *(sys.executable, "-m", "experiments.reconstruct", f"--model={models}"),
-        *(f"--output={folder / 'out'}", "--spacing_mm=2.5", *flags),
-    ]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, encoding="utf-8", timeout=120)
+    required = (f"--model={models}", f"--output={folder / 'out'}", "--spacing_mm=2.5")
+    return run_program("reconstruct", *required, *flags)
 
 
 def test_a_table_goes_on_after_a_bad_pair_and_a_rerun_does_what_is_missing(folder, models):
@@ -185,15 +170,6 @@ def test_a_table_goes_on_after_a_bad_pair_and_a_rerun_does_what_is_missing(folde
     assert result.stdout == "1 done, 2 skipped, 0 failed, verdict fail: 1\n"
     assert result.returncode == 3
     assert (out / "p1").stat().st_ino == before
-
-
-def assert_refused(result, message, folder):
-    """One line of error, status 2, nothing on stdout, nothing written."""
-    lines = result.stderr.splitlines()
-    assert len(lines) == 1 and lines[0].startswith("error: "), result.stderr
-    assert message in lines[0]
-    assert (result.returncode, result.stdout) == (2, "")
-    assert not (folder / "out").exists()
 
 
 def missing(folder):
@@ -238,7 +214,7 @@ def of_another_height(folder):
 )
 def test_bad_films(folder, models, spoil, message):
     spoil(folder)
-    assert_refused(reconstruct(folder, models), message, folder)
+    assert_refused(reconstruct(folder, models), message, folder / "out")
 
 
 def test_a_film_with_nan(folder, models):
@@ -246,7 +222,7 @@ def test_a_film_with_nan(folder, models):
     film[3, 4] = np.nan
     write_nifti(folder / "la.nii.gz", film)
     result = reconstruct(folder, models, f"--la={folder / 'la.nii.gz'}")
-    assert_refused(result, "la.nii.gz: holds NaN or infinite values", folder)
+    assert_refused(result, "la.nii.gz: holds NaN or infinite values", folder / "out")
 
 
 @pytest.mark.parametrize(
@@ -269,7 +245,7 @@ def test_a_film_with_nan(folder, models):
     ],
 )
 def test_bad_flags(folder, models, flags, message):
-    assert_refused(reconstruct(folder, models, *flags), message, folder)
+    assert_refused(reconstruct(folder, models, *flags), message, folder / "out")
 
 
 def test_a_damaged_model(folder, models, tmp_path):
@@ -277,7 +253,7 @@ def test_a_damaged_model(folder, models, tmp_path):
     file = tmp_path / "models" / "1" / "saved_model.pb"
     file.write_bytes(file.read_bytes()[:-200])
     result = reconstruct(folder, tmp_path / "models")
-    assert_refused(result, "models/1: damaged; run experiments.export again", folder)
+    assert_refused(result, "models/1: damaged; run experiments.export again", folder / "out")
 
 
 def test_an_output_folder_of_others_is_left_alone(folder, models):

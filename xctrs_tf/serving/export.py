@@ -1,4 +1,4 @@
-"""A training run as a SavedModel that needs nothing of this package to run."""
+"""A training run as a SavedModel or an ONNX file that needs nothing of this package to run."""
 
 import errno
 import itertools
@@ -13,7 +13,16 @@ import tensorflow as tf
 from xctrs_tf.errors import UserError
 from xctrs_tf.files import write_text
 from xctrs_tf.serving.description import describe_run
-from xctrs_tf.serving.exported import METADATA, Export, version_numbers
+from xctrs_tf.serving.exported import (
+    METADATA,
+    NOTICE,
+    ONNX_MODEL,
+    SIGNATURE,
+    Export,
+    version_numbers,
+)
+from xctrs_tf.serving.onnx_model import CONVERSION, require_packages, write_onnx
+from xctrs_tf.serving.plain_networks import with_plain_normalizations
 from xctrs_tf.serving.signatures import Signatures, describe
 from xctrs_tf.serving.verification import differences, try_networks
 from xctrs_tf.serving.warmup import write_warmup
@@ -21,11 +30,13 @@ from xctrs_tf.serving.warmup import write_warmup
 # Largest difference between the networks and what is saved. The unit is that of the
 # outputs: the width of the CT window, and certainty.
 TOLERANCE = 1e-5
+# ONNX Runtime sums in another order than TensorFlow.
+ONNX_TOLERANCE = 1e-4
 # By how they are stored, since eleven significant bits of a weight cannot do better.
 QUANTIZED_TOLERANCE = {"float16": 5e-2}
 
 
-def export_run(run, output, quantize=None):
+def export_run(run, output, quantize=None, file_format="savedmodel"):
     """Save a run's networks as the next version in a folder.
 
     `signatures.describe` names the signatures and their tensors. Several exports
@@ -36,17 +47,21 @@ def export_run(run, output, quantize=None):
         output: folder of versions; made if it is not there.
         quantize: ``"float16"`` stores the weights so, in half the space; they are
             cast back when they are used.
+        file_format: ``"savedmodel"``, or ``"onnx"``: ``serving_default`` as one file.
 
     Returns:
         Path of the version folder.
 
     Raises:
         UserError: the run has no reconstruction network, its weights cannot be
-            quantised, or the folder cannot be made.
+            quantised or the networks be converted, the packages for that are not
+            installed, or the folder cannot be made.
         RuntimeError: the saved model does not compute what the networks do.
     """
     if run.reconstruction is None:
         raise UserError(f"{run.path}: only segments CTs; export a run that reconstructs")
+    if file_format == "onnx":
+        _require_onnx(run, quantize)
     output = pathlib.Path(output)
     try:
         output.mkdir(parents=True, exist_ok=True)
@@ -54,43 +69,65 @@ def export_run(run, output, quantize=None):
         raise UserError(f"{output}: no folder ({error.strerror}); choose another") from error
     with tempfile.TemporaryDirectory(prefix=".export-", dir=output) as scratch:
         folder = pathlib.Path(scratch) / "version"
-        _write(run, folder, quantize)
+        _write(run, folder, quantize, file_format)
         return _publish(folder, output)
 
 
-def _write(run, folder, quantize):
+def _require_onnx(run, quantize):
+    require_packages(CONVERSION, "--format=onnx")
+    if quantize:
+        raise UserError(f"--quantize={quantize}: not with --format=onnx, whose weights are float32")
+    precision = run.config.precision
+    if precision != "float32":
+        raise UserError(
+            f"--format=onnx: {run.path} computes in {precision}, which ONNX Runtime does not do "
+            "on a CPU; leave --format out"
+        )
+
+
+def _write(run, folder, quantize, file_format):
     metadata = describe_run(run)
-    signatures = Signatures(run, metadata["spacing_mm"], quantize)
-    module = tf.Module()
-    module.weights = signatures.weights
-    tf.saved_model.save(module, folder, signatures=signatures.concrete())
+    if file_format == "onnx":
+        signatures = Signatures(with_plain_normalizations(run))
+        folder.mkdir()
+        write_onnx(signatures.concrete()[SIGNATURE], folder / ONNX_MODEL, NOTICE)
+    else:
+        signatures = Signatures(run, metadata["spacing_mm"], quantize)
+        module = tf.Module()
+        module.weights = signatures.weights
+        tf.saved_model.save(module, folder, signatures=signatures.concrete())
 
     trial = try_networks(run)
-    found = differences(trial, Export(folder, metadata).load_signatures())
-    _require_same_outputs(run, found, quantize)
+    loaded = Export(folder, metadata).load_signatures()
+    found = differences(trial, loaded)
+    _require_same_outputs(run, found, quantize, file_format)
 
-    metadata["signatures"] = describe(
-        run.config.size, signatures.segments, metadata["spacing_mm"] is not None
-    )
+    described = describe(run.config.size, signatures.segments, metadata["spacing_mm"] is not None)
+    metadata["signatures"] = {name: described[name] for name in described if name in loaded}
     metadata["weights"] = {"quantize": quantize, "largest_differences": found}
     (folder / METADATA).parent.mkdir()
     write_text(folder / METADATA, json.dumps(metadata, indent=1) + "\n")
-    if not write_warmup(folder, trial.requests()):
+    if file_format == "savedmodel" and not write_warmup(folder, trial.requests()):
         logging.warning(
             "tensorflow-serving-api is not installed: the export has no warm-up requests "
             "(pip install 'xctrs-tf[serving]')"
         )
 
 
-def _require_same_outputs(run, found, quantize):
-    tolerance = QUANTIZED_TOLERANCE[quantize] if quantize else TOLERANCE
+def _require_same_outputs(run, found, quantize, file_format):
+    # What the user chose, and can choose otherwise.
+    choice, tolerance = None, TOLERANCE
+    if quantize:
+        choice, tolerance = f"--quantize={quantize}", QUANTIZED_TOLERANCE[quantize]
+    elif file_format == "onnx":
+        choice, tolerance = "--format=onnx", ONNX_TOLERANCE
     for name, difference in found.items():
         # Written so that NaN fails too.
         if difference <= tolerance:
             continue
-        if quantize:
+        if choice:
             raise UserError(
-                f"--quantize={quantize}: {name} differs by {difference:.2g} from the networks' "
+                f"{choice}: {name} differs by {difference:.2g} from the networks' "
                 f"(at most {tolerance:.0e} is allowed); export without it"
             )
         raise RuntimeError(

@@ -1,7 +1,8 @@
 """The export folder: finding a version in it, and loading that.
 
-``OUTPUT/<version>/`` is a SavedModel as TensorFlow Serving takes it. What the
-model is lies in ``assets.extra/metadata.json``, which the server passes over.
+``OUTPUT/<version>/`` is a SavedModel as TensorFlow Serving takes it, or holds one
+ONNX file. What the model is lies in ``assets.extra/metadata.json``, which the server
+passes over.
 """
 
 import dataclasses
@@ -9,11 +10,13 @@ import json
 import pathlib
 
 from xctrs_tf.errors import UserError
+from xctrs_tf.serving.onnx_model import load_onnx
 
 FORMAT = "xctrs-export/2"
 # Exports of before the signatures other than serving_default; they can be loaded all the same.
 FORMATS = (FORMAT, "xctrs-export/1")
 SAVED_MODEL = "saved_model.pb"
+ONNX_MODEL = "model.onnx"
 METADATA = "assets.extra/metadata.json"
 WARMUP = "assets.extra/tf_serving_warmup_requests"
 SIGNATURE = "serving_default"
@@ -40,28 +43,35 @@ class Export:
         """Pixels and voxels a side."""
         return self.metadata["size"]
 
+    @property
+    def is_onnx(self):
+        """Whether it is an ONNX file, which runs without TensorFlow."""
+        return (self.path / ONNX_MODEL).is_file()
+
     def load(self):
-        """Load the SavedModel.
+        """Load the model.
 
         Returns:
             Function of the keywords ``ap`` and ``la``, float32 batches, to the
             dict of the outputs of ``serving_default``.
 
         Raises:
-            UserError: the SavedModel is damaged.
+            UserError: the model is damaged, or ONNX Runtime is not installed.
         """
         return self.load_signatures()[SIGNATURE]
 
     def load_signatures(self):
-        """Load the SavedModel for all of its signatures.
+        """Load the model for all of its signatures.
 
         Returns:
             Dict from signature to function of its inputs, as keywords, to the
-            dict of its outputs.
+            dict of its outputs; an ONNX file has ``serving_default`` alone.
 
         Raises:
-            UserError: the SavedModel is damaged.
+            UserError: the model is damaged, or ONNX Runtime is not installed.
         """
+        if self.is_onnx:
+            return {SIGNATURE: load_onnx(self.path / ONNX_MODEL)}
         # Takes seconds; metadata and films are checked without it.
         import tensorflow as tf
 
@@ -91,7 +101,7 @@ def find_export(path):
     path = pathlib.Path(path)
     versions = [path / str(number) for number in version_numbers(path)]
     folder = versions[-1] if versions else path
-    if not (folder / SAVED_MODEL).is_file():
+    if not any((folder / model).is_file() for model in (SAVED_MODEL, ONNX_MODEL)):
         raise UserError(f"{folder}: no exported model; make one with experiments.export")
     return Export(folder, _read_metadata(folder / METADATA))
 

@@ -71,36 +71,46 @@ def differences(trial, signatures):
 
     Args:
         trial: `Trial`.
-        signatures: dict of `Export.load_signatures`.
+        signatures: dict of `Export.load_signatures`; not all need be there.
 
     Returns:
         Dict from ``"<signature>: <output>"`` to float; NaN where there are no numbers.
     """
+    inputs = {
+        SIGNATURE: trial.films,
+        BYTES_SIGNATURE: trial.pngs,
+        RECONSTRUCTION_SIGNATURE: trial.films,
+        SEGMENTATION_SIGNATURE: {"ct": trial.ct},
+    }
     clipped = trial.ct.clip(0, 1)
-    whole = _call(signatures, SIGNATURE, trial.films)
-    found = {f"{SIGNATURE}: ct": _largest(whole["ct"] - clipped)}
-    alone = _call(signatures, RECONSTRUCTION_SIGNATURE, trial.films)
-    found[f"{RECONSTRUCTION_SIGNATURE}: ct"] = _largest(alone["ct"] - trial.ct)
-    answer = _call(signatures, BYTES_SIGNATURE, trial.pngs)
-    found[f"{BYTES_SIGNATURE}: ct_hu"] = _largest_rounded(answer["ct_hu"], clipped[..., 0])
-    if trial.classes is not None:
-        segmented = _call(signatures, SEGMENTATION_SIGNATURE, {"ct": trial.ct})
-        for name, classes in ((SIGNATURE, whole), (SEGMENTATION_SIGNATURE, segmented)):
-            difference = _largest(classes["segmentation"] - trial.classes)
-            found[f"{name}: segmentation"] = difference
-        labels = answer["segmentation"][..., np.newaxis].astype(np.int64)
-        chosen = np.take_along_axis(trial.classes, labels, axis=-1)[..., 0]
-        found[f"{BYTES_SIGNATURE}: segmentation"] = _largest(trial.classes.max(-1) - chosen)
+    found = {}
+    for name in signatures:
+        outputs = _call(signatures, name, inputs[name])
+        if "ct" in outputs:
+            expected = trial.ct if name == RECONSTRUCTION_SIGNATURE else clipped
+            found[f"{name}: ct"] = _largest(outputs["ct"] - expected)
+        if "ct_hu" in outputs:
+            found[f"{name}: ct_hu"] = _largest_rounded(outputs["ct_hu"], clipped[..., 0])
+        if "segmentation" in outputs and trial.classes is not None:
+            compare = _less_probable if name == BYTES_SIGNATURE else np.subtract
+            difference = compare(outputs["segmentation"], trial.classes)
+            found[f"{name}: segmentation"] = _largest(difference)
     return found
 
 
 def _call(signatures, name, inputs):
     tensors = {key: tf.constant(value) for key, value in inputs.items()}
-    return {key: tensor.numpy() for key, tensor in signatures[name](**tensors).items()}
+    return {key: np.asarray(tensor) for key, tensor in signatures[name](**tensors).items()}
 
 
 def _largest(difference):
     return float(np.abs(difference).max())
+
+
+def _less_probable(labels, classes):
+    """By how much a label is less probable than the most probable one."""
+    labels = labels[..., np.newaxis].astype(np.int64)
+    return classes.max(-1) - np.take_along_axis(classes, labels, axis=-1)[..., 0]
 
 
 def _largest_rounded(hu, expected):

@@ -1,0 +1,53 @@
+import importlib.util
+
+import pytest
+from absl.testing import flagsaver
+
+from experiments import benchmark, benchmark_runtimes
+from tests.serving.runs import toy_run
+
+
+@pytest.fixture(autouse=True)
+def _parsed_flags():
+    benchmark.flags.FLAGS.mark_as_parsed()
+
+
+def test_every_runtime_computes_the_same(tmp_path):
+    absent = benchmark_runtimes.missing()
+    found = dict(benchmark_runtimes.compare(toy_run(tmp_path / "run"), repeats=3))
+    assert list(found) == ["reconstruction", "segmentation", "both"]
+    for times in found.values():
+        assert [*times] == [
+            name for name in ("TensorFlow", "ONNX Runtime", "OpenVINO") if name not in absent
+        ]
+        for seconds, difference in times.values():
+            assert len(seconds) == 3 and min(seconds) > 0
+            assert difference <= 1e-6
+
+
+def test_rows_and_what_is_not_installed(tmp_path, monkeypatch, capsys):
+    run = toy_run(tmp_path / "run")
+    networks = {"reconstruction": run.reconstruction, "segmentation": run.segmentation}
+    monkeypatch.setattr("xctrs_tf.training.runs.build_networks", lambda config: networks)
+    times = {"TensorFlow": ([0.2, 0.6, 0.4], 0.0), "OpenVINO": ([0.5, 0.1, 0.2], 3e-5)}
+    monkeypatch.setattr(benchmark_runtimes, "compare", lambda run, repeats: [("both", times)])
+    monkeypatch.setattr(benchmark_runtimes, "missing", lambda: ["ONNX Runtime"])
+    with flagsaver.flagsaver(network_size="64", repeats=3):
+        ours, theirs = benchmark._runtimes()
+    assert (ours["name"], ours["median"]) == ("TensorFlow both 64^3", 400.0)
+    assert (ours["times_as_fast"], ours["largest_difference"]) == (1.0, 0.0)
+    assert (theirs["name"], theirs["median"]) == ("OpenVINO both 64^3", 200.0)
+    assert theirs["times_as_fast"] == 2.0
+    assert benchmark._line(theirs).endswith(
+        "2.00 times as fast as TensorFlow, outputs differ by 3.0e-05"
+    )
+    assert "ONNX Runtime: not installed; pip install 'xctrs-tf[runtimes]'\n" in (
+        capsys.readouterr().out
+    )
+
+
+def test_missing_goes_by_the_packages(monkeypatch):
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name: None if name == "tf2onnx" else name
+    )
+    assert benchmark_runtimes.missing() == ["ONNX Runtime"]
