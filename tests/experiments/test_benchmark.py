@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from absl.testing import flagsaver
 
-from experiments import benchmark, plastimatch
+from experiments import benchmark, benchmark_data, plastimatch
 from xctrs_tf.data.drr import cone_projection, hu_to_mu
 from xctrs_tf.data.phantom import make_phantom
 from xctrs_tf.data.volumes import read_volume
@@ -22,9 +22,9 @@ def _parsed_flags():
 
 
 def test_both_parts_are_measured_and_written(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(benchmark, "PIPELINE_AIMS", {32: 0.001})
-    monkeypatch.setattr(benchmark, "PATIENTS", 4)
-    monkeypatch.setattr(benchmark, "SIZE", 16)
+    monkeypatch.setattr(benchmark_data, "PIPELINE_AIMS", {32: 0.001})
+    monkeypatch.setattr(benchmark_data, "PATIENTS", 4)
+    monkeypatch.setattr(benchmark_data, "SIZE", 16)
     monkeypatch.setattr(plastimatch, "find", lambda: "there")
     # Slow enough for us to be faster.
     monkeypatch.setattr(plastimatch, "films", lambda *arguments: ({}, 1000.0))
