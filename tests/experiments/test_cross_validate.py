@@ -1,21 +1,13 @@
 """The cross-validation as it is typed: its mistakes, a row from start to table, its plan."""
 
 import json
-import pathlib
-import subprocess
-import sys
 
 import pytest
 
+from tests.programs import assert_refused, run_program
 from tests.training.toys import toy_dataset
 
-ROOT = pathlib.Path(__file__).parents[2]
 TINY = ["--preset=demo", "--width=0.0625", "--steps=2", "--batch_size=1", "--folds=1"]
-
-
-def run(program, *flags):
-    command = [sys.executable, "-m", f"experiments.{program}", *map(str, flags)]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, encoding="utf-8", timeout=500)
 
 
 @pytest.fixture(scope="module")
@@ -41,18 +33,15 @@ def data(tmp_path_factory):
 def test_mistakes_are_one_line_and_write_nothing(data, tmp_path, flags, message):
     runs = tmp_path / "runs"
     flags = [flag.replace("=RUNS", f"={runs}") for flag in flags]
-    finished = run("cross_validate", "--preset=demo", f"--data={data}", *flags)
-    assert finished.returncode == 2
-    assert finished.stderr.startswith(f"error: {message}")
-    assert finished.stderr.count("\n") == 1
-    assert not runs.exists()
+    finished = run_program("cross_validate", "--preset=demo", f"--data={data}", *flags)
+    assert_refused(finished, f"error: {message}", runs)
 
 
 @pytest.mark.slow
 def test_a_row_is_trained_evaluated_planned_and_tabulated(data, tmp_path):
     runs = tmp_path / "runs"
     flags = [*TINY, f"--data={data}", f"--workdir={runs}"]
-    finished = run("cross_validate", "--rows=table1/spadrnet", *flags)
+    finished = run_program("cross_validate", "--rows=table1/spadrnet", *flags)
     assert finished.returncode == 0, finished.stdout
     assert "1 of 1 jobs are done" in finished.stdout
     record = json.loads((runs / "table1-spadrnet" / "fold-01-seed-0.json").read_text("utf-8"))
@@ -60,7 +49,7 @@ def test_a_row_is_trained_evaluated_planned_and_tabulated(data, tmp_path):
 
     # What is done tells its cost, the other row is tried; nothing is left of that.
     before = sorted(runs.rglob("*"))
-    finished = run("cross_validate", "--rows=table1/spadrnet,table2/sit", "--plan", *flags)
+    finished = run_program("cross_validate", "--rows=table1/spadrnet,table2/sit", "--plan", *flags)
     assert finished.returncode == 0, finished.stderr
     done, new, total, _ = finished.stdout.splitlines()
     assert done.split()[:6] == ["table1/spadrnet", "fold", "1", "seed", "0", "done"]
@@ -71,10 +60,12 @@ def test_a_row_is_trained_evaluated_planned_and_tabulated(data, tmp_path):
     assert total.startswith("2 jobs of 2 steps")
     assert sorted(runs.rglob("*")) == before
 
-    again = run("cross_validate", "--rows=table1/spadrnet", *flags)
+    again = run_program("cross_validate", "--rows=table1/spadrnet", *flags)
     assert again.returncode == 0
     assert "done before: table1/spadrnet fold 1 seed 0" in again.stderr
 
-    finished = run("tables", f"--runs={runs}", f"--output={tmp_path / 'results'}", "--nomeasure")
+    finished = run_program(
+        "tables", f"--runs={runs}", f"--output={tmp_path / 'results'}", "--nomeasure"
+    )
     assert finished.returncode == 0, finished.stderr
     assert "| SpaDRNet | 2 |" in (tmp_path / "results" / "table1.md").read_text("utf-8")
