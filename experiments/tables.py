@@ -10,7 +10,7 @@ table1 to table3 and a summary as Markdown, LaTeX and CSV.
 
 The second makes the tables anew from what was collected, and compares them with
 the files and with what stands between markers in README.md and docs/results.md;
-the exit status is 1 if any is stale. --write mends them, but for README.md.
+the exit status is 1 if any is stale. --write mends them.
 """
 
 import json
@@ -42,8 +42,8 @@ RESULTS = flags.DEFINE_list("results", None, "With --check: only these folders o
 EXIT_STALE = 1
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 COMMITTED = ROOT / "experiments" / "results"
-# Documents with markers, and whether --write may change them.
-DOCUMENTS = {ROOT / "README.md": False, ROOT / "docs" / "results.md": True}
+# Documents with markers.
+DOCUMENTS = (ROOT / "README.md", ROOT / "docs" / "results.md")
 
 
 def main():

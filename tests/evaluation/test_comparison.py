@@ -90,7 +90,7 @@ def test_markdown_shows_every_row_beside_the_paper(results):
         "the cell is lost",
         "0.31 dB",
         "not comparable",
-        "800 steps of 2 patients, fold 0",
+        "800 steps of 2 patients, float32, fold 0",
     ):
         assert note in text
     assert "could be called significant" not in text

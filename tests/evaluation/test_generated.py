@@ -40,7 +40,7 @@ def test_every_table_is_written(folder):
 
 
 def test_fresh_tables_are_not_stale(folder, tmp_path):
-    assert check_tables([folder], {}, tmp_path) == []
+    assert check_tables([folder], [], tmp_path) == []
 
 
 @pytest.mark.parametrize("name", ["table1.md", "table3.tex", "table2.csv", "summary.md"])
@@ -48,8 +48,8 @@ def test_a_table_changed_by_hand_is_stale_until_mended(folder, tmp_path, name):
     path = folder / name
     before = path.read_text(encoding="utf-8")
     path.write_text(before + "9", encoding="utf-8")
-    assert check_tables([folder], {}, tmp_path) == [path]
-    assert check_tables([folder], {}, tmp_path, write=True) == []
+    assert check_tables([folder], [], tmp_path) == [path]
+    assert check_tables([folder], [], tmp_path, write=True) == []
     assert path.read_text(encoding="utf-8") == before
 
 
@@ -58,24 +58,23 @@ def test_figures_changed_after_the_tables_make_them_stale(folder, tmp_path):
     rows.write_text(
         rows.read_text(encoding="utf-8").replace("24.000000", "26.000000"), encoding="utf-8"
     )
-    stale = {path.name for path in check_tables([folder], {}, tmp_path)}
+    stale = {path.name for path in check_tables([folder], [], tmp_path)}
     assert {"table1.md", "table2.tex", "summary.md"} <= stale
     # Table 3 has no PSNR.
     assert "table3.md" not in stale
 
 
 def test_documents_hold_the_tables_between_their_markers(folder, tmp_path):
-    may, may_not = tmp_path / "may.md", tmp_path / "may_not.md"
-    for path in (may, may_not):
-        path.write_text(DOCUMENT, encoding="utf-8")
-    documents = {may: True, may_not: False, tmp_path / "absent.md": True}
-    assert check_tables([folder], documents, tmp_path) == [may, may_not]
-    assert check_tables([folder], documents, tmp_path, write=True) == [may_not]
-    text = may.read_text(encoding="utf-8")
+    document = tmp_path / "document.md"
+    document.write_text(DOCUMENT, encoding="utf-8")
+    documents = [document, tmp_path / "absent.md"]
+    assert check_tables([folder], documents, tmp_path) == [document]
+    assert document.read_text(encoding="utf-8") == DOCUMENT
+    assert check_tables([folder], documents, tmp_path, write=True) == []
+    text = document.read_text(encoding="utf-8")
     assert (folder / "table2.md").read_text(encoding="utf-8") in text
     assert f"absent/table1 -->\n\n{NOT_RUN}\n<!-- end -->\nAfter." in text
     assert text.startswith("Before.\n") and "\nBetween.\n" in text and "\nold\n" not in text
-    assert may_not.read_text(encoding="utf-8") == DOCUMENT
     assert fill(text, tmp_path) == text
 
 
@@ -84,12 +83,12 @@ def test_costs_of_other_networks_are_refused(folder, tmp_path):
         '{"size": 64, "width": 0.5, "networks": {}}', encoding="utf-8"
     )
     with pytest.raises(UserError, match="of another size than the runs; collect them again"):
-        check_tables([folder], {}, tmp_path)
+        check_tables([folder], [], tmp_path)
 
 
 def test_a_folder_without_results(tmp_path):
     with pytest.raises(UserError, match=r"about.json: missing; make the folder"):
-        check_tables([tmp_path], {}, tmp_path)
+        check_tables([tmp_path], [], tmp_path)
     (tmp_path / "about.json").write_text('{"format": "other"}', encoding="utf-8")
     with pytest.raises(UserError, match="not of format xctrs-results/1"):
-        check_tables([tmp_path], {}, tmp_path)
+        check_tables([tmp_path], [], tmp_path)

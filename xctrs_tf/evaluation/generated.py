@@ -66,9 +66,9 @@ def check_tables(folders, documents, root, write=False):
 
     Args:
         folders: `pathlib.Path`s of results.
-        documents: dict from path to whether it may be written.
+        documents: `pathlib.Path`s of documents with markers.
         root: folder that the documents' markers are relative to.
-        write: whether to mend what may be written.
+        write: whether to mend what is stale.
 
     Returns:
         Paths that are stale, and still are.
@@ -77,10 +77,10 @@ def check_tables(folders, documents, root, write=False):
     for folder in folders:
         for name, text in generated_tables(folder).items():
             _compare(folder / name, text, write, stale)
-    for path, may_write in documents.items():
+    for path in documents:
         if path.is_file():
             text = fill(path.read_text(encoding="utf-8"), root)
-            _compare(path, text, write and may_write, stale)
+            _compare(path, text, write, stale)
     return stale
 
 
