@@ -3,9 +3,9 @@
     python -m experiments.protocols --workdir=RUN
 
 Takes PSNR and SSIM of the run's reconstructions, and of the mean training
-volume, under each protocol of xctrs_tf.metrics (docs/metrics.md). Prints mean
-and standard deviation over the patients, and writes to --output protocols.csv
-(a line a patient and method) and protocols.json (where it comes from).
+volume, under each protocol of xctrs_tf.metrics (docs/metrics.md). Writes to --output
+protocols.csv (a line a patient and method), protocols.json (where it comes from) and
+protocols.md (means and standard deviations), which it prints.
 """
 
 import pathlib
@@ -21,9 +21,11 @@ from xctrs_tf.data.dataset import network_arrays
 from xctrs_tf.errors import UserError
 from xctrs_tf.evaluation.baselines import mean_baseline
 from xctrs_tf.evaluation.cases import evaluate_protocols, write_cases_csv
+from xctrs_tf.evaluation.collection import without_folders
+from xctrs_tf.evaluation.grids import markdown
 from xctrs_tf.evaluation.methods import MEAN_VOLUME, XCTRSNET
-from xctrs_tf.evaluation.statistics import mean_sd
-from xctrs_tf.metrics import PROTOCOLS
+from xctrs_tf.evaluation.protocol_grid import protocol_grid
+from xctrs_tf.files import write_text
 
 # They are experiments.evaluate's, and shown by --help of this program too.
 for _flag in (WORKDIR, DATA, SPLIT, CHECKPOINT, OUTPUT):
@@ -37,7 +39,9 @@ def main():
     rows = protocol_rows(run, dataset, split, run_name(run))
     output = pathlib.Path(OUTPUT.value or run.path / "evaluation")
     write_rows(output, rows, run, dataset, split)
-    print(protocol_table(rows), f"\n{output / 'protocols.csv'}", sep="\n")
+    text = markdown([protocol_grid(rows)])
+    write_text(output / "protocols.md", text)
+    print(text, *(output / f"protocols.{kind}" for kind in ("csv", "json", "md")), sep="\n")
 
 
 def protocol_rows(run, dataset, split, name=XCTRSNET):
@@ -92,32 +96,9 @@ def write_rows(output, rows, run, dataset, split):
         fold=run.config.fold,
         step=run.step,
     )
+    origin["command"] = without_folders(origin["command"], pathlib.Path(run.path).parent)
     cli.make_output_folder(output)
     write_cases_csv(output / "protocols.csv", rows, origin)
-
-
-def protocol_table(rows):
-    """Mean and standard deviation of every figure, and what each protocol is.
-
-    Args:
-        rows: of `protocol_rows`.
-
-    Returns:
-        Lines joined by newlines, without a last one.
-    """
-    methods = list(dict.fromkeys(row["method"] for row in rows))
-    figures = [key for key in rows[0] if key not in ("id", "method")]
-    lines = [["", *methods]]
-    for figure in figures:
-        digits = 2 if "psnr" in figure else 3
-        columns = ([row[figure] for row in rows if row["method"] == method] for method in methods)
-        cells = ["{:.{d}f} ± {:.{d}f}".format(*mean_sd(values), d=digits) for values in columns]
-        lines.append([figure.replace("_", " "), *cells])
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    text = ["  ".join(map(str.ljust, line, widths)).rstrip() for line in lines]
-    count = len({row["id"] for row in rows})
-    text += ["", f"{count} patient{'s' if count > 1 else ''}, mean ± SD; PSNR in dB."]
-    return "\n".join([*text, *(f"{n}: {p.__doc__.splitlines()[0]}" for n, p in PROTOCOLS.items())])
 
 
 if __name__ == "__main__":

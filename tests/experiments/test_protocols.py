@@ -14,6 +14,7 @@ from tests.evaluation.patients import MemoryDataset, make_case, make_run
 from xctrs_tf.data.intensity import normalise_hu
 from xctrs_tf.errors import UserError
 from xctrs_tf.evaluation.cases import evaluate_protocols
+from xctrs_tf.evaluation.protocol_grid import protocol_grid
 from xctrs_tf.metrics import PROTOCOLS
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -70,15 +71,16 @@ def test_table_holds_every_figure_and_names_every_protocol():
             ("mean volume", "p2", 18.0, 0.25),
         ]
     ]
-    lines = protocols.protocol_table(rows).splitlines()
-    assert lines[:3] == [
-        "            X-CTRSNet      mean volume",
-        "xctrs psnr  22.00 ± 2.83   18.00 ± 0.00",
-        "x2ct ssim   0.600 ± 0.141  0.250 ± 0.000",
+    grid = protocol_grid(rows)
+    assert grid.headings == ["", "X-CTRSNet", "mean volume"]
+    assert grid.lines == [
+        ["xctrs: PSNR", "22.00 ± 2.83", "18.00 ± 0.00"],
+        ["x2ct: SSIM", "0.600 ± 0.141", "0.250 ± 0.000"],
     ]
-    assert lines[4] == "2 patients, mean ± SD; PSNR in dB."
-    assert [line.split(":")[0] for line in lines[5:]] == list(PROTOCOLS)
-    assert all(len(line) <= 100 for line in lines)
+    assert grid.notes[0] == "2 patients, mean ± SD; PSNR in dB."
+    assert [note.split(":")[0] for note in grid.notes[1:]] == list(PROTOCOLS)
+    # As a CSV gives them back.
+    assert protocol_grid([{key: str(value) for key, value in row.items()} for row in rows]) == grid
 
 
 def test_program_prints_and_writes(tmp_path, dataset, run, monkeypatch, capsys):
@@ -90,8 +92,9 @@ def test_program_prints_and_writes(tmp_path, dataset, run, monkeypatch, capsys):
     with flagsaver.flagsaver(workdir=str(tmp_path), split="validation"):
         protocols.main()
     printed = capsys.readouterr().out
-    assert "perx2ct ssim" in printed and "1 patient," in printed
-    assert printed.endswith(f"{output / 'protocols.csv'}\n")
+    assert "perx2ct: SSIM" in printed and "1 patient," in printed
+    assert printed.startswith((output / "protocols.md").read_text(encoding="utf-8"))
+    assert printed.endswith(f"{output / 'protocols.md'}\n")
     with (output / "protocols.csv").open(newline="", encoding="utf-8") as file:
         first, second = csv.DictReader(file)
     assert (first["method"], first["id"], first["xctrs_psnr"]) == ("SpaDRNet", "p3", "inf")

@@ -6,6 +6,7 @@ from xctrs_tf.errors import UserError
 from xctrs_tf.evaluation.comparison import TABLES
 from xctrs_tf.evaluation.grids import latex, markdown
 from xctrs_tf.evaluation.marked import fill
+from xctrs_tf.evaluation.protocol_grid import protocol_grid
 from xctrs_tf.evaluation.publication import summary_grid, table_grids
 from xctrs_tf.evaluation.results import COMPLEXITY, read_csv, read_results
 from xctrs_tf.evaluation.robustness import robustness_grid
@@ -49,6 +50,9 @@ def generated_tables(folder):
         files["robustness.md"] = markdown(
             [robustness_grid(read_csv(perturbed), about["dice_name"])]
         )
+    protocols = folder / "protocols.csv"
+    if protocols.is_file():
+        files["protocols.md"] = markdown([protocol_grid(read_csv(protocols))])
     return files
 
 

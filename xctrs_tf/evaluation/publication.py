@@ -178,7 +178,8 @@ def _settings_note(results):
     return (
         f"Mean ± SD over n patients. Here: {settings['size']}^3, widths times "
         f"{settings['width']:g}, {settings['steps']} steps of {settings['batch_size']} patients, "
-        f"{settings['precision']}, {_listed('fold', folds)}, {_listed('seed', seeds)}; about.json has every setting."
+        f"{settings['precision']}, {_listed('fold', folds)}, {_listed('seed', seeds)}; "
+        "about.json has every setting."
     )
 
 
