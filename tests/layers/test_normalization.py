@@ -1,4 +1,4 @@
-"""Folded normalisation against keras.layers.GroupNormalization."""
+"""Folded normalisation against keras.layers.GroupNormalization, and against float64."""
 
 import keras
 import numpy as np
@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 
 from xctrs_tf.layers.normalization import FoldedGroupNormalization
+from xctrs_tf.serving.plain_networks import PlainGroupNormalization
 
 
 @pytest.mark.parametrize("groups", [1, 2, 4, 8])
@@ -39,6 +40,28 @@ def test_patients_of_a_batch_do_not_mix():
     x = np.random.default_rng(0).normal(size=(2, 3, 4, 5, 4)).astype(np.float32)
     x[1] *= 100.0
     np.testing.assert_allclose(layer(x)[:1], layer(x[:1]), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", [FoldedGroupNormalization, PlainGroupNormalization])
+def test_two_million_voxels_are_summed_to_the_last_digits(kind):
+    # A running sum of so many float32 numbers is wrong in its third digit.
+    x = np.square(np.random.default_rng(0).random((1, 128, 128, 128, 2), np.float32))
+    y = np.asarray(kind(groups=2, epsilon=1e-5)(x))
+    exact = x.astype(np.float64)
+    exact -= exact.mean(axis=(1, 2, 3))
+    exact /= np.sqrt(np.square(exact).mean(axis=(1, 2, 3)) + 1e-5)
+    np.testing.assert_allclose(y, exact, rtol=0, atol=1e-6)
+
+
+def test_gradients_of_two_million_voxels_too():
+    x = tf.constant(np.square(np.random.default_rng(0).random((1, 128, 128, 128, 2), np.float32)))
+    layer = FoldedGroupNormalization(groups=2)
+    with tf.GradientTape() as tape:
+        loss = tf.reduce_sum(layer(x) ** 3)
+    gamma, _ = tape.gradient(loss, [v.value for v in layer.trainable_variables])
+    h = np.asarray(layer(x), np.float64)
+    # gamma is 1 and beta 0: the loss is the sum of (gamma * h + beta)^3.
+    np.testing.assert_allclose(gamma, 3 * (h**3).sum(axis=(0, 1, 2, 3)), rtol=1e-5)
 
 
 def test_half_precision_keeps_float32_statistics():

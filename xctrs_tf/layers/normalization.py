@@ -6,6 +6,25 @@ import keras
 from keras import ops
 
 
+def spatial_sum(x):
+    """Sum over the spatial axes, one after the other.
+
+    A sum over all of them at once is a running one in the kernels of TensorFlow and
+    ONNX Runtime where the channels come last: of the 2,097,152 voxels of 128^3 the
+    variance comes out wrong in the third digit. In steps no sum is longer than an
+    axis, at the same speed.
+
+    Args:
+        x: float32 ``(batch, *spatial, channels)``.
+
+    Returns:
+        float32 ``(batch, channels)``.
+    """
+    for axis in range(x.ndim - 2, 0, -1):
+        x = ops.sum(x, axis=axis)
+    return x
+
+
 @keras.saving.register_keras_serializable("xctrs_tf")
 class FoldedGroupNormalization(keras.layers.GroupNormalization):
     """`keras.layers.GroupNormalization` with the same weights, at half the time.
@@ -41,7 +60,6 @@ class FoldedGroupNormalization(keras.layers.GroupNormalization):
 def _folded(groups, epsilon, shape):
     """The function ``(x, gamma, beta) -> (y, gradient function)`` for one input shape."""
     _, *spatial, channels = shape
-    axes = tuple(range(1, 1 + len(spatial)))
     positions = math.prod(spatial)
     # Broadcasting along few channels is three times slower on CPUs than along
     # many, so the last spatial axis counts as channels where large tensors are
@@ -67,9 +85,9 @@ def _folded(groups, epsilon, shape):
 
     def normalise(x, gamma, beta):
         x_wide = wide(x)
-        mean = group_mean(ops.mean(x, axis=axes))
+        mean = group_mean(spatial_sum(x) / positions)
         squares = ops.square(x_wide - spread(mean))
-        variance = group_mean(ops.mean(narrow(squares), axis=axes))
+        variance = group_mean(spatial_sum(narrow(squares)) / positions)
         rate = ops.rsqrt(variance + epsilon)
         gain = rate * gamma
         y = narrow(x_wide * spread(gain) + spread(beta - mean * gain))
@@ -78,8 +96,8 @@ def _folded(groups, epsilon, shape):
             dy = args[0] if upstream is None else upstream
             # With h = (x - mean) * rate the group's mean of gamma * dy and of
             # gamma * dy * h are what the statistics take away from gamma * dy.
-            dbeta = ops.sum(dy, axis=axes)
-            dgamma = (ops.sum(dy * x, axis=axes) - mean * dbeta) * rate
+            dbeta = spatial_sum(dy)
+            dgamma = (spatial_sum(dy * x) - mean * dbeta) * rate
             along_one = group_mean(dbeta * gamma) / positions
             along_h = group_mean(dgamma * gamma) / positions
             slope = -along_h * rate * rate

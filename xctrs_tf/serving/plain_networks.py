@@ -21,9 +21,8 @@ class PlainGroupNormalization(FoldedGroupNormalization):
     def call(self, inputs):
         """Normalise one batch."""
         *_, channels = inputs.shape
-        axes = tuple(range(1, inputs.ndim - 1))
-        centred = inputs - self._group_mean(ops.mean(inputs, axis=axes, keepdims=True))
-        variance = self._group_mean(ops.mean(ops.square(centred), axis=axes, keepdims=True))
+        centred = inputs - self._group_mean(inputs)
+        variance = self._group_mean(ops.square(centred))
         y = centred / ops.sqrt(variance + self.epsilon)
         shape = (*(1 for _ in inputs.shape[:-1]), channels)
         if self.scale:
@@ -32,7 +31,11 @@ class PlainGroupNormalization(FoldedGroupNormalization):
             y = y + ops.reshape(self.beta, shape)
         return y
 
-    def _group_mean(self, per_channel):  # (batch, 1, ..., 1, channels)
+    def _group_mean(self, x):  # (batch, *spatial, channels) -> (batch, 1, ..., 1, channels)
+        # An axis at a time, for the reason that `spatial_sum` gives.
+        per_channel = x
+        for axis in range(x.ndim - 2, 0, -1):
+            per_channel = ops.mean(per_channel, axis=axis, keepdims=True)
         *ones, channels = per_channel.shape[1:]
         members = channels // self.groups
         if members == 1:
