@@ -33,6 +33,16 @@ def test_soft_dice_by_hand():
     assert float(soft_dice(y_true, y_pred)[0, 1]) == pytest.approx(expected, abs=1e-5)
 
 
+def test_two_million_voxels_keep_their_digits():
+    # A running sum of so many float32 numbers is wrong in the fourth digit.
+    y_pred = np.random.default_rng(0).random((1, 128, 128, 128, 2), np.float32)
+    y_true = np.zeros_like(y_pred)
+    y_true[:, 64:, ..., 1] = y_true[:, :64, ..., 0] = 1.0
+    exact = 2 * (y_true * y_pred.astype("float64")).sum(axis=(1, 2, 3))
+    exact /= (y_true + y_pred.astype("float64")).sum(axis=(1, 2, 3))
+    np.testing.assert_allclose(soft_dice(y_true, y_pred), exact, rtol=1e-6)
+
+
 def test_smoothing_stands_on_both_sides_of_the_fraction():
     y_true = one_hot(labels_of((1, np.s_[0, 0, 0:3])), 2)
     y_pred = one_hot(labels_of((1, np.s_[0, 0, 2:6])), 2)

@@ -5,24 +5,7 @@ import math
 import keras
 from keras import ops
 
-
-def spatial_sum(x):
-    """Sum over the spatial axes, one after the other.
-
-    A sum over all of them at once is a running one in the kernels of TensorFlow and
-    ONNX Runtime where the channels come last: of the 2,097,152 voxels of 128^3 the
-    variance comes out wrong in the third digit. In steps no sum is longer than an
-    axis, at the same speed.
-
-    Args:
-        x: float32 ``(batch, *spatial, channels)``.
-
-    Returns:
-        float32 ``(batch, channels)``.
-    """
-    for axis in range(x.ndim - 2, 0, -1):
-        x = ops.sum(x, axis=axis)
-    return x
+from xctrs_tf.reductions import spatial_sum
 
 
 @keras.saving.register_keras_serializable("xctrs_tf")

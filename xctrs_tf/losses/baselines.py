@@ -18,6 +18,7 @@ from keras import ops
 from xctrs_tf.losses.context_residual import binary_cross_entropy, context_residual_loss
 from xctrs_tf.losses.cross_entropy import cross_entropy, weighted_cross_entropy
 from xctrs_tf.losses.dice import dice_loss
+from xctrs_tf.reductions import spatial_sum
 
 _DSN_WEIGHTS = {"segmentation": 1.0, "aux1": 0.2, "aux2": 0.4}
 _RESIDUAL_WEIGHTS = {"residual1": 1.0, "residual2": 0.5, "residual4": 0.5}
@@ -51,7 +52,8 @@ def cs2net_objective(y_true, outputs):
     over that of p, which gets no gradient.
     """
     y_pred = ops.cast(outputs["segmentation"], "float32")
-    present = ops.mean(ops.stop_gradient(y_pred), axis=(1, 2, 3))
+    y_fixed = ops.stop_gradient(y_pred)
+    present = spatial_sum(y_fixed) / spatial_sum(ops.ones_like(y_fixed))
     # A class that is nowhere predicted would outweigh the others without bound.
     weights = (1.0 - present) / ops.maximum(present, 1e-6)
     weighted = weighted_cross_entropy(y_true, y_pred, weights)

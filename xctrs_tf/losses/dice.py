@@ -2,6 +2,8 @@
 
 from keras import ops
 
+from xctrs_tf.reductions import spatial_sum
+
 SMOOTH = 1e-5
 
 
@@ -40,9 +42,8 @@ def soft_dice(y_true, y_pred, smooth=SMOOTH):
     """
     y_true = ops.cast(y_true, "float32")
     y_pred = ops.cast(y_pred, "float32")
-    voxels = (1, 2, 3)
-    overlap = ops.sum(y_true * y_pred, axis=voxels)
-    total = ops.sum(y_true, axis=voxels) + ops.sum(y_pred, axis=voxels)
+    overlap = spatial_sum(y_true * y_pred)
+    total = spatial_sum(y_true) + spatial_sum(y_pred)
     return (2.0 * overlap + smooth) / (total + smooth)
 
 
