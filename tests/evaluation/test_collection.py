@@ -88,6 +88,14 @@ def test_settings_of_a_segmentation_are_free_where_there_is_none(runs):
     assert collect_runs(runs).settings["cross_entropy_weight"] == 0.0
 
 
+def test_a_setting_of_rsc_is_free_where_there_is_none(runs):
+    write_run(runs, "table3-unet3d", LINES, stop_gradient_on_target=True)
+    assert collect_runs(runs).settings["stop_gradient_on_target"] is False
+    write_run(runs, REFERENCE, [case_line("c")], fold=1, stop_gradient_on_target=True)
+    with pytest.raises(UserError, match="stop_gradient_on_target is True and was False"):
+        collect_runs(runs)
+
+
 def test_other_settings_in_another_fold_of_a_row_are_refused(runs):
     write_run(runs, REFERENCE, [case_line("c")], fold=1, learning_rate=5e-4)
     with pytest.raises(UserError, match=r"learning_rate is 0.0005 and was 0.001"):

@@ -40,13 +40,14 @@ _METHOD = {
     "dice_weight",
     "rsc_weight",
 }
-# Without effect where no segmentation is trained.
+# Without effect where there is no RSC, and those where no segmentation is trained.
+_OF_RSC = "stop_gradient_on_target"
 _OF_SEGMENTATION = {
     "cross_entropy_weight",
     "cross_entropy_balance",
     "cross_entropy_fade",
     "include_background",
-    "stop_gradient_on_target",
+    _OF_RSC,
 }
 # Figures of the same prediction by the same code differ by rounding alone.
 _ROUNDING = 1e-5
@@ -162,6 +163,8 @@ class _Collector:
     def _check_same(self, folder, config, origin, results):
         """Refuse a run that differs from the others in more than it is compared for."""
         without_effect = set() if config.uses_segmentation else _OF_SEGMENTATION
+        if not config.rsc_weight:
+            without_effect = without_effect | {_OF_RSC}
         fields = {k: v for k, v in config.to_json().items() if k not in _FREE | without_effect}
         own = {name: fields[name] for name in sorted(_METHOD)}
         if self._config is None:
