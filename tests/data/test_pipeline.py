@@ -48,6 +48,10 @@ def test_element_spec_is_static(dataset):
     }
 
 
+def test_nothing_tunes_it_that_its_end_would_wait_for(dataset):
+    assert training_pipeline(dataset, dataset.ids, 2, seed=0).options().autotune.enabled is False
+
+
 def test_batches_hold_the_arrays_of_the_patients_they_name(dataset):
     for step, batch in enumerate(batches(training_pipeline(dataset, dataset.ids, 2, seed=5), 4)):
         for position, id in enumerate(batch_ids(dataset.ids, 2, 5, step)):

@@ -1,6 +1,12 @@
 """The endless stream of training batches, the same whether or not it was interrupted."""
 
+import os
+
 import tensorflow as tf
+
+# Patients that are read at once, and batches that wait to be computed with.
+_AT_ONCE = min(8, os.cpu_count() or 1)
+_AHEAD = 2
 
 DTYPES = {
     "ap": tf.float32,
@@ -52,10 +58,19 @@ def training_pipeline(samples, start_step=0, replicas=1, worker=(0, 1)):
 
     return (
         tf.data.Dataset.counter(start_step * share)
-        .map(to_tensors, num_parallel_calls=tf.data.AUTOTUNE)
+        .map(to_tensors, num_parallel_calls=_AT_ONCE)
         .batch(batch_size // replicas, drop_remainder=True)
-        .prefetch(tf.data.AUTOTUNE)
+        .prefetch(_AHEAD)
+        .with_options(_options())
     )
+
+
+def _options():
+    options = tf.data.Options()
+    # An iterator waits at its end for the thread that tunes it, which can miss its
+    # call and sleep on for up to a minute: a stopped run would be there as long.
+    options.autotune.enabled = False
+    return options
 
 
 def _shapes(size):
