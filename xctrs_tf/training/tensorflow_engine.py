@@ -42,7 +42,7 @@ class TensorFlowEngine:
                 raise
             raise Interrupted(
                 "another worker is gone; started again on all of them, the same command goes on "
-                f"from the last checkpoint ({error.message.splitlines()[0]})"
+                f"from the last checkpoint ({_reason(error)})"
             ) from error
 
     def make_trainer(self, *arguments):
@@ -65,3 +65,9 @@ class TensorFlowEngine:
     def events(self, workdir):
         """Writer of TensorBoard events."""
         return Events(workdir / "logs")
+
+
+def _reason(error):
+    """The first line that says something."""
+    lines = [line for line in error.message.splitlines() if line.strip()]
+    return next((line for line in lines if line != "Graph execution error:"), type(error).__name__)
