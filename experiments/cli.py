@@ -45,7 +45,7 @@ def load_tensorflow():
         os.dup2(chatter.fileno(), 2)
         try:
             import tensorflow  # noqa: F401
-        except BaseException:
+        except Exception:
             chatter.seek(0)
             with os.fdopen(os.dup(stderr), "wb") as original:
                 shutil.copyfileobj(chatter, original)

@@ -7,6 +7,8 @@ do for memory, several GPUs and clusters.
 """
 
 import dataclasses
+import os
+import signal
 import sys
 
 from absl import flags
@@ -33,6 +35,8 @@ training_flags.define()
 
 def main():
     """Train as the flags say."""
+    # Until the run itself listens, SIGTERM is what Ctrl-C is.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     if not FLAGS.workdir:
         raise UserError("--workdir is missing: name the run's folder")
     config = config_from_flags()
@@ -43,10 +47,16 @@ def main():
     from xctrs_tf.training.loop import Interrupted, train
 
     try:
-        train(config, FLAGS.workdir, FLAGS.max_minutes)
+        train(config, FLAGS.workdir, FLAGS.max_minutes, _leave)
     except Interrupted as interruption:
         print(interruption, file=sys.stderr)
         return cli.EXIT_INTERRUPTED
+
+
+def _leave(message):
+    """End at once, though a call into TensorFlow is under way."""
+    print(message, file=sys.stderr, flush=True)
+    os._exit(cli.EXIT_INTERRUPTED)
 
 
 def config_from_flags():

@@ -26,7 +26,7 @@ from xctrs_tf.training.validation import validate
 _HISTORY_EVERY = 20
 
 
-def train(config, workdir, max_minutes=None):
+def train(config, workdir, max_minutes=None, leave=None):
     """Train to ``config.steps``, from the last checkpoint if there is one.
 
     Args:
@@ -46,10 +46,10 @@ def train(config, workdir, max_minutes=None):
     split = dataset.split(config.fold)
     engine = make_engine(config)
     with engine.scope():
-        _train(config, pathlib.Path(workdir), dataset, split, engine, max_minutes)
+        _train(config, pathlib.Path(workdir), dataset, split, engine, max_minutes, leave)
 
 
-def _train(config, workdir, dataset, split, engine, max_minutes):
+def _train(config, workdir, dataset, split, engine, max_minutes, leave):
     workers, objective = engine.workers, make_objective(config)
     # One worker makes what the others find made.
     if not workers.writes:
@@ -66,7 +66,7 @@ def _train(config, workdir, dataset, split, engine, max_minutes):
         config.accumulation,
         config.remat,
     )
-    _Loop(config, workdir, dataset, split, reconstructions, trainer, engine).run(max_minutes)
+    _Loop(config, workdir, dataset, split, reconstructions, trainer, engine).run(max_minutes, leave)
 
 
 def _reconstructions(config, workdir, dataset, split):
@@ -102,7 +102,7 @@ class _Loop:
         self.engine = engine
         self.workers = engine.workers
 
-    def run(self, max_minutes):
+    def run(self, max_minutes, leave):
         self.deadline = time.monotonic() + 60.0 * (max_minutes or math.inf)
         start = self._restore()
         if not self.workers.alike(start):
@@ -126,6 +126,8 @@ class _Loop:
                     f"{len(self.split.validation)} to validate, {len(self.split.test)} held out; "
                     "the first step is traced, which takes up to a minute"
                 )
+                if leave is not None:
+                    self.stop.leave = lambda: leave(_stopped(start))
                 self._steps(start)
 
     def _restore(self):
@@ -145,7 +147,9 @@ class _Loop:
             self.trainer.trace(batch)
             return batch
 
-        first = self.stop.unless_made(first_batch)
+        # The threads that trace for replicas cannot be cut, and would tell of it.
+        alone = config.strategy == "single"
+        first = self.stop.unless_made(first_batch) if alone else first_batch()
         self._leave_if_asked(start)
         interval = 0.5 if sys.stderr.isatty() else 60.0
         with tqdm(
@@ -154,12 +158,15 @@ class _Loop:
             unit="step",
             mininterval=interval,
             smoothing=0.1,
+            delay=1e-3,  # no bar before the first step, as the run may be left there
             disable=not self.workers.writes,
         ) as bar:
             for step, batch in enumerate(itertools.chain([first], batches), start + 1):
                 began = time.monotonic()
                 scalars = self.trainer.train_step(batch, np.int32(step))
                 scalars = {name: float(value) for name, value in scalars.items()}
+                # From here on there is something to save.
+                self.stop.leave = None
                 self._require_finite(step, scalars)
                 bar.set_postfix({k: f"{v:.3g}" for k, v in scalars.items()}, refresh=False)
                 bar.update()
@@ -176,7 +183,7 @@ class _Loop:
                 if last or stopped or converged or step % config.checkpoint_every == 0:
                     self._save(step)
                 if stopped:
-                    raise Interrupted(f"stopped at step {step}; the same command resumes there")
+                    raise Interrupted(_stopped(step))
                 if timed_out:
                     self._say(f"time is up at step {step}; the same command goes on from there")
                 elif converged:
@@ -192,7 +199,7 @@ class _Loop:
     def _leave_if_asked(self, step):
         """Where the last checkpoint has everything."""
         if any(self.workers.any(self.stop.made)):
-            raise Interrupted(f"stopped at step {step}; the same command resumes there")
+            raise Interrupted(_stopped(step))
 
     def _batches(self, start):
         config = self.config
@@ -278,3 +285,7 @@ class _Loop:
     def _say(self, message):
         if self.workers.writes:
             tqdm.write(message, file=sys.stderr)
+
+
+def _stopped(step):
+    return f"stopped at step {step}; the same command resumes there"
