@@ -27,13 +27,7 @@ import statistics
 import numpy as np
 from absl import flags
 
-from experiments import (
-    benchmark_data,
-    benchmark_networks,
-    benchmark_profile,
-    benchmark_runtimes,
-    cli,
-)
+from experiments import benchmark_networks, benchmark_profile, benchmark_runtimes, cli
 from xctrs_tf.errors import UserError
 from xctrs_tf.files import write_text
 from xctrs_tf.geometry import SIZES
@@ -60,8 +54,8 @@ VGG_WEIGHTS = flags.DEFINE_string(
 def main():
     """Measure, print and write; returns the exit status."""
     parts = {
-        "pipeline": _data(benchmark_data.pipeline),
-        "projection": _data(benchmark_data.projection),
+        "pipeline": _data("pipeline"),
+        "projection": _data("projection"),
         "networks": _networks,
         "profile": _profile,
         "runtimes": _runtimes,
@@ -161,9 +155,17 @@ def _label():
     return f"{NETWORK_SIZE.value}^3 {PRECISION.value}" + (" XLA" if XLA.value else "")
 
 
-def _data(part):
-    """Rows of a part of `benchmark_data`."""
-    return lambda: (_result(*each) for each in part(REPEATS.value))
+def _data(name):
+    """Function that yields the rows of a part of `benchmark_data`."""
+
+    def rows():
+        # What reads and writes volumes is not needed, and may be missing, for networks.
+        from experiments import benchmark_data
+
+        for each in getattr(benchmark_data, name)(REPEATS.value):
+            yield _result(*each)
+
+    return rows
 
 
 def _result(name, values, unit, aim=None, at_least=False):

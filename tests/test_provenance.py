@@ -1,7 +1,9 @@
 import json
 import subprocess
 import sys
+import types
 
+import keras
 import pytest
 
 from xctrs_tf import provenance
@@ -23,6 +25,26 @@ def test_has_what_is_needed_to_make_the_numbers_again():
     ]
     assert (origin["n"], origin["seed"], origin["data_hash"], origin["fold"]) == (7, 3, "abc", 2)
     assert {"python", "numpy", "keras"} <= origin["versions"].keys()
+
+
+def test_machine_names_the_accelerator_of_jax(monkeypatch):
+    kinds = [("gpu", "NVIDIA H100 80GB HBM3"), ("cpu", "cpu")]
+    devices = [types.SimpleNamespace(platform=where, device_kind=kind) for where, kind in kinds]
+    jax = types.SimpleNamespace(__name__="jax", local_devices=lambda: devices)
+    monkeypatch.setitem(sys.modules, "jax", jax)
+    monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
+    assert provenance.collect(1, 0, "")["machine"].endswith(", Linux, NVIDIA H100 80GB HBM3")
+
+
+def test_machine_names_the_accelerator_of_tensorflow(monkeypatch):
+    import tensorflow as tf
+
+    assert provenance._accelerators() == []
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: ["/GPU:0"])
+    monkeypatch.setattr(
+        tf.config.experimental, "get_device_details", lambda gpu: {"device_name": "NVIDIA A100"}
+    )
+    assert provenance._accelerators() == ["NVIDIA A100"]
 
 
 def test_command_is_what_was_typed(tmp_path):

@@ -43,7 +43,14 @@ def collect(n, seed, data_hash, **others):
         "command": _command(),
         "commit": _commit(),
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "machine": f"{_processor()}, {os.cpu_count()} logical cores, {platform.system()}",
+        "machine": ", ".join(
+            [
+                _processor(),
+                f"{os.cpu_count()} logical cores",
+                platform.system(),
+                *_accelerators(),
+            ]
+        ),
         "versions": versions(),
         "n": n,
         "seed": seed,
@@ -59,6 +66,20 @@ def versions():
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
             found[package] = importlib.metadata.version(package)
     return found
+
+
+def _accelerators():
+    """Names of what the program's backend computes on beside the CPU."""
+    # What is not imported has computed nothing.
+    keras = sys.modules.get("keras")
+    backend = sys.modules.get(keras.backend.backend()) if keras else None
+    if backend is None:
+        return []
+    if backend.__name__ == "jax":
+        return [each.device_kind for each in backend.local_devices() if each.platform != "cpu"]
+    gpus = backend.config.list_physical_devices("GPU")
+    details = map(backend.config.experimental.get_device_details, gpus)
+    return [each.get("device_name", "GPU") for each in details]
 
 
 def _command():
