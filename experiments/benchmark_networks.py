@@ -124,6 +124,11 @@ def peak_memory_bytes():
         statistics = jax.local_devices()[0].memory_stats()
         if statistics:
             return statistics["peak_bytes_in_use"], "device memory"
+    else:
+        import tensorflow as tf
+
+        if tf.config.list_physical_devices("GPU"):
+            return tf.config.experimental.get_memory_info("GPU:0")["peak"], "device memory"
     # Linux counts kibibytes.
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024, "resident memory"
 

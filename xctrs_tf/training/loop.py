@@ -34,6 +34,9 @@ def train(config, workdir, max_minutes=None, leave=None):
         workdir: run folder; made here.
         max_minutes: validate, save and return after this time even if steps
             are left.
+        leave: function that prints a message and ends the process; with it a
+            signal before the end of the first step is not kept waiting by
+            TensorFlow (`StopRequest.leave`).
 
     Raises:
         UserError: for bad data, a folder of another configuration, or a loss
