@@ -106,7 +106,8 @@ def _model():
     from xctrs_tf.training.prediction import predict_case
     from xctrs_tf.training.runs import load_run
 
-    run = load_run(WORKDIR.value, CHECKPOINT.value)
+    # As experiments.export stores it.
+    run = load_run(WORKDIR.value, CHECKPOINT.value, precision="float32")
 
     def predict(case):
         ct, labels = predict_case(run, case.id, network_arrays(case))

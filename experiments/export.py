@@ -50,7 +50,7 @@ def main():
     from xctrs_tf.serving.export import export_run
     from xctrs_tf.training.runs import load_run
 
-    run = load_run(WORKDIR.value, CHECKPOINT.value)
+    run = load_run(WORKDIR.value, CHECKPOINT.value, precision="float32")
     print(export_run(run, OUTPUT.value, QUANTIZE.value, FORMAT.value))
 
 

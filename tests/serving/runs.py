@@ -1,5 +1,6 @@
 """Training runs to export, one real and toys that compute what a hand can, and what was said."""
 
+import dataclasses
 import json
 
 import keras
@@ -19,10 +20,13 @@ def write_config(path, config, data_sha256=DATA_SHA256):
     (path / "config.json").write_text(json.dumps(record), encoding="utf-8")
 
 
-def write_run(path):
-    """Write a run whose best networks are untrained and a quarter as wide; returns them."""
+def write_run(path, precision="float32"):
+    """Write a run whose best networks are untrained and a quarter as wide.
+
+    Returns them as they compute in float32, whatever the run says of its precision.
+    """
     config = TrainingConfig(data="absent", size=SIZE, width=0.25, seed=3)
-    write_config(path, config)
+    write_config(path, dataclasses.replace(config, precision=precision))
     networks = build_networks(config)
     checkpoints.save(path / "best", networks, {}, {"step": 7})
     return networks

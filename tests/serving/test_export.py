@@ -1,5 +1,8 @@
 """What is exported computes what the networks do, under a number of its own."""
 
+import dataclasses
+
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -59,6 +62,21 @@ def test_a_saved_model_that_computes_something_else_is_not_kept(tmp_path, monkey
 def test_networks_that_give_no_numbers(tmp_path):
     with pytest.raises(RuntimeError, match="ct of the saved model differs by nan"):
         export_run(toy_run(tmp_path / "run", gain=np.nan), tmp_path / "models")
+
+
+def test_networks_that_compute_in_16_bits(tmp_path):
+    run = toy_run(tmp_path / "run")
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        half = toy_run(tmp_path / "run")
+    finally:
+        keras.config.set_dtype_policy("float32")
+    run = dataclasses.replace(run, segmentation=half.segmentation)
+    with pytest.raises(
+        UserError, match=r'computes in bfloat16; load it with .*precision="float32"'
+    ):
+        export_run(run, tmp_path / "models")
+    assert not (tmp_path / "models").exists()
 
 
 def test_output_is_a_file(tmp_path):

@@ -31,9 +31,9 @@ np.savez(sys.argv[3], **{name: tensor.numpy() for name, tensor in outputs.items(
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    """A real run: its folder and its networks."""
+    """A real run, trained in 16 bits: its folder and its networks in float32."""
     folder = tmp_path_factory.mktemp("run")
-    return folder, write_run(folder)
+    return folder, write_run(folder, "mixed_bfloat16")
 
 
 @pytest.mark.slow

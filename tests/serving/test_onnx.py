@@ -198,16 +198,6 @@ def test_weights_are_not_quantized(installed, tmp_path):
     assert not (tmp_path / "models").exists()
 
 
-def test_a_run_of_another_precision(installed, tmp_path):
-    run = toy_run(tmp_path / "run")
-    run = dataclasses.replace(
-        run, config=dataclasses.replace(run.config, precision="mixed_bfloat16")
-    )
-    with pytest.raises(UserError, match=r"--format=onnx: .*run computes in mixed_bfloat16, which"):
-        export(run, tmp_path / "models")
-    assert not (tmp_path / "models").exists()
-
-
 def test_packages_that_are_missing_are_named():
     with pytest.raises(UserError, match=r"x: needs absent_1, absent_2; pip install 'xctrs-tf\[on"):
         require_packages(("json", "absent_1", "absent_2"), "x")

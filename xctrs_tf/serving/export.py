@@ -53,15 +53,20 @@ def export_run(run, output, quantize=None, file_format="savedmodel"):
         Path of the version folder.
 
     Raises:
-        UserError: the run has no reconstruction network, its weights cannot be
-            quantised or the networks be converted, the packages for that are not
-            installed, or the folder cannot be made.
+        UserError: the run has no reconstruction network or does not compute in
+            float32, its weights cannot be quantised or the networks be converted,
+            the packages for that are not installed, or the folder cannot be made.
         RuntimeError: the saved model does not compute what the networks do.
     """
     if run.reconstruction is None:
         raise UserError(f"{run.path}: only segments CTs; export a run that reconstructs")
+    _require_float32(run)
     if file_format == "onnx":
-        _require_onnx(run, quantize)
+        require_packages(CONVERSION, "--format=onnx")
+        if quantize:
+            raise UserError(
+                f"--quantize={quantize}: not with --format=onnx, whose weights are float32"
+            )
     output = pathlib.Path(output)
     try:
         output.mkdir(parents=True, exist_ok=True)
@@ -73,16 +78,14 @@ def export_run(run, output, quantize=None, file_format="savedmodel"):
         return _publish(folder, output)
 
 
-def _require_onnx(run, quantize):
-    require_packages(CONVERSION, "--format=onnx")
-    if quantize:
-        raise UserError(f"--quantize={quantize}: not with --format=onnx, whose weights are float32")
-    precision = run.config.precision
-    if precision != "float32":
-        raise UserError(
-            f"--format=onnx: {run.path} computes in {precision}, which ONNX Runtime does not do "
-            "on a CPU; leave --format out"
-        )
+def _require_float32(run):
+    """Refuse networks of which no two graphs compute the same to many digits."""
+    for network in filter(None, (run.reconstruction, run.segmentation)):
+        if network.compute_dtype != "float32":
+            raise UserError(
+                f"{run.path}: computes in {network.compute_dtype}; load it with "
+                'load_run(..., precision="float32"), the precision of its weights'
+            )
 
 
 def _write(run, folder, quantize, file_format):

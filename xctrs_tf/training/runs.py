@@ -60,15 +60,18 @@ def build_networks(config):
     return networks
 
 
-def load_run(path, checkpoint="best"):
+def load_run(path, checkpoint="best", precision=None):
     """Load a run's networks.
 
     Args:
         path: the run folder.
         checkpoint: ``"best"`` (lowest validation loss) or ``"last"``.
+        precision: that the networks compute in; None is that of the training. The
+            weights are float32 whatever it was.
 
     Returns:
-        `Run`. Where the reconstruction network was another run's, it is that.
+        `Run`, whose ``config`` is that of the training. Where the reconstruction
+        network was another run's, it is that.
 
     Raises:
         UserError: if the folder is no run or holds no whole checkpoint.
@@ -82,13 +85,13 @@ def load_run(path, checkpoint="best"):
             f"{path} holds no whole {checkpoint} checkpoint: let experiments.train run on, "
             "or choose the other of --checkpoint=best|last"
         )
-    networks = build_networks(config)
+    networks = build_networks(dataclasses.replace(config, precision=precision or config.precision))
     networks.pop("discriminator", None)
     checkpoints.load_weights(folder, networks)
     if config.ema_momentum and checkpoint == "last":
         _load_averages(folder, config, networks)
     if config.reconstruction_run:
-        frozen = load_run(frozen_folder(path))
+        frozen = load_run(frozen_folder(path), precision=precision)
         networks["reconstruction"] = frozen.reconstruction
     if "segmentation" in networks:
         networks["segmentation"] = without_training_heads(networks["segmentation"])
