@@ -101,6 +101,8 @@ def test_page_is_whole_and_refers_to_nothing_outside(folder):
     assert text.count("Not a medical device; not for diagnosis.") >= 2
     assert "8960 mm³" in text and "C1, C2, C4, C6, C7 missing" in text
     assert "C2, volume: not in the segmentation" in text
+    assert "33 × 37 × 41 voxels of 2 mm; black to white is −500 to 1300 HU." in text
+    assert text.count("full colour is 50 % of the film’s range") == 2
 
 
 def test_page_of_the_largest_size_is_small(tmp_path):

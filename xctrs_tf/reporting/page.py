@@ -9,7 +9,7 @@ import numpy as np
 from xctrs_tf.evaluation.drawing import LEVEL_HU, WIDTH_HU
 from xctrs_tf.evaluation.surface import VERTEBRA_COLORS
 from xctrs_tf.geometry import VERTEBRAE, VIEWS
-from xctrs_tf.reporting.embedding import error_picture, film_picture, packed, windowed
+from xctrs_tf.reporting.embedding import FULL_ERROR, error_picture, film_picture, packed, windowed
 from xctrs_tf.reporting.meshes import thin
 
 SCRIPTS = ("data.js", "planes.js", "surface.js", "report.js")
@@ -45,6 +45,7 @@ def render_page(record, films, errors, ct_hu, labels, meshes):
         "data": _json(_data(ct_hu, labels, meshes, record["spacing_mm"])),
         "notice": html.escape(record["notice"]),
         "verdict": _verdict(record["quality"]),
+        "grid": _grid(ct_hu.shape, record["spacing_mm"]),
         "films": "".join(_film(view, films[view], errors[view]) for view in VIEWS),
         "legend": _legend(meshes),
         "measures": _measures(record["measures"]),
@@ -114,6 +115,13 @@ def _surfaces(meshes):
     return surfaces
 
 
+def _grid(shape, spacing_mm):
+    sides = " × ".join(map(str, shape))
+    low, high = LEVEL_HU - WIDTH_HU / 2, LEVEL_HU + WIDTH_HU / 2
+    window = f"{low:.0f} to {high:.0f} HU".replace("-", "−")
+    return f"{sides} voxels of {spacing_mm:g} mm; black to white is {window}."
+
+
 def _verdict(quality):
     level = quality["verdict"]
     reasons = "".join(
@@ -134,7 +142,8 @@ def _film(view, film, error):
         f'<div class="picture"><img src="{error_picture(error, view)}" '
         f'alt="Error map of the {name}: re-projection less film"></div></div>'
         f"<figcaption>{name}, and its error map: red where the reconstruction’s own film is "
-        f"brighter, blue where it is darker</figcaption></figure>"
+        f"brighter, blue where it is darker; full colour is {100 * FULL_ERROR:.0f} % of the film’s "
+        f"range</figcaption></figure>"
     )
 
 
