@@ -137,6 +137,12 @@ def test_two_models_dicom_and_a_strict_status(folder, models, tmp_path_factory):
     assert (header.PatientID, str(header.PatientName)) == ("P7", "Doe^Jane")
 
 
+def test_a_dicom_segmentation_is_written_without_chatter(folder, models):
+    result = reconstruct(folder, models, "--dicom", "--report=false")
+    assert (result.returncode, result.stderr) == (0, "")
+    assert (folder / "out" / "dicom" / "segmentation.dcm").is_file()
+
+
 def test_a_patient_is_not_copied_from_films_of_two(folder, models):
     write_dicom_films(folder, ap="P7", la="P8")
     result = reconstruct(folder, models, "--dicom", "--copy_patient", suffix=".dcm")

@@ -1,5 +1,6 @@
 """C1..C7 as a DICOM segmentation (SEG), through highdicom, which is optional."""
 
+import logging
 import pathlib
 import warnings
 
@@ -35,6 +36,8 @@ def write_segmentation(path, labels, slices):
     digest = slices[0].SeriesInstanceUID
     # Every slice is [row, column] = [y, x].
     frames = np.ascontiguousarray(labels.transpose(2, 1, 0).astype(np.uint8))
+    # Otherwise it tells every group of attributes that it copies.
+    logging.getLogger("highdicom").setLevel(logging.WARNING)
     with warnings.catch_warnings():
         # It remarks on anonymous patients' empty names.
         warnings.simplefilter("ignore")
