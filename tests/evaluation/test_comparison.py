@@ -96,6 +96,15 @@ def test_markdown_shows_every_row_beside_the_paper(results):
     assert "could be called significant" not in text
 
 
+def test_a_row_of_another_precision_is_named(tmp_path):
+    lines = [case_line("a"), case_line("b")]
+    write_run(tmp_path, REFERENCE, lines)
+    write_run(tmp_path, "table1-vgg", lines)
+    write_run(tmp_path, "table3-unet3d", lines, precision="mixed_bfloat16")
+    text = markdown(table_grids(collect_runs(tmp_path), "table3"))
+    assert "steps of 2 patients, float32 (3D UNet: mixed_bfloat16), fold 0" in text
+
+
 def test_failed_rows_are_shown(results):
     text = markdown(table_grids(results, "table2"))
     assert cells(text, "PSR")[0][1] == "failed"

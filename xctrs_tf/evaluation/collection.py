@@ -26,8 +26,10 @@ _FREE = {
     "validate_every",
     "checkpoint_every",
 }
-# What differs between the methods of a table (experiments.presets.ROWS).
+# What may differ between the methods of a table: experiments.presets.ROWS, and the
+# precision, which not every network bears on every machine.
 _METHOD = {
+    "precision",
     "reconstruction",
     "segmentation",
     "reconstruction_objective",

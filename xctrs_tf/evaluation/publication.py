@@ -178,9 +178,20 @@ def _settings_note(results):
     return (
         f"Mean ± SD over n patients. Here: {settings['size']}^3, widths times "
         f"{settings['width']:g}, {settings['steps']} steps of {settings['batch_size']} patients, "
-        f"{settings['precision']}, {_listed('fold', folds)}, {_listed('seed', seeds)}; "
+        f"{_precision(results)}, {_listed('fold', folds)}, {_listed('seed', seeds)}; "
         "about.json has every setting."
     )
+
+
+def _precision(results):
+    """That of most rows, and which rows have another."""
+    titles = {}
+    for name, row in results.rows.items():
+        if row.settings:
+            titles.setdefault(row.settings["precision"], []).append(METHODS[name].title)
+    usual, *others = sorted(titles, key=lambda precision: -len(titles[precision]))
+    exceptions = [f"{', '.join(titles[precision])}: {precision}" for precision in others]
+    return f"{usual} ({'; '.join(exceptions)})" if exceptions else usual
 
 
 def _run_notes(results, table):
