@@ -8,6 +8,7 @@ import pytest
 from experiments.presets import preset_config
 from tests.training.toys import toy_dataset
 from xctrs_tf.data.dataset import open_dataset
+from xctrs_tf.training.config import read_config
 from xctrs_tf.training.records import claim_workdir
 
 
@@ -82,6 +83,14 @@ def test_run_folder_of_another_configuration_is_one_line(tmp_path, data):
     assert len(finished.stderr.splitlines()) == 1
     assert f"--learning_rate was {config.learning_rate} and is 0.5" in finished.stderr
     assert {path: path.read_bytes() for path in run.iterdir()} == before
+
+
+def test_a_run_finds_its_data_from_any_folder(tmp_path, data, monkeypatch):
+    monkeypatch.chdir(data.parent)
+    config = preset_config("demo", data=data.name)
+    claim_workdir(tmp_path / "run", config, open_dataset(data.name))
+    monkeypatch.chdir(tmp_path)
+    assert read_config(tmp_path / "run").data == str(data)
 
 
 def test_trains_the_real_networks_and_resumes(tmp_path, data):

@@ -1,6 +1,7 @@
 """A run folder belongs to one configuration and one data set."""
 
 import json
+import pathlib
 
 import keras
 
@@ -30,7 +31,8 @@ def claim_workdir(workdir, config, dataset):
     """
     record = {
         "format": "xctrs-run/1",
-        "training": config.to_json(),
+        # What reads it later may be called from another folder.
+        "training": {**config.to_json(), "data": str(pathlib.Path(config.data).absolute())},
         "data_sha256": dataset.content_hash(),
         "backend": keras.backend.backend(),
         "versions": provenance.versions(),
