@@ -1,3 +1,4 @@
+import keras
 import numpy as np
 from matplotlib.image import imread
 
@@ -5,7 +6,7 @@ from tests.evaluation.patients import SIZE, make_case
 from tests.evaluation.run_folders import case_line, write_run
 from xctrs_tf.evaluation.chart_figures import curves_figure, method_color, vertebrae_figure
 from xctrs_tf.evaluation.collection import collect_runs
-from xctrs_tf.evaluation.decomposition_figure import decomposition_figure
+from xctrs_tf.evaluation.decomposition_figure import decomposition_figure, view_features
 from xctrs_tf.evaluation.method_figures import (
     PatientPredictions,
     reconstructions_figure,
@@ -13,6 +14,7 @@ from xctrs_tf.evaluation.method_figures import (
 )
 from xctrs_tf.evaluation.predictions import Prediction
 from xctrs_tf.evaluation.results import FLOOR, METHODS, REFERENCE
+from xctrs_tf.models import SpaDRNet
 
 
 def patient(name):
@@ -48,6 +50,19 @@ def test_surfaces_of_all_methods_beside_the_truth(tmp_path):
     assert np.allclose(middles[:, 0], middles[:, 1])
     assert (np.ptp(middles[:, 0], axis=-1) > 0.1).all()
     assert (middles[:, 2] > 0.98).all()
+
+
+def test_features_in_16_bits_can_be_drawn():
+    policy = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        network = SpaDRNet(SIZE, width=0.0625)
+    finally:
+        keras.config.set_dtype_policy(policy)
+    films = dict.fromkeys(("ap", "la"), np.ones((SIZE, SIZE, 1), np.float32))
+    for levels in view_features(network, films).values():
+        assert [level.shape for level in levels] == [(SIZE // each,) * 3 for each in (8, 4, 2, 1)]
+        assert {level.dtype for level in levels} == {np.dtype("float32")}
 
 
 def test_levels_of_the_decomposition(tmp_path):

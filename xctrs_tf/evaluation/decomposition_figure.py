@@ -40,7 +40,10 @@ def view_features(reconstruction, films):
     )
     return {
         view: [
-            keras.ops.convert_to_numpy(outputs[f"{view}_{scale}"])[0].mean(axis=-1)
+            # In 16 bits NumPy and Matplotlib cannot draw them.
+            keras.ops.convert_to_numpy(keras.ops.cast(outputs[f"{view}_{scale}"], "float32"))[
+                0
+            ].mean(axis=-1)
             for scale in SCALES
         ]
         for view in VIEWS
