@@ -10,6 +10,7 @@ import numpy as np
 
 from xctrs_tf.data.folds import draw_validation
 from xctrs_tf.data.intensity import normalise_hu
+from xctrs_tf.data.npy_files import read_arrays
 from xctrs_tf.data.xray import normalise_film
 from xctrs_tf.errors import UserError
 
@@ -127,8 +128,7 @@ class Dataset:
             raise UserError(f"{self.path}: no patient {patient!r}; its ids are in {MANIFEST}")
         file = patient_path(self.path, patient)
         try:
-            with file.open("rb") as stream, np.load(stream, allow_pickle=False) as stored:
-                arrays = {name: stored[name] for name in ("ct", "segmentation", "ap", "la")}
+            arrays = read_arrays(file, ("ct", "segmentation", "ap", "la"))
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
             raise UserError(f"{file}: damaged; run experiments.prepare again") from error
         if any(array.shape != (self.size,) * array.ndim for array in arrays.values()):

@@ -12,6 +12,7 @@ import shutil
 import numpy as np
 
 from xctrs_tf.data.dataset import network_arrays
+from xctrs_tf.data.npy_files import read_array
 from xctrs_tf.errors import UserError
 from xctrs_tf.files import atomic_path
 from xctrs_tf.training.prediction import reconstruct_case
@@ -91,7 +92,7 @@ class Reconstructions:
 
     def load(self, patient):
         """A patient's reconstruction, float32 ``[x, y, z]``, not clipped."""
-        return np.load(self._path(patient))
+        return read_array(self._path(patient))
 
     def _path(self, patient):
         return self._folder / f"{patient}.npy"
