@@ -38,16 +38,13 @@ def view_features(reconstruction, films):
     outputs = keras.Model(reconstruction.inputs, layers)(
         [films[tensor.name][np.newaxis] for tensor in reconstruction.inputs], training=False
     )
-    return {
-        view: [
-            # In 16 bits NumPy and Matplotlib cannot draw them.
-            keras.ops.convert_to_numpy(keras.ops.cast(outputs[f"{view}_{scale}"], "float32"))[
-                0
-            ].mean(axis=-1)
-            for scale in SCALES
-        ]
-        for view in VIEWS
-    }
+
+    def drawable(name):
+        # NumPy and Matplotlib cannot draw 16 bits.
+        feature = keras.ops.cast(outputs[name], "float32")
+        return keras.ops.convert_to_numpy(feature)[0].mean(axis=-1)
+
+    return {view: [drawable(f"{view}_{scale}") for scale in SCALES] for view in VIEWS}
 
 
 def decomposition_figure(path, case, features, ct_pred):
