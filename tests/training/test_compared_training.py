@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import time
 
 import keras
 import numpy as np
@@ -109,6 +110,32 @@ def test_validation_leaves_the_moving_adversarial_term_out(gan_step):
     trainer, _, _ = gan_step
     scalars, _, _ = trainer.validation_step(toy_batch(), SEED)
     assert scalars.keys() == {"loss", "mae", "mse", "projection"}
+
+
+def _step_with_a_slow_discriminator(seconds):
+    """Scalars of a first step, in which the generator waits for the discriminator's weights."""
+    networks = {"reconstruction": toy_networks()["reconstruction"]}
+    # After the toys, which set the seed.
+    networks["discriminator"] = discriminator = narrow("x2ct_discriminator")
+    trainer = _trainer(networks, reconstruction="x2ctgan", **RECONSTRUCT_ALONE)
+
+    def slow(inputs, training):
+        waited = tf.py_function(lambda: time.sleep(seconds), [], [])
+        with tf.control_dependencies([waited]):
+            return discriminator(inputs, training=training)
+
+    # The first call is for the generator's loss, the others are for its own.
+    calls = iter([slow])
+    trainer._learning = {
+        **networks,
+        "discriminator": lambda x, training: next(calls, discriminator)(x, training=training),
+    }
+    return {name: float(value) for name, value in trainer.train_step(toy_batch(), SEED).items()}
+
+
+def test_generator_never_meets_a_discriminator_half_updated():
+    expected = _step_with_a_slow_discriminator(seconds=0.0)
+    assert _step_with_a_slow_discriminator(seconds=0.5) == pytest.approx(expected, rel=1e-5)
 
 
 def test_discriminator_teaches_nothing_to_the_generator():

@@ -52,8 +52,12 @@ class Trainer(BaseTrainer):
         gradients, scalars = tf.distribute.get_replica_context().all_reduce(
             tf.distribute.ReduceOp.MEAN, find(batch, step)
         )
+        # Said, since TensorFlow's graph optimizer loses the order that a function has by
+        # itself: without it the generator could meet a discriminator half updated.
+        found = tf.group(*tf.nest.flatten((gradients, scalars)))
         for name, optimizer in self.optimizers.items():
-            optimizer.apply(gradients[name], self._variables[name])
+            with tf.control_dependencies([found]):
+                optimizer.apply(gradients[name], self._variables[name])
         return scalars
 
     def _accumulated_gradients(self, batch, step):
