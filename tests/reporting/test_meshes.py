@@ -91,6 +91,14 @@ def test_only_vertebrae_that_are_there_get_a_file(tmp_path):
     assert sorted(f.name for f in tmp_path.iterdir()) == ["C3.stl", "C6.stl"]
 
 
+def test_noise_gets_no_file(tmp_path):
+    labels = np.zeros((24, 24, 24), np.uint8)
+    labels[2:20, 2:20, 2:12] = 2
+    labels[:, :, 12:] = 5 * np.random.default_rng(0).integers(0, 2, (24, 24, 12))
+    assert set(write_meshes(tmp_path, labels, SPACING, ORIGIN)) == {"C2"}
+    assert [f.name for f in tmp_path.iterdir()] == ["C2.stl"]
+
+
 def test_thinning_keeps_the_shape():
     mesh = vertebra_mesh(blob(), SPACING, ORIGIN)
     small = thin(mesh, 2.0)

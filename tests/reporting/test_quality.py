@@ -142,6 +142,15 @@ def test_missing_vertebra(patient, reference):
     assert missing(labels) == ["C4"] and out_of_order(labels) == []
 
 
+def test_labels_like_noise(patient, reference):
+    labels = patient.segmentation.copy()
+    noise = np.random.default_rng(0).random(labels.shape) < 0.5
+    labels[noise & (labels == 0)] = 5
+    verdict = judge(patient, reference, labels=labels)
+    assert verdict.level == "fail"
+    assert reason_of(verdict, "scattered") == "anatomy: C5 scattered like noise: no surface"
+
+
 def test_vertebrae_out_of_order(patient, reference):
     exchange = np.array([0, 1, 2, 5, 4, 3, 6, 7], np.uint8)
     labels = exchange[patient.segmentation]

@@ -58,20 +58,39 @@ def anatomy_scores(labels, spacing_mm, statistics):
         }
         for kind in ("volume", "spacing")
     }
-    found["fragments"] = {name: _apart(mask) for name, mask in _masks(labels).items()}
+    found["fragments"] = {name: _apart(mask) for name, mask in vertebra_masks(labels).items()}
     worst = {kind: max(values, key=values.get) for kind, values in found.items() if values}
     return {kind: float(found[kind][name]) for kind, name in worst.items()}, worst
 
 
+def vertebra_masks(labels):
+    """Where each vertebra that is there lies: dict from name to bool ``[x, y, z]``."""
+    masks = {name: labels == label for label, name in enumerate(VERTEBRAE, start=1)}
+    return {name: mask for name, mask in masks.items() if mask.any()}
+
+
 def missing(labels):
     """Names of the vertebrae that no voxel is labelled as."""
-    present = _masks(labels)
+    present = vertebra_masks(labels)
     return [name for name in VERTEBRAE if name not in present]
+
+
+def scattered(labels):
+    """Names of the vertebrae that are noise and no body: they have more surface than the volume.
+
+    An untrained network gives such labels. Of real vertebrae none comes near.
+    """
+    limit = 2 * sum(labels.size // length for length in labels.shape)
+    return [
+        name
+        for name, mask in vertebra_masks(labels).items()
+        if sum(np.count_nonzero(np.diff(mask, axis=axis)) for axis in range(3)) > limit
+    ]
 
 
 def out_of_order(labels):
     """Pairs of neighbours, such as ``"C4-C5"``, of which the upper is not above the lower."""
-    heights = {name: centroid(mask)[2] for name, mask in _masks(labels).items()}
+    heights = {name: centroid(mask)[2] for name, mask in vertebra_masks(labels).items()}
     return [
         "-".join(pair)
         for pair in itertools.pairwise(heights)
@@ -79,13 +98,8 @@ def out_of_order(labels):
     ]
 
 
-def _masks(labels):
-    masks = {name: labels == label for label, name in enumerate(VERTEBRAE, start=1)}
-    return {name: mask for name, mask in masks.items() if mask.any()}
-
-
 def _sizes(labels, spacing_mm):
-    masks = _masks(labels)
+    masks = vertebra_masks(labels)
     centres = {name: centroid(mask) * spacing_mm for name, mask in masks.items()}
     return {
         "volume": {name: np.log(mask.sum() * spacing_mm**3) for name, mask in masks.items()},

@@ -6,7 +6,7 @@ import numpy as np
 from scipy import ndimage
 
 from xctrs_tf.files import atomic_path
-from xctrs_tf.geometry import VERTEBRAE
+from xctrs_tf.reporting.anatomy_scores import scattered, vertebra_masks
 from xctrs_tf.reporting.marching import isosurface
 
 # Rounds the steps of the voxels off.
@@ -62,7 +62,9 @@ def vertebra_mesh(mask, spacing_mm, origin_mm):
 
 
 def vertebra_meshes(labels, spacing_mm, origin_mm):
-    """The surfaces of the vertebrae that are there.
+    """The surfaces of the vertebrae that are there and are not mere noise.
+
+    The surface of noise would be gigabytes that nobody can look at.
 
     Args:
         labels: integers ``[x, y, z]``, 1..7 = C1..C7.
@@ -72,10 +74,11 @@ def vertebra_meshes(labels, spacing_mm, origin_mm):
     Returns:
         Dict from name to `Mesh`.
     """
+    noise = scattered(labels)
     return {
-        name: vertebra_mesh(labels == label, spacing_mm, origin_mm)
-        for label, name in enumerate(VERTEBRAE, start=1)
-        if (labels == label).any()
+        name: vertebra_mesh(mask, spacing_mm, origin_mm)
+        for name, mask in vertebra_masks(labels).items()
+        if name not in noise
     }
 
 
@@ -119,7 +122,7 @@ def write_stl(path, mesh):
 
 
 def write_meshes(folder, labels, spacing_mm, origin_mm):
-    """Write C1.stl .. C7.stl, of the vertebrae that are there.
+    """Write C1.stl .. C7.stl, of the vertebrae that `vertebra_meshes` gives.
 
     Args:
         folder: `pathlib.Path` of an existing folder.

@@ -13,7 +13,12 @@ import dataclasses
 
 from xctrs_tf.errors import UserError
 from xctrs_tf.geometry import VIEWS
-from xctrs_tf.reporting.anatomy_scores import anatomy_scores, missing, out_of_order
+from xctrs_tf.reporting.anatomy_scores import (
+    anatomy_scores,
+    missing,
+    out_of_order,
+    scattered,
+)
 from xctrs_tf.reporting.checks import CHECKS
 from xctrs_tf.reporting.film_scores import film_scores, likely_mishap
 from xctrs_tf.reporting.reprojection import reprojection_scores
@@ -33,6 +38,7 @@ class Scored:
         worst: by anatomical check, the vertebra or pair that it is of.
         mishaps: by view, what may have happened to the film, or None.
         missing: names of vertebrae without a voxel.
+        scattered: names of vertebrae that are noise all over the volume.
         out_of_order: pairs of vertebrae in the wrong order.
     """
 
@@ -41,6 +47,7 @@ class Scored:
     worst: dict = dataclasses.field(default_factory=dict)
     mishaps: dict = dataclasses.field(default_factory=dict)
     missing: tuple = ()
+    scattered: tuple = ()
     out_of_order: tuple = ()
 
 
@@ -49,7 +56,8 @@ class Finding:
     """Something that speaks against a reconstruction.
 
     Attributes:
-        check: name in `checks.CHECKS`, or ``"missing"``, ``"order"``, ``"calibration"``.
+        check: name in `checks.CHECKS`, or ``"missing"``, ``"scattered"``, ``"order"``,
+            ``"calibration"``.
         level: ``"review"`` or ``"fail"``.
         reason: one sentence.
     """
@@ -121,7 +129,13 @@ def score(films, ct_hu, labels, spacing_mm, reference=None):
         anatomical, worst = anatomy_scores(labels, spacing_mm, reference["anatomy"])
         scores |= anatomical
     return Scored(
-        scores, errors, worst, mishaps, tuple(missing(labels)), tuple(out_of_order(labels))
+        scores,
+        errors,
+        worst,
+        mishaps,
+        missing=tuple(missing(labels)),
+        scattered=tuple(scattered(labels)),
+        out_of_order=tuple(out_of_order(labels)),
     )
 
 
@@ -148,6 +162,9 @@ def verdict_of(scored, reference):
 def _hard_findings(scored):
     if scored.missing:
         yield Finding("missing", "fail", f"anatomy: {', '.join(scored.missing)} missing")
+    if scored.scattered:
+        names = ", ".join(scored.scattered)
+        yield Finding("scattered", "fail", f"anatomy: {names} scattered like noise: no surface")
     if scored.out_of_order:
         pairs = ", ".join(scored.out_of_order)
         yield Finding("order", "fail", f"anatomy: {pairs} in the wrong order from top to bottom")

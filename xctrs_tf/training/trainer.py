@@ -55,8 +55,8 @@ class Trainer(BaseTrainer):
         # Said, since TensorFlow's graph optimizer loses the order that a function has by
         # itself: without it the generator could meet a discriminator half updated.
         found = tf.group(*tf.nest.flatten((gradients, scalars)))
-        for name, optimizer in self.optimizers.items():
-            with tf.control_dependencies([found]):
+        with tf.control_dependencies([found]):
+            for name, optimizer in self.optimizers.items():
                 optimizer.apply(gradients[name], self._variables[name])
         return scalars
 
