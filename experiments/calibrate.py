@@ -15,12 +15,12 @@ import pathlib
 from absl import flags
 from tqdm import tqdm
 
-from experiments import cli
+from experiments.common import cli
 from xctrs_tf.data.dataset import network_arrays, open_dataset
-from xctrs_tf.data.intensity import denormalise_hu
+from xctrs_tf.data.volumes.intensity import denormalise_hu
 from xctrs_tf.errors import UserError
 from xctrs_tf.files import write_text
-from xctrs_tf.serving.exported import find_export
+from xctrs_tf.reconstruction.exported_model import find_export
 from xctrs_tf.training.config import read_config
 
 WORKDIR = flags.DEFINE_string("workdir", None, "Run folder of experiments.train.")
@@ -48,8 +48,8 @@ def main():
         )
     split = dataset.split(fold)
     cli.load_tensorflow()
-    from xctrs_tf.reporting.calibration import calibrate
-    from xctrs_tf.reporting.faults import FAULTS, detection_rates
+    from xctrs_tf.quality.calibration import calibrate
+    from xctrs_tf.quality.faults import FAULTS, detection_rates
 
     held_out = [dataset.load(patient) for patient in (*split.validation, *split.test)]
     # Once for the thresholds, and once for each fault.
@@ -104,7 +104,7 @@ def _model():
         return reconstruct
 
     from xctrs_tf.training.prediction import predict_case
-    from xctrs_tf.training.runs import load_run
+    from xctrs_tf.training.run import load_run
 
     # As experiments.export stores it.
     run = load_run(WORKDIR.value, CHECKPOINT.value, precision="float32")

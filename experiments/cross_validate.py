@@ -22,13 +22,13 @@ import sys
 
 from absl import flags
 
-from experiments import cli, training_flags
-from experiments.jobs import TABLES, list_jobs, run_job
-from experiments.plan import print_plan
-from experiments.presets import PRESETS, ROWS, preset_config
-from experiments.workers import Workers
+from experiments.common import cli, training_flags
+from experiments.common.presets import PRESETS, ROWS, preset_config
+from xctrs_tf.cross_validation.jobs import TABLES, list_jobs, run_job
+from xctrs_tf.cross_validation.plan import print_plan
 from xctrs_tf.data.dataset import open_dataset
 from xctrs_tf.errors import UserError
+from xctrs_tf.parallel import Workers
 
 TABLE = flags.DEFINE_list("table", None, "Tables of the paper: 1, 2, 3, with commas between.")
 ROW = flags.DEFINE_list("rows", None, f"Rows in place of whole tables, of {', '.join(ROWS)}.")

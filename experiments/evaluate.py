@@ -16,15 +16,15 @@ import numpy as np
 from absl import flags
 from tqdm import tqdm
 
-from experiments import cli
-from experiments.run_data import open_run, run_name
+from experiments.common import cli
+from experiments.common.run_data import open_run, run_name
 from xctrs_tf import provenance
 from xctrs_tf.data.dataset import network_arrays
-from xctrs_tf.evaluation.baselines import mean_baseline
-from xctrs_tf.evaluation.cases import evaluate_case, write_cases_csv
-from xctrs_tf.evaluation.methods import MEAN_VOLUME, XCTRSNET
+from xctrs_tf.evaluation.mean_volume import mean_baseline
+from xctrs_tf.evaluation.patient import evaluate_case, write_cases_csv
 from xctrs_tf.evaluation.predictions import write_prediction
-from xctrs_tf.evaluation.tables import PAPER_ROW, markdown_table, table_row, text_table
+from xctrs_tf.evaluation.tables.methods import MEAN_VOLUME, XCTRSNET
+from xctrs_tf.evaluation.tables.run_table import PAPER_ROW, markdown_table, table_row, text_table
 from xctrs_tf.files import atomic_path, write_text
 
 # Flag value to the list of `xctrs_tf.data.dataset.Split`.
@@ -82,7 +82,7 @@ def evaluate_run(
     """Evaluate a run and the mean training volume; write every file.
 
     Args:
-        run: `xctrs_tf.training.runs.Run`.
+        run: `xctrs_tf.training.run.Run`.
         dataset: `Dataset`.
         split: name of a list of `Split`.
         output: `pathlib.Path` of the folder to write.
@@ -148,7 +148,7 @@ def _save(folder, predicted):
 
 def _draw(*arguments):
     # Matplotlib takes a while to import, and with --figures=0 nothing draws.
-    from xctrs_tf.evaluation.figures import case_figure
+    from xctrs_tf.evaluation.figures.case_figure import case_figure
 
     case_figure(*arguments)
 

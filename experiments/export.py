@@ -14,8 +14,8 @@ import os
 
 from absl import flags, logging
 
-from experiments import cli
-from xctrs_tf.serving.onnx_model import CONVERSION, require_packages
+from experiments.common import cli
+from xctrs_tf.reconstruction.onnx_model import CONVERSION, require_packages
 from xctrs_tf.training.config import read_config
 
 WORKDIR = flags.DEFINE_string("workdir", None, "Run folder of experiments.train.")
@@ -47,8 +47,8 @@ def main():
     cli.load_tensorflow()
     # TensorFlow tells every step of saving as INFO.
     logging.set_verbosity(logging.WARNING)
-    from xctrs_tf.serving.export import export_run
-    from xctrs_tf.training.runs import load_run
+    from xctrs_tf.export.saved_model import export_run
+    from xctrs_tf.training.run import load_run
 
     run = load_run(WORKDIR.value, CHECKPOINT.value, precision="float32")
     print(export_run(run, OUTPUT.value, QUANTIZE.value, FORMAT.value))

@@ -17,14 +17,14 @@ import pathlib
 
 from absl import flags
 
-from experiments import cli
-from experiments.run_data import open_run_dataset
+from experiments.common import cli
+from experiments.common.run_data import open_run_dataset
 from xctrs_tf.data.dataset import network_arrays
 from xctrs_tf.errors import UserError
-from xctrs_tf.evaluation.collection import collect_runs
-from xctrs_tf.evaluation.comparison import patient_values
 from xctrs_tf.evaluation.predictions import read_prediction
-from xctrs_tf.evaluation.results import METHODS, REFERENCE, ROWS
+from xctrs_tf.evaluation.tables.collection import collect_runs
+from xctrs_tf.evaluation.tables.comparison import patient_values
+from xctrs_tf.evaluation.tables.results import METHODS, REFERENCE, ROWS
 from xctrs_tf.training.config import read_config
 
 RUNS = flags.DEFINE_string("runs", None, "Folder of runs, of experiments.cross_validate.")
@@ -72,9 +72,9 @@ def drawn_patients(results):
 
 def _draw_decomposition(path, runs, results):
     cli.load_tensorflow()
-    from xctrs_tf.evaluation.decomposition_figure import decomposition_figure, view_features
+    from xctrs_tf.evaluation.figures.decomposition_figure import decomposition_figure, view_features
     from xctrs_tf.training.prediction import predict_case
-    from xctrs_tf.training.runs import load_run
+    from xctrs_tf.training.run import load_run
 
     folder = _folder(runs, REFERENCE)
     case = _dataset(runs, REFERENCE).load(drawn_patients(results)[0])
@@ -85,7 +85,7 @@ def _draw_decomposition(path, runs, results):
 
 
 def _draw_reconstructions(path, runs, results):
-    from xctrs_tf.evaluation.method_figures import reconstructions_figure
+    from xctrs_tf.evaluation.figures.method_figures import reconstructions_figure
 
     # Table 3 segments the reconstructions of a row of Table 1.
     rows = [row for row in _evaluated(results) if not row.startswith("table3")]
@@ -94,7 +94,7 @@ def _draw_reconstructions(path, runs, results):
 
 
 def _draw_surfaces(path, runs, results):
-    from xctrs_tf.evaluation.method_figures import surfaces_figure
+    from xctrs_tf.evaluation.figures.method_figures import surfaces_figure
 
     rows = [
         row
@@ -109,13 +109,13 @@ def _draw_surfaces(path, runs, results):
 
 def _draw_vertebrae(path, runs, results):
     del runs
-    from xctrs_tf.evaluation.chart_figures import vertebrae_figure
+    from xctrs_tf.evaluation.figures.chart_figures import vertebrae_figure
 
     vertebrae_figure(path, results)
 
 
 def _draw_curves(path, runs, results):
-    from xctrs_tf.evaluation.chart_figures import curves_figure
+    from xctrs_tf.evaluation.figures.chart_figures import curves_figure
 
     histories = {}
     for row in _evaluated(results):
@@ -139,7 +139,7 @@ WHICH = flags.DEFINE_list("which", list(DRAWN), f"Pictures, of {', '.join(DRAWN)
 
 def _predictions(runs, results, rows, score):
     """`PatientPredictions` of the patients that are drawn, by these rows."""
-    from xctrs_tf.evaluation.method_figures import PatientPredictions
+    from xctrs_tf.evaluation.figures.method_figures import PatientPredictions
 
     dataset = _dataset(runs, rows[0])
     # X-CTRSNet last, as in the paper.

@@ -13,17 +13,17 @@ DATA/manifest.json), or 2 for a mistake in the command or its input.
 from absl import flags
 from tqdm import tqdm
 
-from experiments import cli, projection_flags
-from experiments.workers import Workers
-from xctrs_tf.data.cohort import prepare_cohort
+from experiments.common import cli, projection_flags
 from xctrs_tf.data.dataset import open_dataset
-from xctrs_tf.data.dataset_writer import DatasetWriter
-from xctrs_tf.data.folds import make_folds
-from xctrs_tf.data.sources.catalogue import COLLECTIONS, open_collections
+from xctrs_tf.data.dataset.cohort import prepare_cohort
+from xctrs_tf.data.dataset.dataset_writer import DatasetWriter
+from xctrs_tf.data.dataset.folds import make_folds
+from xctrs_tf.data.sources.collections import COLLECTIONS, open_collections
 from xctrs_tf.data.sources.label_maps import parse_label_map
-from xctrs_tf.data.sources.phantom import PhantomSource
+from xctrs_tf.data.sources.phantoms import PhantomSource
 from xctrs_tf.errors import UserError
 from xctrs_tf.geometry import SIZES
+from xctrs_tf.parallel import Workers
 
 # Edge of the cube that a default frame shows: the neck from skull base to T1.
 FIELD_MM = 128.0
@@ -134,7 +134,7 @@ def _check():
         raise UserError("--check: looks at a finished folder; leave --source and --output out")
     dataset = open_dataset(CHECK.value)
     # Drawing takes a second to load, and nothing else here needs it.
-    from xctrs_tf.evaluation.contact_sheet import check_dataset
+    from xctrs_tf.evaluation.figures.contact_sheet import check_dataset
 
     index, outliers = check_dataset(dataset, lambda ids: tqdm(ids, unit="patient", disable=None))
     print(f"{index}: {len(dataset.ids)} patients, {len(outliers)} to look at")

@@ -28,14 +28,14 @@ import pathlib
 
 from absl import flags
 
-from experiments import cli, film_flags
-from experiments.film_pairs import FilmPair, find_pairs, read_table
-from experiments.quiet import quiet_libraries
-from experiments.reconstruct_batch import FAILED, describe, prepare_output, run_batch
-from xctrs_tf.data.film_pair import read_film_pair
-from xctrs_tf.data.xray import check_views
+from experiments.common import cli, film_flags
+from experiments.common.quiet import quiet_libraries
+from xctrs_tf.data.films.film import check_views
+from xctrs_tf.data.films.film_pair import read_film_pair
 from xctrs_tf.errors import UserError
 from xctrs_tf.reconstruction import check_output, load, write_reconstruction
+from xctrs_tf.reconstruction.batch import FAILED, describe, prepare_output, run_batch
+from xctrs_tf.reconstruction.batch_input import FilmPair, find_pairs, read_table
 from xctrs_tf.reconstruction.ensemble import find_exports
 
 EXIT_PAIR_FAILED = 1
@@ -140,7 +140,7 @@ def _read(pair, frames, size):
 
 def _patient(paths):
     # pydicom is needed for this alone.
-    from xctrs_tf.reporting.dicom_output import patient_of_pair
+    from xctrs_tf.report.ct_series import patient_of_pair
 
     return patient_of_pair(**paths)
 

@@ -14,11 +14,11 @@ import pathlib
 
 from absl import flags
 
-from experiments import cli, film_flags
-from xctrs_tf.data.film_pair import read_film_pair
-from xctrs_tf.data.xray import check_views
+from experiments.common import cli, film_flags
+from xctrs_tf.data.films.film import check_views
+from xctrs_tf.data.films.film_pair import read_film_pair
 from xctrs_tf.reconstruction import check_output, write_reconstruction
-from xctrs_tf.serving.client import RemoteReconstructor
+from xctrs_tf.serving.remote import RemoteReconstructor
 from xctrs_tf.serving.server import Patience
 
 SERVER = flags.DEFINE_string("server", None, "host:port of the model server.")

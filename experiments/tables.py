@@ -20,13 +20,13 @@ import sys
 from absl import flags
 from tqdm import tqdm
 
-from experiments import cli
+from experiments.common import cli
 from xctrs_tf import provenance
 from xctrs_tf.errors import UserError
-from xctrs_tf.evaluation.collection import collect_runs, without_folders
-from xctrs_tf.evaluation.generated import check_tables, write_tables
-from xctrs_tf.evaluation.paper import SIZE as PAPER_SIZE
-from xctrs_tf.evaluation.results import ABOUT, COMPLEXITY, ROWS, write_results
+from xctrs_tf.evaluation.tables.collection import collect_runs, without_folders
+from xctrs_tf.evaluation.tables.generated import check_tables, write_tables
+from xctrs_tf.evaluation.tables.paper import SIZE as PAPER_SIZE
+from xctrs_tf.evaluation.tables.results import ABOUT, COMPLEXITY, ROWS, write_results
 from xctrs_tf.files import write_text
 
 RUNS = flags.DEFINE_string("runs", None, "Folder of runs, of experiments.cross_validate.")
@@ -97,7 +97,7 @@ def _committed():
 def _measure(results):
     """The contents of complexity.json."""
     cli.load_tensorflow()
-    from xctrs_tf.evaluation.cost import inference_seconds, network_counts
+    from xctrs_tf.evaluation.tables.cost import inference_seconds, network_counts
 
     size, width = results.settings["size"], results.settings["width"]
     names = list(dict.fromkeys(name for row in ROWS.values() for name in row.networks))

@@ -13,8 +13,8 @@ import sys
 
 from absl import flags
 
-from experiments import cli, training_flags
-from experiments.presets import PRESETS, ROWS, preset_config
+from experiments.common import cli, training_flags
+from experiments.common.presets import PRESETS, ROWS, preset_config
 from xctrs_tf.data.dataset import open_dataset
 from xctrs_tf.errors import UserError
 

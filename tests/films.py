@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from tests.serving.runs import SIZE
+from tests.export.runs import SIZE
 
 # Voxels of the block: three along x, four along y, five along z.
 BLOCK = (slice(20, 23), slice(11, 15), slice(5, 10))

@@ -3,7 +3,7 @@
 import numpy as np
 
 from xctrs_tf.data.dataset import Case
-from xctrs_tf.data.dataset_writer import DatasetWriter
+from xctrs_tf.data.dataset.dataset_writer import DatasetWriter
 
 CONFIGURATION = {"source": "test", "size": 6, "seed": 0, "projection": {"geometry": "parallel"}}
 RECORD = {"source": "test", "source_file": "none", "source_sha256": "0", "licence": "none"}

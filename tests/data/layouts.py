@@ -4,7 +4,7 @@ import numpy as np
 
 from tests.data.dicoms import write_series
 from tests.data.necks import ORIGIN_MM, SPACING_MM, make_neck
-from xctrs_tf.data.volumes import Volume, write_volume
+from xctrs_tf.data.volumes.volume import Volume, write_volume
 from xctrs_tf.geometry import VERTEBRAE
 
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from xctrs_tf.data.volumes import Volume, write_volume
+from xctrs_tf.data.volumes.volume import Volume, write_volume
 
 SPACING_MM = (2.0, 1.5, 2.5)
 ORIGIN_MM = (-30.0, 12.0, 100.0)

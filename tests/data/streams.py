@@ -1,7 +1,7 @@
 """Training batches from a folder, in one call."""
 
-from xctrs_tf.data import pipeline
-from xctrs_tf.data.samples import SampleStream
+from xctrs_tf.data.stream import tf_data as pipeline
+from xctrs_tf.data.stream.sample_stream import SampleStream
 
 
 def training_pipeline(

@@ -4,8 +4,8 @@ import csv
 import dataclasses
 import json
 
-from xctrs_tf.evaluation.methods import method_name
-from xctrs_tf.evaluation.results import REFERENCE
+from xctrs_tf.evaluation.tables.methods import method_name
+from xctrs_tf.evaluation.tables.results import REFERENCE
 from xctrs_tf.geometry import VERTEBRAE
 from xctrs_tf.training.config import TrainingConfig
 

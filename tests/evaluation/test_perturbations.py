@@ -5,9 +5,9 @@ import pytest
 
 from tests.data.cases import make_case
 from xctrs_tf.data.dataset import network_arrays
-from xctrs_tf.data.projection_geometry import ProjectionGeometry
-from xctrs_tf.data.volumes import Volume
-from xctrs_tf.data.xray import normalise_film
+from xctrs_tf.data.films.film import normalise_film
+from xctrs_tf.data.projection.projection_geometry import ProjectionGeometry
+from xctrs_tf.data.volumes.volume import Volume
 from xctrs_tf.evaluation.perturbations import PERTURBATIONS, perturbed_arrays, project
 
 SIZE, SPACING_MM = 32, 4.0

@@ -9,10 +9,12 @@ import numpy as np
 import pytest
 from absl.testing import flagsaver
 
-from experiments import benchmark, benchmark_data, plastimatch
-from xctrs_tf.data.drr import cone_projection, hu_to_mu
+from experiments import benchmark
+from experiments.benchmark import data as benchmark_data
+from experiments.benchmark import plastimatch
 from xctrs_tf.data.phantom import make_phantom
-from xctrs_tf.data.volumes import read_volume
+from xctrs_tf.data.projection.drr import cone_projection, hu_to_mu
+from xctrs_tf.data.volumes.volume import read_volume
 from xctrs_tf.training.config import TrainingConfig
 
 
@@ -28,7 +30,7 @@ def test_both_parts_are_measured_and_written(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(plastimatch, "find", lambda: "there")
     # Slow enough for us to be faster.
     monkeypatch.setattr(plastimatch, "films", lambda *arguments: ({}, 1000.0))
-    monkeypatch.setattr("xctrs_tf.data.samples.CACHE_BYTES", 2**31)
+    monkeypatch.setattr("xctrs_tf.data.stream.sample_stream.CACHE_BYTES", 2**31)
     output = tmp_path / "benchmark.json"
     with flagsaver.flagsaver(json=str(output), repeats=3):
         assert benchmark.main() == 0

@@ -3,8 +3,9 @@ import importlib.util
 import pytest
 from absl.testing import flagsaver
 
-from experiments import benchmark, benchmark_runtimes
-from tests.serving.runs import toy_run
+from experiments import benchmark
+from experiments.benchmark import runtimes as benchmark_runtimes
+from tests.export.runs import toy_run
 
 
 @pytest.fixture(autouse=True)
@@ -28,7 +29,7 @@ def test_every_runtime_computes_the_same(tmp_path):
 def test_rows_and_what_is_not_installed(tmp_path, monkeypatch, capsys):
     run = toy_run(tmp_path / "run")
     networks = {"reconstruction": run.reconstruction, "segmentation": run.segmentation}
-    monkeypatch.setattr("xctrs_tf.training.runs.build_networks", lambda config: networks)
+    monkeypatch.setattr("xctrs_tf.training.run.build_networks", lambda config: networks)
     times = {"TensorFlow": ([0.2, 0.6, 0.4], 0.0), "OpenVINO": ([0.5, 0.1, 0.2], 3e-5)}
     monkeypatch.setattr(benchmark_runtimes, "compare", lambda run, repeats: [("both", times)])
     monkeypatch.setattr(benchmark_runtimes, "missing", lambda: ["ONNX Runtime"])

@@ -5,8 +5,8 @@ import sys
 
 import pytest
 
-from tests.serving.runs import SIZE, toy_run
-from xctrs_tf.serving.export import export_run
+from tests.export.runs import SIZE, toy_run
+from xctrs_tf.export.saved_model import export_run
 
 ROOT = pathlib.Path(__file__).parents[2]
 

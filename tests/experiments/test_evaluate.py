@@ -6,7 +6,7 @@ import pytest
 
 from experiments.evaluate import evaluate_run
 from tests.evaluation.patients import SIZE, MemoryDataset, make_case, make_run
-from xctrs_tf.data.intensity import normalise_hu
+from xctrs_tf.data.volumes.intensity import normalise_hu
 from xctrs_tf.errors import UserError
 from xctrs_tf.evaluation.predictions import read_prediction
 

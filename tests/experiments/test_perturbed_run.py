@@ -1,11 +1,11 @@
 import numpy as np
 import pytest
 
-from experiments.robustness import robustness_rows
+from experiments.studies.robustness import robustness_rows
 from tests.evaluation.patients import MemoryDataset, make_case, make_run
-from xctrs_tf.data.drr import films_of
-from xctrs_tf.data.projection_geometry import Frame, ProjectionGeometry
-from xctrs_tf.data.volumes import Volume, write_volume
+from xctrs_tf.data.projection.drr import films_of
+from xctrs_tf.data.projection.projection_geometry import Frame, ProjectionGeometry
+from xctrs_tf.data.volumes.volume import Volume, write_volume
 from xctrs_tf.evaluation.perturbations import PERTURBATIONS
 
 

@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 
 from xctrs_tf.data.phantom import make_phantom
-from xctrs_tf.data.volumes import write_volume
+from xctrs_tf.data.volumes.volume import write_volume
 
 ROOT = pathlib.Path(__file__).parents[2]
 
 
 def draw(*flags):
-    command = [sys.executable, "-m", "experiments.phantom_picture", *map(str, flags)]
+    command = [sys.executable, "-m", "experiments.studies.phantom_picture", *map(str, flags)]
     return subprocess.run(command, cwd=ROOT, capture_output=True, encoding="utf-8", timeout=120)
 
 

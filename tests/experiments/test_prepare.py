@@ -13,7 +13,7 @@ from tests.data.necks import ORIGIN_MM, SPACING_MM, make_neck, write_neck
 from tests.experiments.preparing import ROOT, command, content, nifti_flags, prepare
 from tests.programs import assert_refused
 from xctrs_tf.data.dataset import open_dataset
-from xctrs_tf.data.volumes import write_volume
+from xctrs_tf.data.volumes.volume import write_volume
 
 
 @pytest.fixture

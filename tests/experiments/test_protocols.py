@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from absl.testing import flagsaver
 
-from experiments import protocols
+from experiments.studies import protocols
 from tests.evaluation.patients import MemoryDataset, make_case, make_run
-from xctrs_tf.data.intensity import normalise_hu
+from xctrs_tf.data.volumes.intensity import normalise_hu
 from xctrs_tf.errors import UserError
-from xctrs_tf.evaluation.cases import evaluate_protocols
-from xctrs_tf.evaluation.protocol_grid import protocol_grid
+from xctrs_tf.evaluation.patient import evaluate_protocols
+from xctrs_tf.evaluation.tables.protocol_table import protocol_grid
 from xctrs_tf.metrics import PROTOCOLS
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -120,7 +120,7 @@ def test_output_that_is_a_file_is_refused(tmp_path, dataset, run):
 )
 def test_missing_workdir_and_help(flag, status, words):
     finished = subprocess.run(
-        [sys.executable, "-m", "experiments.protocols", flag],
+        [sys.executable, "-m", "experiments.studies.protocols", flag],
         cwd=ROOT,
         capture_output=True,
         encoding="utf-8",

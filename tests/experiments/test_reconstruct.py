@@ -7,13 +7,13 @@ import pytest
 import SimpleITK as sitk
 from PIL import Image
 
-from tests.data.test_dicom_film import write_dicom
+from tests.data.films.test_dicom_film import write_dicom
+from tests.export.runs import SIZE, toy_run
 from tests.films import BLOCK, block_films
 from tests.programs import assert_refused, run_program
-from tests.serving.runs import SIZE, toy_run
-from xctrs_tf.data.volumes import read_volume
-from xctrs_tf.data.xray import write_film
-from xctrs_tf.serving.export import export_run
+from xctrs_tf.data.films.film import write_film
+from xctrs_tf.data.volumes.volume import read_volume
+from xctrs_tf.export.saved_model import export_run
 
 
 @pytest.fixture(scope="module")

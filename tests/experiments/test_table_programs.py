@@ -8,10 +8,10 @@ import pytest
 
 from tests.data.cases import make_case
 from tests.evaluation.run_folders import case_line, write_run
-from xctrs_tf.data.dataset_writer import DatasetWriter
-from xctrs_tf.data.intensity import normalise_hu
+from xctrs_tf.data.dataset.dataset_writer import DatasetWriter
+from xctrs_tf.data.volumes.intensity import normalise_hu
 from xctrs_tf.evaluation.predictions import write_prediction
-from xctrs_tf.evaluation.results import REFERENCE
+from xctrs_tf.evaluation.tables.results import REFERENCE
 
 ROOT = pathlib.Path(__file__).parents[2]
 SIZE = 32

@@ -5,11 +5,11 @@ import sys
 
 import pytest
 
-from experiments.presets import preset_config
+from experiments.common.presets import preset_config
 from tests.training.toys import toy_dataset
 from xctrs_tf.data.dataset import open_dataset
 from xctrs_tf.training.config import read_config
-from xctrs_tf.training.records import claim_workdir
+from xctrs_tf.training.run_folder import claim_workdir
 
 
 def _train(*flags):

@@ -9,7 +9,12 @@ ROOT = pathlib.Path(__file__).parents[2]
 
 def test_every_kind_of_pair_is_counted(tmp_path):
     write_dataset(tmp_path / "set", num_patients=4, num_folds=2)
-    command = [sys.executable, "-m", "experiments.view_check_rates", f"--data={tmp_path / 'set'}"]
+    command = [
+        sys.executable,
+        "-m",
+        "experiments.studies.view_check_rates",
+        f"--data={tmp_path / 'set'}",
+    ]
     result = subprocess.run(command, cwd=ROOT, capture_output=True, encoding="utf-8", timeout=120)
     assert result.returncode == 0, result.stderr
     lines = result.stdout.splitlines()
@@ -23,7 +28,7 @@ def test_every_kind_of_pair_is_counted(tmp_path):
 
 
 def test_a_folder_without_a_manifest(tmp_path):
-    command = [sys.executable, "-m", "experiments.view_check_rates", f"--data={tmp_path}"]
+    command = [sys.executable, "-m", "experiments.studies.view_check_rates", f"--data={tmp_path}"]
     result = subprocess.run(command, cwd=ROOT, capture_output=True, encoding="utf-8", timeout=120)
     assert result.returncode == 2 and result.stdout == ""
     assert result.stderr.startswith(f"error: {tmp_path}: no prepared data folder")

@@ -10,7 +10,7 @@ from pydicom.dataset import Dataset
 from pydicom.encaps import encapsulate
 from pydicom.uid import JPEG2000, ImplicitVRLittleEndian, JPEGBaseline8Bit, RLELossless
 
-from tests.data.test_dicom_film import write_dicom
+from tests.data.films.test_dicom_film import write_dicom
 from tests.hostile.parts import hole
 from tests.hostile.register import film
 

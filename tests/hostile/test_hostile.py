@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.export.runs import toy_run
 from tests.films import block_films
 from tests.hostile.files import FILMS
 from tests.hostile.parts import GREY
 from tests.programs import ROOT, run_program
-from tests.serving.runs import toy_run
-from xctrs_tf.data.xray import write_film
-from xctrs_tf.serving.export import export_run
+from xctrs_tf.data.films.film import write_film
+from xctrs_tf.export.saved_model import export_run
 
 # Those of the requirement: 10 s a film, of which there are two in a pair, and 2 GB.
 SECONDS, BYTES = 10.0, 2 * 10**9

@@ -6,12 +6,12 @@ import pytest
 import tensorflow as tf
 from keras import layers
 
-from xctrs_tf.layers.attention import ChannelAttention, PositionAttention
 from xctrs_tf.layers.blocks import Style, conv_norm_act, convolution, norm_act_conv, residual
-from xctrs_tf.layers.depthwise import DoublingDepthwiseConv2D
 from xctrs_tf.layers.normalization import FoldedGroupNormalization
 from xctrs_tf.layers.slice_difference import slice_difference
 from xctrs_tf.layers.view_alignment import align_view, repeat_along_rays, view_of
+from xctrs_tf.models.compared.attention import ChannelAttention, PositionAttention
+from xctrs_tf.models.compared.depthwise import DoublingDepthwiseConv2D
 
 RNG = np.random.default_rng(0)
 

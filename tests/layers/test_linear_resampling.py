@@ -5,7 +5,7 @@ import pytest
 import scipy.ndimage
 import tensorflow as tf
 
-from xctrs_tf.layers.linear_resampling import LinearDownSampling3D, LinearUpSampling3D
+from xctrs_tf.models.compared.linear_resampling import LinearDownSampling3D, LinearUpSampling3D
 
 
 def test_upsampling_by_hand():

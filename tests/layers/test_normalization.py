@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from xctrs_tf.export.plain_networks import PlainGroupNormalization
 from xctrs_tf.layers.normalization import FoldedGroupNormalization
-from xctrs_tf.serving.plain_networks import PlainGroupNormalization
 
 
 @pytest.mark.parametrize("groups", [1, 2, 4, 8])

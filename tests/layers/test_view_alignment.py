@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from keras import layers
 
-from xctrs_tf.data.drr import parallel_projection
+from xctrs_tf.data.projection.drr import parallel_projection
 from xctrs_tf.layers.view_alignment import align_view, align_views, pixel_shuffle
 
 # Pairwise distinct, so that a swapped axis cannot pass.

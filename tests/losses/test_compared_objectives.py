@@ -9,11 +9,11 @@ from xctrs_tf.losses.adversarial import (
     discriminator_loss,
     projection_loss,
 )
-from xctrs_tf.losses.baselines import OWN_OBJECTIVE
+from xctrs_tf.losses.compared import OWN_OBJECTIVE
 from xctrs_tf.losses.context_residual import context_residual_loss
 from xctrs_tf.losses.cross_entropy import weighted_cross_entropy
 from xctrs_tf.losses.dice import dice_loss, one_hot
-from xctrs_tf.models.baselines import SEGMENTATION
+from xctrs_tf.models.compared import SEGMENTATION
 
 SHAPE = (2, 3, 4, 5)
 HEADS = {

@@ -3,7 +3,7 @@ import pytest
 import SimpleITK as sitk
 
 from xctrs_tf.metrics import surface_per_class
-from xctrs_tf.metrics.surface import surface_points
+from xctrs_tf.metrics.surface_distance import surface_points
 
 SHAPE = (13, 16, 19)
 SPACING_MM = (0.5, 1.25, 2.0)

@@ -4,15 +4,15 @@ import keras
 import pytest
 from keras import layers
 
-from experiments.complexity import complexity, layer_table, network_layers, table
-from xctrs_tf.evaluation.paper import COUNTS
-from xctrs_tf.layers.attention import ChannelAttention, PositionAttention
+from experiments.studies.complexity import complexity, layer_table, network_layers, table
+from xctrs_tf.evaluation.tables.paper import COUNTS
 from xctrs_tf.layers.blocks import Style, u_conv
-from xctrs_tf.layers.depthwise import DoublingDepthwiseConv2D
-from xctrs_tf.layers.linear_resampling import LinearDownSampling3D, LinearUpSampling3D
 from xctrs_tf.layers.slice_difference import SliceDifference
+from xctrs_tf.models.catalogue import RECONSTRUCTION, SEGMENTATION
+from xctrs_tf.models.compared.attention import ChannelAttention, PositionAttention
+from xctrs_tf.models.compared.depthwise import DoublingDepthwiseConv2D
+from xctrs_tf.models.compared.linear_resampling import LinearDownSampling3D, LinearUpSampling3D
 from xctrs_tf.models.complexity import layer_costs, trainable_parameters, without_memory
-from xctrs_tf.models.registry import RECONSTRUCTION, SEGMENTATION
 
 
 def test_counts_at_full_size_are_golden():

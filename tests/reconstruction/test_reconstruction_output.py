@@ -8,12 +8,12 @@ import pytest
 import SimpleITK as sitk
 from matplotlib.image import imread
 
+from tests.export.runs import SIZE
 from tests.films import BLOCK, block_films
-from tests.serving.runs import SIZE
-from xctrs_tf.data.film_drawing import draw_network_view
+from xctrs_tf.data.films.network_view import draw_network_view
 from xctrs_tf.errors import UserError
 from xctrs_tf.reconstruction import Reconstruction, check_output, write_reconstruction
-from xctrs_tf.reporting.page import css_color
+from xctrs_tf.report.page import css_color
 
 FILES = ["ct.nii.gz", "films.png", "preview.png", "reconstruction.json"]
 SEGMENTATION = ["segmentation.ctbl", "segmentation.label", "segmentation.nii.gz"]
@@ -179,7 +179,7 @@ def test_a_failure_leaves_nothing(tmp_path, monkeypatch):
     def fail(*_):
         raise ValueError("no ink")
 
-    monkeypatch.setattr("xctrs_tf.evaluation.preview.preview_figure", fail)
+    monkeypatch.setattr("xctrs_tf.evaluation.figures.preview.preview_figure", fail)
     with pytest.raises(ValueError, match="no ink"):
         write_reconstruction(make_reconstruction(), block_films(), tmp_path / "out", report=False)
     assert list(tmp_path.iterdir()) == []

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 import xctrs_tf
+from tests.export.runs import SIZE, toy_run
 from tests.films import BLOCK, block_films
-from tests.serving.runs import SIZE, toy_run
 from xctrs_tf.errors import UserError
+from xctrs_tf.export.saved_model import export_run
 from xctrs_tf.reconstruction import Reconstructor, ReconstructorEnsemble, load
-from xctrs_tf.serving.export import export_run
 
 
 @pytest.fixture(scope="module")

@@ -9,17 +9,17 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.export.runs import SIZE, toy_run
 from tests.films import BLOCK, block_films
 from tests.programs import run_program
-from tests.serving.runs import SIZE, toy_run
 from tests.serving.serving_apis import MODEL, StubModel, grpc_server, http_server, rest_server
-from xctrs_tf.data.xray import write_film
+from xctrs_tf.data.films.film import write_film
 from xctrs_tf.errors import UserError
+from xctrs_tf.export.saved_model import export_run
 from xctrs_tf.reconstruction import load
+from xctrs_tf.reconstruction.exported_model import find_export
 from xctrs_tf.serving import server as server_module
-from xctrs_tf.serving.client import RemoteReconstructor
-from xctrs_tf.serving.export import export_run
-from xctrs_tf.serving.exported import find_export
+from xctrs_tf.serving.remote import RemoteReconstructor
 from xctrs_tf.serving.rest_client import RestServer
 from xctrs_tf.serving.server import Patience
 

@@ -3,7 +3,8 @@
 import pytest
 
 from tests.training.toys import toy_dataset, toy_networks
-from xctrs_tf.training import loop, runs
+from xctrs_tf.training import loop
+from xctrs_tf.training import run as runs
 
 
 @pytest.fixture(scope="module")

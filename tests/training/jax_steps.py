@@ -13,11 +13,11 @@ if __name__ == "__main__":
     # As where there is none.
     sys.modules["tensorflow"] = None
 
-from tests.models.baselines.narrow import narrow
+from tests.models.compared.narrow import narrow
 from tests.training.toys import CONFIG, toy_batch, toy_networks
 from xctrs_tf.models import MulSISNet, SpaDRNet
 from xctrs_tf.training.objective import make_objective
-from xctrs_tf.training.optimizer import make_optimizer
+from xctrs_tf.training.step.optimizer import make_optimizer
 
 STEPS = 3
 _GAN = {
@@ -76,7 +76,7 @@ def _floats(row):
 
 def main(case, folder):
     """Take the steps on JAX."""
-    from xctrs_tf.training.jax_trainer import JaxTrainer
+    from xctrs_tf.training.jax.jax_trainer import JaxTrainer
 
     folder = pathlib.Path(folder)
     networks = make_networks(case)

@@ -9,20 +9,22 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.models.baselines.narrow import FACTORIES, WITH_TRAINING_HEADS, narrow
+from tests.models.compared.narrow import FACTORIES, WITH_TRAINING_HEADS, narrow
 from tests.training.toys import CONFIG, toy_batch, toy_dataset, toy_networks
 from xctrs_tf.data.dataset import network_arrays, open_dataset
 from xctrs_tf.errors import UserError
 from xctrs_tf.losses import OWN_OBJECTIVE, dice_loss, one_hot
-from xctrs_tf.models.registry import RECONSTRUCTION, SEGMENTATION
+from xctrs_tf.models.catalogue import RECONSTRUCTION, SEGMENTATION
 from xctrs_tf.training import config as config_module
-from xctrs_tf.training import frozen, loop, runs
+from xctrs_tf.training import frozen_reconstruction as frozen
+from xctrs_tf.training import loop
+from xctrs_tf.training import run as runs
 from xctrs_tf.training.config import TrainingConfig
 from xctrs_tf.training.objective import make_objective
-from xctrs_tf.training.optimizer import make_optimizer
+from xctrs_tf.training.objective.reconstruction_terms import OWN_WEIGHTS
 from xctrs_tf.training.prediction import predict_case, reconstruct_case
-from xctrs_tf.training.reconstruction_terms import OWN_WEIGHTS
-from xctrs_tf.training.trainer import Trainer
+from xctrs_tf.training.step.optimizer import make_optimizer
+from xctrs_tf.training.tensorflow.tensorflow_trainer import Trainer
 
 SEED = tf.constant(0)
 RECONSTRUCT_ALONE = {

@@ -5,7 +5,7 @@ import pytest
 
 from tests.training.toys import toy_config, toy_weights
 from xctrs_tf.training import checkpoints, loop
-from xctrs_tf.training.runs import load_run
+from xctrs_tf.training.run import load_run
 from xctrs_tf.training.summaries import read_history
 from xctrs_tf.training.validation import Validation
 

@@ -46,7 +46,7 @@ def test_who_ends_in_time_is_not_left(impatient):
 
 
 def _train_with_a_deaf_step(config, run, deaf):
-    from xctrs_tf.training.trainer import Trainer
+    from xctrs_tf.training.tensorflow.tensorflow_trainer import Trainer
 
     def before(loop):
         interruption._PATIENCE = 0.1

@@ -14,7 +14,7 @@ from tests.training.jax_steps import CASES, make_networks, take_steps, validatio
 from tests.training.toys import CONFIG, toy_dataset, toy_networks
 from xctrs_tf.training import checkpoints
 from xctrs_tf.training.history import read_history
-from xctrs_tf.training.trainer import Trainer
+from xctrs_tf.training.tensorflow.tensorflow_trainer import Trainer
 
 
 class _Trainer(Trainer):

@@ -12,7 +12,7 @@ from tests.training import processes
 from tests.training.toys import CONFIG, toy_config, toy_weights
 from xctrs_tf.training import checkpoints, loop
 from xctrs_tf.training.history import read_history
-from xctrs_tf.training.trainer import Trainer
+from xctrs_tf.training.tensorflow.tensorflow_trainer import Trainer
 
 pytestmark = pytest.mark.usefixtures("toy_runs")
 

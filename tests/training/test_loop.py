@@ -11,7 +11,7 @@ from tests.training.toys import CONFIG, toy_config, toy_dataset, toy_networks, t
 from xctrs_tf.errors import UserError
 from xctrs_tf.training import checkpoints, loop
 from xctrs_tf.training.history import read_history
-from xctrs_tf.training.trainer import Trainer
+from xctrs_tf.training.tensorflow.tensorflow_trainer import Trainer
 
 pytestmark = pytest.mark.usefixtures("toy_runs")
 

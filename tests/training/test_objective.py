@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from experiments.presets import preset_config
+from experiments.common.presets import preset_config
 from tests.training.toys import CONFIG, toy_batch, toy_networks
 from xctrs_tf.losses import dice_loss, one_hot
 from xctrs_tf.training.objective import make_objective

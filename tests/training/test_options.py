@@ -11,8 +11,8 @@ from tests.training.toys import CONFIG, toy_batch, toy_networks
 from xctrs_tf.errors import UserError
 from xctrs_tf.training.config import TrainingConfig
 from xctrs_tf.training.objective import make_objective
-from xctrs_tf.training.optimizer import make_optimizer
-from xctrs_tf.training.trainer import Trainer
+from xctrs_tf.training.step.optimizer import make_optimizer
+from xctrs_tf.training.tensorflow.tensorflow_trainer import Trainer
 
 
 def _config(**changes):

@@ -10,7 +10,7 @@ from xctrs_tf.layers.blocks import Style, seq_conv
 from xctrs_tf.layers.multiscale import hierarchical_decoder, multi_path_encoder
 from xctrs_tf.layers.view_alignment import align_views, pixel_shuffle
 from xctrs_tf.models import MulSISNet
-from xctrs_tf.training.rematerialisation import Rematerialised
+from xctrs_tf.training.step.rematerialisation import Rematerialised
 
 _CONVOLUTIONS = (layers.Conv2D, layers.Conv3D, layers.Conv3DTranspose)
 

@@ -24,10 +24,10 @@ def _step(strategy_name, path):
     import tensorflow as tf
 
     from xctrs_tf.models import MulSISNet, SpaDRNet
-    from xctrs_tf.training.distribution import make_strategy
     from xctrs_tf.training.objective import make_objective
-    from xctrs_tf.training.optimizer import _Adam, make_optimizer
-    from xctrs_tf.training.trainer import Trainer
+    from xctrs_tf.training.step.optimizer import _Adam, make_optimizer
+    from xctrs_tf.training.tensorflow.distribution import make_strategy
+    from xctrs_tf.training.tensorflow.tensorflow_trainer import Trainer
 
     # Tracing both and optimising the graphs would take minutes.
     tf.config.run_functions_eagerly(True)

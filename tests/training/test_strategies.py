@@ -12,10 +12,10 @@ from tests.data.streams import training_pipeline
 from tests.training import processes
 from tests.training.toys import CONFIG, toy_batch, toy_dataset, toy_networks, toy_weights
 from xctrs_tf.data.dataset import open_dataset
-from xctrs_tf.data.samples import batch_ids
+from xctrs_tf.data.stream.sample_stream import batch_ids
 from xctrs_tf.errors import UserError
 from xctrs_tf.training import checkpoints
-from xctrs_tf.training.distribution import make_strategy, require_equal_parts
+from xctrs_tf.training.tensorflow.distribution import make_strategy, require_equal_parts
 
 PAIR = dataclasses.replace(
     CONFIG, batch_size=4, clip_norm=0.05, ema_momentum=0.5, learning_rate=0.01
@@ -33,8 +33,8 @@ def _steps(strategy_name, config, path):
     import tensorflow as tf
 
     from xctrs_tf.training.objective import make_objective
-    from xctrs_tf.training.optimizer import make_optimizer
-    from xctrs_tf.training.trainer import Trainer
+    from xctrs_tf.training.step.optimizer import make_optimizer
+    from xctrs_tf.training.tensorflow.tensorflow_trainer import Trainer
 
     cpu = tf.config.list_physical_devices("CPU")[0]
     logical = tf.config.LogicalDeviceConfiguration()

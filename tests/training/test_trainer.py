@@ -9,8 +9,8 @@ import tensorflow as tf
 
 from tests.training.toys import CONFIG, toy_batch, toy_networks
 from xctrs_tf.training.objective import make_objective
-from xctrs_tf.training.optimizer import make_optimizer
-from xctrs_tf.training.trainer import Trainer
+from xctrs_tf.training.step.optimizer import make_optimizer
+from xctrs_tf.training.tensorflow.tensorflow_trainer import Trainer
 
 
 def _trainer(config=CONFIG):

@@ -7,7 +7,7 @@ import numpy as np
 from keras import layers, ops
 
 from tests.data.cases import make_case
-from xctrs_tf.data.dataset_writer import DatasetWriter
+from xctrs_tf.data.dataset.dataset_writer import DatasetWriter
 from xctrs_tf.training import checkpoints
 from xctrs_tf.training.config import TrainingConfig
 

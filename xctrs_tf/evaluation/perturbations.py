@@ -10,11 +10,11 @@ from collections.abc import Callable
 
 import numpy as np
 
-from xctrs_tf.data.augmentation import randomise_histogram
-from xctrs_tf.data.film_effects import film_effects
-from xctrs_tf.data.projection_geometry import Frame, ProjectionGeometry
-from xctrs_tf.data.volumes import Volume
-from xctrs_tf.data.xray import normalise_film
+from xctrs_tf.data.films.film import normalise_film
+from xctrs_tf.data.projection.film_effects import film_effects
+from xctrs_tf.data.projection.projection_geometry import Frame, ProjectionGeometry
+from xctrs_tf.data.stream.augmentation import randomise_histogram
+from xctrs_tf.data.volumes.volume import Volume
 from xctrs_tf.geometry import VIEWS
 
 # Only the source's distance matters, since films are scaled to the isocentre; the
@@ -57,7 +57,7 @@ def project(case, geometry, scan=None):
         Dict of `ap` and `la`, line integrals.
     """
     # Keras takes seconds to load.
-    from xctrs_tf.data.drr import films_of
+    from xctrs_tf.data.projection.drr import films_of
 
     spacing_mm = (case.spacing_mm,) * 3
     frame = Frame(case.ct.shape[0], case.spacing_mm, case.origin_mm)

@@ -5,7 +5,7 @@ import pathlib
 
 import numpy as np
 
-from xctrs_tf.data.intensity import denormalise_hu
+from xctrs_tf.data.volumes.intensity import denormalise_hu
 from xctrs_tf.errors import UserError
 from xctrs_tf.files import atomic_path
 

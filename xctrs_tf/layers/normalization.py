@@ -5,7 +5,7 @@ import math
 import keras
 from keras import ops
 
-from xctrs_tf.reductions import spatial_sum
+from xctrs_tf.layers.reductions import spatial_sum
 
 
 @keras.saving.register_keras_serializable("xctrs_tf")

@@ -18,10 +18,10 @@ import math
 import keras
 from keras import layers, models
 
-from xctrs_tf.layers.attention import ChannelAttention, PositionAttention
-from xctrs_tf.layers.linear_resampling import LinearDownSampling3D, LinearUpSampling3D
 from xctrs_tf.layers.normalization import FoldedGroupNormalization
 from xctrs_tf.layers.slice_difference import SliceDifference
+from xctrs_tf.models.compared.attention import ChannelAttention, PositionAttention
+from xctrs_tf.models.compared.linear_resampling import LinearDownSampling3D, LinearUpSampling3D
 
 
 def without_memory(factory, **arguments):

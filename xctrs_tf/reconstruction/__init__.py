@@ -1,7 +1,7 @@
 """Two films in, a CT and its seven vertebrae out: what every program and server shares."""
 
 from xctrs_tf.reconstruction.ensemble import ReconstructorEnsemble, load
-from xctrs_tf.reconstruction.output import check_output, is_finished, write_reconstruction
+from xctrs_tf.reconstruction.output_folder import check_output, is_finished, write_reconstruction
 from xctrs_tf.reconstruction.reconstructor import Reconstruction, Reconstructor
 
 __all__ = [

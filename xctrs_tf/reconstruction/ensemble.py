@@ -3,9 +3,9 @@
 import pathlib
 
 from xctrs_tf.errors import UserError
+from xctrs_tf.reconstruction.exported_model import find_export
 from xctrs_tf.reconstruction.reconstructor import Reconstruction, Reconstructor
-from xctrs_tf.reporting.uncertainty import combine
-from xctrs_tf.serving.exported import find_export
+from xctrs_tf.reconstruction.uncertainty import combine
 
 # Without these the models' voxels are not of the same thing.
 SHARED = ("size", "window_hu", "frame", "classes")
@@ -42,7 +42,7 @@ def find_exports(paths):
         paths: list of folders, as `load` takes them.
 
     Returns:
-        List of `xctrs_tf.serving.exported.Export`.
+        List of `xctrs_tf.reconstruction.exported_model.Export`.
 
     Raises:
         UserError: a folder is none, is named twice, or the models differ in size,

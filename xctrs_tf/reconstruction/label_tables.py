@@ -22,7 +22,7 @@ def write_label_tables(folder):
         folder: `pathlib.Path` of an existing folder.
     """
     # Scipy comes with it.
-    from xctrs_tf.evaluation.surface import VERTEBRA_COLORS
+    from xctrs_tf.evaluation.figures.surface_rendering import VERTEBRA_COLORS
 
     rows = [
         (label, name, *(round(255 * part) for part in color))

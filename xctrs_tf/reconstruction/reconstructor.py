@@ -4,8 +4,8 @@ import dataclasses
 
 import numpy as np
 
-from xctrs_tf.data.intensity import denormalise_hu
-from xctrs_tf.data.xray import normalise_film
+from xctrs_tf.data.films.film import normalise_film
+from xctrs_tf.data.volumes.intensity import denormalise_hu
 from xctrs_tf.errors import UserError
 from xctrs_tf.geometry import VIEWS
 
@@ -25,7 +25,7 @@ class Reconstruction:
         origin_mm: LPS position of the centre of voxel ``[0, 0, 0]``.
         spread_hu: float32 ``[x, y, z]``, standard deviation between the models,
             or None of a single one.
-        uncertainty: ``summary`` of `reporting.uncertainty.combine`, or None.
+        uncertainty: ``summary`` of `reconstruction.uncertainty.combine`, or None.
     """
 
     ct_hu: np.ndarray
@@ -58,7 +58,7 @@ class Reconstructor:
         """Reconstruct one patient.
 
         Args:
-            ap: film ``[x, z]`` of `xctrs_tf.data.xray.read_film`; normalised here.
+            ap: film ``[x, z]`` of `xctrs_tf.data.films.film.read_film`; normalised here.
             la: film ``[y, z]``.
             spacing_mm: edge of a pixel of both films, and so of a voxel; by
                 default the median of the patients that the model has seen.

@@ -4,7 +4,7 @@ import dataclasses
 import json
 import pathlib
 
-from xctrs_tf.data.augmentation import STREAMS, augmentations
+from xctrs_tf.data.stream.augmentation import STREAMS, augmentations
 from xctrs_tf.errors import UserError
 from xctrs_tf.geometry import SIZES
 

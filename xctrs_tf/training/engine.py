@@ -21,7 +21,7 @@ def make_engine(config):
     """
     backend = keras.backend.backend()
     if backend == "tensorflow":
-        from xctrs_tf.training.tensorflow_engine import TensorFlowEngine
+        from xctrs_tf.training.tensorflow.tensorflow_engine import TensorFlowEngine
 
         return TensorFlowEngine(config)
     if backend != "jax":
@@ -58,13 +58,13 @@ class JaxEngine:
 
     def make_trainer(self, *arguments):
         """`JaxTrainer` of these arguments."""
-        from xctrs_tf.training.jax_trainer import JaxTrainer
+        from xctrs_tf.training.jax.jax_trainer import JaxTrainer
 
         return JaxTrainer(*arguments)
 
     def batches(self, samples, start_step):
         """Iterator over the batches of a `SampleStream`."""
-        from xctrs_tf.data.numpy_batches import numpy_batches
+        from xctrs_tf.data.stream.numpy_batches import numpy_batches
 
         return numpy_batches(samples, start_step)
 
@@ -74,7 +74,7 @@ class JaxEngine:
 
 
 class OneWorker:
-    """`xctrs_tf.training.distribution.Workers` of a run on one machine."""
+    """`xctrs_tf.training.tensorflow.distribution.Workers` of a run on one machine."""
 
     several = False
     writes = True

@@ -10,16 +10,16 @@ import numpy as np
 from tqdm import tqdm
 
 from xctrs_tf.data.dataset import open_dataset
-from xctrs_tf.data.samples import SampleStream, batch_ids
+from xctrs_tf.data.stream.sample_stream import SampleStream, batch_ids
 from xctrs_tf.errors import UserError
 from xctrs_tf.training import checkpoints
 from xctrs_tf.training.engine import make_engine
-from xctrs_tf.training.frozen import Reconstructions, freeze, frozen_folder
+from xctrs_tf.training.frozen_reconstruction import Reconstructions, freeze, frozen_folder
 from xctrs_tf.training.interruption import Interrupted, StopRequest
 from xctrs_tf.training.objective import make_objective
-from xctrs_tf.training.optimizer import TAUGHT, make_optimizer
-from xctrs_tf.training.records import claim_workdir
-from xctrs_tf.training.runs import build_networks, load_run
+from xctrs_tf.training.run import build_networks, load_run
+from xctrs_tf.training.run_folder import claim_workdir
+from xctrs_tf.training.step.optimizer import TAUGHT, make_optimizer
 from xctrs_tf.training.summaries import History
 from xctrs_tf.training.validation import validate
 

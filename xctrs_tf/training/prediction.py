@@ -14,7 +14,7 @@ def predict_case(run, case_id, arrays):
     segmentation network sees it unclipped, as in training.
 
     Args:
-        run: `xctrs_tf.training.runs.Run`.
+        run: `xctrs_tf.training.run.Run`.
         case_id: name of the patient, for the error.
         arrays: dict of `ap` and `la`, `(size, size, 1)`, and `ct`, `(size, size,
             size, 1)`, of `xctrs_tf.data.dataset.network_arrays`.

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from xctrs_tf.data.phantom import anatomy, atlas_axis, make_phantom, measurements, spine, vertebra
+from xctrs_tf.data.phantom import anatomy, make_phantom, measurements
+from xctrs_tf.data.phantom.bones import atlas_axis, spine, vertebra
 
 SEEDS = (0, 1, 5)
 LEVELS = ("C2", "C3", "C4", "C5", "C6", "C7")

@@ -5,17 +5,9 @@ import itertools
 
 import numpy as np
 
-from xctrs_tf.data.phantom import (
-    anatomy,
-    head,
-    raster,
-    scanner,
-    shapes,
-    soft_tissue,
-    spine,
-    texture,
-    thorax,
-)
+from xctrs_tf.data.phantom import anatomy, raster, scanner, shapes, texture
+from xctrs_tf.data.phantom.bones import head, spine, thorax
+from xctrs_tf.data.phantom.tissues import soft_tissue
 from xctrs_tf.geometry import VERTEBRAE
 
 # Size of the mottle in cancellous bone.

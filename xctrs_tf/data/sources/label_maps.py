@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from xctrs_tf.data.volumes import Volume
+from xctrs_tf.data.volumes.volume import Volume
 from xctrs_tf.errors import UserError
 from xctrs_tf.geometry import VERTEBRAE
 

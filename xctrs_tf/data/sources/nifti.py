@@ -2,10 +2,10 @@
 
 import csv
 
-from xctrs_tf.data.dataset_writer import sha256_of
+from xctrs_tf.data.dataset.dataset_writer import sha256_of
 from xctrs_tf.data.sources.label_maps import CERVICAL
 from xctrs_tf.data.sources.pairs import existing, existing_folder, read_pair
-from xctrs_tf.data.sources.patient import RawPatient
+from xctrs_tf.data.sources.raw_patient import RawPatient
 from xctrs_tf.errors import UserError
 
 CT_SUFFIX = "_ct.nii.gz"

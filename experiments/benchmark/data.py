@@ -1,0 +1,134 @@
+"""Patients a second through the training pipeline, and the time of projections."""
+
+import pathlib
+import statistics
+import tempfile
+import time
+
+import numpy as np
+
+from experiments.benchmark import plastimatch
+from xctrs_tf.data.phantom import make_phantom
+from xctrs_tf.geometry import VIEWS
+
+PATIENTS = 16
+BATCH_SIZE = 2
+SIZE = 128
+FIELD_MM = 128.0
+# Patients a second that two workers are to sustain.
+PIPELINE_AIMS = {64: 30.0, 128: 5.0}
+PARALLEL_AIM = 10.0
+# Projections in a row for one measurement: one alone is shorter than what the
+# program before it leaves behind in the caches.
+CALLS = 5
+
+
+def pipeline(repeats):
+    """Patients a second at each size, without augmentation and with all of it.
+
+    Args:
+        repeats: measurements of each.
+
+    Yields:
+        ``(name, values, unit, aim, at_least)``.
+    """
+    from xctrs_tf.data.dataset import open_dataset
+    from xctrs_tf.data.stream import sample_stream as samples
+    from xctrs_tf.data.stream import tf_data as pipeline
+    from xctrs_tf.data.stream.augmentation import STREAMS
+
+    # What is measured is reading, so nothing may stay in memory.
+    samples.CACHE_BYTES = 0
+    for size, aim in PIPELINE_AIMS.items():
+        with tempfile.TemporaryDirectory() as folder:
+            dataset = open_dataset(_write_dataset(pathlib.Path(folder) / "data", size))
+            for augment in ((), tuple(STREAMS)):
+                patients = samples.SampleStream(
+                    dataset, dataset.ids, BATCH_SIZE, seed=0, augment=augment
+                )
+                stream = iter(pipeline.training_pipeline(patients))
+                next(stream)
+                rates = [_rate(stream) for _ in range(repeats)]
+                name = f"pipeline {size}^3" + (" augmented" if augment else "")
+                yield name, rates, "patients/s", aim, True
+
+
+def _rate(stream, batches=PATIENTS // BATCH_SIZE):
+    start = time.perf_counter()
+    for _ in range(batches):
+        next(stream)
+    return batches * BATCH_SIZE / (time.perf_counter() - start)
+
+
+def _write_dataset(path, size):
+    """One phantom under several names, which are read as patients are."""
+    from xctrs_tf.data.dataset import Case
+    from xctrs_tf.data.dataset.dataset_writer import DatasetWriter
+    from xctrs_tf.data.projection.drr import hu_to_mu, parallel_projection
+    from xctrs_tf.data.projection.projection_geometry import ProjectionGeometry
+
+    phantom = make_phantom(0, size, FIELD_MM / size)
+    mu = hu_to_mu(phantom.ct)
+    films = {view: np.asarray(parallel_projection(mu, phantom.spacing_mm, view)) for view in VIEWS}
+    projection = ProjectionGeometry().to_json()
+    writer = DatasetWriter(
+        path, {"source": "phantom", "size": size, "seed": 0, "projection": projection}
+    )
+    ids = [f"copy-{number:02}" for number in range(PATIENTS)]
+    for name in ids:
+        case = Case(
+            id=name,
+            ct=phantom.ct,
+            segmentation=phantom.segmentation,
+            **films,
+            spacing_mm=float(phantom.spacing_mm),
+            origin_mm=tuple(map(float, phantom.origin_mm)),
+        )
+        writer.add(case, {"source": "phantom", "source_sha256": "", "licence": "none"})
+    writer.finalise([ids[::2], ids[1::2]], [])
+    return path
+
+
+def projection(repeats):
+    """Milliseconds for both films of one volume, each way; yields what `pipeline` does."""
+    import tensorflow as tf
+    from keras import ops
+
+    from xctrs_tf.data.projection.drr import cone_projection, hu_to_mu, parallel_projection
+    from xctrs_tf.data.projection.projection_geometry import PRESETS_MM
+
+    spacing_mm = FIELD_MM / SIZE
+    mu = ops.convert_to_tensor(hu_to_mu(make_phantom(0, SIZE, spacing_mm).ct))
+    distances = PRESETS_MM["clinical"]
+    ways = {
+        "parallel": lambda: [parallel_projection(mu, spacing_mm, view) for view in VIEWS],
+        "cone": lambda: [cone_projection(mu, spacing_mm, view, *distances) for view in VIEWS],
+        "cone, turned": lambda: [
+            cone_projection(mu, spacing_mm, view, *distances, rotation_deg=(3.0, -4.0, 5.0))
+            for view in VIEWS
+        ],
+    }
+    # As training calls them: operation by operation, cone takes three times as long.
+    ways = {name: tf.function(films) for name, films in ways.items()}
+    times = {name: [] for name in ways}
+    program = plastimatch.find()
+    theirs = []
+    # In turns, so that what else runs on the machine slows all of them alike.
+    for repeat in range(repeats + 1):
+        for name, films in ways.items():
+            start = time.perf_counter()
+            for _ in range(CALLS):
+                _ = [np.asarray(film) for film in films()]
+            if repeat:  # The first one warms up.
+                times[name].append(1e3 * (time.perf_counter() - start) / CALLS)
+        if program and repeat:
+            theirs.append(1e3 * plastimatch.films(program, mu, spacing_mm, *distances)[1])
+    aims = {}
+    if program:
+        reference = statistics.median(theirs)
+        aims = {"parallel": reference / PARALLEL_AIM, "cone": reference}
+        yield f"plastimatch cone {SIZE}^3", theirs, "ms", None, False
+    else:
+        print("plastimatch: not on PATH, no aims for projection; pip install --no-deps plastimatch")
+    for name, values in times.items():
+        yield f"{name} {SIZE}^3", values, "ms", aims.get(name), False

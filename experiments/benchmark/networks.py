@@ -1,0 +1,212 @@
+"""Time and memory of the networks: inference, a training step, and what the machine could do."""
+
+import dataclasses
+import resource
+import time
+
+import numpy as np
+
+from xctrs_tf.geometry import VIEWS
+
+# Edge of the matrices whose product says what the machine can do.
+_MATRIX = 4096
+# A backward pass is two passes more: one for the features, one for the weights.
+_PASSES = 3
+
+
+@dataclasses.dataclass(frozen=True)
+class Setting:
+    """What is measured.
+
+    Attributes:
+        config: `TrainingConfig`: networks, size, width, precision, batch size.
+        repeats: measurements of each time.
+        xla: compile the inference with XLA; JAX always does.
+    """
+
+    config: object
+    repeats: int
+    xla: bool = False
+
+
+def matrix_rate(setting):
+    """GFLOP/s of a large matrix product in the setting's precision, one value a repeat."""
+    import keras
+    from keras import ops
+
+    dtype = keras.dtype_policies.get(setting.config.precision).compute_dtype
+    x = ops.ones((_MATRIX, _MATRIX), dtype)
+    seconds = _seconds(lambda: ops.matmul(x, x), setting.repeats)
+    return [2 * _MATRIX**3 / each / 1e9 for each in seconds]
+
+
+def inference(setting):
+    """Latencies of one patient.
+
+    Args:
+        setting: `Setting`.
+
+    Returns:
+        Dict from ``reconstruction``, ``segmentation`` and ``both`` to ``(seconds,
+        flops)``: a list with a value a repeat, and the operations.
+    """
+    flops = network_flops(setting.config)
+    flops["both"] = flops["reconstruction"] + flops["segmentation"]
+    calls = inference_calls(setting.config, setting.xla)
+    return {name: (_seconds(call, setting.repeats), flops[name]) for name, call in calls.items()}
+
+
+def inference_calls(config, xla=False):
+    """Functions without arguments that run ``reconstruction``, ``segmentation`` and ``both``."""
+    from xctrs_tf.training.run import build_networks
+
+    networks = build_networks(config)
+    size = config.size
+    rng = np.random.default_rng(0)
+    films = {view: rng.random((1, size, size, 1), np.float32) for view in VIEWS}
+    ct = rng.random((1, size, size, size, 1), np.float32)
+    reconstruct, segment = networks["reconstruction"], networks["segmentation"]
+    return {
+        "reconstruction": _compiled([reconstruct], films, xla),
+        "segmentation": _compiled([segment], ct, xla),
+        "both": _compiled([reconstruct, segment], films, xla),
+    }
+
+
+def training(setting):
+    """Seconds of a training step of all terms, and of one without VGG's.
+
+    Args:
+        setting: `Setting`.
+
+    Returns:
+        Dict from name to ``(seconds, flops)``; the operations are the networks'
+        alone, which segment two volumes.
+    """
+    flops = network_flops(setting.config)
+    total = (
+        _PASSES * setting.config.batch_size * (flops["reconstruction"] + 2 * flops["segmentation"])
+    )
+    without_vgg = dataclasses.replace(setting.config, vgg_weight=0.0)
+    return {
+        "step": (_seconds(step_call(setting.config), setting.repeats), total),
+        "step without VGG": (_seconds(step_call(without_vgg), setting.repeats), total),
+    }
+
+
+def network_flops(config):
+    """Operations for one patient, by network."""
+    from xctrs_tf.models.catalogue import RECONSTRUCTION, SEGMENTATION
+    from xctrs_tf.models.complexity import layer_costs, without_memory
+
+    factories = {
+        "reconstruction": RECONSTRUCTION[config.reconstruction],
+        "segmentation": SEGMENTATION[config.segmentation],
+    }
+    return {
+        name: sum(
+            cost.flops
+            for cost in layer_costs(
+                without_memory(factory, size=config.size, width=config.width, batch_size=1)
+            )
+        )
+        for name, factory in factories.items()
+    }
+
+
+def peak_memory_bytes():
+    """``(bytes, what)``: most that the accelerator, or else this process, has held."""
+    import keras
+
+    if keras.backend.backend() == "jax":
+        import jax
+
+        statistics = jax.local_devices()[0].memory_stats()
+        if statistics:
+            return statistics["peak_bytes_in_use"], "device memory"
+    else:
+        import tensorflow as tf
+
+        if tf.config.list_physical_devices("GPU"):
+            return tf.config.experimental.get_memory_info("GPU:0")["peak"], "device memory"
+    # Linux counts kibibytes.
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024, "resident memory"
+
+
+def step_call(config):
+    """A function without arguments that makes one training step on random patients."""
+    from xctrs_tf.training.engine import make_engine
+    from xctrs_tf.training.objective import make_objective
+    from xctrs_tf.training.run import build_networks
+    from xctrs_tf.training.step.optimizer import make_optimizer
+
+    size, batch = config.size, config.batch_size
+    rng = np.random.default_rng(0)
+    cube = (batch, size, size, size)
+    arrays = {view: rng.random((batch, size, size, 1), np.float32) for view in VIEWS}
+    arrays["ct"] = rng.random((*cube, 1), np.float32)
+    arrays["segmentation"] = rng.integers(0, 8, cube, np.int32)
+    engine = make_engine(config)
+    with engine.scope():
+        trainer = engine.make_trainer(
+            build_networks(config),
+            make_objective(config),
+            lambda: make_optimizer(config),
+            config.accumulation,
+            config.remat,
+        )
+    return lambda: trainer.train_step(arrays, np.int32(0))["loss"]
+
+
+def _compiled(networks, inputs, xla):
+    """A function that runs networks one after another, as one graph, on the device."""
+    import keras
+
+    if keras.backend.backend() != "jax":
+        import tensorflow as tf
+
+        def run(x):
+            for network in networks:
+                x = network(x, training=False)
+            return x
+
+        graph = tf.function(run, jit_compile=xla)
+        return lambda: graph(inputs)
+    import jax
+
+    # As constants of the graph the weights would take minutes to compile.
+    weights = [
+        tuple(
+            [v.value for v in owned] for owned in (n.trainable_variables, n.non_trainable_variables)
+        )
+        for n in networks
+    ]
+
+    @jax.jit
+    def run_with(weights, x):
+        for network, values in zip(networks, weights, strict=True):
+            x, _ = network.stateless_call(*values, x, training=False)
+        return x
+
+    return lambda: run_with(weights, inputs)
+
+
+def _seconds(run, repeats):
+    """Times of a function whose result is waited for; the first two calls are not counted."""
+    times = []
+    for repeat in range(repeats + 2):
+        began = time.perf_counter()
+        result = run()
+        # What has been computed is on the device; a single number is fetched.
+        wait(result)
+        if repeat > 1:
+            times.append(time.perf_counter() - began)
+    return times
+
+
+def wait(result):
+    """Return once a result has been computed."""
+    if hasattr(result, "block_until_ready"):
+        result.block_until_ready()
+    else:
+        np.asarray(result).ravel()[:1]

@@ -1,0 +1,80 @@
+"""A run and its data, for the programs that look at what it learned."""
+
+import json
+import pathlib
+
+from experiments.common import cli
+from xctrs_tf.data.dataset import open_dataset
+from xctrs_tf.errors import UserError
+from xctrs_tf.evaluation.tables.methods import method_name
+from xctrs_tf.training.config import read_config
+
+
+def open_run(workdir, checkpoint, data=None):
+    """Load a run's networks, and open the data that they are evaluated on.
+
+    Args:
+        workdir: the run folder, of --workdir.
+        checkpoint: ``"best"`` or ``"last"``.
+        data: another data folder than the run's own.
+
+    Returns:
+        ``(run, dataset)``: `xctrs_tf.training.run.Run` and `Dataset`.
+
+    Raises:
+        UserError: no folder is named, there is no run in it, or the data do not
+            suit (`open_run_dataset`).
+    """
+    if not workdir:
+        raise UserError("--workdir is missing: name a run of experiments.train")
+    workdir = pathlib.Path(workdir)
+    dataset = open_run_dataset(workdir, read_config(workdir), data)
+    cli.load_tensorflow()
+    from xctrs_tf.training.run import load_run
+
+    return load_run(workdir, checkpoint), dataset
+
+
+def open_run_dataset(workdir, config, data=None):
+    """Open the data that a run is evaluated on.
+
+    Args:
+        workdir: `pathlib.Path` of the run folder.
+        config: its `TrainingConfig`.
+        data: another data folder than the run's own.
+
+    Returns:
+        `Dataset`.
+
+    Raises:
+        UserError: it does not fit the networks, or it is no longer what the run
+            was trained on, so that its test patients may have been trained on.
+    """
+    dataset = open_dataset(data or config.data)
+    if dataset.size != config.size:
+        raise UserError(
+            f"{dataset.path} has {dataset.size} voxels a side, the run {workdir} has "
+            f"{config.size}; prepare with --size={config.size}"
+        )
+    trained_on = json.loads((workdir / "config.json").read_text(encoding="utf-8"))["data_sha256"]
+    if data is None and dataset.content_hash() != trained_on:
+        raise UserError(
+            f"{dataset.path} has changed since {workdir} was trained on it, its folds too "
+            "perhaps; name the data with --data to evaluate nonetheless"
+        )
+    return dataset
+
+
+def run_name(run):
+    """What a run is called in tables.
+
+    Args:
+        run: `xctrs_tf.training.run.Run`.
+
+    Returns:
+        The name, by `xctrs_tf.evaluation.tables.methods.method_name`.
+    """
+    from xctrs_tf.training.frozen_reconstruction import frozen_folder
+
+    frozen = read_config(frozen_folder(run.path)) if run.config.reconstruction_run else None
+    return method_name(run.config, frozen)

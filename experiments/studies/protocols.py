@@ -1,0 +1,105 @@
+"""One model under every protocol: how far conventions alone move PSNR and SSIM.
+
+    python -m experiments.studies.protocols --workdir=RUN
+
+Takes PSNR and SSIM of the run's reconstructions, and of the mean training
+volume, under each protocol of xctrs_tf.metrics (docs/metrics.md). Writes to --output
+protocols.csv (a line a patient and method), protocols.json (where it comes from) and
+protocols.md (means and standard deviations), which it prints.
+"""
+
+import pathlib
+
+from absl import flags
+from tqdm import tqdm
+
+from experiments.common import cli
+from experiments.common.run_data import open_run, run_name
+from experiments.evaluate import CHECKPOINT, DATA, OUTPUT, SPLIT, SPLITS, WORKDIR
+from xctrs_tf import provenance
+from xctrs_tf.data.dataset import network_arrays
+from xctrs_tf.errors import UserError
+from xctrs_tf.evaluation.mean_volume import mean_baseline
+from xctrs_tf.evaluation.patient import evaluate_protocols, write_cases_csv
+from xctrs_tf.evaluation.tables.collection import without_folders
+from xctrs_tf.evaluation.tables.grids import markdown
+from xctrs_tf.evaluation.tables.methods import MEAN_VOLUME, XCTRSNET
+from xctrs_tf.evaluation.tables.protocol_table import protocol_grid
+from xctrs_tf.files import write_text
+
+# They are experiments.evaluate's, and shown by --help of this program too.
+for _flag in (WORKDIR, DATA, SPLIT, CHECKPOINT, OUTPUT):
+    flags.declare_key_flag(_flag.name)
+
+
+def main():
+    """Evaluate the run that the flags name."""
+    run, dataset = open_run(WORKDIR.value, CHECKPOINT.value, DATA.value)
+    split = SPLITS[SPLIT.value]
+    rows = protocol_rows(run, dataset, split, run_name(run))
+    output = pathlib.Path(OUTPUT.value or run.path / "evaluation")
+    write_rows(output, rows, run, dataset, split)
+    text = markdown([protocol_grid(rows)])
+    write_text(output / "protocols.md", text)
+    print(text, *(output / f"protocols.{kind}" for kind in ("csv", "json", "md")), sep="\n")
+
+
+def protocol_rows(run, dataset, split, name=XCTRSNET):
+    """The figures of a run and of the mean training volume under every protocol.
+
+    Args:
+        run: `xctrs_tf.training.run.Run`.
+        dataset: `Dataset`.
+        split: name of a list of `Split`.
+        name: what the run is called.
+
+    Returns:
+        List of dicts of `evaluate_protocols` with `method`, two a patient.
+
+    Raises:
+        UserError: the run has no reconstruction network.
+    """
+    if run.reconstruction is None:
+        raise UserError(f"--workdir={run.path} reconstructs no CT: name a run that does")
+    from xctrs_tf.training.prediction import predict_case
+
+    patients = dataset.split(run.config.fold)
+    baseline = mean_baseline(dataset, patients.training)
+    rows = []
+    # disable=None: no bar where nobody looks at it.
+    for patient in tqdm(getattr(patients, split), unit="patient", disable=None):
+        case = dataset.load(patient)
+        ct_pred, _ = predict_case(run, case.id, network_arrays(case))
+        for method, ct in ((name, ct_pred), (MEAN_VOLUME, baseline.ct)):
+            rows.append({"method": method, **evaluate_protocols(case, ct)})
+    return rows
+
+
+def write_rows(output, rows, run, dataset, split):
+    """Write `protocols.csv` and where it comes from.
+
+    Args:
+        output: `pathlib.Path` of the folder.
+        rows: of `protocol_rows`.
+        run: the run that they are of.
+        dataset: `Dataset`.
+        split: name of a list of `Split`.
+
+    Raises:
+        UserError: the folder cannot be made.
+    """
+    origin = provenance.collect(
+        n=len({row["id"] for row in rows}),
+        seed=run.config.seed,
+        data_hash=dataset.content_hash(),
+        split=split,
+        fold=run.config.fold,
+        step=run.step,
+    )
+    origin["command"] = without_folders(origin["command"], pathlib.Path(run.path).parent)
+    cli.make_output_folder(output)
+    write_cases_csv(output / "protocols.csv", rows, origin)
+
+
+if __name__ == "__main__":
+    cli.run(main)

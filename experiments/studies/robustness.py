@@ -1,0 +1,169 @@
+"""How a trained run fares with films that differ from those that it was trained on.
+
+  python -m experiments.studies.robustness --workdir=RUN --output=RESULTS [--scans=DIR]
+
+Takes PSNR, SSIM and mean Dice of the run's test patients with films as in training,
+and with the patient turned or shifted, cone rays, the whole scan's shadow (--scans),
+noise, other exposure, and the two views swapped. Writes robustness.csv (a line a
+patient and severity), .json (where it comes from), .md and .png to --output.
+"""
+
+import dataclasses
+import pathlib
+
+from absl import flags
+from tqdm import tqdm
+
+from experiments.common import cli
+from experiments.common.run_data import open_run_dataset
+from experiments.evaluate import CHECKPOINT, DATA, LABEL_NAME, OUTPUT, WORKDIR
+from xctrs_tf import provenance
+from xctrs_tf.data.dataset import network_arrays
+from xctrs_tf.data.projection.projection_geometry import ProjectionGeometry
+from xctrs_tf.data.volumes.volume import read_volume
+from xctrs_tf.errors import UserError
+from xctrs_tf.evaluation.mean_volume import mean_baseline
+from xctrs_tf.evaluation.patient import evaluate_case, write_cases_csv
+from xctrs_tf.evaluation.perturbations import PERTURBATIONS, perturbed_arrays
+from xctrs_tf.evaluation.tables.collection import without_folders
+from xctrs_tf.evaluation.tables.grids import markdown
+from xctrs_tf.evaluation.tables.results import read_csv
+from xctrs_tf.evaluation.tables.robustness_table import (
+    FIGURES,
+    FLOOR,
+    NONE,
+    robustness_figure,
+    robustness_grid,
+)
+from xctrs_tf.files import write_text
+from xctrs_tf.training.config import read_config
+
+# They are experiments.evaluate's, and shown by --help of this program too.
+for _flag in (WORKDIR, DATA, CHECKPOINT, OUTPUT, LABEL_NAME):
+    flags.declare_key_flag(_flag.name)
+SCANS = flags.DEFINE_string(
+    "scans", None, "Folder of the scans that the data was made from, for the whole field of view."
+)
+SEED = flags.DEFINE_integer("seed", 0, "Of directions, noise and curves.", lower_bound=0)
+
+
+def main():
+    """Perturb the run that the flags name."""
+    for flag in (WORKDIR, OUTPUT):
+        if not flag.value:
+            raise UserError(f"--{flag.name} is missing: --workdir a run, --output a folder")
+    workdir, output = pathlib.Path(WORKDIR.value), pathlib.Path(OUTPUT.value)
+    config = read_config(workdir)
+    dataset = open_run_dataset(workdir, config, DATA.value)
+    scans = pathlib.Path(SCANS.value) if SCANS.value else None
+    if not config.reconstructs:
+        raise UserError(f"--workdir={workdir}: reconstructs nothing, so films do not matter to it")
+    _check_projection(dataset)
+    cli.load_tensorflow()
+    from xctrs_tf.training.run import load_run
+
+    run = _compiled(load_run(workdir, CHECKPOINT.value))
+    rows = robustness_rows(run, dataset, SEED.value, scans)
+    origin = provenance.collect(
+        n=len({row["id"] for row in rows}),
+        seed=SEED.value,
+        data_hash=dataset.content_hash(),
+        fold=config.fold,
+        step=run.step,
+        training_seed=config.seed,
+        dice_name=LABEL_NAME.value,
+    )
+    origin["command"] = without_folders(origin["command"], workdir.parent)
+    cli.make_output_folder(output)
+    write_cases_csv(output / "robustness.csv", rows, origin)
+    lines = read_csv(output / "robustness.csv")
+    text = markdown([robustness_grid(lines, LABEL_NAME.value)])
+    write_text(output / "robustness.md", text)
+    robustness_figure(output / "robustness.png", lines, LABEL_NAME.value)
+    print(text)
+    print("\n".join(str(output / f"robustness.{kind}") for kind in ("csv", "json", "md", "png")))
+
+
+def robustness_rows(run, dataset, seed=0, scans=None):
+    """The figures of every test patient under every perturbation and severity.
+
+    Args:
+        run: `xctrs_tf.training.run.Run`.
+        dataset: `Dataset` with parallel films of the crop.
+        seed: of what is drawn.
+        scans: `pathlib.Path` of the scans; without it, or where a scan is not
+            there, the perturbations that need them are left out.
+
+    Returns:
+        List of dicts: `perturbation`, `severity`, `id`, `psnr`, `ssim`, `dice_mean`.
+    """
+    from xctrs_tf.training.prediction import predict_case
+
+    patients = dataset.split(run.config.fold)
+    baseline = mean_baseline(dataset, patients.training)
+    sources = {record["id"]: record for record in dataset.manifest["patients"]}
+    scans_of = {patient: _scan(scans, sources[patient]) for patient in patients.test}
+    settings = [
+        (name, severity)
+        for name, perturbation in PERTURBATIONS.items()
+        if not perturbation.needs_scan or all(scans_of.values())
+        for severity in perturbation.severities
+    ]
+    rows = []
+
+    def add(name, severity, case, ct, labels):
+        figures = evaluate_case(case, ct, labels)
+        kept = {key: figures[key] for key in FIGURES}
+        rows.append({"perturbation": name, "severity": severity, "id": case.id, **kept})
+
+    # disable=None: no bar where nobody looks at it.
+    total = len(patients.test) * (1 + len(settings))
+    with tqdm(total=total, unit="film pair", disable=None) as bar:
+        for patient in patients.test:
+            case = dataset.load(patient)
+            arrays = network_arrays(case)
+            scan = scans_of[patient] and read_volume(scans_of[patient])
+            add(FLOOR, 0, case, baseline.ct, baseline.labels)
+            add(NONE, 0, case, *predict_case(run, patient, arrays))
+            bar.update()
+            for name, severity in settings:
+                changed = perturbed_arrays(case, arrays, name, severity, seed, scan)
+                add(name, severity, case, *predict_case(run, patient, changed))
+                bar.update()
+    return rows
+
+
+def _compiled(run):
+    """The run with networks that are compiled, which pays off after a few patients."""
+
+    def predictor(model):
+        if model is None:
+            return None
+        model.compile(jit_compile=False)
+        return lambda inputs, training: model.predict_on_batch(inputs)
+
+    return dataclasses.replace(
+        run,
+        reconstruction=predictor(run.reconstruction),
+        segmentation=predictor(run.segmentation),
+    )
+
+
+def _scan(scans, record):
+    """Path of the scan that a patient was cut from, or None if it is not at hand."""
+    path = scans and scans / record["source_file"]
+    return path if path and path.is_file() else None
+
+
+def _check_projection(dataset):
+    projection = dataset.manifest["projection"]
+    plain = ({"geometry": "parallel"}, ProjectionGeometry().to_json())
+    if projection not in plain:
+        raise UserError(
+            f"{dataset.path}: its films are no parallel ones of the crop, from which every "
+            "perturbation starts; prepare it without projection flags"
+        )
+
+
+if __name__ == "__main__":
+    cli.run(main)

@@ -1,0 +1,188 @@
+"""Jobs of a cross-validation: order, records, resumption, interruption."""
+
+import dataclasses
+import functools
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+
+from xctrs_tf.cross_validation import jobs
+from xctrs_tf.cross_validation.jobs import TABLES, Job, list_jobs, run_job
+from xctrs_tf.errors import UserError
+
+
+@dataclasses.dataclass(frozen=True)
+class FakeJob(Job):
+    """A job whose programs are lines of Python; each notes that it ran."""
+
+    programs: tuple = ("pass", "pass")
+
+    @property
+    def needs(self):
+        return None
+
+    @property
+    def commands(self):
+        note = f"open({str(self.root / 'ran')!r}, 'a').write('x')"
+        return [["-c", f"{note}\n{program}"] for program in self.programs]
+
+
+def fake(root, *programs):
+    return FakeJob(root, "table1/vgg", 3, 0, (), (), programs or ("pass", "pass"))
+
+
+def times_run(root):
+    return len((root / "ran").read_text(encoding="utf-8"))
+
+
+def test_rows_of_the_tables_end_with_xctrsnet():
+    assert [len(rows) for rows in TABLES.values()] == [4, 4, 7]
+    assert {rows[-1] for rows in TABLES.values()} == {"table1/xctrsnet"}
+
+
+def test_fold_by_fold_and_what_others_need_first(tmp_path):
+    listed = list_jobs(tmp_path, TABLES[3][-2:], [1, 4], [0], ["--steps=5"])
+    assert [(job.row, job.fold) for job in listed] == [
+        ("table1/vgg", 1),
+        ("table3/mulsisnet", 1),
+        ("table1/xctrsnet", 1),
+        ("table1/vgg", 4),
+        ("table3/mulsisnet", 4),
+        ("table1/xctrsnet", 4),
+    ]
+
+
+def test_every_fold_row_and_seed_is_listed_once(tmp_path):
+    rows = [row for table in TABLES.values() for row in table]
+    listed = list_jobs(tmp_path, rows, range(10), [0, 1], [])
+    assert len(listed) == len(set(listed)) == 13 * 10 * 2
+    assert len({job.folder for job in listed}) == len(listed)
+
+
+def test_what_a_row_is_about_is_laid_over_the_flags(tmp_path):
+    flags = ["--preset=demo", "--vgg_weight=3.0", "--seed=9"]
+    train, evaluate = Job(tmp_path, "table1/spadrnet", 2, 1, tuple(flags)).commands
+    # The last of two flags counts.
+    values = dict(flag.removeprefix("--").split("=", 1) for flag in train[2:])
+    assert values == {
+        "preset": "demo",
+        "vgg_weight": "0.0",
+        "dice_weight": "0.0",
+        "rsc_weight": "0.0",
+        "fold": "2",
+        "seed": "1",
+        "workdir": f"{tmp_path}/table1-spadrnet/fold-02-seed-1",
+    }
+    assert f"--workdir={tmp_path}/table1-spadrnet/fold-02-seed-1" in evaluate
+
+
+def test_table_3_builds_on_the_same_folds_reconstruction(tmp_path):
+    job = Job(tmp_path, "table3/dsn", 2, 1, ())
+    assert f"--reconstruction_run={tmp_path}/table1-vgg/fold-02-seed-1" in job.commands[0]
+
+
+def test_a_done_job_is_not_repeated(tmp_path):
+    job = fake(tmp_path, "pass", "print('fine')")
+    assert job.state() == "new"
+    record = run_job(job)
+    assert (record["status"], job.state()) == ("done", "done")
+    assert record["seconds"] > 0
+    assert record["peak_memory_bytes"] > 2**20
+    assert len(record["commands"]) == 2
+    assert job.log.read_text(encoding="utf-8") == "fine\n"
+    assert run_job(job) == record
+    assert times_run(tmp_path) == 2
+
+
+def test_a_failed_job_is_recorded_and_tried_again(tmp_path):
+    job = fake(tmp_path, "import sys; sys.exit('error: the disk is full')", "pass")
+    record = run_job(job)
+    assert job.state() == "failed"
+    assert record["error"] == f"exit status 1: error: the disk is full (see {job.log})"
+    assert times_run(tmp_path) == 1  # the evaluation did not run
+    assert json.loads(job.record.read_text(encoding="utf-8")) == record
+    assert run_job(fake(tmp_path))["status"] == "done"
+
+
+def test_a_killed_program_is_a_failure(tmp_path):
+    record = run_job(fake(tmp_path, "import os; os.kill(os.getpid(), 9)"))
+    assert record["error"].startswith("exit status -9: ")
+
+
+def test_a_job_whose_reconstruction_failed_says_so(tmp_path):
+    job = Job(tmp_path, "table3/dsn", 0, 0, ())
+    record = run_job(job)
+    assert record["status"] == "failed"
+    assert record["error"] == "needs table1/vgg fold 0 seed 0, which is not done"
+
+
+def test_a_program_that_was_stopped_stops_all(tmp_path):
+    job = fake(tmp_path, f"raise SystemExit({jobs._SIGNALLED})")
+    with pytest.raises(KeyboardInterrupt):
+        run_job(job)
+    assert not job.record.exists()
+
+
+def test_interruption_lets_the_program_save(tmp_path):
+    """The parent alone is signalled, as a cluster's scheduler does."""
+    # A background shell starts its programs with SIGINT ignored.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    saved = tmp_path / "saved"
+    program = (
+        "import signal, sys, time\n"
+        f"signal.signal(15, lambda *_: (open({str(saved)!r}, 'w').close(), sys.exit(130)))\n"
+        f"open({str(tmp_path / 'ready')!r}, 'w').close()\n"
+        "time.sleep(60)"
+    )
+
+    def interrupt():
+        while not (tmp_path / "ready").exists():
+            time.sleep(0.01)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    threading.Thread(target=interrupt).start()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            run_job(fake(tmp_path, program))
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert saved.exists()
+
+
+def test_an_orphan_keeps_its_job(tmp_path):
+    """The parent is killed; its child goes on, and a second one must not join it."""
+    script = (
+        "import pathlib\n"
+        "from tests.cross_validation.test_jobs import fake\n"
+        "from xctrs_tf.cross_validation.jobs import run_job\n"
+        f"run_job(fake(pathlib.Path({str(tmp_path)!r}), 'import time; time.sleep(3)'))"
+    )
+    parent = subprocess.Popen([sys.executable, "-c", script])
+    while not (tmp_path / "ran").exists():
+        time.sleep(0.01)
+    parent.kill()
+    parent.wait()
+    with pytest.raises(UserError, match="another process is at this job; wait for it or stop it"):
+        run_job(fake(tmp_path))
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        try:
+            record = run_job(fake(tmp_path))
+            break
+        except UserError:
+            time.sleep(0.1)
+    assert record["status"] == "done"
+
+
+def test_jobs_travel_to_other_processes(tmp_path):
+    """Ray and process pools pickle them."""
+    import pickle
+
+    job = Job(tmp_path, "table3/dsn", 2, 1, ("--steps=5",))
+    assert pickle.loads(pickle.dumps(functools.partial(run_job, job))).args == (job,)

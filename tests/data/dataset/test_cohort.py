@@ -1,0 +1,148 @@
+import numpy as np
+
+from tests.data.dicoms import write_series
+from tests.data.layouts import without_c3, write_study, write_verse_bids
+from tests.data.necks import make_neck, write_neck
+from xctrs_tf.data.dataset import open_dataset
+from xctrs_tf.data.dataset.cohort import prepare_cohort
+from xctrs_tf.data.dataset.dataset_writer import DatasetWriter
+from xctrs_tf.data.dataset.folds import make_folds
+from xctrs_tf.data.projection.film_simulation import FilmSimulation
+from xctrs_tf.data.projection.projection_geometry import ProjectionGeometry
+from xctrs_tf.data.sources.collections import open_collections
+
+CONFIGURATION = {"source": "test", "size": 32, "seed": 0, "projection": {"geometry": "parallel"}}
+
+
+def prepare(source, out, spread=map):
+    """Prepare a source's patients at 32^3 and 3 mm; returns ids and rejections."""
+    writer = DatasetWriter(out, CONFIGURATION)
+    done, rejected = prepare_cohort(source, source.ids, writer, 32, 3.0, FilmSimulation(), spread)
+    if done:
+        writer.finalise(make_folds(done), rejected)
+    return done, [(scan["id"], scan["reason"]) for scan in rejected]
+
+
+def test_damaged_series_cost_themselves(tmp_path):
+    images, labels = tmp_path / "images", tmp_path / "labels"
+    for seed, name in enumerate(("cut", "gap", "junk", "two", "whole")):
+        change = (lambda number, _: number not in (7, 8)) if name == "gap" else None
+        write_study(images / name, labels / f"{name}.nii", seed, change=change)
+    cut = images / "cut/1-005.dcm"
+    cut.write_bytes(cut.read_bytes()[:200])
+    for file in (images / "junk").iterdir():
+        file.write_bytes(b"junk")
+    write_series(images / "two", make_neck()[0], series="2")
+    source = open_collections(["dicom"], [images], labels=labels)
+    done, rejected = prepare(source, tmp_path / "out")
+    assert done == open_dataset(tmp_path / "out").ids == ["whole"]
+    assert rejected == [
+        ("cut", f"{cut}: damaged, or not a DICOM slice of a CT"),
+        ("gap", f"{images}/gap: 2 slices missing; fetch the series again"),
+        ("junk", f"{images}/junk/1-001.dcm: damaged, or not a DICOM slice of a CT"),
+        ("two", f"{images}/two: 2 series; keep each in a folder of its own"),
+    ]
+
+
+def test_a_patient_of_two_collections_is_one(tmp_path):
+    (tmp_path / "in").mkdir()
+    for seed, name in enumerate("ab"):
+        write_neck(tmp_path / "in", name, seed)
+    write_verse_bids(tmp_path / "verse", "verse004", seed=1)
+    source = open_collections(["nifti", "verse"], [tmp_path / "in", tmp_path / "verse"])
+    done, rejected = prepare(source, tmp_path / "out")
+    assert done == ["nifti-a", "nifti-b"]
+    file = "training/rawdata/sub-verse004/sub-verse004_ct.nii.gz"
+    twice = [("verse-verse004", f"{file}: the same image as patient nifti-b")]
+    assert rejected == twice
+    # A second run knows the images of the first.
+    assert prepare(source, tmp_path / "out") == (done, twice)
+
+
+def test_a_scan_rejected_before_another_of_its_patient_is_listed(tmp_path):
+    write_verse_bids(tmp_path / "in", "verse417", "_split-verse276", spoil=without_c3)
+    write_verse_bids(tmp_path / "in", "verse417", "_split-verse277", seed=1)
+    source = open_collections(["verse"], [tmp_path / "in"])
+    first = prepare(source, tmp_path / "out")
+    assert first[0] == ["verse417"]
+    ((patient, reason),) = first[1]
+    assert patient == "verse417" and reason.endswith("split-verse276_ct.nii.gz: label C3 missing")
+
+    def nobody(function, items):
+        assert list(items) == []
+        return []
+
+    manifest = (tmp_path / "out" / "manifest.json").read_bytes()
+    assert prepare(source, tmp_path / "out", nobody) == first
+    assert (tmp_path / "out" / "manifest.json").read_bytes() == manifest
+
+
+def test_a_changed_source_is_prepared_anew(tmp_path):
+    (tmp_path / "in").mkdir()
+    for name in "ab":
+        write_neck(tmp_path / "in", name, "ab".index(name))
+    source = open_collections(["nifti"], [tmp_path / "in"])
+    prepare(source, tmp_path / "out")
+    before = open_dataset(tmp_path / "out")
+    write_neck(tmp_path / "in", "b", 5)
+    prepare(source, tmp_path / "out")
+    after = open_dataset(tmp_path / "out")
+    np.testing.assert_array_equal(before.load("a").ct, after.load("a").ct)
+    assert before.content_hash() != after.content_hash()
+
+
+def test_a_full_disk_costs_the_patient_that_it_meets(tmp_path, monkeypatch):
+    (tmp_path / "in").mkdir()
+    for seed, name in enumerate("abc"):
+        write_neck(tmp_path / "in", name, seed)
+    savez = np.savez
+
+    def full_for_b(file, **arrays):
+        if file.name == "b.npz":
+            raise OSError(28, "No space left on device")
+        savez(file, **arrays)
+
+    monkeypatch.setattr(np, "savez", full_for_b)
+    source = open_collections(["nifti"], [tmp_path / "in"])
+    done, rejected = prepare(source, tmp_path / "out")
+    assert done == ["a", "c"]
+    file = tmp_path / "out/patients/b.npz"
+    assert rejected == [("b", f"{file}: cannot be written (No space left on device)")]
+    monkeypatch.undo()
+    assert prepare(source, tmp_path / "out") == (["a", "b", "c"], [])
+
+
+def films_of(folder, out, simulation, patients="a"):
+    """AP and LA film of each patient of a folder, prepared with a simulation."""
+    writer = DatasetWriter(out, {**CONFIGURATION, "projection": simulation.to_json()})
+    source = open_collections(["nifti"], [folder])
+    done, rejected = prepare_cohort(source, list(patients), writer, 32, 3.0, simulation)
+    writer.finalise([done], rejected)
+    cases = [open_dataset(out).load(patient) for patient in done]
+    return {case.id: np.stack([case.ap, case.la]) for case in cases}
+
+
+def test_the_films_follow_the_geometry(tmp_path):
+    (tmp_path / "in").mkdir()
+    write_neck(tmp_path / "in", "a")
+    cone = FilmSimulation(ProjectionGeometry.preset("clinical", "full"))
+    films = [
+        films_of(tmp_path / "in", tmp_path / name, simulation)["a"][0]
+        for name, simulation in (("cone", cone), ("parallel", FilmSimulation()))
+    ]
+    assert 0.9 < np.corrcoef(films[0].ravel(), films[1].ravel())[0, 1] < 0.9999
+
+
+def test_pose_and_noise_are_the_patients_whoever_is_prepared_beside_him(tmp_path):
+    (tmp_path / "in").mkdir()
+    for name in "ab":
+        write_neck(tmp_path / "in", name, "ab".index(name))
+    simulation = FilmSimulation(seed=3, pose_rotation_deg=4, photons=1000)
+    both = films_of(tmp_path / "in", tmp_path / "both", simulation, "ab")
+    alone = films_of(tmp_path / "in", tmp_path / "alone", simulation, "b")
+    plain = films_of(tmp_path / "in", tmp_path / "plain", FilmSimulation(), "b")
+    np.testing.assert_array_equal(both["b"], alone["b"])
+    assert np.all((alone["b"] != plain["b"]).mean((1, 2)) > 0.5)
+    patients = open_dataset(tmp_path / "both").manifest["patients"]
+    turns = [record["projection"]["rotation_deg"] for record in patients]
+    assert turns[0] != turns[1]

@@ -1,0 +1,178 @@
+import json
+import zipfile
+
+import numpy as np
+import pytest
+
+from tests.data.cases import CONFIGURATION, RECORD, make_case, write_dataset
+from xctrs_tf.data.dataset import network_arrays, open_dataset
+from xctrs_tf.data.dataset.dataset_writer import DatasetWriter
+from xctrs_tf.errors import UserError
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return write_dataset(tmp_path / "set")
+
+
+def test_a_case_comes_back_as_it_was_written(folder):
+    expected = make_case("p3", 3)
+    case = open_dataset(folder).load("p3")
+    for name in ("ct", "segmentation", "ap", "la"):
+        np.testing.assert_array_equal(getattr(case, name), getattr(expected, name))
+        assert getattr(case, name).dtype == getattr(expected, name).dtype
+    assert (case.id, case.spacing_mm, case.origin_mm) == ("p3", 2.5, (1.0, -2.0, 3.5))
+
+
+def test_the_manifest_says_what_the_folder_holds(folder):
+    dataset = open_dataset(folder)
+    assert dataset.path == folder
+    assert dataset.size == 6
+    assert dataset.ids == [f"p{number}" for number in range(10)]
+    assert dataset.manifest["format"] == "xctrs-dataset/1"
+    assert dataset.manifest["projection"] == {"geometry": "parallel"}
+    assert dataset.manifest["rejected"] == []
+    assert dataset.manifest["patients"][0].keys() >= {"id", "sha256", "spacing_mm", "origin_mm"}
+
+
+def test_same_patients_give_the_same_bytes(tmp_path):
+    first, second = write_dataset(tmp_path / "a"), write_dataset(tmp_path / "b")
+    files = sorted(file.relative_to(first) for file in first.rglob("*") if file.is_file())
+    assert len(files) == 11
+    for file in files:
+        assert (first / file).read_bytes() == (second / file).read_bytes()
+    assert open_dataset(first).content_hash() == open_dataset(second).content_hash()
+
+
+def test_the_content_hash_sees_one_voxel(folder):
+    before = open_dataset(folder).content_hash()
+    case = make_case("p4", 4)
+    case.ct[1, 2, 3] += 1
+    writer = DatasetWriter(folder, CONFIGURATION)
+    writer.add(case, RECORD)
+    writer.finalise(open_dataset(folder).manifest["folds"], [])
+    assert open_dataset(folder).content_hash() != before
+
+
+def test_network_arrays_have_the_shapes_and_ranges_of_the_networks(folder):
+    case = open_dataset(folder).load("p0")
+    arrays = network_arrays(case)
+    assert {name: (array.shape, array.dtype.name) for name, array in arrays.items()} == {
+        "ap": ((6, 6, 1), "float32"),
+        "la": ((6, 6, 1), "float32"),
+        "ct": ((6, 6, 6, 1), "float32"),
+        "segmentation": ((6, 6, 6), "uint8"),
+    }
+    assert (arrays["ap"].min(), arrays["ap"].max()) == (0.0, 1.0)
+    np.testing.assert_allclose(arrays["ct"][..., 0], (case.ct + 1000) / 2500, atol=1e-6)
+
+
+def test_split_tests_the_group_and_validates_a_tenth_of_the_others(folder):
+    dataset = open_dataset(folder)
+    for fold in range(5):
+        split = dataset.split(fold)
+        assert split.test == [f"p{fold}", f"p{fold + 5}"]
+        assert len(split.validation) == 1 and len(split.training) == 7
+        assert sorted(split.training + split.validation + split.test) == dataset.ids
+        assert split == dataset.split(fold)
+
+
+def test_split_validates_a_tenth_and_differs_from_fold_to_fold(tmp_path):
+    dataset = open_dataset(write_dataset(tmp_path / "set", num_patients=44, num_folds=11))
+    splits = [dataset.split(fold) for fold in range(11)]
+    assert {len(split.validation) for split in splits} == {4}
+    assert len({tuple(split.validation) for split in splits}) > 5
+
+
+def test_who_validates_is_written_down(folder):
+    dataset = open_dataset(folder)
+    written = dataset.manifest["validation"]
+    assert [dataset.split(fold).validation for fold in range(5)] == written
+    other = next(id for id in dataset.ids if id not in {"p0", "p5", *written[0]})
+    file = folder / "manifest.json"
+    manifest = json.loads(file.read_text(encoding="utf-8"))
+    manifest["validation"][0] = [other]
+    file.write_text(json.dumps(manifest), encoding="utf-8")
+    split = open_dataset(folder).split(0)
+    assert split.validation == [other]
+    assert written[0][0] in split.training
+
+
+def test_a_folder_of_before_it_was_written_down_splits_alike(folder):
+    splits = [open_dataset(folder).split(fold) for fold in range(5)]
+    file = folder / "manifest.json"
+    manifest = json.loads(file.read_text(encoding="utf-8"))
+    del manifest["validation"]
+    file.write_text(json.dumps(manifest), encoding="utf-8")
+    assert [open_dataset(folder).split(fold) for fold in range(5)] == splits
+
+
+@pytest.mark.parametrize("fold", [-1, 5])
+def test_no_such_fold(folder, fold):
+    with pytest.raises(UserError, match=f"fold {fold}: .* has folds 0 to 4"):
+        open_dataset(folder).split(fold)
+
+
+def test_two_patients_cannot_be_split(tmp_path):
+    dataset = open_dataset(write_dataset(tmp_path / "set", num_patients=2, num_folds=2))
+    with pytest.raises(UserError, match="2 patients cannot be split; prepare more"):
+        dataset.split(0)
+
+
+def test_no_such_patient(folder):
+    with pytest.raises(UserError, match="no patient 'nobody'"):
+        open_dataset(folder).load("nobody")
+
+
+def test_a_folder_without_a_manifest(tmp_path):
+    for path in (tmp_path, tmp_path / "absent"):
+        with pytest.raises(UserError, match=r"no prepared data folder .*experiments\.prepare"):
+            open_dataset(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", "unreadable"),
+        ("[]", "not of format xctrs-dataset/1"),
+        ('{"format": "xctrs-dataset/2"}', "not of format xctrs-dataset/1"),
+        ('{"format": "xctrs-dataset/1", "version": "0", "seed": 0, "folds": []}', "lacks"),
+    ],
+)
+def test_a_wrong_manifest(folder, text, message):
+    (folder / "manifest.json").write_text(text, encoding="utf-8")
+    with pytest.raises(UserError, match=f"manifest.json: {message}"):
+        open_dataset(folder)
+
+
+def test_a_missing_patient_file(folder):
+    (folder / "patients/p7.npz").unlink()
+    with pytest.raises(UserError, match=r"p7.npz: missing; run experiments\.prepare"):
+        open_dataset(folder)
+
+
+@pytest.mark.parametrize("length", [0, 100, 1500])
+def test_a_truncated_patient_file(folder, length):
+    file = folder / "patients/p7.npz"
+    file.write_bytes(file.read_bytes()[:length])
+    with pytest.raises(UserError, match=r"p7.npz: damaged; run experiments\.prepare"):
+        open_dataset(folder)
+
+
+def test_a_flipped_bit_in_a_patient_file(folder):
+    file = folder / "patients/p7.npz"
+    with zipfile.ZipFile(file) as archive:
+        middle = archive.getinfo("segmentation.npy").header_offset + 250
+    content = bytearray(file.read_bytes())
+    content[middle] ^= 1
+    file.write_bytes(content)
+    dataset = open_dataset(folder)
+    with pytest.raises(UserError, match=r"p7.npz: damaged; run experiments\.prepare"):
+        dataset.load("p7")
+
+
+def test_a_patient_of_another_size(folder):
+    case = make_case("p7", size=5)
+    np.savez(folder / "patients/p7.npz", **{k: getattr(case, k) for k in vars(case)})
+    with pytest.raises(UserError, match=r"p7.npz: not of size 6; run experiments\.prepare"):
+        open_dataset(folder).load("p7")

@@ -1,0 +1,141 @@
+import errno
+import json
+
+import numpy as np
+import pytest
+
+from tests.data.cases import CONFIGURATION, RECORD, make_case, write_dataset
+from xctrs_tf.data.dataset import dataset_writer, open_dataset
+from xctrs_tf.data.dataset.dataset_writer import DatasetWriter
+from xctrs_tf.errors import UserError
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return write_dataset(tmp_path / "set")
+
+
+def test_writer_writes_nothing_before_the_first_patient(tmp_path):
+    DatasetWriter(tmp_path / "set", CONFIGURATION)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_interrupted_folder_goes_on(tmp_path):
+    path = tmp_path / "set"
+    writer = DatasetWriter(path, CONFIGURATION)
+    writer.add(make_case("p1", 1), RECORD)
+    (path / "patients" / ".p2.npz.half").mkdir()
+    with pytest.raises(UserError, match=r"interrupted: run the same experiments\.prepare"):
+        open_dataset(path)
+
+    writer = DatasetWriter(path, CONFIGURATION)
+    assert writer.has("p1", "0") and not writer.has("p2", "0")
+    assert not writer.has("p1", "another source")
+    writer.add(make_case("p0", 0), RECORD)
+    writer.finalise([["p1"], ["p0"]], [{"id": "p2", "reason": "why"}])
+    dataset = open_dataset(path)
+    assert dataset.ids == ["p0", "p1"]
+    assert dataset.manifest["rejected"] == [{"id": "p2", "reason": "why"}]
+    assert sorted(file.name for file in path.rglob("*")) == [
+        "manifest.json",
+        "p0.npz",
+        "p1.npz",
+        "patients",
+    ]
+
+
+def test_an_interrupted_folder_remembers_what_was_rejected_on_the_way(tmp_path):
+    writer = DatasetWriter(tmp_path / "set", CONFIGURATION)
+    writer.add(make_case("p1", 1), {**RECORD, "image_sha256": "77"}, ["p1_a.file: why"])
+    writer = DatasetWriter(tmp_path / "set", CONFIGURATION)
+    assert writer.rejected_with("p1") == ["p1_a.file: why"]
+    assert writer.rejected_with("p2") == []
+    assert writer.knows("p1") and not writer.knows("p2")
+    assert writer.image_of("p1") == "77"
+
+
+def test_versions_are_written_down(folder):
+    versions = open_dataset(folder).manifest["versions"]
+    assert versions["numpy"] == np.__version__
+    assert versions.keys() == {"xctrs_tf", "numpy", "scipy", "SimpleITK"}
+
+
+def test_a_run_killed_in_its_first_patient_goes_on(tmp_path, monkeypatch):
+    path = tmp_path / "set"
+    monkeypatch.setattr(np, "savez", killed)
+    with pytest.raises(KeyboardInterrupt):
+        DatasetWriter(path, CONFIGURATION).add(make_case("p0", 0), RECORD)
+    monkeypatch.undo()
+    writer = DatasetWriter(path, CONFIGURATION)
+    writer.add(make_case("p0", 0), RECORD)
+    assert writer.has("p0", "0")
+
+
+def killed(*args, **kwargs):
+    raise KeyboardInterrupt
+
+
+def test_a_full_disk_costs_one_patient(tmp_path, monkeypatch):
+    path = tmp_path / "set"
+    writer = DatasetWriter(path, CONFIGURATION)
+    writer.add(make_case("p0", 0), RECORD)
+    with monkeypatch.context() as patch:
+        patch.setattr(np, "savez", full_disk)
+        with pytest.raises(UserError, match=r"p1\.npz: cannot be written \(No space left on dev"):
+            writer.add(make_case("p1", 1), RECORD)
+    assert not writer.knows("p1")
+    writer.add(make_case("p2", 2), RECORD)
+    writer.finalise([["p0"], ["p2"]], [])
+    assert open_dataset(path).ids == ["p0", "p2"]
+    assert sorted(file.name for file in (path / "patients").iterdir()) == ["p0.npz", "p2.npz"]
+
+
+def test_a_disk_too_full_for_the_list_of_patients(tmp_path, monkeypatch):
+    writer = DatasetWriter(tmp_path / "set", CONFIGURATION)
+    writer.add(make_case("p0", 0), RECORD)
+    monkeypatch.setattr(dataset_writer, "write_text", full_disk)
+    with pytest.raises(UserError, match=r"p1\.npz: cannot be written"):
+        writer.add(make_case("p1", 1), RECORD)
+    assert writer.knows("p0") and not writer.knows("p1")
+
+
+def test_a_disk_too_full_for_the_manifest(tmp_path, monkeypatch):
+    writer = DatasetWriter(tmp_path / "set", CONFIGURATION)
+    writer.add(make_case("p0", 0), RECORD)
+    monkeypatch.setattr(dataset_writer, "write_text", full_disk)
+    with pytest.raises(UserError, match=r"manifest\.json: cannot be written .*; run the same"):
+        writer.finalise([["p0"]], [])
+
+
+def full_disk(*args, **kwargs):
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_a_damaged_patient_is_not_kept(folder):
+    assert DatasetWriter(folder, CONFIGURATION).has("p7", "0")
+    (folder / "patients/p7.npz").write_bytes(b"damaged")
+    assert not DatasetWriter(folder, CONFIGURATION).has("p7", "0")
+
+
+@pytest.mark.parametrize(("key", "value"), [("size", 5), ("select", "a=b"), ("seed", 1)])
+def test_a_folder_of_another_configuration(folder, key, value):
+    with pytest.raises(UserError, match=f"made with another {key}; choose another output"):
+        DatasetWriter(folder, {**CONFIGURATION, key: value})
+
+
+def test_a_folder_of_another_version(folder):
+    file = folder / "manifest.json"
+    file.write_text(
+        json.dumps({**json.loads(file.read_text(encoding="utf-8")), "version": "0.0.0"}),
+        encoding="utf-8",
+    )
+    with pytest.raises(UserError, match="made with another version; choose another output"):
+        DatasetWriter(folder, CONFIGURATION)
+
+
+def test_foreign_output_folders(tmp_path):
+    (tmp_path / "letters.txt").write_text("mine", encoding="utf-8")
+    with pytest.raises(UserError, match="holds other files; choose an empty output folder"):
+        DatasetWriter(tmp_path, CONFIGURATION)
+    with pytest.raises(UserError, match="not a folder; choose another output folder"):
+        DatasetWriter(tmp_path / "letters.txt", CONFIGURATION)

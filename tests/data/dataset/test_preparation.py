@@ -1,0 +1,185 @@
+import numpy as np
+import pytest
+
+from tests.data.necks import ORIGIN_MM, SPACING_MM, make_neck
+from xctrs_tf.data.dataset.preparation import crop_patient, make_case
+from xctrs_tf.data.projection.film_simulation import FilmSimulation
+from xctrs_tf.data.projection.projection_geometry import ProjectionGeometry
+from xctrs_tf.data.sources.raw_patient import RawPatient
+from xctrs_tf.data.volumes.volume import Volume
+from xctrs_tf.errors import UserError
+
+
+class Source:
+    """A source of made-up necks, one scan for each spoiler that a test gives."""
+
+    def __init__(self, *spoilers):
+        self.spoilers = spoilers or (lambda ct, labels: None,)
+
+    def scans(self, patient):
+        return [f"{patient}.{number}" for number in range(len(self.spoilers))]
+
+    def record(self, scan):
+        return {"source": "test", "source_file": f"{scan}.file"}
+
+    def load(self, scan):
+        ct, labels = make_neck()
+        self.spoilers[int(scan.split(".")[1])](ct.array, labels.array)
+        return RawPatient(scan, ct, labels, {"note": "seen"})
+
+
+def without_c7(ct, labels):
+    labels[labels == 7] = 0
+
+
+def broken(ct, labels):
+    raise RuntimeError("itk::ERROR:\n some words")
+
+
+def test_the_films_are_line_integrals_of_the_cropped_ct():
+    cropped, reasons = crop_patient(Source(), "a", 32, 3.0)
+    case = make_case("a", cropped)
+    assert (case.id, case.spacing_mm, reasons) == ("a", 3.0, [])
+    hu = case.ct.astype(np.float64)
+    mu = np.where(hu < 0, 0.0192 * (1 + hu / 1000), 0.0192 + 0.0381 * hu / 1000)
+    np.testing.assert_allclose(case.ap, mu.sum(1) * 3.0, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(case.la, mu.sum(0) * 3.0, rtol=1e-4, atol=1e-5)
+    assert case.segmentation is cropped.segmentation.array
+    assert case.origin_mm == cropped.ct.origin_mm
+    assert case.ap.dtype == case.la.dtype == np.float32
+
+
+def test_the_record_says_what_was_cut_out_of_what():
+    cropped, _ = crop_patient(Source(), "a", 32, 3.0)
+    record = cropped.record
+    assert (record["source_file"], record["note"]) == ("a.0.file", "seen")
+    assert record["scan_size"] == [40, 52, 46]
+    assert record["scan_spacing_mm"] == list(SPACING_MM)
+    low, high = np.array(record["crop_box_mm"])
+    np.testing.assert_allclose(high - low, 96.0)
+    # The box of the labels: voxels 12..25, 18..29, 5..38 along x, y, z.
+    centre = np.array(ORIGIN_MM) + np.array([18.5, 23.5, 21.5]) * SPACING_MM
+    np.testing.assert_allclose((low + high) / 2, centre)
+
+
+def test_the_image_hash_tells_images_and_not_labels_or_number_types():
+    def hash_of(spoil):
+        return crop_patient(Source(spoil), "a", 32, 3.0)[0].record["image_sha256"]
+
+    def other_labels(ct, labels):
+        labels[labels == 3] = 3
+        labels[13, 19, 6] = 0
+
+    def other_voxel(ct, labels):
+        ct[0, 0, 0] += 1
+
+    same = hash_of(lambda ct, labels: None)
+    assert hash_of(other_labels) == same
+    assert hash_of(other_voxel) != same
+
+
+def test_bad_labels_are_refused_with_the_file_and_the_reason():
+    assert crop_patient(Source(without_c7), "a", 32, 3.0) == (
+        None,
+        ["a.0.file: label C7 missing"],
+    )
+
+
+def test_the_first_usable_scan_of_a_patient_is_taken():
+    cropped, reasons = crop_patient(Source(without_c7, lambda *_: None), "a", 32, 3.0)
+    assert cropped.record["source_file"] == "a.1.file"
+    assert reasons == ["a.0.file: label C7 missing"]
+
+
+def test_an_error_that_no_reader_foresaw_costs_one_scan():
+    cropped, reasons = crop_patient(Source(broken, lambda *_: None), "a", 32, 3.0)
+    assert cropped.record["source_file"] == "a.1.file"
+    assert reasons == ["a: cannot be read (itk::ERROR: some words)"]
+
+
+def test_labels_on_a_grid_of_their_own_must_lie_in_the_scan():
+    class Shifted(Source):
+        shift_mm = 25.0
+
+        def load(self, scan):
+            raw = super().load(scan)
+            x, y, z = raw.labels.origin_mm
+            labels = Volume(raw.labels.array, SPACING_MM, (x + self.shift_mm, y, z))
+            return RawPatient(scan, raw.ct, labels)
+
+    # Their right end is at voxel 26 of 40, so 14 * 2 mm are left.
+    assert crop_patient(Shifted(), "a", 32, 3.0)[1] == []
+
+    class Outside(Shifted):
+        shift_mm = 28.1
+
+    assert crop_patient(Outside(), "a", 32, 3.0) == (
+        None,
+        ["a.0.file: C1 to C7 reach beyond the scan"],
+    )
+
+
+class WithShoulders(Source):
+    """The neck with 30 mm of air behind it, and behind that 15 mm of something."""
+
+    def __init__(self, hu):
+        super().__init__()
+        self.hu = hu
+
+    def load(self, scan):
+        raw = super().load(scan)
+        array = np.pad(raw.ct.array, ((0, 0), (0, 30), (0, 0)), constant_values=-1000)
+        array[:, -10:] = self.hu
+        return RawPatient(scan, Volume(array, SPACING_MM, ORIGIN_MM), raw.labels)
+
+
+@pytest.mark.parametrize(("field_of_view", "seen"), [("crop", 0.0), ("full", 15 * 0.0573)])
+def test_only_a_full_field_of_view_sees_what_lies_behind_the_crop(field_of_view, seen):
+    simulation = FilmSimulation(ProjectionGeometry(field_of_view=field_of_view))
+    air, bone = (
+        make_case("a", crop_patient(WithShoulders(hu), "a", 32, 3.0, simulation)[0], simulation)
+        for hu in (-1000, 1000)
+    )
+    np.testing.assert_array_equal(air.ct, bone.ct)
+    np.testing.assert_allclose((bone.ap - air.ap)[4:28, 4:28], seen, atol=1e-3)
+    assert isinstance(bone.ap, np.ndarray) and bone.ap.dtype == np.float32
+
+
+@pytest.mark.parametrize("field_of_view", ["crop", "full"])
+def test_every_patient_has_his_pose_and_the_record_has_it(field_of_view):
+    simulation = FilmSimulation(
+        ProjectionGeometry(field_of_view=field_of_view), pose_rotation_deg=5, pose_translation_mm=4
+    )
+    plain, _ = crop_patient(Source(), "a", 32, 3.0)
+    assert "projection" not in plain.record
+    for patient in "ab":
+        cropped, _ = crop_patient(Source(), patient, 32, 3.0, simulation)
+        case = make_case(patient, cropped, simulation)
+        geometry = ProjectionGeometry.from_json(cropped.record["projection"])
+        assert geometry == simulation.geometry_of(patient)
+        assert geometry.field_of_view == field_of_view
+        # The CT stays; the films are those of the recorded geometry.
+        np.testing.assert_array_equal(case.ct, plain.ct.array)
+        expected = make_case(
+            patient,
+            crop_patient(Source(), patient, 32, 3.0, FilmSimulation(geometry))[0],
+            FilmSimulation(geometry),
+        )
+        np.testing.assert_array_equal(case.ap, expected.ap)
+        np.testing.assert_array_equal(case.la, expected.la)
+        assert np.abs(case.ap - make_case(patient, plain).ap).max() > 0.1
+
+
+@pytest.mark.parametrize("scans", [1, 3])
+def test_every_scan_says_why(scans):
+    cropped, reasons = crop_patient(Source(*[without_c7] * scans), "a", 32, 3.0)
+    assert cropped is None
+    assert reasons == [f"a.{number}.file: label C7 missing" for number in range(scans)]
+
+
+def test_a_mistake_of_the_user_is_no_other_error():
+    class Missing(Source):
+        def record(self, scan):
+            raise UserError("a_ct.nii.gz: no such file")
+
+    assert crop_patient(Missing(), "a", 32, 3.0) == (None, ["a_ct.nii.gz: no such file"])

@@ -1,0 +1,217 @@
+import contextlib
+import struct
+
+import numpy as np
+import pydicom
+import pytest
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
+
+from xctrs_tf.data.films import dicom_film
+from xctrs_tf.data.films.film import normalise_film, read_film
+from xctrs_tf.data.films.film_frame import FilmFrame
+from xctrs_tf.errors import UserError
+
+PIXELS = np.random.default_rng(0).integers(0, 4095, (12, 12), np.uint16)
+
+
+def write_dicom(path, pixels=PIXELS, syntax=ExplicitVRLittleEndian, **tags):
+    """A film; a tag of value None is left out."""
+    meta = FileMetaDataset()
+    meta.TransferSyntaxUID = syntax
+    meta.MediaStorageSOPClassUID = "1.2.840.10008.5.1.4.1.1.1.1"
+    meta.MediaStorageSOPInstanceUID = "1.2.826.0.1.3680043.8.498.1"
+    film = Dataset()
+    film.file_meta = meta
+    values = {
+        "SOPClassUID": meta.MediaStorageSOPClassUID,
+        "SOPInstanceUID": meta.MediaStorageSOPInstanceUID,
+        "Modality": "DX",
+        "PhotometricInterpretation": "MONOCHROME2",
+        "SamplesPerPixel": 1,
+        "Rows": pixels.shape[0],
+        "Columns": pixels.shape[1],
+        "BitsAllocated": 16,
+        "BitsStored": 16,
+        "HighBit": 15,
+        "PixelRepresentation": 0,
+        **tags,
+    }
+    for name, value in values.items():
+        if value is not None:
+            setattr(film, name, value)
+    film.PixelData = pixels.tobytes()
+    film.save_as(path, enforce_file_format=True)
+    return path
+
+
+def as_film(picture):
+    return normalise_film(np.asarray(picture, np.float32)[::-1].T)
+
+
+@pytest.mark.parametrize("name", ["film.dcm", "IM0001", "film.DCM"])
+def test_a_plain_film_whatever_its_name(tmp_path, name):
+    film = read_film(write_dicom(tmp_path / name), "ap", 12)
+    np.testing.assert_allclose(film, as_film(PIXELS), atol=1e-6)
+
+
+def test_monochrome1_is_inverted(tmp_path):
+    path = write_dicom(tmp_path / "a.dcm", PhotometricInterpretation="MONOCHROME1")
+    np.testing.assert_allclose(read_film(path, "la", 12), as_film(4095.0 - PIXELS), atol=1e-6)
+
+
+def test_rescaling_comes_before_the_window(tmp_path):
+    # The window of 1000 to 3000 holds after 2 x - 1000: stored 1000 to 2000. PS3.3
+    # C.11.2.1.2.1 shifts its ends by half a value.
+    path = write_dicom(
+        tmp_path / "a.dcm",
+        RescaleSlope=2,
+        RescaleIntercept=-1000,
+        WindowCenter=2000,
+        WindowWidth=2000,
+    )
+    film = read_film(path, "ap", 12)
+    np.testing.assert_allclose(film, as_film(np.clip(PIXELS, 1000, 2000)), atol=2e-3)
+    path = write_dicom(tmp_path / "a.dcm", RescaleSlope=-1, RescaleIntercept=0, RescaleType="US")
+    np.testing.assert_allclose(read_film(path, "ap", 12), as_film(4095.0 - PIXELS), atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("tags", "expected"),
+    [
+        ({}, None),
+        ({"PixelSpacing": [0.2, 0.1]}, (0.1, 0.2)),
+        ({"ImagerPixelSpacing": [0.2, 0.1]}, (0.1, 0.2)),
+        ({"ImagerPixelSpacing": [0.24, 0.12], "PixelSpacing": [0.2, 0.1]}, (0.1, 0.2)),
+        (
+            {
+                "ImagerPixelSpacing": [0.24, 0.12],
+                "PixelSpacing": [0.24, 0.12],
+                "DistanceSourceToDetector": 1800,
+                "DistanceSourceToPatient": 1500,
+            },
+            (0.1, 0.2),
+        ),
+        (
+            {"ImagerPixelSpacing": [0.3, 0.3], "EstimatedRadiographicMagnificationFactor": 1.5},
+            (0.2, 0.2),
+        ),
+    ],
+)
+def test_a_pixels_size_is_that_at_the_patient(tmp_path, tags, expected):
+    raw = dicom_film.read(write_dicom(tmp_path / "a.dcm", **tags), "ap")
+    assert raw.pixel_mm == (pytest.approx(expected) if expected else None)
+
+
+def test_the_networks_square_by_the_headers_spacing(tmp_path):
+    path = write_dicom(tmp_path / "a.dcm", PixelSpacing=[0.5, 0.5])
+    film = read_film(path, "ap", 8, FilmFrame(spacing_mm=0.5))
+    np.testing.assert_allclose(film, as_film(PIXELS[2:10, 2:10]), atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("view", "orientation", "picture"),
+    [
+        ("ap", ["L", "F"], PIXELS),
+        ("ap", ["R", "F"], PIXELS[:, ::-1]),
+        ("ap", ["LP", "HR"], PIXELS[::-1]),
+        ("la", ["P", "F"], PIXELS),
+        ("la", ["A", "FP"], PIXELS[:, ::-1]),
+        ("la", ["A", "H"], PIXELS[::-1, ::-1]),
+    ],
+)
+def test_the_patients_orientation_turns_the_film(tmp_path, view, orientation, picture):
+    path = write_dicom(tmp_path / "a.dcm", PatientOrientation=orientation)
+    np.testing.assert_allclose(read_film(path, view, 12), as_film(picture), atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("view", "tags"),
+    [
+        ("ap", {"ViewPosition": "AP"}),
+        ("ap", {"ViewPosition": "PA", "ImageLaterality": "U"}),
+        ("la", {"ViewPosition": "LL", "Laterality": "L"}),
+        ("la", {"ViewPosition": ""}),
+    ],
+)
+def test_headers_that_agree_with_the_view(tmp_path, view, tags):
+    assert read_film(write_dicom(tmp_path / "a.dcm", **tags), view, 12).shape == (12, 12)
+
+
+@pytest.mark.parametrize(
+    ("view", "tags", "message"),
+    [
+        ("la", {"ViewPosition": "AP"}, "ViewPosition is AP, which is no LA film; exchange"),
+        ("ap", {"ViewPosition": "LL"}, "ViewPosition is LL, which is no AP film"),
+        ("ap", {"ViewPosition": "RLO"}, "ViewPosition is RLO"),
+        ("ap", {"ImageLaterality": "R"}, "laterality is R, which no AP film of a neck has"),
+        ("ap", {"Laterality": "L"}, "laterality is L"),
+        ("ap", {"PatientOrientation": ["P", "F"]}, "PatientOrientation is P/F, .* no upright AP"),
+        ("la", {"PatientOrientation": ["F", "P"]}, "PatientOrientation is F/P, .* no upright LA"),
+        ("ap", {"Modality": "CT"}, "modality CT; an X-ray film is one of CR, DX"),
+        ("ap", {"Modality": None}, "modality unsaid"),
+        ("ap", {"PresentationIntentType": "FOR PROCESSING"}, "raw detector values; export"),
+        ("ap", {"PhotometricInterpretation": "RGB"}, "RGB; export the film as grey"),
+        ("ap", {"NumberOfFrames": 3}, "3 frames; save one film a file"),
+        ("ap", {"Rows": 0}, "12 x 0 pixels; there is no film in it"),
+        ("ap", {"Rows": 16384, "Columns": 16384}, "16384 x 16384 pixels, more than the 34 million"),
+        ("ap", {"Rows": 13}, "a damaged DICOM file"),
+        ("ap", {"Rows": None}, "a damaged DICOM file"),
+        ("ap", {"PixelSpacing": [0.0, 0.1]}, "pixels are said to be"),
+        ("ap", {"PixelSpacing": [0.1]}, "pixels are said to be"),
+    ],
+)
+def test_headers_that_are_refused(tmp_path, view, tags, message):
+    path = write_dicom(tmp_path / "film.dcm", **tags)
+    with pytest.raises(UserError, match=rf"film\.dcm: .*{message}") as caught:
+        read_film(path, view, 12)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_truncated_file_at_every_length(tmp_path):
+    content = write_dicom(tmp_path / "whole.dcm").read_bytes()
+    for length in range(132, len(content) - 1, 7):
+        (tmp_path / "cut.dcm").write_bytes(content[:length])
+        with pytest.raises(UserError, match=r"cut\.dcm: ") as caught:
+            read_film(tmp_path / "cut.dcm", "ap", 12)
+        assert "\n" not in str(caught.value)
+
+
+def test_flipped_bytes_end_in_one_line_or_a_film(tmp_path):
+    content = write_dicom(tmp_path / "whole.dcm", PixelSpacing=[0.5, 0.5]).read_bytes()
+    rng = np.random.default_rng(0)
+    for _ in range(150):
+        damaged = bytearray(content)
+        for place in rng.integers(132, len(content) - PIXELS.nbytes, 3):
+            damaged[place] = rng.integers(256)
+        (tmp_path / "film.dcm").write_bytes(damaged)
+        with contextlib.suppress(UserError):
+            read_film(tmp_path / "film.dcm", "ap", 12)
+
+
+def test_a_deeply_nested_file(tmp_path):
+    content = write_dicom(tmp_path / "film.dcm", syntax=ImplicitVRLittleEndian).read_bytes()
+    sequence = struct.pack("<HHI", 0x0008, 0x1140, 0xFFFFFFFF)
+    item = struct.pack("<HHI", 0xFFFE, 0xE000, 0xFFFFFFFF)
+    start = content.index(struct.pack("<HHI", 0x0008, 0x0060, 2))
+    path = tmp_path / "film.dcm"
+    path.write_bytes(content[:start] + 20000 * (sequence + item))
+    with pytest.raises(UserError, match=r"film\.dcm: a damaged DICOM file"):
+        read_film(path, "ap", 12)
+
+
+def test_a_deflated_file_is_not_inflated(tmp_path):
+    path = write_dicom(tmp_path / "film.dcm")
+    film = pydicom.dcmread(path)
+    film.file_meta.TransferSyntaxUID = dicom_film.DEFLATED
+    film.save_as(path)
+    with pytest.raises(UserError, match="a deflated DICOM file; export it uncompressed"):
+        read_film(path, "ap", 12)
+
+
+def test_a_file_larger_than_any_film(tmp_path):
+    path = write_dicom(tmp_path / "film.dcm")
+    with path.open("ab") as stream:
+        stream.truncate(2**30)
+    with pytest.raises(UserError, match="over 268 MB; no film is so large"):
+        read_film(path, "ap", 12)

@@ -1,0 +1,88 @@
+import numpy as np
+import pytest
+
+from xctrs_tf.data.projection.film_effects import (
+    contrast_curve,
+    detector_blur,
+    film_effects,
+    log_signal,
+    quantum_noise,
+    scatter_veil,
+    transmission,
+)
+
+FILM = np.random.default_rng(0).uniform(0, 6, (20, 30)).astype(np.float32)
+
+
+def test_photons_that_pass():
+    np.testing.assert_allclose(transmission([0.0, np.log(2), 5.0]), [1, 0.5, np.exp(-5)])
+    np.testing.assert_allclose(log_signal(transmission(FILM)), FILM, rtol=1e-6)
+
+
+def test_counts_have_poissons_mean_and_variance():
+    share = np.full((400, 300), 0.25)
+    counted = quantum_noise(share, 800.0, np.random.default_rng(0))
+    # 200 photons a pixel: 120,000 pixels know the mean to 1e-5 and the variance to 1 %.
+    assert counted.mean() == pytest.approx(0.25, abs=2e-4)
+    assert counted.var() == pytest.approx(0.25 / 800, rel=0.02)
+    assert np.allclose(counted * 800, np.round(counted * 800))
+    nothing = quantum_noise(np.zeros((3, 4)), 100.0, np.random.default_rng(0))
+    np.testing.assert_array_equal(nothing, np.full((3, 4), 0.01))
+
+
+def test_the_veil_is_the_fraction_of_all_photons():
+    share = transmission(FILM)
+    veiled = scatter_veil(share, 0.4, 6.0)
+    # A Gaussian with reflected borders keeps the sum.
+    assert share.sum() / veiled.sum() == pytest.approx(0.6, rel=1e-6)
+    np.testing.assert_allclose(scatter_veil(np.full((9, 8), 0.3), 0.25, 2.0), 0.4)
+
+
+def test_blur_has_the_gaussians_transfer_function():
+    for axis, period in ((0, 16), (1, 20)):
+        wave = np.cos(2 * np.pi * (np.arange(160) + 0.5) / period)
+        film = np.broadcast_to(wave[:, np.newaxis], (160, 160))
+        blurred = detector_blur(film if axis == 0 else film.T, 1.5)
+        expected = np.exp(-2 * (np.pi * 1.5 / period) ** 2)
+        np.testing.assert_allclose(blurred, expected * (film if axis == 0 else film.T), atol=1e-3)
+
+
+def test_the_contrast_curve():
+    x = np.linspace(0, 1, 1001)
+    curve = contrast_curve(x, 1.5)
+    np.testing.assert_allclose(curve[[0, 500, 1000]], [0, 0.5, 1], atol=1e-12)
+    assert np.all(np.diff(curve) > 0)
+    # The logistic's slope at its middle is gamma, over the range between its ends.
+    ends = [1 / (1 + np.exp(-6 * side)) for side in (-0.5, 0.5)]
+    slope = (curve[501] - curve[499]) / 0.002
+    assert slope == pytest.approx(1.5 / (ends[1] - ends[0]), rel=1e-4)
+    steepest = np.argmax(np.diff(contrast_curve(x, 3.0, middle=0.3)))
+    assert x[steepest] == pytest.approx(0.3, abs=2e-3)
+
+
+def test_no_effect_leaves_the_line_integrals():
+    film = film_effects(FILM)
+    np.testing.assert_allclose(film, FILM, rtol=1e-6)
+    assert film.dtype == np.float32
+
+
+def test_the_order_of_physics():
+    film = film_effects(
+        FILM, 3, photons=500, scatter_fraction=0.3, scatter_width_pixels=4, blur_pixels=0.8
+    )
+    share = detector_blur(scatter_veil(transmission(FILM), 0.3, 4), 0.8)
+    expected = log_signal(quantum_noise(share, 500, np.random.default_rng(3)))
+    np.testing.assert_allclose(film, expected, rtol=1e-6)
+    curved = film_effects(
+        FILM, 3, photons=500, scatter_fraction=0.3, scatter_width_pixels=4, blur_pixels=0.8, gamma=2
+    )
+    low, high = expected.min(), expected.max()
+    np.testing.assert_allclose(
+        (curved - low) / (high - low), contrast_curve((expected - low) / (high - low), 2), atol=1e-5
+    )
+
+
+def test_noise_is_seeded():
+    films = [film_effects(FILM, seed, photons=50) for seed in (0, 0, 1)]
+    np.testing.assert_array_equal(films[0], films[1])
+    assert np.any(films[0] != films[2])

@@ -1,0 +1,144 @@
+import dataclasses
+
+import numpy as np
+import pytest
+
+from tests.data.necks import ORIGIN_MM, SPACING_MM, make_neck, write_neck
+from xctrs_tf.data.sources import phantoms as phantom
+from xctrs_tf.data.sources.nifti import NiftiSource
+from xctrs_tf.data.sources.phantoms import PhantomSource
+from xctrs_tf.data.volumes.volume import write_volume
+from xctrs_tf.errors import UserError
+
+
+def test_a_folder_of_pairs_is_its_own_list_of_patients(tmp_path):
+    for name in ("b", "a"):
+        write_neck(tmp_path, name)
+    source = NiftiSource(tmp_path)
+    assert source.ids == ["a", "b"]
+    raw = source.load("a")
+    ct, labels = make_neck()
+    np.testing.assert_array_equal(raw.ct.array, ct.array)
+    np.testing.assert_array_equal(raw.labels.array, labels.array)
+    assert raw.labels.array.dtype == np.uint8
+
+
+def test_the_record_tells_a_changed_file(tmp_path):
+    write_neck(tmp_path, "a")
+    source = NiftiSource(tmp_path)
+    before = source.record("a")
+    assert before["source_file"] == "a_ct.nii.gz" and before["licence"] == "not stated"
+    labels = make_neck()[1].array
+    labels[0, 0, 0] = 1
+    write_volume(tmp_path / "a_seg.nii.gz", labels, SPACING_MM, ORIGIN_MM)
+    assert source.record("a")["source_sha256"] != before["source_sha256"]
+
+
+def test_a_manifest_selects_patients_and_names_licences(tmp_path):
+    text = "id,good,licence\n003,1,MIT\n001,0,MIT\n002,1,\n"
+    (tmp_path / "manifest.csv").write_text(text, encoding="utf-8")
+    for name in ("001", "002", "003", "unlisted"):
+        write_neck(tmp_path, name)
+    assert NiftiSource(tmp_path).ids == ["001", "002", "003"]
+    source = NiftiSource(tmp_path, ("good", "1"))
+    assert source.ids == ["002", "003"]
+    assert [source.record(id)["licence"] for id in source.ids] == ["not stated", "MIT"]
+
+
+def test_labels_beyond_the_neck_are_dropped(tmp_path):
+    write_neck(tmp_path, "a")
+    labels = make_neck()[1].array.astype(np.int16)
+    labels[0, 0, 0], labels[0, 0, 1] = 8, -3
+    write_volume(tmp_path / "a_seg.nii.gz", labels, SPACING_MM, ORIGIN_MM)
+    array = NiftiSource(tmp_path).load("a").labels.array
+    assert np.unique(array).tolist() == list(range(8)) and array[0, 0, 0] == 0
+
+
+def test_labels_with_fractions(tmp_path):
+    write_neck(tmp_path, "a")
+    array = make_neck()[1].array.astype(np.float32) + 0.5
+    write_volume(tmp_path / "a_seg.nii.gz", array, SPACING_MM, ORIGIN_MM)
+    with pytest.raises(UserError, match=r"a_seg\.nii\.gz: holds fractions"):
+        NiftiSource(tmp_path).load("a")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"array": np.zeros((40, 52, 45), np.uint8)}, "40 x 52 x 45 voxels, its CT 40 x 52 x 46"),
+        ({"spacing_mm": (2.0, 1.5, 2.4)}, "not on the grid of its CT; resample it first"),
+        ({"origin_mm": (-30.0, 12.5, 100.0)}, "not on the grid of its CT; resample it first"),
+    ],
+)
+def test_labels_on_another_grid(tmp_path, change, message):
+    write_neck(tmp_path, "a")
+    other = dataclasses.replace(make_neck()[1], **change)
+    write_volume(tmp_path / "a_seg.nii.gz", other.array, other.spacing_mm, other.origin_mm)
+    with pytest.raises(UserError, match=rf"a_seg\.nii\.gz: {message}"):
+        NiftiSource(tmp_path).load("a")
+
+
+def test_a_missing_label_file(tmp_path):
+    write_neck(tmp_path, "a")
+    (tmp_path / "a_seg.nii.gz").unlink()
+    with pytest.raises(UserError, match=r"a_seg\.nii\.gz: no such file"):
+        NiftiSource(tmp_path).load("a")
+
+
+def test_folders_without_patients(tmp_path):
+    with pytest.raises(UserError, match="absent: no such folder"):
+        NiftiSource(tmp_path / "absent")
+    with pytest.raises(UserError, match=r"no patients; name the files <id>_ct\.nii\.gz"):
+        NiftiSource(tmp_path)
+
+
+def test_selections_that_cannot_be_made(tmp_path):
+    with pytest.raises(UserError, match=r"manifest\.csv: no such file; a selection needs it"):
+        NiftiSource(tmp_path, ("good", "1"))
+    manifest = tmp_path / "manifest.csv"
+    manifest.write_text("id,good\n1,1\n", encoding="utf-8")
+    with pytest.raises(UserError, match=r"manifest\.csv: no column 'better'"):
+        NiftiSource(tmp_path, ("better", "1"))
+    with pytest.raises(UserError, match=r"manifest\.csv: no row with good=2"):
+        NiftiSource(tmp_path, ("good", "2"))
+    manifest.write_text("name,good\n1,1\n", encoding="utf-8")
+    with pytest.raises(UserError, match=r"manifest\.csv: no column 'id'"):
+        NiftiSource(tmp_path)
+    manifest.write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(UserError, match=r"manifest\.csv: unreadable; save it as CSV in UTF-8"):
+        NiftiSource(tmp_path)
+
+
+def test_phantoms_are_numbered_and_seeded_by_cohort_and_number(monkeypatch):
+    made = []
+
+    def make(seed, size, spacing_mm):
+        made.append((seed, size, spacing_mm))
+        return Stub(spacing_mm)
+
+    monkeypatch.setattr(phantom, "make_phantom", make)
+    source = PhantomSource(3, 2, 32, 4.0)
+    assert source.ids == ["phantom-0000", "phantom-0001", "phantom-0002"]
+    raw = source.load("phantom-0002")
+    assert made == [(200002, 32, 4.0)]
+    assert raw.ct.spacing_mm == (4.0, 4.0, 4.0) and raw.labels.origin_mm == (1.0, 2.0, 3.0)
+    records = [PhantomSource(3, seed, 32, 4.0).record("phantom-0001") for seed in (2, 2, 3)]
+    assert records[0] == records[1]
+    assert records[0]["source_sha256"] != records[2]["source_sha256"]
+
+
+class Stub:
+    """The attributes of a phantom that its source reads."""
+
+    ct = np.zeros((2, 3, 4), np.int16)
+    segmentation = np.zeros((2, 3, 4), np.uint8)
+    origin_mm = (1.0, 2.0, 3.0)
+
+    def __init__(self, spacing_mm):
+        self.spacing_mm = spacing_mm
+
+
+def test_a_real_phantom_has_good_labels():
+    raw = PhantomSource(1, 0, 32, 4.0).load("phantom-0000")
+    assert raw.ct.array.shape == (32, 32, 32)
+    assert set(np.unique(raw.labels.array)) == set(range(8))

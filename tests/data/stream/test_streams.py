@@ -1,0 +1,170 @@
+import itertools
+
+import numpy as np
+import pytest
+
+from tests.data.cases import write_dataset
+from tests.data.streams import training_pipeline
+from xctrs_tf.data.dataset import network_arrays, open_dataset
+from xctrs_tf.data.projection.film_simulation import FilmSimulation
+from xctrs_tf.data.projection.projection_geometry import ProjectionGeometry
+from xctrs_tf.data.stream import sample_stream as samples
+from xctrs_tf.data.stream.augmentation import STREAMS, augmented_arrays, mirror
+from xctrs_tf.data.stream.numpy_batches import numpy_batches
+from xctrs_tf.data.stream.sample_stream import SampleStream, batch_ids
+from xctrs_tf.errors import UserError
+
+CONE = {"kind": "cone", "source_to_isocentre_mm": 541.0, "source_to_detector_mm": 949.0}
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory):
+    return open_dataset(write_dataset(tmp_path_factory.mktemp("data") / "set", num_patients=7))
+
+
+def batches(stream, count):
+    return [
+        {name: tensor.numpy() for name, tensor in batch.items()}
+        for batch in itertools.islice(stream, count)
+    ]
+
+
+def ids_of(dataset, batch):
+    """Which patients a batch holds, told by their labels."""
+    segmentations = {id: dataset.load(id).segmentation for id in dataset.ids}
+    return [
+        next(id for id, known in segmentations.items() if np.array_equal(known, segmentation))
+        for segmentation in batch["segmentation"]
+    ]
+
+
+def test_element_spec_is_static(dataset):
+    spec = training_pipeline(dataset, dataset.ids, 2, seed=0).element_spec
+    assert {name: (tuple(tensor.shape), tensor.dtype.name) for name, tensor in spec.items()} == {
+        "ap": ((2, 6, 6, 1), "float32"),
+        "la": ((2, 6, 6, 1), "float32"),
+        "ct": ((2, 6, 6, 6, 1), "float32"),
+        "segmentation": ((2, 6, 6, 6), "int32"),
+    }
+
+
+def test_nothing_tunes_it_that_its_end_would_wait_for(dataset):
+    assert training_pipeline(dataset, dataset.ids, 2, seed=0).options().autotune.enabled is False
+
+
+def test_batches_hold_the_arrays_of_the_patients_they_name(dataset):
+    for step, batch in enumerate(batches(training_pipeline(dataset, dataset.ids, 2, seed=5), 4)):
+        for position, id in enumerate(batch_ids(dataset.ids, 2, 5, step)):
+            for name, expected in network_arrays(dataset.load(id)).items():
+                np.testing.assert_array_equal(batch[name][position], expected)
+
+
+def test_every_patient_comes_once_an_epoch_and_in_another_order_in_the_next(dataset):
+    # 7 patients in batches of 2: 7 batches are two epochs, the fourth reaches over.
+    stream = batches(training_pipeline(dataset, dataset.ids, 2, seed=1), 7)
+    seen = [id for batch in stream for id in ids_of(dataset, batch)]
+    assert sorted(seen[:7]) == dataset.ids and sorted(seen[7:]) == dataset.ids
+    assert seen[:7] != seen[7:]
+
+
+@pytest.mark.parametrize("augment", [False, True, tuple(STREAMS)])
+def test_a_resumed_stream_goes_on_as_the_uninterrupted_one(dataset, augment):
+    whole = batches(training_pipeline(dataset, dataset.ids, 3, seed=2, augment=augment), 7)
+    resumed = batches(
+        training_pipeline(dataset, dataset.ids, 3, seed=2, start_step=4, augment=augment), 3
+    )
+    for left, right in zip(whole[4:], resumed, strict=True):
+        for name in left:
+            np.testing.assert_array_equal(left[name], right[name])
+
+
+def test_the_seed_decides_the_order(dataset):
+    orders = [[batch_ids(dataset.ids, 7, seed, step) for step in range(3)] for seed in (0, 0, 1)]
+    assert orders[0] == orders[1] != orders[2]
+
+
+def test_mirroring_is_seeded_and_takes_about_half(dataset):
+    plain = batches(training_pipeline(dataset, dataset.ids, 7, seed=3), 8)
+    stream = batches(training_pipeline(dataset, dataset.ids, 7, seed=3, augment=True), 8)
+    flips = []
+    for before, after in zip(plain, stream, strict=True):
+        for position in range(7):
+            same = np.array_equal(before["ct"][position], after["ct"][position])
+            expected = {name: array[position] for name, array in before.items()}
+            for name, array in (expected if same else mirror(expected)).items():
+                np.testing.assert_array_equal(after[name][position], array)
+            flips.append(not same)
+    assert 16 < sum(flips) < 40
+
+
+@pytest.mark.parametrize("augment", [("mirror",), ("histogram", "noise"), tuple(STREAMS)])
+def test_samples_are_functions_of_the_seed_and_their_number(dataset, augment):
+    stream = batches(training_pipeline(dataset, dataset.ids, 2, seed=5, augment=augment), 2)
+    for step, batch in enumerate(stream):
+        for position, id in enumerate(batch_ids(dataset.ids, 2, 5, step)):
+            expected = augmented_arrays(dataset.load(id), augment, 5, 2 * step + position)
+            for name, array in expected.items():
+                np.testing.assert_array_equal(batch[name][position], array)
+
+
+def test_unknown_augmentations_and_films_that_cannot_follow(dataset):
+    with pytest.raises(UserError, match="augment 'blur': must be one of mirror, histogram, pose"):
+        training_pipeline(dataset, dataset.ids, 2, seed=0, augment=("mirror", "blur"))
+
+    def films_of(**geometry):
+        manifest = {**dataset.manifest, "projection": ProjectionGeometry(**geometry).to_json()}
+        return type(dataset)(dataset.path, manifest)
+
+    full, cone = films_of(field_of_view="full"), films_of(**CONE)
+    training_pipeline(full, dataset.ids, 2, seed=0, augment=True)
+    with pytest.raises(UserError, match=r"augment pose: .* parallel films of the crop alone"):
+        training_pipeline(full, dataset.ids, 2, seed=0, augment=("pose",))
+    training_pipeline(cone, dataset.ids, 2, seed=0, augment=("noise", "histogram"))
+    with pytest.raises(UserError, match="augment mirror: a cone's LA film"):
+        training_pipeline(cone, dataset.ids, 2, seed=0, augment=True)
+
+
+def test_poses_and_effects_of_the_films_limit_what_can_follow(dataset):
+    def films_of(**options):
+        manifest = {**dataset.manifest, "projection": FilmSimulation(**options).to_json()}
+        return type(dataset)(dataset.path, manifest)
+
+    shifted, turned = films_of(pose_translation_mm=3.0), films_of(pose_rotation_deg=3.0)
+    training_pipeline(shifted, dataset.ids, 2, seed=0, augment=("mirror", "noise"))
+    training_pipeline(turned, dataset.ids, 2, seed=0, augment=("histogram",))
+    with pytest.raises(UserError, match="augment mirror: a turned patient's LA film"):
+        training_pipeline(turned, dataset.ids, 2, seed=0, augment=True)
+    for films in (shifted, turned, films_of(gamma=2.0)):
+        with pytest.raises(UserError, match=r"augment pose: .* without poses and effects"):
+            training_pipeline(films, dataset.ids, 2, seed=0, augment=("pose",))
+
+
+def test_a_cached_patient_is_read_once(dataset, monkeypatch):
+    loads = []
+    read = type(dataset).load
+    monkeypatch.setattr(type(dataset), "load", lambda self, id: loads.append(id) or read(self, id))
+    batches(training_pipeline(dataset, dataset.ids[:2], 2, seed=0), 6)
+    assert len(loads) <= 4  # Two threads may both miss a patient at the start.
+    monkeypatch.setattr(samples, "CACHE_BYTES", 0)
+    batches(training_pipeline(dataset, dataset.ids[:2], 2, seed=0), 6)
+    assert len(loads) >= 12
+
+
+def test_fewer_patients_than_a_batch_are_refused(dataset):
+    with pytest.raises(UserError, match="batch size 8: only 7 training patients; lower it"):
+        training_pipeline(dataset, dataset.ids, 8, seed=0)
+
+
+def test_numpy_batches_are_the_same_batches(dataset):
+    """For backends without TensorFlow's pipeline."""
+    stream = SampleStream(dataset, dataset.ids, 3, seed=2, augment=tuple(STREAMS))
+    ours = itertools.islice(numpy_batches(stream, start_step=4), 5)
+    theirs = batches(
+        training_pipeline(dataset, dataset.ids, 3, seed=2, start_step=4, augment=tuple(STREAMS)),
+        5,
+    )
+    for mine, other in zip(ours, theirs, strict=True):
+        assert mine.keys() == other.keys()
+        for name, array in mine.items():
+            assert array.dtype == other[name].dtype
+            np.testing.assert_array_equal(array, other[name])

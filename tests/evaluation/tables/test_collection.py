@@ -1,0 +1,164 @@
+import json
+
+import pytest
+
+from tests.evaluation.run_folders import case_line, write_failure, write_run
+from xctrs_tf.errors import UserError
+from xctrs_tf.evaluation.tables.collection import collect_runs, without_folders
+from xctrs_tf.evaluation.tables.results import REFERENCE, read_results, write_results
+
+LINES = [case_line("a", 22.0), case_line("b", 24.0)]
+
+
+@pytest.fixture
+def runs(tmp_path):
+    write_run(tmp_path / "runs", REFERENCE, LINES)
+    return tmp_path / "runs"
+
+
+def test_every_row_has_its_state(runs):
+    write_run(runs, "table3-unet3d", LINES)
+    write_failure(runs, "table2-psr", f"exit status 1: out of memory (see {runs}/table2-psr/x.log)")
+    (runs / "table1-vgg" / "fold-00-seed-0").mkdir(parents=True)
+    results = collect_runs(runs)
+    states = {row: each.status for row, each in results.rows.items()}
+    assert states.pop(REFERENCE) == states.pop("table3-unet3d") == "evaluated"
+    assert states.pop("table2-psr") == "failed"
+    assert states.pop("table1-vgg") == "not finished"
+    assert set(states.values()) == {"not run"}
+    (failure,) = results.rows["table2-psr"].runs
+    assert failure.error == "exit status 1: out of memory (see RUNS/table2-psr/x.log)"
+
+
+def test_lines_have_fold_and_seed_and_the_floor_each_patient_once(runs):
+    write_run(runs, REFERENCE, [case_line("c", 26.0)], fold=1)
+    write_run(runs, "table1-vgg", LINES)
+    results = collect_runs(runs)
+    found = [(each["fold"], each["seed"], each["id"]) for each in results.patients(REFERENCE)]
+    assert found == [("0", "0", "a"), ("0", "0", "b"), ("1", "0", "c")]
+    assert results.patients(REFERENCE)[1]["psnr"] == "24.000000"
+    assert [each["id"] for each in results.floor] == ["a", "b", "c"]
+    assert results.settings["steps"] == 800
+    assert not {"vgg_weight", "data", "fold"} & results.settings.keys()
+
+
+def test_a_folder_of_results_is_read_as_it_was_written(runs, tmp_path):
+    write_failure(runs, "table2-psr", "no memory")
+    results = collect_runs(runs)
+    folder = tmp_path / "results"
+    folder.mkdir()
+    write_results(folder, results, {"data_hash": results.data_hash})
+    assert read_results(folder) == results
+    assert sorted(path.name for path in (folder / "rows").iterdir()) == [
+        "mean-volume.csv",
+        f"{REFERENCE}.csv",
+    ]
+    assert "somewhere" not in (folder / "about.json").read_text(encoding="utf-8")
+    assert str(tmp_path) not in (folder / "about.json").read_text(encoding="utf-8")
+
+
+def test_two_seeds_are_two_lines_of_a_patient(runs):
+    write_run(runs, REFERENCE, [case_line("a", 23.0), case_line("b", 25.0)], seed=1)
+    assert len(collect_runs(runs).patients(REFERENCE)) == 4
+
+
+def test_a_patient_of_two_folds_is_refused(runs):
+    write_run(runs, REFERENCE, [case_line("b", 24.0)], fold=1)
+    with pytest.raises(UserError, match=r"fold-01-seed-0: patient b was tested in another fold"):
+        collect_runs(runs)
+
+
+@pytest.mark.parametrize(
+    ("row", "changes", "message"),
+    [
+        ("table2-sit", {"steps": 900}, "steps is 900 and was 800"),
+        ("table2-sit", {"width": 1.0}, "width is 1.0 and was 0.5"),
+        ("table3-unet3d", {"cross_entropy_weight": 0.5}, "cross_entropy_weight is 0.5 and was 0.0"),
+        ("table2-sit", {"origin": {"dice_name": "Dice"}}, "its overlap is called Dice"),
+    ],
+)
+def test_other_settings_are_refused(runs, row, changes, message):
+    write_run(runs, row, LINES, **changes)
+    with pytest.raises(UserError, match=message):
+        collect_runs(runs)
+
+
+def test_settings_of_a_segmentation_are_free_where_there_is_none(runs):
+    write_run(runs, "table1-vgg", LINES, cross_entropy_weight=0.5)
+    assert collect_runs(runs).settings["cross_entropy_weight"] == 0.0
+
+
+def test_a_setting_of_rsc_is_free_where_there_is_none(runs):
+    write_run(runs, "table3-unet3d", LINES, stop_gradient_on_target=True)
+    assert collect_runs(runs).settings["stop_gradient_on_target"] is False
+    write_run(runs, REFERENCE, [case_line("c")], fold=1, stop_gradient_on_target=True)
+    with pytest.raises(UserError, match="stop_gradient_on_target is True and was False"):
+        collect_runs(runs)
+
+
+def test_other_settings_in_another_fold_of_a_row_are_refused(runs):
+    write_run(runs, REFERENCE, [case_line("c")], fold=1, learning_rate=5e-4)
+    with pytest.raises(UserError, match=r"learning_rate is 0.0005 and was 0.001"):
+        collect_runs(runs)
+
+
+def test_other_data_is_refused(runs):
+    folder = write_run(runs, "table1-vgg", LINES, origin={"data_hash": "e" * 64})
+    with pytest.raises(UserError, match="on other data than the run was trained on"):
+        collect_runs(runs)
+    record = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    (folder / "config.json").write_text(
+        json.dumps({**record, "data_sha256": "e" * 64}), encoding="utf-8"
+    )
+    with pytest.raises(UserError, match="its data is other data"):
+        collect_runs(runs)
+
+
+def test_a_reconstruction_that_saw_the_test_patients_is_refused(runs):
+    folder = write_run(runs, "table3-unet3d", LINES)
+    config = folder / "reconstruction_run" / "config.json"
+    config.write_text(
+        config.read_text(encoding="utf-8").replace('"fold": 0', '"fold": 3'), encoding="utf-8"
+    )
+    with pytest.raises(UserError, match="trained on fold 3, and so on patients that fold 0 tests"):
+        collect_runs(runs)
+
+
+@pytest.mark.parametrize(
+    ("origin", "message"),
+    [
+        ({"split": "train"}, "not of the test patients"),
+        ({"step": 500}, "of step 500, but the best is that of step 700"),
+        ({"method": "SIT"}, "is SIT and no table1-vgg"),
+    ],
+)
+def test_an_evaluation_of_something_else_is_refused(runs, origin, message):
+    write_run(runs, "table1-vgg", LINES, origin=origin)
+    with pytest.raises(UserError, match=message):
+        collect_runs(runs)
+
+
+def test_evaluations_by_other_code_are_refused(runs):
+    write_run(runs, "table1-vgg", LINES, floor_dice=0.26)
+    with pytest.raises(UserError, match="mean volume's figures of patient a differ"):
+        collect_runs(runs)
+
+
+def test_a_folder_of_another_name_than_its_fold_is_refused(runs):
+    (runs / REFERENCE / "fold-00-seed-0").rename(runs / REFERENCE / "fold-02-seed-0")
+    with pytest.raises(UserError, match="has fold 0 and seed 0; name the folder so"):
+        collect_runs(runs)
+
+
+def test_nothing_to_collect(tmp_path):
+    with pytest.raises(UserError, match="no such folder"):
+        collect_runs(tmp_path / "absent")
+    with pytest.raises(UserError, match="no evaluated run"):
+        collect_runs(tmp_path)
+
+
+def test_commands_lose_the_folders_of_their_machine(tmp_path):
+    command = f"python -m x --workdir={tmp_path}/runs/a/b --data='/home/me/data/d 1' --lr=1/2"
+    assert without_folders(command, tmp_path / "runs") == (
+        "python -m x --workdir=RUNS/a/b --data='d 1' --lr=1/2"
+    )

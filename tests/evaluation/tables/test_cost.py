@@ -1,0 +1,50 @@
+from xctrs_tf.evaluation.tables import cost
+from xctrs_tf.evaluation.tables.paper import COUNTS, SIZE
+
+
+def test_a_network_whose_layers_the_paper_gives_has_the_papers_counts():
+    parameters, flops = COUNTS["mulsisnet"]
+    counts = cost.network_counts("mulsisnet", SIZE)
+    assert (counts["parameters"], counts["profiler_flops"]) == (parameters, flops)
+    assert counts["flops"] > flops
+
+
+def test_width_makes_fewer_parameters():
+    half, whole = (cost.network_counts("spadrnet", 32, width) for width in (0.5, 1.0))
+    assert 0 < half["parameters"] < whole["parameters"]
+    assert half["profiler_flops"] < whole["profiler_flops"]
+
+
+def test_networks_take_turns_and_the_first_does_not_count(monkeypatch):
+    calls = []
+
+    class Network:
+        def __init__(self, name, size, width):
+            self.name, self.size = name, size
+            assert width == 0.5
+
+        def compile(self, jit_compile):
+            assert jit_compile is False
+
+        def predict_on_batch(self, inputs):
+            calls.append(self.name)
+            # The first call of each compiles it.
+            clock["now"] += 1.0 if calls.count(self.name) > 1 else 50.0
+            if self.name == "spadrnet":
+                shapes = {view: film.shape for view, film in inputs.items()}
+                assert shapes == dict.fromkeys(("ap", "la"), (1, self.size, self.size, 1))
+            else:
+                assert inputs.shape == (1, *(self.size,) * 3, 1)
+
+    monkeypatch.setattr(
+        cost, "_factory", lambda name: lambda size, width: Network(name, size, width)
+    )
+    clock = {"now": 0.0}
+    monkeypatch.setattr(cost.time, "perf_counter", lambda: clock["now"])
+    seconds = cost.inference_seconds(["spadrnet", "unet3d"], 32, 0.5, repeats=3)
+    assert calls == ["spadrnet", "unet3d"] * 4
+    assert seconds["unet3d"] == {"median": 1.0, "min": 1.0, "max": 1.0, "repeats": 3}
+
+
+def test_a_real_network_can_be_timed():
+    assert cost.inference_seconds(["dsn"], 32, 0.25, repeats=1)["dsn"]["median"] > 0

@@ -1,0 +1,94 @@
+import pytest
+
+from tests.evaluation.run_folders import case_line, write_run
+from xctrs_tf.errors import UserError
+from xctrs_tf.evaluation.tables.collection import collect_runs
+from xctrs_tf.evaluation.tables.generated import check_tables, write_tables
+from xctrs_tf.evaluation.tables.marked import NOT_RUN, fill
+from xctrs_tf.evaluation.tables.results import REFERENCE, write_results
+
+DOCUMENT = """Before.
+
+<!-- table results/table2 -->
+old
+<!-- end -->
+
+Between.
+
+<!-- table results/absent/table1 -->
+<!-- end -->
+After.
+"""
+
+
+@pytest.fixture
+def folder(tmp_path):
+    write_run(tmp_path / "runs", REFERENCE, [case_line("a", 22.0), case_line("b", 24.0)])
+    folder = tmp_path / "results"
+    folder.mkdir()
+    write_results(folder, (results := collect_runs(tmp_path / "runs")), {
+        "data_hash": results.data_hash
+    })  # fmt: skip
+    write_tables(folder)
+    return folder
+
+
+def test_every_table_is_written(folder):
+    names = {path.name for path in folder.iterdir()}
+    tables = {f"table{n}.{kind}" for n in (1, 2, 3) for kind in ("md", "tex", "csv")}
+    assert names == tables | {"summary.md", "about.json", "rows"}
+
+
+def test_fresh_tables_are_not_stale(folder, tmp_path):
+    assert check_tables([folder], [], tmp_path) == []
+
+
+@pytest.mark.parametrize("name", ["table1.md", "table3.tex", "table2.csv", "summary.md"])
+def test_a_table_changed_by_hand_is_stale_until_mended(folder, tmp_path, name):
+    path = folder / name
+    before = path.read_text(encoding="utf-8")
+    path.write_text(before + "9", encoding="utf-8")
+    assert check_tables([folder], [], tmp_path) == [path]
+    assert check_tables([folder], [], tmp_path, write=True) == []
+    assert path.read_text(encoding="utf-8") == before
+
+
+def test_figures_changed_after_the_tables_make_them_stale(folder, tmp_path):
+    rows = folder / "rows" / f"{REFERENCE}.csv"
+    rows.write_text(
+        rows.read_text(encoding="utf-8").replace("24.000000", "26.000000"), encoding="utf-8"
+    )
+    stale = {path.name for path in check_tables([folder], [], tmp_path)}
+    assert {"table1.md", "table2.tex", "summary.md"} <= stale
+    # Table 3 has no PSNR.
+    assert "table3.md" not in stale
+
+
+def test_documents_hold_the_tables_between_their_markers(folder, tmp_path):
+    document = tmp_path / "document.md"
+    document.write_text(DOCUMENT, encoding="utf-8")
+    documents = [document, tmp_path / "absent.md"]
+    assert check_tables([folder], documents, tmp_path) == [document]
+    assert document.read_text(encoding="utf-8") == DOCUMENT
+    assert check_tables([folder], documents, tmp_path, write=True) == []
+    text = document.read_text(encoding="utf-8")
+    assert (folder / "table2.md").read_text(encoding="utf-8") in text
+    assert f"absent/table1 -->\n\n{NOT_RUN}\n<!-- end -->\nAfter." in text
+    assert text.startswith("Before.\n") and "\nBetween.\n" in text and "\nold\n" not in text
+    assert fill(text, tmp_path) == text
+
+
+def test_costs_of_other_networks_are_refused(folder, tmp_path):
+    (folder / "complexity.json").write_text(
+        '{"size": 64, "width": 0.5, "networks": {}}', encoding="utf-8"
+    )
+    with pytest.raises(UserError, match="of another size than the runs; collect them again"):
+        check_tables([folder], [], tmp_path)
+
+
+def test_a_folder_without_results(tmp_path):
+    with pytest.raises(UserError, match=r"about.json: missing; make the folder"):
+        check_tables([tmp_path], [], tmp_path)
+    (tmp_path / "about.json").write_text('{"format": "other"}', encoding="utf-8")
+    with pytest.raises(UserError, match="not of format xctrs-results/1"):
+        check_tables([tmp_path], [], tmp_path)

@@ -1,0 +1,55 @@
+from matplotlib.image import imread
+
+from xctrs_tf.evaluation.perturbations import PERTURBATIONS
+from xctrs_tf.evaluation.tables.robustness_table import robustness_figure, robustness_grid
+
+IDS = ("a", "b", "c")
+
+
+def lines(dice=True):
+    """PSNR falls by a hundredth of the severity's place; the whole scan is not there."""
+    made = []
+
+    def add(name, severity, loss):
+        for number, patient in enumerate(IDS):
+            figures = {"psnr": f"{20 + number - loss}", "ssim": "0.5"}
+            figures["dice_mean"] = f"{0.6 - loss / 100}" if dice else ""
+            made.append({"perturbation": name, "severity": severity, "id": patient, **figures})
+
+    add("none", "0", 0)
+    add("mean-volume", "0", 8)
+    for name, perturbation in PERTURBATIONS.items():
+        if not perturbation.needs_scan:
+            for place, severity in enumerate(perturbation.severities, start=1):
+                add(name, str(severity), place)
+    return made
+
+
+def test_every_severity_beside_the_films_as_in_training():
+    grid = robustness_grid(lines(), "pseudo-label Dice")
+    assert grid.headings[-2] == "mean pseudo-label Dice (%)"
+    found = {(line[0], line[1]): line[2:] for line in grid.lines}
+    assert found["films as in training", ""][:2] == ["21.00 ± 1.00", ""]
+    turned = found["patient turned in both films", "3 degrees"]
+    assert turned[0] == "18.00 ± 1.00"
+    assert turned[1] == "-3.00 [-3.00, -3.00]"
+    assert turned[4:] == ["57.00 ± 0.00", "-3.00 [-3.00, -3.00]"]
+    assert found["photons a pixel without patient", "30,000"][0] == "19.00 ± 1.00"
+    assert found["AP and LA swapped", ""][1].startswith("-1.00")
+    assert found["mean volume, no film", ""][0] == "13.00 ± 1.00"
+    assert found["whole scan instead of the crop", "not run: needs the scans"] == ["–"] * 6
+    assert len(grid.lines) == 3 + sum(
+        len(each.severities) for each in PERTURBATIONS.values() if not each.needs_scan
+    )
+
+
+def test_without_a_segmentation_there_is_no_dice():
+    grid = robustness_grid(lines(dice=False), "Dice")
+    assert all(line[6:] == ["–", "–"] for line in grid.lines)
+
+
+def test_chart_is_drawn(tmp_path):
+    for segmented in (True, False):
+        robustness_figure(tmp_path / "chart.png", lines(segmented), "Dice")
+        assert imread(tmp_path / "chart.png").shape[1] > 1000
+    assert [path.name for path in tmp_path.iterdir()] == ["chart.png"]

@@ -1,0 +1,56 @@
+"""Any reconstruction network with any segmentation network, through an export."""
+
+import numpy as np
+import pytest
+
+from tests.export.runs import SIZE, write_config
+from xctrs_tf.data.volumes.intensity import denormalise_hu
+from xctrs_tf.errors import UserError
+from xctrs_tf.export.saved_model import export_run
+from xctrs_tf.reconstruction import load
+from xctrs_tf.training import checkpoints
+from xctrs_tf.training.config import TrainingConfig
+from xctrs_tf.training.prediction import predict_case
+from xctrs_tf.training.run import build_networks, load_run
+
+
+def _write_run(path, **networks):
+    config = TrainingConfig(data="absent", size=SIZE, width=1 / 16, rsc_weight=0.0, **networks)
+    write_config(path, config)
+    checkpoints.save(path / "best", build_networks(config), {}, {"step": 7})
+    return load_run(path)
+
+
+@pytest.mark.parametrize(
+    ("reconstruction", "segmentation", "objective"),
+    [
+        ("sit", "dsn", "own"),
+        ("psr", "cs2net", "terms"),
+        pytest.param("x2ctgan", "conresnet", "own", marks=pytest.mark.slow),
+    ],
+)
+def test_export_reconstructs_as_the_run_does(tmp_path, reconstruction, segmentation, objective):
+    run = _write_run(
+        tmp_path / "run",
+        reconstruction=reconstruction,
+        segmentation=segmentation,
+        reconstruction_objective=objective,
+        segmentation_objective=objective,
+    )
+    export_run(run, tmp_path / "model")
+    rng = np.random.default_rng(0)
+    ap, la = rng.random((SIZE, SIZE), np.float32), rng.random((SIZE, SIZE), np.float32)
+    # The exact ends make the films' own normalisation leave them as they are.
+    ap[:2], la[:2], ap[-2:], la[-2:] = 0.0, 0.0, 1.0, 1.0
+    result = load(tmp_path / "model")(ap, la, spacing_mm=4.0)
+    arrays = {"ap": ap[..., None], "la": la[..., None], "ct": np.zeros((SIZE,) * 3 + (1,))}
+    ct, labels = predict_case(run, "p0", arrays)
+    np.testing.assert_allclose(result.ct_hu, denormalise_hu(ct), atol=1)
+    assert np.mean(result.segmentation == labels) > 0.999
+
+
+def test_a_run_that_only_segments_is_not_exported(tmp_path):
+    run = _write_run(tmp_path / "run", reconstruction="none", segmentation="dsn")
+    with pytest.raises(UserError, match="only segments CTs; export a run that reconstructs"):
+        export_run(run, tmp_path / "model")
+    assert not (tmp_path / "model").exists()

@@ -1,0 +1,133 @@
+"""What is exported computes what the networks do, under a number of its own."""
+
+import dataclasses
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests.export.runs import SIZE, read_metadata, tensors, toy_run
+from xctrs_tf.errors import UserError
+from xctrs_tf.export import saved_model as export_module
+from xctrs_tf.export.saved_model import export_run
+from xctrs_tf.export.signatures import Signatures
+from xctrs_tf.reconstruction.exported_model import find_export, version_numbers
+
+
+def test_versions_count_up_and_the_newest_is_found(tmp_path):
+    run = toy_run(tmp_path / "run")
+    output = tmp_path / "models"
+    (output / "9").mkdir(parents=True)
+    assert [export_run(run, output) for _ in range(2)] == [output / "10", output / "11"]
+    assert find_export(output).path == output / "11"
+    assert find_export(output / "10").path == output / "10"
+    assert sorted(entry.name for entry in output.iterdir()) == ["10", "11", "9"]
+
+
+def test_a_toy_by_hand(tmp_path):
+    signature = find_export(export_run(toy_run(tmp_path / "run"), tmp_path / "models")).load()
+    films = {view: np.zeros((3, SIZE, SIZE, 1), np.float32) for view in ("ap", "la")}
+    films["ap"][2, 20, 7] = 0.5
+    films["la"][2, 11, 7] = 0.75
+    films["ap"][1, 5, 9] = films["la"][1, 6, 9] = 1.0
+    outputs = {name: tensor.numpy() for name, tensor in signature(**films).items()}
+    assert outputs["ct"][2, 20, 11, 7, 0] == 0.75
+    # 2 before it is clipped, so above the threshold.
+    assert outputs["ct"][1, 5, 6, 9, 0] == 1.0
+    assert np.count_nonzero(outputs["ct"]) == 2
+    assert outputs["segmentation"][1, 5, 6, 9, 3] == 1.0
+    assert (outputs["segmentation"].argmax(-1) != 0).sum() == 1
+
+
+def test_a_run_without_segmentation(tmp_path):
+    folder = export_run(toy_run(tmp_path / "run", segmented=False), tmp_path / "models")
+    metadata = read_metadata(folder)
+    assert list(metadata["signatures"]["serving_default"]["outputs"]) == ["ct"]
+    assert metadata["classes"] is None
+    assert set(find_export(folder).load().structured_outputs) == {"ct"}
+
+
+def test_a_saved_model_that_computes_something_else_is_not_kept(tmp_path, monkeypatch):
+    run = toy_run(tmp_path / "run", segmented=False)
+    other = toy_run(tmp_path / "other", gain=2.001)
+    monkeypatch.setattr(
+        "xctrs_tf.export.saved_model.Signatures", lambda run, *args: Signatures(other, *args)
+    )
+    with pytest.raises(RuntimeError, match=r"ct of the saved model differs by 0\.00\d+ from the"):
+        export_run(run, tmp_path / "models")
+    assert list((tmp_path / "models").iterdir()) == []
+
+
+def test_networks_that_give_no_numbers(tmp_path):
+    with pytest.raises(RuntimeError, match="ct of the saved model differs by nan"):
+        export_run(toy_run(tmp_path / "run", gain=np.nan), tmp_path / "models")
+
+
+def test_networks_that_compute_in_16_bits(tmp_path):
+    run = toy_run(tmp_path / "run")
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        half = toy_run(tmp_path / "run")
+    finally:
+        keras.config.set_dtype_policy("float32")
+    run = dataclasses.replace(run, segmentation=half.segmentation)
+    with pytest.raises(
+        UserError, match=r'computes in bfloat16; load it with .*precision="float32"'
+    ):
+        export_run(run, tmp_path / "models")
+    assert not (tmp_path / "models").exists()
+
+
+def test_output_is_a_file(tmp_path):
+    (tmp_path / "models").write_text("mine", encoding="utf-8")
+    with pytest.raises(UserError, match=r"models: no folder .*; choose another"):
+        export_run(toy_run(tmp_path / "run"), tmp_path / "models")
+    assert (tmp_path / "models").read_text(encoding="utf-8") == "mine"
+
+
+def test_the_signatures_of_one_network_follow_each_other(tmp_path):
+    folder = export_run(toy_run(tmp_path / "run"), tmp_path / "models")
+    signatures = find_export(folder).load_signatures()
+    films = {view: np.full((1, SIZE, SIZE, 1), 0.9, np.float32) for view in ("ap", "la")}
+    films["ap"][0, 20:] = 0.5
+    tensors = {view: tf.constant(film) for view, film in films.items()}
+    ct = signatures["reconstruction"](**tensors)["ct"]
+    # 2 * 0.9 * 0.9, which serving_default would clip; and below the threshold of 1.5.
+    assert float(ct[0, 19, 0, 0, 0]) == pytest.approx(1.62)
+    assert float(ct[0, 20, 0, 0, 0]) == pytest.approx(0.9)
+    classes = signatures["segmentation"](ct=ct)["segmentation"].numpy()
+    np.testing.assert_array_equal(classes, signatures["serving_default"](**tensors)["segmentation"])
+    assert (classes[0, :20].argmax(-1) == 3).all() and (classes[0, 20:].argmax(-1) == 0).all()
+
+
+def test_without_segmentation_there_is_no_signature_of_it(tmp_path):
+    folder = export_run(toy_run(tmp_path / "run", segmented=False), tmp_path / "models")
+    names = {"serving_default", "serving_bytes", "reconstruction"}
+    assert set(find_export(folder).load_signatures()) == names
+    assert set(read_metadata(folder)["signatures"]) == names
+    assert "segmentation" not in tensors(read_metadata(folder)["signatures"]["serving_bytes"])
+
+
+def test_two_exports_at_a_time_get_two_numbers(tmp_path, monkeypatch):
+    run = toy_run(tmp_path / "run", segmented=False)
+    output = tmp_path / "models"
+    describe, others = export_module.describe, []
+
+    def slow_describe(*args):
+        # Another export begins and ends while the first one is under way.
+        if not others:
+            others.append(None)
+            others[0] = export_run(run, output)
+        return describe(*args)
+
+    monkeypatch.setattr(export_module, "describe", slow_describe)
+    numbers = version_numbers
+    # The first one has looked for numbers before the other one came.
+    monkeypatch.setattr(
+        export_module, "version_numbers", lambda path: numbers(path) if not others else []
+    )
+    assert export_run(run, output) == output / "2"
+    assert others == [output / "1"]
+    assert sorted(entry.name for entry in output.iterdir()) == ["1", "2"]
+    assert all((output / n / "saved_model.pb").is_file() for n in "12")

@@ -1,0 +1,129 @@
+"""What an export says of itself."""
+
+import dataclasses
+import json
+
+import pytest
+
+from tests.data.cases import write_dataset
+from tests.export.runs import DATA_SHA256, read_metadata, tensors, toy_run, without_warmup
+from xctrs_tf.data.dataset import open_dataset
+from xctrs_tf.errors import UserError
+from xctrs_tf.export.metadata import describe_run
+from xctrs_tf.export.saved_model import export_run
+from xctrs_tf.reconstruction.exported_model import find_export
+
+
+def test_metadata(tmp_path):
+    metadata = read_metadata(export_run(toy_run(tmp_path / "run"), tmp_path / "models"))
+    signature = metadata["signatures"]["serving_default"]
+    described = tensors(signature)
+    assert described == {
+        "ap": (["batch", "x", "z", "channel"], [None, 32, 32, 1], "float32"),
+        "la": (["batch", "y", "z", "channel"], [None, 32, 32, 1], "float32"),
+        "ct": (["batch", "x", "y", "z", "channel"], [None, 32, 32, 32, 1], "float32"),
+        "segmentation": (["batch", "x", "y", "z", "class"], [None, 32, 32, 32, 8], "float32"),
+    }
+    answers = tensors(metadata["signatures"]["serving_bytes"])
+    assert answers == {
+        "ap_bytes": (["batch"], [None], "string"),
+        "la_bytes": (["batch"], [None], "string"),
+        "ct_hu": (["batch", "x", "y", "z"], [None, 32, 32, 32], "int16"),
+        "segmentation": (["batch", "x", "y", "z"], [None, 32, 32, 32], "uint8"),
+    }
+    expected = {
+        "format": "xctrs-export/2",
+        "notice": "Not a medical device; not for diagnosis.",
+        "size": 32,
+        "spacing_mm": None,
+        "window_hu": [-1000.0, 1500.0],
+        "classes": ["background", "C1", "C2", "C3", "C4", "C5", "C6", "C7"],
+        "step": 7,
+        "data_sha256": DATA_SHA256,
+        "data": None,
+        "metrics": None,
+        "quality": None,
+    }
+    assert {key: metadata[key] for key in expected} == expected
+    assert metadata["training"]["rsc_weight"] == 0.0
+    assert {"python", "keras", "xctrs-tf"} <= metadata["versions"].keys()
+
+
+def test_voxel_size_is_the_median_of_the_very_data(tmp_path, caplog):
+    data = write_dataset(tmp_path / "data", num_patients=3, num_folds=3)
+    manifest = json.loads((data / "manifest.json").read_text(encoding="utf-8"))
+    for patient, spacing_mm in zip(manifest["patients"], (9.0, 2.0, 2.5), strict=True):
+        patient["spacing_mm"] = spacing_mm
+    (data / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
+    sha256 = open_dataset(data).content_hash()
+
+    def spacing_mm(sha256):
+        run = toy_run(tmp_path / "run", data=str(data), data_sha256=sha256)
+        return read_metadata(export_run(run, tmp_path / "models"))["spacing_mm"]
+
+    assert spacing_mm(sha256) == 2.5
+    assert not without_warmup(caplog.messages)
+    assert spacing_mm("e" * 64) is None
+    assert "no longer the run's data" in without_warmup(caplog.messages)[0]
+
+
+def test_the_data_are_described_and_no_folder_of_the_machine(tmp_path):
+    data = write_dataset(tmp_path / "data", num_patients=3, num_folds=3)
+    manifest = json.loads((data / "manifest.json").read_text(encoding="utf-8"))
+    for patient, source in zip(manifest["patients"], ("a", "b", "a"), strict=True):
+        patient |= {"source": source, "licence": "MIT"}
+    (data / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
+    run = toy_run(tmp_path / "run", data=str(data), data_sha256=open_dataset(data).content_hash())
+    config = dataclasses.replace(run.config, vgg_weights=str(tmp_path / "vgg.h5"))
+    folder = export_run(dataclasses.replace(run, config=config), tmp_path / "models")
+    metadata = read_metadata(folder)
+    assert metadata["data"]["sources"] == [
+        {"source": "a", "licence": "MIT", "patients": 2},
+        {"source": "b", "licence": "MIT", "patients": 1},
+    ]
+    assert metadata["data"]["patients"] == {"training": 1, "validation": 1, "test": 1}
+    assert metadata["training"]["vgg_weights"] == "vgg.h5"
+    assert str(tmp_path) not in json.dumps(metadata)
+    # The server tells the voxel size.
+    assert set(find_export(folder).load_signatures()["serving_bytes"].structured_outputs) == {
+        "ct_hu",
+        "segmentation",
+        "spacing_mm",
+    }
+
+
+def write_evaluation(path, step=7, rows="p1,20.0,0.5\np2,22.0,\n"):
+    path.mkdir(parents=True)
+    (path / "cases.csv").write_text(f"id,psnr,dice_C1\n{rows}", encoding="utf-8")
+    origin = {"step": step, "data_hash": DATA_SHA256, "split": "test", "dice_name": "Dice"}
+    origin |= {"commit": "c0", "date": "2026-01-01", "command": "python --workdir=/somewhere"}
+    (path / "cases.json").write_text(json.dumps(origin), encoding="utf-8")
+
+
+def test_metrics_and_quality_of_the_very_weights(tmp_path, caplog):
+    run = toy_run(tmp_path / "run")
+    write_evaluation(run.path / "evaluation")
+    (run.path / "quality.json").write_text('{"format": "xctrs-quality/1"}', encoding="utf-8")
+    metadata = describe_run(run)
+    assert metadata["metrics"]["means"] == {"psnr": 21.0, "dice_C1": 0.5}
+    assert (metadata["metrics"]["patients"], metadata["metrics"]["split"]) == (2, "test")
+    assert "/somewhere" not in json.dumps(metadata)
+    assert metadata["quality"] == {"format": "xctrs-quality/1"}
+    caplog.clear()
+    assert describe_run(dataclasses.replace(run, step=8))["metrics"] is None
+    assert "of other weights or data" in caplog.messages[-1]
+
+
+@pytest.mark.parametrize("rows", ["", "p1,none,0.5\n"])
+def test_a_damaged_evaluation(tmp_path, rows):
+    run = toy_run(tmp_path / "run")
+    write_evaluation(run.path / "evaluation", rows=rows)
+    with pytest.raises(UserError, match=r"cases.csv: damaged; run experiments.evaluate again"):
+        describe_run(run)
+
+
+def test_damaged_thresholds(tmp_path):
+    run = toy_run(tmp_path / "run")
+    (run.path / "quality.json").write_text("{", encoding="utf-8")
+    with pytest.raises(UserError, match=r"quality.json: damaged; run experiments.calibrate again"):
+        describe_run(run)

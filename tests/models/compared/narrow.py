@@ -1,0 +1,52 @@
+"""The compared networks, narrow enough to see shapes, gradients and formats fast."""
+
+import functools
+
+import numpy as np
+
+from xctrs_tf.models.compared import (
+    RECONSTRUCTION,
+    SEGMENTATION,
+    WITH_TRAINING_HEADS,
+    X2CTDiscriminator,
+)
+
+FACTORIES = {**RECONSTRUCTION, **SEGMENTATION, "x2ct_discriminator": X2CTDiscriminator}
+NAMES = list(FACTORIES)
+
+_ARGUMENTS = {
+    "sit": {"width": 1 / 16},
+    "psr": {"width": 1 / 64},
+    "x2ctgan": {"width": 1 / 8, "dense_layers": (1, 1, 1, 1, 1)},
+    "x2ct_discriminator": {"width": 1 / 16},
+    **{name: {"width": 1 / 4, "num_classes": 5} for name in SEGMENTATION},
+}
+
+
+def narrow(name, size=32, **arguments):
+    """A network with all its outputs."""
+    heads = {"training_heads": True} if name in WITH_TRAINING_HEADS else {}
+    return FACTORIES[name](size, **{**_ARGUMENTS[name], **heads, **arguments})
+
+
+@functools.cache
+def shared(name):
+    """A network that no test changes."""
+    return narrow(name)
+
+
+def inputs_of(name, size=32, batch=2, seed=0):
+    rng = np.random.default_rng(seed)
+    films = {view: rng.random((batch, size, size, 1), np.float32) for view in ("ap", "la")}
+    ct = rng.random((batch, size, size, size, 1), np.float32)
+    if name in RECONSTRUCTION:
+        return films
+    return ct if name in SEGMENTATION else {"ct": ct, **films}
+
+
+def as_dict(outputs):
+    return outputs if isinstance(outputs, dict) else {"output": outputs}
+
+
+def used(outputs):
+    return outputs["segmentation" if "segmentation" in outputs else "ct"]

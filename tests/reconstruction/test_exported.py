@@ -1,0 +1,56 @@
+"""Exports that are found and loaded, or are damaged."""
+
+import pytest
+
+from tests.export.runs import toy_run
+from xctrs_tf.errors import UserError
+from xctrs_tf.export.saved_model import export_run
+from xctrs_tf.reconstruction.exported_model import find_export
+
+
+def truncate(file):
+    file.write_bytes(file.read_bytes()[:-200])
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda folder: truncate(folder / "saved_model.pb"),
+        lambda folder: truncate(folder / "variables" / "variables.index"),
+        lambda folder: (folder / "variables" / "variables.index").unlink(),
+        lambda folder: (folder / "variables" / "variables.data-00000-of-00001").unlink(),
+    ],
+)
+def test_a_damaged_saved_model(tmp_path, spoil):
+    folder = export_run(toy_run(tmp_path / "run"), tmp_path / "models")
+    spoil(folder)
+    with pytest.raises(UserError, match=r"models/1: damaged; run experiments.export again"):
+        find_export(tmp_path / "models").load()
+
+
+def test_no_export(tmp_path):
+    with pytest.raises(UserError, match="absent: no exported model; make one with"):
+        find_export(tmp_path / "absent")
+    (tmp_path / "3").mkdir()
+    with pytest.raises(UserError, match="3: no exported model; make one with"):
+        find_export(tmp_path)
+
+
+@pytest.mark.parametrize("content", ["{", "[]", '{"format": "xctrs-export/0"}', None])
+def test_metadata_that_cannot_be_read(tmp_path, content):
+    (tmp_path / "1" / "assets.extra").mkdir(parents=True)
+    (tmp_path / "1" / "saved_model.pb").touch()
+    if content is not None:
+        (tmp_path / "1" / "assets.extra" / "metadata.json").write_text(content, encoding="utf-8")
+    with pytest.raises(UserError, match=r"metadata.json: missing, or not of format xctrs-export/2"):
+        find_export(tmp_path)
+
+
+def test_an_export_of_the_first_format_still_loads(tmp_path):
+    folder = export_run(toy_run(tmp_path / "run"), tmp_path / "models")
+    file = folder / "assets.extra" / "metadata.json"
+    file.write_text(
+        file.read_text(encoding="utf-8").replace("xctrs-export/2", "xctrs-export/1"),
+        encoding="utf-8",
+    )
+    assert find_export(tmp_path / "models").load().structured_outputs

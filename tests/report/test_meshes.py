@@ -1,0 +1,107 @@
+import numpy as np
+import pytest
+
+from xctrs_tf.report.marching import isosurface
+from xctrs_tf.report.meshes import Mesh, thin, vertebra_mesh, write_meshes, write_stl
+
+SPACING, ORIGIN = 1.5, (-20.0, 5.0, 100.0)
+TRIANGLE = np.dtype([("normal", "<f4", 3), ("corners", "<f4", (3, 3)), ("rest", "<u2")])
+
+
+def blob(shape=(20, 24, 28)):
+    """A ring with a bar through it and a speck: holes, thin parts, two pieces."""
+    x, y, z = np.indices(shape) - np.array([9, 11, 13])[:, None, None, None]
+    ring = np.abs(np.hypot(x, y) - 6) < 1.6
+    mask = (ring & (np.abs(z) <= 2)) | ((np.abs(y) <= 1) & (np.abs(x) <= 6) & (np.abs(z) <= 1))
+    mask[1, 1, 1] = True
+    return mask
+
+
+def read_stl(path):
+    data = path.read_bytes()
+    count = int(np.frombuffer(data[80:84], "<u4")[0])
+    assert len(data) == 84 + 50 * count
+    return np.frombuffer(data[84:], TRIANGLE)
+
+
+def assert_closed(faces):
+    """Every edge is there once in each direction."""
+    edges = np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]])
+    directed, counts = np.unique(edges, axis=0, return_counts=True)
+    assert (counts == 1).all()
+    assert {tuple(e) for e in directed} == {tuple(e[::-1]) for e in directed}
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_surface_of_noise_is_closed(seed):
+    field = np.random.default_rng(seed).random((6, 7, 8))
+    vertices, faces = isosurface(field, 0.5)
+    assert_closed(faces)
+    assert len(np.unique(vertices, axis=0)) == len(vertices)
+
+
+def test_surface_of_a_ball():
+    x, y, z = np.indices((21, 25, 29)) - np.array([10.0, 12.0, 14.0])[:, None, None, None]
+    vertices, faces = isosurface(-np.sqrt(x**2 + y**2 + z**2), -8.0)
+    radii = np.linalg.norm(vertices - [10, 12, 14], axis=1)
+    assert np.abs(radii - 8).max() < 0.05
+    assert Mesh(vertices, faces).volume_mm3 == pytest.approx(4 / 3 * np.pi * 8**3, rel=0.01)
+
+
+def test_surface_of_nothing_is_empty():
+    vertices, faces = isosurface(np.zeros((4, 5, 6)), 0.5)
+    assert vertices.shape == (0, 3) and faces.shape == (0, 3)
+
+
+def test_vertebra_is_closed_of_its_volume_and_in_its_place():
+    mask = blob()
+    mesh = vertebra_mesh(mask, SPACING, ORIGIN)
+    assert_closed(mesh.faces)
+    assert mesh.volume_mm3 == pytest.approx(mask.sum() * SPACING**3, rel=0.04)
+    voxels = np.argwhere(mask & (np.indices(mask.shape)[0] > 2))
+    vertices = mesh.vertices[mesh.vertices[:, 0] > ORIGIN[0] + 2 * SPACING]
+    low = np.array(ORIGIN) + (voxels.min(0) - 0.5) * SPACING
+    high = np.array(ORIGIN) + (voxels.max(0) + 0.5) * SPACING
+    np.testing.assert_allclose(vertices.min(0), low, atol=0.5 * SPACING)
+    np.testing.assert_allclose(vertices.max(0), high, atol=0.5 * SPACING)
+
+
+def test_a_vertebra_at_the_edge_is_closed_too():
+    mask = np.zeros((5, 6, 7), bool)
+    mask[:2, 3:, :] = True
+    assert_closed(vertebra_mesh(mask, 1.0, (0, 0, 0)).faces)
+
+
+def test_stl_holds_the_mesh(tmp_path):
+    mesh = vertebra_mesh(blob(), SPACING, ORIGIN)
+    write_stl(tmp_path / "C1.stl", mesh)
+    triangles = read_stl(tmp_path / "C1.stl")
+    np.testing.assert_allclose(triangles["corners"], mesh.vertices[mesh.faces], atol=1e-4)
+    a, b, c = triangles["corners"].astype(float).swapaxes(0, 1)
+    out = np.cross(b - a, c - a)
+    assert (np.einsum("ij,ij->i", out, triangles["normal"]) >= 0).all()
+    _, merged = np.unique(triangles["corners"].reshape(-1, 3), axis=0, return_inverse=True)
+    assert_closed(merged.reshape(-1, 3))
+
+
+def test_only_vertebrae_that_are_there_get_a_file(tmp_path):
+    labels = blob().astype(np.uint8) * 3
+    labels[15:18, 20:22, 20:22] = 6
+    assert set(write_meshes(tmp_path, labels, SPACING, ORIGIN)) == {"C3", "C6"}
+    assert sorted(f.name for f in tmp_path.iterdir()) == ["C3.stl", "C6.stl"]
+
+
+def test_noise_gets_no_file(tmp_path):
+    labels = np.zeros((24, 24, 24), np.uint8)
+    labels[2:20, 2:20, 2:12] = 2
+    labels[:, :, 12:] = 5 * np.random.default_rng(0).integers(0, 2, (24, 24, 12))
+    assert set(write_meshes(tmp_path, labels, SPACING, ORIGIN)) == {"C2"}
+    assert [f.name for f in tmp_path.iterdir()] == ["C2.stl"]
+
+
+def test_thinning_keeps_the_shape():
+    mesh = vertebra_mesh(blob(), SPACING, ORIGIN)
+    small = thin(mesh, 2.0)
+    assert len(small.faces) < len(mesh.faces) / 2
+    assert small.volume_mm3 == pytest.approx(mesh.volume_mm3, rel=0.15)
+    assert small.faces.max() == len(small.vertices) - 1

@@ -1,0 +1,48 @@
+"""Jobs on a real Ray cluster of two workers on this machine; without Ray there is none."""
+
+import os
+import warnings
+
+import pytest
+
+from xctrs_tf.parallel import Workers
+
+ray = pytest.importorskip("ray", reason="Ray is an optional extra: pip install xctrs-tf[ray]")
+
+
+@pytest.fixture
+def address():
+    """A cluster of two nodes with a processor each."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from ray.cluster_utils import Cluster
+
+        cluster = Cluster()
+        for _ in range(2):
+            cluster.add_node(num_cpus=1, object_store_memory=100 * 2**20)
+        yield cluster.address
+        ray.shutdown()
+        cluster.shutdown()
+
+
+@pytest.mark.slow
+def test_jobs_spread_over_two_workers(tmp_path, address):
+    # A worker cannot import this file; a function inside one travels whole.
+    def run(number):
+        from tests.cross_validation.test_jobs import fake
+        from xctrs_tf.cross_validation.jobs import run_job
+
+        program = f"import os; open({str(tmp_path / str(number))!r}, 'w').write(str(os.getppid()))"
+        return run_job(fake(tmp_path / f"job-{number}", program))
+
+    numbers = list(range(6))
+    for number in numbers:
+        (tmp_path / f"job-{number}").mkdir()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with Workers(1, address) as workers:
+            records = list(workers.map(run, numbers))
+    assert [record["status"] for record in records] == ["done"] * 6
+    processes = {(tmp_path / str(number)).read_text(encoding="utf-8") for number in numbers}
+    assert len(processes) == 2
+    assert str(os.getpid()) not in processes

@@ -1,0 +1,94 @@
+"""How long the jobs of a cross-validation will take, and what memory they need.
+
+A row of which a job is done tells by its record. Of the others one job is begun
+and trained for a few steps in a folder that is thrown away.
+"""
+
+import dataclasses
+import os
+import pathlib
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+from tqdm import tqdm
+
+from xctrs_tf.cross_validation.jobs import finished_record
+from xctrs_tf.errors import UserError
+from xctrs_tf.training.history import read_history
+
+_PROBE_STEPS = 4
+
+
+@dataclasses.dataclass(frozen=True)
+class Cost:
+    """What a job of one row takes: seconds before and after the steps, a step, memory."""
+
+    fixed_seconds: float
+    step_seconds: float
+    peak_memory_bytes: int
+
+    def seconds(self, steps):
+        """Of a job of so many steps."""
+        return self.fixed_seconds + steps * self.step_seconds
+
+
+def print_plan(jobs, steps):
+    """Print a line a job, and the sums.
+
+    Args:
+        jobs: of `jobs.list_jobs`.
+        steps: training steps of each.
+
+    Raises:
+        UserError: a row cannot be begun.
+    """
+    costs = {row: _known_cost(row, jobs) for row in dict.fromkeys(job.row for job in jobs)}
+    unknown = [row for row, cost in costs.items() if cost is None]
+    with tempfile.TemporaryDirectory() as folder:
+        # disable=None: no bar where nobody looks at it.
+        for row in tqdm(unknown, "trying a few steps", unit="row", disable=None):
+            job = next(job for job in jobs if job.row == row)
+            costs[row] = _try(dataclasses.replace(job, root=pathlib.Path(folder)))
+    left = 0.0
+    for job in jobs:
+        seconds, state = costs[job.row].seconds(steps), job.state()
+        left += 0.0 if state == "done" else seconds
+        memory = costs[job.row].peak_memory_bytes / 2**30
+        print(f"{job!s:<36} {state:<7} {seconds / 60:7.1f} minutes {memory:6.1f} GiB")
+    print(f"{len(jobs)} jobs of {steps} steps; about {left / 3600:.1f} hours are left, one by one")
+    print("Measured here and now; what has begun is counted whole, evaluation not where tried.")
+
+
+def _known_cost(row, jobs):
+    records = [finished_record(job) for job in jobs if job.row == row]
+    records = [record for record in records if record is not None]
+    if not records:
+        return None
+    return Cost(
+        statistics.median(record["seconds"] for record in records),
+        0.0,
+        max(record["peak_memory_bytes"] for record in records),
+    )
+
+
+def _try(job):
+    """Begin a job, and those that it needs."""
+    if job.needs is not None and not job.needs.folder.exists():
+        _try(job.needs)
+    command = [sys.executable, *job.commands[0], f"--steps={_PROBE_STEPS}"]
+    began = time.monotonic()
+    with tempfile.TemporaryFile() as errors:
+        child = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=errors)
+        _, status, usage = os.wait4(child.pid, 0)
+        child.returncode = os.waitstatus_to_exitcode(status)
+        if child.returncode:
+            errors.seek(0)
+            lines = errors.read().decode("utf-8", "replace").strip().splitlines()
+            raise UserError(f"{job}: cannot be begun: {lines[-1] if lines else 'no reason given'}")
+    total = time.monotonic() - began
+    rows = [row for row in read_history(job.folder) if row["kind"] == "training"]
+    step = rows[-1]["seconds"]
+    return Cost(max(0.0, total - _PROBE_STEPS * step), step, usage.ru_maxrss * 1024)

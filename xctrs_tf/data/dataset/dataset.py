@@ -1,0 +1,206 @@
+"""The prepared data folder: one file a patient and a manifest (docs/architecture.md)."""
+
+import dataclasses
+import hashlib
+import json
+import pathlib
+import zipfile
+
+import numpy as np
+
+from xctrs_tf.data.dataset.folds import draw_validation
+from xctrs_tf.data.dataset.npy_files import read_arrays
+from xctrs_tf.data.films.film import normalise_film
+from xctrs_tf.data.volumes.intensity import normalise_hu
+from xctrs_tf.errors import UserError
+
+FORMAT = "xctrs-dataset/1"
+MANIFEST = "manifest.json"
+# The manifest of a preparation that is under way, or was killed.
+UNFINISHED = "manifest.unfinished.json"
+
+
+@dataclasses.dataclass(frozen=True)
+class Case:
+    """One patient in the frame of docs/architecture.md.
+
+    Attributes:
+        id: name of the patient, unique in its folder.
+        ct: int16 CT numbers ``[x, y, z]`` in HU.
+        segmentation: uint8 labels ``[x, y, z]``, 1..7 = C1..C7.
+        ap: float32 line integrals ``[x, z]``.
+        la: float32 line integrals ``[y, z]``.
+        spacing_mm: edge of a voxel.
+        origin_mm: LPS position of the centre of voxel ``[0, 0, 0]``.
+    """
+
+    id: str
+    ct: np.ndarray
+    segmentation: np.ndarray
+    ap: np.ndarray
+    la: np.ndarray
+    spacing_mm: float
+    origin_mm: tuple
+
+
+@dataclasses.dataclass(frozen=True)
+class Split:
+    """Patient ids of one cross-validation fold; no id is in two lists."""
+
+    training: list
+    validation: list
+    test: list
+
+
+def network_arrays(case):
+    """A patient as the networks see it.
+
+    Args:
+        case: a `Case`.
+
+    Returns:
+        Dict of ``ap`` and ``la`` ``(size, size, 1)`` and ``ct`` ``(size, size,
+        size, 1)``, float32 in [0, 1], and ``segmentation`` uint8 ``(size, size,
+        size)``.
+    """
+    return {
+        "ap": normalise_film(case.ap)[..., np.newaxis],
+        "la": normalise_film(case.la)[..., np.newaxis],
+        "ct": normalise_hu(case.ct)[..., np.newaxis],
+        "segmentation": case.segmentation,
+    }
+
+
+def open_dataset(path):
+    """Open a folder that `experiments.prepare` made.
+
+    Args:
+        path: the folder.
+
+    Returns:
+        `Dataset`.
+
+    Raises:
+        UserError: the folder is none, is unfinished, or lacks a patient's file.
+    """
+    path = pathlib.Path(path)
+    manifest = read_manifest(path / MANIFEST)
+    dataset = Dataset(path, manifest)
+    for patient in dataset.ids:
+        file = patient_path(path, patient)
+        if not file.is_file():
+            raise UserError(f"{file}: missing; run experiments.prepare again")
+        if not zipfile.is_zipfile(file):
+            raise UserError(f"{file}: damaged; run experiments.prepare again")
+    return dataset
+
+
+class Dataset:
+    """A prepared data folder, read only.
+
+    Attributes:
+        path: the folder.
+        manifest: the manifest as a dict.
+        size: voxels a side.
+        ids: patient ids in the manifest's order.
+    """
+
+    def __init__(self, path, manifest):
+        self.path = path
+        self.manifest = manifest
+        self.size = manifest["size"]
+        self._records = {record["id"]: record for record in manifest["patients"]}
+        self.ids = list(self._records)
+
+    def load(self, patient):
+        """Read one patient.
+
+        Args:
+            patient: an id.
+
+        Returns:
+            `Case`.
+
+        Raises:
+            UserError: no such patient, or its file is missing, damaged or of another size.
+        """
+        if patient not in self._records:
+            raise UserError(f"{self.path}: no patient {patient!r}; its ids are in {MANIFEST}")
+        file = patient_path(self.path, patient)
+        try:
+            arrays = read_arrays(file, ("ct", "segmentation", "ap", "la"))
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+            raise UserError(f"{file}: damaged; run experiments.prepare again") from error
+        if any(array.shape != (self.size,) * array.ndim for array in arrays.values()):
+            raise UserError(f"{file}: not of size {self.size}; run experiments.prepare again")
+        record = self._records[patient]
+        return Case(
+            id=patient,
+            spacing_mm=record["spacing_mm"],
+            origin_mm=tuple(record["origin_mm"]),
+            **arrays,
+        )
+
+    def split(self, fold):
+        """Training, validation and test patients of one fold.
+
+        The test patients are the fold's group; those who validate are written in
+        the manifest (`folds.draw_validation`).
+
+        Args:
+            fold: index of the group.
+
+        Returns:
+            `Split`, each list in the manifest's order.
+
+        Raises:
+            UserError: no such fold, or too few patients for three lists.
+        """
+        folds = self.manifest["folds"]
+        if not 0 <= fold < len(folds):
+            raise UserError(f"fold {fold}: {self.path} has folds 0 to {len(folds) - 1}")
+        test = set(folds[fold])
+        if len(self.ids) - len(test) < 2:
+            raise UserError(f"{self.path}: {len(self.ids)} patients cannot be split; prepare more")
+        validation = set(self._validation(fold))
+        return Split(
+            training=[id for id in self.ids if id not in test | validation],
+            validation=[id for id in self.ids if id in validation],
+            test=[id for id in self.ids if id in test],
+        )
+
+    def _validation(self, fold):
+        if "validation" in self.manifest:
+            return self.manifest["validation"][fold]
+        # Folders of before it was written down, whose draw was the same.
+        return draw_validation(self.ids, self.manifest["folds"][fold], fold, self.manifest["seed"])
+
+    def content_hash(self):
+        """sha256 over every patient's id and file hash: changes when any array does."""
+        lines = [f"{record['id']} {record['sha256']}\n" for record in self.manifest["patients"]]
+        return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def patient_path(path, patient):
+    """Path of a patient's arrays in a prepared folder."""
+    return path / "patients" / f"{patient}.npz"
+
+
+def read_manifest(file):
+    """The manifest as a dict with every key that `Dataset` relies on."""
+    try:
+        manifest = json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        if file.with_name(UNFINISHED).exists():
+            mend = "its preparation was interrupted: run the same experiments.prepare again"
+        else:
+            mend = "make one with python -m experiments.prepare"
+        raise UserError(f"{file.parent}: no prepared data folder ({file.name}); {mend}") from error
+    except (OSError, ValueError) as error:
+        raise UserError(f"{file}: unreadable; run experiments.prepare again") from error
+    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
+        raise UserError(f"{file}: not of format {FORMAT}; run experiments.prepare again")
+    missing = {"version", "size", "seed", "folds", "patients"} - manifest.keys()
+    if missing:
+        raise UserError(f"{file}: lacks {min(missing)!r}; run experiments.prepare again")
+    return manifest

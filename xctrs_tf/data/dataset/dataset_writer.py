@@ -1,0 +1,202 @@
+"""Writing the prepared data folder, so that a killed run can go on."""
+
+import hashlib
+import json
+import pathlib
+import shutil
+
+import numpy as np
+import scipy
+import SimpleITK as sitk
+
+import xctrs_tf
+from xctrs_tf.data.dataset.dataset import FORMAT, MANIFEST, UNFINISHED, patient_path, read_manifest
+from xctrs_tf.data.dataset.folds import draw_validation
+from xctrs_tf.errors import UserError
+from xctrs_tf.files import atomic_path, write_text
+
+# What computed the arrays; the bytes of a folder are promised for one set of them.
+VERSIONS = {
+    "xctrs_tf": xctrs_tf.__version__,
+    "numpy": np.__version__,
+    "scipy": scipy.__version__,
+    "SimpleITK": sitk.Version.VersionString(),
+}
+
+
+class DatasetWriter:
+    """Writes a prepared data folder, and goes on with one that was interrupted.
+
+    Nothing is written before the first patient is added.
+
+    Args:
+        path: the folder: absent, empty, or made with the same configuration.
+        configuration: dict that decides the content; it must hold ``size``,
+            ``seed`` and ``projection``, and goes into the manifest.
+
+    Raises:
+        UserError: the folder belongs to something else.
+    """
+
+    def __init__(self, path, configuration):
+        self.path = pathlib.Path(path)
+        self.configuration = json.loads(json.dumps(configuration))
+        self._records = {}
+        self._rejected = {}
+        if self.path.exists():
+            self._take_over()
+
+    def knows(self, patient):
+        """Whether a patient was added, now or by a run before this one."""
+        return patient in self._records
+
+    def has(self, patient, source_sha256):
+        """Whether a patient from an unchanged source is here, whole."""
+        record = self._records.get(patient)
+        file = patient_path(self.path, patient)
+        return (
+            record is not None
+            and record["source_sha256"] == source_sha256
+            and file.is_file()
+            and sha256_of(file) == record["sha256"]
+        )
+
+    def image_of(self, patient):
+        """Hash of the image that a patient comes from; None where none was written."""
+        return self._records[patient].get("image_sha256")
+
+    def rejected_with(self, patient):
+        """Why scans of a patient were rejected before the one that was added."""
+        return self._rejected.get(patient, [])
+
+    def add(self, case, record, rejected=()):
+        """Write one patient.
+
+        Args:
+            case: a `Case`.
+            record: dict for the manifest: ``source``, ``source_file``,
+                ``source_sha256``, ``licence`` and whatever the source adds.
+            rejected: why other scans of the patient were rejected.
+
+        Raises:
+            UserError: nothing can be written, as on a full disk.
+        """
+        file = patient_path(self.path, case.id)
+        try:
+            self._claim()
+            with atomic_path(file) as temporary:
+                # NumPy stamps every member with the same date: same input, same bytes.
+                np.savez(
+                    temporary, ct=case.ct, segmentation=case.segmentation, ap=case.ap, la=case.la
+                )
+            self._records[case.id] = {
+                "id": case.id,
+                **record,
+                "sha256": sha256_of(file),
+                "spacing_mm": float(case.spacing_mm),
+                "origin_mm": [float(value) for value in case.origin_mm],
+            }
+            self._rejected[case.id] = list(rejected)
+            self._write_unfinished()
+        except OSError as error:
+            self._records.pop(case.id, None)
+            raise UserError(_unwritable(file, error)) from error
+
+    def finalise(self, folds, rejected):
+        """Write the manifest; from now on `open_dataset` takes the folder.
+
+        Args:
+            folds: list of lists of the ids that were added.
+            rejected: list of dicts ``id``, ``reason``.
+
+        Raises:
+            UserError: nothing can be written, as on a full disk.
+        """
+        ids = sorted(patient for fold in folds for patient in fold)
+        try:
+            self._write_manifest(MANIFEST, folds, ids, rejected)
+            (self.path / UNFINISHED).unlink(missing_ok=True)
+        except OSError as error:
+            mend = "; run the same command again"
+            raise UserError(_unwritable(self.path / MANIFEST, error) + mend) from error
+
+    def _claim(self):
+        """Make the folder ours before anything is in it, so that a kill leaves it ours."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        if not (self.path / UNFINISHED).exists():
+            self._write_unfinished()
+        (self.path / "patients").mkdir(exist_ok=True)
+
+    def _write_unfinished(self):
+        self._write_manifest(UNFINISHED, [], list(self._records), rejections(self._rejected))
+
+    def _take_over(self):
+        if not self.path.is_dir():
+            raise UserError(f"{self.path}: not a folder; choose another output folder")
+        manifests = [self.path / name for name in (UNFINISHED, MANIFEST)]
+        found = next((file for file in manifests if file.exists()), None)
+        if found:
+            manifest = read_manifest(found)
+            # A JSON null and an absent key both mean that the option was not given.
+            different = [
+                key for key, value in self.configuration.items() if manifest.get(key) != value
+            ]
+            if different or manifest["version"] != xctrs_tf.__version__:
+                raise UserError(
+                    f"{self.path}: made with another {different[0] if different else 'version'}; "
+                    "choose another output folder"
+                )
+            self._records = {record["id"]: record for record in manifest["patients"]}
+            for rejected in manifest.get("rejected", []):
+                self._rejected.setdefault(rejected["id"], []).append(rejected["reason"])
+            # What a killed run had under its hands.
+            for scratch in self.path.glob("patients/.*.npz.*"):
+                shutil.rmtree(scratch)
+        elif any(not entry.name.startswith(".") for entry in self.path.iterdir()):
+            raise UserError(f"{self.path}: holds other files; choose an empty output folder")
+
+    def _write_manifest(self, name, folds, ids, rejected):
+        manifest = {
+            "format": FORMAT,
+            "version": xctrs_tf.__version__,
+            "versions": VERSIONS,
+            **self.configuration,
+            "folds": folds,
+            "validation": [
+                draw_validation(ids, test, fold, self.configuration["seed"])
+                for fold, test in enumerate(folds)
+            ],
+            "patients": [self._records[patient] for patient in ids],
+            "rejected": rejected,
+        }
+        write_text(self.path / name, json.dumps(manifest, indent=1) + "\n")
+
+
+def rejections(reasons):
+    """The manifest's list of what was rejected.
+
+    Args:
+        reasons: dict from patient to the reasons, one for each of his scans.
+
+    Returns:
+        List of dicts ``id``, ``reason``, sorted by id.
+    """
+    return [
+        {"id": patient, "reason": reason}
+        for patient in sorted(reasons)
+        for reason in reasons[patient]
+    ]
+
+
+def _unwritable(file, error):
+    return f"{file}: cannot be written ({error.strerror or error})"
+
+
+def sha256_of(*files):
+    """Hex sha256 of the bytes of one file, or of several in this order."""
+    digest = hashlib.sha256()
+    for file in files:
+        with open(file, "rb") as stream:
+            while chunk := stream.read(2**20):
+                digest.update(chunk)
+    return digest.hexdigest()

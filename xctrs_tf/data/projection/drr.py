@@ -1,0 +1,161 @@
+"""Digitally reconstructed radiographs: CT numbers to attenuation to line integrals."""
+
+import keras
+import numpy as np
+from keras import ops
+
+from xctrs_tf.data.projection import ray_integrals as cone
+from xctrs_tf.geometry import RAY_AXIS, VIEWS
+
+# Linear attenuation coefficients in 1/mm. Between air and water they follow the
+# definition of the Hounsfield unit; above water bone's atomic number makes them
+# rise faster at diagnostic tube voltages (docs/fidelity.md).
+WATER_MU = 0.0192
+BONE_MU = 0.0573  # at 1000 HU
+
+# A scan is projected in slabs of so many voxels, which bounds the memory.
+SLAB_VOXELS = 2**22
+
+
+def hu_to_mu(hu):
+    """Attenuation of CT numbers: linear from air to water, and steeper above water.
+
+    Args:
+        hu: array or tensor of CT numbers in HU.
+
+    Returns:
+        float tensor of the same shape, in 1/mm, never negative.
+    """
+    hu = ops.cast(hu, keras.config.floatx())
+    below = ops.clip(hu, -1000.0, 0.0) * (WATER_MU / 1000.0)
+    above = ops.maximum(hu, 0.0) * ((BONE_MU - WATER_MU) / 1000.0)
+    return WATER_MU + below + above
+
+
+def parallel_projection(mu, spacing_mm, view):
+    """Line integrals of attenuation along parallel rays.
+
+    Only parallel rays keep every voxel of a ray in one pixel, which is what the
+    networks' view alignment (Eq. 5, 6) takes for granted.
+
+    Args:
+        mu: attenuation ``(x, y, z)`` or ``(batch, x, y, z)`` in 1/mm.
+        spacing_mm: voxel size along the rays.
+        view: ``"ap"`` or ``"la"``.
+
+    Returns:
+        Line integrals (no unit): ``[x, z]`` for AP, ``[y, z]`` for LA, with the
+        batch axis first where there was one.
+    """
+    return ops.sum(mu, axis=RAY_AXIS[view] - 3) * spacing_mm
+
+
+def cone_projection(
+    mu,
+    spacing_mm,
+    view,
+    source_to_isocentre_mm,
+    source_to_detector_mm,
+    detector_pixels=None,
+    detector_pixel_mm=None,
+    rotation_deg=None,
+    translation_mm=None,
+):
+    """Line integrals of attenuation along the rays of a point source.
+
+    The isocentre is the volume's centre. By default the film has a pixel for each
+    of the volume's voxels, and at the isocentre these are equally large.
+
+    Args:
+        mu: attenuation ``(x, y, z)`` or ``(batch, x, y, z)`` in 1/mm.
+        spacing_mm: edge of a voxel.
+        view: ``"ap"`` (source in front of the patient) or ``"la"`` (on the right).
+        source_to_isocentre_mm: distance.
+        source_to_detector_mm: distance.
+        detector_pixels: width and height of the detector in pixels.
+        detector_pixel_mm: edge of a pixel of the detector, which magnification
+            makes smaller at the isocentre.
+        rotation_deg: rotation of the patient about x, y, z (`cone.project`).
+        translation_mm: translation of the patient after it.
+
+    Returns:
+        Line integrals (no unit): ``[x, z]`` for AP, ``[y, z]`` for LA, with the
+        batch axis first where there was one.
+    """
+    shape = mu.shape[-3:]
+    magnification = source_to_detector_mm / source_to_isocentre_mm
+    if detector_pixel_mm is None:
+        detector_pixel_mm = spacing_mm * magnification
+    return cone.project(
+        mu,
+        (spacing_mm,) * 3,
+        [-(count - 1) / 2 * spacing_mm for count in shape],
+        view,
+        detector_pixels or (shape[1 - RAY_AXIS[view]], shape[2]),
+        detector_pixel_mm / magnification,
+        source_to_isocentre_mm,
+        rotation_deg,
+        translation_mm,
+    )
+
+
+def films_of(scan, frame, geometry):
+    """Both films of a patient.
+
+    Args:
+        scan: `Volume` in HU. For the field of view ``crop`` it is the frame's own
+            CT; for ``full`` the whole scan, on any grid along the axes.
+        frame: the cube that the networks see, with ``size``, ``spacing_mm`` and
+            ``origin_mm``, as `projection_geometry.Frame`.
+        geometry: `ProjectionGeometry`.
+
+    Returns:
+        Dict of ``ap`` ``[x, z]`` and ``la`` ``[y, z]``: float32 line integrals
+        ``(size, size)``.
+
+    Raises:
+        ValueError: field of view ``crop`` and a scan that is not the frame's CT.
+    """
+    if geometry.field_of_view == "crop":
+        _check_is_crop(scan, frame)
+        if geometry.kind == "parallel" and not geometry.is_posed:
+            mu = hu_to_mu(scan.array)
+            return {
+                view: np.array(parallel_projection(mu, frame.spacing_mm, view)) for view in VIEWS
+            }
+    return {view: _film(scan, frame, geometry, view) for view in VIEWS}
+
+
+def _film(scan, frame, geometry, view):
+    """The sum of the films of slabs across the rays."""
+    isocentre = np.asarray(frame.origin_mm) + (frame.size - 1) / 2 * frame.spacing_mm
+    axis = RAY_AXIS[view]
+    step = max(1, SLAB_VOXELS * scan.array.shape[axis] // scan.array.size)
+    film = np.zeros((frame.size,) * 2, np.float32)
+    for start in range(0, scan.array.shape[axis], step):
+        slab = scan.array[(slice(None),) * axis + (slice(start, start + step),)]
+        first = np.array(scan.origin_mm, float)
+        first[axis] += start * scan.spacing_mm[axis]
+        part = cone.project(
+            hu_to_mu(slab),
+            [float(edge) for edge in scan.spacing_mm],
+            (first - isocentre).tolist(),
+            view,
+            film.shape,
+            float(frame.spacing_mm),
+            geometry.source_to_isocentre_mm,
+            geometry.rotation_deg if any(geometry.rotation_deg) else None,
+            geometry.translation_mm if any(geometry.translation_mm) else None,
+        )
+        film += np.asarray(part)
+    return film
+
+
+def _check_is_crop(scan, frame):
+    same_grid = (
+        scan.array.shape == (frame.size,) * 3
+        and np.allclose(scan.spacing_mm, frame.spacing_mm)
+        and np.allclose(scan.origin_mm, frame.origin_mm, atol=1e-3)
+    )
+    if not same_grid:
+        raise ValueError("field of view crop: give the CT on the frame's own grid")

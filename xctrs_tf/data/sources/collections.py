@@ -1,0 +1,78 @@
+"""The collections that `experiments.prepare` knows, by name."""
+
+import pathlib
+
+from xctrs_tf.data.sources.ctspine1k import CtSpine1kSource
+from xctrs_tf.data.sources.dicom_studies import DicomSource, Rsna2022Source
+from xctrs_tf.data.sources.label_maps import CERVICAL
+from xctrs_tf.data.sources.merged import MergedSource
+from xctrs_tf.data.sources.nifti import NiftiSource
+from xctrs_tf.data.sources.openkbp import OpenKbpSource
+from xctrs_tf.data.sources.totalsegmentator import TotalSegmentatorSource
+from xctrs_tf.data.sources.verse import VerseSource
+from xctrs_tf.errors import UserError
+
+# Collections that need nothing but their folder.
+_PUBLIC = {
+    "ctspine1k": CtSpine1kSource,
+    "rsna2022": Rsna2022Source,
+    "totalsegmentator": TotalSegmentatorSource,
+    "verse": VerseSource,
+}
+_WITH_LABELS = ("dicom", "openkbp")
+COLLECTIONS = (*_PUBLIC, *_WITH_LABELS, "nifti")
+# Their names of patients are fixed by who published them.
+_MERGED_BY_ID = ("ctspine1k", "rsna2022", "verse")
+
+
+def open_collections(names, folders, labels=None, label_map=None, select=None):
+    """The patients of one or several folders as one source.
+
+    Args:
+        names: the collection of each folder, or one name for all of them.
+        folders: paths.
+        labels: ``dicom`` and ``openkbp``: folder of the label files, or for a
+            single DICOM series the file.
+        label_map: ``dicom``, ``openkbp`` and ``nifti``: dict from number in the
+            label files to 1..7.
+        select: ``nifti``: ``(column, value)`` of its manifest.csv.
+
+    Returns:
+        An object as `xctrs_tf.data.sources.raw_patient` describes.
+
+    Raises:
+        UserError: options that do not go together, or a folder without patients.
+    """
+    if len(names) == 1:
+        names = names * len(folders)
+    if len(names) != len(folders):
+        raise UserError(f"--input: {len(folders)} for {len(names)} sources; give one each")
+    _check_options(set(names), labels, label_map, select)
+    label_map = label_map or CERVICAL
+    sources = [
+        (name, _open(name, pathlib.Path(folder), labels, label_map, select))
+        for name, folder in zip(names, folders, strict=True)
+    ]
+    return sources[0][1] if len(sources) == 1 else MergedSource(sources, _MERGED_BY_ID)
+
+
+def _check_options(names, labels, label_map, select):
+    if select is not None and names != {"nifti"}:
+        raise UserError("--select: only nifti folders have a manifest.csv to select from")
+    if label_map is not None and names & _PUBLIC.keys():
+        raise UserError(f"--label_map: {min(names & _PUBLIC.keys())} has its own; leave it out")
+    if labels is None and names & set(_WITH_LABELS):
+        raise UserError("--labels: missing; name the folder of the label files")
+    if labels is not None and not names & set(_WITH_LABELS):
+        raise UserError(f"--labels: only for {' and '.join(_WITH_LABELS)}; leave it out")
+
+
+def _open(name, folder, labels, label_map, select):
+    if name in _PUBLIC:
+        return _PUBLIC[name](folder)
+    if name == "nifti":
+        return NiftiSource(folder, select, label_map)
+    labels = pathlib.Path(labels)
+    if name == "openkbp":
+        return OpenKbpSource(folder, labels, label_map)
+    return DicomSource(folder, labels, label_map=label_map)

@@ -1,0 +1,55 @@
+"""Synthetic patients as a source: `xctrs_tf.data.phantom` by number."""
+
+import hashlib
+
+from xctrs_tf.data.phantom import make_phantom
+from xctrs_tf.data.sources.raw_patient import RawPatient
+from xctrs_tf.data.volumes.volume import Volume
+
+# Cohorts of different seeds share no patient below this many.
+SEED_STRIDE = 100_000
+
+
+class PhantomSource:
+    """Phantoms ``phantom-0000``, ``phantom-0001``, ... of one cohort.
+
+    Args:
+        num_patients: how many.
+        seed: seed of the cohort.
+        size: voxels a side.
+        spacing_mm: voxel size.
+
+    Attributes:
+        ids: names of the patients.
+    """
+
+    def __init__(self, num_patients, seed, size, spacing_mm):
+        self.seed = seed
+        self.size = size
+        self.spacing_mm = spacing_mm
+        self._numbers = {f"phantom-{number:04d}": number for number in range(num_patients)}
+        self.ids = list(self._numbers)
+
+    def scans(self, patient):
+        """A patient has one scan, of his name."""
+        return [patient]
+
+    def record(self, patient):
+        """What the manifest says of a patient's source."""
+        recipe = f"phantom seed {self._phantom_seed(patient)}"
+        grid = f"size {self.size} spacing {self.spacing_mm}"
+        return {
+            "source": "phantom",
+            "source_file": recipe,
+            "source_sha256": hashlib.sha256(f"{recipe} {grid}".encode()).hexdigest(),
+            "licence": "Apache-2.0",
+        }
+
+    def load(self, patient):
+        """Make one patient; returns `RawPatient`."""
+        phantom = make_phantom(self._phantom_seed(patient), self.size, self.spacing_mm)
+        grid = ((phantom.spacing_mm,) * 3, tuple(phantom.origin_mm))
+        return RawPatient(patient, Volume(phantom.ct, *grid), Volume(phantom.segmentation, *grid))
+
+    def _phantom_seed(self, patient):
+        return self.seed * SEED_STRIDE + self._numbers[patient]

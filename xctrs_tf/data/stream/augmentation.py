@@ -1,0 +1,185 @@
+"""Changes of a training patient that keep CT, labels and both films consistent.
+
+Every change is a function of its arguments and a random generator alone.
+"""
+
+import numpy as np
+from scipy import ndimage
+
+from xctrs_tf.data.dataset import network_arrays
+from xctrs_tf.data.films.film import normalise_film
+from xctrs_tf.data.projection.film_simulation import FilmSimulation
+from xctrs_tf.data.volumes.intensity import normalise_hu
+from xctrs_tf.data.volumes.volume import AIR_HU
+from xctrs_tf.errors import UserError
+from xctrs_tf.geometry import VIEWS
+
+# A generator of its own for each: switching one on leaves the others' draws.
+# They start at 1 because the order of the patients draws without a number.
+STREAMS = {"mirror": 1, "histogram": 2, "pose": 3, "noise": 4}
+
+ROTATION_DEG = 5.0
+TRANSLATION = 0.03  # of the frame's edge
+HISTOGRAM_PIECES = 6
+NOISE = 0.02  # of a film's range
+
+
+def augmentations(augment):
+    """Names of the changes that ``augment`` asks for.
+
+    Args:
+        augment: True for mirroring alone, False for nothing, or names of `STREAMS`.
+
+    Raises:
+        UserError: an unknown name.
+    """
+    if isinstance(augment, bool):
+        return ("mirror",) if augment else ()
+    unknown = [name for name in augment if name not in STREAMS]
+    if unknown:
+        raise UserError(f"augment {unknown[0]!r}: must be one of {', '.join(STREAMS)}")
+    return tuple(augment)
+
+
+def check_projection(names, projection):
+    """Refuse changes that films made so cannot follow.
+
+    Args:
+        names: of `augmentations`.
+        projection: the manifest's entry.
+
+    Raises:
+        UserError: which change, and why.
+    """
+    films = FilmSimulation.from_json(projection)
+    if "mirror" in names and films.geometry.kind != "parallel":
+        raise UserError(
+            "augment mirror: a cone's LA film is none of the mirror image; leave it out"
+        )
+    if "mirror" in names and films.pose_rotation_deg:
+        raise UserError(
+            "augment mirror: a turned patient's LA film is none of the mirror image; leave it out"
+        )
+    if "pose" in names and films != FilmSimulation():
+        raise UserError(
+            "augment pose: projects anew, which it can for parallel films of the crop alone, "
+            "without poses and effects; leave it out"
+        )
+
+
+def augmented_arrays(case, names, seed, index, reconstruction=None):
+    """A patient as the networks see it, changed.
+
+    Args:
+        case: a `Case`.
+        names: of `augmentations`.
+        seed: of the stream.
+        index: number of the sample in it.
+        reconstruction: ``[x, y, z]`` of the patient's films, which follows no
+            change but mirroring; None for none.
+
+    Returns:
+        Dict like `network_arrays`, with ``reconstruction`` where there is one.
+    """
+
+    def draws(name):
+        return np.random.default_rng([seed, int(index), STREAMS[name]])
+
+    arrays = move(case, draws("pose")) if "pose" in names else network_arrays(case)
+    if reconstruction is not None:
+        arrays["reconstruction"] = reconstruction[..., np.newaxis]
+    if "mirror" in names and draws("mirror").random() < 0.5:
+        arrays = mirror(arrays)
+    for name, change in (("histogram", randomise_histogram), ("noise", add_noise)):
+        if name in names:
+            rng = draws(name)
+            arrays = {**arrays, **{view: change(arrays[view], rng) for view in VIEWS}}
+    return arrays
+
+
+def mirror(arrays):
+    """A patient's mirror image, left to right, from `network_arrays`.
+
+    The CT, its labels, its reconstruction and the AP film flip along x. Parallel rays along x cross
+    the same voxels in the other order: the LA film stays.
+    """
+    return {
+        name: array if name == "la" else np.flip(array, axis=0) for name, array in arrays.items()
+    }
+
+
+def randomise_histogram(film, rng):
+    """A film of another exposure: its grey values through a random rising line.
+
+    The line joins `HISTOGRAM_PIECES` rises, drawn from a flat Dirichlet
+    distribution. After RadRotator's idea: who has seen bone at every brightness
+    relies on none.
+
+    Args:
+        film: array in [0, 1].
+        rng: `numpy.random.Generator`.
+
+    Returns:
+        float32 array of the same shape in [0, 1]; no two grey values change places.
+    """
+    heights = np.concatenate([[0.0], np.cumsum(rng.dirichlet(np.ones(HISTOGRAM_PIECES)))])
+    return np.interp(film, np.linspace(0, 1, len(heights)), heights).astype(np.float32)
+
+
+def add_noise(film, rng):
+    """A film with Gaussian noise of a random strength up to `NOISE`.
+
+    Args:
+        film: array in [0, 1].
+        rng: `numpy.random.Generator`.
+
+    Returns:
+        float32 array of the same shape in [0, 1].
+    """
+    strength = np.float32(rng.uniform(0, NOISE))
+    return np.clip(film + strength * rng.standard_normal(film.shape, np.float32), 0.0, 1.0)
+
+
+def move(case, rng):
+    """A patient turned and shifted a little, as the networks see it.
+
+    CT and labels are resampled about the frame's middle, and the films are the
+    moved CT's, so that all four show one patient. Air enters at the borders.
+
+    Args:
+        case: a `Case` with parallel films of the crop.
+        rng: `numpy.random.Generator`.
+
+    Returns:
+        Dict like `network_arrays`.
+    """
+    # Keras takes seconds to load, and only this change projects.
+    from xctrs_tf.data.projection.drr import hu_to_mu, parallel_projection
+
+    size = case.ct.shape[0]
+    to_patient = _rotation(rng.uniform(-ROTATION_DEG, ROTATION_DEG, 3)).T
+    shift = rng.uniform(-TRANSLATION, TRANSLATION, 3) * size
+    middle = (size - 1) / 2
+    offset = middle - to_patient @ (middle + shift)
+    hu = ndimage.affine_transform(
+        case.ct, to_patient, offset, output=np.float32, order=1, cval=AIR_HU
+    )
+    mu = hu_to_mu(hu)
+    films = {view: np.asarray(parallel_projection(mu, case.spacing_mm, view)) for view in VIEWS}
+    return {
+        **{view: normalise_film(film)[..., np.newaxis] for view, film in films.items()},
+        "ct": normalise_hu(hu)[..., np.newaxis],
+        "segmentation": ndimage.affine_transform(case.segmentation, to_patient, offset, order=0),
+    }
+
+
+def _rotation(degrees):
+    """Rotation about x, y and z, in this order."""
+    matrix = np.eye(3)
+    for axis, angle in enumerate(np.radians(degrees)):
+        first, second = (axis + 1) % 3, (axis + 2) % 3
+        turn = np.eye(3)
+        turn[first, first] = turn[second, second] = np.cos(angle)
+        turn[second, first], turn[first, second] = np.sin(angle), -np.sin(angle)
+        matrix = turn @ matrix
+    return matrix

@@ -1,0 +1,171 @@
+"""From a scan with labels to the cube around C1..C7 that the networks take."""
+
+import numpy as np
+from scipy import ndimage
+
+from xctrs_tf.data.volumes.volume import AIR_HU, Volume, resample
+from xctrs_tf.geometry import VERTEBRAE
+
+MARGIN_MM = 4.0
+# A cube counts as centred on C1..C7 within this share of its edge.
+CENTRED = 0.05
+# Less than this share of a vertebra in one piece is a labelling error, not a
+# thin arch that the voxels have cut.
+MAIN_COMPONENT = 0.9
+# Half would thin the arches out where voxels grow; a little less keeps the volumes.
+BONE_SHARE = 0.45
+# Full width at half maximum of a Gaussian, in standard deviations.
+FWHM = 2.3548
+
+
+def check_labels(labels):
+    """Why a segmentation cannot be used, if so.
+
+    Args:
+        labels: `Volume` of integers; 1..7 = C1..C7, others are ignored.
+
+    Returns:
+        The reason in a few words, or None.
+    """
+    array = labels.array
+    boxes = ndimage.find_objects(array, max_label=len(VERTEBRAE))
+    missing = [name for name, box in zip(VERTEBRAE, boxes, strict=True) if box is None]
+    if missing:
+        return f"label {', '.join(missing)} missing"
+    heights = []
+    for number, (name, box) in enumerate(zip(VERTEBRAE, boxes, strict=True), start=1):
+        edges = zip(box, array.shape, strict=True)
+        if any(part.start == 0 or part.stop == length for part, length in edges):
+            return f"{name} is cut by the border of the scan"
+        mask = array[box] == number
+        pieces, _ = ndimage.label(mask, structure=np.ones((3, 3, 3)))
+        if np.bincount(pieces[mask]).max() < MAIN_COMPONENT * mask.sum():
+            return f"{name} is in several pieces"
+        heights.append(box[2].start + np.nonzero(mask)[2].mean())
+    if np.any(np.diff(heights) >= 0):
+        return "C1 to C7 are not in order from top to bottom"
+    return None
+
+
+def check_place(ct, labels):
+    """Why labels on a grid of their own do not belong to a scan, if so.
+
+    Args:
+        ct: `Volume` of the scan.
+        labels: `Volume` in the same space, with C1..C7.
+
+    Returns:
+        The reason in a few words, or None.
+    """
+    low, high = _box_mm(labels)
+    half = np.array(ct.spacing_mm) / 2
+    first = np.array(ct.origin_mm) - half
+    last = first + ct.array.shape * np.array(ct.spacing_mm)
+    # A box may touch the outer faces by the rounding of its position.
+    if np.any(low < first - 1e-3) or np.any(high > last + 1e-3):
+        return "C1 to C7 reach beyond the scan"
+    return None
+
+
+def crop_to_frame(ct, labels, size, spacing_mm):
+    """Resample a scan and its labels to a cube centred on C1..C7.
+
+    Where the box of C1..C7 and a margin of 4 mm do not fit, the spacing grows
+    until they do. Nothing is moved by less than it would lose to interpolation:
+    a scan that already is such a cube keeps its position, and a frame of the
+    scan's own spacing lies on the scan's voxels.
+
+    Args:
+        ct: `Volume` in HU.
+        labels: `Volume` in the same space, 1..7 = C1..C7.
+        size: voxels a side.
+        spacing_mm: the wanted voxel size.
+
+    Returns:
+        int16 CT ``(size, size, size)`` in HU, -1000 outside the scan; uint8
+        labels of the same shape; the spacing and the origin in mm.
+    """
+    low, high = _box_mm(labels)
+    needed = float(np.max(high - low)) + 2 * MARGIN_MM
+    spacing_mm = max(float(spacing_mm), needed / size)
+    frame = (size, spacing_mm, _frame_origin(ct, low, high, size, spacing_mm))
+    hu = resample(_widen(_near(ct, *frame), spacing_mm), *frame, fill=AIR_HU).array
+    limits = np.iinfo(np.int16)
+    hu = np.clip(np.round(hu), limits.min, limits.max).astype(np.int16)
+    return hu, _resample_labels(_near(labels, *frame), *frame), *frame[1:]
+
+
+def _box_mm(labels):
+    """Outer faces of the box of C1..C7, as LPS positions."""
+    inside = (labels.array >= 1) & (labels.array <= len(VERTEBRAE))
+    (box,) = ndimage.find_objects(inside.astype(np.uint8))
+    low = np.array([part.start for part in box]) - 0.5
+    high = np.array([part.stop for part in box]) - 0.5
+    return (
+        np.array(labels.origin_mm) + low * labels.spacing_mm,
+        np.array(labels.origin_mm) + high * labels.spacing_mm,
+    )
+
+
+def _frame_origin(ct, low, high, size, spacing_mm):
+    """Position of the frame's first voxel for the box between ``low`` and ``high``."""
+    origin_mm, scan_spacing_mm = np.array(ct.origin_mm), np.array(ct.spacing_mm)
+    field_mm = size * spacing_mm
+    scan_low = origin_mm - scan_spacing_mm / 2
+    scan_high = scan_low + ct.array.shape * scan_spacing_mm
+    corner = (low + high - field_mm) / 2
+    if (
+        np.allclose(scan_high - scan_low, field_mm, rtol=1e-4)
+        and np.all(np.abs(corner - scan_low) <= CENTRED * field_mm)
+        and np.all(low - MARGIN_MM >= scan_low)
+        and np.all(high + MARGIN_MM <= scan_high)
+    ):
+        corner = scan_low
+    first = corner + spacing_mm / 2
+    if np.allclose(scan_spacing_mm, spacing_mm, rtol=1e-4):
+        first = origin_mm + np.round((first - origin_mm) / spacing_mm) * spacing_mm
+    return tuple(first.tolist())
+
+
+def _near(volume, size, spacing_mm, origin_mm):
+    """The part of a scan that decides a frame's voxels; a body's scan is mostly elsewhere."""
+    edges = np.array(volume.spacing_mm)
+    # The blur of `_widen` reaches four standard deviations, interpolation one voxel.
+    margin = np.ceil(4 * _sigma_mm(volume, spacing_mm) / edges) + 2
+    first = (np.array(origin_mm) - volume.origin_mm) / edges
+    last = first + (size - 1) * spacing_mm / edges
+    start = np.maximum(np.floor(first - margin), 0).astype(int)
+    stop = np.minimum(np.ceil(last + margin) + 1, volume.array.shape).astype(int)
+    part = tuple(map(slice, start, stop))
+    origin_mm = np.array(volume.origin_mm) + start * edges
+    return Volume(volume.array[part], volume.spacing_mm, tuple(origin_mm.tolist()))
+
+
+def _sigma_mm(volume, spacing_mm):
+    """Standard deviation of the blur from a volume's voxels to others, along each axis."""
+    return np.sqrt(np.maximum(spacing_mm**2 - np.array(volume.spacing_mm) ** 2, 0.0)) / FWHM
+
+
+def _widen(volume, spacing_mm):
+    """Blur the axes that will be sampled more coarsely, so that nothing aliases.
+
+    The Gaussian widens a point from the old voxel to the new one.
+    """
+    old = np.array(volume.spacing_mm)
+    sigma_mm = _sigma_mm(volume, spacing_mm)
+    array = volume.array.astype(np.float32)
+    if np.any(sigma_mm > 1e-3 * old):
+        array = ndimage.gaussian_filter(array, sigma_mm / old, mode="nearest")
+    return Volume(array, volume.spacing_mm, volume.origin_mm)
+
+
+def _resample_labels(labels, size, spacing_mm, origin_mm):
+    """Each vertebra resampled by itself; bone from `BONE_SHARE`, then the likeliest one."""
+    total, best, label = (np.zeros((size,) * 3, np.float32) for _ in range(3))
+    for number in range(1, len(VERTEBRAE) + 1):
+        mask = Volume(labels.array == number, labels.spacing_mm, labels.origin_mm)
+        share = resample(_widen(mask, spacing_mm), size, spacing_mm, origin_mm).array
+        label[share > best] = number
+        best = np.maximum(best, share)
+        total += share
+    return np.where(total > BONE_SHARE, label, 0).astype(np.uint8)

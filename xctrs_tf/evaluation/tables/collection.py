@@ -1,0 +1,266 @@
+"""From the folders of runs to the figures of every patient, method by method.
+
+Runs lie in `RUNS/<row>/fold-<n>-seed-<n>/`, each with the evaluation that
+`experiments.evaluate` wrote, and beside it a `.json` of how the job ended, if it
+was one of `experiments.cross_validate`. What cannot stand in one table is refused: runs of
+other data or other settings, patients tested twice, evaluations by other code.
+"""
+
+import json
+import math
+import pathlib
+import re
+
+from xctrs_tf.errors import UserError
+from xctrs_tf.evaluation.tables.results import ROWS, Results, RowResults, RunRecord, read_csv
+from xctrs_tf.training.config import read_config
+
+_RUN_NAME = re.compile(r"fold-(\d+)-seed-(\d+)")
+# What a run may have of its own: where its files lie, how often it looked up.
+_FREE = {
+    "data",
+    "fold",
+    "seed",
+    "reconstruction_run",
+    "vgg_weights",
+    "validate_every",
+    "checkpoint_every",
+}
+# What may differ between the methods of a table: experiments.common.presets.ROWS, and the
+# precision, which not every network bears on every machine.
+_METHOD = {
+    "precision",
+    "reconstruction",
+    "segmentation",
+    "reconstruction_objective",
+    "segmentation_objective",
+    "learning_rate",
+    "beta_1",
+    "beta_2",
+    "mae_weight",
+    "vgg_weight",
+    "dice_weight",
+    "rsc_weight",
+}
+# Without effect where there is no RSC, and those where no segmentation is trained.
+_OF_RSC = "stop_gradient_on_target"
+_OF_SEGMENTATION = {
+    "cross_entropy_weight",
+    "cross_entropy_balance",
+    "cross_entropy_fade",
+    "include_background",
+    _OF_RSC,
+}
+# Figures of the same prediction by the same code differ by rounding alone.
+_ROUNDING = 1e-5
+
+
+def collect_runs(runs):
+    """Read every evaluated run of a folder.
+
+    Args:
+        runs: the folder.
+
+    Returns:
+        `Results`.
+
+    Raises:
+        UserError: there is nothing to read, or it cannot stand in one table.
+    """
+    runs = pathlib.Path(runs)
+    if not runs.is_dir():
+        raise UserError(f"--runs={runs}: no such folder; name one of experiments.cross_validate")
+    collector = _Collector(runs)
+    for row in ROWS:
+        # A job that failed before it began has a record but no folder.
+        names = {path.name.removesuffix(".json") for path in (runs / row).glob("*")}
+        for name in sorted(filter(_RUN_NAME.fullmatch, names)):
+            collector.add(row, runs / row / name)
+    return collector.results()
+
+
+def without_folders(text, runs):
+    """A command or an error without the folders of the machine that it ran on.
+
+    Args:
+        text: the command.
+        runs: folder of the runs, which becomes ``RUNS``.
+
+    Returns:
+        The command; of other absolute paths the last name is left.
+    """
+    text = text.replace(str(pathlib.Path(runs).absolute()), "RUNS")
+    return re.sub(r"(?<![\w.])/(?:[^/\s']+/)+", "", text)
+
+
+class _Collector:
+    def __init__(self, root):
+        self._root = root
+        self._rows = {row: RowResults() for row in ROWS}
+        self._floor = {}
+        self._config = self._data_hash = self._dice_name = None
+
+    def add(self, row, folder):
+        """Read one run folder."""
+        fold, seed = map(int, _RUN_NAME.fullmatch(folder.name).groups())
+        results = self._rows[row]
+        evaluation = folder / "evaluation"
+        job = _job(folder)
+        if job.get("status") == "failed":
+            error = without_folders(" ".join(job["error"].split()), self._root)
+            results.runs.append(RunRecord(fold, seed, "failed", error))
+            return
+        if not (evaluation / "cases.json").is_file():
+            results.runs.append(RunRecord(fold, seed, "not finished"))
+            return
+        config = read_config(folder)
+        origin = json.loads((evaluation / "cases.json").read_text(encoding="utf-8"))
+        _check_place(folder, fold, seed, config)
+        _check_evaluation(folder, row, origin)
+        self._check_same(folder, config, origin, results)
+        patients = read_csv(evaluation / "cases.csv")
+        tested = {(each["seed"], each["id"]) for each in results.patients}
+        for patient in patients:
+            if (str(seed), patient["id"]) in tested:
+                raise UserError(
+                    f"{folder}: patient {patient['id']} was tested in another fold of {row} too; "
+                    "a patient counts once"
+                )
+        place = {"fold": str(fold), "seed": str(seed)}
+        results.patients += [{**place, **patient} for patient in patients]
+        results.method = origin["method"]
+        results.runs.append(
+            RunRecord(
+                fold,
+                seed,
+                "evaluated",
+                step=origin["step"],
+                steps=config.steps,
+                steps_trained=_last_step(folder / "history.jsonl"),
+                commands=[
+                    without_folders(command, self._root)
+                    for command in job.get("commands", [origin["command"]])
+                ],
+                seconds=job.get("seconds"),
+                evaluation={key: origin[key] for key in ("commit", "date", "machine", "versions")},
+            )
+        )
+        self._add_floor(folder, fold, read_csv(evaluation / "baselines.csv"))
+
+    def results(self):
+        """What was read."""
+        if self._config is None:
+            raise UserError(
+                f"--runs={self._root}: no evaluated run of {', '.join(ROWS)} in it; run "
+                "experiments.cross_validate, or experiments.evaluate on each run"
+            )
+        return Results(
+            rows=self._rows,
+            floor=list(self._floor.values()),
+            settings={k: v for k, v in self._config.items() if k not in _METHOD},
+            data_hash=self._data_hash,
+            dice_name=self._dice_name,
+        )
+
+    def _check_same(self, folder, config, origin, results):
+        """Refuse a run that differs from the others in more than it is compared for."""
+        without_effect = set() if config.uses_segmentation else _OF_SEGMENTATION
+        if not config.rsc_weight:
+            without_effect = without_effect | {_OF_RSC}
+        fields = {k: v for k, v in config.to_json().items() if k not in _FREE | without_effect}
+        own = {name: fields[name] for name in sorted(_METHOD)}
+        if self._config is None:
+            self._data_hash, self._dice_name = origin["data_hash"], origin["dice_name"]
+        before = {**(self._config or {}), **(results.settings or own)}
+        differing = [
+            f"{name} is {fields[name]} and was {before[name]}"
+            for name in sorted(fields.keys() & before.keys())
+            if fields[name] != before[name]
+        ]
+        if origin["data_hash"] != self._data_hash:
+            differing.append("its data is other data")
+        if origin["dice_name"] != self._dice_name:
+            differing.append(f"its overlap is called {origin['dice_name']}")
+        if differing:
+            raise UserError(
+                f"{folder}: cannot stand in one table with the runs before it "
+                f"({'; '.join(differing)}); collect them apart"
+            )
+        results.settings = own
+        self._config = {**fields, **(self._config or {})}
+
+    def _add_floor(self, folder, fold, patients):
+        """Keep the mean volume's figures, which every run of a fold must agree on."""
+        for patient in patients:
+            key = fold, patient["id"]
+            known = self._floor.setdefault(key, {"fold": str(fold), "seed": "", **patient})
+            if not _agree(known, {"fold": str(fold), "seed": "", **patient}):
+                raise UserError(
+                    f"{folder}: the mean volume's figures of patient {patient['id']} differ from "
+                    "those of other runs, so other code took them; run experiments.evaluate again"
+                )
+
+
+def _check_place(folder, fold, seed, config):
+    if (config.fold, config.seed) != (fold, seed):
+        raise UserError(
+            f"{folder}: its configuration has fold {config.fold} and seed {config.seed}; "
+            "name the folder so"
+        )
+    if not config.reconstruction_run:
+        return
+    frozen = read_config(folder / "reconstruction_run")
+    if frozen.fold != fold:
+        raise UserError(
+            f"{folder}: its reconstruction was trained on fold {frozen.fold}, and so on patients "
+            f"that fold {fold} tests; train it on that of its own fold"
+        )
+
+
+def _check_evaluation(folder, row, origin):
+    record = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    if origin["split"] != "test" or "method" not in origin:
+        raise UserError(
+            f"{folder / 'evaluation'}: not of the test patients, or by an older version; run "
+            "experiments.evaluate again"
+        )
+    # The networks of Table 3 come after a reconstruction, which their names begin with.
+    if origin["method"].split(" > ")[-1] != ROWS[row].title:
+        raise UserError(f"{folder}: is {origin['method']} and no {row}; name the folder after it")
+    if origin["data_hash"] != record["data_sha256"]:
+        raise UserError(
+            f"{folder / 'evaluation'}: on other data than the run was trained on; run "
+            "experiments.evaluate again without --data"
+        )
+    best = json.loads((folder / "best" / "state.json").read_text(encoding="utf-8"))["step"]
+    if origin["step"] != best:
+        raise UserError(
+            f"{folder / 'evaluation'}: of step {origin['step']}, but the best is that of step "
+            f"{best}; run experiments.evaluate again"
+        )
+
+
+def _job(folder):
+    """The record of the job that made a run; empty if it was made by hand."""
+    record = folder.with_name(f"{folder.name}.json")
+    return json.loads(record.read_text(encoding="utf-8")) if record.is_file() else {}
+
+
+def _last_step(history):
+    """Step that a run has reached, or None if it kept no history."""
+    if not history.is_file():
+        return None
+    return json.loads(history.read_text(encoding="utf-8").splitlines()[-1])["step"]
+
+
+def _agree(first, second):
+    return first.keys() == second.keys() and all(
+        first[key] == second[key] or _close(first[key], second[key]) for key in first
+    )
+
+
+def _close(first, second):
+    try:
+        return math.isclose(float(first), float(second), abs_tol=_ROUNDING)
+    except ValueError:
+        return False

@@ -1,0 +1,243 @@
+"""What stands in the paper's tables, computed from collected results.
+
+Each method's figures over patients, and its paired difference from X-CTRSNet. A
+patient who was tested with several seeds counts once, with the mean of them.
+"""
+
+import dataclasses
+
+import numpy as np
+
+from xctrs_tf.evaluation.patient import DICE_KEYS
+from xctrs_tf.evaluation.statistics import (
+    PairedTest,
+    bootstrap_interval,
+    holm,
+    mean_sd,
+    paired_wilcoxon,
+)
+from xctrs_tf.evaluation.tables.results import FLOOR, REFERENCE
+from xctrs_tf.evaluation.tables.run_table import Column, paper
+from xctrs_tf.geometry import VERTEBRAE
+
+_BOOTSTRAP_SEED = 0
+
+IMAGE_COLUMNS = (Column("ssim", "SSIM", 3), Column("psnr", "PSNR (dB)", 2))
+DICE_COLUMNS = tuple(
+    Column(key, name, digits=2, scale=100.0)
+    for key, name in zip((*DICE_KEYS, "dice_mean"), (*VERTEBRAE, "Mean"), strict=True)
+)
+# What the paper does not report.
+FURTHER_IMAGE_COLUMNS = (
+    Column("ssim_3d", "SSIM, 3D", 3),
+    Column("mae_hu", "MAE (HU)", 1),
+    Column("mae_bone_hu", "MAE in bone (HU)", 1),
+)
+FURTHER_DICE_COLUMNS = (
+    Column("hd95_mean", "HD95 (mm)", 2),
+    Column("assd_mean", "ASSD (mm)", 2),
+    Column("nsd_mean", "NSD (%)", 2, scale=100.0),
+    Column("missed", "missed vertebrae", 2),
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Table:
+    """One of the paper's tables.
+
+    Attributes:
+        name: key of `TABLES`.
+        title: what it compares.
+        rows: names of `results.METHODS`, in the paper's order; the floor last.
+        columns: those of the paper.
+        further: columns that the paper does not have.
+        compared: keys of the columns that are tested against X-CTRSNet.
+        part: which of a method's networks it counts: all, or one of
+            ``"reconstruction"`` and ``"segmentation"``.
+    """
+
+    name: str
+    title: str
+    rows: tuple
+    columns: tuple
+    further: tuple
+    compared: tuple
+    part: str | None = None
+
+    @property
+    def number(self):
+        """Such as ``"Table 1"``."""
+        return self.name.replace("table", "Table ")
+
+
+_TABLES = (
+    Table(
+        "table1",
+        "what each part adds",
+        ("table1-spadrnet", "table1-vgg", "table1-mulsisnet", REFERENCE, FLOOR),
+        IMAGE_COLUMNS + DICE_COLUMNS,
+        FURTHER_IMAGE_COLUMNS + FURTHER_DICE_COLUMNS,
+        ("ssim", "psnr", "dice_mean"),
+    ),
+    Table(
+        "table2",
+        "reconstruction",
+        ("table2-sit", "table2-psr", "table2-x2ctgan", REFERENCE, FLOOR),
+        IMAGE_COLUMNS,
+        FURTHER_IMAGE_COLUMNS,
+        ("ssim", "psnr"),
+        "reconstruction",
+    ),
+    Table(
+        "table3",
+        "segmentation after reconstruction",
+        (
+            "table3-unet3d",
+            "table3-dsn",
+            "table3-densebiasnet",
+            "table3-cs2net",
+            "table3-conresnet",
+            "table3-mulsisnet",
+            REFERENCE,
+            FLOOR,
+        ),
+        DICE_COLUMNS,
+        FURTHER_DICE_COLUMNS,
+        ("dice_mean",),
+        "segmentation",
+    ),
+)
+TABLES = {table.name: table for table in _TABLES}
+
+
+@dataclasses.dataclass(frozen=True)
+class Difference:
+    """X-CTRSNet's values less a method's, on the patients that both were tested on.
+
+    Attributes:
+        mean: over patients.
+        interval: 95 % bootstrap interval of it.
+        test: `PairedTest`.
+        p_holm: p-value adjusted for the methods that the table compares in this
+            figure.
+        paper: the difference of the paper's means, or None.
+    """
+
+    mean: float
+    interval: tuple
+    test: PairedTest
+    p_holm: float
+    paper: float | None
+
+
+@dataclasses.dataclass(frozen=True)
+class Cell:
+    """One method's value of one figure, in the figure's own unit.
+
+    Attributes:
+        row: name of `results.METHODS`.
+        column: `Column`.
+        mean: over patients; NaN if none has it.
+        sd: sample standard deviation.
+        n: patients that have it.
+        interval: 95 % bootstrap interval of the mean.
+        paper: `(mean, sd)` that the paper prints, or None.
+        difference: `Difference`, or None for X-CTRSNet itself and for a figure
+            that is not compared.
+    """
+
+    row: str
+    column: Column
+    mean: float
+    sd: float
+    n: int
+    interval: tuple
+    paper: tuple | None
+    difference: Difference | None = None
+
+
+def compare(results, name):
+    """Every cell of a table.
+
+    Args:
+        results: `Results`.
+        name: key of `TABLES`.
+
+    Returns:
+        Dict from `(row, figure)` to `Cell`, for every row and column, also those
+        that were not run.
+    """
+    table = TABLES[name]
+    cells = {}
+    for column in table.columns + table.further:
+        values = {row: patient_values(results.patients(row), column.key) for row in table.rows}
+        differences = {}
+        if column.key in table.compared:
+            differences = _differences(values, column.key, paper.TABLES[name])
+        for row in table.rows:
+            present = _array(values[row].values())
+            cells[row, column.key] = Cell(
+                row,
+                column,
+                *mean_sd(present),
+                n=int(np.count_nonzero(~np.isnan(present))),
+                interval=bootstrap_interval(present, _BOOTSTRAP_SEED),
+                paper=_printed(paper.TABLES[name], row, column.key),
+                difference=differences.get(row),
+            )
+    return cells
+
+
+def patient_values(lines, figure):
+    """One value a patient: the mean of his seeds.
+
+    Args:
+        lines: dicts of strings with `id` and the figure; an empty string is none.
+        figure: key.
+
+    Returns:
+        Dict from id to value, NaN where there is none.
+    """
+    found = {}
+    for line in lines:
+        text = line.get(figure, "")
+        found.setdefault(line["id"], []).append(float(text) if text else np.nan)
+    # Should a seed have no value, the patient has none: the others are another mean.
+    return {patient: float(np.mean(values)) for patient, values in found.items()}
+
+
+def _differences(values, figure, printed):
+    """`Difference` of every row that shares patients with X-CTRSNet."""
+    reference = values[REFERENCE]
+    measured = {}
+    for row, theirs in values.items():
+        shared = [patient for patient in reference if patient in theirs]
+        ours, other = (_array([each[p] for p in shared]) for each in (reference, theirs))
+        if row == REFERENCE or not np.any(~np.isnan(ours - other)):
+            continue
+        measured[row] = ours - other, paired_wilcoxon(ours, other)
+    adjusted = holm([test.p_value for _, test in measured.values()])
+    return {
+        row: Difference(
+            mean_sd(difference)[0],
+            bootstrap_interval(difference, _BOOTSTRAP_SEED),
+            test,
+            float(p_holm),
+            _printed_difference(printed, row, figure),
+        )
+        for (row, (difference, test)), p_holm in zip(measured.items(), adjusted, strict=True)
+    }
+
+
+def _printed(table, row, figure):
+    return table[row].figures.get(figure) if row in table else None
+
+
+def _printed_difference(table, row, figure):
+    """The paper's means of X-CTRSNet less those of a row; None if a cell is missing."""
+    means = [(_printed(table, each, figure) or (None,))[0] for each in (REFERENCE, row)]
+    return None if None in means else means[0] - means[1]
+
+
+def _array(values):
+    return np.array(list(values), np.float64)

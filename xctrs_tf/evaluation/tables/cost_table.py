@@ -1,0 +1,116 @@
+"""The part of a table that says what its networks cost."""
+
+from xctrs_tf.evaluation.tables import paper
+from xctrs_tf.evaluation.tables.grids import NOTHING, Grid
+from xctrs_tf.evaluation.tables.results import METHODS
+from xctrs_tf.training.config import RECONSTRUCTION, SEGMENTATION
+
+_PARTS = {"reconstruction": RECONSTRUCTION, "segmentation": SEGMENTATION}
+
+
+def cost_grid(results, table):
+    """Parameters, operations and seconds of every method, the paper's beside ours.
+
+    Args:
+        results: `Results`; without its `complexity` only the paper's are there.
+        table: `comparison.Table`.
+
+    Returns:
+        `Grid`.
+    """
+    measured = results.complexity
+    here = "as run" if measured is None else f"as run ({measured['size']}^3)"
+    headings = ["", "parameters: paper", "ours at 128^3", here]
+    headings += ["operations (G): paper", "ours at 128^3", here, "seconds a patient: paper", here]
+    lines = []
+    for row in _counted_rows(table):
+        costs = method_costs(results, table, row)
+        lines.append(
+            [
+                METHODS[row].title,
+                *(_text(costs[key], "{:,}") for key in _keys("parameters")),
+                *(_text(costs[key], "{:,.2f}", 1e-9) for key in _keys("flops")),
+                _text(costs["seconds_paper"], "{:.3f}"),
+                _text(costs["seconds_run"], "{:.3f}"),
+            ]
+        )
+    return Grid(f"{table.number}: cost", headings, lines, _notes(measured, table))
+
+
+def cost_lines(results, table):
+    """The same for the CSV.
+
+    Args:
+        results: `Results`.
+        table: `comparison.Table`.
+
+    Yields:
+        Row and dict of `figure`, `mean` (as run) and `paper_mean`.
+    """
+    for row in _counted_rows(table):
+        costs = method_costs(results, table, row)
+        for figure in ("parameters", "flops", "seconds"):
+            ours, printed = costs[f"{figure}_run"], costs[f"{figure}_paper"]
+            yield row, {"figure": figure, "mean": ours, "paper_mean": printed}
+            if figure != "seconds":
+                yield row, {"figure": f"{figure}_at_128", "mean": costs[f"{figure}_128"]}
+
+
+def method_costs(results, table, row):
+    """Sums over a method's networks that the table counts.
+
+    Args:
+        results: `Results`.
+        table: `comparison.Table`.
+        row: name of `results.ROWS`.
+
+    Returns:
+        Dict of `parameters_`, `flops_` and `seconds_`, each followed by `paper`,
+        `128` (but for seconds) and `run`; None where there is none.
+    """
+    networks = METHODS[row].networks
+    if table.part is not None:
+        networks = [name for name in networks if name in _PARTS[table.part]]
+    printed = paper.TABLES[table.name].get(row)
+    costs = {
+        f"{figure}_paper": getattr(printed, figure, None)
+        for figure in ("parameters", "flops", "seconds")
+    }
+    measured = results.complexity and [results.complexity["networks"][name] for name in networks]
+    for figure, key in (("parameters", "parameters"), ("flops", "profiler_flops")):
+        for place in ("128", "run"):
+            values = measured and [network[f"at_{place}"][key] for network in measured]
+            costs[f"{figure}_{place}"] = values and sum(values)
+    seconds = measured and [network["seconds"]["median"] for network in measured]
+    costs["seconds_run"] = seconds and sum(seconds)
+    return costs
+
+
+def _counted_rows(table):
+    return [row for row in table.rows if METHODS[row].networks]
+
+
+def _keys(figure):
+    return [f"{figure}_{place}" for place in ("paper", "128", "run")]
+
+
+def _text(value, form, scale=1):
+    return NOTHING if value is None else form.format(value * scale)
+
+
+def _notes(measured, table):
+    notes = [
+        "Operations for one patient as the paper counts them, without transposed convolutions "
+        "(docs/fidelity.md)."
+    ]
+    if table.part is None:
+        notes.append("All networks of a method, which the paper gives in Tables 2 and 3 only.")
+    else:
+        notes.append(f"Of the {table.part} network alone. {paper.MACHINE_NOTE}")
+    if measured is not None:
+        repeats = next(iter(measured["networks"].values()))["seconds"]["repeats"]
+        notes.append(
+            f"Our seconds: median of {repeats} calls in turns, compiled, on {measured['machine']}; "
+            f"widths times {measured['width']:g}."
+        )
+    return notes

@@ -1,0 +1,97 @@
+"""Tables as files: written from a folder of results, and compared with it later."""
+
+import json
+
+from xctrs_tf.errors import UserError
+from xctrs_tf.evaluation.tables.comparison import TABLES
+from xctrs_tf.evaluation.tables.grids import latex, markdown
+from xctrs_tf.evaluation.tables.marked import fill
+from xctrs_tf.evaluation.tables.protocol_table import protocol_grid
+from xctrs_tf.evaluation.tables.publication import summary_grid, table_grids
+from xctrs_tf.evaluation.tables.results import COMPLEXITY, read_csv, read_results
+from xctrs_tf.evaluation.tables.robustness_table import robustness_grid
+from xctrs_tf.evaluation.tables.table_csv import table_csv
+from xctrs_tf.files import write_text
+
+
+def generated_tables(folder):
+    """The tables of a folder of results, from its figures alone.
+
+    Args:
+        folder: `pathlib.Path`.
+
+    Returns:
+        Dict from file name to text, the summary first.
+
+    Raises:
+        UserError: the folder is damaged, or its costs are of other networks.
+    """
+    results = read_results(folder)
+    if results.complexity is not None:
+        differing = [
+            name for name in ("size", "width") if results.complexity[name] != results.settings[name]
+        ]
+        if differing:
+            raise UserError(
+                f"{folder / COMPLEXITY}: of another {differing[0]} than the runs; collect them "
+                "again with --measure"
+            )
+    files = {"summary.md": markdown([summary_grid(results)])}
+    for name in TABLES:
+        grids = table_grids(results, name)
+        files |= {
+            f"{name}.md": markdown(grids),
+            f"{name}.tex": latex(grids),
+            f"{name}.csv": table_csv(results, name),
+        }
+    perturbed = folder / "robustness.csv"
+    if perturbed.is_file():
+        about = json.loads(perturbed.with_suffix(".json").read_text(encoding="utf-8"))
+        files["robustness.md"] = markdown(
+            [robustness_grid(read_csv(perturbed), about["dice_name"])]
+        )
+    protocols = folder / "protocols.csv"
+    if protocols.is_file():
+        files["protocols.md"] = markdown([protocol_grid(read_csv(protocols))])
+    return files
+
+
+def write_tables(folder):
+    """Write every table of a folder of results; returns the paths."""
+    paths = []
+    for name, text in generated_tables(folder).items():
+        paths.append(folder / name)
+        write_text(paths[-1], text)
+    return paths
+
+
+def check_tables(folders, documents, root, write=False):
+    """Compare tables with the figures that they are of.
+
+    Args:
+        folders: `pathlib.Path`s of results.
+        documents: `pathlib.Path`s of documents with markers.
+        root: folder that the documents' markers are relative to.
+        write: whether to mend what is stale.
+
+    Returns:
+        Paths that are stale, and still are.
+    """
+    stale = []
+    for folder in folders:
+        for name, text in generated_tables(folder).items():
+            _compare(folder / name, text, write, stale)
+    for path in documents:
+        if path.is_file():
+            text = fill(path.read_text(encoding="utf-8"), root)
+            _compare(path, text, write, stale)
+    return stale
+
+
+def _compare(path, text, write, stale):
+    if path.is_file() and path.read_text(encoding="utf-8") == text:
+        return
+    if write:
+        write_text(path, text)
+    else:
+        stale.append(path)

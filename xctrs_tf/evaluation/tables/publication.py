@@ -1,0 +1,240 @@
+"""The paper's tables with our figures beside the paper's, as grids of text."""
+
+import math
+
+from xctrs_tf.evaluation.tables import paper
+from xctrs_tf.evaluation.tables.comparison import TABLES, compare
+from xctrs_tf.evaluation.tables.cost_table import cost_grid
+from xctrs_tf.evaluation.tables.grids import NOTHING, Grid
+from xctrs_tf.evaluation.tables.results import FLOOR, METHODS
+
+LOST = "?"
+SIGNIFICANCE = 0.05
+# The columns of the short table, in its order.
+_SUMMARY = ("psnr", "ssim", "dice_mean", "hd95_mean")
+
+
+def table_grids(results, name):
+    """A table of the paper: figures, differences from X-CTRSNet, further figures, cost.
+
+    Args:
+        results: `Results`.
+        name: key of `comparison.TABLES`.
+
+    Returns:
+        List of `Grid`.
+    """
+    table = TABLES[name]
+    cells = compare(results, name)
+    return [
+        _accuracy_grid(results, table, cells),
+        _difference_grid(results, table, cells),
+        Grid(
+            f"{table.number}: what the paper does not report",
+            ["", "n", *_headings(results, table.further)],
+            [_ours(results, row, table.further, cells) for row in table.rows],
+        ),
+        cost_grid(results, table),
+    ]
+
+
+def summary_grid(results):
+    """Every method of all tables in a few figures.
+
+    Args:
+        results: `Results`.
+
+    Returns:
+        `Grid`.
+    """
+    found, columns = {}, {}
+    for name, table in TABLES.items():
+        cells = compare(results, name)
+        columns |= {column.key: column for column in table.columns + table.further}
+        for row in table.rows:
+            found.setdefault(row, {}).update(
+                {column: cell for (owner, column), cell in cells.items() if owner == row}
+            )
+    rows = [row for row in METHODS if row != FLOOR] + [FLOOR]
+    shown = [columns[key] for key in _SUMMARY]
+    lines = []
+    for row in rows:
+        cells = [_cell(found[row].get(column.key), column) for column in shown]
+        lines.append([METHODS[row].title, _count(results, row), *cells])
+    headings = ["PSNR (dB)", "SSIM", f"mean {results.dice_name} (%)", "HD95 (mm)"]
+    return Grid("All methods", ["", "n", *headings], lines, [_settings_note(results)])
+
+
+def _accuracy_grid(results, table, cells):
+    lines = []
+    for row in table.rows:
+        printed = [cells[row, column.key].paper for column in table.columns]
+        if any(printed):
+            texts = map(_paper_cell, printed, table.columns)
+            lines.append([f"{METHODS[row].title}, paper", "", *texts])
+        lines.append(_ours(results, row, table.columns, cells))
+    notes = [_settings_note(results), paper.COHORT_NOTE]
+    if any(text.count(LOST) for line in lines for text in line):
+        notes += [paper.LOST_NOTE, paper.GAIN_NOTE]
+    notes += _run_notes(results, table)
+    return Grid(
+        f"{table.number}: {table.title}",
+        ["", "n", *_headings(results, table.columns)],
+        lines,
+        notes,
+    )
+
+
+def _difference_grid(results, table, cells):
+    columns = [column for column in table.columns if column.key in table.compared]
+    lines = []
+    for column in columns:
+        for row in table.rows:
+            cell = cells[row, column.key]
+            if not math.isnan(cell.mean):
+                lines.append([METHODS[row].title, *_difference_cells(results, cell)])
+    headings = ["", "figure", "mean [95 % interval]", "X-CTRSNet less it [95 % interval]"]
+    headings += ["in the paper", "patients", "p", "p, Holm"]
+    notes = [
+        "Above 0, X-CTRSNet has the larger figure. Intervals: BCa bootstrap over patients. p: "
+        "Wilcoxon's signed-rank test on the patients of both, exact; adjusted after Holm for the "
+        "methods that are compared in one figure."
+    ]
+    notes += _power_notes(table, cells)
+    caption = f"{table.number}: against X-CTRSNet"
+    return Grid(caption, headings, lines, notes)
+
+
+def _difference_cells(results, cell):
+    column, found = cell.column, cell.difference
+    texts = [_heading(results, column), _with_interval(cell.mean, cell.interval, column)]
+    if found is None:
+        return [*texts, *[NOTHING] * 5]
+    return [
+        *texts,
+        _with_interval(found.mean, found.interval, column, sign="+"),
+        NOTHING if found.paper is None else _number(found.paper, column, "+"),
+        str(found.test.n),
+        _p_value(found.test.p_value),
+        _p_value(found.p_holm),
+    ]
+
+
+def _power_notes(table, cells):
+    """Say so where so few patients were tested that no p-value could be small."""
+    found = [cell.difference for cell in cells.values() if cell.difference]
+    if not found:
+        return []
+    methods = max(
+        sum(1 for row in table.rows if cells[row, key].difference) for key in table.compared
+    )
+    smallest = min(each.test.smallest_p_value for each in found)
+    if smallest * methods <= SIGNIFICANCE:
+        return []
+    return [
+        f"With so few patients p cannot be below {_p_value(smallest)}, and after Holm for "
+        f"{methods} methods not below {_p_value(min(1.0, smallest * methods))}: no difference "
+        "could be called significant, whatever it is."
+    ]
+
+
+def _ours(results, row, columns, cells):
+    texts = [_cell(cells[row, column.key], column) for column in columns]
+    return [METHODS[row].title, _count(results, row), *texts]
+
+
+def _count(results, row):
+    """Number of patients, or why there are none."""
+    patients = {line["id"] for line in results.patients(row)}
+    if patients:
+        return str(len(patients))
+    return NOTHING if row == FLOOR else results.rows[row].status
+
+
+def _headings(results, columns):
+    texts = [column.heading for column in columns]
+    first = next((i for i, column in enumerate(columns) if column.key.startswith("dice_")), None)
+    if first is not None:
+        texts[first] = f"{results.dice_name} (%): {texts[first]}"
+    return texts
+
+
+def _heading(results, column):
+    is_dice = column.key == "dice_mean"
+    return f"mean {results.dice_name} (%)" if is_dice else column.heading
+
+
+def _settings_note(results):
+    settings = results.settings
+    runs = sorted(
+        {
+            (run.fold, run.seed)
+            for row in results.rows.values()
+            for run in row.runs
+            if run.status == "evaluated"
+        }
+    )
+    folds, seeds = (sorted(set(numbers)) for numbers in zip(*runs, strict=True))
+    return (
+        f"Mean ± SD over n patients. Here: {settings['size']}^3, widths times "
+        f"{settings['width']:g}, {settings['steps']} steps of {settings['batch_size']} patients, "
+        f"{_precision(results)}, {_listed('fold', folds)}, {_listed('seed', seeds)}; "
+        "about.json has every setting."
+    )
+
+
+def _precision(results):
+    """That of most rows, and which rows have another."""
+    titles = {}
+    for name, row in results.rows.items():
+        if row.settings:
+            titles.setdefault(row.settings["precision"], []).append(METHODS[name].title)
+    usual, *others = sorted(titles, key=lambda precision: -len(titles[precision]))
+    exceptions = [f"{', '.join(titles[precision])}: {precision}" for precision in others]
+    return f"{usual} ({'; '.join(exceptions)})" if exceptions else usual
+
+
+def _run_notes(results, table):
+    """What went wrong, run by run, and runs that stopped early."""
+    for row in table.rows:
+        for run in results.rows[row].runs if row != FLOOR else ():
+            what = f"{METHODS[row].title}, fold {run.fold}, seed {run.seed}: "
+            if run.status == "failed":
+                yield f"{what}failed ({run.error})."
+            elif run.status == "not finished":
+                yield f"{what}not finished, and not in the figures."
+            elif run.steps_trained is not None and run.steps_trained < run.steps:
+                yield f"{what}stopped at step {run.steps_trained} of {run.steps}."
+
+
+def _listed(noun, numbers):
+    return f"{noun}{'s' if len(numbers) > 1 else ''} {', '.join(map(str, numbers))}"
+
+
+def _number(value, column, sign=""):
+    return f"{column.scale * value:{sign}.{column.digits}f}"
+
+
+def _cell(cell, column):
+    if cell is None or math.isnan(cell.mean):
+        return NOTHING
+    text = _number(cell.mean, column)
+    return text if math.isnan(cell.sd) else f"{text} ± {_number(cell.sd, column)}"
+
+
+def _paper_cell(printed, column):
+    if printed is None:
+        return NOTHING
+    return " ± ".join(LOST if value is None else _number(value, column) for value in printed)
+
+
+def _with_interval(value, interval, column, sign=""):
+    text = _number(value, column, sign)
+    if any(map(math.isnan, interval)):
+        return text
+    low, high = (_number(end, column, sign) for end in interval)
+    return f"{text} [{low}, {high}]"
+
+
+def _p_value(value):
+    return f"{value:.4f}" if value >= 0.0001 else "< 0.0001"

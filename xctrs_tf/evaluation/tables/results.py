@@ -1,0 +1,220 @@
+"""A folder of results: what tables and figures are made of, small enough to commit.
+
+    RESULTS/about.json          where everything comes from, run by run
+    RESULTS/complexity.json     parameters, operations and seconds of the networks
+    RESULTS/rows/<row>.csv      a line a patient: fold, seed, id and every figure
+    RESULTS/rows/mean-volume.csv
+
+The tables beside them are a function of these files alone.
+"""
+
+import csv
+import dataclasses
+import json
+import pathlib
+
+from xctrs_tf.errors import UserError
+from xctrs_tf.evaluation.tables.methods import MEAN_VOLUME, NETWORKS, XCTRSNET
+from xctrs_tf.files import atomic_path, write_text
+
+FORMAT = "xctrs-results/1"
+ABOUT, COMPLEXITY = "about.json", "complexity.json"
+REFERENCE = "table1-xctrsnet"
+FLOOR = "mean-volume"
+
+
+@dataclasses.dataclass(frozen=True)
+class Method:
+    """What stands in one row of a table.
+
+    Attributes:
+        title: its name.
+        networks: names of the networks that a patient passes through; those of
+            Table 3 come after a reconstruction that they share.
+    """
+
+    title: str
+    networks: tuple = ()
+
+
+ROWS = {
+    "table1-spadrnet": Method("SpaDRNet", ("spadrnet",)),
+    "table1-vgg": Method("SpaDRNet + VGG", ("spadrnet",)),
+    "table1-mulsisnet": Method("SpaDRNet + VGG + MulSISNet", ("spadrnet", "mulsisnet")),
+    REFERENCE: Method(XCTRSNET, ("spadrnet", "mulsisnet")),
+    **{f"table2-{name}": Method(NETWORKS[name], (name,)) for name in ("sit", "psr", "x2ctgan")},
+    **{
+        f"table3-{name}": Method(NETWORKS[name], (name,))
+        for name in ("unet3d", "dsn", "densebiasnet", "cs2net", "conresnet", "mulsisnet")
+    },
+}
+METHODS = {**ROWS, FLOOR: Method(MEAN_VOLUME)}
+
+
+@dataclasses.dataclass(frozen=True)
+class RunRecord:
+    """One run of a row.
+
+    Attributes:
+        fold: whose patients were tested.
+        seed: of the run.
+        status: ``"evaluated"``, ``"failed"`` or ``"not finished"``.
+        error: why it failed, in one line.
+        step: of the weights that were evaluated: those of the lowest validation loss.
+        steps: that the run was to take.
+        steps_trained: that it took; None where no history says.
+        commands: that made it, without the folders of the machine.
+        seconds: that the job took, or None.
+        evaluation: commit, date, machine and versions of the evaluation.
+    """
+
+    fold: int
+    seed: int
+    status: str
+    error: str = ""
+    step: int | None = None
+    steps: int | None = None
+    steps_trained: int | None = None
+    commands: list | None = None
+    seconds: float | None = None
+    evaluation: dict | None = None
+
+
+@dataclasses.dataclass
+class RowResults:
+    """All runs of one row.
+
+    Attributes:
+        method: name that the evaluations gave it, or None.
+        settings: fields of `TrainingConfig` that make the method, or None.
+        runs: list of `RunRecord`.
+        patients: list of dicts of strings: `fold`, `seed`, `id` and every figure.
+    """
+
+    method: str | None = None
+    settings: dict | None = None
+    runs: list = dataclasses.field(default_factory=list)
+    patients: list = dataclasses.field(default_factory=list)
+
+    @property
+    def status(self):
+        """``"evaluated"``, ``"failed"``, ``"not finished"`` or ``"not run"``."""
+        found = {run.status for run in self.runs}
+        order = ("evaluated", "failed", "not finished")
+        return next((status for status in order if status in found), "not run")
+
+
+@dataclasses.dataclass(frozen=True)
+class Results:
+    """Everything that was collected.
+
+    Attributes:
+        rows: dict of `RowResults` by the names of `ROWS`.
+        floor: lines of the mean training volume, like `RowResults.patients`.
+        settings: fields of `TrainingConfig` that all runs share.
+        data_hash: of the prepared data.
+        dice_name: what the overlap is called.
+        complexity: dict of complexity.json, or None.
+    """
+
+    rows: dict
+    floor: list
+    settings: dict
+    data_hash: str
+    dice_name: str
+    complexity: dict | None = None
+
+    def patients(self, row):
+        """Lines of a row or of the floor."""
+        return self.floor if row == FLOOR else self.rows[row].patients
+
+
+def write_results(folder, results, origin):
+    """Write about.json and the CSVs; tables and complexity.json are left alone.
+
+    Args:
+        folder: `pathlib.Path`, made if need be.
+        results: `Results`.
+        origin: dict of `xctrs_tf.provenance.collect`.
+    """
+    with atomic_path(folder / "rows") as temporary:
+        temporary.mkdir()
+        for row in METHODS:
+            if results.patients(row):
+                _write_csv(temporary / f"{row}.csv", results.patients(row))
+    about = {
+        "format": FORMAT,
+        **origin,
+        "dice_name": results.dice_name,
+        "settings": results.settings,
+        "rows": {
+            name: {
+                "method": row.method,
+                "settings": row.settings,
+                "runs": [dataclasses.asdict(run) for run in row.runs],
+            }
+            for name, row in results.rows.items()
+        },
+    }
+    write_text(folder / ABOUT, json.dumps(about, indent=1, ensure_ascii=False) + "\n")
+
+
+def read_results(folder):
+    """Read what `write_results` wrote, and complexity.json if it is there.
+
+    Args:
+        folder: the folder.
+
+    Returns:
+        `Results`.
+
+    Raises:
+        UserError: it is none, or damaged.
+    """
+    folder = pathlib.Path(folder)
+    try:
+        about = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
+        if about["format"] != FORMAT:
+            raise UserError(f"{folder / ABOUT}: not of format {FORMAT}; collect the runs again")
+        rows = {
+            name: RowResults(
+                about["rows"][name]["method"],
+                about["rows"][name]["settings"],
+                [RunRecord(**run) for run in about["rows"][name]["runs"]],
+                _read_lines(folder, name),
+            )
+            for name in ROWS
+        }
+        complexity = folder / COMPLEXITY
+        return Results(
+            rows,
+            _read_lines(folder, FLOOR),
+            about["settings"],
+            about["data_hash"],
+            about["dice_name"],
+            json.loads(complexity.read_text(encoding="utf-8")) if complexity.is_file() else None,
+        )
+    except FileNotFoundError as error:
+        raise UserError(
+            f"{error.filename}: missing; make the folder with experiments.tables --runs=RUNS"
+        ) from None
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{folder}: damaged ({error}); collect the runs again") from None
+
+
+def read_csv(path):
+    """Lines of a CSV as dicts of strings."""
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def _read_lines(folder, row):
+    path = folder / "rows" / f"{row}.csv"
+    return read_csv(path) if path.is_file() else []
+
+
+def _write_csv(path, lines):
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, fieldnames=list(lines[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(lines)

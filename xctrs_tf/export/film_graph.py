@@ -1,0 +1,109 @@
+"""PNG films inside the graph: what `xctrs_tf.data.films.film.read_film` does to a whole film.
+
+A server is given bytes by anyone, so a picture's header is checked before its
+pixels are unpacked.
+"""
+
+import tensorflow as tf
+
+from xctrs_tf.data.films.film import PERCENTILES
+from xctrs_tf.data.films.film_frame import ASPECT_TOLERANCE
+from xctrs_tf.data.films.film_limits import MAX_EDGE, MAX_PIXELS
+
+_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_HEADER_BYTES = 24
+
+
+def decode_films(pngs, size):
+    """Films from the bytes of PNG files.
+
+    Pictures are as a radiologist looks at them, superior on top, bone bright, 1 to
+    16 bits of grey, with or without transparency. Colours are kept at 16 bits
+    where Pillow, and so `read_film`, cuts them to 8. A picture that is not
+    ``size`` wide is resampled, but for rounding as Pillow does it.
+
+    Args:
+        pngs: string tensor ``(batch,)``.
+        size: pixels a side of the network.
+
+    Returns:
+        float32 ``(batch, size, size, 1)`` in [0, 1], ``[horizontal, vertical]``.
+
+    Raises:
+        tf.errors.InvalidArgumentError: when it runs: not a PNG, too large,
+            coloured, not square, or constant.
+    """
+    films = tf.map_fn(
+        lambda png: _decode_film(png, size),
+        pngs,
+        fn_output_signature=tf.TensorSpec((size, size), tf.float32),
+    )
+    return films[..., tf.newaxis]
+
+
+def _decode_film(png, size):
+    width, height = _width_and_height(png)
+    with tf.control_dependencies(_check_edges(width, height)):
+        picture = tf.io.decode_png(tf.identity(png), dtype=tf.uint16)
+    picture.set_shape((None, None, None))
+    # The upper left pixel of a picture is the last row of a film.
+    film = tf.transpose(_grey(picture)[::-1])
+    normalised = _normalise(film)
+    film = tf.cond(
+        tf.logical_and(width == size, height == size),
+        lambda: normalised,
+        lambda: _normalise(_resize(film, size)),
+    )
+    return tf.ensure_shape(film, (size, size))
+
+
+def _width_and_height(png):
+    """What a PNG's header says; zeros where there is none."""
+    header = tf.strings.substr(tf.strings.join([png, b"\0" * _HEADER_BYTES]), 0, _HEADER_BYTES)
+    is_png = tf.strings.substr(header, 0, len(_SIGNATURE)) == _SIGNATURE
+    edges = tf.io.decode_raw(tf.strings.substr(header, 16, 8), tf.int32, little_endian=False)
+    edges = tf.where(is_png, edges, 0)
+    return edges[0], edges[1]
+
+
+def _check_edges(width, height):
+    pixels = tf.cast(width, tf.int64) * tf.cast(height, tf.int64)
+    longest, difference = tf.maximum(width, height), tf.abs(width - height)
+    tolerated = ASPECT_TOLERANCE * tf.cast(longest, tf.float64)
+    return [
+        _require(tf.minimum(width, height) > 0, "not a PNG picture"),
+        _require(
+            tf.logical_and(pixels <= MAX_PIXELS, longest <= MAX_EDGE),
+            f"over {MAX_PIXELS} pixels or {MAX_EDGE} a side; shrink it first",
+        ),
+        _require(tf.cast(difference, tf.float64) <= tolerated, "not square; crop or pad it square"),
+    ]
+
+
+def _grey(picture):
+    """The first channel ``(rows, columns)``; a fourth and a second one are transparency."""
+    picture = tf.cast(picture, tf.float32)
+    grey = picture[..., 0]
+    coloured = tf.reduce_any(picture[..., :3] != grey[..., tf.newaxis])
+    is_grey = tf.logical_or(tf.shape(picture)[-1] < 3, tf.logical_not(coloured))
+    with tf.control_dependencies([_require(is_grey, "a colour picture; export it as grey")]):
+        return tf.identity(grey)
+
+
+def _normalise(film):
+    """`xctrs_tf.data.films.film.normalise_film`, with the same order statistics."""
+    values = tf.sort(tf.reshape(film, [-1]))
+    last = tf.cast(tf.size(values) - 1, tf.float64)
+    first, second = (last * (percentile / 100) for percentile in PERCENTILES)
+    low = values[tf.cast(tf.math.floor(first), tf.int32)]
+    high = values[tf.cast(tf.math.ceil(second), tf.int32)]
+    with tf.control_dependencies([_require(high > low, "constant, nothing is to be seen on it")]):
+        return tf.clip_by_value((film - low) / (high - low), 0.0, 1.0)
+
+
+def _resize(film, size):
+    return tf.image.resize(film[..., tf.newaxis], (size, size), antialias=True)[..., 0]
+
+
+def _require(condition, what):
+    return tf.debugging.Assert(condition, [f"film: {what}"])

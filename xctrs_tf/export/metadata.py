@@ -1,0 +1,135 @@
+"""What an export says of itself: metadata.json."""
+
+import collections
+import csv
+import json
+import logging
+import pathlib
+import statistics
+
+from xctrs_tf import provenance
+from xctrs_tf.data.dataset import open_dataset
+from xctrs_tf.data.volumes.intensity import WINDOW_HU
+from xctrs_tf.errors import UserError
+from xctrs_tf.geometry import VERTEBRAE
+from xctrs_tf.reconstruction.exported_model import FORMAT, NOTICE
+
+# Fields of the configuration that name folders of the machine that trained.
+_FOLDERS = ("data", "reconstruction_run")
+
+
+def describe_run(run):
+    """Everything in metadata.json that the run's folder and its data tell.
+
+    Args:
+        run: `xctrs_tf.training.run.Run`.
+
+    Returns:
+        Dict of JSON values.
+
+    Raises:
+        UserError: quality.json or the evaluation in the run's folder is damaged.
+    """
+    record = json.loads((run.path / "config.json").read_text(encoding="utf-8"))
+    training = run.config.to_json()
+    for field in _FOLDERS:
+        training.pop(field)
+    # A file of weights is known by its name, whatever folder it lay in.
+    training["vgg_weights"] = pathlib.PurePath(training["vgg_weights"]).name
+    dataset = _open_training_data(run.config.data, record["data_sha256"])
+    return {
+        "format": FORMAT,
+        "notice": NOTICE,
+        "frame": "LPS: x grows to the patient's left, y to posterior, z to superior",
+        "size": run.config.size,
+        "spacing_mm": _spacing_mm(dataset),
+        "window_hu": WINDOW_HU,
+        "classes": None if run.segmentation is None else ["background", *VERTEBRAE],
+        "training": training,
+        "step": run.step,
+        "data": dataset and _describe_data(dataset, run.config.fold),
+        "data_sha256": record["data_sha256"],
+        "metrics": _read_metrics(run, record["data_sha256"]),
+        "quality": _read_quality(run.path / "quality.json"),
+        "versions": provenance.versions(),
+    }
+
+
+def _open_training_data(path, data_sha256):
+    """A run's data, or None if the folder is gone or changed."""
+    try:
+        dataset = open_dataset(path)
+    except UserError:
+        dataset = None
+    if dataset is None or dataset.content_hash() != data_sha256:
+        logging.warning(
+            "%s is no longer the run's data: the export has no voxel size, source and licence", path
+        )
+        return None
+    return dataset
+
+
+def _spacing_mm(dataset):
+    """Median voxel size of a run's patients."""
+    if dataset is None:
+        return None
+    return float(statistics.median(p["spacing_mm"] for p in dataset.manifest["patients"]))
+
+
+def _describe_data(dataset, fold):
+    patients = dataset.manifest["patients"]
+    sources = collections.Counter(
+        (p.get("source", "not stated"), p.get("licence", "not stated")) for p in patients
+    )
+    split = dataset.split(fold)
+    return {
+        "sources": [
+            {"source": source, "licence": licence, "patients": count}
+            for (source, licence), count in sorted(sources.items())
+        ],
+        "projection": dataset.manifest.get("projection"),
+        "patients": {
+            part: len(getattr(split, part)) for part in ("training", "validation", "test")
+        },
+    }
+
+
+def _read_metrics(run, data_sha256):
+    """Means over the test patients of experiments.evaluate, if they are of these weights."""
+    cases = run.path / "evaluation" / "cases.csv"
+    if not cases.is_file():
+        return None
+    try:
+        origin = json.loads(cases.with_suffix(".json").read_text(encoding="utf-8"))
+        if (origin["step"], origin["data_hash"]) != (run.step, data_sha256):
+            logging.warning("%s: of other weights or data: the export has no metrics", cases)
+            return None
+        with cases.open(newline="", encoding="utf-8") as file:
+            rows = list(csv.DictReader(file))
+        return {
+            "means": {name: _mean(rows, name) for name in rows[0] if name != "id"},
+            "patients": len(rows),
+            "split": origin["split"],
+            "dice_name": origin["dice_name"],
+            "program": "experiments.evaluate",
+            "commit": origin["commit"],
+            "date": origin["date"],
+        }
+    except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
+        raise UserError(f"{cases}: damaged; run experiments.evaluate again") from error
+
+
+def _mean(rows, name):
+    """Mean of the patients that have the figure, an empty cell being none."""
+    values = [float(row[name]) for row in rows if row[name]]
+    return statistics.fmean(values) if values else None
+
+
+def _read_quality(file):
+    """What experiments.calibrate wrote, or None."""
+    try:
+        return json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        raise UserError(f"{file}: damaged; run experiments.calibrate again") from error

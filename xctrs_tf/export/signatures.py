@@ -1,0 +1,167 @@
+"""A run's networks as the functions that a server offers by name."""
+
+import tensorflow as tf
+
+from xctrs_tf.data.volumes.intensity import WINDOW_HU
+from xctrs_tf.export.film_graph import decode_films
+from xctrs_tf.geometry import NUM_CLASSES, VIEWS
+from xctrs_tf.reconstruction.exported_model import (
+    BYTES_SIGNATURE,
+    RECONSTRUCTION_SIGNATURE,
+    SEGMENTATION_SIGNATURE,
+    SIGNATURE,
+)
+
+
+class Signatures:
+    """The networks of a run and what can be asked of them.
+
+    Args:
+        run: `xctrs_tf.training.run.Run`.
+        spacing_mm: edge of a voxel that ``serving_bytes`` tells, or None.
+        dtype: of the stored weights, which are cast to their own type when they
+            are used; None stores them as they are.
+
+    Attributes:
+        weights: dict from network to list of the variables to store: copies, so
+            that none of Keras's graphs are saved with them.
+        segments: whether there is a segmentation network.
+    """
+
+    def __init__(self, run, spacing_mm=None, dtype=None):
+        self._size = run.config.size
+        self._spacing_mm = spacing_mm
+        size2, size3 = [self._size] * 2, [self._size] * 3
+        self.weights = {}
+        self._films = {v: tf.TensorSpec((None, *size2, 1), tf.float32, v) for v in VIEWS}
+        self._ct = tf.TensorSpec((None, *size3, 1), tf.float32, "ct")
+        # A function each, so that a network is traced and stored once for all signatures.
+        self._run_reconstruction, self.weights["reconstruction"] = _as_function(
+            run.reconstruction, self._films, dtype
+        )
+        if run.segmentation is not None:
+            self._run_segmentation, self.weights["segmentation"] = _as_function(
+                run.segmentation, self._ct, dtype
+            )
+        self.segments = run.segmentation is not None
+
+    def concrete(self):
+        """Dict from each signature to its traced function."""
+        names = [f"{view}_bytes" for view in VIEWS]
+        pngs = {name: tf.TensorSpec([None], tf.string, name) for name in names}
+        signatures = {
+            SIGNATURE: _trace(self._serve, **self._films),
+            BYTES_SIGNATURE: _trace(self._serve_bytes, **pngs),
+            RECONSTRUCTION_SIGNATURE: _trace(self._reconstruct, **self._films),
+        }
+        if self.segments:
+            signatures[SEGMENTATION_SIGNATURE] = _trace(self._segment, ct=self._ct)
+        return signatures
+
+    def _serve(self, ap, la):
+        """Both networks; as in training, the CT is segmented before it is clipped."""
+        ct = self._run_reconstruction({"ap": ap, "la": la})
+        outputs = {"ct": tf.clip_by_value(ct, 0.0, 1.0)}
+        if self.segments:
+            outputs["segmentation"] = self._run_segmentation(ct)
+        return outputs
+
+    def _serve_bytes(self, ap_bytes, la_bytes):
+        """PNG files to CT numbers and labels, as `xctrs_tf.reconstruction` makes them."""
+        outputs = self._serve(
+            decode_films(ap_bytes, self._size), decode_films(la_bytes, self._size)
+        )
+        low, high = WINDOW_HU
+        ct_hu = tf.round(outputs["ct"][..., 0] * (high - low) + low)
+        answer = {"ct_hu": tf.cast(ct_hu, tf.int16)}
+        if self.segments:
+            labels = tf.argmax(outputs["segmentation"], axis=-1, output_type=tf.int32)
+            answer["segmentation"] = tf.cast(labels, tf.uint8)
+        if self._spacing_mm is not None:
+            answer["spacing_mm"] = tf.fill(tf.shape(ap_bytes), tf.constant(self._spacing_mm))
+        return answer
+
+    def _reconstruct(self, ap, la):
+        """The first network alone, not clipped, so that the second one can follow it."""
+        return {"ct": self._run_reconstruction({"ap": ap, "la": la})}
+
+    def _segment(self, ct):
+        return {"segmentation": self._run_segmentation(ct)}
+
+
+def describe(size, segments, tells_spacing):
+    """The signatures' tensors for metadata.json.
+
+    Args:
+        size: voxels a side.
+        segments: whether there is a segmentation network.
+        tells_spacing: whether ``serving_bytes`` tells the voxel size.
+
+    Returns:
+        Dict from signature to dict of ``inputs`` and ``outputs``.
+    """
+    sizes = {"batch": None, "x": size, "y": size, "z": size, "channel": 1, "class": NUM_CLASSES}
+
+    def tensor(dtype, values, *axes):
+        axes = ["batch", *axes]
+        shape = [sizes[axis] for axis in axes]
+        return {"dtype": dtype, "shape": shape, "axes": axes, "values": values}
+
+    volume = ("x", "y", "z")
+    seen = "film in [0, 1], bone bright"
+    picture = "PNG file, superior on top, bone bright, square"
+    films = {
+        "ap": tensor("float32", seen, "x", "z", "channel"),
+        "la": tensor("float32", seen, "y", "z", "channel"),
+    }
+    scaled = "CT numbers, window_hu scaled to [0, 1]"
+    unclipped = tensor("float32", f"{scaled}, not clipped", *volume, "channel")
+    classes = tensor("float32", "probabilities that sum to 1", *volume, "class")
+    whole = {"ct": tensor("float32", scaled, *volume, "channel")}
+    answer = {"ct_hu": tensor("int16", "CT numbers in HU", *volume)}
+    if segments:
+        whole["segmentation"] = classes
+        answer["segmentation"] = tensor("uint8", "index in classes", *volume)
+    if tells_spacing:
+        answer["spacing_mm"] = tensor("float32", "edge of a voxel in mm")
+    described = {
+        SIGNATURE: {"inputs": films, "outputs": whole},
+        BYTES_SIGNATURE: {
+            "inputs": {f"{view}_bytes": tensor("string", picture) for view in VIEWS},
+            "outputs": answer,
+        },
+        RECONSTRUCTION_SIGNATURE: {"inputs": films, "outputs": {"ct": unclipped}},
+    }
+    if segments:
+        described[SEGMENTATION_SIGNATURE] = {
+            "inputs": {"ct": unclipped},
+            "outputs": {"segmentation": classes},
+        }
+    return described
+
+
+def _trace(function, **tensors):
+    return tf.function(function, autograph=False).get_concrete_function(**tensors)
+
+
+def _as_function(network, inputs, dtype):
+    """A network as a traced function over stored copies of its weights, and these."""
+    weights = [*network.trainable_variables, *network.non_trainable_variables]
+    stored = [_stored(weight, dtype) for weight in weights]
+    taught = len(network.trainable_variables)
+
+    @tf.function(input_signature=[inputs], autograph=False)
+    def call(inputs):
+        values = [tf.cast(s, w.dtype) for s, w in zip(stored, weights, strict=True)]
+        outputs, _ = network.stateless_call(
+            values[:taught], values[taught:], inputs, training=False
+        )
+        return tf.cast(outputs, tf.float32)
+
+    return call, stored
+
+
+def _stored(weight, dtype):
+    """A copy of a weight; seeds and counters keep their type."""
+    value = tf.convert_to_tensor(weight.value)
+    return tf.Variable(tf.cast(value, dtype) if dtype and value.dtype.is_floating else value)

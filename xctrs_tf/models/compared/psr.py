@@ -1,0 +1,109 @@
+"""Patient-specific reconstruction (PSR), as compared with in Table 2."""
+
+import keras
+from keras import layers
+
+from xctrs_tf.layers.blocks import (
+    Style,
+    activate,
+    conv_norm_act,
+    convolution,
+    normalize,
+    residual,
+    transposed_convolution,
+    u_conv,
+)
+from xctrs_tf.layers.view_alignment import pixel_shuffle
+from xctrs_tf.models.compared.common import ct_from_slices, film_inputs
+from xctrs_tf.models.sizes import check_size, num_halvings, scaled
+
+ENCODER_FILTERS = (256, 512, 1024, 2048, 4096)
+GENERATOR_FILTERS = (1024, 512, 256, 128, 64)
+
+
+def PSR(
+    size=128,
+    width=1.0,
+    *,
+    encoder_filters=ENCODER_FILTERS,
+    generator_filters=GENERATOR_FILTERS,
+    batch_size=None,
+    name="psr",
+):
+    """Patient-specific reconstruction: 2D encoder, transform to 3D, 3D generator.
+
+    The two films are stacked as channels of one image. With the default
+    arguments it has 519,430,977 trainable parameters (2 GB in float32, and
+    three times that with Adam) where the paper's Table 2 has 519,432,132; see
+    docs/baselines.md.
+
+    Reference: L. Shen, W. Zhao and L. Xing, "Patient-specific reconstruction
+    of volumetric computed tomography images from a single projection view via
+    deep learning", Nature Biomedical Engineering 3 (11), 2019. Licence of the
+    original (github.com/liyues/PatRecon): none given; its README reserves the
+    copyright for Stanford and permits research only. This is an independent
+    implementation.
+
+    Patent: the original's authors have applied for a patent on the method
+    (US 12,023,192 B2, WO 2020/113148). Whoever uses this network for more than
+    a comparison should look into it.
+
+    At 128 five halvings lead to a code of 4 pixels a side, at 64 to one of 2; its
+    channels become ``channels / 4`` or ``channels / 2`` in 3D. At 32 the fifth
+    halving and the generator's first doubling are left out, so that the code
+    keeps 2 pixels a side. The last width is the depth, whatever ``width`` is.
+
+    Other arguments, input and output are those of every reconstruction network of
+    `xctrs_tf.models.compared`.
+
+    Args:
+        encoder_filters: width of each halving before ``width`` is applied.
+        generator_filters: width of each doubling before ``width`` is applied.
+    """
+    check_size(size)
+    style = Style(rank=2, normalization="batch", negative_slope=0.0)
+    style3d = Style(rank=3, normalization="batch", negative_slope=0.0)
+    steps = num_halvings(size, len(encoder_filters))
+    keeps_all_steps = steps == len(encoder_filters)
+    transform_filters = scaled(generator_filters[0], width)
+    encoder_filters = [scaled(f, width) for f in encoder_filters[:steps]]
+    generator_filters = [scaled(f, width) for f in generator_filters[-steps:]]
+
+    # === Functional model ===
+    films = film_inputs(size, batch_size)
+    x = layers.Concatenate(name="films")([films["ap"], films["la"]])
+    for step, filters in enumerate(encoder_filters, start=1):
+        x = _halve(x, filters, style, f"encoder{step}", plain=step == 1)
+    x = conv_norm_act(x, x.shape[-1], style, "transform2d", kernel_size=1)
+    x = pixel_shuffle(x, size >> steps, "code")
+    for index in (1, 2):
+        x = _pointwise(x, transform_filters, style3d, f"transform3d_{index}")
+    for step, filters in enumerate(generator_filters, start=1):
+        node = f"generator{step}"
+        x = u_conv(x, filters, style3d, f"{node}_up", kernel_size=4, use_bias=True)
+        # The first doubling has no second convolution; but at 32 it is left out.
+        if step > 1 or not keeps_all_steps:
+            x = u_conv(x, filters, style3d, node, strides=1, use_bias=True)
+    x = _pointwise(x, 1, style3d, "volume")
+    x = layers.Reshape((size,) * 3, name="volume_slices")(x)
+    x = convolution(x, size, style, "slices_conv", kernel_size=1)
+    return keras.Model(films, ct_from_slices(x, size), name=name)
+
+
+def _halve(x, filters, style, name, plain):
+    """A convolution with stride 2 and a residual block; ``plain`` leaves the first bare."""
+    options = {"kernel_size": 4, "strides": 2}
+    if plain:
+        x = convolution(x, filters, style, f"{name}_down", **options)
+    else:
+        x = conv_norm_act(x, filters, style, f"{name}_down", **options)
+
+    def branch(x):
+        return normalize(convolution(x, filters, style, f"{name}_conv"), style, f"{name}_norm")
+
+    return residual(x, branch, style, name)
+
+
+def _pointwise(x, filters, style, name):
+    x = transposed_convolution(x, filters, style, f"{name}_conv", kernel_size=1, strides=1)
+    return activate(x, style, f"{name}_act")

@@ -1,0 +1,64 @@
+"""The discriminator that X2CT-GAN's generator is trained against."""
+
+import keras
+from keras import layers
+
+from xctrs_tf.geometry import VIEWS
+from xctrs_tf.layers.blocks import Style, activate, conv_norm_act, convolution
+from xctrs_tf.layers.view_alignment import align_view, repeat_along_rays
+from xctrs_tf.models.compared.common import ct_input, film_inputs, float32_output
+from xctrs_tf.models.sizes import check_size, scaled
+
+FILTERS = (64, 128, 256, 512)
+_STRIDES = (2, 2, 2, 1)
+
+
+def X2CTDiscriminator(
+    size=128,
+    width=1.0,
+    *,
+    filters=FILTERS,
+    batch_size=None,
+    name="x2ct_discriminator",
+):
+    """3D PatchGAN: tells patches of a patient's CT from a generator's, given the films.
+
+    With the default arguments it has 11,055,169 trainable parameters. Reference
+    and licence are those of `X2CTGAN`.
+
+    Other arguments are those of every network of `xctrs_tf.models.compared`.
+
+    Args:
+        filters: width of each convolution but the last before ``width`` is
+            applied.
+
+    Input shape:
+        A dict of ``ct``: ``(batch, x, y, z, 1)``, ``ap``: ``(batch, x, z, 1)``
+        and ``la``: ``(batch, y, z, 1)``, every axis of length ``size``. The
+        films are repeated along their rays and stand beside the CT as channels.
+
+    Output shape:
+        ``(batch, size / 8, size / 8, size / 8, 1)`` in float32: a score for
+        each patch, unbounded; trained towards 1 for a patient's CT and 0 for a
+        generator's (`xctrs_tf.losses.adversarial`).
+    """
+    check_size(size)
+    style = Style(rank=3, normalization="instance", affine=False)
+
+    # === Functional model ===
+    inputs = {"ct": ct_input(size, batch_size), **film_inputs(size, batch_size)}
+    volumes = [
+        align_view(repeat_along_rays(inputs[view], size, f"{view}_rays"), view, f"align_{view}")
+        for view in VIEWS
+    ]
+    x = layers.Concatenate(name="inputs")([inputs["ct"], *volumes])
+    for index, (layer_filters, strides) in enumerate(zip(filters, _STRIDES, strict=True), start=1):
+        node, options = f"layer{index}", {"kernel_size": 4, "strides": strides}
+        layer_filters = scaled(layer_filters, width)
+        if index == 1:
+            x = convolution(x, layer_filters, style, f"{node}_conv", **options)
+            x = activate(x, style, f"{node}_act")
+        else:
+            x = conv_norm_act(x, layer_filters, style, node, use_bias=False, **options)
+    x = convolution(x, 1, style, "score_conv", kernel_size=4)
+    return keras.Model(inputs, float32_output(x, "score"), name=name)

@@ -1,0 +1,68 @@
+"""How often the quality checks notice that something is wrong with the films.
+
+Faults are made on purpose in the films of patients that the model has not seen, and
+the model answers them: so the rates hold for this model, not for the checks alone.
+"""
+
+import dataclasses
+
+import numpy as np
+from scipy import ndimage
+
+from xctrs_tf.geometry import VIEWS
+from xctrs_tf.quality.verdict import LEVELS, assess
+
+_ENLARGEMENT = 1.4
+
+
+def enlarged(film, factor):
+    """A film of the same size that shows its middle enlarged, or smaller in a repeated edge."""
+    middle = (len(film) - 1) / 2
+    return ndimage.affine_transform(
+        film, [1 / factor] * 2, middle * (1 - 1 / factor), order=1, mode="nearest"
+    )
+
+
+# Functions of the patient's films and another patient's, dicts of ``ap`` and ``la``
+# ``[horizontal, vertical]``, to the films that are in fault.
+FAULTS = {
+    "none": lambda own, other: own,
+    "swapped": lambda own, other: {"ap": own["la"], "la": own["ap"]},
+    "ap upside down": lambda own, other: {**own, "ap": own["ap"][:, ::-1]},
+    "la upside down": lambda own, other: {**own, "la": own["la"][:, ::-1]},
+    "ap mirrored": lambda own, other: {**own, "ap": own["ap"][::-1]},
+    "la mirrored": lambda own, other: {**own, "la": own["la"][::-1]},
+    "ap inverted": lambda own, other: {**own, "ap": -own["ap"]},
+    "la inverted": lambda own, other: {**own, "la": -own["la"]},
+    "ap enlarged": lambda own, other: {**own, "ap": enlarged(own["ap"], _ENLARGEMENT)},
+    "la enlarged": lambda own, other: {**own, "la": enlarged(own["la"], _ENLARGEMENT)},
+    "la of another patient": lambda own, other: {**own, "la": other["la"]},
+}
+
+
+def detection_rates(cases, reconstruct, reference):
+    """Shares of patients that each fault sends to review and lets fail.
+
+    Args:
+        cases: list of at least two `xctrs_tf.data.dataset.Case`.
+        reconstruct: function of a `Case` to ``(ct_hu, labels)``.
+        reference: dict of `calibration.calibrate`.
+
+    Returns:
+        Dict from name of a fault to a dict of ``pass``, ``review`` and ``fail``,
+        shares that sum to 1. Those of ``none`` are flattered: the thresholds
+        were set on the same patients.
+    """
+    films = [{view: getattr(case, view) for view in VIEWS} for case in cases]
+    rates = {}
+    for name, fault in FAULTS.items():
+        levels = []
+        for index, case in enumerate(cases):
+            wrong = {
+                view: np.ascontiguousarray(film)
+                for view, film in fault(films[index], films[index - 1]).items()
+            }
+            ct_hu, labels = reconstruct(dataclasses.replace(case, **wrong))
+            levels.append(assess(wrong, ct_hu, labels, case.spacing_mm, reference).level)
+        rates[name] = {level: levels.count(level) / len(levels) for level in LEVELS}
+    return rates

@@ -1,0 +1,136 @@
+"""How a film compares with the films that a model was trained on.
+
+A training set is remembered as its mean film, made small, and its mean sorted
+intensities. A film that fits the mean better when it is turned over, mirrored,
+inverted, enlarged or taken for the other view has probably met with that.
+
+What this cannot see: a mirrored AP film, since a neck is its own mirror image
+from the front; a film of the right region of the wrong patient, unless the two
+films disagree; and any fault that leaves the mean picture as it is.
+"""
+
+import numpy as np
+from scipy import ndimage
+
+from xctrs_tf.data.films.film import normalise_film
+from xctrs_tf.geometry import VIEWS
+
+THUMBNAIL = 32
+QUANTILES = 33
+# Enlargements that are tried, evenly spaced in their logarithm.
+ZOOM_STEP = 0.05
+ZOOMS = np.exp(ZOOM_STEP * np.arange(-9, 10))
+# What might have happened to a film, as functions of its thumbnail.
+MISHAPS = {
+    "upside down": lambda film: film[:, ::-1],
+    "mirrored": lambda film: film[::-1],
+    "inverted": lambda film: 1.0 - film,
+}
+
+
+def correlation(a, b):
+    """Normalised cross-correlation of two arrays; 0 where one is constant."""
+    a, b = (np.asarray(values, np.float64).ravel() for values in (a, b))
+    a, b = a - a.mean(), b - b.mean()
+    norm = np.linalg.norm(a) * np.linalg.norm(b)
+    return float(a @ b / norm) if norm > 0 else 0.0
+
+
+def film_statistics(films):
+    """What to remember of the training films of one view.
+
+    Args:
+        films: iterable of films ``[horizontal, vertical]``.
+
+    Returns:
+        Dict of lists: ``thumbnail`` and ``quantiles``, means over the films.
+    """
+    normalised = [normalise_film(film) for film in films]
+    return {
+        "thumbnail": _rounded(np.mean([thumbnail(film) for film in normalised], axis=0)),
+        "quantiles": _rounded(np.mean([_quantiles(film) for film in normalised], axis=0)),
+    }
+
+
+def film_scores(films, statistics):
+    """Compare both films with the training films.
+
+    Args:
+        films: dict of ``ap`` and ``la``.
+        statistics: dict of view to `film_statistics`.
+
+    Returns:
+        Dict of floats. For each view: ``ap_histogram``, mean difference of the sorted
+        intensities; ``ap_likeness``, correlation with the mean film; ``ap_zoom``,
+        logarithm of the enlargement at which the film fits best; ``ap_upright``, by
+        how much it fits better than upside down. Then ``la_unmirrored``, the same
+        for the mirror image; ``unswapped``, for an exchange of the films; and
+        ``agreement``, correlation of both films' steps from row to row.
+    """
+    films = {view: normalise_film(films[view]) for view in VIEWS}
+    small = {view: thumbnail(film) for view, film in films.items()}
+    means = {view: np.array(statistics[view]["thumbnail"]) for view in VIEWS}
+    fit = {(a, b): correlation(small[a], means[b]) for a in VIEWS for b in VIEWS}
+    scores = {}
+    for view in VIEWS:
+        usual = np.array(statistics[view]["quantiles"])
+        scores[f"{view}_histogram"] = float(np.abs(_quantiles(films[view]) - usual).mean())
+        scores[f"{view}_likeness"] = fit[view, view]
+        scores[f"{view}_zoom"] = _best_zoom(small[view], means[view])
+        scores[f"{view}_upright"] = fit[view, view] - correlation(small[view][:, ::-1], means[view])
+    scores["la_unmirrored"] = fit["la", "la"] - correlation(small["la"][::-1], means["la"])
+    scores["unswapped"] = fit["ap", "ap"] + fit["la", "la"] - fit["ap", "la"] - fit["la", "ap"]
+    scores["agreement"] = correlation(*(np.diff(films[view].mean(axis=0)) for view in VIEWS))
+    return scores
+
+
+def likely_mishap(film, view, statistics):
+    """What would explain best that a film is unlike the training films.
+
+    Args:
+        film: array ``[horizontal, vertical]``.
+        view: ``"ap"`` or ``"la"``.
+        statistics: dict of view to `film_statistics`.
+
+    Returns:
+        ``"upside down"``, ``"mirrored"``, ``"inverted"``, or None if the film fits
+        best as it is.
+    """
+    small, mean = thumbnail(normalise_film(film)), np.array(statistics[view]["thumbnail"])
+    fits = {
+        name: correlation(undo(small), mean)
+        for name, undo in MISHAPS.items()
+        if (view, name) != ("ap", "mirrored")
+    }
+    best = max(fits, key=fits.get)
+    return best if fits[best] > correlation(small, mean) else None
+
+
+def thumbnail(film):
+    """A square film as means over ``32 x 32`` blocks; its side is a multiple of 32."""
+    block = film.shape[0] // THUMBNAIL
+    blocks = np.asarray(film, np.float64).reshape(THUMBNAIL, block, THUMBNAIL, block)
+    return blocks.mean(axis=(1, 3))
+
+
+def _quantiles(film):
+    return np.quantile(film, np.linspace(0, 1, QUANTILES))
+
+
+def _best_zoom(small, mean):
+    return float(np.log(max(ZOOMS, key=lambda zoom: _fit_when_shrunk(small, mean, zoom))))
+
+
+def _fit_when_shrunk(small, mean, zoom):
+    """Fit of the film as it was before it was enlarged, on what it still shows."""
+    middle = (THUMBNAIL - 1) / 2
+    there = middle + zoom * (np.arange(THUMBNAIL) - middle)
+    (shown,) = np.nonzero((there > -0.5) & (there < THUMBNAIL - 0.5))
+    shrunk = ndimage.map_coordinates(
+        small, np.meshgrid(there[shown], there[shown], indexing="ij"), order=1, mode="nearest"
+    )
+    return correlation(shrunk, mean[np.ix_(shown, shown)])
+
+
+def _rounded(values):
+    return np.round(values, 4).tolist()

@@ -1,0 +1,46 @@
+"""A reconstruction's own films beside those that it was made from."""
+
+import numpy as np
+
+from xctrs_tf.data.films.film import normalise_film
+from xctrs_tf.data.projection.drr import hu_to_mu, parallel_projection
+from xctrs_tf.geometry import VIEWS
+from xctrs_tf.quality.film_scores import correlation
+
+
+def reproject(ct_hu, spacing_mm):
+    """Films of a reconstruction, with parallel rays as the networks suppose them.
+
+    Args:
+        ct_hu: CT numbers ``[x, y, z]``.
+        spacing_mm: edge of a voxel.
+
+    Returns:
+        Dict of ``ap`` ``[x, z]`` and ``la`` ``[y, z]``, normalised to [0, 1]; black
+        where the volume gives no contrast at all.
+    """
+    mu = np.asarray(hu_to_mu(ct_hu))
+    films = {view: np.asarray(parallel_projection(mu, spacing_mm, view)) for view in VIEWS}
+    return {
+        view: normalise_film(film) if np.ptp(film) > 0 else np.zeros_like(film)
+        for view, film in films.items()
+    }
+
+
+def reprojection_scores(films, ct_hu, spacing_mm):
+    """How well a reconstruction explains its films.
+
+    Args:
+        films: dict of ``ap`` and ``la``.
+        ct_hu: CT numbers ``[x, y, z]``.
+        spacing_mm: edge of a voxel.
+
+    Returns:
+        ``(scores, errors)``: the correlations ``ap_reprojection`` and
+        ``la_reprojection``, and by view the error map: re-projection less film, both
+        in [0, 1].
+    """
+    again = reproject(ct_hu, spacing_mm)
+    films = {view: normalise_film(films[view]) for view in VIEWS}
+    scores = {f"{view}_reprojection": correlation(again[view], films[view]) for view in VIEWS}
+    return scores, {view: again[view] - films[view] for view in VIEWS}

@@ -1,0 +1,192 @@
+"""Is a reconstruction to be trusted? Checks that need no ground truth.
+
+They compare a patient with the training patients and the reconstruction with its
+films. They find what is unusual; a usual-looking reconstruction may be wrong all
+the same, since two films do not determine a CT.
+
+What they cannot see: a mirrored AP film (`film_scores`); a plausible vertebra in
+a plausible place that is not the patient's; all seven labels off by one level, if
+the sizes fit; a fault that the held-out patients of the calibration share.
+"""
+
+import dataclasses
+
+from xctrs_tf.errors import UserError
+from xctrs_tf.geometry import VIEWS
+from xctrs_tf.quality.anatomy_scores import (
+    anatomy_scores,
+    missing,
+    out_of_order,
+    scattered,
+)
+from xctrs_tf.quality.checks import CHECKS
+from xctrs_tf.quality.film_scores import film_scores, likely_mishap
+from xctrs_tf.quality.reprojection import reprojection_scores
+
+FORMAT = "xctrs-quality/1"
+LEVELS = ("pass", "review", "fail")
+UNCALIBRATED = "no thresholds: the model was not calibrated (python -m experiments.calibrate)"
+
+
+@dataclasses.dataclass(frozen=True)
+class Scored:
+    """A patient's scores, before any threshold.
+
+    Attributes:
+        scores: dict from check to float; what cannot be had is left out.
+        errors: by view, re-projection less film ``[horizontal, vertical]``.
+        worst: by anatomical check, the vertebra or pair that it is of.
+        mishaps: by view, what may have happened to the film, or None.
+        missing: names of vertebrae without a voxel.
+        scattered: names of vertebrae that are noise all over the volume.
+        out_of_order: pairs of vertebrae in the wrong order.
+    """
+
+    scores: dict
+    errors: dict
+    worst: dict = dataclasses.field(default_factory=dict)
+    mishaps: dict = dataclasses.field(default_factory=dict)
+    missing: tuple = ()
+    scattered: tuple = ()
+    out_of_order: tuple = ()
+
+
+@dataclasses.dataclass(frozen=True)
+class Finding:
+    """Something that speaks against a reconstruction.
+
+    Attributes:
+        check: name in `checks.CHECKS`, or ``"missing"``, ``"scattered"``, ``"order"``,
+            ``"calibration"``.
+        level: ``"review"`` or ``"fail"``.
+        reason: one sentence.
+    """
+
+    check: str
+    level: str
+    reason: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Verdict:
+    """What the checks say.
+
+    Attributes:
+        level: ``"pass"``, ``"review"`` or ``"fail"``: that of the worst finding.
+        findings: list of `Finding`, the worst first.
+        scores: dict from check to float.
+        errors: by view, re-projection less film.
+    """
+
+    level: str
+    findings: list
+    scores: dict
+    errors: dict
+
+
+def assess(films, ct_hu, labels, spacing_mm, reference=None):
+    """Check one reconstruction.
+
+    Args:
+        films: dict of ``ap`` and ``la``, as they were reconstructed.
+        ct_hu: CT numbers ``[x, y, z]``.
+        labels: integers ``[x, y, z]``, or None if the model does not segment.
+        spacing_mm: edge of a voxel.
+        reference: dict of `calibration.calibrate`; without it nothing can pass.
+
+    Returns:
+        `Verdict`.
+
+    Raises:
+        UserError: the reference is of another format.
+    """
+    if reference is not None and reference.get("format") != FORMAT:
+        raise UserError(f"quality reference: not of format {FORMAT}; run experiments.calibrate")
+    return verdict_of(score(films, ct_hu, labels, spacing_mm, reference), reference)
+
+
+def score(films, ct_hu, labels, spacing_mm, reference=None):
+    """Compute every score of one patient.
+
+    Args:
+        films: dict of ``ap`` and ``la``.
+        ct_hu: CT numbers ``[x, y, z]``.
+        labels: integers ``[x, y, z]``, or None.
+        spacing_mm: edge of a voxel.
+        reference: dict with ``films`` and ``anatomy``, the training statistics.
+
+    Returns:
+        `Scored`.
+    """
+    scores, errors = reprojection_scores(films, ct_hu, spacing_mm)
+    worst, mishaps = {}, {}
+    if reference is not None:
+        scores |= film_scores(films, reference["films"])
+        mishaps = {v: likely_mishap(films[v], v, reference["films"]) for v in VIEWS}
+    if labels is None:
+        return Scored(scores, errors, worst, mishaps)
+    if reference is not None:
+        anatomical, worst = anatomy_scores(labels, spacing_mm, reference["anatomy"])
+        scores |= anatomical
+    return Scored(
+        scores,
+        errors,
+        worst,
+        mishaps,
+        missing=tuple(missing(labels)),
+        scattered=tuple(scattered(labels)),
+        out_of_order=tuple(out_of_order(labels)),
+    )
+
+
+def verdict_of(scored, reference):
+    """Judge scores.
+
+    Args:
+        scored: `Scored`.
+        reference: dict with ``thresholds``, or None.
+
+    Returns:
+        `Verdict`.
+    """
+    findings = list(_hard_findings(scored))
+    if reference is None:
+        findings.append(Finding("calibration", "review", UNCALIBRATED))
+    else:
+        findings += _soft_findings(scored, reference["thresholds"])
+    findings.sort(key=lambda finding: -LEVELS.index(finding.level))
+    level = findings[0].level if findings else "pass"
+    return Verdict(level, findings, scored.scores, scored.errors)
+
+
+def _hard_findings(scored):
+    if scored.missing:
+        yield Finding("missing", "fail", f"anatomy: {', '.join(scored.missing)} missing")
+    if scored.scattered:
+        names = ", ".join(scored.scattered)
+        yield Finding("scattered", "fail", f"anatomy: {names} scattered like noise: no surface")
+    if scored.out_of_order:
+        pairs = ", ".join(scored.out_of_order)
+        yield Finding("order", "fail", f"anatomy: {pairs} in the wrong order from top to bottom")
+
+
+def _soft_findings(scored, thresholds):
+    for name, bounds in thresholds.items():
+        if name not in scored.scores:
+            continue
+        value = scored.scores[name]
+        level = next((lv for lv in ("fail", "review") if _outside(value, bounds[lv])), None)
+        if level:
+            yield Finding(name, level, _reason(name, value, scored))
+
+
+def _outside(value, bounds):
+    low, high = bounds
+    return (low is not None and value < low) or (high is not None and value > high)
+
+
+def _reason(name, value, scored):
+    where = scored.worst.get(name, "")
+    reason = CHECKS[name].meaning.format(value=f"{value:.2f}", where=where)
+    mishap = scored.mishaps.get(name.split("_")[0]) if name.endswith("_likeness") else None
+    return f"{reason}; it may be {mishap}" if mishap else reason

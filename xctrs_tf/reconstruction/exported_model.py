@@ -1,0 +1,123 @@
+"""The export folder: finding a version in it, and loading that.
+
+``OUTPUT/<version>/`` is a SavedModel as TensorFlow Serving takes it, or holds one
+ONNX file. What the model is lies in ``assets.extra/metadata.json``, which the server
+passes over.
+"""
+
+import dataclasses
+import json
+import pathlib
+
+from xctrs_tf.errors import UserError
+from xctrs_tf.reconstruction.onnx_model import load_onnx
+
+FORMAT = "xctrs-export/2"
+# Exports of before the signatures other than serving_default; they can be loaded all the same.
+FORMATS = (FORMAT, "xctrs-export/1")
+SAVED_MODEL = "saved_model.pb"
+ONNX_MODEL = "model.onnx"
+METADATA = "assets.extra/metadata.json"
+WARMUP = "assets.extra/tf_serving_warmup_requests"
+SIGNATURE = "serving_default"
+BYTES_SIGNATURE = "serving_bytes"
+RECONSTRUCTION_SIGNATURE = "reconstruction"
+SEGMENTATION_SIGNATURE = "segmentation"
+NOTICE = "Not a medical device; not for diagnosis."
+
+
+@dataclasses.dataclass(frozen=True)
+class Export:
+    """A version folder and its metadata.
+
+    Attributes:
+        path: the version folder.
+        metadata: dict of its metadata.json.
+    """
+
+    path: pathlib.Path
+    metadata: dict
+
+    @property
+    def size(self):
+        """Pixels and voxels a side."""
+        return self.metadata["size"]
+
+    @property
+    def is_onnx(self):
+        """Whether it is an ONNX file, which runs without TensorFlow."""
+        return (self.path / ONNX_MODEL).is_file()
+
+    def load(self):
+        """Load the model.
+
+        Returns:
+            Function of the keywords ``ap`` and ``la``, float32 batches, to the
+            dict of the outputs of ``serving_default``.
+
+        Raises:
+            UserError: the model is damaged, or ONNX Runtime is not installed.
+        """
+        return self.load_signatures()[SIGNATURE]
+
+    def load_signatures(self):
+        """Load the model for all of its signatures.
+
+        Returns:
+            Dict from signature to function of its inputs, as keywords, to the
+            dict of its outputs; an ONNX file has ``serving_default`` alone.
+
+        Raises:
+            UserError: the model is damaged, or ONNX Runtime is not installed.
+        """
+        if self.is_onnx:
+            return {SIGNATURE: load_onnx(self.path / ONNX_MODEL)}
+        # Takes seconds; metadata and films are checked without it.
+        import tensorflow as tf
+
+        try:
+            model = tf.saved_model.load(self.path)
+            signatures = dict(model.signatures)
+            # TensorFlow does not promise that a signature keeps its variables alive.
+            for signature in (signatures[SIGNATURE], *signatures.values()):
+                signature.model = model
+        except (OSError, ValueError, KeyError, tf.errors.OpError) as error:
+            raise UserError(f"{self.path}: damaged; run experiments.export again") from error
+        return signatures
+
+
+def find_export(path):
+    """Find an exported model.
+
+    Args:
+        path: folder of versions, whose newest is taken, or one version folder.
+
+    Returns:
+        `Export`.
+
+    Raises:
+        UserError: the folder is none, or its metadata cannot be read.
+    """
+    path = pathlib.Path(path)
+    versions = [path / str(number) for number in version_numbers(path)]
+    folder = versions[-1] if versions else path
+    if not any((folder / model).is_file() for model in (SAVED_MODEL, ONNX_MODEL)):
+        raise UserError(f"{folder}: no exported model; make one with experiments.export")
+    return Export(folder, _read_metadata(folder / METADATA))
+
+
+def version_numbers(path):
+    """Numbers of the version folders in a folder, in order; none if it does not exist."""
+    if not path.is_dir():
+        return []
+    return sorted(int(entry.name) for entry in path.iterdir() if entry.name.isdecimal())
+
+
+def _read_metadata(file):
+    try:
+        metadata = json.loads(file.read_text(encoding="utf-8"))
+        if metadata["format"] in FORMATS:
+            return metadata
+    except (OSError, ValueError, KeyError, TypeError):
+        pass
+    raise UserError(f"{file}: missing, or not of format {FORMAT}; run experiments.export again")

@@ -1,0 +1,103 @@
+"""C1..C7 as a DICOM segmentation (SEG), through highdicom, which is optional."""
+
+import logging
+import pathlib
+import warnings
+
+import numpy as np
+from pydicom.sr.codedict import codes
+
+from xctrs_tf import __version__
+from xctrs_tf.errors import UserError
+from xctrs_tf.files import atomic_path
+from xctrs_tf.geometry import VERTEBRAE
+from xctrs_tf.report.ct_series import SERIES_NUMBER, derived_uid
+
+MISSING = "DICOM segmentations need the package highdicom: pip install highdicom"
+
+
+def write_segmentation(path, labels, slices):
+    """Write labels as one binary DICOM-SEG that refers to its CT series.
+
+    Args:
+        path: the file.
+        labels: integers ``[x, y, z]``, 1..7 = C1..C7, at least one of them there.
+        slices: list of `dicom_output.write_ct_series`, which the labels lie on.
+
+    Raises:
+        UserError: highdicom is not installed, or there is nothing to segment.
+    """
+    if not labels.any():
+        raise UserError(f"{path}: no vertebra was found, so there is no segmentation to write")
+    try:
+        import highdicom
+    except ImportError as error:
+        raise UserError(MISSING) from error
+    digest = slices[0].SeriesInstanceUID
+    # Every slice is [row, column] = [y, x].
+    frames = np.ascontiguousarray(labels.transpose(2, 1, 0).astype(np.uint8))
+    # Otherwise it tells every group of attributes that it copies.
+    logging.getLogger("highdicom").setLevel(logging.WARNING)
+    with warnings.catch_warnings():
+        # It remarks on anonymous patients' empty names.
+        warnings.simplefilter("ignore")
+        segmentation = highdicom.seg.Segmentation(
+            source_images=slices,
+            pixel_array=_stacked(frames),
+            segmentation_type=highdicom.seg.SegmentationTypeValues.BINARY,
+            segment_descriptions=_descriptions(highdicom, frames),
+            series_instance_uid=derived_uid(digest, "segmentation series"),
+            series_number=SERIES_NUMBER + 1,
+            sop_instance_uid=derived_uid(digest, "segmentation"),
+            instance_number=1,
+            manufacturer="xctrs_tf",
+            manufacturer_model_name="xctrs_tf",
+            software_versions=__version__,
+            device_serial_number="0",
+            series_description="C1 to C7, reconstructed from two X-ray films",
+        )
+    _make_repeatable(segmentation, digest)
+    with atomic_path(pathlib.Path(path)) as temporary:
+        segmentation.save_as(temporary)
+
+
+def _stacked(frames):
+    """One bool plane a vertebra that is there: segments are numbered without gaps."""
+    return np.stack([frames == label for label in _present(frames)], axis=-1)
+
+
+def _present(frames):
+    return [label for label in range(1, len(VERTEBRAE) + 1) if (frames == label).any()]
+
+
+def _descriptions(highdicom, frames):
+    algorithm = highdicom.AlgorithmIdentificationSequence(
+        name="xctrs_tf",
+        version=__version__,
+        family=codes.cid7162.ArtificialIntelligence,
+    )
+    return [
+        highdicom.seg.SegmentDescription(
+            segment_number=number,
+            segment_label=VERTEBRAE[label - 1],
+            segmented_property_category=codes.SCT.AnatomicalStructure,
+            segmented_property_type=getattr(codes.SCT, f"{VERTEBRAE[label - 1]}Vertebra"),
+            algorithm_type=highdicom.seg.SegmentAlgorithmTypeValues.AUTOMATIC,
+            algorithm_identification=algorithm,
+        )
+        for number, label in enumerate(_present(frames), start=1)
+    ]
+
+
+def _make_repeatable(segmentation, digest):
+    """Replace what highdicom reads off the clock or draws by chance."""
+    organization = derived_uid(digest, "dimension organization")
+    for sequence in ("DimensionOrganizationSequence", "DimensionIndexSequence"):
+        for item in segmentation[sequence].value:
+            item.DimensionOrganizationUID = organization
+    for item in segmentation.get("ContributingEquipmentSequence", ()):
+        del item.ContributionDateTime
+    for prefix in ("Content", "Series", "InstanceCreation"):
+        for suffix in ("Date", "Time"):
+            if prefix + suffix in segmentation:
+                setattr(segmentation, prefix + suffix, segmentation.get(f"Study{suffix}") or "")

@@ -1,0 +1,112 @@
+"""Sizes, places and angles of C1..C7, read off a label volume.
+
+How far they can be trusted is known for phantoms alone: tests/report/test_measures.py
+compares them with the anatomy that the phantom was drawn from. They depend on
+labels that a network guessed, so they are no measurements of a patient.
+"""
+
+import dataclasses
+import itertools
+
+import numpy as np
+
+from xctrs_tf.geometry import VERTEBRAE
+from xctrs_tf.report import landmarks
+
+ABSENT = "not in the segmentation"
+CUT_OFF = "touches the edge of the volume: part of it may be missing"
+
+
+@dataclasses.dataclass(frozen=True)
+class Measure:
+    """One number with its unit, or why there is none.
+
+    Attributes:
+        value: float, tuple of floats, or None.
+        unit: ``"mm"``, ``"mm3"``, ``"degrees"``.
+        reason: why there is no value, or what to mind about it; None if nothing.
+    """
+
+    value: float | tuple | None
+    unit: str
+    reason: str | None = None
+
+
+def measure(labels, spacing_mm, origin_mm):
+    """Measure every vertebra and the column.
+
+    A Cobb angle is positive for lordosis, and lies between the rims of the lower end
+    plates of C2 and C7, seen from the side. A body's height runs from rim to rim
+    near the midline; that of C2 from the lower rims to the tip of the dens.
+
+    Args:
+        labels: integers ``[x, y, z]``, 1..7 = C1..C7.
+        spacing_mm: edge of a voxel.
+        origin_mm: LPS position of the centre of voxel ``[0, 0, 0]``.
+
+    Returns:
+        Dict of ``vertebrae``: ``C1``..``C7`` to ``volume``, ``centroid`` (LPS) and
+        ``body_height``; and ``column``: ``cobb_c2_c7``, ``atlantodental_interval``
+        and ``C1-C2`` .. ``C6-C7``, the distances of neighbours' centroids. Each is a
+        `Measure`.
+    """
+    masks = {name: labels == label for label, name in enumerate(VERTEBRAE, start=1)}
+    vertebrae = {
+        name: {
+            "volume": _volume(mask, spacing_mm),
+            "centroid": _centroid(mask, spacing_mm, origin_mm),
+            "body_height": _body_height(name, mask, spacing_mm),
+        }
+        for name, mask in masks.items()
+    }
+    column = {
+        "cobb_c2_c7": _of(masks, ("C2", "C7"), "degrees", landmarks.sagittal_angle_deg, spacing_mm),
+        "atlantodental_interval": _of(
+            masks, ("C1", "C2"), "mm", landmarks.atlantodental_interval, spacing_mm
+        ),
+    }
+    for pair in itertools.pairwise(VERTEBRAE):
+        column["-".join(pair)] = _of(masks, pair, "mm", _distance, spacing_mm)
+    return {"vertebrae": vertebrae, "column": column}
+
+
+def centroid(mask):
+    """Mean index ``(x, y, z)`` of a mask's voxels."""
+    return np.argwhere(mask).mean(axis=0)
+
+
+def _volume(mask, spacing_mm):
+    if not mask.any():
+        return Measure(None, "mm3", ABSENT)
+    voxels = np.argwhere(mask)
+    at_edge = (voxels == 0).any() or (voxels == np.array(mask.shape) - 1).any()
+    return Measure(float(len(voxels) * spacing_mm**3), "mm3", CUT_OFF if at_edge else None)
+
+
+def _centroid(mask, spacing_mm, origin_mm):
+    if not mask.any():
+        return Measure(None, "mm", ABSENT)
+    position = np.asarray(origin_mm) + centroid(mask) * spacing_mm
+    return Measure(tuple(position.tolist()), "mm")
+
+
+def _body_height(name, mask, spacing_mm):
+    if name == "C1":
+        return Measure(None, "mm", "C1 has no body")
+    height = landmarks.axis_height if name == "C2" else landmarks.body_height
+    return _of({name: mask}, (name,), "mm", height, spacing_mm)
+
+
+def _of(masks, names, unit, function, spacing_mm):
+    """A measure of one vertebra or two, or why these labels do not give it."""
+    absent = [name for name in names if not masks[name].any()]
+    if absent:
+        return Measure(None, unit, f"{' and '.join(absent)} {ABSENT}")
+    try:
+        return Measure(function(*(masks[name] for name in names), spacing_mm), unit)
+    except landmarks.NotFound as error:
+        return Measure(None, unit, str(error))
+
+
+def _distance(upper, lower, spacing_mm):
+    return float(np.linalg.norm(centroid(upper) - centroid(lower)) * spacing_mm)

@@ -1,0 +1,83 @@
+"""Everything that a reconstruction's folder may hold besides the volumes: one call."""
+
+import dataclasses
+import json
+import pathlib
+
+from xctrs_tf.files import write_text
+from xctrs_tf.quality.verdict import assess
+from xctrs_tf.reconstruction.exported_model import NOTICE
+from xctrs_tf.report.measures import measure
+from xctrs_tf.report.meshes import write_meshes
+from xctrs_tf.report.page import render_page
+
+FORMAT = "xctrs-report/1"
+PAGE, RECORD = "report.html", "report.json"
+
+
+def write_report(folder, reconstruction, films, quality_reference=None, uncertainty=None):
+    """Write report.html, report.json and C1.stl .. C7.stl.
+
+    Args:
+        folder: an existing folder.
+        reconstruction: `xctrs_tf.reconstruction.Reconstruction`.
+        films: dict of ``ap`` and ``la``, as they were reconstructed.
+        quality_reference: dict of `calibration.calibrate`; without it the verdict
+            cannot be better than review.
+        uncertainty: ``summary`` of `uncertainty.combine`, if several models spoke.
+
+    Returns:
+        `quality.Verdict`.
+
+    Raises:
+        UserError: the quality reference is of another format.
+    """
+    folder = pathlib.Path(folder)
+    ct_hu, labels = reconstruction.ct_hu, reconstruction.segmentation
+    spacing_mm, origin_mm = reconstruction.spacing_mm, reconstruction.origin_mm
+    verdict = assess(films, ct_hu, labels, spacing_mm, quality_reference)
+    meshes = {} if labels is None else write_meshes(folder, labels, spacing_mm, origin_mm)
+    record = make_record(reconstruction, verdict, uncertainty)
+    write_text(folder / RECORD, json.dumps(record, indent=1, allow_nan=False) + "\n")
+    write_text(folder / PAGE, render_page(record, films, verdict.errors, ct_hu, labels, meshes))
+    return verdict
+
+
+def make_record(reconstruction, verdict, uncertainty=None):
+    """What report.json holds.
+
+    Args:
+        reconstruction: `Reconstruction`.
+        verdict: its `quality.Verdict`.
+        uncertainty: as in `write_report`.
+
+    Returns:
+        Dict for JSON.
+    """
+    grid = (reconstruction.spacing_mm, reconstruction.origin_mm)
+    return {
+        "format": FORMAT,
+        "notice": NOTICE,
+        "spacing_mm": float(reconstruction.spacing_mm),
+        "origin_mm": [float(value) for value in reconstruction.origin_mm],
+        "quality": {
+            "verdict": verdict.level,
+            "findings": [dataclasses.asdict(finding) for finding in verdict.findings],
+            "scores": verdict.scores,
+        },
+        "measures": _plain_measures(reconstruction.segmentation, *grid),
+        "uncertainty": uncertainty,
+    }
+
+
+def _plain_measures(labels, spacing_mm, origin_mm):
+    if labels is None:
+        return {"vertebrae": {}, "column": {}}
+    measures = measure(labels, spacing_mm, origin_mm)
+    return {
+        "vertebrae": {
+            name: {quantity: dataclasses.asdict(m) for quantity, m in quantities.items()}
+            for name, quantities in measures["vertebrae"].items()
+        },
+        "column": {name: dataclasses.asdict(m) for name, m in measures["column"].items()},
+    }

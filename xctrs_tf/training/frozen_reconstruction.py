@@ -1,0 +1,98 @@
+"""A finished reconstruction network under a segmentation that is trained alone.
+
+Table 3's networks segment reconstructions. The network that makes them does not
+learn any more, so each patient is reconstructed once: the results lie in the
+folder of the run that made them, and every segmentation trained after that run
+reads them there.
+"""
+
+import pathlib
+import shutil
+
+import numpy as np
+
+from xctrs_tf.data.dataset import network_arrays
+from xctrs_tf.data.dataset.npy_files import read_array
+from xctrs_tf.errors import UserError
+from xctrs_tf.files import atomic_path
+from xctrs_tf.training.prediction import reconstruct_case
+
+_CHECKPOINT = "best"
+
+
+def frozen_folder(workdir):
+    """Where a run keeps its copy of the run whose network it builds on."""
+    return pathlib.Path(workdir) / "reconstruction_run"
+
+
+def freeze(reconstruction_run, workdir):
+    """Copy what of a finished run is needed to use it, so that a run stands alone.
+
+    Args:
+        reconstruction_run: folder of the finished run.
+        workdir: folder of the run that builds on it.
+
+    Raises:
+        UserError: the finished run has no best checkpoint, or is another one than
+            the one that is already there.
+    """
+    source, target = pathlib.Path(reconstruction_run), frozen_folder(workdir)
+    state = source / _CHECKPOINT / "state.json"
+    if not state.is_file():
+        raise UserError(
+            f"--reconstruction_run={source}: no finished run; name one of experiments.train"
+        )
+    if target.exists():
+        if (target / _CHECKPOINT / "state.json").read_bytes() != state.read_bytes():
+            raise UserError(
+                f"--reconstruction_run={source}: has learned on since {workdir} began; "
+                "name another --workdir"
+            )
+        return
+    with atomic_path(target) as temporary:
+        temporary.mkdir(parents=True)
+        shutil.copy2(source / "config.json", temporary)
+        shutil.copytree(source / _CHECKPOINT, temporary / _CHECKPOINT)
+        nested = frozen_folder(source)
+        if nested.exists():
+            shutil.copytree(nested, frozen_folder(temporary))
+
+
+class Reconstructions:
+    """Every patient's reconstruction by a finished run, made once and kept on disk.
+
+    Args:
+        run: `xctrs_tf.training.run.Run` with a reconstruction network.
+        dataset: the data folder.
+        folder: the finished run's folder, in which they are kept.
+    """
+
+    def __init__(self, run, dataset, folder):
+        self._run = run
+        self._dataset = dataset
+        name = f"step-{run.step:08d}-{dataset.content_hash()[:12]}"
+        self._folder = pathlib.Path(folder) / "reconstructions" / name
+
+    def make(self, ids, progress=iter):
+        """Reconstruct those patients that are not there yet.
+
+        Args:
+            ids: patients.
+            progress: function over the list of what is to do, for a bar.
+
+        Raises:
+            UserError: the network gives something that is no number.
+        """
+        self._folder.mkdir(parents=True, exist_ok=True)
+        for patient in progress([each for each in ids if not self._path(each).exists()]):
+            arrays = network_arrays(self._dataset.load(patient))
+            ct = reconstruct_case(self._run, patient, arrays)
+            with atomic_path(self._path(patient)) as temporary, temporary.open("wb") as file:
+                np.save(file, ct)
+
+    def load(self, patient):
+        """A patient's reconstruction, float32 ``[x, y, z]``, not clipped."""
+        return read_array(self._path(patient))
+
+    def _path(self, patient):
+        return self._folder / f"{patient}.npy"

@@ -1,0 +1,134 @@
+"""What a training run minimises: Eq. 1 for X-CTRSNet, as a weighted sum of terms."""
+
+import logging
+
+from keras import ops
+
+from xctrs_tf.geometry import NUM_CLASSES, VIEWS
+from xctrs_tf.losses import MultiViewVGG, discriminator_loss
+from xctrs_tf.training.objective.reconstruction_terms import OWN_WEIGHTS, ReconstructionTerms
+from xctrs_tf.training.objective.segmentation_terms import SegmentationTerms
+
+
+class Objective:
+    """The training loss of all networks of a run (Eq. 1, 11, 15 and 16).
+
+    Without terms for a network, that network does not run at all.
+
+    Args:
+        reconstruction: `ReconstructionTerms`, or None where no network learns to
+            reconstruct: then what is segmented comes with the batch.
+        segmentation: `SegmentationTerms`, or None.
+        cross_entropy_steps: steps in which the weight of the cross-entropy falls
+            to 0; None keeps it.
+    """
+
+    def __init__(self, reconstruction, segmentation, cross_entropy_steps=None):
+        self.reconstruction = reconstruction
+        self.segmentation = segmentation
+        self.cross_entropy_steps = cross_entropy_steps
+
+    def __call__(self, networks, batch, step, training):
+        """Run the networks and all terms.
+
+        Args:
+            networks: dict of ``reconstruction`` (films to CT), ``segmentation``
+                (CT to probabilities) and ``discriminator``, those that there are.
+            batch: dict of ``ap``, ``la``, ``ct`` and ``segmentation`` tensors,
+                and ``reconstruction`` where it was made before; without it
+                and without such a network the patient's CT is segmented.
+            step: integer scalar tensor, which chooses the VGG loss's planes too.
+            training: whether the networks run in training mode. Otherwise the
+                adversarial term is left out, whose scale moves with the
+                discriminator, and a cross-entropy that fades out counts as gone.
+
+        Returns:
+            ``(loss, terms, outputs)``: a float32 scalar, a dict of unweighted
+            float32 scalars, and a dict of ``ct`` and, where it ran,
+            ``segmentation``.
+        """
+        terms, weights, outputs = {}, {}, {}
+        if self.reconstruction is None:
+            outputs["ct"] = batch.get("reconstruction", batch["ct"])
+        else:
+            films = {view: batch[view] for view in VIEWS}
+            outputs["ct"] = networks["reconstruction"](films, training=training)
+            scores = None
+            if self.reconstruction.is_adversarial and training:
+                scores = networks["discriminator"]({**films, "ct": outputs["ct"]}, training=True)
+            terms |= self.reconstruction(batch, outputs["ct"], step, scores)
+            weights |= self.reconstruction.weights
+        if self.segmentation is not None:
+            more, outputs["segmentation"] = self.segmentation(
+                networks["segmentation"], outputs["ct"], batch, training
+            )
+            terms |= more
+            weights |= self.segmentation.weights
+            if self.cross_entropy_steps and "cross_entropy" in terms:
+                weights["cross_entropy"] *= self._cross_entropy_left(step) if training else 0.0
+        return sum(weights[name] * terms[name] for name in terms if name in weights), terms, outputs
+
+    def _cross_entropy_left(self, step):
+        return ops.maximum(0.0, 1.0 - ops.cast(step, "float32") / self.cross_entropy_steps)
+
+    @staticmethod
+    def of_discriminator(discriminator, batch, ct):
+        """Loss of the discriminator; the reconstruction is a constant in it.
+
+        Args:
+            discriminator: `X2CTDiscriminator`.
+            batch: dict of ``ap``, ``la`` and ``ct``.
+            ct: reconstruction.
+
+        Returns:
+            float32 scalar.
+        """
+        films = {view: batch[view] for view in VIEWS}
+        of_truth, of_reconstruction = (
+            discriminator({**films, "ct": each}, training=True)
+            for each in (batch["ct"], ops.stop_gradient(ct))
+        )
+        return discriminator_loss(of_truth, of_reconstruction)
+
+
+def make_objective(config):
+    """The objective of a configuration; loads the VGG16 weights where they are used.
+
+    Args:
+        config: checked `TrainingConfig`.
+
+    Returns:
+        `Objective`.
+    """
+    reconstruction = segmentation = None
+    if config.trains_reconstruction:
+        weights = {"mae": config.mae_weight, "vgg": config.vgg_weight}
+        if config.reconstruction_objective == "own":
+            own = OWN_WEIGHTS[config.reconstruction]
+            weights = {"vgg": config.vgg_weight}
+            weights |= {name: config.mae_weight * weight for name, weight in own.items()}
+        reconstruction = ReconstructionTerms(weights, _make_vgg(config))
+    if config.uses_segmentation:
+        first = "own" if config.segmentation_objective == "own" else "dice"
+        segmentation = SegmentationTerms(
+            {
+                first: config.dice_weight,
+                "rsc": config.rsc_weight,
+                "cross_entropy": config.cross_entropy_weight,
+            },
+            NUM_CLASSES,
+            own=config.segmentation,
+            include_background=config.include_background,
+            stop_gradient_on_target=config.stop_gradient_on_target,
+            cross_entropy_balance=config.cross_entropy_balance,
+        )
+    fade = config.cross_entropy_fade * config.steps
+    return Objective(reconstruction, segmentation, fade or None)
+
+
+def _make_vgg(config):
+    if not config.vgg_weight:
+        return None
+    if config.vgg_weights == "random":
+        logging.warning("the VGG loss uses RANDOM features, not ImageNet's")
+    return MultiViewVGG(config.vgg_weights, config.vgg_layer, config.vgg_slices or None)

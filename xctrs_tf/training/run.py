@@ -1,0 +1,108 @@
+"""Building a run's networks, and loading a finished run."""
+
+import dataclasses
+import pathlib
+
+import keras
+
+from xctrs_tf.errors import UserError
+from xctrs_tf.models.catalogue import RECONSTRUCTION, SEGMENTATION
+from xctrs_tf.models.compared import WITH_TRAINING_HEADS, X2CTDiscriminator, without_training_heads
+from xctrs_tf.training import checkpoints
+from xctrs_tf.training.config import TrainingConfig, read_config
+from xctrs_tf.training.frozen_reconstruction import frozen_folder
+from xctrs_tf.training.step.optimizer import make_optimizer, taught_variables
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """A training run with the weights of one of its checkpoints.
+
+    Attributes:
+        path: the run folder.
+        config: `TrainingConfig`.
+        step: training step of the weights.
+        reconstruction: model from films to CT, or None if the run segments CTs.
+        segmentation: model from CT to probabilities, or None if the run had no
+            term for it.
+    """
+
+    path: pathlib.Path
+    config: TrainingConfig
+    step: int
+    reconstruction: keras.Model | None
+    segmentation: keras.Model | None
+
+
+def build_networks(config):
+    """The untrained networks that learn in a run, seeded by its configuration.
+
+    Args:
+        config: `TrainingConfig`.
+
+    Returns:
+        Dict from network name to model: ``reconstruction``, ``segmentation`` and
+        ``discriminator``, those that the objective uses.
+    """
+    keras.config.set_dtype_policy(config.precision)
+    keras.utils.set_random_seed(config.seed)
+    sizes = {"size": config.size, "width": config.width}
+    networks = {}
+    if config.trains_reconstruction:
+        networks["reconstruction"] = RECONSTRUCTION[config.reconstruction](**sizes)
+    if config.uses_segmentation:
+        heads = {}
+        if config.segmentation_objective == "own" and config.segmentation in WITH_TRAINING_HEADS:
+            heads["training_heads"] = True
+        networks["segmentation"] = SEGMENTATION[config.segmentation](**sizes, **heads)
+    if config.is_adversarial:
+        networks["discriminator"] = X2CTDiscriminator(**sizes)
+    return networks
+
+
+def load_run(path, checkpoint="best", precision=None):
+    """Load a run's networks.
+
+    Args:
+        path: the run folder.
+        checkpoint: ``"best"`` (lowest validation loss) or ``"last"``.
+        precision: that the networks compute in; None is that of the training. The
+            weights are float32 whatever it was.
+
+    Returns:
+        `Run`, whose ``config`` is that of the training. Where the reconstruction
+        network was another run's, it is that.
+
+    Raises:
+        UserError: if the folder is no run or holds no whole checkpoint.
+    """
+    path = pathlib.Path(path)
+    config = read_config(path)
+    folder = path / "best" if checkpoint == "best" else checkpoints.latest(path)
+    state = checkpoints.read_state(folder) if folder else None
+    if state is None:
+        raise UserError(
+            f"{path} holds no whole {checkpoint} checkpoint: let experiments.train run on, "
+            "or choose the other of --checkpoint=best|last"
+        )
+    networks = build_networks(dataclasses.replace(config, precision=precision or config.precision))
+    networks.pop("discriminator", None)
+    checkpoints.load_weights(folder, networks)
+    if config.ema_momentum and checkpoint == "last":
+        _load_averages(folder, config, networks)
+    if config.reconstruction_run:
+        frozen = load_run(frozen_folder(path), precision=precision)
+        networks["reconstruction"] = frozen.reconstruction
+    if "segmentation" in networks:
+        networks["segmentation"] = without_training_heads(networks["segmentation"])
+    return Run(
+        path, config, state["step"], networks.get("reconstruction"), networks.get("segmentation")
+    )
+
+
+def _load_averages(folder, config, networks):
+    """Put the averages, which a run's last checkpoint keeps with its optimizer, into networks."""
+    optimizer, variables = make_optimizer(config), taught_variables(networks)
+    optimizer.build(variables)
+    checkpoints.load_optimizers(folder, {"optimizer": optimizer})
+    optimizer.finalize_variable_values(variables)

@@ -1,0 +1,73 @@
+"""What a run takes from TensorFlow."""
+
+import contextlib
+
+import tensorflow as tf
+
+from xctrs_tf.data.stream.tf_data import training_pipeline
+from xctrs_tf.training.interruption import Interrupted
+from xctrs_tf.training.tensorflow.distribution import Workers, make_strategy, require_equal_parts
+from xctrs_tf.training.tensorflow.events import Events
+from xctrs_tf.training.tensorflow.tensorflow_trainer import Trainer
+
+
+class TensorFlowEngine:
+    """One device, or several and several machines under `tf.distribute`.
+
+    Args:
+        config: checked `TrainingConfig`.
+
+    Attributes:
+        workers: what the machines of a run agree on.
+
+    Raises:
+        UserError: no cluster, or a batch that cannot be dealt out.
+    """
+
+    def __init__(self, config):
+        if config.deterministic:
+            tf.config.experimental.enable_op_determinism()
+        self._strategy = make_strategy(config.strategy)
+        require_equal_parts(config, self._strategy)
+        self.workers = Workers(self._strategy)
+
+    @contextlib.contextmanager
+    def scope(self):
+        """Context in which everything of the run is made."""
+        try:
+            with self._strategy.scope():
+                yield
+        except tf.errors.OpError as error:
+            if not self.workers.several:
+                raise
+            raise Interrupted(
+                "another worker is gone; started again on all of them, the same command goes on "
+                f"from the last checkpoint ({_reason(error)})"
+            ) from error
+
+    def make_trainer(self, *arguments):
+        """`Trainer` of these arguments."""
+        return Trainer(*arguments)
+
+    def batches(self, samples, start_step):
+        """Iterator over the batches of a `SampleStream`, dealt out to the replicas."""
+
+        def of_worker(context):
+            return training_pipeline(
+                samples,
+                start_step,
+                replicas=self._strategy.num_replicas_in_sync,
+                worker=(context.input_pipeline_id, context.num_input_pipelines),
+            )
+
+        return iter(self._strategy.distribute_datasets_from_function(of_worker))
+
+    def events(self, workdir):
+        """Writer of TensorBoard events."""
+        return Events(workdir / "logs")
+
+
+def _reason(error):
+    """The first line that says something."""
+    lines = [line for line in error.message.splitlines() if line.strip()]
+    return next((line for line in lines if line != "Graph execution error:"), type(error).__name__)

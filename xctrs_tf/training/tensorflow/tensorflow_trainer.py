@@ -1,0 +1,120 @@
+"""The training step: forward, loss, backward, update, in one tf.function."""
+
+import tensorflow as tf
+
+from xctrs_tf.training.step.base_trainer import OPPONENT, BaseTrainer
+
+_ZERO = tf.UnconnectedGradients.ZERO
+
+
+class Trainer(BaseTrainer):
+    """The step on TensorFlow, of as many replicas as there are.
+
+    Made in the scope of the run's `tf.distribute.Strategy`, as the networks and
+    the objective before it. Arguments and attributes are those of `BaseTrainer`.
+    """
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self._strategy = tf.distribute.get_strategy()
+
+    def trace(self, batch):
+        """Trace `train_step`, which takes up to a minute, without running it."""
+        self.train_step.get_concrete_function(batch, tf.constant(0))
+
+    @tf.function
+    def train_step(self, batch, step):
+        """Update every network once.
+
+        Args:
+            batch: dict of ``ap`` and ``la`` ``(batch, size, size, 1)``, ``ct``
+                ``(batch, size, size, size, 1)``, ``segmentation`` ``(batch,
+                size, size, size)`` and, where reconstructions were made before,
+                ``reconstruction`` like ``ct``; the values of a distributed data
+                set where there are several replicas.
+            step: int32 scalar tensor, the number of the step; chooses the VGG planes
+                too, the same for all its patients.
+
+        Returns:
+            Dict of float32 scalars, means over all replicas: ``loss``, each
+            unweighted term and, where there is one, the ``discriminator``'s loss.
+        """
+        self.num_traces += 1
+        scalars = self._strategy.run(self._step_of_replica, args=(batch, step))
+        return {
+            name: self._strategy.experimental_local_results(value)[0]
+            for name, value in scalars.items()
+        }
+
+    def _step_of_replica(self, batch, step):
+        find = self._gradients if self.accumulation == 1 else self._accumulated_gradients
+        # Each is a mean over patients, and every replica has as many of them.
+        gradients, scalars = tf.distribute.get_replica_context().all_reduce(
+            tf.distribute.ReduceOp.MEAN, find(batch, step)
+        )
+        # Said, since TensorFlow's graph optimizer loses the order that a function has by
+        # itself: without it the generator could meet a discriminator half updated.
+        found = tf.group(*tf.nest.flatten((gradients, scalars)))
+        with tf.control_dependencies([found]):
+            for name, optimizer in self.optimizers.items():
+                optimizer.apply(gradients[name], self._variables[name])
+        return scalars
+
+    def _accumulated_gradients(self, batch, step):
+        """What `_gradients` gives for the batch, from one part of it after another."""
+        parts = {name: tf.stack(tf.split(x, self.accumulation)) for name, x in batch.items()}
+        # Traced by itself to learn what there is to be added up. Keras's own
+        # accumulation puts the update into a condition, where replicas cannot meet.
+        find = tf.function(self._gradients)
+        specs = find.get_concrete_function(
+            {name: part[0] for name, part in parts.items()}, step
+        ).structured_outputs
+        total = tf.nest.map_structure(lambda spec: tf.zeros(spec.shape, spec.dtype), specs)
+        for index in tf.range(self.accumulation):
+            # Two parts at once would need the memory of two.
+            tf.autograph.experimental.set_loop_options(parallel_iterations=1)
+            found = find({name: part[index] for name, part in parts.items()}, step)
+            total = tf.nest.map_structure(tf.add, total, found)
+        return tf.nest.map_structure(lambda x: x / self.accumulation, total)
+
+    def _gradients(self, batch, step):
+        """``(gradients, scalars)``: a dict of lists, and the dict of `train_step`."""
+        optimizer = self.optimizers["optimizer"]
+        with tf.GradientTape() as tape:
+            loss, terms, outputs = self.objective(self._learning, batch, step, training=True)
+            # Under mixed_float16 the gradients would underflow without it.
+            scaled = optimizer.scale_loss(loss)
+        gradients = {"optimizer": _gradient(tape, scaled, self.variables)}
+        scalars = {"loss": loss, **terms}
+        if OPPONENT in self.networks:
+            name = f"{OPPONENT}_optimizer"
+            with tf.GradientTape() as tape:
+                scalars[OPPONENT] = self.objective.of_discriminator(
+                    self._learning[OPPONENT], batch, outputs["ct"]
+                )
+                scaled = self.optimizers[name].scale_loss(scalars[OPPONENT])
+            gradients[name] = _gradient(tape, scaled, self._variables[name])
+        return gradients, scalars
+
+    @tf.function
+    def validation_step(self, batch, step):
+        """The same loss without an update.
+
+        Args:
+            batch: as for `train_step`, for one replica.
+            step: chooses the VGG planes.
+
+        Returns:
+            ``(scalars, ct, labels)``: the dict of `train_step`, the CT
+            ``(batch, x, y, z, 1)``, and uint8 labels ``(batch, x, y, z)`` or
+            None.
+        """
+        loss, terms, outputs = self.objective(self.networks, batch, step, training=False)
+        labels = None
+        if "segmentation" in outputs:
+            labels = tf.cast(tf.argmax(outputs["segmentation"], axis=-1), tf.uint8)
+        return {"loss": loss, **terms}, outputs["ct"], labels
+
+
+def _gradient(tape, loss, variables):
+    return tape.gradient(loss, [variable.value for variable in variables], None, _ZERO)
