@@ -12,7 +12,8 @@ from xctrs_tf.data.dataset import open_dataset
 from xctrs_tf.data.volumes.intensity import WINDOW_HU
 from xctrs_tf.errors import UserError
 from xctrs_tf.geometry import VERTEBRAE
-from xctrs_tf.reconstruction.exported_model import FORMAT, NOTICE
+from xctrs_tf.reconstruction.exported_model import FORMAT
+from xctrs_tf.style import NOTICE
 
 # Fields of the configuration that name folders of the machine that trained.
 _FOLDERS = ("data", "reconstruction_run")

@@ -19,13 +19,13 @@ from xctrs_tf.export.warmup import write_warmup
 from xctrs_tf.files import write_text
 from xctrs_tf.reconstruction.exported_model import (
     METADATA,
-    NOTICE,
     ONNX_MODEL,
     SIGNATURE,
     Export,
     version_numbers,
 )
 from xctrs_tf.reconstruction.onnx_model import CONVERSION, require_packages, write_onnx
+from xctrs_tf.style import NOTICE
 
 # Largest difference between the networks and what is saved. The unit is that of the
 # outputs: the width of the CT window, and certainty.

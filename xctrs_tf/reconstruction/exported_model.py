@@ -23,7 +23,6 @@ SIGNATURE = "serving_default"
 BYTES_SIGNATURE = "serving_bytes"
 RECONSTRUCTION_SIGNATURE = "reconstruction"
 SEGMENTATION_SIGNATURE = "segmentation"
-NOTICE = "Not a medical device; not for diagnosis."
 
 
 @dataclasses.dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from xctrs_tf.files import write_text
 from xctrs_tf.geometry import VERTEBRAE
+from xctrs_tf.style import VERTEBRA_COLORS
 
 # ITK-SNAP: Segmentation, Import Label Descriptions; 3D Slicer: Add Data.
 ITK_SNAP, SLICER = "segmentation.label", "segmentation.ctbl"
@@ -21,9 +22,6 @@ def write_label_tables(folder):
     Args:
         folder: `pathlib.Path` of an existing folder.
     """
-    # Scipy comes with it.
-    from xctrs_tf.evaluation.figures.surface_rendering import VERTEBRA_COLORS
-
     rows = [
         (label, name, *(round(255 * part) for part in color))
         for label, (name, color) in enumerate(zip(VERTEBRAE, VERTEBRA_COLORS, strict=True), start=1)

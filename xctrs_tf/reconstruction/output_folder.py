@@ -10,8 +10,8 @@ from xctrs_tf.data.volumes.volume import write_volume
 from xctrs_tf.errors import UserError
 from xctrs_tf.files import atomic_path, write_text
 from xctrs_tf.geometry import VERTEBRAE
-from xctrs_tf.reconstruction.exported_model import NOTICE
 from xctrs_tf.reconstruction.label_tables import ITK_SNAP, SLICER, write_label_tables
+from xctrs_tf.style import NOTICE
 
 FORMAT = "xctrs-reconstruction/1"
 CT = "ct.nii.gz"

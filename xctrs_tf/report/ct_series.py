@@ -15,7 +15,7 @@ from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
 from xctrs_tf.data.films.dicom_film import is_dicom
 from xctrs_tf.errors import UserError
 from xctrs_tf.files import atomic_path
-from xctrs_tf.reconstruction.exported_model import NOTICE
+from xctrs_tf.style import LEVEL_HU, NOTICE, WIDTH_HU
 
 # What may be copied from a film, so that an archive files the series beside it.
 PATIENT_FIELDS = (
@@ -195,7 +195,7 @@ def _describe_pixels(image, plane):
     image.HighBit = 15
     image.PixelRepresentation = 1
     image.RescaleIntercept, image.RescaleSlope, image.RescaleType = 0, 1, "HU"
-    image.WindowCenter, image.WindowWidth = 400, 1800
+    image.WindowCenter, image.WindowWidth = LEVEL_HU, WIDTH_HU
     image.PixelData = np.ascontiguousarray(plane.T, "<i2").tobytes()
 
 

@@ -8,13 +8,14 @@ from scipy import ndimage
 from xctrs_tf.files import atomic_path
 from xctrs_tf.quality.anatomy_scores import scattered, vertebra_masks
 from xctrs_tf.report.marching import isosurface
+from xctrs_tf.style import NOTICE
 
 # Rounds the steps of the voxels off.
 SMOOTHING_VOXELS = 0.75
 # The blur at the edge of a box around a vertebra.
 MARGIN = 4
 
-_STL_HEADER = b"xctrs_tf, mm, LPS. Not a medical device; not for diagnosis."
+_STL_HEADER = f"xctrs_tf, mm, LPS. {NOTICE}".encode("ascii")
 _STL_TRIANGLE = np.dtype([("normal", "<f4", 3), ("corners", "<f4", (3, 3)), ("attributes", "<u2")])
 
 

@@ -6,11 +6,10 @@ import json
 
 import numpy as np
 
-from xctrs_tf.evaluation.figures.drawing import LEVEL_HU, WIDTH_HU
-from xctrs_tf.evaluation.figures.surface_rendering import VERTEBRA_COLORS
 from xctrs_tf.geometry import VERTEBRAE, VIEWS
 from xctrs_tf.report.embedding import FULL_ERROR, error_picture, film_picture, packed, windowed
 from xctrs_tf.report.meshes import thin
+from xctrs_tf.style import LEVEL_HU, VERTEBRA_COLORS, WIDTH_HU
 
 SCRIPTS = ("data.js", "planes.js", "surface.js", "report.js")
 STYLE, TEMPLATE = "report.css", "report.html"

@@ -6,10 +6,10 @@ import pathlib
 
 from xctrs_tf.files import write_text
 from xctrs_tf.quality.verdict import assess
-from xctrs_tf.reconstruction.exported_model import NOTICE
 from xctrs_tf.report.measures import measure
 from xctrs_tf.report.meshes import write_meshes
 from xctrs_tf.report.page import render_page
+from xctrs_tf.style import NOTICE
 
 FORMAT = "xctrs-report/1"
 PAGE, RECORD = "report.html", "report.json"

@@ -8,27 +8,16 @@ from matplotlib.lines import Line2D
 
 from xctrs_tf.data.films.film import normalise_film
 from xctrs_tf.data.volumes.intensity import normalise_hu
-from xctrs_tf.evaluation.figures.drawing import (
-    DPI,
-    FOOTER,
-    GREY,
-    INK,
-    LEVEL_HU,
-    PANEL,
-    WIDTH_HU,
-    centre_of,
-    draw_film,
-    draw_plane,
-)
+from xctrs_tf.evaluation.figures.drawing import DPI, PANEL, centre_of, draw_film, draw_plane
 from xctrs_tf.evaluation.figures.surface_rendering import (
     LATERAL,
     POSTERIOR_OBLIQUE,
-    VERTEBRA_COLORS,
     fitted_frame,
     render_surface,
 )
 from xctrs_tf.files import atomic_path
 from xctrs_tf.geometry import VERTEBRAE
+from xctrs_tf.style import FIGURE_NOTICE, GREY, INK, LEVEL_HU, VERTEBRA_COLORS, WIDTH_HU
 
 
 def case_figure(path, case, ct_pred, labels_pred, metrics, dice_name="Dice", method="X-CTRSNet"):
@@ -119,7 +108,7 @@ def _draw_texts(figure, name, metrics, dice_name):
     )
     for text in legend.get_texts():
         text.set_color(INK)
-    figure.text(0.008, 0.062, FOOTER, fontsize=9, color=INK, va="center")
+    figure.text(0.008, 0.062, FIGURE_NOTICE, fontsize=9, color=INK, va="center")
     figure.text(
         0.008,
         0.025,

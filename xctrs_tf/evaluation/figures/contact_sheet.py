@@ -9,9 +9,10 @@ from matplotlib.figure import Figure
 from xctrs_tf.data.dataset.cohort_statistics import OUTLIER_Z, find_outliers, histogram, measure
 from xctrs_tf.data.films.film import normalise_film
 from xctrs_tf.data.volumes.intensity import WINDOW_HU, normalise_hu
-from xctrs_tf.evaluation.figures.drawing import GREY, INK, PANEL, draw_legend, draw_patient
+from xctrs_tf.evaluation.figures.drawing import PANEL, draw_legend, draw_patient
 from xctrs_tf.files import atomic_path, write_text
 from xctrs_tf.geometry import VIEWS
+from xctrs_tf.style import GREY, INK
 
 FOLDER = "check"
 _DPI = 80

@@ -5,13 +5,10 @@ from matplotlib.patheffects import withStroke
 from scipy import ndimage
 
 from xctrs_tf.data.volumes.intensity import WINDOW_HU
-from xctrs_tf.evaluation.figures.surface_rendering import VERTEBRA_COLORS
 from xctrs_tf.geometry import PLANE_AXIS, VERTEBRAE, VIEWS, screen
+from xctrs_tf.style import GREY, LEVEL_HU, VERTEBRA_COLORS, WIDTH_HU
 
 PLANES = ("sagittal", "coronal", "axial")
-# A bone window, as on a reading station.
-LEVEL_HU, WIDTH_HU = 400, 1800
-INK, GREY = "#1b1f24", "#6b7178"
 # Letters on the left and the upper edge of each picture: which way is which.
 _DIRECTIONS = {
     "axial": ("R", "A"),
@@ -24,10 +21,6 @@ _DIRECTIONS = {
 _ON_IMAGE = {"color": "#e4e8ec", "path_effects": [withStroke(linewidth=1.6, foreground="#20252b")]}
 PANEL = 2.05  # inches
 DPI = 120
-FOOTER = (
-    "Computed from the two X-ray films by a neural network that guesses what they do not show. "
-    "Research only. Not for diagnosis."
-)
 
 
 def centre_of(labels):

@@ -8,26 +8,16 @@ from matplotlib.figure import Figure
 
 from xctrs_tf.data.dataset import Case
 from xctrs_tf.data.volumes.intensity import normalise_hu
-from xctrs_tf.evaluation.figures.drawing import (
-    DPI,
-    FOOTER,
-    GREY,
-    INK,
-    LEVEL_HU,
-    PLANES,
-    WIDTH_HU,
-    centre_of,
-    draw_plane,
-)
+from xctrs_tf.evaluation.figures.drawing import DPI, PLANES, centre_of, draw_plane
 from xctrs_tf.evaluation.figures.surface_rendering import (
     LATERAL,
     POSTERIOR_OBLIQUE,
-    VERTEBRA_COLORS,
     fitted_frame,
     render_surface,
 )
 from xctrs_tf.files import atomic_path
 from xctrs_tf.geometry import VERTEBRAE
+from xctrs_tf.style import FIGURE_NOTICE, GREY, INK, LEVEL_HU, VERTEBRA_COLORS, WIDTH_HU
 
 TRUTH = "Ground truth"
 # Inches.
@@ -66,7 +56,7 @@ def reconstructions_figure(path, patients):
             prediction has a CT.
     """
     columns = [TRUTH, *patients[0].predictions]
-    note = f"{FOOTER} Bone window (level {LEVEL_HU}, width {WIDTH_HU} HU)."
+    note = f"{FIGURE_NOTICE} Bone window (level {LEVEL_HU}, width {WIDTH_HU} HU)."
     figure, axes = _page(len(columns), len(PLANES), len(patients), note)
     for patient, block in zip(patients, axes, strict=True):
         centre = centre_of(patient.case.segmentation)
@@ -89,7 +79,7 @@ def surfaces_figure(path, patients):
             prediction has a segmentation.
     """
     columns = [TRUTH, *patients[0].predictions]
-    figure, axes = _page(len(columns), len(_SURFACE_VIEWS), len(patients), FOOTER)
+    figure, axes = _page(len(columns), len(_SURFACE_VIEWS), len(patients), FIGURE_NOTICE)
     for patient, block in zip(patients, axes, strict=True):
         frame = fitted_frame(patient.case.segmentation)
         labels = [

@@ -4,8 +4,9 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from xctrs_tf.data.volumes.intensity import normalise_hu
-from xctrs_tf.evaluation.figures.drawing import DPI, FOOTER, INK, PANEL, draw_legend, draw_patient
+from xctrs_tf.evaluation.figures.drawing import DPI, PANEL, draw_legend, draw_patient
 from xctrs_tf.files import atomic_path
+from xctrs_tf.style import FIGURE_NOTICE, INK
 
 
 def preview_figure(path, films, ct_hu, labels):
@@ -26,7 +27,7 @@ def preview_figure(path, films, ct_hu, labels):
     grid = figure.add_gridspec(1, 5, left=0.008, right=0.992, bottom=0.13, top=0.88, wspace=0.035)
     axes = [figure.add_subplot(cell) for cell in grid]
     draw_patient(axes, films, normalise_hu(ct_hu), labels)
-    figure.text(0.008, 0.06, FOOTER, fontsize=8, color=INK, va="center")
+    figure.text(0.008, 0.06, FIGURE_NOTICE, fontsize=8, color=INK, va="center")
     if labels.any():
         draw_legend(figure, right=0.992, y=0.06)
     with atomic_path(path) as temporary:

@@ -10,17 +10,7 @@ import numpy as np
 from scipy import ndimage
 
 from xctrs_tf.geometry import NUM_CLASSES
-
-# C1..C7 in the order of the rainbow, so that a swapped level catches the eye.
-VERTEBRA_COLORS = (
-    (0.894, 0.341, 0.294),
-    (0.953, 0.627, 0.263),
-    (0.910, 0.812, 0.345),
-    (0.435, 0.749, 0.404),
-    (0.216, 0.706, 0.722),
-    (0.329, 0.514, 0.847),
-    (0.635, 0.416, 0.784),
-)
+from xctrs_tf.style import VERTEBRA_COLORS
 
 LATERAL = (0.0, 8.0)
 POSTERIOR_OBLIQUE = (52.0, 14.0)
