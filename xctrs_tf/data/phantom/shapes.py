@@ -9,6 +9,7 @@ all that partial volume and cortical shells need.
 import dataclasses
 
 import numpy as np
+from scipy.spatial.transform import Rotation
 
 IDENTITY = np.eye(3)
 
@@ -38,11 +39,7 @@ def rotation(x_deg=0.0, y_deg=0.0, z_deg=0.0):
     In LPS axes a positive ``x_deg`` tips the upward axis forward, a positive
     ``y_deg`` tips it to the left, a positive ``z_deg`` turns the face to the left.
     """
-    a, b, c = np.deg2rad([x_deg, y_deg, z_deg])
-    about_x = np.array([[1, 0, 0], [0, np.cos(a), -np.sin(a)], [0, np.sin(a), np.cos(a)]])
-    about_y = np.array([[np.cos(b), 0, np.sin(b)], [0, 1, 0], [-np.sin(b), 0, np.cos(b)]])
-    about_z = np.array([[np.cos(c), -np.sin(c), 0], [np.sin(c), np.cos(c), 0], [0, 0, 1]])
-    return about_z @ about_y @ about_x
+    return Rotation.from_euler("xyz", (x_deg, y_deg, z_deg), degrees=True).as_matrix()
 
 
 def rotate_into(axes, x, y, z):

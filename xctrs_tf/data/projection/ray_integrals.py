@@ -12,6 +12,7 @@ distance-driven projector, Phys Med Biol 2004).
 
 import math
 
+import numpy as np
 from keras import ops
 
 from xctrs_tf.geometry import RAY_AXIS
@@ -19,6 +20,9 @@ from xctrs_tf.geometry import RAY_AXIS
 # A film turned by 15 degrees about each axis leaves its own frame by less than
 # this share of its longer edge, if the source is at least three such edges away.
 MARGIN = 1 / 4
+
+# Generators of the rotations about x, y and z: cross products with the unit vectors.
+_GENERATORS = np.array([np.cross(np.eye(3), axis) for axis in np.eye(3)], np.float32)
 
 
 def project(
@@ -180,15 +184,10 @@ def _rotation(degrees, axes):
     """Matrix from the room's frame to the turned patient's, both in the order ``axes``."""
     angles = ops.convert_to_tensor(degrees, "float32") * (math.pi / 180)
     matrix = ops.eye(3)
-    for axis in range(3):
-        cosine, sine = ops.cos(angles[axis]), ops.sin(angles[axis])
-        zero, one = ops.zeros_like(cosine), ops.ones_like(cosine)
-        rows = {
-            0: [one, zero, zero, zero, cosine, -sine, zero, sine, cosine],
-            1: [cosine, zero, sine, zero, one, zero, -sine, zero, cosine],
-            2: [cosine, -sine, zero, sine, cosine, zero, zero, zero, one],
-        }[axis]
-        matrix = ops.matmul(ops.reshape(ops.stack(rows), (3, 3)), matrix)
+    for axis, generator in enumerate(_GENERATORS):
+        plane = -generator @ generator
+        turn = ops.cos(angles[axis]) * plane + ops.sin(angles[axis]) * generator
+        matrix = ops.matmul(turn + (np.eye(3, dtype="float32") - plane), matrix)
     return ops.stack([_permuted(matrix[:, axis], axes) for axis in axes])
 
 

@@ -5,6 +5,7 @@ Every change is a function of its arguments and a random generator alone.
 
 import numpy as np
 from scipy import ndimage
+from scipy.spatial.transform import Rotation
 
 from xctrs_tf.data.dataset import network_arrays
 from xctrs_tf.data.films.film import normalise_film
@@ -174,12 +175,5 @@ def move(case, rng):
 
 
 def _rotation(degrees):
-    """Rotation about x, y and z, in this order."""
-    matrix = np.eye(3)
-    for axis, angle in enumerate(np.radians(degrees)):
-        first, second = (axis + 1) % 3, (axis + 2) % 3
-        turn = np.eye(3)
-        turn[first, first] = turn[second, second] = np.cos(angle)
-        turn[second, first], turn[first, second] = np.sin(angle), -np.sin(angle)
-        matrix = turn @ matrix
-    return matrix
+    """Return the matrix of the rotation about x, then y, then z."""
+    return Rotation.from_euler("xyz", degrees, degrees=True).as_matrix()

@@ -9,6 +9,7 @@ import dataclasses
 import itertools
 
 import numpy as np
+from scipy.spatial.transform import Rotation
 
 from xctrs_tf.data.phantom import raster
 from xctrs_tf.data.phantom.bones import atlas_axis, vertebra
@@ -64,9 +65,8 @@ def _half_heights(patient, level):
 
 
 def _halfway(a, b):
-    """The rotation between two similar rotations."""
-    u, _, v = np.linalg.svd(a + b)
-    return u @ v
+    """Return the rotation halfway between two."""
+    return Rotation.from_matrix([a, b]).mean().as_matrix()
 
 
 def column_frames(patient):
