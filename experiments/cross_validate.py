@@ -28,7 +28,7 @@ from xctrs_tf.cross_validation.jobs import TABLES, list_jobs, run_job
 from xctrs_tf.cross_validation.plan import print_plan
 from xctrs_tf.data.dataset import open_dataset
 from xctrs_tf.errors import UserError
-from xctrs_tf.parallel import Workers
+from xctrs_tf.parallel import parallel_map
 
 TABLE = flags.DEFINE_list("table", None, "Tables of the paper: 1, 2, 3, with commas between.")
 ROW = flags.DEFINE_list("rows", None, f"Rows in place of whole tables, of {', '.join(ROWS)}.")
@@ -81,7 +81,7 @@ def main():
 def _run(jobs, total):
     """Run jobs that need none of each other; returns the errors of those that failed."""
     failed = {}
-    with Workers(1, RAY_ADDRESS.value, num_gpus=GPUS_PER_JOB.value) as workers:
+    with parallel_map(1, RAY_ADDRESS.value, num_gpus=GPUS_PER_JOB.value) as mapper:
         todo = []
         for job in jobs:
             if job.state() == "done":
@@ -90,7 +90,7 @@ def _run(jobs, total):
                 todo.append(job)
         if todo:
             print(f"{len(todo)} to do now, {total} in all; first: {todo[0]} (log: {todo[0].log})")
-        for job, record in zip(todo, workers.map(run_job, todo), strict=True):
+        for job, record in zip(todo, mapper(run_job, todo), strict=True):
             print(f"{record['status']}: {job}, {record['seconds'] / 60:.1f} minutes", flush=True)
             if record["status"] != "done":
                 failed[job] = record["error"]

@@ -15,15 +15,15 @@ from tqdm import tqdm
 
 from experiments.common import cli, projection_flags
 from xctrs_tf.data.dataset import open_dataset
-from xctrs_tf.data.dataset.cohort import prepare_cohort
 from xctrs_tf.data.dataset.dataset_writer import DatasetWriter
 from xctrs_tf.data.dataset.folds import make_folds
+from xctrs_tf.data.dataset.preparation import prepare_cohort
 from xctrs_tf.data.sources.collections import COLLECTIONS, open_collections
 from xctrs_tf.data.sources.label_maps import parse_label_map
 from xctrs_tf.data.sources.phantoms import PhantomSource
 from xctrs_tf.errors import UserError
 from xctrs_tf.geometry import SIZES
-from xctrs_tf.parallel import Workers
+from xctrs_tf.parallel import parallel_map
 
 # Edge of the cube that a default frame shows: the neck from skull base to T1.
 FIELD_MM = 128.0
@@ -101,7 +101,7 @@ def main():
     ids = source.ids[: NUM_PATIENTS.value]
     # The workers need TensorFlow only where a film shows more than the crop.
     warm_up = cli.load_tensorflow if simulation.geometry.field_of_view == "full" else None
-    with Workers(min(WORKERS.value, len(ids)), RAY_ADDRESS.value, warm_up) as workers:
+    with parallel_map(min(WORKERS.value, len(ids)), RAY_ADDRESS.value, warm_up) as mapper:
         done, rejected = prepare_cohort(
             source,
             ids,
@@ -109,7 +109,7 @@ def main():
             size,
             spacing_mm,
             simulation,
-            lambda crop, todo: _once_usable(workers.map(crop, todo)),
+            lambda crop, todo: _once_usable(mapper(crop, todo)),
             # disable=None: no bar where nobody looks at it.
             lambda todo: tqdm(todo, unit="patient", disable=None),
         )

@@ -5,7 +5,7 @@ import warnings
 
 import pytest
 
-from xctrs_tf.parallel import Workers
+from xctrs_tf.parallel import parallel_map
 
 ray = pytest.importorskip("ray", reason="Ray is an optional extra: pip install xctrs-tf[ray]")
 
@@ -40,8 +40,8 @@ def test_jobs_spread_over_two_workers(tmp_path, address):
         (tmp_path / f"job-{number}").mkdir()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        with Workers(1, address) as workers:
-            records = list(workers.map(run, numbers))
+        with parallel_map(1, address) as mapper:
+            records = list(mapper(run, numbers))
     assert [record["status"] for record in records] == ["done"] * 6
     processes = {(tmp_path / str(number)).read_text(encoding="utf-8") for number in numbers}
     assert len(processes) == 2

@@ -1,6 +1,7 @@
 """Writing files so that nobody ever sees half of one."""
 
 import contextlib
+import hashlib
 import os
 import pathlib
 import shutil
@@ -37,3 +38,12 @@ def write_text(path, text):
     """Write a UTF-8 text file atomically."""
     with atomic_path(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def sha256_of(*files):
+    """Return the hex sha256 of the bytes of one file, or of several in this order."""
+    digest = hashlib.sha256()
+    for file in files:
+        with open(file, "rb") as stream:
+            hashlib.file_digest(stream, lambda: digest)
+    return digest.hexdigest()

@@ -1,7 +1,8 @@
-"""One function over many items: in this process, in several, or on a Ray cluster."""
+"""Parallel map: one function over many items, in one process, in several, or on Ray."""
 
 import collections
 import concurrent.futures
+import contextlib
 import multiprocessing
 import os
 import signal
@@ -11,47 +12,44 @@ import threading
 from xctrs_tf.errors import UserError
 
 
-class Workers:
-    """A context in which `map` spreads calls over processes.
+@contextlib.contextmanager
+def parallel_map(processes, ray_address=None, warm_up=None, num_gpus=0):
+    """Give a ``map`` that spreads its calls over processes.
+
+    It takes a function of one argument and the items, and gives the results in
+    the order of the items. Calls that have not started when the block ends are
+    cancelled.
 
     Args:
-        count: processes here; with 1 everything runs in this one.
+        processes: processes on this machine; with 1 everything runs in this one.
         ray_address: a Ray cluster to use in their place, such as ``auto``.
-        warm_up: called once in every process here that does the work.
+        warm_up: called once in every process on this machine that does the work.
         num_gpus: GPUs of the cluster that one call needs.
+
+    Yields:
+        The ``map``.
 
     Raises:
         UserError: the cluster cannot be reached.
     """
-
-    def __init__(self, count, ray_address=None, warm_up=None, num_gpus=0):
-        self._executor = None
-        if ray_address is not None:
-            self._map = _ray_map(ray_address, num_gpus)
-        elif count > 1:
-            self._executor = concurrent.futures.ProcessPoolExecutor(
-                count, multiprocessing.get_context("spawn"), _start_worker, (warm_up,)
-            )
-            self._map = self._executor.map
-        else:
-            self._map = map
-            if warm_up:
-                warm_up()
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        if self._executor:
-            self._executor.shutdown(cancel_futures=True)
-
-    def map(self, function, items):
-        """Results of a function of one argument, in the order of the items."""
-        return self._map(function, items)
+    if ray_address is not None:
+        yield _ray_map(ray_address, num_gpus)
+    elif processes > 1:
+        executor = concurrent.futures.ProcessPoolExecutor(
+            processes, multiprocessing.get_context("spawn"), _start_worker, (warm_up,)
+        )
+        try:
+            yield executor.map
+        finally:
+            executor.shutdown(cancel_futures=True)
+    else:
+        if warm_up:
+            warm_up()
+        yield map
 
 
 def _start_worker(warm_up):
-    """A worker leaves ctrl-C to its parent, and does not outlive it."""
+    """Leave Ctrl-C to the parent process, and end when it does."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = multiprocessing.parent_process()
 
@@ -72,15 +70,15 @@ def _ray_map(address, num_gpus):
     host, _, port = address.removeprefix("ray://").rpartition(":")
     try:
         if port.isdigit():
-            # Ray itself goes on trying for many minutes.
+            # Without a listener, Ray itself would keep trying for many minutes.
             socket.create_connection((host, int(port)), timeout=10).close()
         ray.init(address=address, log_to_driver=False, logging_level="error")
     except (OSError, ValueError, RuntimeError) as error:
         raise UserError(f"--ray_address={address}: no cluster there ({error})") from error
 
     def ordered(function, items):
-        """So many calls under way as the cluster has processors; results wait their turn."""
-        # Ray takes functions alone, and no partial of one.
+        """Keep two calls per processor of the cluster in flight; yield results in order."""
+        # ray.remote accepts a plain function, but not a functools.partial.
         remote = ray.remote(num_cpus=1, num_gpus=num_gpus)(lambda item: function(item))
         limit = 2 * max(1, int(ray.cluster_resources().get("CPU", 1)))
         pending = collections.deque()

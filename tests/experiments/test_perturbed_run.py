@@ -4,7 +4,7 @@ import pytest
 from experiments.studies.robustness import robustness_rows
 from tests.evaluation.patients import MemoryDataset, make_case, make_run
 from xctrs_tf.data.projection.drr import films_of
-from xctrs_tf.data.projection.projection_geometry import Frame, ProjectionGeometry
+from xctrs_tf.data.projection.projection_geometry import ProjectionGeometry, VolumeFrame
 from xctrs_tf.data.volumes.volume import Volume, write_volume
 from xctrs_tf.evaluation.perturbations import PERTURBATIONS
 
@@ -59,7 +59,7 @@ def test_the_whole_scan_is_taken_where_it_is_at_hand(dataset, tmp_path):
     rows = robustness_rows(backprojection(seen), dataset, scans=tmp_path)
     (place,) = [i for i, row in enumerate(rows) if row["perturbation"] == "full"]
     # What lies above the crop casts no parallel shadow on its films.
-    frame = Frame(32, case.spacing_mm, case.origin_mm)
+    frame = VolumeFrame(32, case.spacing_mm, case.origin_mm)
     volume = Volume(case.ct, (case.spacing_mm,) * 3, case.origin_mm)
     crop = films_of(volume, frame, ProjectionGeometry(field_of_view="full"))
     low, high = crop["ap"].min(), crop["ap"].max()

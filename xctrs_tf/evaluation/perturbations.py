@@ -12,7 +12,7 @@ import numpy as np
 
 from xctrs_tf.data.films.film import normalise_film
 from xctrs_tf.data.projection.film_effects import film_effects
-from xctrs_tf.data.projection.projection_geometry import Frame, ProjectionGeometry
+from xctrs_tf.data.projection.projection_geometry import ProjectionGeometry, VolumeFrame
 from xctrs_tf.data.stream.augmentation import randomise_histogram
 from xctrs_tf.data.volumes.volume import Volume
 from xctrs_tf.geometry import VIEWS
@@ -60,7 +60,7 @@ def project(case, geometry, scan=None):
     from xctrs_tf.data.projection.drr import films_of
 
     spacing_mm = (case.spacing_mm,) * 3
-    frame = Frame(case.ct.shape[0], case.spacing_mm, case.origin_mm)
+    frame = VolumeFrame(case.ct.shape[0], case.spacing_mm, case.origin_mm)
     return films_of(scan or Volume(case.ct, spacing_mm, case.origin_mm), frame, geometry)
 
 

@@ -4,9 +4,9 @@ from tests.data.dicoms import write_series
 from tests.data.layouts import without_c3, write_study, write_verse_bids
 from tests.data.necks import make_neck, write_neck
 from xctrs_tf.data.dataset import open_dataset
-from xctrs_tf.data.dataset.cohort import prepare_cohort
 from xctrs_tf.data.dataset.dataset_writer import DatasetWriter
 from xctrs_tf.data.dataset.folds import make_folds
+from xctrs_tf.data.dataset.preparation import prepare_cohort
 from xctrs_tf.data.projection.film_simulation import FilmSimulation
 from xctrs_tf.data.projection.projection_geometry import ProjectionGeometry
 from xctrs_tf.data.sources.collections import open_collections

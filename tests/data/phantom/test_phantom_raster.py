@@ -5,7 +5,7 @@ import pytest
 
 from xctrs_tf.data.phantom import raster, shapes, texture
 
-UPRIGHT = shapes.Frame(np.eye(3), np.zeros(3))
+UPRIGHT = shapes.BoneFrame(np.eye(3), np.zeros(3))
 GRID = raster.Grid((40, 50, 60), 0.5, (-9.75, -12.25, -14.75))
 
 

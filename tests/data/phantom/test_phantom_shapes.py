@@ -83,6 +83,6 @@ def test_rotation_directions(angles, start, end):
 
 
 def test_frame_round_trip():
-    frame = shapes.Frame(shapes.rotation(10, 20, 30), np.array([1.0, -2.0, 3.0]))
+    frame = shapes.BoneFrame(shapes.rotation(10, 20, 30), np.array([1.0, -2.0, 3.0]))
     local = frame.to_local(*np.float32(frame.to_world((4, 5, 6))))
     np.testing.assert_allclose(local, (4, 5, 6), atol=1e-5)

@@ -6,7 +6,7 @@ from keras import ops
 from tests.jax_backend import on_jax
 from xctrs_tf.data.projection import drr
 from xctrs_tf.data.projection.drr import cone_projection, films_of, hu_to_mu, parallel_projection
-from xctrs_tf.data.projection.projection_geometry import Frame, ProjectionGeometry
+from xctrs_tf.data.projection.projection_geometry import ProjectionGeometry, VolumeFrame
 from xctrs_tf.data.volumes.volume import Volume
 
 
@@ -93,7 +93,7 @@ def test_projection_spreads_its_gradient_evenly_along_the_ray():
     np.testing.assert_allclose(slopes, expected)
 
 
-FRAME = Frame(12, 2.0, (-20.0, 5.0, 30.0))
+FRAME = VolumeFrame(12, 2.0, (-20.0, 5.0, 30.0))
 
 
 def scan_of(array, spacing_mm=2.0, origin_mm=FRAME.origin_mm):

@@ -6,11 +6,11 @@ import pytest
 from xctrs_tf.data.projection.drr import films_of
 from xctrs_tf.data.projection.film_effects import film_effects
 from xctrs_tf.data.projection.film_simulation import FilmSimulation
-from xctrs_tf.data.projection.projection_geometry import Frame, ProjectionGeometry
+from xctrs_tf.data.projection.projection_geometry import ProjectionGeometry, VolumeFrame
 from xctrs_tf.data.volumes.volume import Volume
 from xctrs_tf.errors import UserError
 
-FRAME = Frame(12, 2.0, (-20.0, 5.0, 30.0))
+FRAME = VolumeFrame(12, 2.0, (-20.0, 5.0, 30.0))
 EFFECTS = {
     "photons": 500.0,
     "scatter_fraction": 0.3,

@@ -14,7 +14,7 @@ from xctrs_tf.data.films.film import normalise_film
 from xctrs_tf.data.volumes.intensity import normalise_hu
 from xctrs_tf.errors import UserError
 
-FORMAT = "xctrs-dataset/1"
+DATASET_FORMAT = "xctrs-dataset/1"
 MANIFEST = "manifest.json"
 # The manifest of a preparation that is under way, or was killed.
 UNFINISHED = "manifest.unfinished.json"
@@ -198,8 +198,8 @@ def read_manifest(file):
         raise UserError(f"{file.parent}: no prepared data folder ({file.name}); {mend}") from error
     except (OSError, ValueError) as error:
         raise UserError(f"{file}: unreadable; run experiments.prepare again") from error
-    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
-        raise UserError(f"{file}: not of format {FORMAT}; run experiments.prepare again")
+    if not isinstance(manifest, dict) or manifest.get("format") != DATASET_FORMAT:
+        raise UserError(f"{file}: not of format {DATASET_FORMAT}; run experiments.prepare again")
     missing = {"version", "size", "seed", "folds", "patients"} - manifest.keys()
     if missing:
         raise UserError(f"{file}: lacks {min(missing)!r}; run experiments.prepare again")

@@ -1,6 +1,5 @@
 """Writing the prepared data folder, so that a killed run can go on."""
 
-import hashlib
 import json
 import pathlib
 import shutil
@@ -10,10 +9,16 @@ import scipy
 import SimpleITK as sitk
 
 import xctrs_tf
-from xctrs_tf.data.dataset.dataset import FORMAT, MANIFEST, UNFINISHED, patient_path, read_manifest
+from xctrs_tf.data.dataset.dataset import (
+    DATASET_FORMAT,
+    MANIFEST,
+    UNFINISHED,
+    patient_path,
+    read_manifest,
+)
 from xctrs_tf.data.dataset.folds import draw_validation
 from xctrs_tf.errors import UserError
-from xctrs_tf.files import atomic_path, write_text
+from xctrs_tf.files import atomic_path, sha256_of, write_text
 
 # What computed the arrays; the bytes of a folder are promised for one set of them.
 VERSIONS = {
@@ -157,7 +162,7 @@ class DatasetWriter:
 
     def _write_manifest(self, name, folds, ids, rejected):
         manifest = {
-            "format": FORMAT,
+            "format": DATASET_FORMAT,
             "version": xctrs_tf.__version__,
             "versions": VERSIONS,
             **self.configuration,
@@ -190,13 +195,3 @@ def rejections(reasons):
 
 def _unwritable(file, error):
     return f"{file}: cannot be written ({error.strerror or error})"
-
-
-def sha256_of(*files):
-    """Hex sha256 of the bytes of one file, or of several in this order."""
-    digest = hashlib.sha256()
-    for file in files:
-        with open(file, "rb") as stream:
-            while chunk := stream.read(2**20):
-                digest.update(chunk)
-    return digest.hexdigest()

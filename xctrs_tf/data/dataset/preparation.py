@@ -1,13 +1,15 @@
-"""From a raw patient to a `Case`: choose a scan, check and crop it, then project."""
+"""Preparation of patients: choose a scan, check and crop it, project it, write it."""
 
 import dataclasses
+import functools
 import hashlib
 
 import numpy as np
 
 from xctrs_tf.data.dataset import Case
+from xctrs_tf.data.dataset.dataset_writer import rejections
 from xctrs_tf.data.projection.film_simulation import FilmSimulation
-from xctrs_tf.data.projection.projection_geometry import Frame
+from xctrs_tf.data.projection.projection_geometry import VolumeFrame
 from xctrs_tf.data.volumes.cervical_crop import check_labels, check_place, crop_to_frame
 from xctrs_tf.data.volumes.volume import Volume
 from xctrs_tf.errors import UserError
@@ -17,13 +19,13 @@ PARALLEL = FilmSimulation()
 
 @dataclasses.dataclass(frozen=True)
 class CroppedPatient:
-    """A patient in the frame.
+    """A patient's CT and labels in the networks' cube.
 
     Attributes:
         ct: `Volume`, int16 HU, of isotropic voxels.
         segmentation: `Volume` of labels on the same grid, uint8.
         record: dict for the manifest.
-        films: dict of ``ap`` and ``la`` where they show more than the frame, or None.
+        films: dict of ``ap`` and ``la`` where they show more than the cube, or None.
     """
 
     ct: Volume
@@ -32,8 +34,56 @@ class CroppedPatient:
     films: dict | None = None
 
 
+def prepare_cohort(source, ids, writer, size, spacing_mm, simulation, mapper=map, progress=iter):
+    """Prepare every patient that is not written yet; record and skip those that fail.
+
+    The patients are written in the order of their ids, so that the same input
+    gives the same folder with any number of processes.
+
+    Args:
+        source: an object of `xctrs_tf.data.sources`.
+        ids: which of its patients, sorted.
+        writer: a `DatasetWriter`.
+        size: voxels a side.
+        spacing_mm: wanted voxel size.
+        simulation: `FilmSimulation`.
+        mapper: a ``map`` that keeps the order, such as that of `parallel_map`.
+        progress: progress bar: takes the list of patients to prepare, and is iterated
+            along with them.
+
+    Returns:
+        Sorted list of the ids that are in the folder now, and the list of dicts
+        ``id``, ``reason`` of the scans that were rejected.
+    """
+    todo = [patient for patient in ids if not _is_done(source, patient, writer)]
+    done = sorted(set(ids) - set(todo))
+    rejected = {patient: writer.rejected_with(patient) for patient in done}
+    images = {writer.image_of(patient): patient for patient in done}
+    images.pop(None, None)
+    crop = functools.partial(
+        crop_patient, source, size=size, spacing_mm=spacing_mm, simulation=simulation
+    )
+    for patient, (cropped, reasons) in zip(progress(todo), mapper(crop, todo), strict=True):
+        rejected[patient] = list(reasons)
+        if cropped is None:
+            continue
+        image = cropped.record["image_sha256"]
+        if image in images:
+            file = cropped.record["source_file"]
+            rejected[patient].append(f"{file}: the same image as patient {images[image]}")
+            continue
+        try:
+            writer.add(make_case(patient, cropped, simulation), cropped.record, reasons)
+        except UserError as error:
+            rejected[patient].append(str(error))
+            continue
+        images[image] = patient
+        done.append(patient)
+    return sorted(done), rejections(rejected)
+
+
 def crop_patient(source, patient, size, spacing_mm, simulation=PARALLEL):
-    """Read a patient's scans until one can be used, and bring it into the frame.
+    """Crop the first usable scan of a patient to C1..C7.
 
     Args:
         source: an object of `xctrs_tf.data.sources`.
@@ -43,8 +93,8 @@ def crop_patient(source, patient, size, spacing_mm, simulation=PARALLEL):
         simulation: `FilmSimulation`.
 
     Returns:
-        `CroppedPatient` of the first usable scan, or None; and for each scan
-        before it the reason why it cannot be used.
+        `CroppedPatient`, or None where no scan is usable; and for each scan
+        before it the reason why it is not.
     """
     reasons = []
     for scan in source.scans(patient):
@@ -53,18 +103,17 @@ def crop_patient(source, patient, size, spacing_mm, simulation=PARALLEL):
         except UserError as error:
             reasons.append(str(error))
         except (OSError, MemoryError, RuntimeError) as error:
-            # A file that the checks of the readers did not foresee costs its own
-            # patient, not the cohort.
-            what = " ".join(str(error).split()) or type(error).__name__
-            reasons.append(f"{patient}: cannot be read ({what})")
+            # A damaged file that passed the readers' checks rejects one scan, not the cohort.
+            cause = " ".join(str(error).split()) or type(error).__name__
+            reasons.append(f"{patient}: cannot be read ({cause})")
     return None, reasons
 
 
 def make_case(patient, cropped, simulation=PARALLEL):
-    """Project a cropped patient, unless he has his films.
+    """Return a cropped patient with both films, projected unless it has them already.
 
     Args:
-        patient: his id.
+        patient: id of the patient.
         cropped: `CroppedPatient`.
         simulation: `FilmSimulation`.
 
@@ -80,6 +129,20 @@ def make_case(patient, cropped, simulation=PARALLEL):
         spacing_mm=cropped.ct.spacing_mm[0],
         origin_mm=cropped.ct.origin_mm,
     )
+
+
+def _is_done(source, patient, writer):
+    """Return whether one of a patient's scans is written and its files are unchanged."""
+    # Hashing a collection takes as long as reading it: hash only what was written before.
+    if not writer.knows(patient):
+        return False
+    for scan in source.scans(patient):
+        try:
+            if writer.has(patient, source.record(scan)["source_sha256"]):
+                return True
+        except (UserError, OSError):
+            continue  # Preparing it again will reject it for the same reason.
+    return False
 
 
 def _crop_scan(source, patient, scan, size, spacing_mm, simulation):
@@ -103,17 +166,17 @@ def _crop_scan(source, patient, scan, size, spacing_mm, simulation):
         record["projection"] = simulation.geometry_of(patient).to_json()
     if simulation.geometry.field_of_view == "crop":
         return CroppedPatient(ct, labels, record)
-    # The whole scan is too much to send from one process to another.
+    # Projected here: the whole scan is too large to send from one process to another.
     films = simulation.films(patient, raw.ct, _frame(ct))
     return CroppedPatient(ct, labels, record, films)
 
 
 def _frame(ct):
-    return Frame(ct.array.shape[0], ct.spacing_mm[0], ct.origin_mm)
+    return VolumeFrame(ct.array.shape[0], ct.spacing_mm[0], ct.origin_mm)
 
 
 def _image_hash(ct):
-    """sha256 of a scan's voxels along LPS: two files of one image have one."""
+    """Return the sha256 of a scan's voxels along LPS, equal for copies in other files."""
     digest = hashlib.sha256(f"{ct.array.shape} {np.round(ct.spacing_mm, 3).tolist()}".encode())
     limits = np.iinfo(np.int16)
     for plane in ct.array:

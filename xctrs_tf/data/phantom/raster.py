@@ -61,7 +61,7 @@ class Bone:
 
     Attributes:
         name: for example ``"C4"``.
-        frame: `shapes.Frame` that places it.
+        frame: `shapes.BoneFrame` that places it.
         parts: tuple of `Part`, added and carved in this order.
         cortex_mm: thickness of the compact shell.
         cortex_hu: CT number of the shell.
@@ -71,7 +71,7 @@ class Bone:
     """
 
     name: str
-    frame: shapes.Frame
+    frame: shapes.BoneFrame
     parts: tuple
     cortex_mm: float
     cortex_hu: float

@@ -49,7 +49,7 @@ def rotate_into(axes, x, y, z):
 
 
 @dataclasses.dataclass(frozen=True)
-class Frame:
+class BoneFrame:
     """A bone's own axes in the world: ``world = rotation @ local + origin``."""
 
     rotation: np.ndarray

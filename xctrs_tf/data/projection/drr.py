@@ -106,7 +106,7 @@ def films_of(scan, frame, geometry):
         scan: `Volume` in HU. For the field of view ``crop`` it is the frame's own
             CT; for ``full`` the whole scan, on any grid along the axes.
         frame: the cube that the networks see, with ``size``, ``spacing_mm`` and
-            ``origin_mm``, as `projection_geometry.Frame`.
+            ``origin_mm``, as `projection_geometry.VolumeFrame`.
         geometry: `ProjectionGeometry`.
 
     Returns:

@@ -110,7 +110,7 @@ class FilmSimulation:
         Args:
             patient: his id.
             scan: `Volume` in HU, as `drr.films_of` takes it.
-            frame: `projection_geometry.Frame`.
+            frame: `projection_geometry.VolumeFrame`.
 
         Returns:
             Dict of ``ap`` and ``la``, float32 ``(size, size)``.

@@ -17,7 +17,7 @@ MAX_ROTATION_DEG = 15.0
 
 
 @dataclasses.dataclass(frozen=True)
-class Frame:
+class VolumeFrame:
     """The cube that the networks see.
 
     Attributes:

@@ -4,7 +4,6 @@ import itertools
 
 import numpy as np
 
-from xctrs_tf.data.dataset.dataset_writer import sha256_of
 from xctrs_tf.data.sources.label_maps import CERVICAL, apply_label_map
 from xctrs_tf.data.sources.pairs import (
     existing,
@@ -16,6 +15,7 @@ from xctrs_tf.data.sources.raw_patient import RawPatient
 from xctrs_tf.data.volumes.dicom_series import read_series, slice_files
 from xctrs_tf.data.volumes.volume import Volume, read_volume
 from xctrs_tf.errors import UserError
+from xctrs_tf.files import sha256_of
 
 _LABEL_SUFFIXES = ("_seg.nii.gz", ".nii.gz", "_seg.nii", ".nii")
 # Bone begins about here; cartilage, contrast agent and noise lie mostly below.

@@ -2,11 +2,11 @@
 
 import csv
 
-from xctrs_tf.data.dataset.dataset_writer import sha256_of
 from xctrs_tf.data.sources.label_maps import CERVICAL
 from xctrs_tf.data.sources.pairs import existing, existing_folder, read_pair
 from xctrs_tf.data.sources.raw_patient import RawPatient
 from xctrs_tf.errors import UserError
+from xctrs_tf.files import sha256_of
 
 CT_SUFFIX = "_ct.nii.gz"
 LABELS_SUFFIX = "_seg.nii.gz"

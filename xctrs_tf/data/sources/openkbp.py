@@ -2,13 +2,13 @@
 
 import numpy as np
 
-from xctrs_tf.data.dataset.dataset_writer import sha256_of
 from xctrs_tf.data.sources.dicom_studies import label_file
 from xctrs_tf.data.sources.label_maps import CERVICAL, apply_label_map
 from xctrs_tf.data.sources.pairs import existing, existing_folder, visible_files
 from xctrs_tf.data.sources.raw_patient import RawPatient
 from xctrs_tf.data.volumes.volume import AIR_HU, Volume, read_volume
 from xctrs_tf.errors import UserError
+from xctrs_tf.files import sha256_of
 
 _CT, _SPACING = "ct.csv", "voxel_dimensions.csv"
 _SIDE = 128

@@ -5,11 +5,11 @@ import pathlib
 
 import numpy as np
 
-from xctrs_tf.data.dataset.dataset_writer import sha256_of
 from xctrs_tf.data.sources.label_maps import CERVICAL, apply_label_map
 from xctrs_tf.data.sources.raw_patient import RawPatient
 from xctrs_tf.data.volumes.volume import AIR_HU, read_volume
 from xctrs_tf.errors import UserError
+from xctrs_tf.files import sha256_of
 
 # Two headers of one grid differ by the rounding of whoever wrote them.
 SAME_GRID_MM = 0.01

@@ -2,7 +2,6 @@
 
 import numpy as np
 
-from xctrs_tf.data.dataset.dataset_writer import sha256_of
 from xctrs_tf.data.sources.label_maps import TOTALSEGMENTATOR
 from xctrs_tf.data.sources.pairs import (
     existing,
@@ -15,6 +14,7 @@ from xctrs_tf.data.sources.pairs import (
 from xctrs_tf.data.sources.raw_patient import RawPatient
 from xctrs_tf.data.volumes.volume import AIR_HU, Volume, read_volume
 from xctrs_tf.errors import UserError
+from xctrs_tf.files import sha256_of
 from xctrs_tf.geometry import VERTEBRAE
 
 _CT = "ct.nii.gz"

@@ -188,8 +188,8 @@ def bones(patient, skull, hyoid):
 
     Args:
         patient: `anatomy.Anatomy`.
-        skull: `shapes.Frame` of the head.
-        hyoid: `shapes.Frame` at the front of the spinal canal, level with the hyoid.
+        skull: `shapes.BoneFrame` of the head.
+        hyoid: `shapes.BoneFrame` at the front of the spinal canal, level with the hyoid.
 
     Returns:
         List of `raster.Bone`.

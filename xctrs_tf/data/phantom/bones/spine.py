@@ -13,7 +13,7 @@ from scipy.spatial.transform import Rotation
 
 from xctrs_tf.data.phantom import raster
 from xctrs_tf.data.phantom.bones import atlas_axis, vertebra
-from xctrs_tf.data.phantom.shapes import Frame, rotation
+from xctrs_tf.data.phantom.shapes import BoneFrame, rotation
 
 FACET_GAP_MM = 1.6
 # What C1..C7 may span: the 128 mm cube less 4 mm on every side.
@@ -28,15 +28,15 @@ class Spine:
 
     Attributes:
         bones: name to `raster.Bone`, C1 to C7, T1, T2.
-        skull: `shapes.Frame` of the skull; its origin is that of C1.
-        hyoid: upright `shapes.Frame` between C3 and C4.
+        skull: `shapes.BoneFrame` of the skull; its origin is that of C1.
+        hyoid: upright `shapes.BoneFrame` between C3 and C4.
         low_mm: lower corner of the C1..C7 box.
         high_mm: upper corner of the C1..C7 box.
     """
 
     bones: dict
-    skull: Frame
-    hyoid: Frame
+    skull: BoneFrame
+    hyoid: BoneFrame
     low_mm: np.ndarray
     high_mm: np.ndarray
 
@@ -76,10 +76,10 @@ def column_frames(patient):
         patient: `anatomy.Anatomy`.
 
     Returns:
-        Level to `shapes.Frame`.
+        Level to `shapes.BoneFrame`.
     """
     tilts = _tilts(patient)
-    frames = {"C7": Frame(tilts["C7"], np.zeros(3))}
+    frames = {"C7": BoneFrame(tilts["C7"], np.zeros(3))}
     pairs = list(itertools.pairwise(COLUMN))
     for upper, lower in pairs[4::-1] + pairs[5:]:
         _, below = _half_heights(patient, upper)
@@ -92,9 +92,9 @@ def column_frames(patient):
         )
         step[:2] += patient.jitter_mm[upper]
         if lower in frames:
-            frames[upper] = Frame(tilts[upper], frames[lower].origin + step)
+            frames[upper] = BoneFrame(tilts[upper], frames[lower].origin + step)
         else:
-            frames[lower] = Frame(tilts[lower], frames[upper].origin - step)
+            frames[lower] = BoneFrame(tilts[lower], frames[upper].origin - step)
     return frames
 
 
@@ -103,8 +103,8 @@ def _head_frames(patient, axis):
     turn = rotation(0, 0, patient.atlas_rotation_deg)
     level = rotation(-patient.head_extension_deg, 0, patient.axial_rotation_deg) @ turn
     centre = axis.to_world(atlas_axis.dens_centre(patient.axis))
-    atlas = Frame(_halfway(axis.rotation @ turn, level), centre)
-    return atlas, Frame(level, centre)
+    atlas = BoneFrame(_halfway(axis.rotation @ turn, level), centre)
+    return atlas, BoneFrame(level, centre)
 
 
 def _pitch(frames, level):
@@ -187,11 +187,11 @@ def pose(patient):
     centre = (low + high) / 2
     bones = {
         name: dataclasses.replace(
-            bone, frame=Frame(bone.frame.rotation, bone.frame.origin - centre)
+            bone, frame=BoneFrame(bone.frame.rotation, bone.frame.origin - centre)
         )
         for name, bone in bones.items()
     }
-    skull = Frame(skull.rotation, skull.origin - centre)
+    skull = BoneFrame(skull.rotation, skull.origin - centre)
     throat = (bones["C3"].frame.origin + bones["C4"].frame.origin) / 2
-    hyoid = Frame(np.eye(3), throat)
+    hyoid = BoneFrame(np.eye(3), throat)
     return patient, Spine(bones, skull, hyoid, low - centre, high - centre)

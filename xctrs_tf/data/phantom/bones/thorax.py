@@ -3,7 +3,7 @@
 import numpy as np
 
 from xctrs_tf.data.phantom.raster import Bone, Part
-from xctrs_tf.data.phantom.shapes import Frame, Rod, tube
+from xctrs_tf.data.phantom.shapes import BoneFrame, Rod, tube
 
 # Courses of the left ribs in their vertebra's axes, head to sternal end, in mm.
 RIBS = {
@@ -76,7 +76,7 @@ def bones(patient, spine):
         start, end = mirrored(BLADE, side)
         parts.append(Rod(start, end, 26.0, 20.0, (side * -0.45, 1.0, 0.0), 0.12))
     # The girdle hangs on the thorax, not on the tilt of T1.
-    girdle = Frame(np.eye(3), spine.bones["T1"].frame.origin)
+    girdle = BoneFrame(np.eye(3), spine.bones["T1"].frame.origin)
     made.append(_bone(patient, "shoulders", girdle, [Part(s, 2.0) for s in parts], 1.2))
     return made
 

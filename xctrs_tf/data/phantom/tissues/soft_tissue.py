@@ -159,7 +159,7 @@ def cartilage(hu, grid, upper, lower):
 
 def _lungs(hu, grid, column):
     """The tops of the lungs beside T2, for fields that reach so low."""
-    upright = shapes.Frame(np.eye(3), column.bones["T2"].frame.origin)
+    upright = shapes.BoneFrame(np.eye(3), column.bones["T2"].frame.origin)
     for side in (1, -1):
         apex = _ellipsoid(upright, (side * 38.0, -22.0, -28.0), (24.0, 34.0, 42.0))
         _fill(hu, grid, apex, LUNG_HU)
