@@ -99,7 +99,7 @@ def _imagenet_is_at_hand():
 def _write_films_of_unseen_patient(data, films):
     """Both films of the first test patient as PNG files; returns the patient's id."""
     from xctrs_tf.data.dataset import open_dataset
-    from xctrs_tf.data.films.film import write_film
+    from xctrs_tf.data.films.film_writer import write_film
 
     dataset = open_dataset(data)
     case = dataset.load(dataset.split(0).test[0])

@@ -30,8 +30,8 @@ from absl import flags
 
 from experiments.common import cli, film_flags
 from experiments.common.quiet import quiet_libraries
-from xctrs_tf.data.films.film import check_views
-from xctrs_tf.data.films.film_pair import read_film_pair
+from xctrs_tf.data.films.film import read_film_pair
+from xctrs_tf.data.films.view_check import check_views
 from xctrs_tf.errors import UserError
 from xctrs_tf.reconstruction import check_output, load, write_reconstruction
 from xctrs_tf.reconstruction.batch import FAILED, describe, prepare_output, run_batch

@@ -15,8 +15,8 @@ import pathlib
 from absl import flags
 
 from experiments.common import cli, film_flags
-from xctrs_tf.data.films.film import check_views
-from xctrs_tf.data.films.film_pair import read_film_pair
+from xctrs_tf.data.films.film import read_film_pair
+from xctrs_tf.data.films.view_check import check_views
 from xctrs_tf.reconstruction import check_output, write_reconstruction
 from xctrs_tf.serving.remote import RemoteReconstructor
 from xctrs_tf.serving.server import Patience

@@ -7,7 +7,8 @@ from absl import flags
 
 from experiments.common import cli
 from xctrs_tf.data.dataset import open_dataset
-from xctrs_tf.data.films.film import check_views, normalise_film
+from xctrs_tf.data.films.film_normalisation import normalise_film
+from xctrs_tf.data.films.view_check import check_views
 from xctrs_tf.errors import UserError
 
 DATA = flags.DEFINE_string("data", None, "Prepared data folder.")

@@ -5,7 +5,7 @@ import pytest
 
 from tests.data.cases import make_case
 from xctrs_tf.data.dataset import network_arrays
-from xctrs_tf.data.films.film import normalise_film
+from xctrs_tf.data.films.film_normalisation import normalise_film
 from xctrs_tf.data.projection.projection_geometry import ProjectionGeometry
 from xctrs_tf.data.volumes.volume import Volume
 from xctrs_tf.evaluation.perturbations import PERTURBATIONS, perturbed_arrays, project

@@ -11,7 +11,7 @@ from tests.data.films.test_dicom_film import write_dicom
 from tests.export.runs import SIZE, toy_run
 from tests.films import BLOCK, block_films
 from tests.programs import assert_refused, run_program
-from xctrs_tf.data.films.film import write_film
+from xctrs_tf.data.films.film_writer import write_film
 from xctrs_tf.data.volumes.volume import read_volume
 from xctrs_tf.export.saved_model import export_run
 

@@ -8,7 +8,8 @@ import pytest
 
 from tests.export.runs import SIZE, without_warmup, write_run
 from tests.programs import assert_refused, run_program
-from xctrs_tf.data.films.film import read_film, write_film
+from xctrs_tf.data.films.film import read_film
+from xctrs_tf.data.films.film_writer import write_film
 from xctrs_tf.data.volumes.intensity import denormalise_hu
 from xctrs_tf.models import XCTRSNet
 

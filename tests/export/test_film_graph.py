@@ -9,7 +9,8 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from xctrs_tf.data.films.film import read_film, write_film
+from xctrs_tf.data.films.film import read_film
+from xctrs_tf.data.films.film_writer import write_film
 from xctrs_tf.export.film_graph import decode_films
 
 SIZE = 32

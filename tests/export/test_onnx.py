@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from tests.export.runs import SIZE, toy_run, write_run
-from xctrs_tf.data.films.film import write_film
+from xctrs_tf.data.films.film_writer import write_film
 from xctrs_tf.errors import UserError
 from xctrs_tf.export import saved_model as export_module
 from xctrs_tf.export.plain_networks import PlainGroupNormalization, with_plain_normalizations

@@ -11,8 +11,8 @@ import resource
 import sys
 import time
 
+from xctrs_tf.data.films.film import read_film_pair
 from xctrs_tf.data.films.film_frame import FilmFrame
-from xctrs_tf.data.films.film_pair import read_film_pair
 from xctrs_tf.errors import UserError
 
 # What the machine bears should a limit fail; the test's own limit is lower.

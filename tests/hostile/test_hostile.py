@@ -12,7 +12,7 @@ from tests.films import block_films
 from tests.hostile.files import FILMS
 from tests.hostile.parts import GREY
 from tests.programs import ROOT, run_program
-from xctrs_tf.data.films.film import write_film
+from xctrs_tf.data.films.film_writer import write_film
 from xctrs_tf.export.saved_model import export_run
 
 # Those of the requirement: 10 s a film, of which there are two in a pair, and 2 GB.

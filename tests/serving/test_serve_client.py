@@ -13,7 +13,7 @@ from tests.export.runs import SIZE, toy_run
 from tests.films import BLOCK, block_films
 from tests.programs import run_program
 from tests.serving.serving_apis import MODEL, StubModel, grpc_server, http_server, rest_server
-from xctrs_tf.data.films.film import write_film
+from xctrs_tf.data.films.film_writer import write_film
 from xctrs_tf.errors import UserError
 from xctrs_tf.export.saved_model import export_run
 from xctrs_tf.reconstruction import load

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from xctrs_tf.data.films.film import normalise_film
+from xctrs_tf.data.films.film_normalisation import normalise_film
 from xctrs_tf.data.projection.film_effects import film_effects
 from xctrs_tf.data.projection.projection_geometry import ProjectionGeometry, VolumeFrame
 from xctrs_tf.data.stream.augmentation import randomise_histogram

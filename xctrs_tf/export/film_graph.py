@@ -6,9 +6,9 @@ pixels are unpacked.
 
 import tensorflow as tf
 
-from xctrs_tf.data.films.film import PERCENTILES
 from xctrs_tf.data.films.film_frame import ASPECT_TOLERANCE
-from xctrs_tf.data.films.film_limits import MAX_EDGE, MAX_PIXELS
+from xctrs_tf.data.films.film_normalisation import PERCENTILES
+from xctrs_tf.data.films.raw_film import MAX_EDGE, MAX_PIXELS
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _HEADER_BYTES = 24
@@ -91,7 +91,7 @@ def _grey(picture):
 
 
 def _normalise(film):
-    """`xctrs_tf.data.films.film.normalise_film`, with the same order statistics."""
+    """`xctrs_tf.data.films.film_normalisation.normalise_film`, with the same order statistics."""
     values = tf.sort(tf.reshape(film, [-1]))
     last = tf.cast(tf.size(values) - 1, tf.float64)
     first, second = (last * (percentile / 100) for percentile in PERCENTILES)

@@ -5,8 +5,8 @@ import dataclasses
 import numpy as np
 import tensorflow as tf
 
-from xctrs_tf.data.films.film import WHITE, normalise_film
-from xctrs_tf.data.films.film_bytes import film_bytes
+from xctrs_tf.data.films.film_normalisation import normalise_film
+from xctrs_tf.data.films.film_writer import WHITE, film_bytes
 from xctrs_tf.data.volumes.intensity import WINDOW_HU
 from xctrs_tf.geometry import VIEWS
 from xctrs_tf.reconstruction.exported_model import (

@@ -12,7 +12,7 @@ films disagree; and any fault that leaves the mean picture as it is.
 import numpy as np
 from scipy import ndimage
 
-from xctrs_tf.data.films.film import normalise_film
+from xctrs_tf.data.films.film_normalisation import normalise_film
 from xctrs_tf.geometry import VIEWS
 
 THUMBNAIL = 32

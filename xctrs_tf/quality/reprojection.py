@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from xctrs_tf.data.films.film import normalise_film
+from xctrs_tf.data.films.film_normalisation import normalise_film
 from xctrs_tf.data.projection.drr import hu_to_mu, parallel_projection
 from xctrs_tf.geometry import VIEWS
 from xctrs_tf.quality.film_scores import correlation

@@ -4,7 +4,7 @@ import json
 import pathlib
 import re
 
-from xctrs_tf.data.films.film import normalise_film
+from xctrs_tf.data.films.film_normalisation import normalise_film
 from xctrs_tf.data.films.network_view import draw_network_view
 from xctrs_tf.data.volumes.volume import write_volume
 from xctrs_tf.errors import UserError

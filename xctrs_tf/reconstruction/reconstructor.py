@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 
-from xctrs_tf.data.films.film import normalise_film
+from xctrs_tf.data.films.film_normalisation import normalise_film
 from xctrs_tf.data.volumes.intensity import denormalise_hu
 from xctrs_tf.errors import UserError
 from xctrs_tf.geometry import VIEWS

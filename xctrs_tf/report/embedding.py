@@ -7,7 +7,7 @@ import zlib
 import numpy as np
 from PIL import Image
 
-from xctrs_tf.data.films.film import normalise_film
+from xctrs_tf.data.films.film_normalisation import normalise_film
 from xctrs_tf.geometry import screen
 
 # Blue where the re-projection is darker than the film, red where it is brighter.

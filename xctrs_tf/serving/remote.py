@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from xctrs_tf.data.films.film_bytes import film_bytes
+from xctrs_tf.data.films.film_writer import film_bytes
 from xctrs_tf.errors import UserError
 from xctrs_tf.geometry import VIEWS
 from xctrs_tf.reconstruction import Reconstruction

@@ -8,8 +8,9 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from xctrs_tf.data.films import dicom_film
-from xctrs_tf.data.films.film import normalise_film, read_film
+from xctrs_tf.data.films.film import read_film
 from xctrs_tf.data.films.film_frame import FilmFrame
+from xctrs_tf.data.films.film_normalisation import normalise_film
 from xctrs_tf.errors import UserError
 
 PIXELS = np.random.default_rng(0).integers(0, 4095, (12, 12), np.uint16)
@@ -99,7 +100,7 @@ def test_rescaling_comes_before_the_window(tmp_path):
     ],
 )
 def test_a_pixels_size_is_that_at_the_patient(tmp_path, tags, expected):
-    raw = dicom_film.read(write_dicom(tmp_path / "a.dcm", **tags), "ap")
+    raw = dicom_film.read_dicom_film(write_dicom(tmp_path / "a.dcm", **tags), "ap")
     assert raw.pixel_mm == (pytest.approx(expected) if expected else None)
 
 
@@ -149,7 +150,7 @@ def test_headers_that_agree_with_the_view(tmp_path, view, tags):
         ("ap", {"PatientOrientation": ["P", "F"]}, "PatientOrientation is P/F, .* no upright AP"),
         ("la", {"PatientOrientation": ["F", "P"]}, "PatientOrientation is F/P, .* no upright LA"),
         ("ap", {"Modality": "CT"}, "modality CT; an X-ray film is one of CR, DX"),
-        ("ap", {"Modality": None}, "modality unsaid"),
+        ("ap", {"Modality": None}, "modality not given"),
         ("ap", {"PresentationIntentType": "FOR PROCESSING"}, "raw detector values; export"),
         ("ap", {"PhotometricInterpretation": "RGB"}, "RGB; export the film as grey"),
         ("ap", {"NumberOfFrames": 3}, "3 frames; save one film a file"),

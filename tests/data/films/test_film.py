@@ -7,8 +7,11 @@ import pytest
 import SimpleITK as sitk
 from PIL import Image
 
-from xctrs_tf.data.films import raw_film as film_files
-from xctrs_tf.data.films.film import check_views, normalise_film, read_film, write_film
+from xctrs_tf.data.films import slice_film
+from xctrs_tf.data.films.film import read_film
+from xctrs_tf.data.films.film_normalisation import normalise_film
+from xctrs_tf.data.films.film_writer import write_film
+from xctrs_tf.data.films.view_check import check_views
 from xctrs_tf.errors import UserError
 
 
@@ -252,7 +255,7 @@ def test_a_volume_file_of_a_size_that_no_film_has(tmp_path):
 
 
 def test_a_gzip_bomb_is_not_unpacked(tmp_path, monkeypatch):
-    monkeypatch.setattr(film_files, "MAX_FILE_BYTES", 10**6)
+    monkeypatch.setattr(slice_film, "MAX_FILE_BYTES", 10**6)
     sitk.WriteImage(sitk.GetImageFromArray(random_film()), tmp_path / "film.nii.gz")
     with gzip.open(tmp_path / "film.nii.gz", "ab") as stream:
         stream.write(bytes(2 * 10**6))

@@ -2,9 +2,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from xctrs_tf.data.films.film import normalise_film, read_film
-from xctrs_tf.data.films.film_frame import FilmFrame, RawFilm
+from xctrs_tf.data.films.film import read_film
+from xctrs_tf.data.films.film_frame import FilmFrame
+from xctrs_tf.data.films.film_normalisation import normalise_film
 from xctrs_tf.data.films.network_view import draw_network_view
+from xctrs_tf.data.films.raw_film import RawFilm
 from xctrs_tf.errors import UserError
 
 PICTURE = np.arange(12 * 9, dtype=np.float32).reshape(9, 12)  # [row, column]

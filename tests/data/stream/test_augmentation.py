@@ -4,7 +4,7 @@ from scipy import ndimage
 
 from tests.data.cases import make_case
 from xctrs_tf.data.dataset import Case, network_arrays
-from xctrs_tf.data.films.film import normalise_film
+from xctrs_tf.data.films.film_normalisation import normalise_film
 from xctrs_tf.data.projection.drr import hu_to_mu, parallel_projection
 from xctrs_tf.data.stream import augmentation
 from xctrs_tf.data.stream.augmentation import (

@@ -10,7 +10,7 @@ import numpy as np
 
 from xctrs_tf.data.dataset.folds import draw_validation
 from xctrs_tf.data.dataset.npy_files import read_arrays
-from xctrs_tf.data.films.film import normalise_film
+from xctrs_tf.data.films.film_normalisation import normalise_film
 from xctrs_tf.data.volumes.intensity import normalise_hu
 from xctrs_tf.errors import UserError
 

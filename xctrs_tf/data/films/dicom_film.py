@@ -1,4 +1,4 @@
-"""Films from DICOM: what its header says about grey, size, view and orientation."""
+"""Films from DICOM files: grey values, pixel size, view and orientation by the header."""
 
 import io
 import pathlib
@@ -7,38 +7,44 @@ import warnings
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from xctrs_tf.data.films.film_frame import RawFilm
-from xctrs_tf.data.films.film_limits import MAX_RLE_BYTES, check_pixels
+from xctrs_tf.data.films.raw_film import RawFilm, check_pixels, screen_to_film
 from xctrs_tf.errors import UserError
 
-# The standard's names for projections; the rest of its modalities are no films.
+# The modalities of the DICOM standard that are X-ray projections.
 MODALITIES = ("CR", "DX", "RF", "RG", "XA")
 PREAMBLE, MAGIC = 128, b"DICM"
-# Inflating it cannot be bounded, and no X-ray machine writes it.
+# The deflated syntax is refused: its unpacked size cannot be bounded, and no X-ray
+# machine writes it.
 DEFLATED = "1.2.840.10008.1.2.1.99"
+# A byte of run-length code may unpack to 64: half a gigabyte at most.
+MAX_RLE_BYTES = 2**23
 
 VIEW_POSITIONS = {
     "ap": ("AP", "PA"),
     "la": ("LL", "RL", "LLD", "RLD", "LAT", "LATERAL", "LA"),
 }
-# Row and column direction of an upright film: letters along which they grow.
+# PatientOrientation of an upright film: directions in which columns and rows grow.
 UPRIGHT = {"ap": ("L", "F"), "la": ("P", "F")}
 OPPOSITE = {"L": "R", "R": "L", "A": "P", "P": "A", "F": "H", "H": "F"}
 
 
 def is_dicom(path):
-    """Whether a file carries DICOM's mark, whatever its name."""
+    """Return if a file begins as DICOM files do, whatever its name.
+
+    Args:
+        path: the file.
+    """
     with pathlib.Path(path).open("rb") as stream:
         return stream.read(PREAMBLE + len(MAGIC))[PREAMBLE:] == MAGIC
 
 
-def read(path, view):
-    """Read a film.
+def read_dicom_film(path, view):
+    """Read a film from a DICOM file.
 
     Grey values pass the modality's rescaling and the window (or their tables),
-    and MONOCHROME1 is inverted, so that bone is bright as on a viewer. A pixel's
-    size is that at the patient: PixelSpacing where it was calibrated, else
-    ImagerPixelSpacing divided by the magnification, where the header knows it.
+    and MONOCHROME1 is inverted, so that bone is bright as on a viewer. The size of a
+    pixel is that at the patient: PixelSpacing where it was calibrated, else
+    ImagerPixelSpacing divided by the magnification, where the header gives one.
 
     Args:
         path: the file.
@@ -48,12 +54,12 @@ def read(path, view):
         `RawFilm`; PatientOrientation decides its flips.
 
     Raises:
-        UserError: damaged, too large, no X-ray film, several frames, raw detector
+        UserError: damaged, too large, not an X-ray film, of several frames, of raw detector
             values, or a header that contradicts the view.
     """
     try:
         with warnings.catch_warnings():
-            # Its remarks on odd values are not for the user.
+            # pydicom's remarks on odd values are not for the user.
             warnings.simplefilter("ignore")
             return _read(path, view)
     except UserError:
@@ -66,7 +72,7 @@ def read(path, view):
 
 
 def _read(path, view):
-    # pydicom is needed for DICOM alone.
+    # Imported here, since only DICOM films need it.
     import pydicom
     from pydicom.pixels import apply_modality_lut, apply_voi_lut
 
@@ -84,14 +90,14 @@ def _read(path, view):
     picture = apply_voi_lut(values, image).astype(np.float32)
     if header.PhotometricInterpretation == "MONOCHROME1":
         picture = -picture
-    return RawFilm(picture[::-1].swapaxes(0, 1), pixel_mm, *flips)
+    return RawFilm(screen_to_film(picture), pixel_mm, *flips)
 
 
 def _check_header(path, header, view):
     modality = header.get("Modality", "")
     if modality not in MODALITIES:
         raise UserError(
-            f"{path}: modality {modality or 'unsaid'}; an X-ray film is one of "
+            f"{path}: modality {modality or 'not given'}; an X-ray film is one of "
             f"{', '.join(MODALITIES)}"
         )
     check_pixels(path, int(header.Columns), int(header.Rows))
@@ -109,7 +115,7 @@ def _check_header(path, header, view):
 
 
 def _check_compressed(path, image):
-    """Refuse pixels that would unpack to more than the header says."""
+    """Refuse compressed pixels that would unpack to more than the header says."""
     from pydicom.encaps import generate_frames
     from pydicom.uid import RLELossless
 
@@ -124,7 +130,7 @@ def _check_compressed(path, image):
     try:
         size = Image.open(io.BytesIO(frame)).size
     except UnidentifiedImageError:
-        # Other decoders may know it.
+        # pydicom's other decoders may know the format.
         return
     if size != (image.Columns, image.Rows):
         raise UserError(
@@ -149,11 +155,11 @@ def _check_view(path, header, view):
 
 
 def _flips(path, header, view):
-    """Whether left and right, and top and bottom, must be exchanged."""
+    """Return if left and right, and if top and bottom, must be exchanged."""
     directions = header.get("PatientOrientation") or ()
     flips = []
     for direction, upright in zip(directions, UPRIGHT[view], strict=False):
-        # Further letters tell a tilt.
+        # The first letter is the main direction; further letters describe a tilt.
         main = str(direction)[:1].upper()
         if main not in ("", upright, OPPOSITE[upright]):
             raise UserError(
@@ -165,7 +171,7 @@ def _flips(path, header, view):
 
 
 def _pixel_mm(path, header):
-    """Width and height of a pixel at the patient, or None."""
+    """Return width and height of a pixel at the patient in mm, or None if unknown."""
     calibrated, imager = header.get("PixelSpacing"), header.get("ImagerPixelSpacing")
     if calibrated and (not imager or list(calibrated) != list(imager)):
         spacing, magnification = calibrated, 1.0

@@ -1,45 +1,18 @@
-"""Films: reading, writing and normalising X-rays, and whether two are a pair."""
+"""Films from file to array: read, cut out, normalise and resize, each step once."""
+
+import dataclasses
+import pathlib
 
 import numpy as np
-from PIL import Image
 
-from xctrs_tf.data.films.film_frame import FilmFrame, resize
-from xctrs_tf.data.films.raw_film import read_raw_film
+from xctrs_tf.data.films.dicom_film import is_dicom, read_dicom_film
+from xctrs_tf.data.films.film_frame import ASPECT_TOLERANCE, FilmFrame
+from xctrs_tf.data.films.film_normalisation import normalise_film, resize_film
+from xctrs_tf.data.films.picture_film import PICTURE_SUFFIXES, read_picture_film
+from xctrs_tf.data.films.raw_film import check_file
+from xctrs_tf.data.films.slice_film import SLICE_SUFFIXES, read_slice_film
 from xctrs_tf.errors import UserError
-from xctrs_tf.files import atomic_path
-from xctrs_tf.geometry import screen
-
-PERCENTILES = (0.5, 99.5)
-WHITE = 65535
-
-# Thresholds of check_views, whose docstring says how they fare.
-PAIR_CORRELATION = 0.9
-SWAP_ASYMMETRY = 0.1
-
-
-def normalise_film(film):
-    """Scale a film from its 0.5 to its 99.5 percentile to [0, 1].
-
-    The percentiles are order statistics, not interpolated, so that normalising
-    twice changes nothing: a film that was written and read is the film again.
-
-    Args:
-        film: array ``[horizontal, vertical]``, bone bright, in any unit.
-
-    Returns:
-        float32 array of the same shape, clipped to [0, 1].
-
-    Raises:
-        UserError: NaN or infinite values, or (almost) all of them equal.
-    """
-    film = np.asarray(film, np.float32)
-    if not np.isfinite(film).all():
-        raise UserError("film: holds NaN or infinite values; export it again")
-    low = np.percentile(film, PERCENTILES[0], method="lower")
-    high = np.percentile(film, PERCENTILES[1], method="higher")
-    if not high > low:
-        raise UserError("film: constant, nothing is to be seen on it; export it again")
-    return np.clip((film - low) / (high - low), 0.0, 1.0)
+from xctrs_tf.geometry import VIEWS
 
 
 def read_film(path, view, size, frame=None):
@@ -47,14 +20,15 @@ def read_film(path, view, size, frame=None):
 
     Pictures (PNG, TIFF) are stored as a radiologist looks at them: superior on
     top; AP with the patient's right on the left; LA with anterior on the left.
-    DICOM is turned so by its header. Volumes (NIfTI, NRRD, MetaImage) hold one
-    slice ``[horizontal, vertical]`` in the frame of docs/architecture.md. Bone is
+    DICOM films are turned so by their headers. Volumes (NIfTI, NRRD, MetaImage) hold
+    one slice ``[horizontal, vertical]`` in the frame of docs/architecture.md. Bone is
     bright.
 
     Args:
         path: the file.
-        view: ``"ap"`` or ``"la"``; DICOM's header may not contradict it.
-        size: pixels a side that the network takes; another square is resampled.
+        view: ``"ap"`` or ``"la"``; a DICOM header must not contradict it.
+        size: pixels a side that the network takes; a square of another size is
+            resampled.
         frame: `FilmFrame`: crop box, spacing, flips; None takes the whole film.
 
     Returns:
@@ -64,88 +38,85 @@ def read_film(path, view, size, frame=None):
         UserError: missing, unreadable, too large, coloured, not square, constant,
             not finite, of another view, or the frame lies outside of it.
     """
-    return cut_film(path, read_raw_film(path, view), size, frame)
+    return _cut_film(path, _read_raw_film(path, view), size, frame or FilmFrame())
 
 
-def cut_film(path, raw, size, frame=None):
-    """The second half of `read_film`: a film as its file holds it, in the networks' frame.
+def read_film_pair(paths, frames, size, spacing_mm=None):
+    """Read both films of a patient so that a pixel of each is as wide as a voxel.
+
+    A film's scale is known where its file or its frame gives the size of a pixel.
+    With ``spacing_mm``, the square that the network's pixels fill is cut out of such
+    a film, around its crop box's centre; without it, the crop boxes are the squares,
+    and their width in mm gives the voxel size. A film of unknown scale is taken to
+    show in its crop box as many mm as the network sees.
 
     Args:
-        path: the file, for the messages.
-        raw: `RawFilm`.
-        size: pixels a side that the network takes.
-        frame: `FilmFrame`, or None.
+        paths: dict of ``ap`` and ``la``, the files.
+        frames: dict of a `FilmFrame` for each.
+        size: pixels a side of the network.
+        spacing_mm: edge of a voxel, or None.
 
     Returns:
-        As `read_film`.
+        Dict of the films as `read_film` gives them, and the edge of a voxel in mm,
+        which is None where no film's scale is known.
 
     Raises:
-        UserError: not square, constant, not finite, or the frame lies outside of it.
+        UserError: as `read_film` does, or the films show different widths.
     """
+    raws = {view: _read_raw_film(paths[view], view) for view in VIEWS}
+    widths = {view: _width_mm(raws[view], frames[view]) for view in VIEWS}
+    if spacing_mm is not None:
+        known = [view for view in VIEWS if widths[view] is not None]
+        cut = {view: dataclasses.replace(frames[view], spacing_mm=spacing_mm) for view in known}
+        frames = {**frames, **cut}
+    films = {view: _cut_film(paths[view], raws[view], size, frames[view]) for view in VIEWS}
+    return films, spacing_mm or _spacing_mm(widths, size)
+
+
+def _read_raw_film(path, view):
+    """Read a film of any kind as its file holds it."""
+    path = pathlib.Path(path)
+    check_file(path)
+    name = path.name.lower()
     try:
-        film = (frame or FilmFrame()).cut(raw, size)
+        if name.endswith(PICTURE_SUFFIXES):
+            return read_picture_film(path)
+        if name.endswith(SLICE_SUFFIXES):
+            return read_slice_film(path)
+        if is_dicom(path):
+            return read_dicom_film(path, view)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror})") from error
+    raise UserError(f"{path}: unknown kind of film; use DICOM, PNG, TIFF or NIfTI")
+
+
+def _cut_film(path, raw, size, frame):
+    """Cut the network's square out of a film, normalise it, and resize it if need be."""
+    try:
+        film = frame.cut(raw, size)
         normalised = normalise_film(film)
     except UserError as error:
         raise UserError(f"{path}: {error}") from error
-    return normalised if film.shape == (size, size) else normalise_film(resize(film, size))
+    return normalised if film.shape == (size, size) else normalise_film(resize_film(film, size))
 
 
-def write_film(path, film, view):
-    """Write a film as a 16-bit PNG, as a radiologist looks at it.
-
-    `read_film` gives the normalised film back to 1/65535.
-
-    Args:
-        path: the PNG file.
-        film: array ``[horizontal, vertical]``; it is normalised first.
-        view: ``"ap"`` or ``"la"``.
-    """
-    pixels = np.round(screen(normalise_film(film), view) * WHITE).astype(np.uint16)
-    with atomic_path(path) as temporary:
-        Image.fromarray(pixels).save(temporary, format="PNG")
+def _width_mm(raw, frame):
+    """Return the width of a film's crop box at the patient, or None if unknown."""
+    pixel_mm = raw.pixel_mm if frame.pixel_mm is None else np.broadcast_to(frame.pixel_mm, 2)
+    if pixel_mm is None:
+        return None
+    left, _, right, _ = frame.crop_box or (0, 0, *raw.pixels.shape)
+    return float((right - left) * pixel_mm[0])
 
 
-def check_views(ap, la):
-    """Refuse two films that cannot be the AP and the LA film of one patient.
-
-    Parallel rays of both views sum the same slice into the same row, so the mean
-    brightness must step alike from row to row: the correlation of these steps is
-    the test for a pair. A neck is its own mirror image from the front and not
-    from the side: the films' correlations with their mirror images tell a swap.
-
-    `python -m experiments.studies.view_check_rates --data=DATA` measures the errors. On
-    69 real CTs (OpenKBP, `experiments.prepare --size=64 --spacing_mm=2.5`) and on
-    100 phantoms (`--source=phantom --num_patients=100 --size=64 --seed=7`) it
-    printed: no right pair refused, every swapped pair refused, every upside-down
-    LA film refused, 99.9 % and 95.5 % of the pairs of two patients refused. The
-    thresholds were chosen on the same data, and hold for line integrals: films
-    of another geometry or a photograph's brightness need not pass.
-
-    Args:
-        ap: film ``(size, size)``, ``[horizontal, vertical]``.
-        la: film ``(size, size)``.
-
-    Raises:
-        UserError: other sizes, swapped films, or films of two patients.
-    """
-    if ap.shape != la.shape:
-        raise UserError(f"films: AP is {ap.shape} and LA {la.shape}; take both of one size")
-    if _mirror_symmetry(la) - _mirror_symmetry(ap) > SWAP_ASYMMETRY:
-        raise UserError("films: AP and LA look swapped; exchange the two files")
-    steps = [np.diff(film.mean(axis=0)) for film in (ap, la)]
-    if not _correlation(*steps) >= PAIR_CORRELATION:
+def _spacing_mm(widths, size):
+    """Return the edge of a voxel in mm by the films' widths, or None if both are unknown."""
+    known = [width for width in widths.values() if width is not None]
+    if not known:
+        return None
+    if max(known) - min(known) > ASPECT_TOLERANCE * max(known):
         raise UserError(
-            "films: AP and LA do not show the same neck at the same height; "
-            "give two films of one patient, superior on top"
+            f"films: AP shows {widths['ap']:.0f} mm and LA {widths['la']:.0f} mm; give "
+            "--spacing_mm, or crop boxes of one width"
         )
-
-
-def _mirror_symmetry(film):
-    return _correlation(film, film[::-1])
-
-
-def _correlation(a, b):
-    """Pearson's correlation; 0 where one side is constant."""
-    a, b = (values.ravel() - values.mean() for values in (a, b))
-    norm = np.linalg.norm(a) * np.linalg.norm(b)
-    return float(a @ b / norm) if norm > 0 else 0.0
+    return sum(known) / len(known) / size

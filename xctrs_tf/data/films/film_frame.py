@@ -1,9 +1,8 @@
-"""From a film as it was taken to the square that the networks see."""
+"""Frame of a film: the square that the networks see, and the flips that bring it upright."""
 
 import dataclasses
 
 import numpy as np
-from PIL import Image
 
 from xctrs_tf.errors import UserError
 
@@ -11,25 +10,8 @@ ASPECT_TOLERANCE = 0.01
 
 
 @dataclasses.dataclass(frozen=True)
-class RawFilm:
-    """A film as its file holds it.
-
-    Attributes:
-        pixels: float32 ``[horizontal, vertical]``, the top row last, bone bright.
-        pixel_mm: width and height of a pixel at the patient, or None if unknown.
-        flip_horizontal: the file says that its left is to be on the right.
-        flip_vertical: the file says that its top is inferior.
-    """
-
-    pixels: np.ndarray
-    pixel_mm: tuple | None = None
-    flip_horizontal: bool = False
-    flip_vertical: bool = False
-
-
-@dataclasses.dataclass(frozen=True)
 class FilmFrame:
-    """Which part of a film the networks see, and how it must be turned for them.
+    """The part of a film that the networks see, with the flips that bring it upright.
 
     Attributes:
         crop_box: ``(left, top, right, bottom)`` in pixels of the file, as a viewer
@@ -38,7 +20,7 @@ class FilmFrame:
             network's pixels fill is cut out around the crop box's centre; without
             it, the crop box is the square.
         pixel_mm: edge of a pixel of the film at the patient, or its width and
-            height, for a file that does not tell, or tells wrong.
+            height, where the file gives none or a wrong one.
         flip_horizontal: exchange left and right.
         flip_vertical: exchange top and bottom.
         invert: bone is dark in the file.
@@ -52,7 +34,7 @@ class FilmFrame:
     invert: bool = False
 
     def cut(self, film, size):
-        """The part of a film that the networks see.
+        """Cut the networks' part out of a film and turn it upright.
 
         Args:
             film: `RawFilm`.
@@ -64,7 +46,7 @@ class FilmFrame:
 
         Raises:
             UserError: the box or the square lies outside the film, the box is not
-                square, the pixel's size is needed and unknown.
+                square, or the pixel's size is needed and unknown.
         """
         pixel_mm = film.pixel_mm
         if self.pixel_mm is not None:
@@ -96,15 +78,6 @@ class FilmFrame:
         return self.crop_box
 
 
-def resize(film, size):
-    """A film ``(size, size)``.
-
-    Pillow widens its linear kernel when it shrinks a picture, so nothing aliases.
-    """
-    picture = Image.fromarray(np.ascontiguousarray(film, np.float32))
-    return np.asarray(picture.resize((size, size), Image.Resampling.BILINEAR))
-
-
 def _check_square(box, pixel_mm):
     width, height = box[2] - box[0], box[3] - box[1]
     across, up = pixel_mm or (1.0, 1.0)
@@ -115,7 +88,7 @@ def _check_square(box, pixel_mm):
 
 
 def _square(box, pixel_mm, field_mm, shape):
-    """The square of ``field_mm`` around the centre of a box, in whole pixels."""
+    """Return the square of ``field_mm`` around the centre of a box, in whole pixels."""
     if pixel_mm is None:
         raise UserError("its pixels have no size in mm; say it, or leave the network's spacing out")
     if not all(0 < edge < np.inf for edge in (*pixel_mm, field_mm)):

@@ -1,4 +1,4 @@
-"""A picture of what the networks will see of two films."""
+"""Picture of two films as the networks take them."""
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -8,7 +8,7 @@ from xctrs_tf.geometry import screen
 
 EDGE = 384
 MARGIN = 24
-# What an upright film has on its left and on its right.
+# Letters on the left and on the right of an upright film.
 SIDES = {"ap": ("R", "L"), "la": ("A", "P")}
 
 
@@ -16,7 +16,7 @@ def draw_network_view(path, ap, la):
     """Draw both films as the networks get them, pixel by pixel, superior on top.
 
     Letters name the sides that the networks take for right, left, anterior and
-    posterior: a film that shows otherwise must be flipped.
+    posterior: a film that shows another side there must be flipped.
 
     Args:
         path: the PNG file.

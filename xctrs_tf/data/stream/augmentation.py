@@ -8,7 +8,7 @@ from scipy import ndimage
 from scipy.spatial.transform import Rotation
 
 from xctrs_tf.data.dataset import network_arrays
-from xctrs_tf.data.films.film import normalise_film
+from xctrs_tf.data.films.film_normalisation import normalise_film
 from xctrs_tf.data.projection.film_simulation import FilmSimulation
 from xctrs_tf.data.volumes.intensity import normalise_hu
 from xctrs_tf.data.volumes.volume import AIR_HU

@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from xctrs_tf.data.films.film import normalise_film
+from xctrs_tf.data.films.film_normalisation import normalise_film
 from xctrs_tf.data.volumes.intensity import normalise_hu
 from xctrs_tf.evaluation.figures.drawing import DPI, PANEL, centre_of, draw_film, draw_plane
 from xctrs_tf.evaluation.figures.surface_rendering import (

@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from xctrs_tf.data.dataset.cohort_statistics import OUTLIER_Z, find_outliers, histogram, measure
-from xctrs_tf.data.films.film import normalise_film
+from xctrs_tf.data.films.film_normalisation import normalise_film
 from xctrs_tf.data.volumes.intensity import WINDOW_HU, normalise_hu
 from xctrs_tf.evaluation.figures.drawing import PANEL, draw_legend, draw_patient
 from xctrs_tf.files import atomic_path, write_text

@@ -3,7 +3,7 @@
 import numpy as np
 from matplotlib.figure import Figure
 
-from xctrs_tf.data.films.film import normalise_film
+from xctrs_tf.data.films.film_normalisation import normalise_film
 from xctrs_tf.data.volumes.intensity import normalise_hu
 from xctrs_tf.evaluation.figures.drawing import DPI, draw_film
 from xctrs_tf.files import atomic_path
