@@ -140,7 +140,7 @@ def _read(pair, frames, size):
 
 def _patient(paths):
     # pydicom is needed for this alone.
-    from xctrs_tf.report.ct_series import patient_of_pair
+    from xctrs_tf.report.dicom_ct import patient_of_pair
 
     return patient_of_pair(**paths)
 

@@ -18,17 +18,19 @@ from experiments.common import cli, film_flags
 from xctrs_tf.data.films.film import read_film_pair
 from xctrs_tf.data.films.view_check import check_views
 from xctrs_tf.reconstruction import check_output, write_reconstruction
+from xctrs_tf.serving.client import RetryPolicy
 from xctrs_tf.serving.remote import RemoteReconstructor
-from xctrs_tf.serving.server import Patience
 
 SERVER = flags.DEFINE_string("server", None, "host:port of the model server.")
 REST = flags.DEFINE_boolean("rest", False, "--server is the REST port and not the gRPC one.")
 MODEL_NAME = flags.DEFINE_string("model_name", "xctrsnet", "Name of the model on the server.")
 OUTPUT = flags.DEFINE_string("output", None, "Folder to write; an earlier result is replaced.")
-TIMEOUT_S = flags.DEFINE_float("timeout_s", Patience.timeout_s, "Seconds to wait for one answer.")
+TIMEOUT_S = flags.DEFINE_float(
+    "timeout_s", RetryPolicy.timeout_s, "Seconds to wait for one answer."
+)
 RETRIES = flags.DEFINE_integer(
     "retries",
-    Patience.retries,
+    RetryPolicy.retries,
     "How often a server that is away or busy is asked again, after 0.5 s, 1 s, 2 s, ...",
     lower_bound=0,
 )
@@ -60,15 +62,15 @@ def main():
 
 
 def _server():
-    patience = Patience(TIMEOUT_S.value, RETRIES.value)
+    patience = RetryPolicy(TIMEOUT_S.value, RETRIES.value)
     if REST.value:
-        from xctrs_tf.serving.rest_client import RestServer
+        from xctrs_tf.serving.rest_client import RestClient
 
-        return RestServer(SERVER.value, MODEL_NAME.value, patience)
+        return RestClient(SERVER.value, MODEL_NAME.value, patience)
     cli.load_tensorflow()
-    from xctrs_tf.serving.grpc_client import GrpcServer
+    from xctrs_tf.serving.grpc_client import GrpcClient
 
-    return GrpcServer(SERVER.value, MODEL_NAME.value, patience)
+    return GrpcClient(SERVER.value, MODEL_NAME.value, patience)
 
 
 if __name__ == "__main__":

@@ -6,13 +6,13 @@ from scipy import ndimage
 
 from tests.report.necks import SPACING_MM, blurred, neck
 from xctrs_tf.errors import UserError
-from xctrs_tf.quality.anatomy_scores import missing, out_of_order
 from xctrs_tf.quality.calibration import calibrate, thresholds
 from xctrs_tf.quality.checks import CHECKS
 from xctrs_tf.quality.faults import FAULTS, detection_rates, enlarged
-from xctrs_tf.quality.film_scores import film_statistics, likely_mishap
+from xctrs_tf.quality.film_scores import film_statistics, likely_mistake
 from xctrs_tf.quality.reprojection import reproject
 from xctrs_tf.quality.verdict import assess
+from xctrs_tf.quality.vertebra_labels import missing, out_of_order
 
 PATIENT = 7
 
@@ -255,7 +255,7 @@ def test_threshold_is_the_bound_of_a_normal_sample():
 def test_mirrored_is_a_mishap_of_the_lateral_film_alone():
     film = np.random.default_rng(0).random((64, 64))
     statistics = {view: film_statistics([film]) for view in ("ap", "la")}
-    assert likely_mishap(film, "la", statistics) is None
-    assert likely_mishap(film[::-1], "la", statistics) == "mirrored"
-    assert likely_mishap(film[::-1], "ap", statistics) != "mirrored"
-    assert likely_mishap(film[:, ::-1], "ap", statistics) == "upside down"
+    assert likely_mistake(film, "la", statistics) is None
+    assert likely_mistake(film[::-1], "la", statistics) == "mirrored"
+    assert likely_mistake(film[::-1], "ap", statistics) != "mirrored"
+    assert likely_mistake(film[:, ::-1], "ap", statistics) == "upside down"

@@ -13,7 +13,7 @@ from tests.films import BLOCK, block_films
 from xctrs_tf.data.films.network_view import draw_network_view
 from xctrs_tf.errors import UserError
 from xctrs_tf.reconstruction import Reconstruction, check_output, write_reconstruction
-from xctrs_tf.report.page import css_color
+from xctrs_tf.report.page_data import css_color
 
 FILES = ["ct.nii.gz", "films.png", "preview.png", "reconstruction.json"]
 SEGMENTATION = ["segmentation.ctbl", "segmentation.label", "segmentation.nii.gz"]

@@ -1,8 +1,7 @@
 import numpy as np
 import pytest
 
-from xctrs_tf.report.marching import isosurface
-from xctrs_tf.report.meshes import Mesh, thin, vertebra_mesh, write_meshes, write_stl
+from xctrs_tf.report.meshes import Mesh, isosurface, thin, vertebra_mesh, write_meshes, write_stl
 
 SPACING, ORIGIN = 1.5, (-20.0, 5.0, 100.0)
 TRIANGLE = np.dtype([("normal", "<f4", 3), ("corners", "<f4", (3, 3)), ("rest", "<u2")])

@@ -11,7 +11,7 @@ import pytest
 
 from tests.report.browser import run_in_page
 from xctrs_tf.reconstruction import Reconstruction
-from xctrs_tf.report.embedding import error_picture, packed, windowed
+from xctrs_tf.report.page_data import error_picture, packed, windowed
 from xctrs_tf.report.report import write_report
 
 SHAPE, SPACING, ORIGIN = (33, 37, 41), 2.0, (-31.0, 4.0, -12.0)

@@ -18,15 +18,15 @@ from xctrs_tf.errors import UserError
 from xctrs_tf.export.saved_model import export_run
 from xctrs_tf.reconstruction import load
 from xctrs_tf.reconstruction.exported_model import find_export
-from xctrs_tf.serving import server as server_module
+from xctrs_tf.serving import client as client_module
+from xctrs_tf.serving.client import RetryPolicy
 from xctrs_tf.serving.remote import RemoteReconstructor
-from xctrs_tf.serving.rest_client import RestServer
-from xctrs_tf.serving.server import Patience
+from xctrs_tf.serving.rest_client import RestClient
 
 pytest.importorskip("tensorflow_serving", reason="needs tensorflow-serving-api")
-from xctrs_tf.serving.grpc_client import GrpcServer
+from xctrs_tf.serving.grpc_client import GrpcClient
 
-KINDS = {"grpc": (grpc_server, GrpcServer), "rest": (rest_server, RestServer)}
+KINDS = {"grpc": (grpc_server, GrpcClient), "rest": (rest_server, RestClient)}
 
 
 @pytest.fixture(scope="module")
@@ -47,15 +47,15 @@ def model(signatures):
 
 @pytest.fixture(autouse=True)
 def short_pauses(monkeypatch):
-    monkeypatch.setattr(server_module, "FIRST_DELAY_S", 0.1)
+    monkeypatch.setattr(client_module, "FIRST_DELAY_S", 0.1)
 
 
 @pytest.fixture(params=KINDS)
 def server(request, model):
-    """A `GrpcServer` or `RestServer` of a server that runs."""
+    """A `GrpcClient` or `RestClient` of a server that runs."""
     start, server_type = KINDS[request.param]
     with start(model) as address:
-        yield server_type(address, MODEL, Patience(timeout_s=120.0, retries=2))
+        yield server_type(address, MODEL, RetryPolicy(timeout_s=120.0, retries=2))
 
 
 def test_a_server_answers_as_the_library_does(server, exported):
@@ -85,7 +85,7 @@ def test_answers_over_the_4_mb_that_grpc_takes_by_default():
 
     films = {view: np.arange(96.0**2).reshape(96, 96) for view in ("ap", "la")}
     with grpc_server(StubModel({"serving_bytes": Large()})) as address:
-        server = GrpcServer(address, MODEL, Patience(60.0, 0))
+        server = GrpcClient(address, MODEL, RetryPolicy(60.0, 0))
         result = RemoteReconstructor(server)(**films, spacing_mm=1.0)
     assert (result.ct_hu == -1).all() and result.ct_hu.shape == shape[1:]
     assert result.segmentation is None
@@ -113,18 +113,18 @@ def test_a_server_that_stays_busy(server, model):
     assert model.busy == 0
 
 
-@pytest.mark.parametrize("server_type", [GrpcServer, RestServer])
+@pytest.mark.parametrize("server_type", [GrpcClient, RestClient])
 def test_no_server(server_type):
     with socket.socket() as free:
         free.bind(("localhost", 0))
         address = f"localhost:{free.getsockname()[1]}"
     with pytest.raises(UserError, match=f"--server={address}: no answer") as caught:
-        RemoteReconstructor(server_type(address, MODEL, Patience(5.0, retries=1)))
+        RemoteReconstructor(server_type(address, MODEL, RetryPolicy(5.0, retries=1)))
     assert "\n" not in str(caught.value)
 
 
 def test_another_model_name(server):
-    other = type(server)(server.address, "other", Patience(5.0, 0))
+    other = type(server)(server.address, "other", RetryPolicy(5.0, 0))
     with pytest.raises(UserError, match="other: Servable not found for request"):
         RemoteReconstructor(other)
 
@@ -204,7 +204,7 @@ def test_a_web_server_that_is_no_model_server(content):
         http_server(Handler) as address,
         pytest.raises(UserError, match="does not answer as TensorFlow Serving's REST API does"),
     ):
-        RemoteReconstructor(RestServer(address, MODEL, Patience(5.0, 0)))
+        RemoteReconstructor(RestClient(address, MODEL, RetryPolicy(5.0, 0)))
 
 
 def test_a_rest_server_that_takes_too_long():
@@ -219,7 +219,7 @@ def test_a_rest_server_that_takes_too_long():
         http_server(Handler) as address,
         pytest.raises(UserError, match=r"no answer within 0.1 s; give more --timeout_s"),
     ):
-        RemoteReconstructor(RestServer(address, MODEL, Patience(0.1, 0)))
+        RemoteReconstructor(RestClient(address, MODEL, RetryPolicy(0.1, 0)))
 
 
 @pytest.mark.slow

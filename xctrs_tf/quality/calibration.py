@@ -1,4 +1,4 @@
-"""Thresholds of the checks from patients that a model has not seen."""
+"""Calibration of the quality checks on patients that the model was not trained on."""
 
 import numpy as np
 from scipy import stats
@@ -6,33 +6,33 @@ from scipy import stats
 from xctrs_tf.errors import UserError
 from xctrs_tf.geometry import VIEWS
 from xctrs_tf.quality.anatomy_scores import anatomy_statistics
-from xctrs_tf.quality.checks import CHECKS, drawn_in, spread_out
+from xctrs_tf.quality.checks import CHECKS, inverse_transform, transform
 from xctrs_tf.quality.film_scores import film_statistics
-from xctrs_tf.quality.verdict import FORMAT, score, verdict_of
+from xctrs_tf.quality.verdict import QUALITY_FORMAT, score, verdict_of
 
 MIN_HELD_OUT = 8
-# A failure is to be so many times rarer than a review.
+# A faultless patient fails this many times more rarely than it is sent to review.
 FAIL_RARITY = 50
 
 
 def calibrate(training, held_out, reconstruct, false_alarm_rate=0.05):
-    """Training statistics and thresholds of the quality checks.
+    """Return training statistics and thresholds of the quality checks.
 
-    The scores of held-out patients are taken for normal on each check's own scale
-    (`checks`). A threshold is the bound beyond which a further patient's score
-    falls at the asked rate divided by the number of checks (a prediction bound of
-    Student's t), so that a patient without fault is sent to review at most at
-    about that rate. The rate that comes out when each held-out patient is judged
-    by the others is written beside it.
+    Each check transforms its scores (`checks.transform`), which are then assumed to
+    be normal. A threshold is a prediction bound of Student's t: a further patient's
+    score exceeds it with probability ``false_alarm_rate`` divided by the number of
+    checks. So about ``false_alarm_rate`` of faultless patients, or fewer, are sent to
+    review. The result also holds the rate measured by leave-one-out: each held-out
+    patient judged by thresholds from the others.
 
     Args:
         training: iterable of `xctrs_tf.data.dataset.Case` that the model was trained on.
-        held_out: iterable of `Case` that it was not.
-        reconstruct: function of a `Case` to ``(ct_hu, labels)``; labels may be None.
+        held_out: iterable of `Case` that it was not trained on.
+        reconstruct: function from a `Case` to ``(ct_hu, labels)``; labels may be None.
         false_alarm_rate: share of faultless patients that may be sent to review.
 
     Returns:
-        Dict for JSON (xctrs-quality/1), as `quality.assess` takes it.
+        Dict for JSON (xctrs-quality/1), for `verdict.assess`.
 
     Raises:
         UserError: too few held-out patients, or a rate outside ]0, 0.5].
@@ -41,7 +41,7 @@ def calibrate(training, held_out, reconstruct, false_alarm_rate=0.05):
         raise UserError(f"--false_alarm_rate={false_alarm_rate}: must be above 0 and at most 0.5")
     training = list(training)
     reference = {
-        "format": FORMAT,
+        "format": QUALITY_FORMAT,
         "films": {
             view: film_statistics(getattr(case, view) for case in training) for view in VIEWS
         },
@@ -66,25 +66,25 @@ def calibrate(training, held_out, reconstruct, false_alarm_rate=0.05):
 
 
 def thresholds(scores, false_alarm_rate):
-    """Bounds of each check.
+    """Return the bounds of each check.
 
     Args:
-        scores: list of dicts of `quality.score`.
+        scores: list of dicts, ``scores`` of `verdict.score`.
         false_alarm_rate: as in `calibrate`.
 
     Returns:
         Dict from check to ``mean``, ``count`` and the bounds ``review`` and ``fail``:
-        ``[low, high]`` in the check's own unit, None where it has no bound.
+        ``[low, high]`` in the score's own unit, None where there is no bound.
     """
     rate = false_alarm_rate / len(CHECKS)
     bounds = {}
     for name, check in CHECKS.items():
-        values = spread_out(name, [s[name] for s in scores if name in s])
+        values = transform(name, [s[name] for s in scores if name in s])
         if len(values) < MIN_HELD_OUT - 1:
             continue
         deviation = max(values.std(ddof=1), check.resolution)
         bounds[name] = {
-            "mean": drawn_in(name, values.mean()),
+            "mean": inverse_transform(name, values.mean()),
             "count": len(values),
             "review": _bounds(name, values, deviation, rate),
             "fail": _bounds(name, values, deviation, rate / FAIL_RARITY),
@@ -96,7 +96,7 @@ def _bounds(name, values, deviation, rate):
     worse = CHECKS[name].worse
     tail = rate / 2 if worse == "both" else rate
     reach = stats.t.ppf(1 - tail, len(values) - 1) * deviation * np.sqrt(1 + 1 / len(values))
-    low, high = (drawn_in(name, values.mean() + sign * reach) for sign in (-1, 1))
+    low, high = (inverse_transform(name, values.mean() + sign * reach) for sign in (-1, 1))
     return [None if worse == "high" else low, None if worse == "low" else high]
 
 
@@ -107,7 +107,7 @@ def _scored(case, reconstruct, reference):
 
 
 def _leave_one_out(scored, reference, false_alarm_rate):
-    """Share of the patients that thresholds from the others do not pass."""
+    """Return the share of patients that do not pass by thresholds from the others."""
     alarms = 0
     for index, one in enumerate(scored):
         others = [s.scores for i, s in enumerate(scored) if i != index]

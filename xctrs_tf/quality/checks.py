@@ -1,4 +1,4 @@
-"""The checks that have a threshold: which way is worse, and how to say it."""
+"""Checks with a threshold: direction, scale and message of each score."""
 
 import dataclasses
 
@@ -7,16 +7,16 @@ import numpy as np
 
 @dataclasses.dataclass(frozen=True)
 class Check:
-    """One score and what its values mean.
+    """A score with its interpretation.
 
     Attributes:
-        worse: ``"low"``, ``"high"`` or ``"both"``: where a fault puts the score.
-        scale: ``"plain"``, ``"root"``, ``"log"`` or ``"fisher"``: how the score is spread out
-            before a normal distribution is fitted.
-        resolution: least standard deviation on that scale: what the score itself
-            cannot resolve.
-        meaning: what is wrong beyond the threshold; ``{value}`` is the score and
-            ``{where}`` the vertebra or pair that it is of.
+        worse: ``"low"``, ``"high"`` or ``"both"``: the side on which faults lie.
+        scale: ``"plain"``, ``"root"``, ``"log"`` or ``"fisher"``: transform of the
+            score before a normal distribution is fitted.
+        resolution: smallest standard deviation on that scale; differences below it
+            mean nothing.
+        meaning: message beyond the threshold; ``{value}`` is the score and ``{where}``
+            the vertebra or pair that has it.
     """
 
     worse: str
@@ -89,20 +89,20 @@ CHECKS = {
 }
 
 # Keeps logarithms and inverse hyperbolic tangents finite.
-_LEAST = 1e-3
+_EPSILON = 1e-3
 _SCALES = {
     "plain": (lambda v: v, lambda v: v),
     "root": (np.sqrt, np.square),
-    "log": (lambda v: np.log(np.maximum(v, 0.0) + _LEAST), lambda v: np.exp(v) - _LEAST),
-    "fisher": (lambda v: np.arctanh(np.clip(v, _LEAST - 1, 1 - _LEAST)), np.tanh),
+    "log": (lambda v: np.log(np.maximum(v, 0.0) + _EPSILON), lambda v: np.exp(v) - _EPSILON),
+    "fisher": (lambda v: np.arctanh(np.clip(v, _EPSILON - 1, 1 - _EPSILON)), np.tanh),
 }
 
 
-def spread_out(name, values):
-    """Scores of a check on the scale on which they are taken for normal."""
+def transform(name, values):
+    """Transform scores of a check to the scale on which they are assumed normal."""
     return _SCALES[CHECKS[name].scale][0](np.asarray(values, np.float64))
 
 
-def drawn_in(name, value):
-    """Inverse of `spread_out` for one value."""
+def inverse_transform(name, value):
+    """Invert `transform` for one value."""
     return float(_SCALES[CHECKS[name].scale][1](value))

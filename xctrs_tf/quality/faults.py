@@ -1,7 +1,7 @@
-"""How often the quality checks notice that something is wrong with the films.
+"""Detection rates of the quality checks for simulated faults of the films.
 
-Faults are made on purpose in the films of patients that the model has not seen, and
-the model answers them: so the rates hold for this model, not for the checks alone.
+The films of held-out patients are altered (swapped, mirrored, enlarged, ...) and the
+model reconstructs them. The rates therefore hold for that model.
 """
 
 import dataclasses
@@ -16,15 +16,15 @@ _ENLARGEMENT = 1.4
 
 
 def enlarged(film, factor):
-    """A film of the same size that shows its middle enlarged, or smaller in a repeated edge."""
+    """Scale a film about its middle, at the same size; a smaller one repeats its edge."""
     middle = (len(film) - 1) / 2
     return ndimage.affine_transform(
         film, [1 / factor] * 2, middle * (1 - 1 / factor), order=1, mode="nearest"
     )
 
 
-# Functions of the patient's films and another patient's, dicts of ``ap`` and ``la``
-# ``[horizontal, vertical]``, to the films that are in fault.
+# Functions from the films of the patient and of another patient, dicts of ``ap`` and
+# ``la`` ``[horizontal, vertical]``, to faulty films.
 FAULTS = {
     "none": lambda own, other: own,
     "swapped": lambda own, other: {"ap": own["la"], "la": own["ap"]},
@@ -41,17 +41,17 @@ FAULTS = {
 
 
 def detection_rates(cases, reconstruct, reference):
-    """Shares of patients that each fault sends to review and lets fail.
+    """Return the shares of patients that pass, go to review and fail, by fault.
 
     Args:
         cases: list of at least two `xctrs_tf.data.dataset.Case`.
-        reconstruct: function of a `Case` to ``(ct_hu, labels)``.
+        reconstruct: function from a `Case` to ``(ct_hu, labels)``.
         reference: dict of `calibration.calibrate`.
 
     Returns:
-        Dict from name of a fault to a dict of ``pass``, ``review`` and ``fail``,
-        shares that sum to 1. Those of ``none`` are flattered: the thresholds
-        were set on the same patients.
+        Dict from fault to a dict of ``pass``, ``review`` and ``fail``, shares that sum
+        to 1. Those of ``none`` are optimistic if the thresholds were calibrated on the
+        same patients.
     """
     films = [{view: getattr(case, view) for view in VIEWS} for case in cases]
     rates = {}

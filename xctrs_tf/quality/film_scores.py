@@ -1,12 +1,12 @@
-"""How a film compares with the films that a model was trained on.
+"""Film scores: a patient's films compared with the training films.
 
-A training set is remembered as its mean film, made small, and its mean sorted
-intensities. A film that fits the mean better when it is turned over, mirrored,
-inverted, enlarged or taken for the other view has probably met with that.
+The training films are summarised by their mean thumbnail and mean quantiles. If a film
+fits the mean better upside down, mirrored, inverted, enlarged or exchanged for the
+other view, that has probably happened to it.
 
-What this cannot see: a mirrored AP film, since a neck is its own mirror image
-from the front; a film of the right region of the wrong patient, unless the two
-films disagree; and any fault that leaves the mean picture as it is.
+Not detected: a mirrored AP film, since a neck is symmetric from the front; films of
+another patient, unless the two films disagree; any fault that does not change the
+thumbnail.
 """
 
 import numpy as np
@@ -20,8 +20,8 @@ QUANTILES = 33
 # Enlargements that are tried, evenly spaced in their logarithm.
 ZOOM_STEP = 0.05
 ZOOMS = np.exp(ZOOM_STEP * np.arange(-9, 10))
-# What might have happened to a film, as functions of its thumbnail.
-MISHAPS = {
+# Mistakes in taking or storing a film, as functions that undo them on a thumbnail.
+MISTAKES = {
     "upside down": lambda film: film[:, ::-1],
     "mirrored": lambda film: film[::-1],
     "inverted": lambda film: 1.0 - film,
@@ -29,7 +29,7 @@ MISHAPS = {
 
 
 def correlation(a, b):
-    """Normalised cross-correlation of two arrays; 0 where one is constant."""
+    """Return the normalised cross-correlation of two arrays; 0 if one is constant."""
     a, b = (np.asarray(values, np.float64).ravel() for values in (a, b))
     a, b = a - a.mean(), b - b.mean()
     norm = np.linalg.norm(a) * np.linalg.norm(b)
@@ -37,7 +37,7 @@ def correlation(a, b):
 
 
 def film_statistics(films):
-    """What to remember of the training films of one view.
+    """Summarise the training films of one view.
 
     Args:
         films: iterable of films ``[horizontal, vertical]``.
@@ -62,10 +62,11 @@ def film_scores(films, statistics):
     Returns:
         Dict of floats. For each view: ``ap_histogram``, mean difference of the sorted
         intensities; ``ap_likeness``, correlation with the mean film; ``ap_zoom``,
-        logarithm of the enlargement at which the film fits best; ``ap_upright``, by
-        how much it fits better than upside down. Then ``la_unmirrored``, the same
-        for the mirror image; ``unswapped``, for an exchange of the films; and
-        ``agreement``, correlation of both films' steps from row to row.
+        logarithm of the enlargement at which the film fits best; ``ap_upright``,
+        correlation with the mean film less that of the film upside down. Then
+        ``la_unmirrored`` and ``unswapped``, the same for the mirror image and for
+        exchanged films; and ``agreement``, correlation between the films of the
+        differences of neighbouring rows.
     """
     films = {view: normalise_film(films[view]) for view in VIEWS}
     small = {view: thumbnail(film) for view, film in films.items()}
@@ -84,8 +85,8 @@ def film_scores(films, statistics):
     return scores
 
 
-def likely_mishap(film, view, statistics):
-    """What would explain best that a film is unlike the training films.
+def likely_mistake(film, view, statistics):
+    """Name the mistake that best explains why a film is unlike the training films.
 
     Args:
         film: array ``[horizontal, vertical]``.
@@ -99,7 +100,7 @@ def likely_mishap(film, view, statistics):
     small, mean = thumbnail(normalise_film(film)), np.array(statistics[view]["thumbnail"])
     fits = {
         name: correlation(undo(small), mean)
-        for name, undo in MISHAPS.items()
+        for name, undo in MISTAKES.items()
         if (view, name) != ("ap", "mirrored")
     }
     best = max(fits, key=fits.get)
@@ -107,7 +108,7 @@ def likely_mishap(film, view, statistics):
 
 
 def thumbnail(film):
-    """A square film as means over ``32 x 32`` blocks; its side is a multiple of 32."""
+    """Return the ``32 x 32`` block means of a square film whose side is a multiple of 32."""
     block = film.shape[0] // THUMBNAIL
     blocks = np.asarray(film, np.float64).reshape(THUMBNAIL, block, THUMBNAIL, block)
     return blocks.mean(axis=(1, 3))
@@ -122,7 +123,7 @@ def _best_zoom(small, mean):
 
 
 def _fit_when_shrunk(small, mean, zoom):
-    """Fit of the film as it was before it was enlarged, on what it still shows."""
+    """Correlate the film with the mean after undoing an enlargement, where it has pixels."""
     middle = (THUMBNAIL - 1) / 2
     there = middle + zoom * (np.arange(THUMBNAIL) - middle)
     (shown,) = np.nonzero((there > -0.5) & (there < THUMBNAIL - 0.5))

@@ -1,4 +1,4 @@
-"""A reconstruction's own films beside those that it was made from."""
+"""Re-projection: films of the reconstructed CT compared with the given films."""
 
 import numpy as np
 
@@ -9,15 +9,15 @@ from xctrs_tf.quality.film_scores import correlation
 
 
 def reproject(ct_hu, spacing_mm):
-    """Films of a reconstruction, with parallel rays as the networks suppose them.
+    """Project a reconstruction to films with parallel rays, as the networks assume.
 
     Args:
         ct_hu: CT numbers ``[x, y, z]``.
         spacing_mm: edge of a voxel.
 
     Returns:
-        Dict of ``ap`` ``[x, z]`` and ``la`` ``[y, z]``, normalised to [0, 1]; black
-        where the volume gives no contrast at all.
+        Dict of ``ap`` ``[x, z]`` and ``la`` ``[y, z]``, normalised to [0, 1]; zeros
+        if a film is constant.
     """
     mu = np.asarray(hu_to_mu(ct_hu))
     films = {view: np.asarray(parallel_projection(mu, spacing_mm, view)) for view in VIEWS}
@@ -28,7 +28,7 @@ def reproject(ct_hu, spacing_mm):
 
 
 def reprojection_scores(films, ct_hu, spacing_mm):
-    """How well a reconstruction explains its films.
+    """Compare the films of a reconstruction with the films it was made from.
 
     Args:
         films: dict of ``ap`` and ``la``.

@@ -1,51 +1,47 @@
-"""Is a reconstruction to be trusted? Checks that need no ground truth.
+"""Quality verdict of a reconstruction: pass, review or fail, without ground truth.
 
-They compare a patient with the training patients and the reconstruction with its
-films. They find what is unusual; a usual-looking reconstruction may be wrong all
-the same, since two films do not determine a CT.
+The checks compare the patient with the training patients, and the reconstruction with
+its films. They find unusual cases. A reconstruction that passes may still be wrong,
+since two films do not determine a CT.
 
-What they cannot see: a mirrored AP film (`film_scores`); a plausible vertebra in
-a plausible place that is not the patient's; all seven labels off by one level, if
-the sizes fit; a fault that the held-out patients of the calibration share.
+Not detected: a mirrored AP film (`film_scores`); a plausible vertebra in a plausible
+place that is not the patient's; all seven labels shifted by one level, if the sizes
+fit; faults that the held-out patients of the calibration share.
 """
 
 import dataclasses
 
 from xctrs_tf.errors import UserError
 from xctrs_tf.geometry import VIEWS
-from xctrs_tf.quality.anatomy_scores import (
-    anatomy_scores,
-    missing,
-    out_of_order,
-    scattered,
-)
+from xctrs_tf.quality.anatomy_scores import anatomy_scores
 from xctrs_tf.quality.checks import CHECKS
-from xctrs_tf.quality.film_scores import film_scores, likely_mishap
+from xctrs_tf.quality.film_scores import film_scores, likely_mistake
 from xctrs_tf.quality.reprojection import reprojection_scores
+from xctrs_tf.quality.vertebra_labels import missing, out_of_order, scattered
 
-FORMAT = "xctrs-quality/1"
+QUALITY_FORMAT = "xctrs-quality/1"
 LEVELS = ("pass", "review", "fail")
 UNCALIBRATED = "no thresholds: the model was not calibrated (python -m experiments.calibrate)"
 
 
 @dataclasses.dataclass(frozen=True)
 class Scored:
-    """A patient's scores, before any threshold.
+    """Scores of one patient, before thresholds.
 
     Attributes:
-        scores: dict from check to float; what cannot be had is left out.
+        scores: dict from check to float; those that cannot be computed are left out.
         errors: by view, re-projection less film ``[horizontal, vertical]``.
-        worst: by anatomical check, the vertebra or pair that it is of.
-        mishaps: by view, what may have happened to the film, or None.
+        worst: by anatomical check, the vertebra or pair that has the score.
+        mistakes: by view, the probable mistake in taking the film, or None.
         missing: names of vertebrae without a voxel.
-        scattered: names of vertebrae that are noise all over the volume.
+        scattered: names of vertebrae whose labels are noise.
         out_of_order: pairs of vertebrae in the wrong order.
     """
 
     scores: dict
     errors: dict
     worst: dict = dataclasses.field(default_factory=dict)
-    mishaps: dict = dataclasses.field(default_factory=dict)
+    mistakes: dict = dataclasses.field(default_factory=dict)
     missing: tuple = ()
     scattered: tuple = ()
     out_of_order: tuple = ()
@@ -53,7 +49,7 @@ class Scored:
 
 @dataclasses.dataclass(frozen=True)
 class Finding:
-    """Something that speaks against a reconstruction.
+    """A reason against trusting a reconstruction.
 
     Attributes:
         check: name in `checks.CHECKS`, or ``"missing"``, ``"scattered"``, ``"order"``,
@@ -69,10 +65,10 @@ class Finding:
 
 @dataclasses.dataclass(frozen=True)
 class Verdict:
-    """What the checks say.
+    """Result of all checks.
 
     Attributes:
-        level: ``"pass"``, ``"review"`` or ``"fail"``: that of the worst finding.
+        level: ``"pass"``, ``"review"`` or ``"fail"``: the level of the worst finding.
         findings: list of `Finding`, the worst first.
         scores: dict from check to float.
         errors: by view, re-projection less film.
@@ -92,7 +88,8 @@ def assess(films, ct_hu, labels, spacing_mm, reference=None):
         ct_hu: CT numbers ``[x, y, z]``.
         labels: integers ``[x, y, z]``, or None if the model does not segment.
         spacing_mm: edge of a voxel.
-        reference: dict of `calibration.calibrate`; without it nothing can pass.
+        reference: dict of `calibration.calibrate`; without it no verdict is better than
+            ``"review"``.
 
     Returns:
         `Verdict`.
@@ -100,8 +97,10 @@ def assess(films, ct_hu, labels, spacing_mm, reference=None):
     Raises:
         UserError: the reference is of another format.
     """
-    if reference is not None and reference.get("format") != FORMAT:
-        raise UserError(f"quality reference: not of format {FORMAT}; run experiments.calibrate")
+    if reference is not None and reference.get("format") != QUALITY_FORMAT:
+        raise UserError(
+            f"quality reference: not of format {QUALITY_FORMAT}; run experiments.calibrate"
+        )
     return verdict_of(score(films, ct_hu, labels, spacing_mm, reference), reference)
 
 
@@ -119,12 +118,12 @@ def score(films, ct_hu, labels, spacing_mm, reference=None):
         `Scored`.
     """
     scores, errors = reprojection_scores(films, ct_hu, spacing_mm)
-    worst, mishaps = {}, {}
+    worst, mistakes = {}, {}
     if reference is not None:
         scores |= film_scores(films, reference["films"])
-        mishaps = {v: likely_mishap(films[v], v, reference["films"]) for v in VIEWS}
+        mistakes = {v: likely_mistake(films[v], v, reference["films"]) for v in VIEWS}
     if labels is None:
-        return Scored(scores, errors, worst, mishaps)
+        return Scored(scores, errors, worst, mistakes)
     if reference is not None:
         anatomical, worst = anatomy_scores(labels, spacing_mm, reference["anatomy"])
         scores |= anatomical
@@ -132,7 +131,7 @@ def score(films, ct_hu, labels, spacing_mm, reference=None):
         scores,
         errors,
         worst,
-        mishaps,
+        mistakes,
         missing=tuple(missing(labels)),
         scattered=tuple(scattered(labels)),
         out_of_order=tuple(out_of_order(labels)),
@@ -140,7 +139,7 @@ def score(films, ct_hu, labels, spacing_mm, reference=None):
 
 
 def verdict_of(scored, reference):
-    """Judge scores.
+    """Apply the thresholds to scores.
 
     Args:
         scored: `Scored`.
@@ -188,5 +187,5 @@ def _outside(value, bounds):
 def _reason(name, value, scored):
     where = scored.worst.get(name, "")
     reason = CHECKS[name].meaning.format(value=f"{value:.2f}", where=where)
-    mishap = scored.mishaps.get(name.split("_")[0]) if name.endswith("_likeness") else None
-    return f"{reason}; it may be {mishap}" if mishap else reason
+    mistake = scored.mistakes.get(name.split("_")[0]) if name.endswith("_likeness") else None
+    return f"{reason}; it may be {mistake}" if mistake else reason

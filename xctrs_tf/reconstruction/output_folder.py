@@ -46,7 +46,7 @@ def write_reconstruction(
         report: write report.html, report.json and C1.stl .. C7.stl as well.
         dicom: write the folder dicom/: a CT series and, where there is a
             vertebra, segmentation.dcm.
-        patient: `report.ct_series.patient_fields` for the DICOM files.
+        patient: `report.dicom_ct.patient_fields` for the DICOM files.
 
     Returns:
         `quality.verdict.Verdict`, or None without a report.
@@ -131,7 +131,7 @@ def _write_report(folder, reconstruction, films, quality_reference):
 
 def _write_dicom(folder, reconstruction, patient):
     # The packages for it are needed here alone, and highdicom is optional.
-    from xctrs_tf.report.ct_series import write_ct_series
+    from xctrs_tf.report.dicom_ct import write_ct_series
     from xctrs_tf.report.dicom_segmentation import write_segmentation
 
     grid = (reconstruction.spacing_mm, reconstruction.origin_mm)

@@ -1,1 +1,1 @@
-"""What a person is shown of a reconstruction: measures, checks, meshes, DICOM and a page."""
+"""Reports of reconstructions: measures, meshes, DICOM files and an HTML page."""

@@ -1,4 +1,4 @@
-"""C1..C7 as a DICOM segmentation (SEG), through highdicom, which is optional."""
+"""DICOM segmentation (SEG) of C1..C7, written with the optional package highdicom."""
 
 import logging
 import pathlib
@@ -11,35 +11,35 @@ from xctrs_tf import __version__
 from xctrs_tf.errors import UserError
 from xctrs_tf.files import atomic_path
 from xctrs_tf.geometry import VERTEBRAE
-from xctrs_tf.report.ct_series import SERIES_NUMBER, derived_uid
+from xctrs_tf.report.dicom_ct import SERIES_NUMBER, derived_uid
 
-MISSING = "DICOM segmentations need the package highdicom: pip install highdicom"
+HIGHDICOM_MISSING = "DICOM segmentations need the package highdicom: pip install highdicom"
 
 
 def write_segmentation(path, labels, slices):
-    """Write labels as one binary DICOM-SEG that refers to its CT series.
+    """Write labels as one binary segmentation that refers to its CT series.
 
     Args:
         path: the file.
-        labels: integers ``[x, y, z]``, 1..7 = C1..C7, at least one of them there.
-        slices: list of `dicom_output.write_ct_series`, which the labels lie on.
+        labels: integers ``[x, y, z]``, 1..7 = C1..C7, not all 0.
+        slices: list of `dicom_ct.write_ct_series`, on the same grid.
 
     Raises:
-        UserError: highdicom is not installed, or there is nothing to segment.
+        UserError: highdicom is not installed, or there are no labels.
     """
     if not labels.any():
         raise UserError(f"{path}: no vertebra was found, so there is no segmentation to write")
     try:
         import highdicom
     except ImportError as error:
-        raise UserError(MISSING) from error
+        raise UserError(HIGHDICOM_MISSING) from error
     digest = slices[0].SeriesInstanceUID
-    # Every slice is [row, column] = [y, x].
+    # A slice is [row, column] = [y, x].
     frames = np.ascontiguousarray(labels.transpose(2, 1, 0).astype(np.uint8))
-    # Otherwise it tells every group of attributes that it copies.
+    # highdicom logs every group of attributes that it copies.
     logging.getLogger("highdicom").setLevel(logging.WARNING)
     with warnings.catch_warnings():
-        # It remarks on anonymous patients' empty names.
+        # highdicom warns about the empty names of anonymous patients.
         warnings.simplefilter("ignore")
         segmentation = highdicom.seg.Segmentation(
             source_images=slices,
@@ -62,7 +62,7 @@ def write_segmentation(path, labels, slices):
 
 
 def _stacked(frames):
-    """One bool plane a vertebra that is there: segments are numbered without gaps."""
+    """Stack one bool mask per present vertebra: segments must be numbered without gaps."""
     return np.stack([frames == label for label in _present(frames)], axis=-1)
 
 
@@ -90,7 +90,7 @@ def _descriptions(highdicom, frames):
 
 
 def _make_repeatable(segmentation, digest):
-    """Replace what highdicom reads off the clock or draws by chance."""
+    """Replace times and random UIDs of highdicom."""
     organization = derived_uid(digest, "dimension organization")
     for sequence in ("DimensionOrganizationSequence", "DimensionIndexSequence"):
         for item in segmentation[sequence].value:

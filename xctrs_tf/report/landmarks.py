@@ -1,9 +1,8 @@
-"""Bodies, end plates and the atlanto-dental joint in a label volume.
+"""Landmarks in a label volume: bodies, end plates and the atlanto-dental joint.
 
-Everything is read in a slab around the midline: there the spinal canal parts the
-body from the arch, and neither pedicles nor uncinate processes are in the way.
-Coordinates are mm along the axes of the volume, from the centre of voxel
-``[0, 0, 0]``.
+They are found in a slab around the midline, where the spinal canal separates the body
+from the arch and there are no pedicles or uncinate processes. Coordinates are in mm
+along the axes of the volume, from the centre of voxel ``[0, 0, 0]``.
 """
 
 import dataclasses
@@ -11,29 +10,29 @@ import dataclasses
 import numpy as np
 from scipy import ndimage
 
-# Half the slab: a body is at least 15 mm wide, its rims 3 mm on either side.
+# Half the slab's width. A body is at least 15 mm wide, with rims of 3 mm at either side.
 HALF_SLAB_MM = 4.0
-# Where an end plate is fitted, as distances from its middle in shares of its depth:
-# on both rims, as a radiologist draws the line, since its middle is hollow.
+# Distances from the middle of an end plate, in shares of its depth, between which it is
+# fitted: both rims, as a radiologist draws the line, since its middle is hollow.
 RIMS = (0.2, 0.45)
-# Voxels so near to a plate tell where the walls are; C2's dens leans out of them.
+# Voxels this near to a plate define its walls; further off, C2's dens leans over them.
 NEAR_PLATE_MM = 8.0
-# Quantiles of depth that stand for the front and the back wall, spurs left out.
+# Quantiles of depth taken as the front and the back wall, which leaves spurs out.
 WALLS = (0.02, 0.98)
 FIT_ROUNDS = 8
 # A piece smaller than this share of a vertebra's slab is neither body nor arch.
 MIN_SHARE = 0.08
-# Columns, and their depth in voxels, without which a slope is that of the grid's steps.
+# Fewer columns, or a smaller depth in voxels, give the slope of the voxel grid.
 MIN_COLUMNS = 6
 MIN_DEPTH = 3
-# Rays through arch and dens, without which a height is none of the joint's.
+# A height belongs to the joint if at least this many rays cross both arch and dens.
 MIN_JOINT_RAYS = 2
-# Coarser voxels make the angle between end plates that of the grid's steps.
+# With coarser voxels, the angle between end plates is that of the voxel grid.
 MAX_ANGLE_SPACING_MM = 1.5
 
 
 class NotFound(Exception):
-    """A landmark that these labels do not show; the message says why."""
+    """Landmark not found in these labels; the message gives the reason."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,25 +49,25 @@ class EndPlate:
 
     @property
     def normal(self):
-        """Unit vector upwards."""
+        """Unit normal, pointing up."""
         normal = np.array([-self.slopes[0], -self.slopes[1], 1.0])
         return normal / np.linalg.norm(normal)
 
     @property
     def sagittal_tilt_deg(self):
-        """Angle to the horizontal from the side: positive if the front is higher."""
+        """Angle to the horizontal seen from the side, positive if the front is higher."""
         return float(np.degrees(np.arctan(-self.slopes[1])))
 
 
 def body_mask(mask, spacing_mm):
-    """The midline slab of a vertebra's body.
+    """Return the midline slab of a vertebra's body.
 
     Args:
         mask: bool ``[x, y, z]`` of one vertebra.
         spacing_mm: edge of a voxel.
 
     Returns:
-        bool array of the same shape: of the large pieces in the slab, the foremost.
+        bool array of the same shape: the foremost of the large pieces in the slab.
 
     Raises:
         NotFound: body and arch are one piece, or there is no arch.
@@ -91,12 +90,12 @@ def end_plate(body, spacing_mm, side):
         `EndPlate`.
 
     Raises:
-        NotFound: too few voxels to tell a slope.
+        NotFound: too few voxels for a slope.
     """
     surface = _surface(body, side) * spacing_mm
     voxels = np.argwhere(body) * spacing_mm
     plate = EndPlate(np.median(surface, axis=0), np.zeros(2))
-    # Which columns end at the plate, and which at a wall, depends on the tilt.
+    # The tilt decides which columns end at the plate and which at a wall.
     for _ in range(FIT_ROUNDS):
         rims = surface[_on_rims(surface, voxels, plate)]
         depth = np.ptp(rims[:, 1]) / spacing_mm if len(rims) else 0
@@ -110,7 +109,7 @@ def end_plate(body, spacing_mm, side):
 
 
 def _surface(body, side):
-    """Where each column of the body ends: points in voxels, half a voxel off its last centre."""
+    """Return the end of each column of the body: points in voxels, at the voxels' faces."""
     x, y = np.nonzero(body.any(axis=2))
     if side == "lower":
         edge = body[x, y].argmax(axis=1) - 0.5
@@ -120,7 +119,7 @@ def _surface(body, side):
 
 
 def _on_rims(points, voxels, plate):
-    """Which points lie on the front and back rim of a plate, in its own tilted axes."""
+    """Select the points on the front and back rims of a plate, in its own tilted axes."""
     backwards = np.array([0.0, 1.0, plate.slopes[1]])
     backwards /= np.linalg.norm(backwards)
     near = np.abs((voxels - plate.centre) @ plate.normal) <= NEAR_PLATE_MM
@@ -133,14 +132,14 @@ def _on_rims(points, voxels, plate):
 
 
 def body_height(mask, spacing_mm):
-    """Distance between a body's end plates, along the normal that they share.
+    """Return the distance between a body's end plates, along their mean normal.
 
     Args:
         mask: bool ``[x, y, z]`` of one vertebra with a body.
         spacing_mm: edge of a voxel.
 
     Returns:
-        float, mm. For C2 the dens is part of it.
+        float, mm.
 
     Raises:
         NotFound: no body, or too few voxels.
@@ -152,7 +151,7 @@ def body_height(mask, spacing_mm):
 
 
 def sagittal_angle_deg(upper, lower, spacing_mm):
-    """Angle between the lower end plates of two vertebrae, seen from the side.
+    """Return the angle between the lower end plates of two vertebrae, seen from the side.
 
     Args:
         upper: bool ``[x, y, z]`` of the upper vertebra.
@@ -175,7 +174,7 @@ def sagittal_angle_deg(upper, lower, spacing_mm):
 
 
 def axis_height(mask, spacing_mm):
-    """Height of C2 from its lower end plate to the tip of the dens.
+    """Return the height of C2 from its lower end plate to the tip of the dens.
 
     Args:
         mask: bool ``[x, y, z]`` of C2.
@@ -194,7 +193,7 @@ def axis_height(mask, spacing_mm):
 
 
 def atlantodental_interval(atlas, axis, spacing_mm):
-    """Gap between the anterior arch of C1 and the dens.
+    """Return the gap between the anterior arch of C1 and the dens.
 
     Args:
         atlas: bool ``[x, y, z]`` of C1.
@@ -202,8 +201,8 @@ def atlantodental_interval(atlas, axis, spacing_mm):
         spacing_mm: edge of a voxel.
 
     Returns:
-        float, mm, at the height where it is narrowest: the mean over the rays from
-        front to back, near the midline, that cross both.
+        float, mm, at the height where the gap is narrowest: mean over the rays near
+        the midline, from front to back, that cross both.
 
     Raises:
         NotFound: no anterior arch, no dens behind it, or both touch.
@@ -228,9 +227,9 @@ def atlantodental_interval(atlas, axis, spacing_mm):
 
 
 def _slab_pieces(mask, spacing_mm):
-    """Large connected pieces of a vertebra at its midline, the foremost first."""
+    """Return the large connected pieces of a vertebra at its midline, the foremost first."""
     x_mid = np.argwhere(mask)[:, 0].mean()
-    # Of a coarse grid at least one plane on either side, since a slope needs several.
+    # At least one plane on either side in a coarse grid, since a slope needs several.
     half = max(HALF_SLAB_MM, 1.01 * spacing_mm)
     slab = np.zeros_like(mask)
     near = np.abs(np.arange(mask.shape[0]) - x_mid) * spacing_mm <= half

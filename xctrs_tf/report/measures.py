@@ -1,8 +1,8 @@
-"""Sizes, places and angles of C1..C7, read off a label volume.
+"""Measures of C1..C7 in a label volume: volumes, positions, heights, distances, angles.
 
-How far they can be trusted is known for phantoms alone: tests/report/test_measures.py
-compares them with the anatomy that the phantom was drawn from. They depend on
-labels that a network guessed, so they are no measurements of a patient.
+Their accuracy is known for phantoms only: tests/report/test_measures.py compares them
+with the phantom's anatomy. They depend on labels that a network estimated, so they are
+not measurements of a patient.
 """
 
 import dataclasses
@@ -11,6 +11,7 @@ import itertools
 import numpy as np
 
 from xctrs_tf.geometry import VERTEBRAE
+from xctrs_tf.quality.vertebra_labels import centroid
 from xctrs_tf.report import landmarks
 
 ABSENT = "not in the segmentation"
@@ -19,12 +20,12 @@ CUT_OFF = "touches the edge of the volume: part of it may be missing"
 
 @dataclasses.dataclass(frozen=True)
 class Measure:
-    """One number with its unit, or why there is none.
+    """A number with its unit, or the reason why there is none.
 
     Attributes:
         value: float, tuple of floats, or None.
         unit: ``"mm"``, ``"mm3"``, ``"degrees"``.
-        reason: why there is no value, or what to mind about it; None if nothing.
+        reason: why there is no value, or a caution about it; None otherwise.
     """
 
     value: float | tuple | None
@@ -35,8 +36,8 @@ class Measure:
 def measure(labels, spacing_mm, origin_mm):
     """Measure every vertebra and the column.
 
-    A Cobb angle is positive for lordosis, and lies between the rims of the lower end
-    plates of C2 and C7, seen from the side. A body's height runs from rim to rim
+    The Cobb angle is between the rims of the lower end plates of C2 and C7, seen from
+    the side, positive for lordosis. The height of a body is measured from rim to rim
     near the midline; that of C2 from the lower rims to the tip of the dens.
 
     Args:
@@ -60,19 +61,16 @@ def measure(labels, spacing_mm, origin_mm):
         for name, mask in masks.items()
     }
     column = {
-        "cobb_c2_c7": _of(masks, ("C2", "C7"), "degrees", landmarks.sagittal_angle_deg, spacing_mm),
-        "atlantodental_interval": _of(
+        "cobb_c2_c7": _measure_of(
+            masks, ("C2", "C7"), "degrees", landmarks.sagittal_angle_deg, spacing_mm
+        ),
+        "atlantodental_interval": _measure_of(
             masks, ("C1", "C2"), "mm", landmarks.atlantodental_interval, spacing_mm
         ),
     }
     for pair in itertools.pairwise(VERTEBRAE):
-        column["-".join(pair)] = _of(masks, pair, "mm", _distance, spacing_mm)
+        column["-".join(pair)] = _measure_of(masks, pair, "mm", _distance, spacing_mm)
     return {"vertebrae": vertebrae, "column": column}
-
-
-def centroid(mask):
-    """Mean index ``(x, y, z)`` of a mask's voxels."""
-    return np.argwhere(mask).mean(axis=0)
 
 
 def _volume(mask, spacing_mm):
@@ -94,11 +92,11 @@ def _body_height(name, mask, spacing_mm):
     if name == "C1":
         return Measure(None, "mm", "C1 has no body")
     height = landmarks.axis_height if name == "C2" else landmarks.body_height
-    return _of({name: mask}, (name,), "mm", height, spacing_mm)
+    return _measure_of({name: mask}, (name,), "mm", height, spacing_mm)
 
 
-def _of(masks, names, unit, function, spacing_mm):
-    """A measure of one vertebra or two, or why these labels do not give it."""
+def _measure_of(masks, names, unit, function, spacing_mm):
+    """Measure one vertebra or a pair; give the reason where the labels do not allow it."""
     absent = [name for name in names if not masks[name].any()]
     if absent:
         return Measure(None, unit, f"{' and '.join(absent)} {ABSENT}")

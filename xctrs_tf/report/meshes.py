@@ -1,4 +1,4 @@
-"""Labels as closed surfaces in mm, and binary STL."""
+"""Surface meshes of the vertebrae in mm, and their STL files."""
 
 import dataclasses
 
@@ -6,14 +6,16 @@ import numpy as np
 from scipy import ndimage
 
 from xctrs_tf.files import atomic_path
-from xctrs_tf.quality.anatomy_scores import scattered, vertebra_masks
-from xctrs_tf.report.marching import isosurface
+from xctrs_tf.quality.vertebra_labels import scattered, vertebra_masks
 from xctrs_tf.style import NOTICE
 
-# Rounds the steps of the voxels off.
+# Standard deviation in voxels of the Gaussian that smooths the steps of the voxels.
 SMOOTHING_VOXELS = 0.75
-# The blur at the edge of a box around a vertebra.
+# Voxels around a vertebra's bounding box, wide enough for the smoothing.
 MARGIN = 4
+# Samples closer to the level than this share of the field's range are moved away from
+# it, since a triangle at such a sample shrinks to a point.
+_OFF_LEVEL = 1e-3
 
 _STL_HEADER = f"xctrs_tf, mm, LPS. {NOTICE}".encode("ascii")
 _STL_TRIANGLE = np.dtype([("normal", "<f4", 3), ("corners", "<f4", (3, 3)), ("attributes", "<u2")])
@@ -21,11 +23,11 @@ _STL_TRIANGLE = np.dtype([("normal", "<f4", 3), ("corners", "<f4", (3, 3)), ("at
 
 @dataclasses.dataclass(frozen=True)
 class Mesh:
-    """A closed surface, or a thinned one.
+    """A triangle mesh.
 
     Attributes:
         vertices: float64 ``(n, 3)``, LPS in mm.
-        faces: int64 ``(m, 3)``, anticlockwise from outside.
+        faces: int64 ``(m, 3)``, anticlockwise seen from outside.
     """
 
     vertices: np.ndarray
@@ -33,16 +35,16 @@ class Mesh:
 
     @property
     def volume_mm3(self):
-        """Volume inside, by the divergence theorem."""
+        """Enclosed volume, by the divergence theorem."""
         a, b, c = (self.vertices[self.faces[:, corner]] for corner in range(3))
         return float(np.einsum("ij,ij->", a, np.cross(b, c)) / 6)
 
 
 def vertebra_mesh(mask, spacing_mm, origin_mm):
-    """The surface of one vertebra: watertight, smoothed, and of the voxels' volume.
+    """Return the surface of one vertebra: watertight, smooth, and of the mask's volume.
 
-    Smoothing shrinks thin bone; so the level is not a half but that which holds as
-    many voxels as the mask.
+    Smoothing shrinks thin bone. Therefore the level is not 0.5 but the one that
+    encloses as many voxels as the mask has.
 
     Args:
         mask: bool ``[x, y, z]``, not empty.
@@ -62,10 +64,36 @@ def vertebra_mesh(mask, spacing_mm, origin_mm):
     return Mesh(np.asarray(origin_mm) + (vertices + low - MARGIN) * spacing_mm, faces)
 
 
-def vertebra_meshes(labels, spacing_mm, origin_mm):
-    """The surfaces of the vertebrae that are there and are not mere noise.
+def isosurface(field, level):
+    """Return the surface where a field crosses a level, by marching cubes.
 
-    The surface of noise would be gigabytes that nobody can look at.
+    Args:
+        field: array ``[x, y, z]``; outside of it the field is below the level.
+        level: float.
+
+    Returns:
+        ``(vertices, faces)``: float64 ``(n, 3)`` in voxels and int64 ``(m, 3)``,
+        anticlockwise seen from where the field is below the level. For a field
+        without ties, such as a smoothed mask, every edge belongs to two faces.
+    """
+    field = np.asarray(field, np.float64)
+    if field.max() < level:
+        return np.empty((0, 3)), np.empty((0, 3), int)
+    # Slow to import, and only reports need it.
+    from skimage.measure import marching_cubes
+
+    low = min(field.min(), level)
+    distance = _OFF_LEVEL * (field.max() - low)
+    field = np.where(np.abs(field - level) < distance, level + distance, field)
+    field = np.pad(field, 1, constant_values=low - 1.0)
+    vertices, faces, _, _ = marching_cubes(field, level)
+    return vertices.astype(np.float64) - 1.0, faces[:, ::-1].astype(np.int64)
+
+
+def vertebra_meshes(labels, spacing_mm, origin_mm):
+    """Return the surfaces of the vertebrae that are present and not noise.
+
+    The surface of noise would take gigabytes.
 
     Args:
         labels: integers ``[x, y, z]``, 1..7 = C1..C7.
@@ -84,9 +112,9 @@ def vertebra_meshes(labels, spacing_mm, origin_mm):
 
 
 def thin(mesh, cell_mm):
-    """A coarser surface for the screen: the vertices in each cell of a grid become one.
+    """Coarsen a surface for display: merge the vertices in each cell of a grid.
 
-    It need not be closed any more, and thin bone may collapse.
+    The result need not be closed, and thin bone may collapse.
 
     Args:
         mesh: `Mesh`.
@@ -105,7 +133,7 @@ def thin(mesh, cell_mm):
 
 
 def write_stl(path, mesh):
-    """Write a mesh as binary STL, in mm and LPS, atomically.
+    """Write a mesh as binary STL, in mm and LPS.
 
     Args:
         path: the file.
@@ -123,7 +151,7 @@ def write_stl(path, mesh):
 
 
 def write_meshes(folder, labels, spacing_mm, origin_mm):
-    """Write C1.stl .. C7.stl, of the vertebrae that `vertebra_meshes` gives.
+    """Write C1.stl .. C7.stl, those of `vertebra_meshes`.
 
     Args:
         folder: `pathlib.Path` of an existing folder.

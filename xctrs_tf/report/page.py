@@ -1,20 +1,21 @@
-"""report.html: one page without a network, filled from the template in assets/."""
+"""HTML page of a report: one file without network access, from the template in assets/."""
 
 import html
 import importlib.resources
 import json
 
-import numpy as np
-
-from xctrs_tf.geometry import VERTEBRAE, VIEWS
-from xctrs_tf.report.embedding import FULL_ERROR, error_picture, film_picture, packed, windowed
-from xctrs_tf.report.meshes import thin
-from xctrs_tf.style import LEVEL_HU, VERTEBRA_COLORS, WIDTH_HU
+from xctrs_tf.geometry import VIEWS
+from xctrs_tf.report.page_data import (
+    FULL_ERROR,
+    css_color,
+    error_picture,
+    film_picture,
+    viewer_data,
+)
+from xctrs_tf.style import LEVEL_HU, WIDTH_HU
 
 SCRIPTS = ("data.js", "planes.js", "surface.js", "report.js")
 STYLE, TEMPLATE = "report.css", "report.html"
-# Of a surface on the screen; finer than this it is larger and looks no better.
-SURFACE_CELL_MM = 1.5
 UNITS = {"mm": "mm", "mm3": "mm³", "degrees": "°"}
 COLUMN_NAMES = {
     "cobb_c2_c7": "Cobb angle C2–C7 (lordosis positive)",
@@ -25,10 +26,10 @@ VIEW_NAMES = {"ap": "AP film", "la": "Lateral film"}
 
 
 def render_page(record, films, errors, ct_hu, labels, meshes):
-    """The page of one reconstruction.
+    """Render the page of one reconstruction.
 
     Args:
-        record: dict that report.json holds (`report.make_record`).
+        record: dict of report.json (`report.make_record`).
         films: dict of ``ap`` and ``la``.
         errors: by view, re-projection less film.
         ct_hu: CT numbers ``[x, y, z]``.
@@ -36,12 +37,12 @@ def render_page(record, films, errors, ct_hu, labels, meshes):
         meshes: dict from vertebra to `meshes.Mesh`.
 
     Returns:
-        str, HTML that refers to nothing outside of itself.
+        str, HTML without references to other files.
     """
     parts = {
         "style": _asset(STYLE),
         "script": "\n".join(_asset(name) for name in SCRIPTS),
-        "data": _json(_data(ct_hu, labels, meshes, record["spacing_mm"])),
+        "data": _json(viewer_data(ct_hu, labels, meshes, record["spacing_mm"])),
         "notice": html.escape(record["notice"]),
         "verdict": _verdict(record["quality"]),
         "grid": _grid(ct_hu.shape, record["spacing_mm"]),
@@ -56,62 +57,13 @@ def render_page(record, films, errors, ct_hu, labels, meshes):
     return page
 
 
-def css_color(name):
-    """Colour of a vertebra as ``#rrggbb``."""
-    rgb = VERTEBRA_COLORS[VERTEBRAE.index(name)]
-    return "#" + "".join(f"{round(255 * part):02x}" for part in rgb)
-
-
 def _asset(name):
     return (importlib.resources.files(__package__) / "assets" / name).read_text(encoding="utf-8")
 
 
 def _json(data):
-    # "</script>" inside of a string would end the element.
+    # "</script>" inside a string would end the element.
     return json.dumps(data).replace("</", "<\\/")
-
-
-def _data(ct_hu, labels, meshes, spacing_mm):
-    return {
-        "shape": ct_hu.shape,
-        "ct": packed(windowed(ct_hu, LEVEL_HU, WIDTH_HU)),
-        "labels": None if labels is None else packed(labels.astype(np.uint8)),
-        "start": _start(labels, ct_hu.shape),
-        "spacing_mm": spacing_mm,
-        "names": VERTEBRAE,
-        "colors": [css_color(name) for name in VERTEBRAE],
-        "meshes": _surfaces(meshes),
-    }
-
-
-def _start(labels, shape):
-    """The voxel through which the planes are cut first: the middle of the labels."""
-    if labels is None or not labels.any():
-        return [side // 2 for side in shape]
-    return np.round(np.argwhere(labels).mean(axis=0)).astype(int).tolist()
-
-
-def _surfaces(meshes):
-    """Thinned surfaces on a common grid of 16 bits; centred and scaled to [-1, 1]."""
-    if not meshes:
-        return []
-    vertices = np.concatenate([mesh.vertices for mesh in meshes.values()])
-    low, high = vertices.min(axis=0), vertices.max(axis=0)
-    half = np.max(high - low) / 2
-    surfaces = []
-    for name, mesh in meshes.items():
-        small = thin(mesh, SURFACE_CELL_MM)
-        unit = (small.vertices - (low + high) / 2) / half
-        grid = np.round((np.clip(unit, -1, 1) + 1) / 2 * 65535).astype(np.uint16)
-        surfaces.append(
-            {
-                "name": name,
-                "color": css_color(name),
-                "vertices": packed(grid),
-                "faces": packed(small.faces.astype(np.uint32)),
-            }
-        )
-    return surfaces
 
 
 def _grid(shape, spacing_mm):
@@ -188,7 +140,7 @@ def _cell(measure, digits):
 
 
 def _reasons(measures):
-    """A line for each measure that is not there or needs a word."""
+    """Return a line for each measure that has a reason: absent, or to be read with caution."""
     named = {
         f"{vertebra}, {quantity.replace('_', ' ')}": m
         for vertebra, quantities in measures["vertebrae"].items()

@@ -1,4 +1,4 @@
-"""Everything that a reconstruction's folder may hold besides the volumes: one call."""
+"""Report of a reconstruction: report.html, report.json and C1.stl .. C7.stl."""
 
 import dataclasses
 import json
@@ -11,8 +11,8 @@ from xctrs_tf.report.meshes import write_meshes
 from xctrs_tf.report.page import render_page
 from xctrs_tf.style import NOTICE
 
-FORMAT = "xctrs-report/1"
-PAGE, RECORD = "report.html", "report.json"
+REPORT_FORMAT = "xctrs-report/1"
+PAGE_FILE, REPORT_FILE = "report.html", "report.json"
 
 
 def write_report(folder, reconstruction, films, quality_reference=None, uncertainty=None):
@@ -22,12 +22,12 @@ def write_report(folder, reconstruction, films, quality_reference=None, uncertai
         folder: an existing folder.
         reconstruction: `xctrs_tf.reconstruction.Reconstruction`.
         films: dict of ``ap`` and ``la``, as they were reconstructed.
-        quality_reference: dict of `calibration.calibrate`; without it the verdict
-            cannot be better than review.
-        uncertainty: ``summary`` of `uncertainty.combine`, if several models spoke.
+        quality_reference: dict of `calibration.calibrate`; without it no verdict
+            is better than ``"review"``.
+        uncertainty: ``summary`` of `uncertainty.combine`, if there were several models.
 
     Returns:
-        `quality.Verdict`.
+        `quality.verdict.Verdict`.
 
     Raises:
         UserError: the quality reference is of another format.
@@ -38,25 +38,27 @@ def write_report(folder, reconstruction, films, quality_reference=None, uncertai
     verdict = assess(films, ct_hu, labels, spacing_mm, quality_reference)
     meshes = {} if labels is None else write_meshes(folder, labels, spacing_mm, origin_mm)
     record = make_record(reconstruction, verdict, uncertainty)
-    write_text(folder / RECORD, json.dumps(record, indent=1, allow_nan=False) + "\n")
-    write_text(folder / PAGE, render_page(record, films, verdict.errors, ct_hu, labels, meshes))
+    write_text(folder / REPORT_FILE, json.dumps(record, indent=1, allow_nan=False) + "\n")
+    write_text(
+        folder / PAGE_FILE, render_page(record, films, verdict.errors, ct_hu, labels, meshes)
+    )
     return verdict
 
 
 def make_record(reconstruction, verdict, uncertainty=None):
-    """What report.json holds.
+    """Return the contents of report.json.
 
     Args:
         reconstruction: `Reconstruction`.
-        verdict: its `quality.Verdict`.
+        verdict: its `quality.verdict.Verdict`.
         uncertainty: as in `write_report`.
 
     Returns:
-        Dict for JSON.
+        Dict of JSON values.
     """
     grid = (reconstruction.spacing_mm, reconstruction.origin_mm)
     return {
-        "format": FORMAT,
+        "format": REPORT_FORMAT,
         "notice": NOTICE,
         "spacing_mm": float(reconstruction.spacing_mm),
         "origin_mm": [float(value) for value in reconstruction.origin_mm],

@@ -1,7 +1,7 @@
 """TensorFlow Serving's gRPC API, as far as it is needed."""
 
 from xctrs_tf.errors import UserError
-from xctrs_tf.serving.server import Server, Unavailable
+from xctrs_tf.serving.client import Server, Unavailable
 
 try:
     import grpc
@@ -21,7 +21,7 @@ except ImportError as error:
 MAX_MESSAGE_BYTES = 2**28
 
 
-class GrpcServer(Server):
+class GrpcClient(Server):
     """A model on a server's gRPC port; arguments and attributes are those of `Server`."""
 
     def __init__(self, address, *args, **kwargs):

@@ -13,7 +13,7 @@ class RemoteReconstructor:
     """A served model: two films to a `Reconstruction`, like `reconstruction.Reconstructor`.
 
     Args:
-        server: `grpc_client.GrpcServer` or `rest_client.RestServer`.
+        server: `grpc_client.GrpcClient` or `rest_client.RestClient`.
 
     Attributes:
         size: pixels a side of the films that the model takes.

@@ -7,13 +7,13 @@ import urllib.error
 import urllib.request
 
 from xctrs_tf.errors import UserError
-from xctrs_tf.serving.server import Server, Unavailable
+from xctrs_tf.serving.client import Server, Unavailable
 
 # Too many requests, bad gateway, unavailable: asking again may help.
 _BUSY = (429, 502, 503)
 
 
-class RestServer(Server):
+class RestClient(Server):
     """A model on a server's REST port; arguments and attributes are those of `Server`."""
 
     def output_shapes(self, signature):

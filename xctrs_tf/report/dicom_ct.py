@@ -1,7 +1,7 @@
-"""A reconstruction as a DICOM CT series.
+"""DICOM CT series of a reconstruction.
 
-Nothing in it is drawn by chance or read off a clock: the same reconstruction
-gives the same UIDs, and another one others.
+The files depend on the reconstruction only, not on the time or on random numbers: the
+same reconstruction has the same UIDs.
 """
 
 import hashlib
@@ -17,7 +17,7 @@ from xctrs_tf.errors import UserError
 from xctrs_tf.files import atomic_path
 from xctrs_tf.style import LEVEL_HU, NOTICE, WIDTH_HU
 
-# What may be copied from a film, so that an archive files the series beside it.
+# Fields copied from a film, so that an archive files the series with it.
 PATIENT_FIELDS = (
     "PatientName",
     "PatientID",
@@ -32,7 +32,7 @@ PATIENT_FIELDS = (
     "AccessionNumber",
     "ReferringPhysicianName",
 )
-# Fields that must be there, and may be empty.
+# Fields that must be present, and may be empty.
 _EMPTY = (
     "PatientName",
     "PatientBirthDate",
@@ -52,16 +52,16 @@ SERIES_NUMBER = 9001
 
 
 def patient_fields(path):
-    """The patient and the study of a DICOM film, to be copied.
+    """Read the patient and the study of a DICOM film, to copy them.
 
     Args:
-        path: the film that the reconstruction was made from.
+        path: a film of the reconstruction.
 
     Returns:
         `pydicom.Dataset` of those of `PATIENT_FIELDS` that the film has.
 
     Raises:
-        UserError: no DICOM file.
+        UserError: not a DICOM file.
     """
     try:
         header = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=PATIENT_FIELDS)
@@ -71,24 +71,24 @@ def patient_fields(path):
         ) from error
     fields = pydicom.Dataset()
     for name in PATIENT_FIELDS:
-        # An empty field says nothing; an empty StudyInstanceUID would be invalid.
+        # An empty StudyInstanceUID would be invalid; other empty fields are useless.
         if header.get(name):
             setattr(fields, name, header.get(name))
     return fields
 
 
 def patient_of_pair(ap, la):
-    """The patient and the study of the AP film, if the LA film is not of another patient.
+    """Read the patient and the study of the AP film; refuse an LA film of another patient.
 
     Args:
         ap: the AP film, DICOM.
-        la: the LA film, of any kind.
+        la: the LA film, of any file type.
 
     Returns:
-        `pydicom.Dataset`, as `patient_fields` gives it.
+        `pydicom.Dataset` of `patient_fields`.
 
     Raises:
-        UserError: AP is no DICOM file, or the films name two patients.
+        UserError: the AP film is not DICOM, or the films name two patients.
     """
     fields = patient_fields(ap)
     if is_dicom(la) and patient_fields(la).get("PatientID") != fields.get("PatientID"):
@@ -100,7 +100,7 @@ def patient_of_pair(ap, la):
 
 
 def ct_series(ct_hu, spacing_mm, origin_mm, patient=None):
-    """The slices of a CT series, from the lowest upwards.
+    """Return the slices of a CT series, the lowest first.
 
     Args:
         ct_hu: int16 CT numbers ``[x, y, z]``.
@@ -109,7 +109,7 @@ def ct_series(ct_hu, spacing_mm, origin_mm, patient=None):
         patient: `patient_fields`; by default the series is anonymous.
 
     Returns:
-        List of `pydicom.FileDataset`, one a slice.
+        List of `pydicom.FileDataset`, one per slice.
     """
     source = hashlib.sha256(np.ascontiguousarray(ct_hu, "<i2").tobytes())
     source.update(repr((float(spacing_mm), *map(float, origin_mm), str(patient))).encode())
@@ -121,10 +121,10 @@ def ct_series(ct_hu, spacing_mm, origin_mm, patient=None):
 
 
 def write_ct_series(folder, ct_hu, spacing_mm, origin_mm, patient=None):
-    """Write a CT series, one file a slice: ``slice-001.dcm`` and so on.
+    """Write a CT series, one file per slice: ``slice-001.dcm`` and so on.
 
     Args:
-        folder: made, or replaced if it is there.
+        folder: created, or replaced if it exists.
         ct_hu: int16 CT numbers ``[x, y, z]``.
         spacing_mm: edge of a voxel.
         origin_mm: LPS position of the centre of voxel ``[0, 0, 0]``.
@@ -158,7 +158,7 @@ def _slice(plane, z, spacing_mm, origin_mm, digest, patient):
 
 
 def _describe_origin(image, digest, patient):
-    """Patient, study and series, and what kind of a picture this is."""
+    """Fill in patient, study, series and type of image."""
     for name in _EMPTY:
         setattr(image, name, None)
     image.PatientID = ANONYMOUS_ID
@@ -178,7 +178,7 @@ def _describe_origin(image, digest, patient):
 
 def _describe_place(image, z, spacing_mm, origin_mm):
     position = [*origin_mm[:2], origin_mm[2] + z * spacing_mm]
-    # DICOM's decimal strings have sixteen characters.
+    # A decimal string of DICOM has at most 16 characters.
     image.ImagePositionPatient = [_decimal(value) for value in position]
     image.ImageOrientationPatient = [1, 0, 0, 0, 1, 0]
     image.PixelSpacing = [_decimal(spacing_mm)] * 2
@@ -200,7 +200,7 @@ def _describe_pixels(image, plane):
 
 
 def derived_uid(digest, role):
-    """A UID that follows from what a file holds and from its part in the study."""
+    """Return the UID for the digest of a reconstruction and a role in its study."""
     return generate_uid(entropy_srcs=[digest, role])
 
 

@@ -10,7 +10,7 @@ FIRST_DELAY_S = 0.5
 
 
 @dataclasses.dataclass(frozen=True)
-class Patience:
+class RetryPolicy:
     """How long a client waits, and how often it asks again.
 
     Attributes:
@@ -33,14 +33,14 @@ class Server:
     Args:
         address: ``host:port``.
         model: its name on the server.
-        patience: `Patience`.
+        patience: `RetryPolicy`.
 
     Attributes:
         address: as given.
         model: as given.
     """
 
-    def __init__(self, address, model, patience=Patience()):
+    def __init__(self, address, model, patience=RetryPolicy()):
         self.address, self.model, self._patience = address, model, patience
 
     def _ask(self, *question):
