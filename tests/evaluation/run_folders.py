@@ -21,7 +21,7 @@ FIELDS = {
         **_NO_SEGMENTATION,
         "vgg_weight": 0.0,
         "reconstruction": "sit",
-        "reconstruction_objective": "own",
+        "reconstruction_objective": "published",
     },
     "table3-unet3d": {
         "vgg_weight": 0.0,

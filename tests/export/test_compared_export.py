@@ -24,9 +24,9 @@ def _write_run(path, **networks):
 @pytest.mark.parametrize(
     ("reconstruction", "segmentation", "objective"),
     [
-        ("sit", "dsn", "own"),
+        ("sit", "dsn", "published"),
         ("psr", "cs2net", "terms"),
-        pytest.param("x2ctgan", "conresnet", "own", marks=pytest.mark.slow),
+        pytest.param("x2ctgan", "conresnet", "published", marks=pytest.mark.slow),
     ],
 )
 def test_export_reconstructs_as_the_run_does(tmp_path, reconstruction, segmentation, objective):

@@ -22,7 +22,7 @@ from xctrs_tf.training.step.optimizer import make_optimizer
 STEPS = 3
 _GAN = {
     "reconstruction": "x2ctgan",
-    "reconstruction_objective": "own",
+    "reconstruction_objective": "published",
     "dice_weight": 0.0,
     "rsc_weight": 0.0,
 }
@@ -31,7 +31,7 @@ _ALONE = {"reconstruction": "none", "segmentation": "cs2net", "rsc_weight": 0.0}
 CASES = {
     "toy": ({"clip_norm": 0.5, "schedule": "cosine", "ema_momentum": 0.5}, {"accumulation": 2}),
     "xctrsnet": ({}, {"remat": True}),
-    "batch normalisation": ({**_ALONE, "segmentation_objective": "own"}, {}),
+    "batch normalisation": ({**_ALONE, "segmentation_objective": "published"}, {}),
     "adversarial": (_GAN, {}),
 }
 

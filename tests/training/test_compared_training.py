@@ -21,7 +21,7 @@ from xctrs_tf.training import loop
 from xctrs_tf.training import run as runs
 from xctrs_tf.training.config import TrainingConfig
 from xctrs_tf.training.objective import make_objective
-from xctrs_tf.training.objective.reconstruction_terms import OWN_WEIGHTS
+from xctrs_tf.training.objective.reconstruction_terms import PUBLISHED_WEIGHTS
 from xctrs_tf.training.prediction import predict_case, reconstruct_case
 from xctrs_tf.training.step.optimizer import make_optimizer
 from xctrs_tf.training.tensorflow.tensorflow_trainer import Trainer
@@ -30,7 +30,7 @@ SEED = tf.constant(0)
 RECONSTRUCT_ALONE = {
     "dice_weight": 0.0,
     "rsc_weight": 0.0,
-    "reconstruction_objective": "own",
+    "reconstruction_objective": "published",
 }
 
 
@@ -59,7 +59,7 @@ def _unmoved(network, before):
 def test_flags_know_every_network_and_objective():
     assert set(config_module.RECONSTRUCTION) == set(RECONSTRUCTION)
     assert set(config_module.SEGMENTATION) == set(SEGMENTATION)
-    assert set(config_module.OWN_OBJECTIVE["reconstruction"]) == set(OWN_WEIGHTS)
+    assert set(config_module.OWN_OBJECTIVE["reconstruction"]) == set(PUBLISHED_WEIGHTS)
     assert set(config_module.OWN_OBJECTIVE["segmentation"]) == set(OWN_OBJECTIVE)
 
 
@@ -163,7 +163,7 @@ def test_segmentation_learns_by_its_own_objective(name):
         {"segmentation": _network(name)},
         reconstruction="none",
         segmentation=name,
-        segmentation_objective="own",
+        segmentation_objective="published",
         dice_weight=2.0,
         rsc_weight=0.0,
     )
@@ -171,8 +171,8 @@ def test_segmentation_learns_by_its_own_objective(name):
     # CS2-Net's attention is let in by weights that are 0 in the first step.
     for _ in range(2):
         scalars = trainer.train_step(toy_batch(), SEED)
-    assert scalars.keys() == {"loss", "dice", "own"}
-    assert float(scalars["loss"]) == pytest.approx(2.0 * float(scalars["own"]), rel=1e-5)
+    assert scalars.keys() == {"loss", "dice", "published"}
+    assert float(scalars["loss"]) == pytest.approx(2.0 * float(scalars["published"]), rel=1e-5)
     assert _unmoved(trainer.networks["segmentation"], before) == []
 
 
@@ -194,7 +194,7 @@ def test_batch_normalisation_sees_reconstruction_and_ct_apart(name):
 def test_own_objectives_need_the_training_heads():
     for name in SEGMENTATION:
         config = TrainingConfig(
-            size=32, width=0.125, segmentation=name, segmentation_objective="own"
+            size=32, width=0.125, segmentation=name, segmentation_objective="published"
         )
         if name == "mulsisnet":
             continue
@@ -212,8 +212,8 @@ def test_own_objectives_need_the_training_heads():
     [
         ({"reconstruction": "vnet"}, "--reconstruction=vnet: must be one of spadrnet, sit"),
         ({"segmentation": "vnet"}, "--segmentation=vnet: must be one of mulsisnet, unet3d"),
-        ({"reconstruction_objective": "own"}, "spadrnet has no other than the terms"),
-        ({"segmentation_objective": "own"}, "mulsisnet has no other than the terms"),
+        ({"reconstruction_objective": "published"}, "spadrnet has no other than the terms"),
+        ({"segmentation_objective": "published"}, "mulsisnet has no other than the terms"),
         ({"reconstruction_run": "R", "dice_weight": 0.0, "rsc_weight": 0.0}, "nothing is left"),
         ({"reconstruction": "none"}, "--rsc_weight: compares with a reconstruction"),
         ({"reconstruction_run": "R", "augment": "mirror,noise"}, "--augment=noise: changes the"),

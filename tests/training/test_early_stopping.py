@@ -5,8 +5,8 @@ import pytest
 
 from tests.training.toys import toy_config, toy_weights
 from xctrs_tf.training import checkpoints, loop
+from xctrs_tf.training.history import read_history
 from xctrs_tf.training.run import load_run
-from xctrs_tf.training.summaries import read_history
 from xctrs_tf.training.validation import Validation
 
 pytestmark = pytest.mark.usefixtures("toy_runs")

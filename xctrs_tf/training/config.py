@@ -14,7 +14,7 @@ SCHEDULES = ("constant", "cosine")
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 STRATEGIES = ("single", "mirrored", "multi_worker")
 
-OBJECTIVES = ("terms", "own")
+OBJECTIVES = ("terms", "published")
 # The names of `models.registry`, which is not imported for them: Keras takes
 # seconds, and a mistaken flag shall be told at once.
 RECONSTRUCTION = ("spadrnet", "sit", "psr", "x2ctgan")
@@ -58,11 +58,11 @@ class TrainingConfig:
     )
     reconstruction_objective: str = _option(
         "terms",
-        "terms: MAE and VGG; own: what the compared network's authors minimise, in place of MAE",
+        "terms: MAE and VGG; published: the compared network's published loss in place of MAE",
     )
     segmentation_objective: str = _option(
         "terms",
-        "terms: Dice; own: what the compared network's authors minimise, in its place",
+        "terms: Dice; published: the compared network's published loss in its place",
     )
     reconstruction_run: str = _option(
         "", "run whose finished reconstruction network stays as it is; only segmentation learns"
@@ -156,8 +156,8 @@ class TrainingConfig:
     @property
     def is_adversarial(self):
         """Whether a discriminator learns beside the reconstruction network."""
-        own = self.trains_reconstruction and self.reconstruction_objective == "own"
-        return own and self.reconstruction == "x2ctgan"
+        published = self.reconstruction_objective == "published"
+        return self.trains_reconstruction and published and self.reconstruction == "x2ctgan"
 
     def check(self):
         """Raise UserError for the first value that cannot be."""
@@ -186,9 +186,9 @@ class TrainingConfig:
     def _check_objectives(self):
         for part, own in OWN_OBJECTIVE.items():
             network = getattr(self, part)
-            if getattr(self, f"{part}_objective") == "own" and network not in own:
+            if getattr(self, f"{part}_objective") == "published" and network not in own:
                 raise UserError(
-                    f"--{part}_objective=own: {network} has no other than the terms; "
+                    f"--{part}_objective=published: {network} has no other than the terms; "
                     f"leave it out, or choose --{part} of {', '.join(own)}"
                 )
         if self.trains_reconstruction:

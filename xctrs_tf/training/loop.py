@@ -15,12 +15,12 @@ from xctrs_tf.errors import UserError
 from xctrs_tf.training import checkpoints
 from xctrs_tf.training.engine import make_engine
 from xctrs_tf.training.frozen_reconstruction import Reconstructions, freeze, frozen_folder
+from xctrs_tf.training.history import History
 from xctrs_tf.training.interruption import Interrupted, StopRequest
 from xctrs_tf.training.objective import make_objective
 from xctrs_tf.training.run import build_networks, load_run
 from xctrs_tf.training.run_folder import claim_workdir
-from xctrs_tf.training.step.optimizer import TAUGHT, make_optimizer
-from xctrs_tf.training.summaries import History
+from xctrs_tf.training.step.optimizer import TRAINED, make_optimizer
 from xctrs_tf.training.validation import validate
 
 _HISTORY_EVERY = 20
@@ -254,7 +254,7 @@ class _Loop:
             if loss < self.best_loss:
                 self.best_loss, self.without_gain = loss, 0
                 # A discriminator is of no use to a finished run.
-                used = {name: self.networks[name] for name in TAUGHT if name in self.networks}
+                used = {name: self.networks[name] for name in TRAINED if name in self.networks}
                 state = {"step": step, "validation": result.means}
                 checkpoints.save(self.workdir / "best", used, {}, state)
             elif step % self.config.validate_every == 0:

@@ -11,7 +11,7 @@ from xctrs_tf.models.compared import WITH_TRAINING_HEADS, X2CTDiscriminator, wit
 from xctrs_tf.training import checkpoints
 from xctrs_tf.training.config import TrainingConfig, read_config
 from xctrs_tf.training.frozen_reconstruction import frozen_folder
-from xctrs_tf.training.step.optimizer import make_optimizer, taught_variables
+from xctrs_tf.training.step.optimizer import make_optimizer, trained_variables
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,7 +52,10 @@ def build_networks(config):
         networks["reconstruction"] = RECONSTRUCTION[config.reconstruction](**sizes)
     if config.uses_segmentation:
         heads = {}
-        if config.segmentation_objective == "own" and config.segmentation in WITH_TRAINING_HEADS:
+        if (
+            config.segmentation_objective == "published"
+            and config.segmentation in WITH_TRAINING_HEADS
+        ):
             heads["training_heads"] = True
         networks["segmentation"] = SEGMENTATION[config.segmentation](**sizes, **heads)
     if config.is_adversarial:
@@ -102,7 +105,7 @@ def load_run(path, checkpoint="best", precision=None):
 
 def _load_averages(folder, config, networks):
     """Put the averages, which a run's last checkpoint keeps with its optimizer, into networks."""
-    optimizer, variables = make_optimizer(config), taught_variables(networks)
+    optimizer, variables = make_optimizer(config), trained_variables(networks)
     optimizer.build(variables)
     checkpoints.load_optimizers(folder, {"optimizer": optimizer})
     optimizer.finalize_variable_values(variables)

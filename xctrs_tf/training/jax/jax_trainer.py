@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import keras
 
-from xctrs_tf.training.step.base_trainer import OPPONENT, BaseTrainer
+from xctrs_tf.training.step.base_trainer import DISCRIMINATOR, BaseTrainer
 
 
 class JaxTrainer(BaseTrainer):
@@ -88,25 +88,25 @@ class JaxTrainer(BaseTrainer):
             values["optimizer"], values, batch, step
         )
         gradients = {"optimizer": found}
-        if OPPONENT in self.networks:
-            name = f"{OPPONENT}_optimizer"
-            (_, (scalars[OPPONENT], state)), gradients[name] = jax.value_and_grad(
-                self._loss_of_opponent, has_aux=True
+        if DISCRIMINATOR in self.networks:
+            name = f"{DISCRIMINATOR}_optimizer"
+            (_, (scalars[DISCRIMINATOR], state)), gradients[name] = jax.value_and_grad(
+                self._loss_of_discriminator, has_aux=True
             )(values[name], {**values, "state": state}, batch, ct)
         return gradients, scalars, state
 
-    def _loss(self, taught, values, batch, step):
-        values = {**values, "optimizer": taught}
+    def _loss(self, trained, values, batch, step):
+        values = {**values, "optimizer": trained}
         with self._scope(values, values) as scope:
             loss, terms, outputs = self.objective(self._learning, batch, step, training=True)
             scaled = self.optimizers["optimizer"].scale_loss(loss)
         return scaled, ({"loss": loss, **terms}, outputs["ct"], self._state_after(scope, values))
 
-    def _loss_of_opponent(self, opponent, values, batch, ct):
-        name = f"{OPPONENT}_optimizer"
-        values = {**values, name: opponent}
+    def _loss_of_discriminator(self, discriminator, values, batch, ct):
+        name = f"{DISCRIMINATOR}_optimizer"
+        values = {**values, name: discriminator}
         with self._scope(values, values) as scope:
-            loss = self.objective.of_discriminator(self._learning[OPPONENT], batch, ct)
+            loss = self.objective.of_discriminator(self._learning[DISCRIMINATOR], batch, ct)
             scaled = self.optimizers[name].scale_loss(loss)
         return scaled, (loss, self._state_after(scope, values))
 

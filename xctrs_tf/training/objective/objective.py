@@ -6,7 +6,7 @@ from keras import ops
 
 from xctrs_tf.geometry import NUM_CLASSES, VIEWS
 from xctrs_tf.losses import MultiViewVGG, discriminator_loss
-from xctrs_tf.training.objective.reconstruction_terms import OWN_WEIGHTS, ReconstructionTerms
+from xctrs_tf.training.objective.reconstruction_terms import PUBLISHED_WEIGHTS, ReconstructionTerms
 from xctrs_tf.training.objective.segmentation_terms import SegmentationTerms
 
 
@@ -103,13 +103,13 @@ def make_objective(config):
     reconstruction = segmentation = None
     if config.trains_reconstruction:
         weights = {"mae": config.mae_weight, "vgg": config.vgg_weight}
-        if config.reconstruction_objective == "own":
-            own = OWN_WEIGHTS[config.reconstruction]
+        if config.reconstruction_objective == "published":
+            published = PUBLISHED_WEIGHTS[config.reconstruction]
             weights = {"vgg": config.vgg_weight}
-            weights |= {name: config.mae_weight * weight for name, weight in own.items()}
+            weights |= {name: config.mae_weight * weight for name, weight in published.items()}
         reconstruction = ReconstructionTerms(weights, _make_vgg(config))
     if config.uses_segmentation:
-        first = "own" if config.segmentation_objective == "own" else "dice"
+        first = "published" if config.segmentation_objective == "published" else "dice"
         segmentation = SegmentationTerms(
             {
                 first: config.dice_weight,
@@ -117,7 +117,7 @@ def make_objective(config):
                 "cross_entropy": config.cross_entropy_weight,
             },
             NUM_CLASSES,
-            own=config.segmentation,
+            published=config.segmentation,
             include_background=config.include_background,
             stop_gradient_on_target=config.stop_gradient_on_target,
             cross_entropy_balance=config.cross_entropy_balance,

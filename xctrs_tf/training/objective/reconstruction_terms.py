@@ -11,7 +11,7 @@ from xctrs_tf.losses import (
 )
 
 # What the authors of the compared networks minimise, by term.
-OWN_WEIGHTS = {
+PUBLISHED_WEIGHTS = {
     "sit": {"mse": 1.0},
     "psr": {"mse": 1.0},
     "x2ctgan": {

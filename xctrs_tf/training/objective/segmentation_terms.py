@@ -9,10 +9,10 @@ class SegmentationTerms:
     """A weighted sum of losses of the segmentation (Eq. 15, 16).
 
     Args:
-        weights: dict from ``dice``, ``own``, ``rsc`` or ``cross_entropy`` to its
+        weights: dict from ``dice``, ``published``, ``rsc`` or ``cross_entropy`` to its
             weight. A term of weight 0 is not computed.
         num_classes: classes of the segmentation.
-        own: name in `OWN_OBJECTIVE` where ``own`` has a weight.
+        published: name in `OWN_OBJECTIVE` where ``published`` has a weight.
         include_background: whether class 0 takes part in the Dice means.
         stop_gradient_on_target: whether the divergence term of RSC treats the
             segmentation of the CT as a constant.
@@ -23,7 +23,7 @@ class SegmentationTerms:
         self,
         weights,
         num_classes,
-        own=None,
+        published=None,
         include_background=False,
         stop_gradient_on_target=False,
         cross_entropy_balance=0.0,
@@ -35,7 +35,7 @@ class SegmentationTerms:
         self.weights = weights
         self.uses_rsc = bool(rsc)
         self.num_classes = num_classes
-        self.own = OWN_OBJECTIVE[own] if "own" in weights else None
+        self.published = OWN_OBJECTIVE[published] if "published" in weights else None
         self.include_background = include_background
         self.stop_gradient_on_target = stop_gradient_on_target
         self.cross_entropy_balance = cross_entropy_balance
@@ -57,11 +57,11 @@ class SegmentationTerms:
         y_true = one_hot(batch["segmentation"], self.num_classes)
         of_volume, of_ct = self._segment(network, volume, batch["ct"], training)
         probabilities = of_volume["segmentation"]
-        taught = [of_volume] if of_ct is None else [of_volume, of_ct]
+        scored = [of_volume] if of_ct is None else [of_volume, of_ct]
         # Eq. 15 is always told: it is how the networks compare.
         terms = {"dice": dice_loss(y_true, probabilities, self.include_background)}
-        if self.own is not None:
-            terms["own"] = self.own(y_true, of_volume)
+        if self.published is not None:
+            terms["published"] = self.published(y_true, of_volume)
         if self.uses_rsc:
             terms["rsc_segmentation"], terms["rsc_divergence"] = rsc_terms(
                 y_true,
@@ -73,7 +73,7 @@ class SegmentationTerms:
         if "cross_entropy" in self.weights:
             terms["cross_entropy"] = sum(
                 cross_entropy(y_true, each["segmentation"], self.cross_entropy_balance)
-                for each in taught
+                for each in scored
             )
         return terms, probabilities
 

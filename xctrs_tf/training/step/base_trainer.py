@@ -2,10 +2,10 @@
 
 import contextlib
 
-from xctrs_tf.training.step.optimizer import taught_variables
+from xctrs_tf.training.step.optimizer import trained_variables
 from xctrs_tf.training.step.rematerialisation import Rematerialised
 
-OPPONENT = "discriminator"
+DISCRIMINATOR = "discriminator"
 
 
 class BaseTrainer:
@@ -32,12 +32,14 @@ class BaseTrainer:
         self.networks = networks
         self.objective = objective
         self.accumulation = accumulation
-        self.variables = taught_variables(networks)
+        self.variables = trained_variables(networks)
         self.optimizers = {"optimizer": make_optimizer()}
         self._variables = {"optimizer": self.variables}
-        if OPPONENT in networks:
-            self.optimizers[f"{OPPONENT}_optimizer"] = make_optimizer()
-            self._variables[f"{OPPONENT}_optimizer"] = networks[OPPONENT].trainable_variables
+        if DISCRIMINATOR in networks:
+            self.optimizers[f"{DISCRIMINATOR}_optimizer"] = make_optimizer()
+            self._variables[f"{DISCRIMINATOR}_optimizer"] = networks[
+                DISCRIMINATOR
+            ].trainable_variables
         for name, optimizer in self.optimizers.items():
             optimizer.build(self._variables[name])
         self.num_traces = 0

@@ -3,7 +3,7 @@
 import keras
 
 # Networks that the objective's loss teaches; a discriminator opposes it.
-TAUGHT = ("reconstruction", "segmentation")
+TRAINED = ("reconstruction", "segmentation")
 
 
 class _Adam(keras.optimizers.Adam):
@@ -45,11 +45,11 @@ def make_optimizer(config):
     return optimizer
 
 
-def taught_variables(networks):
-    """The trainable variables of `TAUGHT`, in the order of the optimizer's slots."""
+def trained_variables(networks):
+    """The trainable variables of `TRAINED`, in the order of the optimizer's slots."""
     return [
         variable
-        for name in TAUGHT
+        for name in TRAINED
         if name in networks
         for variable in networks[name].trainable_variables
     ]

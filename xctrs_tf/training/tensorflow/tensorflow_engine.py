@@ -7,7 +7,6 @@ import tensorflow as tf
 from xctrs_tf.data.stream.tf_data import training_pipeline
 from xctrs_tf.training.interruption import Interrupted
 from xctrs_tf.training.tensorflow.distribution import Workers, make_strategy, require_equal_parts
-from xctrs_tf.training.tensorflow.events import Events
 from xctrs_tf.training.tensorflow.tensorflow_trainer import Trainer
 
 
@@ -65,6 +64,30 @@ class TensorFlowEngine:
     def events(self, workdir):
         """Writer of TensorBoard events."""
         return Events(workdir / "logs")
+
+
+class Events:
+    """Writer of scalars and pictures.
+
+    Args:
+        folder: of the events.
+    """
+
+    def __init__(self, folder):
+        self._writer = tf.summary.create_file_writer(str(folder))
+
+    def scalars(self, step, values):
+        """Add a dict of floats at a step."""
+        with self._writer.as_default(step=step):
+            for name, value in values.items():
+                tf.summary.scalar(name, value)
+        self._writer.flush()
+
+    def picture(self, step, name, picture):
+        """Add an array ``[row, column]`` in [0, 1]."""
+        with self._writer.as_default(step=step):
+            tf.summary.image(name, picture[None, ..., None])
+        self._writer.flush()
 
 
 def _reason(error):

@@ -2,7 +2,7 @@
 
 import tensorflow as tf
 
-from xctrs_tf.training.step.base_trainer import OPPONENT, BaseTrainer
+from xctrs_tf.training.step.base_trainer import DISCRIMINATOR, BaseTrainer
 
 _ZERO = tf.UnconnectedGradients.ZERO
 
@@ -86,13 +86,13 @@ class Trainer(BaseTrainer):
             scaled = optimizer.scale_loss(loss)
         gradients = {"optimizer": _gradient(tape, scaled, self.variables)}
         scalars = {"loss": loss, **terms}
-        if OPPONENT in self.networks:
-            name = f"{OPPONENT}_optimizer"
+        if DISCRIMINATOR in self.networks:
+            name = f"{DISCRIMINATOR}_optimizer"
             with tf.GradientTape() as tape:
-                scalars[OPPONENT] = self.objective.of_discriminator(
-                    self._learning[OPPONENT], batch, outputs["ct"]
+                scalars[DISCRIMINATOR] = self.objective.of_discriminator(
+                    self._learning[DISCRIMINATOR], batch, outputs["ct"]
                 )
-                scaled = self.optimizers[name].scale_loss(scalars[OPPONENT])
+                scaled = self.optimizers[name].scale_loss(scalars[DISCRIMINATOR])
             gradients[name] = _gradient(tape, scaled, self._variables[name])
         return gradients, scalars
 
