@@ -1,9 +1,9 @@
-"""The one exception that a user's mistake may end in."""
+"""The exception for mistakes of the user."""
 
 
 class UserError(Exception):
-    """Bad input, said in one line that names the file or flag and the mend.
+    """Wrong input. The message is one line with the file or flag and the remedy.
 
-    The command-line programs print the message after ``error:`` and exit with
-    status 2; nothing else of a traceback reaches the user.
+    The command-line programs print the message after ``error:``, without a
+    traceback, and exit with status 2.
     """

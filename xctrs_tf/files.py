@@ -1,4 +1,4 @@
-"""Writing files so that nobody ever sees half of one."""
+"""Atomic writing and hashing of files: no reader ever sees half a file."""
 
 import contextlib
 import hashlib
@@ -10,9 +10,9 @@ import tempfile
 
 @contextlib.contextmanager
 def atomic_path(path):
-    """A temporary name beside ``path``, renamed to it when the block succeeds.
+    """Give a temporary path beside ``path`` and rename it when the block succeeds.
 
-    The temporary name keeps the suffixes, since writers choose the format by
+    The temporary path has the same suffixes, since writers choose the format by
     them. If the block raises, the temporary file or folder is removed and
     ``path`` stays as it was. A folder replaces an existing folder.
 
@@ -20,7 +20,7 @@ def atomic_path(path):
         path: final path of a file or folder; its parent must exist.
 
     Yields:
-        `pathlib.Path` to write to (not yet existing).
+        `pathlib.Path` to write to, which does not exist yet.
     """
     path = pathlib.Path(path)
     scratch = pathlib.Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))

@@ -1,6 +1,6 @@
-"""The one place that knows axes.
+"""Axes of all arrays, views, anatomical planes, labels and network sizes.
 
-Patient axes are LPS, as in DICOM and SimpleITK: x grows to the patient's Left,
+Patient axes are LPS, as in DICOM and SimpleITK: x increases to the patient's Left,
 y to Posterior, z to Superior. Every array is indexed in that order:
 
 * volume ``[x, y, z]`` (the paper's X_CT, Y_CT, Z_CT),
@@ -8,8 +8,8 @@ y to Posterior, z to Superior. Every array is indexed in that order:
 * LA film ``[y, z]``: the rays run along x.
 
 Batches put the patient first and channels last: ``(batch, x, y, z, channel)``.
-After pixelshuffle a film's feature is ``(batch, horizontal, vertical, depth,
-channel)``, its depth running along the rays; Eq. 6 brings it to the volume.
+After pixel shuffle a view's feature is ``(batch, horizontal, vertical, depth,
+channel)`` with its depth along the rays; Eq. 6 permutes it to the volume's axes.
 """
 
 VIEWS = ("ap", "la")
@@ -17,35 +17,34 @@ VIEWS = ("ap", "la")
 # Axis of a volume array [x, y, z] along which the rays of each view run.
 RAY_AXIS = {"ap": 1, "la": 0}
 
-# Eq. 6: which axis of a view's feature (horizontal, vertical, depth) becomes
-# x, y and z of the volume. AP is [x, z, depth=y]; LA is [y, z, depth=x].
+# Axes of a view's feature (horizontal, vertical, depth) that become x, y and z of the
+# volume: AP is [x, z, depth=y], LA is [y, z, depth=x]. Ge et al. (2022), Eq. 6.
 VIEW_TO_VOLUME = {"ap": (0, 2, 1), "la": (2, 0, 1)}
 
-# The three anatomical planes and the volume axis that each one is a slice of.
+# The anatomical planes and the volume axis across each of them.
 PLANE_AXIS = {"sagittal": 0, "coronal": 1, "axial": 2}
 
 # Labels of a segmentation: 0 is background, 1..7 are C1..C7.
 VERTEBRAE = ("C1", "C2", "C3", "C4", "C5", "C6", "C7")
 NUM_CLASSES = 1 + len(VERTEBRAE)
 
-# Sizes, in voxels a side, that the networks are built for.
+# Volume sizes, in voxels a side, that the networks are built for.
 SIZES = (32, 64, 128)
 
 
 def screen(plane, name):
-    """A 2D array ``[horizontal, vertical]`` as a person looks at it.
+    """Orient a 2D array ``[horizontal, vertical]`` for drawings and image files.
 
     Coronal, sagittal and film arrays have z as their second axis, which points
-    up on a screen. An axial array ``[x, y]`` keeps y downwards: anterior on
-    top, the patient's right on the left, as radiologists look at it. Only
-    drawing and image files use this.
+    up on a screen. An axial array ``[x, y]`` keeps y downwards, as radiologists
+    view it: anterior on top, the patient's right on the left.
 
     Args:
         plane: array ``[horizontal, vertical]``.
         name: ``"axial"``, ``"coronal"``, ``"sagittal"``, ``"ap"`` or ``"la"``.
 
     Returns:
-        The array as ``[row, column]``.
+        View of the array as ``[row, column]``.
     """
     rows = plane.swapaxes(0, 1)
     return rows if name == "axial" else rows[::-1]

@@ -1,4 +1,4 @@
-"""Where a number comes from: what stands beside every file of results."""
+"""Provenance of results: command, commit, date, machine and versions."""
 
 import contextlib
 import datetime
@@ -27,13 +27,13 @@ _PACKAGES = (
 
 
 def collect(n, seed, data_hash, **others):
-    """Everything that is needed to make a file of results again.
+    """Collect what is needed to reproduce a file of results.
 
     Args:
         n: number of patients in the file.
         seed: seed of the run.
         data_hash: hash of the prepared data folder.
-        **others: whatever else the program wants to keep, JSON values.
+        **others: further JSON values of the program.
 
     Returns:
         dict of JSON values: `command`, `commit` (None outside a git checkout),
@@ -60,7 +60,7 @@ def collect(n, seed, data_hash, **others):
 
 
 def versions():
-    """Versions of Python and of the installed packages that decide a number."""
+    """Return the versions of Python and of the installed packages that affect results."""
     found = {"python": platform.python_version()}
     for package in _PACKAGES:
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
@@ -69,8 +69,8 @@ def versions():
 
 
 def _accelerators():
-    """Names of what the program's backend computes on beside the CPU."""
-    # What is not imported has computed nothing.
+    """Return the names of the accelerators of the Keras backend in use."""
+    # A backend that was not imported has computed nothing.
     keras = sys.modules.get("keras")
     backend = sys.modules.get(keras.backend.backend()) if keras else None
     if backend is None:
@@ -83,15 +83,15 @@ def _accelerators():
 
 
 def _command():
-    """The command line as it was typed: `python -m` hides the module's name."""
+    """Return the command line as it was typed; `python -m` hides the module's name."""
     specification = getattr(sys.modules["__main__"], "__spec__", None)
     program = ["-m", specification.name] if specification else sys.argv[:1]
     return shlex.join(["python", *program, *sys.argv[1:]])
 
 
 def _commit():
-    """The commit of this checkout, with `-dirty` if files differ from it."""
-    # A package inside somebody else's checkout must not borrow its commit.
+    """Return the commit of this checkout, with `-dirty` if files differ from it."""
+    # A package installed inside the checkout of another project has no commit.
     if not (_ROOT / ".git").exists():
         return None
     describe = ["git", "-C", str(_ROOT), "describe", "--always", "--dirty", "--abbrev=40"]

@@ -98,15 +98,6 @@ def test_who_validates_is_written_down(folder):
     assert written[0][0] in split.training
 
 
-def test_a_folder_of_before_it_was_written_down_splits_alike(folder):
-    splits = [open_dataset(folder).split(fold) for fold in range(5)]
-    file = folder / "manifest.json"
-    manifest = json.loads(file.read_text(encoding="utf-8"))
-    del manifest["validation"]
-    file.write_text(json.dumps(manifest), encoding="utf-8")
-    assert [open_dataset(folder).split(fold) for fold in range(5)] == splits
-
-
 @pytest.mark.parametrize("fold", [-1, 5])
 def test_no_such_fold(folder, fold):
     with pytest.raises(UserError, match=f"fold {fold}: .* has folds 0 to 4"):

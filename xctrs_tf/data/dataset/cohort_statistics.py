@@ -1,11 +1,11 @@
-"""Numbers that tell whether a prepared patient looks like the others."""
+"""Measures of prepared patients, and the patients whose measures are outliers."""
 
 import numpy as np
 
 from xctrs_tf.data.volumes.intensity import WINDOW_HU
 from xctrs_tf.geometry import VERTEBRAE
 
-# Iglewicz and Hoaglin, How to Detect and Handle Outliers (1993): look at what lies
+# Iglewicz and Hoaglin, How to Detect and Handle Outliers (1993): an outlier lies
 # further from the median than this many robust standard deviations.
 OUTLIER_Z = 3.5
 # The median absolute deviation of a normal distribution, in standard deviations.
@@ -15,14 +15,14 @@ _AIR_HU, _SOFT_TISSUE_HU = -500, (-200, 200)
 
 
 def measure(case):
-    """What is compared between patients.
+    """Measure what is compared between patients.
 
     Args:
         case: a `xctrs_tf.data.dataset.Case`.
 
     Returns:
         Dict from a name with its unit to a number: the volumes of C1..C7, the
-        height between the middles of C1 and C7, median CT numbers of bone and of
+        height between the centres of C1 and C7, median CT numbers of bone and of
         soft tissue, the share of air, the voxel size, and the films' brightest pixels.
     """
     millilitres = case.spacing_mm**3 / 1000.0
@@ -47,28 +47,29 @@ def measure(case):
 
 
 def histogram(case):
-    """How many voxels of a patient have which CT number.
+    """Count a patient's voxels by CT number.
 
     Args:
         case: a `Case`.
 
     Returns:
-        Counts in equal bins over the window of the networks, whose outer bins
-        hold what lies beyond.
+        Counts in equal bins over the networks' window; the outer bins also hold
+        the voxels beyond it.
     """
     low, high = WINDOW_HU
-    places = (np.clip(case.ct, low, high - 1) - low) * (_BINS / (high - low))
-    return np.bincount(places.astype(int).ravel(), minlength=_BINS)
+    bins = (np.clip(case.ct, low, high - 1) - low) * (_BINS / (high - low))
+    return np.bincount(bins.astype(int).ravel(), minlength=_BINS)
 
 
 def robust_z(values):
-    """Distance from the median in robust standard deviations.
+    """Return each value's distance from the median in robust standard deviations.
 
     Args:
         values: numbers of all patients.
 
     Returns:
-        Array of the same length; infinite for what differs where most are equal.
+        Array of the same length. Where more than half of the values are equal, the
+        others are infinitely far.
     """
     values = np.asarray(values, np.float64)
     distance = values - np.median(values)
@@ -78,10 +79,10 @@ def robust_z(values):
 
 
 def find_outliers(measures):
-    """Patients who differ from the others.
+    """Return the measures in which a patient differs from the others.
 
     Args:
-        measures: dict from patient to his `measure`.
+        measures: dict from patient to the result of `measure`.
 
     Returns:
         List of ``(patient, name, value, median, z)`` by falling ``|z|``.

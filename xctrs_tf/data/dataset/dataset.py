@@ -1,4 +1,4 @@
-"""The prepared data folder: one file a patient and a manifest (docs/architecture.md)."""
+"""The prepared data folder: one file per patient and a manifest (docs/architecture.md)."""
 
 import dataclasses
 import hashlib
@@ -8,7 +8,6 @@ import zipfile
 
 import numpy as np
 
-from xctrs_tf.data.dataset.folds import draw_validation
 from xctrs_tf.data.dataset.npy_files import read_arrays
 from xctrs_tf.data.films.film_normalisation import normalise_film
 from xctrs_tf.data.volumes.intensity import normalise_hu
@@ -16,16 +15,16 @@ from xctrs_tf.errors import UserError
 
 DATASET_FORMAT = "xctrs-dataset/1"
 MANIFEST = "manifest.json"
-# The manifest of a preparation that is under way, or was killed.
+# The manifest of a preparation that is running or was killed.
 UNFINISHED = "manifest.unfinished.json"
 
 
 @dataclasses.dataclass(frozen=True)
 class Case:
-    """One patient in the frame of docs/architecture.md.
+    """A prepared patient: CT, labels and films of the networks' cube.
 
     Attributes:
-        id: name of the patient, unique in its folder.
+        id: name of the patient, unique in the folder.
         ct: int16 CT numbers ``[x, y, z]`` in HU.
         segmentation: uint8 labels ``[x, y, z]``, 1..7 = C1..C7.
         ap: float32 line integrals ``[x, z]``.
@@ -53,7 +52,7 @@ class Split:
 
 
 def network_arrays(case):
-    """A patient as the networks see it.
+    """Return a patient's arrays scaled for the networks.
 
     Args:
         case: a `Case`.
@@ -81,7 +80,7 @@ def open_dataset(path):
         `Dataset`.
 
     Raises:
-        UserError: the folder is none, is unfinished, or lacks a patient's file.
+        UserError: the folder is absent or unfinished, or lacks a patient's file.
     """
     path = pathlib.Path(path)
     manifest = read_manifest(path / MANIFEST)
@@ -142,10 +141,10 @@ class Dataset:
         )
 
     def split(self, fold):
-        """Training, validation and test patients of one fold.
+        """Return the training, validation and test patients of one fold.
 
-        The test patients are the fold's group; those who validate are written in
-        the manifest (`folds.draw_validation`).
+        The test patients are the fold's group; the validation patients are listed
+        in the manifest (`folds.draw_validation`).
 
         Args:
             fold: index of the group.
@@ -155,6 +154,8 @@ class Dataset:
 
         Raises:
             UserError: no such fold, or too few patients for three lists.
+
+        Ge et al. (2022), Sect. 3.1.
         """
         folds = self.manifest["folds"]
         if not 0 <= fold < len(folds):
@@ -162,32 +163,36 @@ class Dataset:
         test = set(folds[fold])
         if len(self.ids) - len(test) < 2:
             raise UserError(f"{self.path}: {len(self.ids)} patients cannot be split; prepare more")
-        validation = set(self._validation(fold))
+        validation = set(self.manifest["validation"][fold])
         return Split(
             training=[id for id in self.ids if id not in test | validation],
             validation=[id for id in self.ids if id in validation],
             test=[id for id in self.ids if id in test],
         )
 
-    def _validation(self, fold):
-        if "validation" in self.manifest:
-            return self.manifest["validation"][fold]
-        # Folders of before it was written down, whose draw was the same.
-        return draw_validation(self.ids, self.manifest["folds"][fold], fold, self.manifest["seed"])
-
     def content_hash(self):
-        """sha256 over every patient's id and file hash: changes when any array does."""
+        """Return the hex sha256 of all ids and file hashes; it changes with any array."""
         lines = [f"{record['id']} {record['sha256']}\n" for record in self.manifest["patients"]]
         return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
 def patient_path(path, patient):
-    """Path of a patient's arrays in a prepared folder."""
+    """Return the path of a patient's arrays in a prepared folder."""
     return path / "patients" / f"{patient}.npz"
 
 
 def read_manifest(file):
-    """The manifest as a dict with every key that `Dataset` relies on."""
+    """Read a manifest.
+
+    Args:
+        file: its path.
+
+    Returns:
+        Dict with every key that `Dataset` needs.
+
+    Raises:
+        UserError: the file is missing, unreadable or of another format.
+    """
     try:
         manifest = json.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
@@ -200,7 +205,7 @@ def read_manifest(file):
         raise UserError(f"{file}: unreadable; run experiments.prepare again") from error
     if not isinstance(manifest, dict) or manifest.get("format") != DATASET_FORMAT:
         raise UserError(f"{file}: not of format {DATASET_FORMAT}; run experiments.prepare again")
-    missing = {"version", "size", "seed", "folds", "patients"} - manifest.keys()
+    missing = {"version", "size", "seed", "folds", "validation", "patients"} - manifest.keys()
     if missing:
         raise UserError(f"{file}: lacks {min(missing)!r}; run experiments.prepare again")
     return manifest

@@ -1,4 +1,4 @@
-"""Writing the prepared data folder, so that a killed run can go on."""
+"""Writer of the prepared data folder; it continues a folder that was interrupted."""
 
 import json
 import pathlib
@@ -20,7 +20,7 @@ from xctrs_tf.data.dataset.folds import draw_validation
 from xctrs_tf.errors import UserError
 from xctrs_tf.files import atomic_path, sha256_of, write_text
 
-# What computed the arrays; the bytes of a folder are promised for one set of them.
+# Packages that compute the arrays: with the same versions a folder has the same bytes.
 VERSIONS = {
     "xctrs_tf": xctrs_tf.__version__,
     "numpy": np.__version__,
@@ -30,9 +30,9 @@ VERSIONS = {
 
 
 class DatasetWriter:
-    """Writes a prepared data folder, and goes on with one that was interrupted.
+    """Writer of a prepared data folder, new or interrupted.
 
-    Nothing is written before the first patient is added.
+    It writes nothing before the first patient is added.
 
     Args:
         path: the folder: absent, empty, or made with the same configuration.
@@ -40,7 +40,7 @@ class DatasetWriter:
             ``seed`` and ``projection``, and goes into the manifest.
 
     Raises:
-        UserError: the folder belongs to something else.
+        UserError: the folder holds other files or data of another configuration.
     """
 
     def __init__(self, path, configuration):
@@ -52,11 +52,11 @@ class DatasetWriter:
             self._take_over()
 
     def knows(self, patient):
-        """Whether a patient was added, now or by a run before this one."""
+        """Return whether a patient was added, now or by an earlier run."""
         return patient in self._records
 
     def has(self, patient, source_sha256):
-        """Whether a patient from an unchanged source is here, whole."""
+        """Return whether a patient was added from this source and its file is undamaged."""
         record = self._records.get(patient)
         file = patient_path(self.path, patient)
         return (
@@ -67,11 +67,11 @@ class DatasetWriter:
         )
 
     def image_of(self, patient):
-        """Hash of the image that a patient comes from; None where none was written."""
+        """Return the hash of the image that a patient comes from, or None if it has none."""
         return self._records[patient].get("image_sha256")
 
     def rejected_with(self, patient):
-        """Why scans of a patient were rejected before the one that was added."""
+        """Return why other scans of a patient were rejected before the one that was added."""
         return self._rejected.get(patient, [])
 
     def add(self, case, record, rejected=()):
@@ -84,13 +84,13 @@ class DatasetWriter:
             rejected: why other scans of the patient were rejected.
 
         Raises:
-            UserError: nothing can be written, as on a full disk.
+            UserError: the files cannot be written, for example on a full disk.
         """
         file = patient_path(self.path, case.id)
         try:
             self._claim()
             with atomic_path(file) as temporary:
-                # NumPy stamps every member with the same date: same input, same bytes.
+                # NumPy gives every member the same date, so the same input gives the same bytes.
                 np.savez(
                     temporary, ct=case.ct, segmentation=case.segmentation, ap=case.ap, la=case.la
                 )
@@ -108,14 +108,14 @@ class DatasetWriter:
             raise UserError(_unwritable(file, error)) from error
 
     def finalise(self, folds, rejected):
-        """Write the manifest; from now on `open_dataset` takes the folder.
+        """Write the manifest, without which `open_dataset` refuses the folder.
 
         Args:
             folds: list of lists of the ids that were added.
             rejected: list of dicts ``id``, ``reason``.
 
         Raises:
-            UserError: nothing can be written, as on a full disk.
+            UserError: the manifest cannot be written, for example on a full disk.
         """
         ids = sorted(patient for fold in folds for patient in fold)
         try:
@@ -126,7 +126,7 @@ class DatasetWriter:
             raise UserError(_unwritable(self.path / MANIFEST, error) + mend) from error
 
     def _claim(self):
-        """Make the folder ours before anything is in it, so that a kill leaves it ours."""
+        """Create the folder with an unfinished manifest, which lets a killed run continue."""
         self.path.mkdir(parents=True, exist_ok=True)
         if not (self.path / UNFINISHED).exists():
             self._write_unfinished()
@@ -142,7 +142,7 @@ class DatasetWriter:
         found = next((file for file in manifests if file.exists()), None)
         if found:
             manifest = read_manifest(found)
-            # A JSON null and an absent key both mean that the option was not given.
+            # An option that was not given is null or absent in the manifest.
             different = [
                 key for key, value in self.configuration.items() if manifest.get(key) != value
             ]
@@ -152,9 +152,9 @@ class DatasetWriter:
                     "choose another output folder"
                 )
             self._records = {record["id"]: record for record in manifest["patients"]}
-            for rejected in manifest.get("rejected", []):
+            for rejected in manifest["rejected"]:
                 self._rejected.setdefault(rejected["id"], []).append(rejected["reason"])
-            # What a killed run had under its hands.
+            # Half-written patients of a killed run.
             for scratch in self.path.glob("patients/.*.npz.*"):
                 shutil.rmtree(scratch)
         elif any(not entry.name.startswith(".") for entry in self.path.iterdir()):
@@ -178,10 +178,10 @@ class DatasetWriter:
 
 
 def rejections(reasons):
-    """The manifest's list of what was rejected.
+    """Return the manifest's list of rejected scans.
 
     Args:
-        reasons: dict from patient to the reasons, one for each of his scans.
+        reasons: dict from patient to the reasons, one for each rejected scan.
 
     Returns:
         List of dicts ``id``, ``reason``, sorted by id.

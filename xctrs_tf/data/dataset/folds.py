@@ -1,4 +1,4 @@
-"""The paper's ten groups of patients for cross-validation, and who validates."""
+"""Cross-validation: the groups of patients, and the validation patients of a fold."""
 
 import numpy as np
 
@@ -6,7 +6,7 @@ VALIDATION_FRACTION = 0.1
 
 
 def make_folds(ids, num_folds=10, seed=0):
-    """Deal patients at random into groups whose sizes differ by one at most.
+    """Divide patients at random into groups whose sizes differ by at most one.
 
     The paper's 69 patients give nine groups of 7 and one of 6. The groups do not
     depend on the order of ``ids``.
@@ -19,6 +19,8 @@ def make_folds(ids, num_folds=10, seed=0):
 
     Returns:
         List of lists of ids, each sorted, the larger groups first.
+
+    Ge et al. (2022), Sect. 3.1.
     """
     shuffled = np.random.default_rng(seed).permutation(sorted(ids))
     groups = np.array_split(shuffled, min(num_folds, len(shuffled)))
@@ -26,16 +28,16 @@ def make_folds(ids, num_folds=10, seed=0):
 
 
 def draw_validation(ids, test, fold, seed=0):
-    """Draw the patients that validate while a fold trains: a tenth, but at least one.
+    """Draw the validation patients of a fold: a tenth of its training patients, at least one.
 
     Args:
         ids: all patients.
-        test: those of the fold's group, none of whom is drawn.
+        test: test patients of the fold, none of whom is drawn.
         fold: index of the group.
         seed: seed of the draw, together with the fold.
 
     Returns:
-        Sorted list of ids; empty where it would leave nobody to train on.
+        Sorted list of ids; empty where no patient would be left to train on.
     """
     others = sorted(set(ids) - set(test))
     if len(others) < 2:

@@ -1,8 +1,8 @@
-"""NumPy's files, read by several threads at a time."""
+"""NumPy files read by several threads at once."""
 
 import numpy as np
 
-# Each time one thread has to be interrupted amid a short parse by another that parses too.
+# A reading fails only if a thread switch falls into its short parse of the header.
 _ATTEMPTS = 5
 
 
@@ -11,20 +11,20 @@ def read_arrays(file, names):
 
     Args:
         file: path.
-        names: of the arrays.
+        names: names of the arrays.
 
     Returns:
         Dict of arrays.
 
     Raises:
-        OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile: it is damaged.
+        OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile: the file is damaged.
     """
 
     def read():
         with open(file, "rb") as stream, np.load(stream, allow_pickle=False) as stored:
             return {name: stored[name] for name in names}
 
-    return _again_if_threads_met(read)
+    return _retry(read)
 
 
 def read_array(file):
@@ -36,15 +36,15 @@ def read_array(file):
     Returns:
         The array.
     """
-    return _again_if_threads_met(lambda: np.load(file, allow_pickle=False))
+    return _retry(lambda: np.load(file, allow_pickle=False))
 
 
-def _again_if_threads_met(read):
-    """Call a function, and again where CPython failed and not the file.
+def _retry(read):
+    """Call a reading function, and repeat it where CPython's parser fails.
 
-    NumPy parses an array's header as a Python literal. CPython 3.11 has one count of
-    the nesting for all threads that parse, and raises SystemError ("AST constructor
-    recursion depth mismatch") where two of them met.
+    NumPy parses an array's header as a Python literal. CPython 3.11 counts the
+    nesting of all parsing threads in one variable, and raises SystemError ("AST
+    constructor recursion depth mismatch") when two of them interfere.
     """
     for _ in range(_ATTEMPTS - 1):
         try:

@@ -1,24 +1,24 @@
-"""Digitally reconstructed radiographs: CT numbers to attenuation to line integrals."""
+"""Digitally reconstructed radiographs: line integrals of attenuation from CT numbers."""
 
 import keras
 import numpy as np
 from keras import ops
 
-from xctrs_tf.data.projection import ray_integrals as cone
+from xctrs_tf.data.projection.ray_integrals import project
 from xctrs_tf.geometry import RAY_AXIS, VIEWS
 
 # Linear attenuation coefficients in 1/mm. Between air and water they follow the
-# definition of the Hounsfield unit; above water bone's atomic number makes them
-# rise faster at diagnostic tube voltages (docs/fidelity.md).
+# definition of the Hounsfield unit. Above water they rise faster at diagnostic tube
+# voltages, because of the atomic number of bone (docs/fidelity.md).
 WATER_MU = 0.0192
 BONE_MU = 0.0573  # at 1000 HU
 
-# A scan is projected in slabs of so many voxels, which bounds the memory.
+# A scan is projected in slabs of at most this many voxels, which bounds the memory.
 SLAB_VOXELS = 2**22
 
 
 def hu_to_mu(hu):
-    """Attenuation of CT numbers: linear from air to water, and steeper above water.
+    """Convert CT numbers to attenuation: linear from air to water, steeper above water.
 
     Args:
         hu: array or tensor of CT numbers in HU.
@@ -33,10 +33,10 @@ def hu_to_mu(hu):
 
 
 def parallel_projection(mu, spacing_mm, view):
-    """Line integrals of attenuation along parallel rays.
+    """Compute line integrals of attenuation along parallel rays.
 
-    Only parallel rays keep every voxel of a ray in one pixel, which is what the
-    networks' view alignment (Eq. 5, 6) takes for granted.
+    Only with parallel rays do all voxels of one ray fall into one pixel. The
+    networks' view alignment (Eq. 5 and 6 of the paper) assumes this.
 
     Args:
         mu: attenuation ``(x, y, z)`` or ``(batch, x, y, z)`` in 1/mm.
@@ -61,22 +61,22 @@ def cone_projection(
     rotation_deg=None,
     translation_mm=None,
 ):
-    """Line integrals of attenuation along the rays of a point source.
+    """Compute line integrals of attenuation along the rays of a point source.
 
-    The isocentre is the volume's centre. By default the film has a pixel for each
-    of the volume's voxels, and at the isocentre these are equally large.
+    The isocentre is the volume's centre. By default the film has one pixel for each
+    voxel across the rays, and a pixel at the isocentre is as large as a voxel.
 
     Args:
         mu: attenuation ``(x, y, z)`` or ``(batch, x, y, z)`` in 1/mm.
         spacing_mm: edge of a voxel.
         view: ``"ap"`` (source in front of the patient) or ``"la"`` (on the right).
-        source_to_isocentre_mm: distance.
-        source_to_detector_mm: distance.
+        source_to_isocentre_mm: distance from the source to the isocentre.
+        source_to_detector_mm: distance from the source to the detector.
         detector_pixels: width and height of the detector in pixels.
-        detector_pixel_mm: edge of a pixel of the detector, which magnification
-            makes smaller at the isocentre.
-        rotation_deg: rotation of the patient about x, y, z (`cone.project`).
-        translation_mm: translation of the patient after it.
+        detector_pixel_mm: edge of a pixel on the detector; at the isocentre it is
+            smaller by the magnification.
+        rotation_deg: rotation of the patient about x, y, z (`ray_integrals.project`).
+        translation_mm: translation of the patient after the rotation.
 
     Returns:
         Line integrals (no unit): ``[x, z]`` for AP, ``[y, z]`` for LA, with the
@@ -86,7 +86,7 @@ def cone_projection(
     magnification = source_to_detector_mm / source_to_isocentre_mm
     if detector_pixel_mm is None:
         detector_pixel_mm = spacing_mm * magnification
-    return cone.project(
+    return project(
         mu,
         (spacing_mm,) * 3,
         [-(count - 1) / 2 * spacing_mm for count in shape],
@@ -100,13 +100,12 @@ def cone_projection(
 
 
 def films_of(scan, frame, geometry):
-    """Both films of a patient.
+    """Project both films of a patient.
 
     Args:
-        scan: `Volume` in HU. For the field of view ``crop`` it is the frame's own
-            CT; for ``full`` the whole scan, on any grid along the axes.
-        frame: the cube that the networks see, with ``size``, ``spacing_mm`` and
-            ``origin_mm``, as `projection_geometry.VolumeFrame`.
+        scan: `Volume` in HU: for the field of view ``crop`` the CT of the frame, for
+            ``full`` the whole scan on any grid along the axes.
+        frame: `projection_geometry.VolumeFrame`, the cube that the networks see.
         geometry: `ProjectionGeometry`.
 
     Returns:
@@ -127,7 +126,7 @@ def films_of(scan, frame, geometry):
 
 
 def _film(scan, frame, geometry, view):
-    """The sum of the films of slabs across the rays."""
+    """Sum the films of the scan's slabs across the rays."""
     isocentre = np.asarray(frame.origin_mm) + (frame.size - 1) / 2 * frame.spacing_mm
     axis = RAY_AXIS[view]
     step = max(1, SLAB_VOXELS * scan.array.shape[axis] // scan.array.size)
@@ -136,7 +135,7 @@ def _film(scan, frame, geometry, view):
         slab = scan.array[(slice(None),) * axis + (slice(start, start + step),)]
         first = np.array(scan.origin_mm, float)
         first[axis] += start * scan.spacing_mm[axis]
-        part = cone.project(
+        part = project(
             hu_to_mu(slab),
             [float(edge) for edge in scan.spacing_mm],
             (first - isocentre).tolist(),

@@ -1,9 +1,9 @@
-"""What a detector makes of line integrals: blur, scatter, quantum noise, film curve.
+"""Film effects on line integrals: scatter, blur, quantum noise and contrast curve.
 
-Line integrals are exact; a film is not. Each effect works alone and in the unit
-that it belongs to; `film_effects` joins them in the order of physics: photons
-pass the patient, scattered ones fall beside them as a veil, the detector blurs
-what arrives and counts it, and its logarithm passes the contrast curve.
+Each effect is a function of its own, in the unit in which it acts. `film_effects`
+applies them in the order of physics: photons pass the patient, scattered photons
+add a veil, the detector blurs and counts what arrives, and the logarithm of the
+count passes the contrast curve.
 """
 
 import numpy as np
@@ -11,37 +11,37 @@ from scipy import ndimage
 
 
 def transmission(line_integrals):
-    """Share of the photons that pass, by Beer and Lambert."""
+    """Return the share of the photons that pass, by the Beer-Lambert law."""
     return np.exp(-np.asarray(line_integrals, np.float64))
 
 
 def log_signal(share):
-    """Line integrals that would let this share of the photons pass."""
+    """Return the line integrals at which this share of the photons passes."""
     return -np.log(share)
 
 
 def scatter_veil(share, fraction, width_pixels):
-    """Add scattered photons, spread far and wide.
+    """Add scattered photons, spread by a wide Gaussian.
 
     Args:
         share: primary photons ``[horizontal, vertical]``, 1 without a patient.
-        fraction: scattered photons among all that arrive, over the whole film;
-            0 to below 1. Necks without a grid have about 0.3 to 0.5.
+        fraction: share of scattered photons among all that arrive on the film, from
+            0 to below 1. Films of necks without a grid have about 0.3 to 0.5.
         width_pixels: standard deviation of their spread.
 
     Returns:
-        Array of the same shape; its mean is the primary's over ``1 - fraction``.
+        Array of the same shape, whose mean is that of ``share`` over ``1 - fraction``.
     """
     veil = ndimage.gaussian_filter(share, width_pixels, mode="reflect")
     return share + fraction / (1 - fraction) * veil
 
 
 def detector_blur(share, sigma_pixels):
-    """Blur by a Gaussian: MTF(f) = exp(-2 (pi sigma f)^2), f in cycles per pixel.
+    """Blur by a Gaussian with MTF(f) = exp(-2 (pi sigma f)^2), f in cycles per pixel.
 
     Args:
         share: photons ``[horizontal, vertical]``.
-        sigma_pixels: standard deviation of the point spread.
+        sigma_pixels: standard deviation of the point spread function.
 
     Returns:
         Array of the same shape and mean.
@@ -50,32 +50,33 @@ def detector_blur(share, sigma_pixels):
 
 
 def quantum_noise(share, photons, rng):
-    """Count photons instead of knowing their number.
+    """Replace the expected photons by a Poisson count.
 
     Args:
         share: expected photons, 1 without a patient.
-        photons: how many reach a pixel without a patient.
+        photons: photons that reach a pixel without a patient.
         rng: `numpy.random.Generator`.
 
     Returns:
-        Array of the same shape: mean ``share`` and variance ``share / photons``
-        where many arrive; at least one is counted, so that it has a logarithm.
+        Array of the same shape, with mean ``share`` and variance ``share / photons``
+        where many photons arrive. At least one is counted, so that its logarithm
+        exists.
     """
     return np.maximum(rng.poisson(share * photons), 1) / photons
 
 
 def contrast_curve(signal, gamma, middle=0.5):
-    """The S-shaped curve of Hurter and Driffield, by which films and viewers darken.
+    """Apply the S-shaped Hurter-Driffield curve of films and viewers.
 
     Args:
         signal: array in [0, 1].
-        gamma: steepness in the middle; the ends stay 0 and 1.
-        middle: value in (0, 1) where it is steepest.
+        gamma: slope in the middle, before the ends are scaled to 0 and 1.
+        middle: value in (0, 1) where the curve is steepest.
 
     Returns:
         Array of the same shape in [0, 1]: a logistic function, scaled.
     """
-    # A logistic function's slope in its middle is a quarter of its factor.
+    # The slope of a logistic function in its middle is a quarter of its factor.
     low, high, curve = (_logistic(4 * gamma * (x - middle)) for x in (0.0, 1.0, signal))
     return (curve - low) / (high - low)
 
@@ -89,17 +90,18 @@ def film_effects(
     blur_pixels=0.0,
     gamma=None,
 ):
-    """A film with the effects that are asked for; with none, the line integrals.
+    """Apply the chosen effects to line integrals; by default none.
 
     Args:
         line_integrals: ``[horizontal, vertical]``, no unit.
-        seed: of the noise.
-        photons: a pixel's photons without a patient (`quantum_noise`); None for
+        seed: seed of the noise.
+        photons: photons of a pixel without a patient (`quantum_noise`); None for
             no noise.
-        scatter_fraction: `scatter_veil`.
-        scatter_width_pixels: `scatter_veil`.
-        blur_pixels: `detector_blur`.
-        gamma: `contrast_curve`, on the film between its extremes; None for none.
+        scatter_fraction: share of scattered photons (`scatter_veil`).
+        scatter_width_pixels: standard deviation of their spread.
+        blur_pixels: standard deviation of the point spread (`detector_blur`).
+        gamma: slope of the `contrast_curve` between the film's extremes; None for
+            no curve.
 
     Returns:
         float32 film of the same shape, bone bright.

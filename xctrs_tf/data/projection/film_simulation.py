@@ -1,4 +1,4 @@
-"""How the films of a cohort are made: geometry, each patient's own pose, film effects."""
+"""Film simulation of a cohort: geometry, poses of the patients, film effects."""
 
 import dataclasses
 
@@ -9,54 +9,54 @@ from xctrs_tf.data.projection.projection_geometry import MAX_ROTATION_DEG, Proje
 from xctrs_tf.errors import UserError
 from xctrs_tf.geometry import VIEWS
 
-# A generator of its own for each, so that noise does not move a patient.
+# Pose and noise draw from separate generators, so that noise changes no pose.
 STREAMS = {"pose": 0, "ap": 1, "la": 2}
 
 
 def _option(default, low, high, text):
-    """A number that is a flag too, with its limits."""
+    """Return a field that is also a flag, with its limits and its help text."""
     return dataclasses.field(default=default, metadata={"limits": (low, high), "help": text})
 
 
 @dataclasses.dataclass(frozen=True)
 class FilmSimulation:
-    """What makes a cohort's films; a patient's follow from his id and the seed alone.
+    """Options of a cohort's films; a patient's films depend on the id and seed alone.
 
-    Every number is an option of `experiments.prepare` by the same name. Lengths are
+    Every number is an option of `experiments.prepare` of the same name. Lengths are
     in mm at the isocentre, so that they mean the same at every size.
 
     Attributes:
-        geometry: `ProjectionGeometry` of a patient who stands as his CT lies.
-        seed: of poses and noise.
-        pose_rotation_deg: a patient's largest rotation about each axis.
-        pose_translation_mm: his largest translation along each axis.
-        photons: `film_effects.quantum_noise`.
-        scatter_fraction: `film_effects.scatter_veil`.
-        scatter_width_mm: `film_effects.scatter_veil`.
-        blur_mm: `film_effects.detector_blur`.
-        gamma: `film_effects.contrast_curve`.
+        geometry: `ProjectionGeometry` of a patient in the pose of the CT.
+        seed: seed of poses and noise.
+        pose_rotation_deg: largest random rotation of a patient about each axis.
+        pose_translation_mm: largest random translation of a patient along each axis.
+        photons: photons of a pixel without a patient (`film_effects.quantum_noise`).
+        scatter_fraction: share of scattered photons (`film_effects.scatter_veil`).
+        scatter_width_mm: standard deviation of their spread.
+        blur_mm: standard deviation of the blur (`film_effects.detector_blur`).
+        gamma: slope of the `film_effects.contrast_curve`.
     """
 
     geometry: ProjectionGeometry = dataclasses.field(default_factory=ProjectionGeometry)
     seed: int = 0
     pose_rotation_deg: float = _option(
-        0.0, 0.0, MAX_ROTATION_DEG, "Turn each patient by chance, up to so much about each axis."
+        0.0, 0.0, MAX_ROTATION_DEG, "Turn each patient at random, up to this angle about each axis."
     )
     pose_translation_mm: float = _option(
-        0.0, 0.0, 50.0, "Shift each patient by chance, up to so much along each axis."
+        0.0, 0.0, 50.0, "Shift each patient at random, up to this distance along each axis."
     )
     photons: float | None = _option(
-        None, 1.0, 1e9, "Quantum noise: photons that reach a pixel past the patient."
+        None, 1.0, 1e9, "Quantum noise: photons that reach a pixel beside the patient."
     )
     scatter_fraction: float = _option(
-        0.0, 0.0, 0.95, "Scattered among all photons; needs --scatter_width_mm."
+        0.0, 0.0, 0.95, "Share of scattered photons among all; needs --scatter_width_mm."
     )
     scatter_width_mm: float = _option(
-        0.0, 0.0, 500.0, "Standard deviation of the scattered photons' spread."
+        0.0, 0.0, 500.0, "Standard deviation of the spread of scattered photons."
     )
     blur_mm: float = _option(0.0, 0.0, 20.0, "Standard deviation of the detector's blur.")
     gamma: float | None = _option(
-        None, 0.1, 20.0, "Contrast curve: its steepness in the middle; none by default."
+        None, 0.1, 20.0, "Contrast curve: its slope in the middle; no curve by default."
     )
 
     def __post_init__(self):
@@ -70,10 +70,10 @@ class FilmSimulation:
 
     @classmethod
     def from_json(cls, record):
-        """Inverse of `to_json`, but for the seed, which the manifest has beside it.
+        """Return the inverse of `to_json`, except for the seed, a manifest key of its own.
 
         Raises:
-            UserError: no geometry, or a number out of its limits.
+            UserError: the record has no geometry, or a number is out of its limits.
         """
         names = {field.name for field in _options()} & set(record)
         rest = {name: value for name, value in record.items() if name not in names}
@@ -82,7 +82,7 @@ class FilmSimulation:
         )
 
     def to_json(self):
-        """JSON values for the manifest: the geometry, and the options that were chosen."""
+        """Return JSON values for the manifest: the geometry and the options not at default."""
         chosen = {
             field.name: getattr(self, field.name)
             for field in _options()
@@ -94,28 +94,28 @@ class FilmSimulation:
 
     @property
     def has_poses(self):
-        """Whether each patient has a geometry of his own."""
+        """Whether each patient has a geometry of their own."""
         return self.pose_rotation_deg > 0 or self.pose_translation_mm > 0
 
     def geometry_of(self, patient):
-        """`ProjectionGeometry` of a patient."""
+        """Return the `ProjectionGeometry` of a patient."""
         if not self.has_poses:
             return self.geometry
         rng = np.random.default_rng(self._entropy(patient, "pose"))
         return self.geometry.jittered(self.pose_rotation_deg, self.pose_translation_mm, rng)
 
     def films(self, patient, scan, frame):
-        """Both films of a patient.
+        """Simulate both films of a patient.
 
         Args:
-            patient: his id.
+            patient: id of the patient.
             scan: `Volume` in HU, as `drr.films_of` takes it.
             frame: `projection_geometry.VolumeFrame`.
 
         Returns:
             Dict of ``ap`` and ``la``, float32 ``(size, size)``.
         """
-        # Keras takes seconds to load; bad patients and worker processes need none.
+        # Keras takes seconds to load, and rejected patients and most workers do not need it.
         from xctrs_tf.data.projection.drr import films_of
 
         films = films_of(scan, frame, self.geometry_of(patient))
@@ -129,7 +129,7 @@ class FilmSimulation:
             "blur_pixels": self.blur_mm / frame.spacing_mm,
             "gamma": self.gamma,
         }
-        # Through photons and back, the 0 of rays through air would become -0.
+        # Without effects, film_effects would turn the 0 of rays through air into -0.
         if not any(effects.values()):
             return np.asarray(line_integrals)
         return film_effects(line_integrals, self._entropy(patient, view), **effects)

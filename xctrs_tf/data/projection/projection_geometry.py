@@ -1,4 +1,4 @@
-"""How the X-rays of a data folder are made: kind, distances, field of view, pose."""
+"""Projection geometry of X-rays: kind of rays, distances, field of view and pose."""
 
 import dataclasses
 import math
@@ -8,17 +8,17 @@ from xctrs_tf.errors import UserError
 KINDS = ("parallel", "cone")
 FIELDS_OF_VIEW = ("crop", "full")
 
-# Source to isocentre and to detector, in mm: a neck film on a wall stand, and the
-# C-arm whose distances X2CT-GAN (Ying et al., CVPR 2019) projects with.
+# Distances from source to isocentre and to detector in mm: a neck film on a wall
+# stand, and the C-arm of X2CT-GAN (Ying et al., CVPR 2019).
 PRESETS_MM = {"clinical": (1500.0, 1800.0), "x2ct": (541.0, 949.0)}
 
-# `cone.project` leaves a margin that holds a film turned by so much about each axis.
+# `ray_integrals.project` has a margin for a film turned by at most this about each axis.
 MAX_ROTATION_DEG = 15.0
 
 
 @dataclasses.dataclass(frozen=True)
 class VolumeFrame:
-    """The cube that the networks see.
+    """Position of the cube that the networks see.
 
     Attributes:
         size: voxels a side.
@@ -35,18 +35,18 @@ class VolumeFrame:
 class ProjectionGeometry:
     """Geometry of a patient's AP and LA film; the isocentre is the frame's centre.
 
-    The films' pixels are the frame's voxels at the isocentre: magnification is
-    divided out, as someone does who measures on a film with a ruler beside it.
+    A pixel of the film is as large as a voxel of the frame at the isocentre: lengths
+    on the film are those at the isocentre, without the magnification.
 
     Attributes:
         kind: ``"parallel"`` or ``"cone"``.
         field_of_view: ``"crop"`` projects the frame alone, ``"full"`` the whole
             scan onto the same film, with skull and shoulders where they overlap.
-        source_to_isocentre_mm: for a cone.
-        source_to_detector_mm: for a cone.
-        rotation_deg: of the patient about the axes x, y, z through the isocentre,
-            in this order.
-        translation_mm: of the patient along x, y, z, after the rotation.
+        source_to_isocentre_mm: distance for a cone, else None.
+        source_to_detector_mm: distance for a cone, else None.
+        rotation_deg: rotation of the patient about the axes x, y, z through the
+            isocentre, in this order.
+        translation_mm: translation of the patient along x, y, z, after the rotation.
     """
 
     kind: str = "parallel"
@@ -89,10 +89,10 @@ class ProjectionGeometry:
 
     @classmethod
     def preset(cls, name, field_of_view="crop"):
-        """Geometry of a name: ``parallel``, ``clinical`` or ``x2ct``.
+        """Return the geometry named ``parallel``, ``clinical`` or ``x2ct``.
 
         Raises:
-            UserError: no such name.
+            UserError: the name is unknown.
         """
         if name == "parallel":
             return cls(field_of_view=field_of_view)
@@ -103,10 +103,10 @@ class ProjectionGeometry:
 
     @classmethod
     def from_json(cls, record):
-        """Inverse of `to_json`; also reads ``{"geometry": "parallel"}``.
+        """Return the inverse of `to_json`; ``{"geometry": "parallel"}`` is the default.
 
         Raises:
-            UserError: no geometry.
+            UserError: the record is not a geometry.
         """
         if record == {"geometry": "parallel"}:
             return cls()
@@ -116,7 +116,7 @@ class ProjectionGeometry:
         return cls(**record)
 
     def to_json(self):
-        """JSON values for the manifest."""
+        """Return JSON values for the manifest."""
         record = dataclasses.asdict(self)
         return {
             name: list(value) if isinstance(value, tuple) else value
@@ -124,11 +124,11 @@ class ProjectionGeometry:
         }
 
     def jittered(self, rotation_deg, translation_mm, rng):
-        """This geometry with the patient moved by chance.
+        """Return this geometry with the patient moved at random.
 
         Args:
-            rotation_deg: largest further rotation about each axis.
-            translation_mm: largest further translation along each axis.
+            rotation_deg: largest additional rotation about each axis.
+            translation_mm: largest additional translation along each axis.
             rng: `numpy.random.Generator`.
 
         Returns:

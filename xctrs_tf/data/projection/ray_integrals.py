@@ -1,13 +1,13 @@
-"""Line integrals along any rays from a point or from infinity, plane by plane.
+"""Line integrals along the rays of a point source or along parallel rays, plane by plane.
 
-Every plane of the volume across the rays is seen on the film scaled and shifted,
-and nothing else: a pixel's footprint on it is a rectangle along the volume's
-axes. So a film is, over all planes, the sum of ``H V W^T`` with the plane ``V``
-and two small matrices of the shares that pixels and voxels have in common. A
-turned patient changes nothing as long as the film stays parallel to the planes;
-so it is projected onto such a film, and that is resampled once (Lacroute and
-Levoy's shear-warp factorisation, SIGGRAPH 1994, of De Man and Basu's
-distance-driven projector, Phys Med Biol 2004).
+On the film, each plane of the volume across the rays appears only scaled and
+shifted: the footprint of a pixel on the plane is a rectangle along the volume's
+axes. The film is therefore the sum over all planes ``V`` of ``H V W^T``, where the
+small matrices ``H`` and ``W`` hold the overlap of pixels and voxels. For a turned
+patient this still holds on a film parallel to the planes. The volume is projected
+onto such a film (the sheared film), which is then resampled once onto the real
+one. This is the shear-warp factorisation (Lacroute and Levoy, SIGGRAPH 1994) of the
+distance-driven projector (De Man and Basu, Phys Med Biol 2004).
 """
 
 import math
@@ -17,8 +17,8 @@ from keras import ops
 
 from xctrs_tf.geometry import RAY_AXIS
 
-# A film turned by 15 degrees about each axis leaves its own frame by less than
-# this share of its longer edge, if the source is at least three such edges away.
+# A film turned by 15 degrees about each axis extends beyond the unturned film by less
+# than this share of its longer edge, if the source is at least three edges away.
 MARGIN = 1 / 4
 
 # Generators of the rotations about x, y and z: cross products with the unit vectors.
@@ -36,24 +36,25 @@ def project(
     rotation_deg=None,
     translation_mm=None,
 ):
-    """Line integrals of attenuation through a volume, on a film at the isocentre.
+    """Compute line integrals of attenuation through a volume, on a film at the isocentre.
 
-    Positions are relative to the isocentre, which the film's centre shows. The
+    Positions are relative to the isocentre, which is at the film's centre. The
     central ray runs along y (AP) or x (LA), from the patient's front or right.
-    A pixel wider than a voxel averages the voxels that it covers; where it is
-    narrower the planes are interpolated linearly.
+    A pixel wider than a voxel averages the voxels that it covers; for narrower
+    pixels the planes are interpolated linearly.
 
     Args:
         mu: attenuation ``(x, y, z)`` or ``(batch, x, y, z)`` in 1/mm.
-        spacing_mm: three edges of a voxel.
-        origin_mm: centre of voxel ``[0, 0, 0]``.
+        spacing_mm: the three edges of a voxel.
+        origin_mm: position of the centre of voxel ``[0, 0, 0]``.
         view: ``"ap"`` or ``"la"``.
-        pixels: width and height of the film.
+        pixels: width and height of the film in pixels.
         pixel_mm: edge of a pixel at the isocentre.
-        source_mm: distance of the source from the isocentre; None for parallel rays.
-        rotation_deg: rotation of the volume about x, y, z, in this order, numbers
-            or tensor; None for none. At most 15 degrees about each axis.
-        translation_mm: translation of the volume after it, numbers or tensor.
+        source_mm: distance from the source to the isocentre; None for parallel rays.
+        rotation_deg: rotation of the volume about x, y, z, in this order: numbers
+            or a tensor, at most 15 degrees about each axis; None for no rotation.
+        translation_mm: translation of the volume after the rotation, numbers or a
+            tensor; None for no translation.
 
     Returns:
         Line integrals (no unit), ``[horizontal, vertical]``, with the batch axis
@@ -98,8 +99,8 @@ class _Rays:
 
     The sheared film lies in the plane across the depth axis through ``centre``.
     From there a ray through the film's point ``q`` moves by ``slope + inverse * q``
-    for each mm of depth. Distances of the source enter as inverses alone, so that
-    infinity is a number like any other.
+    for each mm of depth. The distance of the source is used only as its inverse,
+    which is 0 for parallel rays.
     """
 
     def __init__(self, centre, direction, inverse_source):
@@ -110,13 +111,13 @@ class _Rays:
         self.inverse = inverse_source / direction[0]
 
     def path_length(self, horizontal, vertical):
-        """Length of each ray per mm of depth, ``[horizontal, vertical]``."""
+        """Return the length of each ray per mm of depth, ``[horizontal, vertical]``."""
         across = self.slope[1] + self.inverse * horizontal
         up = self.slope[2] + self.inverse * vertical
         return ops.sqrt(1.0 + across[:, None] ** 2 + up[None, :] ** 2)
 
     def on_sheared_film(self, to_patient, film):
-        """Where the rays of the real film's pixels cross the sheared film, in mm."""
+        """Return the positions in mm at which the real film's rays cross the sheared film."""
         horizontal, vertical = film
         point = [
             to_patient[axis, 1] * horizontal[:, None] + to_patient[axis, 2] * vertical[None, :]
@@ -131,7 +132,7 @@ class _Rays:
 
 
 def _sum_of_planes(planes, spacing_mm, origin_mm, film, pixel_mm, rays):
-    """The sheared film ``(batch, horizontal, vertical)``."""
+    """Return the sheared film ``(batch, horizontal, vertical)``."""
     depth, *counts = planes.shape[1:]
     away = origin_mm[0] - rays.centre[0] + ops.arange(depth, dtype="float32") * spacing_mm[0]
     scale = 1.0 + rays.inverse * away
@@ -150,21 +151,21 @@ def _sum_of_planes(planes, spacing_mm, origin_mm, film, pixel_mm, rays):
 
 
 def _shares(places, widths, voxels, edge):
-    """Share of every voxel in every pixel's footprint, ``(plane, pixel, voxel)``.
+    """Return the share of each voxel in each pixel's footprint, ``(plane, pixel, voxel)``.
 
-    The shares of a pixel inside the volume sum to 1. A plane behind the source
-    has none.
+    The shares of a pixel inside the volume sum to 1. For a plane behind the source
+    they are 0.
     """
     seen = ops.cast(widths > 0, "float32")[:, None, None]
     widths = ops.maximum(widths, edge)[:, None]
-    # In units of the footprint, so that nothing large is left to be divided.
+    # Divided by the footprint before the difference, to keep the numbers small.
     edge = (edge / widths)[:, :, None] * seen
     distance = ops.abs((places / widths)[:, :, None] - (voxels / widths)[:, None, :])
     return ops.relu(ops.minimum((1.0 + edge) / 2 - distance, edge))
 
 
 def _bilinear(film, row, column):
-    """Sample ``(batch, rows, columns)`` at real-valued indices; beyond the edge, on it."""
+    """Sample ``(batch, rows, columns)`` at real-valued indices, clipped to the film."""
     height, width = film.shape[1:]
     row = ops.clip(row, 0.0, height - 1.001)
     column = ops.clip(column, 0.0, width - 1.001)
@@ -181,7 +182,10 @@ def _bilinear(film, row, column):
 
 
 def _rotation(degrees, axes):
-    """Matrix from the room's frame to the turned patient's, both in the order ``axes``."""
+    """Return the matrix from the room's frame to the turned patient's, in the order ``axes``.
+
+    It is differentiable with respect to the angles, unlike SciPy's `Rotation`.
+    """
     angles = ops.convert_to_tensor(degrees, "float32") * (math.pi / 180)
     matrix = ops.eye(3)
     for axis, generator in enumerate(_GENERATORS):
@@ -197,5 +201,5 @@ def _permuted(values, axes):
 
 
 def _centred(count):
-    """Indices of ``count`` pixels, from the middle."""
+    """Return the indices of ``count`` pixels, relative to the middle."""
     return ops.arange(count, dtype="float32") - (count - 1) / 2
