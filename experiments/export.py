@@ -15,7 +15,8 @@ import os
 from absl import flags, logging
 
 from experiments.common import cli
-from xctrs_tf.reconstruction.onnx_model import CONVERSION, require_packages
+from xctrs_tf.export.onnx_conversion import CONVERSION_PACKAGES
+from xctrs_tf.reconstruction.onnx_model import require_packages
 from xctrs_tf.training.config import read_config
 
 WORKDIR = flags.DEFINE_string("workdir", None, "Run folder of experiments.train.")
@@ -41,7 +42,7 @@ def main():
     """Export the run that the flags name."""
     read_config(WORKDIR.value)
     if FORMAT.value == "onnx":
-        require_packages(CONVERSION, "--format=onnx")
+        require_packages(CONVERSION_PACKAGES, "--format=onnx")
     # A training run may hold the GPU, and saving needs none.
     os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
     cli.load_tensorflow()

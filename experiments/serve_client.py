@@ -62,15 +62,15 @@ def main():
 
 
 def _server():
-    patience = RetryPolicy(TIMEOUT_S.value, RETRIES.value)
+    retry = RetryPolicy(TIMEOUT_S.value, RETRIES.value)
     if REST.value:
         from xctrs_tf.serving.rest_client import RestClient
 
-        return RestClient(SERVER.value, MODEL_NAME.value, patience)
+        return RestClient(SERVER.value, MODEL_NAME.value, retry)
     cli.load_tensorflow()
     from xctrs_tf.serving.grpc_client import GrpcClient
 
-    return GrpcClient(SERVER.value, MODEL_NAME.value, patience)
+    return GrpcClient(SERVER.value, MODEL_NAME.value, retry)
 
 
 if __name__ == "__main__":

@@ -78,7 +78,8 @@ def _convert(run):
 
 
 def _onnx_runtime(signature):
-    from xctrs_tf.reconstruction.onnx_model import load_onnx, write_onnx
+    from xctrs_tf.export.onnx_conversion import write_onnx
+    from xctrs_tf.reconstruction.onnx_model import load_onnx
 
     with tempfile.TemporaryDirectory() as folder:
         file = pathlib.Path(folder) / "model.onnx"

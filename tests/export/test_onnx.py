@@ -13,18 +13,20 @@ from tests.export.runs import SIZE, toy_run, write_run
 from xctrs_tf.data.films.film_writer import write_film
 from xctrs_tf.errors import UserError
 from xctrs_tf.export import saved_model as export_module
+from xctrs_tf.export.onnx_conversion import CONVERSION_PACKAGES
 from xctrs_tf.export.plain_networks import PlainGroupNormalization, with_plain_normalizations
 from xctrs_tf.export.saved_model import export_run
 from xctrs_tf.layers.normalization import FoldedGroupNormalization
 from xctrs_tf.reconstruction import load, onnx_model
 from xctrs_tf.reconstruction.exported_model import find_export
-from xctrs_tf.reconstruction.onnx_model import CONVERSION, require_packages
+from xctrs_tf.reconstruction.onnx_model import require_packages
 from xctrs_tf.training.run import load_run
 
 ROOT = pathlib.Path(__file__).parents[2]
 
 needs_onnx = pytest.mark.skipif(
-    not all(map(importlib.util.find_spec, CONVERSION)), reason=f"needs {', '.join(CONVERSION)}"
+    not all(map(importlib.util.find_spec, CONVERSION_PACKAGES)),
+    reason=f"needs {', '.join(CONVERSION_PACKAGES)}",
 )
 
 # What someone without this package and without TensorFlow types.
@@ -202,7 +204,7 @@ def test_packages_that_are_missing_are_named():
         require_packages(("json", "absent_1", "absent_2"), "x")
 
 
-@pytest.mark.parametrize("absent", CONVERSION)
+@pytest.mark.parametrize("absent", CONVERSION_PACKAGES)
 def test_the_program_says_what_is_not_installed(tmp_path, absent):
     toy_run(tmp_path / "run")
     flags = [f"--workdir={tmp_path / 'run'}", f"--output={tmp_path / 'models'}", "--format=onnx"]

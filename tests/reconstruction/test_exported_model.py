@@ -44,13 +44,3 @@ def test_metadata_that_cannot_be_read(tmp_path, content):
         (tmp_path / "1" / "assets.extra" / "metadata.json").write_text(content, encoding="utf-8")
     with pytest.raises(UserError, match=r"metadata.json: missing, or not of format xctrs-export/2"):
         find_export(tmp_path)
-
-
-def test_an_export_of_the_first_format_still_loads(tmp_path):
-    folder = export_run(toy_run(tmp_path / "run"), tmp_path / "models")
-    file = folder / "assets.extra" / "metadata.json"
-    file.write_text(
-        file.read_text(encoding="utf-8").replace("xctrs-export/2", "xctrs-export/1"),
-        encoding="utf-8",
-    )
-    assert find_export(tmp_path / "models").load().structured_outputs

@@ -51,15 +51,15 @@ def short_pauses(monkeypatch):
 
 
 @pytest.fixture(params=KINDS)
-def server(request, model):
-    """A `GrpcClient` or `RestClient` of a server that runs."""
-    start, server_type = KINDS[request.param]
+def client(request, model):
+    """A `GrpcClient` or `RestClient` of a running server."""
+    start, client_type = KINDS[request.param]
     with start(model) as address:
-        yield server_type(address, MODEL, RetryPolicy(timeout_s=120.0, retries=2))
+        yield client_type(address, MODEL, RetryPolicy(timeout_s=120.0, retries=2))
 
 
-def test_a_server_answers_as_the_library_does(server, exported):
-    reconstructor = RemoteReconstructor(server)
+def test_a_server_answers_as_the_library_does(client, exported):
+    reconstructor = RemoteReconstructor(client)
     assert reconstructor.size == SIZE
     films = block_films()
     # Grey values of which 16 bits round some.
@@ -85,65 +85,65 @@ def test_answers_over_the_4_mb_that_grpc_takes_by_default():
 
     films = {view: np.arange(96.0**2).reshape(96, 96) for view in ("ap", "la")}
     with grpc_server(StubModel({"serving_bytes": Large()})) as address:
-        server = GrpcClient(address, MODEL, RetryPolicy(60.0, 0))
-        result = RemoteReconstructor(server)(**films, spacing_mm=1.0)
+        client = GrpcClient(address, MODEL, RetryPolicy(60.0, 0))
+        result = RemoteReconstructor(client)(**films, spacing_mm=1.0)
     assert (result.ct_hu == -1).all() and result.ct_hu.shape == shape[1:]
     assert result.segmentation is None
 
 
-def test_the_request(server, model):
-    RemoteReconstructor(server)(**block_films(), spacing_mm=2.5)
+def test_the_request(client, model):
+    RemoteReconstructor(client)(**block_films(), spacing_mm=2.5)
     ((signature, inputs),) = model.requests
     assert signature == "serving_bytes"
     assert set(inputs) == {"ap_bytes", "la_bytes"}
     assert all(value.shape == (1,) for value in inputs.values())
 
 
-def test_a_busy_server_is_asked_again(server, model, caplog):
+def test_a_busy_server_is_asked_again(client, model, caplog):
     model.busy = 2
-    assert RemoteReconstructor(server).size == SIZE
+    assert RemoteReconstructor(client).size == SIZE
     pauses = [message.partition("asked again in ")[2] for message in caplog.messages]
     assert pauses == ["0.1 s", "0.2 s"]
 
 
-def test_a_server_that_stays_busy(server, model):
+def test_a_server_that_stays_busy(client, model):
     model.busy = 3
     with pytest.raises(UserError, match=r"--server=localhost:\d+: no answer \(.*is the model serv"):
-        RemoteReconstructor(server)
+        RemoteReconstructor(client)
     assert model.busy == 0
 
 
-@pytest.mark.parametrize("server_type", [GrpcClient, RestClient])
-def test_no_server(server_type):
+@pytest.mark.parametrize("client_type", [GrpcClient, RestClient])
+def test_no_server(client_type):
     with socket.socket() as free:
         free.bind(("localhost", 0))
         address = f"localhost:{free.getsockname()[1]}"
     with pytest.raises(UserError, match=f"--server={address}: no answer") as caught:
-        RemoteReconstructor(server_type(address, MODEL, RetryPolicy(5.0, retries=1)))
+        RemoteReconstructor(client_type(address, MODEL, RetryPolicy(5.0, retries=1)))
     assert "\n" not in str(caught.value)
 
 
-def test_another_model_name(server):
-    other = type(server)(server.address, "other", RetryPolicy(5.0, 0))
+def test_another_model_name(client):
+    other = type(client)(client.address, "other", RetryPolicy(5.0, 0))
     with pytest.raises(UserError, match="other: Servable not found for request"):
         RemoteReconstructor(other)
 
 
-def test_an_export_of_before_serving_bytes(server, model):
+def test_an_export_of_before_serving_bytes(client, model):
     model.signatures = {"serving_default": model.signatures["serving_default"]}
     with pytest.raises(UserError, match="has no signature serving_bytes as"):
-        RemoteReconstructor(server)
+        RemoteReconstructor(client)
 
 
-def test_no_voxel_size(server):
+def test_no_voxel_size(client):
     with pytest.raises(UserError, match="--spacing_mm: missing, and the model does not know"):
-        RemoteReconstructor(server)(**block_films())
+        RemoteReconstructor(client)(**block_films())
 
 
-def test_a_film_that_the_model_refuses(server):
+def test_a_film_that_the_model_refuses(client):
     pngs = {"ap_bytes": b"hello", "la_bytes": b"hello"}
     with pytest.raises(UserError, match=f"{MODEL}: .*film: not a PNG picture") as caught:
-        server.predict("serving_bytes", pngs)
+        client.predict("serving_bytes", pngs)
     assert "\n" not in str(caught.value)
 
 

@@ -1,7 +1,7 @@
-"""PNG films inside the graph: what `xctrs_tf.data.films.film.read_film` does to a whole film.
+"""PNG films decoded in the TensorFlow graph, as `read_film` of `data.films.film` reads them.
 
-A server is given bytes by anyone, so a picture's header is checked before its
-pixels are unpacked.
+A server receives bytes from anyone. Therefore the header of a picture is checked before
+its pixels are decompressed.
 """
 
 import tensorflow as tf
@@ -15,12 +15,12 @@ _HEADER_BYTES = 24
 
 
 def decode_films(pngs, size):
-    """Films from the bytes of PNG files.
+    """Decode PNG files to films.
 
-    Pictures are as a radiologist looks at them, superior on top, bone bright, 1 to
-    16 bits of grey, with or without transparency. Colours are kept at 16 bits
-    where Pillow, and so `read_film`, cuts them to 8. A picture that is not
-    ``size`` wide is resampled, but for rounding as Pillow does it.
+    Pictures have superior on top, bright bone, and 1 to 16 bits of grey, with or
+    without transparency. Grey stored as colours keeps 16 bits, which Pillow, and so
+    `read_film`, reduces to 8. A picture of another size is resampled as by Pillow,
+    except for rounding.
 
     Args:
         pngs: string tensor ``(batch,)``.
@@ -30,8 +30,8 @@ def decode_films(pngs, size):
         float32 ``(batch, size, size, 1)`` in [0, 1], ``[horizontal, vertical]``.
 
     Raises:
-        tf.errors.InvalidArgumentError: when it runs: not a PNG, too large,
-            coloured, not square, or constant.
+        tf.errors.InvalidArgumentError: at run time: not a PNG, too large, coloured,
+            not square, or constant.
     """
     films = tf.map_fn(
         lambda png: _decode_film(png, size),
@@ -58,7 +58,7 @@ def _decode_film(png, size):
 
 
 def _width_and_height(png):
-    """What a PNG's header says; zeros where there is none."""
+    """Read width and height from a PNG's header; zeros if it has none."""
     header = tf.strings.substr(tf.strings.join([png, b"\0" * _HEADER_BYTES]), 0, _HEADER_BYTES)
     is_png = tf.strings.substr(header, 0, len(_SIGNATURE)) == _SIGNATURE
     edges = tf.io.decode_raw(tf.strings.substr(header, 16, 8), tf.int32, little_endian=False)
@@ -81,7 +81,7 @@ def _check_edges(width, height):
 
 
 def _grey(picture):
-    """The first channel ``(rows, columns)``; a fourth and a second one are transparency."""
+    """Return the grey channel ``(rows, columns)``, without transparency."""
     picture = tf.cast(picture, tf.float32)
     grey = picture[..., 0]
     coloured = tf.reduce_any(picture[..., :3] != grey[..., tf.newaxis])
@@ -91,7 +91,7 @@ def _grey(picture):
 
 
 def _normalise(film):
-    """`xctrs_tf.data.films.film_normalisation.normalise_film`, with the same order statistics."""
+    """Normalise like `film_normalisation.normalise_film`, with the same order statistics."""
     values = tf.sort(tf.reshape(film, [-1]))
     last = tf.cast(tf.size(values) - 1, tf.float64)
     first, second = (last * (percentile / 100) for percentile in PERCENTILES)

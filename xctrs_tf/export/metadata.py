@@ -1,4 +1,4 @@
-"""What an export says of itself: metadata.json."""
+"""Description of an exported model: metadata.json."""
 
 import collections
 import csv
@@ -12,15 +12,15 @@ from xctrs_tf.data.dataset import open_dataset
 from xctrs_tf.data.volumes.intensity import WINDOW_HU
 from xctrs_tf.errors import UserError
 from xctrs_tf.geometry import VERTEBRAE
-from xctrs_tf.reconstruction.exported_model import FORMAT
+from xctrs_tf.reconstruction.exported_model import EXPORT_FORMAT
 from xctrs_tf.style import NOTICE
 
-# Fields of the configuration that name folders of the machine that trained.
+# Fields of the configuration that name folders of the training machine.
 _FOLDERS = ("data", "reconstruction_run")
 
 
 def describe_run(run):
-    """Everything in metadata.json that the run's folder and its data tell.
+    """Return the fields of metadata.json that come from the run's folder and its data.
 
     Args:
         run: `xctrs_tf.training.run.Run`.
@@ -35,11 +35,11 @@ def describe_run(run):
     training = run.config.to_json()
     for field in _FOLDERS:
         training.pop(field)
-    # A file of weights is known by its name, whatever folder it lay in.
+    # The folder of the weights belongs to the training machine.
     training["vgg_weights"] = pathlib.PurePath(training["vgg_weights"]).name
     dataset = _open_training_data(run.config.data, record["data_sha256"])
     return {
-        "format": FORMAT,
+        "format": EXPORT_FORMAT,
         "notice": NOTICE,
         "frame": "LPS: x grows to the patient's left, y to posterior, z to superior",
         "size": run.config.size,
@@ -57,7 +57,7 @@ def describe_run(run):
 
 
 def _open_training_data(path, data_sha256):
-    """A run's data, or None if the folder is gone or changed."""
+    """Open a run's data; return None if the folder is missing or changed."""
     try:
         dataset = open_dataset(path)
     except UserError:
@@ -71,7 +71,7 @@ def _open_training_data(path, data_sha256):
 
 
 def _spacing_mm(dataset):
-    """Median voxel size of a run's patients."""
+    """Return the median voxel size of a run's patients."""
     if dataset is None:
         return None
     return float(statistics.median(p["spacing_mm"] for p in dataset.manifest["patients"]))
@@ -96,7 +96,7 @@ def _describe_data(dataset, fold):
 
 
 def _read_metrics(run, data_sha256):
-    """Means over the test patients of experiments.evaluate, if they are of these weights."""
+    """Read the means of experiments.evaluate, if they belong to these weights and data."""
     cases = run.path / "evaluation" / "cases.csv"
     if not cases.is_file():
         return None
@@ -121,13 +121,13 @@ def _read_metrics(run, data_sha256):
 
 
 def _mean(rows, name):
-    """Mean of the patients that have the figure, an empty cell being none."""
+    """Return the mean of a column without its empty cells."""
     values = [float(row[name]) for row in rows if row[name]]
     return statistics.fmean(values) if values else None
 
 
 def _read_quality(file):
-    """What experiments.calibrate wrote, or None."""
+    """Read the result of experiments.calibrate; return None without one."""
     try:
         return json.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""Networks whose normalisations are written as converters and other runtimes know them."""
+"""Networks with normalisations in the standard form that converters recognise."""
 
 import dataclasses
 
@@ -10,12 +10,12 @@ from xctrs_tf.layers.normalization import FoldedGroupNormalization
 
 
 class PlainGroupNormalization(FoldedGroupNormalization):
-    """`FoldedGroupNormalization` in the textbook's order, without a reshaped volume.
+    """`FoldedGroupNormalization` as the textbook writes it, without reshaping the volume.
 
-    What is folded for TensorFlow's speed keeps a converter from moving the
-    channels to where other runtimes want them, and them from seeing a
-    normalisation in it: `experiments.benchmark --what=runtimes` tells the times.
-    Float32 and inference only.
+    The folded form is fast in TensorFlow. In a converted model, however, it prevents
+    moving the channels to the layout of the runtime and recognising the normalisation;
+    `experiments.benchmark --what=runtimes` measures the times. For float32 and
+    inference only.
     """
 
     def call(self, inputs):
@@ -32,7 +32,7 @@ class PlainGroupNormalization(FoldedGroupNormalization):
         return y
 
     def _group_mean(self, x):  # (batch, *spatial, channels) -> (batch, 1, ..., 1, channels)
-        # An axis at a time, for the reason that `spatial_sum` gives.
+        # One axis at a time, for the reason given in `spatial_sum`.
         per_channel = x
         for axis in range(x.ndim - 2, 0, -1):
             per_channel = ops.mean(per_channel, axis=axis, keepdims=True)
@@ -40,20 +40,20 @@ class PlainGroupNormalization(FoldedGroupNormalization):
         members = channels // self.groups
         if members == 1:
             return per_channel
-        # A product with a small matrix becomes one node; reshaping to groups, a dozen.
+        # A product with a small matrix is one node; reshaping to groups takes a dozen.
         averaging = np.kron(np.eye(self.groups), np.full((members, members), 1 / members))
         flat = ops.reshape(per_channel, (-1, channels))
         return ops.reshape(ops.matmul(flat, averaging.astype(np.float32)), (-1, *ones, channels))
 
 
 def with_plain_normalizations(run):
-    """A run whose networks compute the same with plain normalisations.
+    """Copy a run to networks with plain normalisations and the same outputs.
 
     Args:
         run: `xctrs_tf.training.run.Run` of float32.
 
     Returns:
-        `xctrs_tf.training.run.Run` with copies of the networks and their weights.
+        `xctrs_tf.training.run.Run` with copied networks and weights.
     """
     return dataclasses.replace(
         run, reconstruction=_plain(run.reconstruction), segmentation=_plain(run.segmentation)

@@ -1,4 +1,4 @@
-"""A training run as a SavedModel or an ONNX file that needs nothing of this package to run."""
+"""Export of a training run as a SavedModel or ONNX file that runs without this package."""
 
 import errno
 import itertools
@@ -12,57 +12,58 @@ import tensorflow as tf
 
 from xctrs_tf.errors import UserError
 from xctrs_tf.export.metadata import describe_run
+from xctrs_tf.export.onnx_conversion import CONVERSION_PACKAGES, write_onnx
 from xctrs_tf.export.plain_networks import with_plain_normalizations
 from xctrs_tf.export.signatures import Signatures, describe
-from xctrs_tf.export.verification import differences, try_networks
-from xctrs_tf.export.warmup import write_warmup
+from xctrs_tf.export.verification import differences, run_networks
 from xctrs_tf.files import write_text
 from xctrs_tf.reconstruction.exported_model import (
+    DEFAULT_SIGNATURE,
     METADATA,
     ONNX_MODEL,
-    SIGNATURE,
+    WARMUP,
     Export,
     version_numbers,
 )
-from xctrs_tf.reconstruction.onnx_model import CONVERSION, require_packages, write_onnx
+from xctrs_tf.reconstruction.onnx_model import require_packages
 from xctrs_tf.style import NOTICE
 
-# Largest difference between the networks and what is saved. The unit is that of the
-# outputs: the width of the CT window, and certainty.
+# Largest difference allowed between the networks and the saved model, in the unit of the
+# outputs: CT scaled to [0, 1], and probability.
 TOLERANCE = 1e-5
-# ONNX Runtime sums in another order than TensorFlow.
+# ONNX Runtime sums in a different order from TensorFlow.
 ONNX_TOLERANCE = 1e-4
-# By how they are stored, since eleven significant bits of a weight cannot do better.
+# By type of the stored weights: float16 has 11 significant bits.
 QUANTIZED_TOLERANCE = {"float16": 5e-2}
 
 
 def export_run(run, output, quantize=None, file_format="savedmodel"):
-    """Save a run's networks as the next version in a folder.
+    """Save the networks of a run as the next version in a folder.
 
-    `signatures.describe` names the signatures and their tensors. Several exports
-    may write to one folder at a time.
+    `signatures.describe` lists the signatures and their tensors. Several exports may
+    write to one folder at the same time.
 
     Args:
         run: `xctrs_tf.training.run.Run`.
-        output: folder of versions; made if it is not there.
-        quantize: ``"float16"`` stores the weights so, in half the space; they are
-            cast back when they are used.
-        file_format: ``"savedmodel"``, or ``"onnx"``: ``serving_default`` as one file.
+        output: folder of versions, created if missing.
+        quantize: ``"float16"`` stores the weights in half the space; they are cast
+            back for computing. None stores them unchanged.
+        file_format: ``"savedmodel"``, or ``"onnx"`` for ``serving_default`` as one file.
 
     Returns:
         Path of the version folder.
 
     Raises:
         UserError: the run has no reconstruction network or does not compute in
-            float32, its weights cannot be quantised or the networks be converted,
-            the packages for that are not installed, or the folder cannot be made.
-        RuntimeError: the saved model does not compute what the networks do.
+            float32, quantised or converted outputs differ too much, the packages for
+            conversion are not installed, or the folder cannot be made.
+        RuntimeError: the outputs of the saved model differ from the networks'.
     """
     if run.reconstruction is None:
         raise UserError(f"{run.path}: only segments CTs; export a run that reconstructs")
     _require_float32(run)
     if file_format == "onnx":
-        require_packages(CONVERSION, "--format=onnx")
+        require_packages(CONVERSION_PACKAGES, "--format=onnx")
         if quantize:
             raise UserError(
                 f"--quantize={quantize}: not with --format=onnx, whose weights are float32"
@@ -79,7 +80,7 @@ def export_run(run, output, quantize=None, file_format="savedmodel"):
 
 
 def _require_float32(run):
-    """Refuse networks of which no two graphs compute the same to many digits."""
+    """Refuse 16-bit networks: two graphs of one agree to few digits only."""
     for network in filter(None, (run.reconstruction, run.segmentation)):
         if network.compute_dtype != "float32":
             raise UserError(
@@ -93,14 +94,14 @@ def _write(run, folder, quantize, file_format):
     if file_format == "onnx":
         signatures = Signatures(with_plain_normalizations(run))
         folder.mkdir()
-        write_onnx(signatures.concrete()[SIGNATURE], folder / ONNX_MODEL, NOTICE)
+        write_onnx(signatures.concrete()[DEFAULT_SIGNATURE], folder / ONNX_MODEL, NOTICE)
     else:
         signatures = Signatures(run, metadata["spacing_mm"], quantize)
         module = tf.Module()
         module.weights = signatures.weights
         tf.saved_model.save(module, folder, signatures=signatures.concrete())
 
-    trial = try_networks(run)
+    trial = run_networks(run)
     loaded = Export(folder, metadata).load_signatures()
     found = differences(trial, loaded)
     _require_same_outputs(run, found, quantize, file_format)
@@ -110,22 +111,50 @@ def _write(run, folder, quantize, file_format):
     metadata["weights"] = {"quantize": quantize, "largest_differences": found}
     (folder / METADATA).parent.mkdir()
     write_text(folder / METADATA, json.dumps(metadata, indent=1) + "\n")
-    if file_format == "savedmodel" and not write_warmup(folder, trial.requests()):
+    if file_format == "savedmodel" and not _write_warmup(folder, trial.requests()):
         logging.warning(
             "tensorflow-serving-api is not installed: the export has no warm-up requests "
             "(pip install 'xctrs-tf[serving]')"
         )
 
 
+def _write_warmup(folder, requests):
+    """Write requests that TensorFlow Serving runs when it loads the model.
+
+    The first request of a graph takes many times longer than the next ones.
+
+    Args:
+        folder: version folder with ``assets.extra``.
+        requests: dict from signature to dict of its inputs as arrays.
+
+    Returns:
+        True if they were written, False if tensorflow-serving-api is not installed.
+    """
+    try:
+        from tensorflow_serving.apis.predict_pb2 import PredictRequest
+        from tensorflow_serving.apis.prediction_log_pb2 import PredictionLog, PredictLog
+    except ImportError:
+        return False
+    with tf.io.TFRecordWriter(str(folder / WARMUP)) as writer:
+        for signature, inputs in requests.items():
+            request = PredictRequest()
+            request.model_spec.signature_name = signature
+            for name, value in inputs.items():
+                request.inputs[name].CopyFrom(tf.make_tensor_proto(value))
+            log = PredictionLog(predict_log=PredictLog(request=request))
+            writer.write(log.SerializeToString())
+    return True
+
+
 def _require_same_outputs(run, found, quantize, file_format):
-    # What the user chose, and can choose otherwise.
+    # Flag to which a difference is due.
     choice, tolerance = None, TOLERANCE
     if quantize:
         choice, tolerance = f"--quantize={quantize}", QUANTIZED_TOLERANCE[quantize]
     elif file_format == "onnx":
         choice, tolerance = "--format=onnx", ONNX_TOLERANCE
     for name, difference in found.items():
-        # Written so that NaN fails too.
+        # Written so that NaN fails, too.
         if difference <= tolerance:
             continue
         if choice:
@@ -140,10 +169,10 @@ def _require_same_outputs(run, found, quantize, file_format):
 
 
 def _publish(folder, output):
-    """Give a whole version folder the next free number.
+    """Rename a complete version folder to the next free number.
 
-    A folder cannot be renamed to one that holds files, so that of two exports
-    which finish at a time the second takes the number after.
+    A folder cannot be renamed to one that holds files. So if two exports finish at
+    the same time, the second takes the next number.
     """
     for number in itertools.count(max(version_numbers(output), default=0) + 1):
         version = output / str(number)

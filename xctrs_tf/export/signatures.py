@@ -1,4 +1,4 @@
-"""A run's networks as the functions that a server offers by name."""
+"""Signatures of an exported model: the functions that a server offers by name."""
 
 import tensorflow as tf
 
@@ -7,25 +7,25 @@ from xctrs_tf.export.film_graph import decode_films
 from xctrs_tf.geometry import NUM_CLASSES, VIEWS
 from xctrs_tf.reconstruction.exported_model import (
     BYTES_SIGNATURE,
+    DEFAULT_SIGNATURE,
     RECONSTRUCTION_SIGNATURE,
     SEGMENTATION_SIGNATURE,
-    SIGNATURE,
 )
 
 
 class Signatures:
-    """The networks of a run and what can be asked of them.
+    """Traced functions over the networks of a run.
 
     Args:
         run: `xctrs_tf.training.run.Run`.
-        spacing_mm: edge of a voxel that ``serving_bytes`` tells, or None.
-        dtype: of the stored weights, which are cast to their own type when they
-            are used; None stores them as they are.
+        spacing_mm: edge of a voxel that ``serving_bytes`` returns, or None.
+        dtype: type of the stored weights, which are cast to their own type for
+            computing; None stores them unchanged.
 
     Attributes:
-        weights: dict from network to list of the variables to store: copies, so
-            that none of Keras's graphs are saved with them.
-        segments: whether there is a segmentation network.
+        weights: dict from network to list of the variables to store. They are copies,
+            so that no Keras graphs are saved with them.
+        segments: True if there is a segmentation network.
     """
 
     def __init__(self, run, spacing_mm=None, dtype=None):
@@ -35,7 +35,7 @@ class Signatures:
         self.weights = {}
         self._films = {v: tf.TensorSpec((None, *size2, 1), tf.float32, v) for v in VIEWS}
         self._ct = tf.TensorSpec((None, *size3, 1), tf.float32, "ct")
-        # A function each, so that a network is traced and stored once for all signatures.
+        # One function per network: it is traced and stored once for all signatures.
         self._run_reconstruction, self.weights["reconstruction"] = _as_function(
             run.reconstruction, self._films, dtype
         )
@@ -46,11 +46,11 @@ class Signatures:
         self.segments = run.segmentation is not None
 
     def concrete(self):
-        """Dict from each signature to its traced function."""
+        """Return the dict from each signature to its traced function."""
         names = [f"{view}_bytes" for view in VIEWS]
         pngs = {name: tf.TensorSpec([None], tf.string, name) for name in names}
         signatures = {
-            SIGNATURE: _trace(self._serve, **self._films),
+            DEFAULT_SIGNATURE: _trace(self._serve, **self._films),
             BYTES_SIGNATURE: _trace(self._serve_bytes, **pngs),
             RECONSTRUCTION_SIGNATURE: _trace(self._reconstruct, **self._films),
         }
@@ -59,7 +59,7 @@ class Signatures:
         return signatures
 
     def _serve(self, ap, la):
-        """Both networks; as in training, the CT is segmented before it is clipped."""
+        """Run X-CTRSNet; as in training, the CT is segmented before it is clipped."""
         ct = self._run_reconstruction({"ap": ap, "la": la})
         outputs = {"ct": tf.clip_by_value(ct, 0.0, 1.0)}
         if self.segments:
@@ -67,7 +67,7 @@ class Signatures:
         return outputs
 
     def _serve_bytes(self, ap_bytes, la_bytes):
-        """PNG files to CT numbers and labels, as `xctrs_tf.reconstruction` makes them."""
+        """Map PNG files to CT numbers and labels, as `xctrs_tf.reconstruction` does."""
         outputs = self._serve(
             decode_films(ap_bytes, self._size), decode_films(la_bytes, self._size)
         )
@@ -82,20 +82,20 @@ class Signatures:
         return answer
 
     def _reconstruct(self, ap, la):
-        """The first network alone, not clipped, so that the second one can follow it."""
+        """Run the reconstruction network only, unclipped, as input of the segmentation."""
         return {"ct": self._run_reconstruction({"ap": ap, "la": la})}
 
     def _segment(self, ct):
         return {"segmentation": self._run_segmentation(ct)}
 
 
-def describe(size, segments, tells_spacing):
-    """The signatures' tensors for metadata.json.
+def describe(size, segments, has_spacing):
+    """Describe the tensors of the signatures for metadata.json.
 
     Args:
         size: voxels a side.
-        segments: whether there is a segmentation network.
-        tells_spacing: whether ``serving_bytes`` tells the voxel size.
+        segments: True if there is a segmentation network.
+        has_spacing: True if ``serving_bytes`` returns the voxel size.
 
     Returns:
         Dict from signature to dict of ``inputs`` and ``outputs``.
@@ -122,10 +122,10 @@ def describe(size, segments, tells_spacing):
     if segments:
         whole["segmentation"] = classes
         answer["segmentation"] = tensor("uint8", "index in classes", *volume)
-    if tells_spacing:
+    if has_spacing:
         answer["spacing_mm"] = tensor("float32", "edge of a voxel in mm")
     described = {
-        SIGNATURE: {"inputs": films, "outputs": whole},
+        DEFAULT_SIGNATURE: {"inputs": films, "outputs": whole},
         BYTES_SIGNATURE: {
             "inputs": {f"{view}_bytes": tensor("string", picture) for view in VIEWS},
             "outputs": answer,
@@ -145,16 +145,16 @@ def _trace(function, **tensors):
 
 
 def _as_function(network, inputs, dtype):
-    """A network as a traced function over stored copies of its weights, and these."""
+    """Return a network as a traced function of copied weights, and the copies."""
     weights = [*network.trainable_variables, *network.non_trainable_variables]
     stored = [_stored(weight, dtype) for weight in weights]
-    taught = len(network.trainable_variables)
+    trainable = len(network.trainable_variables)
 
     @tf.function(input_signature=[inputs], autograph=False)
     def call(inputs):
         values = [tf.cast(s, w.dtype) for s, w in zip(stored, weights, strict=True)]
         outputs, _ = network.stateless_call(
-            values[:taught], values[taught:], inputs, training=False
+            values[:trainable], values[trainable:], inputs, training=False
         )
         return tf.cast(outputs, tf.float32)
 
@@ -162,6 +162,6 @@ def _as_function(network, inputs, dtype):
 
 
 def _stored(weight, dtype):
-    """A copy of a weight; seeds and counters keep their type."""
+    """Copy a weight; seeds and counters keep their type."""
     value = tf.convert_to_tensor(weight.value)
     return tf.Variable(tf.cast(value, dtype) if dtype and value.dtype.is_floating else value)

@@ -1,4 +1,4 @@
-"""Does a saved model compute what the networks of the run do?"""
+"""Comparison of a saved model with the networks of its run."""
 
 import dataclasses
 
@@ -9,23 +9,25 @@ from xctrs_tf.data.films.film_normalisation import normalise_film
 from xctrs_tf.data.films.film_writer import WHITE, film_bytes
 from xctrs_tf.data.volumes.intensity import WINDOW_HU
 from xctrs_tf.geometry import VIEWS
+from xctrs_tf.models.xctrsnet import XCTRSNet
 from xctrs_tf.reconstruction.exported_model import (
     BYTES_SIGNATURE,
+    DEFAULT_SIGNATURE,
     RECONSTRUCTION_SIGNATURE,
     SEGMENTATION_SIGNATURE,
-    SIGNATURE,
 )
 
 
 @dataclasses.dataclass(frozen=True)
 class Trial:
-    """Two films, and what the networks make of them.
+    """Outputs of the networks of a run for two films.
 
     Attributes:
         films: dict of ``ap`` and ``la``, float32 ``(1, size, size, 1)``.
-        pngs: dict of ``ap_bytes`` and ``la_bytes``, the same films as lists of one file.
-        ct: the reconstruction, not clipped.
-        classes: the probabilities, or None if the run does not segment.
+        pngs: dict of ``ap_bytes`` and ``la_bytes``, the same films as lists of one PNG.
+        ct: reconstruction ``(1, size, size, size, 1)``, not clipped.
+        classes: probabilities ``(1, size, size, size, 8)``, or None if the run does
+            not segment.
     """
 
     films: dict
@@ -34,11 +36,11 @@ class Trial:
     classes: np.ndarray | None
 
     def requests(self):
-        """Inputs by signature, for those that take films."""
-        return {SIGNATURE: self.films, BYTES_SIGNATURE: self.pngs}
+        """Return the inputs of the signatures that take films."""
+        return {DEFAULT_SIGNATURE: self.films, BYTES_SIGNATURE: self.pngs}
 
 
-def try_networks(run):
+def run_networks(run):
     """Run the networks on two films of noise.
 
     Args:
@@ -49,7 +51,7 @@ def try_networks(run):
     """
     generator = np.random.default_rng(0)
     size = run.config.size
-    # As a PNG holds them, so that both kinds of signature see the same.
+    # Rounded as in a PNG, so that all signatures get the same films.
     noise = {
         view: np.round(normalise_film(generator.random((size, size))) * WHITE) for view in VIEWS
     }
@@ -57,27 +59,29 @@ def try_networks(run):
         view: normalise_film(film)[np.newaxis, ..., np.newaxis] for view, film in noise.items()
     }
     pngs = {f"{view}_bytes": [film_bytes(film, view)] for view, film in noise.items()}
-    ct = run.reconstruction(films, training=False)
-    classes = None if run.segmentation is None else run.segmentation(ct, training=False)
-    return Trial(films, pngs, np.asarray(ct), None if classes is None else np.asarray(classes))
+    if run.segmentation is None:
+        return Trial(films, pngs, np.asarray(run.reconstruction(films, training=False)), None)
+    model = XCTRSNet(size, reconstruction=run.reconstruction, segmentation=run.segmentation)
+    outputs = model(films, training=False)
+    return Trial(films, pngs, np.asarray(outputs["ct"]), np.asarray(outputs["segmentation"]))
 
 
 def differences(trial, signatures):
-    """Largest differences between the networks and the saved model.
+    """Return the largest differences between the networks and the saved model.
 
-    ``serving_bytes`` is compared in the unit of the networks: CT numbers by what they
-    are more than half a unit of HU off, labels by how much less probable the class is
-    than the most probable one.
+    ``serving_bytes`` returns integers. Its CT numbers are compared without their
+    rounding error of 0.5 HU and scaled to [0, 1]; its labels by the difference in
+    probability from the most probable class.
 
     Args:
         trial: `Trial`.
-        signatures: dict of `Export.load_signatures`; not all need be there.
+        signatures: dict of `Export.load_signatures`, complete or not.
 
     Returns:
-        Dict from ``"<signature>: <output>"`` to float; NaN where there are no numbers.
+        Dict from ``"<signature>: <output>"`` to float; NaN if an output is NaN.
     """
     inputs = {
-        SIGNATURE: trial.films,
+        DEFAULT_SIGNATURE: trial.films,
         BYTES_SIGNATURE: trial.pngs,
         RECONSTRUCTION_SIGNATURE: trial.films,
         SEGMENTATION_SIGNATURE: {"ct": trial.ct},
@@ -108,13 +112,13 @@ def _largest(difference):
 
 
 def _less_probable(labels, classes):
-    """By how much a label is less probable than the most probable one."""
+    """Return the difference in probability between the most probable class and the label."""
     labels = labels[..., np.newaxis].astype(np.int64)
     return classes.max(-1) - np.take_along_axis(classes, labels, axis=-1)[..., 0]
 
 
 def _largest_rounded(hu, expected):
-    """By how much whole CT numbers are off, beyond the half unit of rounding."""
+    """Return the largest error of integer CT numbers beyond rounding, scaled to [0, 1]."""
     low, high = WINDOW_HU
     off = np.abs(hu - (expected.astype(np.float64) * (high - low) + low)) - 0.5
     return _largest(np.maximum(off, 0.0)) / (high - low)

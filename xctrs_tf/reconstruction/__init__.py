@@ -1,4 +1,4 @@
-"""Two films in, a CT and its seven vertebrae out: what every program and server shares."""
+"""Reconstruction of a CT and its vertebrae C1..C7 from two films by exported models."""
 
 from xctrs_tf.reconstruction.ensemble import ReconstructorEnsemble, load
 from xctrs_tf.reconstruction.output_folder import check_output, is_finished, write_reconstruction

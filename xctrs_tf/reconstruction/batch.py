@@ -1,4 +1,4 @@
-"""Many film pairs, one after the other: skipping, going on after a bad one, and the summary."""
+"""Batch of film pairs: skip finished ones, record failures, write summary.csv."""
 
 import collections
 import csv
@@ -21,13 +21,13 @@ DONE, SKIPPED, FAILED = "done", "skipped", "failed"
 
 @dataclasses.dataclass(frozen=True)
 class Outcome:
-    """A line of the summary.
+    """Line of the summary.
 
     Attributes:
-        id: the pair's.
+        id: id of the pair.
         status: ``"done"``, ``"skipped"`` or ``"failed"``.
         verdict: level of the quality checks; empty if there was no report.
-        reasons: why it failed, or what the checks found.
+        reasons: the error, or the findings of the checks.
     """
 
     id: str
@@ -37,16 +37,16 @@ class Outcome:
 
 
 def prepare_output(folder):
-    """Make the folder of a batch.
+    """Create the output folder of a batch.
 
     Args:
-        folder: the folder; one of an earlier batch may be there.
+        folder: the folder; it may hold an earlier batch.
 
     Returns:
         Its `pathlib.Path`.
 
     Raises:
-        UserError: it cannot be made, or holds a foreign summary.csv.
+        UserError: it cannot be made, or holds a summary.csv of another program.
     """
     folder = pathlib.Path(folder)
     summary = folder / SUMMARY
@@ -61,14 +61,14 @@ def prepare_output(folder):
 
 
 def run_batch(pairs, folder, reconstruct, overwrite):
-    """Reconstruct every pair that is not finished yet, and write summary.csv.
+    """Reconstruct every unfinished pair; record those that fail; write summary.csv.
 
     Args:
         pairs: list of `FilmPair`.
-        folder: of `prepare_output`; a folder is made in it for each pair.
-        reconstruct: function of a pair and its folder that writes it, and returns a
-            `Verdict` or None.
-        overwrite: do the finished ones again.
+        folder: folder of `prepare_output`; each pair gets a folder in it.
+        reconstruct: function from a pair and its folder that writes the folder and
+            returns a `Verdict` or None.
+        overwrite: reconstruct finished pairs again.
 
     Returns:
         List of `Outcome`.
@@ -80,13 +80,13 @@ def run_batch(pairs, folder, reconstruct, overwrite):
             if outcomes[-1].status == FAILED:
                 tqdm.write(f"error: {outcomes[-1].reasons}", file=sys.stderr)
     finally:
-        # What was done before an interruption is told too.
+        # Written after an interruption as well.
         _write_summary(folder / SUMMARY, outcomes)
     return outcomes
 
 
 def describe(outcomes):
-    """One line that counts a batch's outcomes."""
+    """Count the outcomes of a batch, in one line."""
     count = collections.Counter(outcome.status for outcome in outcomes)
     verdicts = collections.Counter(outcome.verdict for outcome in outcomes if outcome.verdict)
     parts = [f"{count[status]} {status}" for status in (DONE, SKIPPED, FAILED)]
@@ -95,7 +95,7 @@ def describe(outcomes):
 
 
 def reasons(verdict):
-    """What the checks found, in one line."""
+    """Join the findings of the checks to one line."""
     return "; ".join(finding.reason for finding in verdict.findings)
 
 
@@ -107,14 +107,14 @@ def _outcome(pair, folder, reconstruct, overwrite):
             return Outcome(pair.id, SKIPPED, *_earlier_verdict(folder))
         check_output(folder)
         verdict = reconstruct(pair, folder)
-    # A full disk or a folder that was taken away must not cost the other pairs.
+    # A full disk or a deleted folder must not stop the other pairs.
     except (UserError, OSError, MemoryError) as error:
         return Outcome(_printable(pair.id), FAILED, reasons=_printable(f"{pair.id}: {error}"))
     return Outcome(pair.id, DONE, *((verdict.level, reasons(verdict)) if verdict else ()))
 
 
 def _earlier_verdict(folder):
-    """Verdict and reasons of a finished reconstruction's report, if it has one."""
+    """Read verdict and reasons from the report of a finished reconstruction."""
     try:
         quality = json.loads((folder / "report.json").read_text(encoding="utf-8"))["quality"]
         return quality["verdict"], "; ".join(f["reason"] for f in quality["findings"])
@@ -123,7 +123,7 @@ def _earlier_verdict(folder):
 
 
 def _printable(text):
-    """One line that no file name can break, colour or make unprintable."""
+    """Return text as one printable line, whatever characters a file name has."""
     text = " ".join(text.split())
     return "".join(letter if letter.isprintable() else "?" for letter in text)
 

@@ -1,4 +1,4 @@
-"""The film pairs of a batch: from a table, or found in a folder by their names."""
+"""Film pairs of a batch: read from a table, or found in a folder by their names."""
 
 import collections
 import csv
@@ -12,9 +12,9 @@ from xctrs_tf.geometry import VIEWS
 
 SUMMARY = "summary.csv"
 COLUMNS, SPACING = ("id", *VIEWS), "spacing_mm"
-# A table of a hundred thousand pairs is a tenth of it.
+# Ten times the size of a table of 100,000 pairs.
 MAX_TABLE_BYTES = 2**26
-# A folder is named by it, and the temporary one beside it has a longer name.
+# The id names a folder, and the temporary folder beside it has a longer name.
 MAX_ID_BYTES = 200
 
 _ID = re.compile(r"\w[\w.-]*")
@@ -24,13 +24,13 @@ _NESTED = re.compile(r"(ap|la)(\..*)?", re.IGNORECASE | re.DOTALL)
 
 @dataclasses.dataclass(frozen=True)
 class FilmPair:
-    """One patient of a batch.
+    """Films of one patient of a batch.
 
     Attributes:
-        id: name of his output folder.
+        id: name of the patient's output folder.
         paths: dict of ``ap`` and ``la``.
         spacing_mm: edge of a voxel, or None.
-        problem: why there is nothing to read, or None.
+        problem: reason why the pair cannot be read, or None.
     """
 
     id: str
@@ -40,16 +40,16 @@ class FilmPair:
 
 
 def read_table(path):
-    """Read a CSV of the columns id, ap, la and, if it likes, spacing_mm.
+    """Read a CSV with the columns id, ap, la and, optionally, spacing_mm.
 
     Args:
-        path: the file; films are named relative to its folder.
+        path: the file; paths of films are relative to its folder.
 
     Returns:
         List of `FilmPair`.
 
     Raises:
-        UserError: unreadable, or a line is wrong; it is named.
+        UserError: unreadable, or a line is wrong; the message has its number.
     """
     path = pathlib.Path(path)
     try:
@@ -72,11 +72,11 @@ def find_pairs(folder):
         folder: the folder.
 
     Returns:
-        List of `FilmPair` in the order of their ids; one that lacks a film, or has two
-        of a view, or cannot name a folder, has a ``problem``.
+        List of `FilmPair` in the order of their ids. A pair that lacks a film, has two
+        of one view, or whose id cannot name a folder, has a ``problem``.
 
     Raises:
-        UserError: no folder, or without pairs.
+        UserError: not a folder, or no pairs in it.
     """
     folder = pathlib.Path(folder)
     found = collections.defaultdict(lambda: {view: [] for view in VIEWS})
@@ -108,7 +108,7 @@ def _table_pairs(path, reader):
         for row in reader:
             pairs.append(_table_pair(path.parent, row, seen))
     except (UserError, csv.Error) as error:
-        # The inner reader has counted the line that broke off, too.
+        # The inner reader also counts a line that ends too early.
         line = max(1, reader.reader.line_num)
         raise UserError(f"{path}: line {line}: {error}") from error
     return pairs
@@ -138,13 +138,13 @@ def _spacing_mm(text):
 
 
 def _check_id(name, seen):
-    """Refuse what is no plain name of a folder, or was one before."""
+    """Refuse an id that is not a plain folder name or that was used before."""
     if not _ID.fullmatch(name) or name.endswith(".") or len(name.encode()) > MAX_ID_BYTES:
         raise UserError(
             f"id {name[:MAX_ID_BYTES]!r}: no plain file name; use up to {MAX_ID_BYTES} letters, "
             "digits, dots, dashes and underscores"
         )
-    # Some file systems take names that differ in case or composition for one.
+    # Some file systems do not distinguish case or Unicode composition.
     key = unicodedata.normalize("NFC", name).casefold()
     if key == SUMMARY:
         raise UserError(f"id {name!r}: is the batch's own file; choose another")
@@ -154,7 +154,7 @@ def _check_id(name, seen):
 
 
 def _films_within(entry):
-    """Views and paths of the films in a sub-folder; none if it is no folder."""
+    """Return the views and paths of the films in a sub-folder; none if it is a file."""
     if not entry.is_dir():
         return []
     matches = [(_NESTED.fullmatch(film.name), film) for film in entry.iterdir()]

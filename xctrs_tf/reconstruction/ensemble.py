@@ -1,4 +1,4 @@
-"""Loading models: one, or several that answer together."""
+"""Loading of one exported model or of an ensemble of several."""
 
 import pathlib
 
@@ -7,22 +7,22 @@ from xctrs_tf.reconstruction.exported_model import find_export
 from xctrs_tf.reconstruction.reconstructor import Reconstruction, Reconstructor
 from xctrs_tf.reconstruction.uncertainty import combine
 
-# Without these the models' voxels are not of the same thing.
+# Metadata that must agree, for the models' voxels to be comparable.
 SHARED = ("size", "window_hu", "frame", "classes")
 
 
 def load(*paths):
-    """Load an exported model, or several that answer together.
+    """Load an exported model, or several as an ensemble.
 
     Args:
-        *paths: each a folder of `experiments.export`, whose newest version is
-            taken, or one of its versions.
+        *paths: folders of `experiments.export`, of which the newest version is taken,
+            or version folders.
 
     Returns:
-        `Reconstructor`, or of several `ReconstructorEnsemble`.
+        `Reconstructor`, or `ReconstructorEnsemble` for several paths.
 
     Raises:
-        UserError: a folder is none, or is damaged; the models do not fit together.
+        UserError: a folder holds no model or a damaged one; the models do not agree.
 
     Example:
         >>> reconstructor = xctrs_tf.load("MODELS/xctrsnet")
@@ -36,17 +36,17 @@ def load(*paths):
 
 
 def find_exports(paths):
-    """Find exported models that can answer together.
+    """Find exported models that can form an ensemble.
 
     Args:
-        paths: list of folders, as `load` takes them.
+        paths: list of folders, as for `load`.
 
     Returns:
         List of `xctrs_tf.reconstruction.exported_model.Export`.
 
     Raises:
-        UserError: a folder is none, is named twice, or the models differ in size,
-            window, frame or classes.
+        UserError: a folder holds no model, is named twice, or the models differ in
+            size, window, frame or classes.
     """
     exports = [find_export(path) for path in paths]
     first, places = exports[0], set()
@@ -66,13 +66,13 @@ def find_exports(paths):
 
 
 class ReconstructorEnsemble:
-    """Several models as one: mean CT, majority of the labels, and their spread.
+    """Ensemble of models: mean CT, majority of the labels, and their spread.
 
     Args:
         reconstructors: list of `Reconstructor`, at least two, alike in `SHARED`.
 
     Attributes:
-        metadata: the first model's; ``spacing_mm`` is None where they differ in it.
+        metadata: metadata of the first model; ``spacing_mm`` is None if they differ.
         size: pixels a side of the films.
     """
 
@@ -84,35 +84,35 @@ class ReconstructorEnsemble:
         self.size = reconstructors[0].size
 
     def __call__(self, ap, la, spacing_mm=None):
-        """Reconstruct one patient by every model.
+        """Reconstruct one patient by all models.
 
         Args:
             ap: film ``[x, z]``.
             la: film ``[y, z]``.
-            spacing_mm: edge of a voxel; by default the one that all models know.
+            spacing_mm: edge of a voxel; by default that of the models, if they agree.
 
         Returns:
             `Reconstruction` with ``spread_hu`` and ``uncertainty``.
 
         Raises:
-            UserError: as `Reconstructor` does.
+            UserError: as for `Reconstructor`.
         """
         if spacing_mm is None:
             spacing_mm = self.metadata["spacing_mm"]
         if spacing_mm is None:
             raise UserError("--spacing_mm: missing, and the models do not agree on a voxel size")
-        answers = [reconstruct(ap, la, spacing_mm) for reconstruct in self._reconstructors]
-        segmentations = [answer.segmentation for answer in answers]
-        together = combine(
-            [answer.ct_hu for answer in answers],
+        members = [reconstruct(ap, la, spacing_mm) for reconstruct in self._reconstructors]
+        segmentations = [member.segmentation for member in members]
+        consensus = combine(
+            [member.ct_hu for member in members],
             None if segmentations[0] is None else segmentations,
             spacing_mm,
         )
         return Reconstruction(
-            ct_hu=together.ct_hu,
-            segmentation=together.segmentation,
+            ct_hu=consensus.ct_hu,
+            segmentation=consensus.segmentation,
             spacing_mm=spacing_mm,
-            origin_mm=answers[0].origin_mm,
-            spread_hu=together.spread_hu,
-            uncertainty=together.summary,
+            origin_mm=members[0].origin_mm,
+            spread_hu=consensus.spread_hu,
+            uncertainty=consensus.summary,
         )

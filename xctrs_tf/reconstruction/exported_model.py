@@ -1,8 +1,8 @@
-"""The export folder: finding a version in it, and loading that.
+"""Exported models: folder layout, signature names, search and loading.
 
-``OUTPUT/<version>/`` is a SavedModel as TensorFlow Serving takes it, or holds one
-ONNX file. What the model is lies in ``assets.extra/metadata.json``, which the server
-passes over.
+A version folder ``MODELS/xctrsnet/<number>/`` is a SavedModel for TensorFlow Serving or
+holds one ONNX file. ``assets.extra/metadata.json`` describes the model; the server
+ignores it.
 """
 
 import dataclasses
@@ -12,14 +12,12 @@ import pathlib
 from xctrs_tf.errors import UserError
 from xctrs_tf.reconstruction.onnx_model import load_onnx
 
-FORMAT = "xctrs-export/2"
-# Exports of before the signatures other than serving_default; they can be loaded all the same.
-FORMATS = (FORMAT, "xctrs-export/1")
+EXPORT_FORMAT = "xctrs-export/2"
 SAVED_MODEL = "saved_model.pb"
 ONNX_MODEL = "model.onnx"
 METADATA = "assets.extra/metadata.json"
 WARMUP = "assets.extra/tf_serving_warmup_requests"
-SIGNATURE = "serving_default"
+DEFAULT_SIGNATURE = "serving_default"
 BYTES_SIGNATURE = "serving_bytes"
 RECONSTRUCTION_SIGNATURE = "reconstruction"
 SEGMENTATION_SIGNATURE = "segmentation"
@@ -27,7 +25,7 @@ SEGMENTATION_SIGNATURE = "segmentation"
 
 @dataclasses.dataclass(frozen=True)
 class Export:
-    """A version folder and its metadata.
+    """Exported model: a version folder and its metadata.
 
     Attributes:
         path: the version folder.
@@ -44,41 +42,42 @@ class Export:
 
     @property
     def is_onnx(self):
-        """Whether it is an ONNX file, which runs without TensorFlow."""
+        """True for an ONNX file, which runs without TensorFlow."""
         return (self.path / ONNX_MODEL).is_file()
 
     def load(self):
         """Load the model.
 
         Returns:
-            Function of the keywords ``ap`` and ``la``, float32 batches, to the
-            dict of the outputs of ``serving_default``.
+            Function from the keywords ``ap`` and ``la``, float32 batches
+            ``(batch, size, size, 1)``, to the dict of the outputs of
+            ``serving_default``.
 
         Raises:
             UserError: the model is damaged, or ONNX Runtime is not installed.
         """
-        return self.load_signatures()[SIGNATURE]
+        return self.load_signatures()[DEFAULT_SIGNATURE]
 
     def load_signatures(self):
-        """Load the model for all of its signatures.
+        """Load all signatures of the model.
 
         Returns:
-            Dict from signature to function of its inputs, as keywords, to the
-            dict of its outputs; an ONNX file has ``serving_default`` alone.
+            Dict from signature to a function from its inputs, as keywords, to the
+            dict of its outputs; an ONNX file has ``serving_default`` only.
 
         Raises:
             UserError: the model is damaged, or ONNX Runtime is not installed.
         """
         if self.is_onnx:
-            return {SIGNATURE: load_onnx(self.path / ONNX_MODEL)}
-        # Takes seconds; metadata and films are checked without it.
+            return {DEFAULT_SIGNATURE: load_onnx(self.path / ONNX_MODEL)}
+        # Importing it takes seconds; metadata and films are checked without it.
         import tensorflow as tf
 
         try:
             model = tf.saved_model.load(self.path)
             signatures = dict(model.signatures)
-            # TensorFlow does not promise that a signature keeps its variables alive.
-            for signature in (signatures[SIGNATURE], *signatures.values()):
+            # TensorFlow does not guarantee that a signature keeps its variables alive.
+            for signature in (signatures[DEFAULT_SIGNATURE], *signatures.values()):
                 signature.model = model
         except (OSError, ValueError, KeyError, tf.errors.OpError) as error:
             raise UserError(f"{self.path}: damaged; run experiments.export again") from error
@@ -89,13 +88,13 @@ def find_export(path):
     """Find an exported model.
 
     Args:
-        path: folder of versions, whose newest is taken, or one version folder.
+        path: folder of versions, of which the newest is taken, or a version folder.
 
     Returns:
         `Export`.
 
     Raises:
-        UserError: the folder is none, or its metadata cannot be read.
+        UserError: the folder holds no exported model, or its metadata cannot be read.
     """
     path = pathlib.Path(path)
     versions = [path / str(number) for number in version_numbers(path)]
@@ -106,7 +105,7 @@ def find_export(path):
 
 
 def version_numbers(path):
-    """Numbers of the version folders in a folder, in order; none if it does not exist."""
+    """Return the numbers of the version folders in a folder, in order."""
     if not path.is_dir():
         return []
     return sorted(int(entry.name) for entry in path.iterdir() if entry.name.isdecimal())
@@ -115,8 +114,10 @@ def version_numbers(path):
 def _read_metadata(file):
     try:
         metadata = json.loads(file.read_text(encoding="utf-8"))
-        if metadata["format"] in FORMATS:
+        if metadata["format"] == EXPORT_FORMAT:
             return metadata
     except (OSError, ValueError, KeyError, TypeError):
         pass
-    raise UserError(f"{file}: missing, or not of format {FORMAT}; run experiments.export again")
+    raise UserError(
+        f"{file}: missing, or not of format {EXPORT_FORMAT}; run experiments.export again"
+    )

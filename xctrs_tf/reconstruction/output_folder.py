@@ -1,4 +1,4 @@
-"""The folder of one reconstruction: what it may hold, and writing it."""
+"""Output folder of one reconstruction: its files, and writing them."""
 
 import json
 import pathlib
@@ -10,55 +10,65 @@ from xctrs_tf.data.volumes.volume import write_volume
 from xctrs_tf.errors import UserError
 from xctrs_tf.files import atomic_path, write_text
 from xctrs_tf.geometry import VERTEBRAE
-from xctrs_tf.reconstruction.label_tables import ITK_SNAP, SLICER, write_label_tables
+from xctrs_tf.reconstruction.label_tables import ITK_SNAP_TABLE, SLICER_TABLE, write_label_tables
 from xctrs_tf.style import NOTICE
 
-FORMAT = "xctrs-reconstruction/1"
-CT = "ct.nii.gz"
-SEGMENTATION = "segmentation.nii.gz"
-SPREAD = "spread_hu.nii.gz"
-PREVIEW = "preview.png"
-FILMS = "films.png"
-REPORT = ("report.html", "report.json", *(f"{name}.stl" for name in VERTEBRAE))
-DICOM, DICOM_SEGMENTATION = "dicom", "segmentation.dcm"
-# Says that the folder is ours, and may be replaced.
-RECORD = "reconstruction.json"
+RECONSTRUCTION_FORMAT = "xctrs-reconstruction/1"
+CT_FILE = "ct.nii.gz"
+SEGMENTATION_FILE = "segmentation.nii.gz"
+SPREAD_FILE = "spread_hu.nii.gz"
+PREVIEW_FILE = "preview.png"
+FILMS_FILE = "films.png"
+REPORT_FILES = ("report.html", "report.json", *(f"{name}.stl" for name in VERTEBRAE))
+DICOM_FOLDER, DICOM_SEGMENTATION_FILE = "dicom", "segmentation.dcm"
+# Marks a folder of this program, which may be replaced.
+RECORD_FILE = "reconstruction.json"
 
-_FILES = {CT, SEGMENTATION, ITK_SNAP, SLICER, SPREAD, FILMS, PREVIEW, *REPORT, RECORD}
-_DICOM_FILE = re.compile(r"slice-\d+\.dcm|" + re.escape(DICOM_SEGMENTATION))
+_FILES = {
+    CT_FILE,
+    SEGMENTATION_FILE,
+    ITK_SNAP_TABLE,
+    SLICER_TABLE,
+    SPREAD_FILE,
+    FILMS_FILE,
+    PREVIEW_FILE,
+    *REPORT_FILES,
+    RECORD_FILE,
+}
+_DICOM_FILE = re.compile(r"slice-\d+\.dcm|" + re.escape(DICOM_SEGMENTATION_FILE))
 
 
 def write_reconstruction(
     reconstruction, films, folder, quality_reference=None, report=True, dicom=False, patient=None
 ):
-    """Write a reconstruction's folder, all of it or nothing.
+    """Write the output folder of a reconstruction, completely or not at all.
 
-    It holds ct.nii.gz in HU; segmentation.nii.gz and its label tables, if there is
-    one; spread_hu.nii.gz, if several models answered; films.png (the films pixel by
-    pixel as the model got them), preview.png and reconstruction.json. An earlier
-    reconstruction in its place is replaced.
+    It holds ct.nii.gz in HU; segmentation.nii.gz and its label tables, if the model
+    segments; spread_hu.nii.gz, if there were several models; films.png (the input of
+    the model, pixel by pixel), preview.png and reconstruction.json. An earlier
+    reconstruction in the folder is replaced.
 
     Args:
         reconstruction: a `Reconstruction`.
         films: dict of ``ap`` and ``la``, as they were reconstructed.
         folder: the folder.
         quality_reference: dict of `quality.calibration.calibrate`, or None.
-        report: write report.html, report.json and C1.stl .. C7.stl as well.
-        dicom: write the folder dicom/: a CT series and, where there is a
-            vertebra, segmentation.dcm.
+        report: also write report.html, report.json and C1.stl .. C7.stl.
+        dicom: also write the folder dicom/: a CT series and, if a vertebra was
+            found, segmentation.dcm.
         patient: `report.dicom_ct.patient_fields` for the DICOM files.
 
     Returns:
         `quality.verdict.Verdict`, or None without a report.
 
     Raises:
-        UserError: the folder holds something else, or cannot be made.
+        UserError: the folder holds other files, or cannot be made.
     """
-    # Matplotlib takes a while to import, and a server never draws.
+    # Matplotlib is slow to import, and a server does not draw.
     from xctrs_tf.evaluation.figures.preview import preview_figure
 
     check_output(folder)
-    # A name of its own, even where the folder was given as ".".
+    # Resolved, so that the folder has a name even if given as ".".
     folder = pathlib.Path(folder).resolve()
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -69,31 +79,31 @@ def write_reconstruction(
         temporary.mkdir()
         _write_volumes(temporary, reconstruction)
         normalised = {view: normalise_film(film) for view, film in films.items()}
-        draw_network_view(temporary / FILMS, **normalised)
+        draw_network_view(temporary / FILMS_FILE, **normalised)
         preview_figure(
-            temporary / PREVIEW, normalised, reconstruction.ct_hu, reconstruction.segmentation
+            temporary / PREVIEW_FILE, normalised, reconstruction.ct_hu, reconstruction.segmentation
         )
         if report:
             verdict = _write_report(temporary, reconstruction, normalised, quality_reference)
         if dicom:
-            _write_dicom(temporary / DICOM, reconstruction, patient)
-        write_text(temporary / RECORD, json.dumps(_record(reconstruction), indent=1) + "\n")
+            _write_dicom(temporary / DICOM_FOLDER, reconstruction, patient)
+        write_text(temporary / RECORD_FILE, json.dumps(_record(reconstruction), indent=1) + "\n")
     return verdict
 
 
 def is_finished(folder):
-    """Whether a folder holds a reconstruction; one that was broken off left none."""
-    return (pathlib.Path(folder) / RECORD).is_file()
+    """Return True if a folder holds a complete reconstruction."""
+    return (pathlib.Path(folder) / RECORD_FILE).is_file()
 
 
 def check_output(folder):
-    """Refuse a folder that holds anything but an earlier reconstruction.
+    """Refuse a folder that holds anything other than an earlier reconstruction.
 
     Args:
         folder: the folder; it need not exist.
 
     Raises:
-        UserError: it holds something else, or is no folder.
+        UserError: it holds other files, or is not a folder.
     """
     folder = pathlib.Path(folder)
     if not folder.exists():
@@ -101,28 +111,28 @@ def check_output(folder):
     if not folder.is_dir():
         raise UserError(f"{folder}: not a folder; choose another output folder")
     entries = list(folder.iterdir())
-    if entries and not (is_finished(folder) and all(map(_is_ours, entries))):
+    if entries and not (is_finished(folder) and all(map(_may_be_replaced, entries))):
         raise UserError(f"{folder}: holds other files; choose an empty output folder")
 
 
-def _is_ours(entry):
-    if entry.name == DICOM and entry.is_dir():
+def _may_be_replaced(entry):
+    if entry.name == DICOM_FOLDER and entry.is_dir():
         return all(_DICOM_FILE.fullmatch(file.name) for file in entry.iterdir())
     return entry.name in _FILES and not entry.is_dir()
 
 
 def _write_volumes(folder, reconstruction):
     grid = (reconstruction.spacing_mm, reconstruction.origin_mm)
-    write_volume(folder / CT, reconstruction.ct_hu, *grid)
+    write_volume(folder / CT_FILE, reconstruction.ct_hu, *grid)
     if reconstruction.segmentation is not None:
-        write_volume(folder / SEGMENTATION, reconstruction.segmentation, *grid)
+        write_volume(folder / SEGMENTATION_FILE, reconstruction.segmentation, *grid)
         write_label_tables(folder)
     if reconstruction.spread_hu is not None:
-        write_volume(folder / SPREAD, reconstruction.spread_hu, *grid)
+        write_volume(folder / SPREAD_FILE, reconstruction.spread_hu, *grid)
 
 
 def _write_report(folder, reconstruction, films, quality_reference):
-    # Keras, for the re-projection, takes seconds to import.
+    # Keras, used by the re-projection, takes seconds to import.
     from xctrs_tf.report.report import write_report
 
     uncertainty = reconstruction.uncertainty
@@ -130,7 +140,7 @@ def _write_report(folder, reconstruction, films, quality_reference):
 
 
 def _write_dicom(folder, reconstruction, patient):
-    # The packages for it are needed here alone, and highdicom is optional.
+    # Only DICOM output needs these packages, and highdicom is optional.
     from xctrs_tf.report.dicom_ct import write_ct_series
     from xctrs_tf.report.dicom_segmentation import write_segmentation
 
@@ -138,13 +148,13 @@ def _write_dicom(folder, reconstruction, patient):
     slices = write_ct_series(folder, reconstruction.ct_hu, *grid, patient)
     labels = reconstruction.segmentation
     if labels is not None and labels.any():
-        write_segmentation(folder / DICOM_SEGMENTATION, labels, slices)
+        write_segmentation(folder / DICOM_SEGMENTATION_FILE, labels, slices)
 
 
 def _record(reconstruction):
     segmented = reconstruction.segmentation is not None
     return {
-        "format": FORMAT,
+        "format": RECONSTRUCTION_FORMAT,
         "notice": NOTICE,
         "spacing_mm": reconstruction.spacing_mm,
         "labels": dict(enumerate(VERTEBRAE, start=1)) if segmented else None,

@@ -1,4 +1,4 @@
-"""One loaded model, and what it makes of two films."""
+"""Reconstruction of two films by one loaded model."""
 
 import dataclasses
 
@@ -12,10 +12,10 @@ from xctrs_tf.geometry import VIEWS
 
 @dataclasses.dataclass(frozen=True)
 class Reconstruction:
-    """What one or more models made of two films, on a grid along the LPS axes.
+    """CT and segmentation of one patient, on a grid along the LPS axes.
 
-    The films do not say where the patient was: the middle of the volume is the
-    origin.
+    The films do not tell the patient's position, so the origin is the middle of the
+    volume.
 
     Attributes:
         ct_hu: int16 CT numbers ``[x, y, z]`` in HU.
@@ -23,8 +23,8 @@ class Reconstruction:
             model does not segment.
         spacing_mm: edge of a voxel.
         origin_mm: LPS position of the centre of voxel ``[0, 0, 0]``.
-        spread_hu: float32 ``[x, y, z]``, standard deviation between the models,
-            or None of a single one.
+        spread_hu: float32 ``[x, y, z]``, standard deviation between several models
+            in HU, or None.
         uncertainty: ``summary`` of `reconstruction.uncertainty.combine`, or None.
     """
 
@@ -37,16 +37,16 @@ class Reconstruction:
 
 
 class Reconstructor:
-    """A loaded model: two films to a `Reconstruction`.
+    """Loaded model that maps two films to a `Reconstruction`.
 
     Args:
-        predict: function of the keywords ``ap`` and ``la``, batches, to a dict
+        predict: function from the keywords ``ap`` and ``la``, batches, to a dict
             of batches ``ct`` and, if the model segments, ``segmentation``.
-        metadata: the export's.
+        metadata: metadata of the exported model.
 
     Attributes:
-        metadata: the export's.
-        size: pixels a side of the films that it takes.
+        metadata: as given.
+        size: pixels a side of the films.
     """
 
     def __init__(self, predict, metadata):
@@ -60,14 +60,14 @@ class Reconstructor:
         Args:
             ap: film ``[x, z]`` of `xctrs_tf.data.films.film.read_film`; normalised here.
             la: film ``[y, z]``.
-            spacing_mm: edge of a pixel of both films, and so of a voxel; by
-                default the median of the patients that the model has seen.
+            spacing_mm: edge of a pixel of both films and of a voxel; by default the
+                median of the training patients.
 
         Returns:
             `Reconstruction`.
 
         Raises:
-            UserError: films of another size or without content, or no voxel size.
+            UserError: films of another size or constant films, or no voxel size.
         """
         if spacing_mm is None:
             spacing_mm = self.metadata["spacing_mm"]

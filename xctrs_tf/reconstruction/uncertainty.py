@@ -1,4 +1,4 @@
-"""Several models' answers to the same films: their mean, their vote and their spread."""
+"""Mean, vote and spread of several models' reconstructions of the same films."""
 
 import dataclasses
 
@@ -8,18 +8,18 @@ from xctrs_tf.geometry import NUM_CLASSES, VERTEBRAE
 
 
 @dataclasses.dataclass(frozen=True)
-class Ensemble:
-    """What several models agree on, and where they do not.
+class Consensus:
+    """Combined reconstruction of several models.
 
     Attributes:
         ct_hu: int16 ``[x, y, z]``: mean of the CT numbers.
-        segmentation: uint8 ``[x, y, z]``: the label with most votes; of several, the
-            lowest, so that background wins over bone and the upper vertebra over the
-            lower. None if the models do not segment.
+        segmentation: uint8 ``[x, y, z]``: the label with most votes. In a tie the lowest
+            label wins: background over bone, the upper vertebra over the lower. None
+            if the models do not segment.
         spread_hu: float32 ``[x, y, z]``: standard deviation of the CT numbers between
             the models.
-        agreement: float32 ``[x, y, z]``: share of the models that voted for the label
-            taken, or None.
+        agreement: float32 ``[x, y, z]``: share of the models that voted for the chosen
+            label, or None.
         summary: dict by vertebra: ``spread_hu`` and ``agreement``, means over the
             voxels of the vertebra, and ``volume_mm3`` and ``volume_deviation_mm3``,
             mean and standard deviation between the models. Empty without labels.
@@ -35,17 +35,16 @@ class Ensemble:
 def combine(volumes, segmentations, spacing_mm):
     """Combine the outputs of several models for one patient.
 
-    The deviations are those of the models at hand (n - 1 in the denominator). They
-    tell how far the training data decide the answer, not how wrong it is: models
-    that were trained alike err alike.
+    Standard deviations have n - 1 in the denominator. They measure disagreement of
+    the models, not their error: models trained alike make the same errors.
 
     Args:
-        volumes: CT numbers ``[x, y, z]``, one a model, at least two.
-        segmentations: labels ``[x, y, z]``, one a model, or None.
+        volumes: CT numbers ``[x, y, z]``, one per model, at least two.
+        segmentations: labels ``[x, y, z]``, one per model, or None.
         spacing_mm: edge of a voxel.
 
     Returns:
-        `Ensemble`.
+        `Consensus`.
 
     Raises:
         ValueError: fewer than two models.
@@ -56,13 +55,13 @@ def combine(volumes, segmentations, spacing_mm):
     ct_hu = np.round(stack.mean(axis=0)).astype(np.int16)
     spread_hu = stack.std(axis=0, ddof=1).astype(np.float32)
     if segmentations is None:
-        return Ensemble(ct_hu, None, spread_hu, None, {})
+        return Consensus(ct_hu, None, spread_hu, None, {})
     segmentations = np.asarray(segmentations)
     votes = np.stack([(segmentations == label).sum(axis=0) for label in range(NUM_CLASSES)])
     labels = votes.argmax(axis=0).astype(np.uint8)
     agreement = (votes.max(axis=0) / len(segmentations)).astype(np.float32)
     summary = _summary(labels, segmentations, spread_hu, agreement, spacing_mm)
-    return Ensemble(ct_hu, labels, spread_hu, agreement, summary)
+    return Consensus(ct_hu, labels, spread_hu, agreement, summary)
 
 
 def _summary(labels, segmentations, spread_hu, agreement, spacing_mm):

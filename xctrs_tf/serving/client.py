@@ -1,4 +1,4 @@
-"""A model server as its clients see it: away, busy, slow, or there."""
+"""Client of a model server: repeated requests and error messages of both protocols."""
 
 import dataclasses
 import logging
@@ -11,12 +11,12 @@ FIRST_DELAY_S = 0.5
 
 @dataclasses.dataclass(frozen=True)
 class RetryPolicy:
-    """How long a client waits, and how often it asks again.
+    """Time limit of a request, and number of repetitions.
 
     Attributes:
-        timeout_s: for one answer.
-        retries: times that a server which is away or busy is asked again; the
-            pause before it starts at half a second and doubles.
+        timeout_s: seconds to wait for one response.
+        retries: repetitions of a request to a server that is unreachable or busy. The
+            pause before the first is half a second and doubles each time.
     """
 
     timeout_s: float = 120.0
@@ -24,38 +24,41 @@ class RetryPolicy:
 
 
 class Unavailable(Exception):
-    """The server is away or busy: it may be asked again."""
+    """Server unreachable or busy: the request may be repeated."""
 
 
-class Server:
-    """A model on a server; the protocol is a subclass's.
+class ModelClient:
+    """Client for one model on a server; subclasses implement the protocol in `_call`.
 
     Args:
         address: ``host:port``.
-        model: its name on the server.
-        patience: `RetryPolicy`.
+        model: name of the model on the server.
+        retry: `RetryPolicy`.
 
     Attributes:
         address: as given.
         model: as given.
     """
 
-    def __init__(self, address, model, patience=RetryPolicy()):
-        self.address, self.model, self._patience = address, model, patience
+    def __init__(self, address, model, retry=RetryPolicy()):
+        self.address, self.model, self._retry = address, model, retry
 
-    def _ask(self, *question):
-        """What `_call` of a subclass gives; called again while the server is away or busy.
+    def _request(self, *request):
+        """Call `_call`, and repeat it while the server is unreachable or busy.
 
         Args:
-            *question: arguments of `_call`, which raises `Unavailable`.
+            *request: arguments of `_call`, which may raise `Unavailable`.
+
+        Returns:
+            Result of `_call`.
 
         Raises:
-            UserError: it stayed away.
+            UserError: the server remained unreachable or busy.
         """
         delay_s = FIRST_DELAY_S
-        for left in range(self._patience.retries, -1, -1):
+        for left in range(self._retry.retries, -1, -1):
             try:
-                return self._call(*question)
+                return self._call(*request)
             except Unavailable as error:
                 if not left:
                     raise UserError(
@@ -68,6 +71,6 @@ class Server:
 
     def _too_slow(self):
         return UserError(
-            f"--server={self.address}: no answer within {self._patience.timeout_s:g} s; "
+            f"--server={self.address}: no answer within {self._retry.timeout_s:g} s; "
             "give more --timeout_s"
         )

@@ -1,7 +1,7 @@
-"""TensorFlow Serving's gRPC API, as far as it is needed."""
+"""Client for TensorFlow Serving's gRPC API."""
 
 from xctrs_tf.errors import UserError
-from xctrs_tf.serving.client import Server, Unavailable
+from xctrs_tf.serving.client import ModelClient, Unavailable
 
 try:
     import grpc
@@ -16,13 +16,13 @@ except ImportError as error:
         "gRPC needs tensorflow-serving-api: pip install 'xctrs-tf[serving]', or use --rest"
     ) from error
 
-# A server sends a negative whole number as ten bytes unless it is told otherwise, and
-# gRPC refuses to receive over 4 MB unless it is told otherwise (docs/serving.md).
+# By default, gRPC refuses messages over 4 MB, and a server sends a negative integer as
+# ten bytes (docs/serving.md).
 MAX_MESSAGE_BYTES = 2**28
 
 
-class GrpcClient(Server):
-    """A model on a server's gRPC port; arguments and attributes are those of `Server`."""
+class GrpcClient(ModelClient):
+    """Client for the gRPC port of a model server; arguments as for `ModelClient`."""
 
     def __init__(self, address, *args, **kwargs):
         super().__init__(address, *args, **kwargs)
@@ -31,16 +31,16 @@ class GrpcClient(Server):
         self._stub = prediction_service_pb2_grpc.PredictionServiceStub(channel)
 
     def output_shapes(self, signature):
-        """Dict from output of a signature to its shape; empty if there is no such signature.
+        """Return the shapes of a signature's outputs by name; empty without the signature.
 
         Raises:
-            UserError: no server, no such model, or nonsense.
+            UserError: no server, no such model, or an invalid response.
         """
         request = get_model_metadata_pb2.GetModelMetadataRequest(metadata_field=["signature_def"])
         request.model_spec.name = self.model
-        answer = self._ask(self._stub.GetModelMetadata, request)
+        response = self._request(self._stub.GetModelMetadata, request)
         signatures = get_model_metadata_pb2.SignatureDefMap()
-        answer.metadata["signature_def"].Unpack(signatures)
+        response.metadata["signature_def"].Unpack(signatures)
         outputs = signatures.signature_def[signature].outputs
         return {
             name: tuple(dim.size for dim in output.tensor_shape.dim)
@@ -48,32 +48,32 @@ class GrpcClient(Server):
         }
 
     def predict(self, signature, inputs):
-        """Ask for one patient.
+        """Run a signature for one patient.
 
         Args:
-            signature: its name.
+            signature: name of the signature.
             inputs: dict from input to bytes.
 
         Returns:
-            Dict from output to array, without the batch.
+            Dict from output to array, without the batch axis.
 
         Raises:
-            UserError: no server, an error of the model's, or nonsense.
+            UserError: no server, an error of the model, or an invalid response.
         """
         request = predict_pb2.PredictRequest()
         request.model_spec.name = self.model
         request.model_spec.signature_name = signature
         for name, value in inputs.items():
             request.inputs[name].CopyFrom(tf.make_tensor_proto([value]))
-        answer = self._ask(self._stub.Predict, request)
+        response = self._request(self._stub.Predict, request)
         try:
-            return {name: tf.make_ndarray(output)[0] for name, output in answer.outputs.items()}
+            return {name: tf.make_ndarray(output)[0] for name, output in response.outputs.items()}
         except (TypeError, ValueError, IndexError) as error:
             raise UserError(f"--server={self.address}: the answer has no tensors") from error
 
     def _call(self, method, request):
         try:
-            return method(request, timeout=self._patience.timeout_s)
+            return method(request, timeout=self._retry.timeout_s)
         except grpc.RpcError as error:
             code, details = error.code(), " ".join((error.details() or "").split())
             if code is grpc.StatusCode.UNAVAILABLE:

@@ -1,4 +1,4 @@
-"""TensorFlow Serving's REST API, as far as it is needed: no TensorFlow, no gRPC."""
+"""Client for TensorFlow Serving's REST API, without TensorFlow and gRPC."""
 
 import base64
 import http.client
@@ -7,53 +7,53 @@ import urllib.error
 import urllib.request
 
 from xctrs_tf.errors import UserError
-from xctrs_tf.serving.client import Server, Unavailable
+from xctrs_tf.serving.client import ModelClient, Unavailable
 
-# Too many requests, bad gateway, unavailable: asking again may help.
+# Too many requests, bad gateway, unavailable: a repetition may help.
 _BUSY = (429, 502, 503)
 
 
-class RestClient(Server):
-    """A model on a server's REST port; arguments and attributes are those of `Server`."""
+class RestClient(ModelClient):
+    """Client for the REST port of a model server; arguments as for `ModelClient`."""
 
     def output_shapes(self, signature):
-        """Dict from output of a signature to its shape; empty if there is no such signature.
+        """Return the shapes of a signature's outputs by name; empty without the signature.
 
         Raises:
-            UserError: no server, no such model, or nonsense.
+            UserError: no server, no such model, or an invalid response.
         """
-        answer = self._ask("/metadata")
+        response = self._request("/metadata")
         try:
-            signatures = answer["metadata"]["signature_def"]["signature_def"]
+            signatures = response["metadata"]["signature_def"]["signature_def"]
             outputs = signatures[signature]["outputs"] if signature in signatures else {}
             return {
-                # Whole numbers of 64 bits are strings in protobuf's JSON.
+                # 64-bit integers are strings in the JSON of protobuf.
                 name: tuple(int(dim["size"]) for dim in output["tensor_shape"]["dim"])
                 for name, output in outputs.items()
             }
         except (KeyError, TypeError, ValueError) as error:
-            raise self._nonsense() from error
+            raise self._invalid_response() from error
 
     def predict(self, signature, inputs):
-        """Ask for one patient.
+        """Run a signature for one patient.
 
         Args:
-            signature: its name.
+            signature: name of the signature.
             inputs: dict from input to bytes.
 
         Returns:
-            Dict from output to nested lists, without the batch.
+            Dict from output to nested lists, without the batch axis.
 
         Raises:
-            UserError: no server, an error of the model's, or nonsense.
+            UserError: no server, an error of the model, or an invalid response.
         """
         instance = {n: {"b64": base64.b64encode(v).decode()} for n, v in inputs.items()}
-        answer = self._ask(":predict", {"signature_name": signature, "instances": [instance]})
+        response = self._request(":predict", {"signature_name": signature, "instances": [instance]})
         try:
-            (outputs,) = answer["predictions"]
+            (outputs,) = response["predictions"]
         except (KeyError, TypeError, ValueError) as error:
-            raise self._nonsense() from error
-        # A signature's only output comes without its name.
+            raise self._invalid_response() from error
+        # The only output of a signature comes without its name.
         return outputs if isinstance(outputs, dict) else {"ct_hu": outputs}
 
     def _call(self, path, body=None):
@@ -62,7 +62,7 @@ class RestClient(Server):
         url = f"http://{self.address}/v1/models/{self.model}{path}"
         request = urllib.request.Request(url, data, headers)
         try:
-            with urllib.request.urlopen(request, timeout=self._patience.timeout_s) as response:
+            with urllib.request.urlopen(request, timeout=self._retry.timeout_s) as response:
                 return json.load(response)
         except urllib.error.HTTPError as error:
             if error.code in _BUSY:
@@ -79,9 +79,9 @@ class RestClient(Server):
         except ConnectionError as error:
             raise Unavailable(error) from error
         except (http.client.HTTPException, ValueError) as error:
-            raise self._nonsense() from error
+            raise self._invalid_response() from error
 
-    def _nonsense(self):
+    def _invalid_response(self):
         return UserError(
             f"--server={self.address}: does not answer as TensorFlow Serving's REST API does; "
             "is this its REST port (8501 by default)?"
@@ -89,7 +89,7 @@ class RestClient(Server):
 
 
 def _message(error):
-    """What the model server says of an error, in one line."""
+    """Return the server's error message, in one line."""
     try:
         return " ".join(str(json.load(error)["error"]).split())
     except (ValueError, KeyError, TypeError, OSError):
