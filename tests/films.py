@@ -1,4 +1,4 @@
-"""Films whose product is one bright block, so that a hand can say where it must be."""
+"""Films of one bright block, whose place in the volume is known."""
 
 import numpy as np
 
@@ -9,7 +9,7 @@ BLOCK = (slice(20, 23), slice(11, 15), slice(5, 10))
 
 
 def block_films():
-    """AP and LA film ``[horizontal, vertical]`` of a block in the dark."""
+    """Return the AP and the LA film ``[horizontal, vertical]`` of a bright block."""
     x, y, z = BLOCK
     films = {view: np.zeros((SIZE, SIZE), np.float32) for view in ("ap", "la")}
     films["ap"][x, z] = 4.0

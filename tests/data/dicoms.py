@@ -1,19 +1,55 @@
-"""Writing DICOM series, for the tests of reading them."""
+"""DICOM films and CT series, written for the tests of reading them."""
 
 import numpy as np
 import SimpleITK as sitk
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.uid import ExplicitVRLittleEndian
 
 UID = "1.2.826.0.1.3680043.2.1125."
 INTERCEPT = -1024
+PIXELS = np.random.default_rng(0).integers(0, 4095, (12, 12), np.uint16)
+
+
+def write_dicom(path, pixels=PIXELS, syntax=ExplicitVRLittleEndian, **tags):
+    """Write a film and return its path; a tag of value None is left out."""
+    meta = FileMetaDataset()
+    meta.TransferSyntaxUID = syntax
+    meta.MediaStorageSOPClassUID = "1.2.840.10008.5.1.4.1.1.1.1"
+    meta.MediaStorageSOPInstanceUID = "1.2.826.0.1.3680043.8.498.1"
+    # The bytes must not depend on the version of pydicom.
+    meta.ImplementationClassUID = "1.2.826.0.1.3680043.8.498.2"
+    meta.ImplementationVersionName = "TEST"
+    film = Dataset()
+    film.file_meta = meta
+    values = {
+        "SOPClassUID": meta.MediaStorageSOPClassUID,
+        "SOPInstanceUID": meta.MediaStorageSOPInstanceUID,
+        "Modality": "DX",
+        "PhotometricInterpretation": "MONOCHROME2",
+        "SamplesPerPixel": 1,
+        "Rows": pixels.shape[0],
+        "Columns": pixels.shape[1],
+        "BitsAllocated": 16,
+        "BitsStored": 16,
+        "HighBit": 15,
+        "PixelRepresentation": 0,
+        **tags,
+    }
+    for name, value in values.items():
+        if value is not None:
+            setattr(film, name, value)
+    film.PixelData = pixels.tobytes()
+    film.save_as(path, enforce_file_format=True)
+    return path
 
 
 def write_series(folder, volume, direction=None, series="1", change=None):
     """Write a volume as one file a slice, numbered downwards as scanners do.
 
     Args:
-        folder: made if need be.
+        folder: it is made if it does not exist.
         volume: `Volume` of whole HU.
-        direction: rows of `3 x 3`: directions of the columns, rows and slices.
+        direction: `3 x 3`, its rows the directions of the columns, rows and slices.
         series: last part of the series' UID.
         change: called with each slice's number and its tags; may change them, or
             return False to leave the slice out.
@@ -24,7 +60,7 @@ def write_series(folder, volume, direction=None, series="1", change=None):
     writer.KeepOriginalImageUIDOn()
     count = volume.array.shape[2]
     for number in range(count):
-        # The writer takes HU, and stores them by the intercept below.
+        # The writer takes HU and subtracts the intercept below.
         image = sitk.GetImageFromArray(volume.array[:, :, number].T[np.newaxis])
         position = volume.origin_mm + number * volume.spacing_mm[2] * direction[2]
         image.SetSpacing([float(edge) for edge in volume.spacing_mm])

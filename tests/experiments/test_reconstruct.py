@@ -7,7 +7,7 @@ import pytest
 import SimpleITK as sitk
 from PIL import Image
 
-from tests.data.films.test_dicom_film import write_dicom
+from tests.data.dicoms import write_dicom
 from tests.export.runs import SIZE, toy_run
 from tests.films import BLOCK, block_films
 from tests.programs import assert_refused, run_program

@@ -10,7 +10,7 @@ from pydicom.dataset import Dataset
 from pydicom.encaps import encapsulate
 from pydicom.uid import JPEG2000, ImplicitVRLittleEndian, JPEGBaseline8Bit, RLELossless
 
-from tests.data.films.test_dicom_film import write_dicom
+from tests.data.dicoms import write_dicom
 from tests.hostile.parts import hole
 from tests.hostile.register import film
 
@@ -21,7 +21,7 @@ def dicom(name, **tags):
     @film(name)
     def write(path):
         with warnings.catch_warnings():
-            # pydicom warns of what we mean to write.
+            # pydicom warns of the odd values that are intended here.
             warnings.simplefilter("ignore")
             write_dicom(path, **tags)
 
@@ -88,7 +88,7 @@ compressed("run.rle.dcm", RLELossless, struct.pack("<16I", 1, 64, *[0] * 14) + b
 
 
 def large_jpeg():
-    """13 000 pixels a side of four colours, in a frame that is said to be small."""
+    """Return a JPEG of 13 000 pixels a side and four colours, for a header of few pixels."""
     stream = io.BytesIO()
     Image.new("CMYK", (13_000, 13_000)).save(stream, "JPEG", quality=1)
     return stream.getvalue()

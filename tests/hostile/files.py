@@ -1,11 +1,11 @@
-"""A hundred films that are damaged, or made to do harm.
+"""Films that are damaged, or made to do harm.
 
-Every entry of `FILMS` writes to the path that it is given; its name ends as the
-film's does. None of them may be read, and all are small on disk: a file of
-gigabytes is one hole.
+Every entry of `FILMS` is a function that writes a film to the path that it is given;
+its name has the suffix of the film. All must be refused, and all are small on disk:
+a file of gigabytes is a sparse one.
 """
 
-# Each kind registers its own when it is imported.
+# Each module registers its films when it is imported.
 from tests.hostile import (  # noqa: F401
     dicom_files,
     other_files,

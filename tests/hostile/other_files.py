@@ -1,4 +1,4 @@
-"""Whatever is no film."""
+"""Files, folders and links that are not films."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""What hostile films of several kinds are made of."""
+"""Parts of hostile films of several kinds."""
 
 import functools
 import io
@@ -18,12 +18,12 @@ def picture_bytes(pixels, kind="PNG", **options):
 
 @functools.cache
 def bomb():
-    """Zeros, 64 MB in 64 kB."""
+    """Return 64 MB of zeros, compressed to 64 kB."""
     return zlib.compress(bytes(2**26), 9)
 
 
 def hole(path, start=b"", size=2**36):
-    """A file of 64 GB that takes no room."""
+    """Write a sparse file of 64 GB."""
     with path.open("wb") as stream:
         stream.write(start)
         stream.truncate(size)

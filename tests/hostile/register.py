@@ -1,4 +1,4 @@
-"""Hostile films, each under its own name, whose end is the film's."""
+"""Register of hostile films by name; a name has the suffix of its film."""
 
 # Functions of a path that write a film to it.
 FILMS = {}

@@ -12,7 +12,7 @@ SHORT, LONG = 3, 4
 
 
 def tiff(*entries, data=b"", offset=8, following=0):
-    """A little-endian TIFF of one directory of ``(tag, type, count, value)``, data behind it."""
+    """Return a little-endian TIFF of one directory of ``(tag, type, count, value)``, then data."""
     directory = struct.pack("<H", len(entries))
     for tag, kind, count, value in sorted(entries):
         directory += struct.pack("<HHII", tag, kind, count, value)
@@ -27,7 +27,7 @@ def grey_tiff(width=32, height=32, start=200, length=1024, compression=1, **opti
 
 
 def pages(count):
-    """So many pages of the same pixels, each with a directory of its own."""
+    """Return a TIFF of many pages of the same pixels, each with its own directory."""
     size = len(grey_tiff()) - 8
     directories = (
         grey_tiff(start=8, following=8 + size * (page + 1))[8:] for page in range(count - 1)
