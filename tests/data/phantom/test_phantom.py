@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from xctrs_tf.data.phantom import make_phantom, scanner
+from xctrs_tf.data.phantom import make_phantom, noise
 
 SEEDS = (0, 1, 5)
 # Cubic centimetres of dry and of segmented adult vertebrae, widened to small women.
@@ -104,8 +104,8 @@ def test_smaller_field_is_a_crop():
 def test_noise_has_the_scanners_strength():
     noisy = make_phantom(0, (48, 40, 44)).ct.astype(float)
     clean = make_phantom(0, (48, 40, 44), noise=False).ct
-    blurred = ndimage.gaussian_filter(clean.astype(float), scanner.BLUR_MM, truncate=3.0)
-    assert np.std(noisy - blurred) == pytest.approx(scanner.NOISE_HU, rel=0.03)
+    blurred = ndimage.gaussian_filter(clean.astype(float), noise.BLUR_MM, truncate=3.0)
+    assert np.std(noisy - blurred) == pytest.approx(noise.NOISE_HU, rel=0.03)
 
 
 def test_full_size_is_made_within_five_seconds_of_one_core():

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from xctrs_tf.data.phantom import raster, shapes, texture
+from xctrs_tf.data.phantom import noise, raster, shapes
 
 UPRIGHT = shapes.BoneFrame(np.eye(3), np.zeros(3))
 GRID = raster.Grid((40, 50, 60), 0.5, (-9.75, -12.25, -14.75))
@@ -77,7 +77,7 @@ def test_coverage_is_a_ramp_one_voxel_wide():
 def test_mottle_is_fixed_in_the_world():
     fine = raster.Grid((20, 24, 28), 1.0, (-9.5, -11.5, -13.5))
     part = raster.Grid((10, 12, 14), 1.0, (-4.5, -5.5, -6.5))
-    whole = texture.mottle(np.random.default_rng(7), fine, 4.0)
-    again = texture.mottle(np.random.default_rng(7), part, 4.0)
+    whole = noise.mottle(np.random.default_rng(7), fine, 4.0)
+    again = noise.mottle(np.random.default_rng(7), part, 4.0)
     np.testing.assert_allclose(whole[5:15, 6:18, 7:21], again, atol=1e-5)
     assert 0.4 < whole.std() < 1.0

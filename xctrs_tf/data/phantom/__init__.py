@@ -1,4 +1,4 @@
-"""A digital cervical spine: a CT and its C1..C7 labels for any seed and grid."""
+"""Phantoms: CT and C1..C7 labels of a cervical spine for any seed and grid."""
 
 from xctrs_tf.data.phantom.phantom import Phantom, make_phantom
 

@@ -1,4 +1,4 @@
-"""What one synthetic patient is like: every number is drawn here, once, by seed."""
+"""Anatomy of a phantom: every parameter, drawn by seed."""
 
 import dataclasses
 
@@ -7,15 +7,17 @@ import numpy as np
 from xctrs_tf.data.phantom import measurements
 
 LEVELS = ("C1", "C2", "C3", "C4", "C5", "C6", "C7", "T1", "T2")
-DISC_LEVELS = ("C2", "C3", "C4", "C5", "C6", "C7", "T1")
+# The levels with a body, and for each of them the level above it.
+COLUMN = LEVELS[1:]
+ABOVE = dict(zip(COLUMN[1:], COLUMN[:-1], strict=True))
 
 
 @dataclasses.dataclass(frozen=True)
 class Anatomy:
-    """The sampled parameters of one patient.
+    """Sampled parameters of one phantom.
 
     Attributes:
-        seed: seed that everything was drawn from.
+        seed: seed of all parameters.
         sex: ``"female"`` or ``"male"``.
         scale: size of the skeleton relative to the mean of both sexes.
         lordosis_deg: Cobb angle between the lower end plates of C2 and C7;
@@ -23,24 +25,25 @@ class Anatomy:
         lordosis_share: how the angle is shared among the five discs (sums to 1).
         c7_slope_deg: forward tilt of C7 against the horizontal.
         head_extension_deg: backward tilt of the skull against the horizontal; C1
-            takes a share of what lies between skull and C2.
+            lies halfway between skull and C2.
         axial_rotation_deg: C2 against C7, positive to the left.
         atlas_rotation_deg: C1 against C2.
         lateral_bend_deg: C2 against C7, positive to the left.
-        atlas: `measurements.AtlasMeasures` of this patient.
-        axis: `measurements.AxisMeasures` of this patient.
-        subaxial: level to `measurements.VertebraMeasures` of this patient.
-        disc_height_mm: disc (named by the vertebra above) to height.
-        degeneration: disc to 0 (healthy) .. 1 (collapsed, osteophytes, sclerosis).
+        atlas: `measurements.AtlasMeasures` of C1.
+        axis: `measurements.AxisMeasures` of C2.
+        subaxial: level to `measurements.VertebraMeasures`, C3 to C7, T1, T2.
+        disc_height_mm: disc (named by the vertebra above) to its height.
+        degeneration: disc to wear from 0 (healthy) to 1 (collapsed, with osteophytes
+            and sclerosis).
         asymmetry: level to relative size (left, right) of its posterior parts.
         jitter_mm: level to a small shift (x, y) against its neighbours.
-        spinous_bend_mm: level to how far its spinous tip leaves the midline.
+        spinous_bend_mm: level to the distance of its spinous tip from the midline.
         cortex_hu: CT number of compact bone.
         core_hu: CT number of cancellous bone.
         fat_mm: thickness of the fat under the skin at the side of the neck.
         muscle: girth of the muscles relative to the mean.
-        airway: width of the air ways relative to the mean.
-        blood_hu: CT number of the large vessels, higher after contrast medium.
+        airway: width of the airways relative to the mean.
+        blood_hu: CT number of the large vessels, higher with contrast medium.
     """
 
     seed: int
@@ -70,12 +73,12 @@ class Anatomy:
 
 
 def _normal(rng, mean, deviation, limit=2.0):
-    """Normal draw, clipped to ``limit`` standard deviations: no monsters."""
+    """Draw from a normal distribution, clipped to ``limit`` standard deviations."""
     return float(mean + deviation * np.clip(rng.standard_normal(), -limit, limit))
 
 
 def _vary(rng, measures, scale, deviation=0.035):
-    """Every dimension times the scale and its own few per cent; angles move too."""
+    """Scale every length, each also by a random few per cent, and vary the angles."""
     values = {}
     for field in dataclasses.fields(measures):
         value = getattr(measures, field.name)
@@ -87,7 +90,7 @@ def _vary(rng, measures, scale, deviation=0.035):
 
 
 def _degeneration(rng):
-    """Wear per disc: one patient in two is worn, most often at C5/C6 and C6/C7."""
+    """Draw the wear of each disc: about every second spine is worn, mostly C5/C6 and C6/C7."""
     susceptibility = {"C2": 0.1, "C3": 0.3, "C4": 0.6, "C5": 1.0, "C6": 0.9, "C7": 0.3, "T1": 0.2}
     worn = max(0.0, _normal(rng, 0.15, 0.45))
     return {
@@ -97,10 +100,10 @@ def _degeneration(rng):
 
 
 def sample(seed):
-    """Draw one patient.
+    """Draw the anatomy of a phantom.
 
     Args:
-        seed: non-negative integer; the same seed gives the same patient.
+        seed: non-negative integer; the same seed gives the same anatomy.
 
     Returns:
         `Anatomy`.
@@ -122,7 +125,7 @@ def sample(seed):
         scale=scale,
         lordosis_deg=lordosis,
         lordosis_share=tuple(float(s) for s in share),
-        # A steep thoracic inlet goes with a deep lordosis.
+        # A steep thoracic inlet is correlated with a deep lordosis.
         c7_slope_deg=_normal(rng, 9.0 + 0.55 * lordosis, 4.0),
         head_extension_deg=_normal(rng, 6.0, 5.0),
         axial_rotation_deg=_normal(rng, 0.0, 3.0),

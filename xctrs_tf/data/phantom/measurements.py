@@ -1,7 +1,7 @@
-"""Published dimensions of the adult cervical spine, and how far people vary.
+"""Published dimensions of the adult cervical spine and their variation.
 
-Lengths are means in mm for an adult of average size; a person scales and varies
-them (`anatomy`). They are adapted to the ranges that these sources report,
+Lengths are means in mm for an adult of average size, scaled and varied for each
+phantom (`anatomy`). They are adapted to the ranges that these sources report,
 rounded, and smoothed from level to level where samples were small:
 
 * [Panjabi] Panjabi MM et al. Cervical human vertebrae: quantitative
@@ -40,7 +40,7 @@ class VertebraMeasures:
         spinous_length: back of the body to the tip of the spinous process.
         transverse_width: tip to tip of the transverse processes.
         facet_angle: tilt of the facets from the horizontal, in degrees.
-        spinous_drop: how far the spinous tip lies below the middle of the body.
+        spinous_drop: distance of the spinous tip below the middle of the body.
     """
 
     upper_width: float
@@ -56,7 +56,7 @@ class VertebraMeasures:
     spinous_drop: float
 
 
-# [Panjabi]; the drop of the spinous process is read off lateral radiographs.
+# [Panjabi]; the drop of the spinous process is measured on lateral radiographs.
 SUBAXIAL = {
     "C3": VertebraMeasures(15.8, 17.2, 15.0, 15.6, 11.3, 22.8, 15.8, 31.0, 50.0, 47.0, 12.0),
     "C4": VertebraMeasures(16.6, 17.6, 15.3, 15.9, 11.2, 23.6, 15.6, 31.0, 50.0, 45.0, 12.5),
@@ -107,7 +107,7 @@ class AxisMeasures:
 ATLAS = AtlasMeasures()
 AXIS = AxisMeasures()
 
-# [Panjabi], [Doherty]: ratio of a sex's mean to the mean of both.
+# [Panjabi], [Doherty]: ratio of the mean of one sex to the mean of both.
 SEX_SCALE = {"female": 0.93, "male": 0.99}
 
 # Mean and standard deviation, between the 26.9 (9.7) degrees of [Harrison] and the

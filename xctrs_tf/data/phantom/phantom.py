@@ -1,24 +1,26 @@
-"""A synthetic patient on a grid: CT numbers and the labels of C1 to C7."""
+"""A phantom on a grid: CT numbers and the labels of C1 to C7."""
 
 import dataclasses
 import itertools
 
 import numpy as np
 
-from xctrs_tf.data.phantom import anatomy, raster, scanner, shapes, texture
-from xctrs_tf.data.phantom.bones import head, spine, thorax
+from xctrs_tf.data.phantom import anatomy, raster, shapes
+from xctrs_tf.data.phantom.bones import head, thorax
+from xctrs_tf.data.phantom.bones.spine import FACET_GAP_MM, pose
+from xctrs_tf.data.phantom.noise import mottle, scan
 from xctrs_tf.data.phantom.tissues import soft_tissue
 from xctrs_tf.geometry import VERTEBRAE
 
 # Size of the mottle in cancellous bone.
 MARROW_MM = 2.2
-# What twelve bits hold.
+# Range of a 12-bit scanner.
 CT_RANGE_HU = (-1024, 3071)
 
 
 @dataclasses.dataclass(frozen=True)
 class Phantom:
-    """One synthetic patient.
+    """A phantom.
 
     Attributes:
         ct: int16 CT numbers in HU, ``[x, y, z]``, LPS.
@@ -26,7 +28,7 @@ class Phantom:
         spacing_mm: edge of a voxel.
         origin_mm: world position of the centre of voxel [0, 0, 0]; the world's
             origin is the centre of the bounding box of C1..C7.
-        anatomy: `anatomy.Anatomy` that was drawn.
+        anatomy: the sampled `anatomy.Anatomy`.
     """
 
     ct: np.ndarray
@@ -43,7 +45,7 @@ def _grid(size, spacing_mm):
 
 
 def _core(bone, z, marrow):
-    """CT numbers of the cancellous core: trabecular mottle, denser at worn end plates."""
+    """Return the CT numbers of cancellous bone: mottled, denser at worn end plates."""
     core = np.float32(bone.core_hu) * (1 + np.float32(0.25) * marrow)
     if bone.sclerosis:
         below, above, half = bone.sclerosis
@@ -53,7 +55,7 @@ def _core(bone, z, marrow):
 
 
 def _paint_bone(hu, field, grid, marrow):
-    """Compact shell and cancellous core by partial volume; arches have thick shells."""
+    """Paint a bone by partial volume: a compact shell, thicker at the arches, and a core."""
     bone, distance = field.bone, field.distance
     if distance.size == 0:
         return
@@ -69,7 +71,7 @@ def _paint_bone(hu, field, grid, marrow):
 
 
 def _labels(fields, shape):
-    """Labels of C1 to C7: the voxel's centre decides, the deepest bone wins."""
+    """Label C1 to C7 by the voxels' centres; where bones overlap, the deepest one wins."""
     segmentation = np.zeros(shape, np.uint8)
     nearest = np.zeros(shape, np.float32)
     for label, name in enumerate(VERTEBRAE, start=1):
@@ -81,51 +83,51 @@ def _labels(fields, shape):
     return segmentation
 
 
-def _rasterise(patient, column, grid):
-    """Distances to the vertebrae by name and to the other bones, joints kept open."""
-    vertebrae = {name: raster.rasterise(bone, grid) for name, bone in column.bones.items()}
+def _rasterise(patient, spine, grid):
+    """Return the fields of the vertebrae and of the other bones by name, joints kept open."""
+    vertebrae = {name: raster.rasterise(bone, grid) for name, bone in spine.bones.items()}
     for upper, lower in itertools.pairwise(vertebrae.values()):
-        raster.separate(upper, lower, spine.FACET_GAP_MM)
-    others = [*head.bones(patient, column.skull, column.hyoid), *thorax.bones(patient, column)]
+        raster.separate(upper, lower, FACET_GAP_MM)
+    others = [*head.bones(patient, spine.skull, spine.hyoid), *thorax.bones(patient, spine)]
     others = {bone.name: raster.rasterise(bone, grid) for bone in others}
     for name in ("C1", "C2"):
-        raster.separate(others["skull"], vertebrae[name], spine.FACET_GAP_MM)
+        raster.separate(others["skull"], vertebrae[name], FACET_GAP_MM)
     return vertebrae, others
 
 
-def _paint(patient, column, vertebrae, others, grid):
-    """CT numbers as float32: soft tissue first, bone over it."""
+def _paint(patient, spine, vertebrae, others, grid):
+    """Return float32 CT numbers: soft tissue painted first, bone over it."""
     hu = np.full(grid.shape, soft_tissue.AIR_HU, np.float32)
-    soft_tissue.paint_all(hu, grid, patient, column)
+    soft_tissue.paint_all(hu, grid, patient, spine)
     for upper, lower in itertools.pairwise(vertebrae.values()):
         soft_tissue.cartilage(hu, grid, upper, lower)
-    marrow = texture.mottle(np.random.default_rng([patient.seed, 3]), grid, MARROW_MM)
+    marrow = mottle(np.random.default_rng([patient.seed, 3]), grid, MARROW_MM)
     for field in (*others.values(), *vertebrae.values()):
         _paint_bone(hu, field, grid, marrow)
     return hu
 
 
 def make_phantom(seed, size=128, spacing_mm=1.0, noise=True):
-    """Draw a patient and sample it on a grid centred on C1..C7.
+    """Make a phantom and sample it on a grid centred on C1..C7.
 
-    The patient lives in world mm: the same seed on another grid is the same
-    person; only the noise is drawn anew.
+    The anatomy is defined in world mm: the same seed on another grid is the same
+    phantom, with different noise.
 
     Args:
         seed: non-negative integer.
         size: voxels per side, or three counts (x, y, z).
         spacing_mm: edge of a voxel.
-        noise: whether to add the scanner's blur and noise.
+        noise: True to add the scanner's blur and noise.
 
     Returns:
         `Phantom`.
     """
     grid = _grid(size, spacing_mm)
-    patient, column = spine.pose(anatomy.sample(seed))
-    vertebrae, others = _rasterise(patient, column, grid)
-    hu = _paint(patient, column, vertebrae, others, grid)
+    patient, spine = pose(anatomy.sample(seed))
+    vertebrae, others = _rasterise(patient, spine, grid)
+    hu = _paint(patient, spine, vertebrae, others, grid)
     if noise:
-        hu = scanner.scan(hu, grid.spacing_mm, np.random.default_rng([int(seed), 1]))
+        hu = scan(hu, grid.spacing_mm, np.random.default_rng([int(seed), 1]))
     ct = np.round(np.clip(hu, *CT_RANGE_HU)).astype(np.int16)
     segmentation = _labels(vertebrae, grid.shape)
     return Phantom(ct, segmentation, grid.spacing_mm, grid.origin_mm, patient)

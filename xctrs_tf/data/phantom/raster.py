@@ -1,4 +1,4 @@
-"""Bones on a grid: distances where a bone can be, CT numbers by partial volume."""
+"""Bones on a grid: signed distances and CT numbers by partial volume."""
 
 import dataclasses
 
@@ -6,13 +6,13 @@ import numpy as np
 
 from xctrs_tf.data.phantom import shapes
 
-# Distances are only asked for this close to a surface, in mm.
+# Distances are computed up to this far outside a surface.
 MARGIN_MM = 3.0
 
 
 @dataclasses.dataclass(frozen=True)
 class Grid:
-    """Voxel centres in world mm.
+    """Grid of voxel centres in world mm.
 
     Attributes:
         shape: three voxel counts.
@@ -25,12 +25,12 @@ class Grid:
     origin_mm: tuple
 
     def axis(self, index):
-        """World coordinates of the voxel centres along one axis."""
+        """Return the world coordinates of the voxel centres along one axis."""
         steps = np.arange(self.shape[index])
         return (self.origin_mm[index] + self.spacing_mm * steps).astype(np.float32)
 
     def window(self, low, high, margin_mm=0.0):
-        """Slices of the voxels inside a world box; empty ones if it lies outside."""
+        """Return the slices of the voxels inside a world box, empty if it lies outside."""
         slices = []
         for axis in range(3):
             first = (low[axis] - margin_mm - self.origin_mm[axis]) / self.spacing_mm
@@ -41,14 +41,14 @@ class Grid:
         return tuple(slices)
 
     def coordinates(self, window):
-        """Broadcastable x, y, z of the voxels in a window."""
+        """Return broadcastable x, y, z of the voxels in a window."""
         x, y, z = (self.axis(i)[window[i]] for i in range(3))
         return x[:, None, None], y[None, :, None], z[None, None, :]
 
 
 @dataclasses.dataclass(frozen=True)
 class Part:
-    """One shape of a bone, added with a fillet of ``blend`` mm or carved out."""
+    """A shape of a bone, added with a fillet of ``blend`` mm or carved out."""
 
     shape: object
     blend: float = 2.0
@@ -57,17 +57,17 @@ class Part:
 
 @dataclasses.dataclass(frozen=True)
 class Bone:
-    """A bone: parts in its own frame, and how thick and dense its cortex is.
+    """A bone: its parts, and the CT numbers of its shell and core.
 
     Attributes:
         name: for example ``"C4"``.
-        frame: `shapes.BoneFrame` that places it.
+        frame: `shapes.BoneFrame`, the axes of the parts.
         parts: tuple of `Part`, added and carved in this order.
         cortex_mm: thickness of the compact shell.
         cortex_hu: CT number of the shell.
         core_hu: CT number of the cancellous core.
-        sclerosis: rise of the core's CT number at the lower and upper end plate,
-            and how far from the frame's origin these lie, in mm; None without.
+        sclerosis: rise of the core's CT number at the lower and at the upper end
+            plate, and their distance from the frame's origin in mm; None without.
     """
 
     name: str
@@ -80,7 +80,7 @@ class Bone:
 
 
 def _box(shape, frame):
-    """World box of one shape."""
+    """Return the world box of a shape."""
     into = np.asarray(frame.rotation)
     high = np.array([shape.support(into[i]) for i in range(3)])
     low = -np.array([shape.support(-into[i]) for i in range(3)])
@@ -88,14 +88,14 @@ def _box(shape, frame):
 
 
 def extent(bone):
-    """World box of a bone as two arrays, low and high."""
+    """Return the world box of a bone as two arrays, low and high."""
     boxes = [_box(part.shape, bone.frame) for part in bone.parts if not part.carve]
     return np.min([b[0] for b in boxes], axis=0), np.max([b[1] for b in boxes], axis=0)
 
 
 @dataclasses.dataclass
 class Field:
-    """Signed distance of one bone on a window of the grid."""
+    """Signed distance of a bone on a window of the grid."""
 
     bone: Bone
     window: tuple
@@ -103,7 +103,7 @@ class Field:
 
 
 def _clip(inner, outer):
-    """The part of a window that lies in another one."""
+    """Return the part of a window that lies in another one."""
     clipped = []
     for i, o in zip(inner, outer, strict=True):
         start = min(max(i.start, o.start), o.stop)
@@ -112,17 +112,17 @@ def _clip(inner, outer):
 
 
 def _inside(inner, outer):
-    """A window relative to the one that contains it."""
+    """Return a window relative to the one that contains it."""
     return tuple(
         slice(i.start - o.start, i.stop - o.start) for i, o in zip(inner, outer, strict=True)
     )
 
 
 def rasterise(bone, grid):
-    """Signed distance of a bone on the part of the grid that it can reach.
+    """Compute the signed distance of a bone on its window of the grid.
 
-    Each part is evaluated only in its own box: a fillet reaches no further than
-    its blend, so the rest of the window cannot change.
+    Each part is evaluated only in its own box, enlarged by its blend: a fillet
+    reaches no further, so the rest of the window cannot change.
 
     Args:
         bone: `Bone`.
@@ -131,7 +131,7 @@ def rasterise(bone, grid):
     Returns:
         `Field`.
     """
-    # Half a voxel of ramp and the neighbour that a gap is measured from.
+    # A further voxel, for the partial volume ramp and the gap to a neighbour.
     margin = MARGIN_MM + grid.spacing_mm
     window = grid.window(*extent(bone), margin)
     distance = np.full([s.stop - s.start for s in window], 10.0 + margin, np.float32)
@@ -151,7 +151,7 @@ def rasterise(bone, grid):
 
 
 def _common(a, b):
-    """Where two fields overlap: the window, and the slices of either array."""
+    """Return the window in which two fields overlap, and the slices of either array."""
     window = _clip(a.window, b.window)
     if any(s.stop == s.start for s in window):
         nothing = (slice(0, 0),) * 3
@@ -160,7 +160,7 @@ def _common(a, b):
 
 
 def separate(a, b, gap_mm):
-    """Keep two bones apart: where both claim the room, a joint space stays free.
+    """Keep two bones apart by a joint space, halfway between them.
 
     Args:
         a: `Field`, changed in place.
@@ -178,7 +178,7 @@ def separate(a, b, gap_mm):
 
 
 def joint(a, b, reach_mm):
-    """The joint space of two bones: what lies within ``reach_mm`` of both.
+    """Return the joint space of two bones: all within ``reach_mm`` of both.
 
     Returns:
         The window of the grid and the signed distance to that space.
@@ -188,7 +188,7 @@ def joint(a, b, reach_mm):
 
 
 def coverage(distance, spacing_mm):
-    """Fraction of a voxel inside a surface at this signed distance."""
+    """Return the fraction of a voxel inside a surface at this signed distance."""
     width = np.float32(max(spacing_mm, 0.6))
     return np.clip(0.5 - distance / width, 0.0, 1.0)
 

@@ -1,9 +1,9 @@
-"""Solid shapes given by signed distances in mm (negative inside), and their blends.
+"""Solid shapes as signed distances in mm (negative inside), and their blends.
 
-Every shape offers ``distance(x, y, z)`` on broadcastable float32 coordinates and
-``support(direction)``, the largest ``point . direction`` over the shape: its
-bounding box in any frame. Distances are exact near the surface only, which is
-all that partial volume and cortical shells need.
+Every shape has ``distance(x, y, z)`` on broadcastable float32 coordinates and
+``support(direction)``, the largest ``point . direction`` over the shape, which gives
+its bounding box in any frame. Distances are exact only near the surface, which is
+enough for partial volume and cortical shells.
 """
 
 import dataclasses
@@ -15,7 +15,7 @@ IDENTITY = np.eye(3)
 
 
 def smooth_min(a, b, blend):
-    """Minimum of two distances whose crease is filleted over ``blend`` mm."""
+    """Return the minimum of two distances, its crease filleted over ``blend`` mm."""
     if blend <= 0:
         return np.minimum(a, b)
     h = np.maximum(blend - np.abs(a - b), 0.0) / np.float32(blend)
@@ -23,18 +23,18 @@ def smooth_min(a, b, blend):
 
 
 def smooth_max(a, b, blend):
-    """Maximum of two distances whose edge is rounded over ``blend`` mm."""
+    """Return the maximum of two distances, its edge rounded over ``blend`` mm."""
     return -smooth_min(-a, -b, blend)
 
 
 def smoothstep(low, high, value):
-    """Cubic step from 0 at ``low`` to 1 at ``high``."""
+    """Return the cubic step from 0 at ``low`` to 1 at ``high``."""
     t = np.clip((value - low) / (high - low), 0.0, 1.0)
     return t * t * (3 - 2 * t)
 
 
 def rotation(x_deg=0.0, y_deg=0.0, z_deg=0.0):
-    """Rotation matrix about x, then y, then z (right-handed, in degrees).
+    """Return the matrix of a right-handed rotation about x, then y, then z, in degrees.
 
     In LPS axes a positive ``x_deg`` tips the upward axis forward, a positive
     ``y_deg`` tips it to the left, a positive ``z_deg`` turns the face to the left.
@@ -43,24 +43,24 @@ def rotation(x_deg=0.0, y_deg=0.0, z_deg=0.0):
 
 
 def rotate_into(axes, x, y, z):
-    """Coordinates along the three columns of ``axes``."""
+    """Return coordinates along the three columns of ``axes``."""
     axes = np.asarray(axes, np.float32)
     return tuple(x * axes[0, i] + y * axes[1, i] + z * axes[2, i] for i in range(3))
 
 
 @dataclasses.dataclass(frozen=True)
 class BoneFrame:
-    """A bone's own axes in the world: ``world = rotation @ local + origin``."""
+    """Axes of a bone in the world: ``world = rotation @ local + origin``."""
 
     rotation: np.ndarray
     origin: np.ndarray
 
     def to_world(self, point):
-        """World position of a local point."""
+        """Return the world position of a local point."""
         return self.rotation @ np.asarray(point, float) + self.origin
 
     def to_local(self, x, y, z):
-        """Local coordinates of broadcastable world coordinates."""
+        """Return the local coordinates of broadcastable world coordinates."""
         x0, y0, z0 = np.asarray(self.origin, np.float32)
         return rotate_into(self.rotation, x - x0, y - y0, z - z0)
 
@@ -74,7 +74,7 @@ class Ellipsoid:
     axes: np.ndarray = dataclasses.field(default_factory=lambda: IDENTITY)
 
     def distance(self, x, y, z):
-        """First-order distance: exact at the surface, of the right sign elsewhere."""
+        """Return the distance to first order: exact at the surface, elsewhere of right sign."""
         cx, cy, cz = np.asarray(self.centre, np.float32)
         u, v, w = rotate_into(self.axes, x - cx, y - cy, z - cz)
         a, b, c = np.asarray(self.radii, np.float32)
@@ -84,14 +84,14 @@ class Ellipsoid:
         return level * (level - 1) / np.maximum(slope, 1e-3)
 
     def support(self, direction):
-        """Largest extent along ``direction``."""
+        """Return the largest extent along ``direction``."""
         along = np.asarray(self.axes).T @ direction
         return float(np.dot(self.centre, direction) + np.linalg.norm(along * self.radii))
 
 
 @dataclasses.dataclass(frozen=True)
 class RoundedBox:
-    """Box with own axes; ``radius`` rounds the edges inside the half lengths."""
+    """Box with its own axes; ``radius`` rounds the edges inside the half lengths."""
 
     centre: tuple
     half: tuple
@@ -99,7 +99,7 @@ class RoundedBox:
     axes: np.ndarray = dataclasses.field(default_factory=lambda: IDENTITY)
 
     def distance(self, x, y, z):
-        """Exact distance."""
+        """Return the exact distance."""
         cx, cy, cz = np.asarray(self.centre, np.float32)
         local = rotate_into(self.axes, x - cx, y - cy, z - cz)
         beyond = [
@@ -111,7 +111,7 @@ class RoundedBox:
         return outside + inside - np.float32(self.radius)
 
     def support(self, direction):
-        """Largest extent along ``direction``."""
+        """Return the largest extent along ``direction``."""
         along = np.abs(np.asarray(self.axes).T @ direction)
         core = np.asarray(self.half) - self.radius
         return float(np.dot(self.centre, direction) + along @ core + self.radius)
@@ -121,8 +121,8 @@ class RoundedBox:
 class Rod:
     """Round cone from ``start`` to ``end``, optionally flattened.
 
-    ``thin`` is a direction in which the cross-section is ``thinness`` times
-    narrower than across it: laminae and arches are such plates.
+    In the direction ``thin`` the cross-section is narrower by the factor
+    ``thinness``, as in the plates of laminae and arches.
     """
 
     start: tuple
@@ -140,7 +140,7 @@ class Rod:
         return x + along * n[0], y + along * n[1], z + along * n[2]
 
     def distance(self, x, y, z):
-        """Distance, scaled to the thin direction where the rod is flat."""
+        """Return the distance, scaled to the thin direction where the rod is flat."""
         a = np.asarray(self.start, np.float32)
         axis = np.asarray(self.end, np.float32) - a
         x, y, z = x - a[0], y - a[1], z - a[2]
@@ -156,7 +156,7 @@ class Rod:
         return (level - radius) * (1 - along * np.float32(1 - self.thinness))
 
     def support(self, direction):
-        """Largest extent along ``direction`` (of the unflattened rod: an upper bound)."""
+        """Return an upper bound of the extent along ``direction``."""
         n = np.asarray(self.thin) / np.linalg.norm(self.thin)
         across = direction - (1 - self.thinness) * np.dot(direction, n) * n
         reach = np.linalg.norm(across)
@@ -170,29 +170,29 @@ class Rod:
 
 @dataclasses.dataclass(frozen=True)
 class Scaled:
-    """A shape enlarged about its frame's origin."""
+    """A shape enlarged about the origin of its frame."""
 
     shape: object
     scale: float
 
     def distance(self, x, y, z):
-        """Distance to the enlarged shape."""
+        """Return the distance to the enlarged shape."""
         scale = np.float32(self.scale)
         return self.shape.distance(x / scale, y / scale, z / scale) * scale
 
     def support(self, direction):
-        """Largest extent along ``direction``."""
+        """Return the largest extent along ``direction``."""
         return self.shape.support(direction) * self.scale
 
 
 def tube(points, radii, thin=(0.0, 0.0, 1.0), thinness=1.0):
-    """A bent tube: rods from point to point.
+    """Make a bent tube of rods from point to point.
 
     Args:
         points: positions in mm, three numbers each.
         radii: radius in mm at each point.
         thin: direction in which the section is narrower.
-        thinness: how much narrower.
+        thinness: factor by which it is narrower.
 
     Returns:
         List of `Rod`.

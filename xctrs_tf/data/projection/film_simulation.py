@@ -94,7 +94,7 @@ class FilmSimulation:
 
     @property
     def has_poses(self):
-        """Whether each patient has a geometry of their own."""
+        """True if each patient has a geometry of their own."""
         return self.pose_rotation_deg > 0 or self.pose_translation_mm > 0
 
     def geometry_of(self, patient):

@@ -146,5 +146,5 @@ class ProjectionGeometry:
 
     @property
     def is_posed(self):
-        """Whether the patient is turned or moved."""
+        """True if the patient is turned or moved."""
         return any(self.rotation_deg) or any(self.translation_mm)

@@ -1,29 +1,29 @@
-"""C1, the ring, and C2, which carries the dens.
+"""Atlas (C1) and axis (C2).
 
-C1's own axes: origin at the centre of the dens between the lateral masses. C2's:
-origin at the back of its body, a little over a quarter of the bone's height above
-its lower end plate. x left, y back, z up, in mm.
+Axes, x left, y back, z up, in mm: the origin of C1 is the centre of the dens, between
+the lateral masses; that of C2 is at the back of its body, `AXIS_BELOW` of the bone's
+height above its lower end plate.
 """
 
 from xctrs_tf.data.phantom.bones.vertebra import SIDES, Body, Canal, Pillar
 from xctrs_tf.data.phantom.raster import Part
 from xctrs_tf.data.phantom.shapes import Ellipsoid, Rod, RoundedBox, rotation, tube
 
-# The joint between the dens and the anterior arch.
+# Joint space between the dens and the anterior arch.
 ATLANTODENTAL_GAP_MM = 1.4
 # Share of C2's height below its origin.
 AXIS_BELOW = 0.28
 
 
 def _arch_middles(m, dens_depth):
-    """y of the middle of C1's anterior and posterior arch."""
+    """Return y of the middle of C1's anterior and posterior arch."""
     front = -(dens_depth / 2 + ATLANTODENTAL_GAP_MM + m.anterior_arch_thickness / 2)
     inside = front + m.anterior_arch_thickness / 2 + m.canal_depth
     return front, inside + m.posterior_arch_thickness / 2
 
 
 def _atlas_arches(m, side, front, back):
-    """Anterior and posterior half arch of one side."""
+    """Make the anterior and posterior half arch of one side."""
     half = m.anterior_arch_height / 2
     anterior = tube(
         [
@@ -52,7 +52,7 @@ def _atlas_arches(m, side, front, back):
 
 
 def _atlas_side(m, side, size):
-    """Lateral mass and transverse process of one side; then what is carved from them."""
+    """Make lateral mass and transverse process of one side, and the parts to carve."""
     x = side * (m.inner_width / 2 + 5.0)
     hole_x = side * m.foramen_distance / 2
     tip = (side * (m.width / 2 * (0.5 + 0.5 * size) - 4.0), 5.5, -2.5)
@@ -82,7 +82,7 @@ def _atlas_side(m, side, size):
 
 
 def atlas_parts(patient):
-    """The parts of C1.
+    """Make the parts of C1.
 
     Args:
         patient: `anatomy.Anatomy`.
@@ -107,13 +107,13 @@ def atlas_parts(patient):
 
 
 def dens_centre(measures):
-    """Middle of the dens in C2's axes: where C1's ring sits."""
+    """Return the middle of the dens in C2's axes, which is the origin of C1."""
     top = measures.total_height * (1 - AXIS_BELOW)
     return (0.0, -measures.lower_depth * 0.5, top - measures.dens_height * 0.52)
 
 
 def _axis_core(patient):
-    """Body and dens of C2."""
+    """Make the body and dens of C2."""
     m = patient.axis
     bottom = -m.total_height * AXIS_BELOW
     top = m.total_height * (1 - AXIS_BELOW)
@@ -143,7 +143,7 @@ def _axis_core(patient):
 
 
 def _axis_side(m, side, size, pitch_mm, gap_mm):
-    """Shoulder, pillar, lamina and transverse process of one side of C2."""
+    """Make one side of C2: upper facet, pillar, lamina, transverse process; and its hole."""
     shoulder = RoundedBox(
         (side * m.facet_width / 2 * 0.64, -5.0, 5.4),
         (7.8 * size, 7.8 * size, 4.2 * size),
@@ -151,7 +151,7 @@ def _axis_side(m, side, size, pitch_mm, gap_mm):
         rotation(0, side * 26, 0),
     )
     buttress = Rod((side * 11.0, -7.0, 3.0), (side * 4.5, -8.0, -7.0), 4.5 * size, 4.0 * size)
-    # Below, C2 has an articular pillar like its neighbours, but no facet on top.
+    # The lower half of C2 has an articular pillar like its neighbours, without an upper facet.
     x = side * (m.canal_width / 2 + 4.6 * size)
     pillar = Pillar((x, 7.6, -3.4), 5.6 * size, 5.2 * size, pitch_mm * 0.70 - gap_mm, 46.0)
     neck = Rod((side * 13.0, -3.0, 2.5), (x, 7.0, -2.0), 5.4 * size, 4.8 * size)
@@ -177,7 +177,7 @@ def _axis_side(m, side, size, pitch_mm, gap_mm):
 
 
 def _axis_spinous(patient):
-    """The stout, forked spinous process of C2."""
+    """Make the stout, forked spinous process of C2."""
     m = patient.axis
     bend = patient.spinous_bend_mm["C2"]
     root = (0.0, m.canal_depth + 3.0, -6.0)
@@ -190,7 +190,7 @@ def _axis_spinous(patient):
 
 
 def axis_parts(patient, pitch_mm, gap_mm):
-    """The parts of C2.
+    """Make the parts of C2.
 
     Args:
         patient: `anatomy.Anatomy`.

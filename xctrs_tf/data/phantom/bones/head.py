@@ -1,8 +1,7 @@
-"""Skull base, mandible, teeth and hyoid: unlabelled bone above and before the spine.
+"""Skull base, mandible, teeth and hyoid: unlabelled bones around the upper spine.
 
-The head's own axes have their origin at the centre of the dens; the rim of the
-foramen magnum lies about 14 mm above it. x left, y back, z up, in mm for a head
-of average size.
+Axes of the head: origin at the centre of the dens, about 14 mm below the rim of the
+foramen magnum; x left, y back, z up, in mm for a head of average size.
 """
 
 from xctrs_tf.data.phantom.raster import Bone, Part
@@ -26,18 +25,18 @@ MASTOID_CELLS = (
 
 
 def _vault(inset_mm):
-    """The cranial vault, or with an inset its cavity."""
+    """Make the cranial vault, or with an inset its cavity."""
     radii = tuple(radius - inset_mm for radius in VAULT_RADII)
     return Ellipsoid(VAULT_CENTRE, radii, rotation(VAULT_TILT_DEG))
 
 
 def _before_the_clivus():
-    """The face's side of the skull base, where neither vault nor brain reach so low."""
+    """Make the part that cuts vault and brain off below, in front of the clivus."""
     return Part(RoundedBox((0.0, -52.0, -5.0), (75.0, 50.0, 24.0), 4.0), 2.0, carve=True)
 
 
 def _air_cells():
-    """Air cells of both mastoids."""
+    """Make the air cells of both mastoids."""
     return [
         Ellipsoid((side * x, y, z), (radius, radius * 1.2, radius))
         for side in (1, -1)
@@ -46,13 +45,13 @@ def _air_cells():
 
 
 def air_cells(patient, skull):
-    """The air in the mastoids, as a `raster.Bone` of air."""
+    """Return the air cells of the mastoids as a `raster.Bone`."""
     parts = [Part(shape, 0.0) for shape in _air_cells()]
     return Bone("air cells", skull, _scaled(parts, patient.scale), 0.0, 0.0, 0.0)
 
 
 def brain(patient, skull):
-    """What fills the vault, as a `raster.Bone` of soft tissue."""
+    """Return the brain as a `raster.Bone`."""
     parts = [Part(_vault(VAULT_THICKNESS_MM), 0.0), _before_the_clivus()]
     return Bone("brain", skull, _scaled(parts, patient.scale), 0.0, 0.0, 0.0)
 
@@ -63,7 +62,7 @@ def _skull_parts():
         _before_the_clivus(),
         Part(_vault(VAULT_THICKNESS_MM), 1.5, carve=True),
     ]
-    # The external crest and the protuberance that the nuchal ligament hangs on.
+    # External occipital crest and protuberance.
     crest = [
         Part(Rod((0.0, 44.0, 12.5), (0.0, 92.0, 34.0), 3.0, 4.5), 4.0),
         Part(Ellipsoid((0.0, 99.0, 41.0), (9.0, 7.0, 7.0)), 5.0),
@@ -170,7 +169,7 @@ def _teeth_parts():
 
 
 def _scaled(parts, scale):
-    """The same parts, ``scale`` times as large."""
+    """Return the parts enlarged by the factor ``scale``."""
     return tuple(Part(Scaled(part.shape, scale), part.blend, part.carve) for part in parts)
 
 
@@ -184,7 +183,7 @@ def _hyoid_parts():
 
 
 def bones(patient, skull, hyoid):
-    """Skull, mandible, teeth and hyoid.
+    """Return skull, mandible, teeth and hyoid.
 
     Args:
         patient: `anatomy.Anatomy`.

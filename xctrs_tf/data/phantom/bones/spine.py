@@ -1,8 +1,8 @@
-"""Stacking the vertebrae: one frame per bone, from C7's slope up to the skull.
+"""Pose of the spine: one frame per bone, stacked from C7 up to the skull and down to T2.
 
-Discs keep the posterior walls of the bodies in line, as the posterior
-longitudinal ligament does; half of each disc's angle is turned at either end
-plate. The world's origin ends up at the centre of the C1..C7 bounding box.
+Discs keep the posterior walls of the bodies in line, as the posterior longitudinal
+ligament does; half of a disc's angle lies at either end plate. The world's origin
+is the centre of the C1..C7 bounding box.
 """
 
 import dataclasses
@@ -12,19 +12,18 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from xctrs_tf.data.phantom import raster
+from xctrs_tf.data.phantom.anatomy import ABOVE, COLUMN
 from xctrs_tf.data.phantom.bones import atlas_axis, vertebra
 from xctrs_tf.data.phantom.shapes import BoneFrame, rotation
 
 FACET_GAP_MM = 1.6
-# What C1..C7 may span: the 128 mm cube less 4 mm on every side.
+# Largest span of C1..C7: the 128 mm cube less about 4 mm on every side.
 MAX_SPAN_MM = 119.0
-COLUMN = ("C2", "C3", "C4", "C5", "C6", "C7", "T1", "T2")
-ABOVE = dict(zip(COLUMN[1:], COLUMN[:-1], strict=True))
 
 
 @dataclasses.dataclass(frozen=True)
 class Spine:
-    """The posed column.
+    """A posed spine.
 
     Attributes:
         bones: name to `raster.Bone`, C1 to C7, T1, T2.
@@ -42,7 +41,7 @@ class Spine:
 
 
 def _tilts(patient):
-    """Rotation of every level in degrees: forward tilt, bend, turn."""
+    """Return the rotation matrix of every level from C2 to T2."""
     share = np.concatenate([[0.0], np.cumsum(patient.lordosis_share)])
     tilt = {}
     for level, part in zip(("C2", "C3", "C4", "C5", "C6", "C7"), share, strict=True):
@@ -57,7 +56,7 @@ def _tilts(patient):
 
 
 def _half_heights(patient, level):
-    """Distance from a level's origin to its upper and lower end plate."""
+    """Return the distances from a level's origin to its upper and lower end plate."""
     if level == "C2":
         return None, patient.axis.total_height * atlas_axis.AXIS_BELOW
     half = patient.subaxial[level].height / 2
@@ -70,7 +69,7 @@ def _halfway(a, b):
 
 
 def column_frames(patient):
-    """Frames of C2 to T2, C7 at the origin.
+    """Return the frames of C2 to T2, with C7 at the origin.
 
     Args:
         patient: `anatomy.Anatomy`.
@@ -99,7 +98,7 @@ def column_frames(patient):
 
 
 def _head_frames(patient, axis):
-    """Frames of C1 and of the skull above C2."""
+    """Return the frames of C1 and of the skull above C2."""
     turn = rotation(0, 0, patient.atlas_rotation_deg)
     level = rotation(-patient.head_extension_deg, 0, patient.axial_rotation_deg) @ turn
     centre = axis.to_world(atlas_axis.dens_centre(patient.axis))
@@ -108,7 +107,7 @@ def _head_frames(patient, axis):
 
 
 def _pitch(frames, level):
-    """Distance from a level to its neighbours along its own axis, at the facets."""
+    """Return the distance from a level to its neighbours along its axis, at the facets."""
     at_facets = [f.to_world((0.0, 6.0, 0.0)) for f in frames.values()]
     index = COLUMN.index(level)
     heights = []
@@ -120,7 +119,7 @@ def _pitch(frames, level):
 
 
 def _shrink(measures, factor):
-    """The same measures, every length times ``factor``."""
+    """Return the measures with every length times ``factor``."""
     lengths = {
         field.name: getattr(measures, field.name) * factor
         for field in dataclasses.fields(measures)
@@ -130,7 +129,7 @@ def _shrink(measures, factor):
 
 
 def _scaled(patient, factor):
-    """The same patient, every length of the skeleton times ``factor``."""
+    """Return the anatomy with every length of the skeleton times ``factor``."""
     return dataclasses.replace(
         patient,
         scale=patient.scale * factor,
@@ -142,7 +141,7 @@ def _scaled(patient, factor):
 
 
 def _assemble(patient):
-    """Bones and skull frame, not yet centred."""
+    """Return the bones by name and the skull's frame, not yet centred."""
     frames = column_frames(patient)
     frames = {level: frames[level] for level in COLUMN}
     atlas, skull = _head_frames(patient, frames["C2"])
@@ -161,21 +160,21 @@ def _assemble(patient):
 
 
 def _cervical_box(bones):
-    """Bounding box of C1..C7."""
+    """Return the bounding box of C1..C7 as two arrays, low and high."""
     boxes = [raster.extent(bone) for name, bone in bones.items() if name.startswith("C")]
     return np.min([b[0] for b in boxes], axis=0), np.max([b[1] for b in boxes], axis=0)
 
 
 def pose(patient):
-    """Stack a patient's spine and centre it.
+    """Stack the vertebrae and centre them.
 
-    A patient too tall for the 128 mm cube is scaled down to fit it.
+    A spine too tall for the 128 mm cube is scaled down to fit it.
 
     Args:
         patient: `anatomy.Anatomy`.
 
     Returns:
-        The patient (scaled where needed) and the `Spine`.
+        The `Anatomy`, scaled where needed, and the `Spine`.
     """
     bones, skull = _assemble(patient)
     low, high = _cervical_box(bones)

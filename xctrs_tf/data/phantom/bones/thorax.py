@@ -1,11 +1,12 @@
-"""First ribs, clavicles and scapulae, where the field reaches that far down."""
+"""First two ribs, clavicles and scapulae, for fields that reach so low."""
 
 import numpy as np
 
 from xctrs_tf.data.phantom.raster import Bone, Part
 from xctrs_tf.data.phantom.shapes import BoneFrame, Rod, tube
 
-# Courses of the left ribs in their vertebra's axes, head to sternal end, in mm.
+# The left ribs in the axes of their vertebra, in mm: points from head to sternal end,
+# radii, thin direction and thinness as in `shapes.tube`.
 RIBS = {
     "T1": (
         [
@@ -42,7 +43,7 @@ BLADE = ((80, 46, -14), (92, 44, -70))
 
 
 def bones(patient, spine):
-    """Ribs and shoulder girdle.
+    """Return ribs and shoulder girdle.
 
     Args:
         patient: `anatomy.Anatomy`.
@@ -75,7 +76,7 @@ def bones(patient, spine):
         parts += tube(mirrored(SPINE_OF_SCAPULA, side), [4.0, 7.0, 8.0], (0.0, 0.4, 1.0), 0.6)
         start, end = mirrored(BLADE, side)
         parts.append(Rod(start, end, 26.0, 20.0, (side * -0.45, 1.0, 0.0), 0.12))
-    # The girdle hangs on the thorax, not on the tilt of T1.
+    # The girdle stays upright and does not follow the tilt of T1.
     girdle = BoneFrame(np.eye(3), spine.bones["T1"].frame.origin)
     made.append(_bone(patient, "shoulders", girdle, [Part(s, 2.0) for s in parts], 1.2))
     return made

@@ -1,22 +1,18 @@
-"""The vertebrae with a body below C2: C3 to C7, and T1 and T2 in outline.
+"""Vertebrae below C2: C3 to C7, and T1 and T2 in outline.
 
-A vertebra's own axes: origin at the middle of the back wall of its body, x to
-the left, y to the back, z up, perpendicular to the body's mid plane. Lengths in
-mm.
+Axes of a vertebra: origin at the middle of the back wall of its body, x to the left,
+y to the back, z up, perpendicular to the body's mid plane. Lengths in mm.
 """
 
 import dataclasses
 
 import numpy as np
 
+from xctrs_tf.data.phantom.anatomy import ABOVE
 from xctrs_tf.data.phantom.raster import Part
-from xctrs_tf.data.phantom.shapes import (
-    Rod,
-    smooth_max,
-    smoothstep,
-    tube,
-)
+from xctrs_tf.data.phantom.shapes import Rod, smooth_max, smoothstep, tube
 
+# Sign of x and index into `Anatomy.asymmetry`, left and right.
 SIDES = ((1, 0), (-1, 1))
 
 
@@ -29,7 +25,7 @@ class Body:
         lower: half width and depth of the lower end plate.
         height: height at the middle of the side.
         uncus: height of the uncinate ridges at the sides of the upper end plate.
-        lip: how far the front of the lower end plate hangs down.
+        lip: height by which the front of the lower end plate hangs down.
         osteophyte: outward growth of the rims.
     """
 
@@ -41,7 +37,7 @@ class Body:
     osteophyte: float
 
     def distance(self, x, y, z):
-        """Approximate distance, good to a few per cent near the surface."""
+        """Return the approximate distance, good to a few per cent near the surface."""
         t = np.clip(z / np.float32(self.height) + 0.5, 0.0, 1.0)
         rim = np.abs(2 * t - 1)
         bulge = np.float32(self.osteophyte) * rim**4 - np.float32(0.8) * (1 - rim * rim)
@@ -51,7 +47,7 @@ class Body:
         u = x / half_width
         v = (y + depth / 2) / half_depth
         u2 = u * u
-        # The back wall is flat to hollow, the front round: a kidney.
+        # Kidney-shaped: the back wall is flat to hollow, the front round.
         v = v + np.where(v > 0, 0.16 * (1 - np.minimum(u2, 1)) - 0.05, 0.0)
         radial = (np.abs(u) ** 2.6 + np.abs(v) ** 2.6) ** np.float32(1 / 2.6)
         side = (radial - 1) * half_depth
@@ -65,7 +61,7 @@ class Body:
         return smooth_max(side, ends, 1.6)
 
     def support(self, direction):
-        """Largest extent along ``direction``, from the enclosing box."""
+        """Return the largest extent along ``direction``, from the enclosing box."""
         half_width = max(self.upper[0], self.lower[0]) + self.osteophyte
         depth = max(self.upper[1], self.lower[1])
         x, y, z = direction
@@ -77,14 +73,14 @@ class Body:
 
 @dataclasses.dataclass(frozen=True)
 class Canal:
-    """The spinal canal: a vertical prism, a triangle with well rounded corners."""
+    """The spinal canal: a vertical prism over a triangle with well-rounded corners."""
 
     width: float
     depth: float
     height: float
 
     def distance(self, x, y, z):
-        """Distance across the prism; its ends are open."""
+        """Return the distance to the prism."""
         v = y / np.float32(self.depth)
         # Widest a third of the way back, narrowing to the spinous process.
         profile = 1.0 - 0.62 * np.clip(v - 0.3, 0, 1) - 0.35 * np.clip(0.3 - v, 0, 1)
@@ -95,7 +91,7 @@ class Canal:
         return np.maximum(inside, np.abs(z) - np.float32(self.height))
 
     def support(self, direction):
-        """Largest extent along ``direction``, from the enclosing box."""
+        """Return the largest extent along ``direction``, from the enclosing box."""
         x, _, z = np.abs(direction)
         return float(x * self.width / 2 + max(0.0, direction[1]) * self.depth + z * self.height)
 
@@ -111,13 +107,13 @@ class Pillar:
     facet_angle: float
 
     def distance(self, x, y, z):
-        """Distance to the sheared box with rounded edges."""
+        """Return the distance to the sheared box with rounded edges."""
         cx, cy, cz = np.asarray(self.centre, np.float32)
         x, y, z = x - cx, y - cy, z - cz
         angle = np.deg2rad(self.facet_angle)
         along = np.float32(np.sin(angle)) * y + np.float32(np.cos(angle)) * z
         facets = np.abs(along) - np.float32(self.thickness / 2)
-        # Waisted at the facets, so that a column of pillars looks wavy from behind.
+        # Narrower at the facets, so that the stacked pillars look wavy from behind.
         waist = 1.1 * np.minimum((along / np.float32(self.thickness / 2)) ** 2, 1.5)
         across = smooth_max(
             np.abs(x) - (np.float32(self.half_width) - waist),
@@ -127,7 +123,7 @@ class Pillar:
         return smooth_max(facets, across, 1.6)
 
     def support(self, direction):
-        """Largest extent along ``direction``, from the enclosing box."""
+        """Return the largest extent along ``direction``, from the enclosing box."""
         angle = np.deg2rad(self.facet_angle)
         x, y, z = np.abs(direction)
         reach = self.thickness / 2 / np.cos(angle) + self.half_depth * np.tan(angle)
@@ -140,7 +136,7 @@ class Pillar:
 
 
 def body_part(measures, degeneration_above, degeneration_below, cervical=True):
-    """The body with its end plates; wear grows rims."""
+    """Make the body with its end plates, and with rims where the discs are worn."""
     worn = max(degeneration_above, degeneration_below)
     return Part(
         Body(
@@ -155,7 +151,7 @@ def body_part(measures, degeneration_above, degeneration_below, cervical=True):
 
 
 def pillar_part(measures, side, size, pitch_mm, gap_mm):
-    """An articular pillar that leaves a joint space to its neighbours."""
+    """Make an articular pillar with a joint space to its neighbours."""
     thickness = pitch_mm * np.cos(np.deg2rad(measures.facet_angle)) - gap_mm
     half_width = 6.0 * size
     x = side * (measures.canal_width / 2 + half_width - 0.6)
@@ -164,14 +160,14 @@ def pillar_part(measures, side, size, pitch_mm, gap_mm):
 
 
 def _arch(measures, side, size):
-    """Pedicle and lamina of one side."""
+    """Make the pedicle and lamina of one side."""
     x_body = side * (measures.upper_width / 2 - 1.0)
     x_pillar = side * (measures.canal_width / 2 + 2.5)
     back = measures.canal_depth
     pedicle = Rod(
         (x_body, -3.5, 1.5), (x_pillar, 4.5, 1.0), 3.5 * size, 3.6 * size, (1.0, -1.0, 0.0), 0.78
     )
-    # Laminae are taller than thick and lean forward at the top, like roof tiles.
+    # Laminae are taller than thick and lean forward at the top.
     lamina = Rod(
         (side * (measures.canal_width / 2 + 1.5), 8.0, -1.5),
         (side * 1.2, back + 2.4, -4.0),
@@ -184,12 +180,12 @@ def _arch(measures, side, size):
 
 
 def foramen_centre(measures, side):
-    """Centre of the foramen transversarium of C3 to C6, for ``side`` 1 or -1."""
+    """Return the centre of the foramen transversarium of C3 to C6, for ``side`` 1 or -1."""
     return (side * (measures.upper_width / 2 + 5.4), -3.6, -1.5)
 
 
 def _transverse(measures, side, size):
-    """Transverse process: two roots, two tubercles, and the foramen between them."""
+    """Make a transverse process: two roots, two tubercles and the foramen between them."""
     tip = side * measures.transverse_width / 2 * (0.5 + 0.5 * size)
     foramen = foramen_centre(measures, side)[0]
     lateral = foramen + side * 4.2
@@ -216,7 +212,7 @@ def _transverse(measures, side, size):
         ),
         Rod((lateral, 0.6, -2.0), (tip, -1.0, -4.8), 2.8, 1.8),
     ]
-    # The floor of the nerve's gutter closes the foramen to the side.
+    # The floor of the nerve's sulcus closes the foramen to the side.
     floor = Rod((lateral, -7.2, -1.4), (lateral, 0.0, -2.2), 2.9, 2.9, (0.35 * side, 0.0, 1.0), 0.7)
     hole = Rod((foramen, -3.8, -12.0), (foramen, -3.4, 12.0), 2.9, 2.9)
     solids = (*anterior, *posterior, floor)
@@ -224,7 +220,7 @@ def _transverse(measures, side, size):
 
 
 def _spinous(measures, bend_mm, bifid):
-    """Spinous process, forked at the end where ``bifid``."""
+    """Make the spinous process, forked at the end if ``bifid``."""
     back, length, drop = measures.canal_depth, measures.spinous_length, measures.spinous_drop
     root = (0.0, back + 1.5, -3.5)
     fork = 7.0 if bifid else 3.0
@@ -240,7 +236,7 @@ def _spinous(measures, bend_mm, bifid):
 
 
 def _long_transverse(measures, side, size, foramen_radius):
-    """Transverse process of C7 and T1: long, stout, going back."""
+    """Make a transverse process of C7, T1 or T2: long, stout and directed backwards."""
     tip = side * measures.transverse_width / 2 * (0.5 + 0.5 * size)
     pillar = side * (measures.canal_width / 2 + 3.0)
     parts = [Rod((pillar, 3.0, 0.0), (tip - side * 3.2, 5.0, 0.5), 4.6, 3.2, (0.0, 1.0, 0.0), 0.75)]
@@ -267,7 +263,7 @@ def _long_transverse(measures, side, size, foramen_radius):
 
 
 def subaxial_parts(level, patient, pitch_mm, gap_mm):
-    """The parts of C3 to C7, T1 or T2.
+    """Make the parts of C3 to C7, T1 or T2.
 
     Args:
         level: for example ``"C4"``.
@@ -276,13 +272,12 @@ def subaxial_parts(level, patient, pitch_mm, gap_mm):
         gap_mm: width of the facet joints.
 
     Returns:
-        Tuple of `raster.Part` in the vertebra's own axes.
+        Tuple of `raster.Part` in the vertebra's axes.
     """
     measures = patient.subaxial[level]
     wear = patient.degeneration
-    above = {"C3": "C2", "C4": "C3", "C5": "C4", "C6": "C5", "C7": "C6", "T1": "C7", "T2": "T1"}
     cervical = level.startswith("C")
-    parts = [body_part(measures, wear[above[level]], wear.get(level, 0.0), cervical)]
+    parts = [body_part(measures, wear[ABOVE[level]], wear.get(level, 0.0), cervical)]
     holes = []
     for side, index in SIDES:
         size = patient.asymmetry[level][index] * patient.scale

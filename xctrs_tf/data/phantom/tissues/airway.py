@@ -1,6 +1,6 @@
-"""Air ways with their walls and cartilages, and the hyoid bone.
+"""Airways with their walls and cartilages, as columns (see `columns`).
 
-Columns as in `columns`: level, x, y, half width, half depth, drawn after CT.
+Positions and sizes are estimated by eye from CT.
 """
 
 from xctrs_tf.data.phantom.tissues.columns import Column

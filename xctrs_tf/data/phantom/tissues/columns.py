@@ -1,8 +1,8 @@
-"""Soft tissue that runs along the neck: elliptical sections that follow the spine.
+"""Soft tissue along the neck: columns of elliptical sections that follow the spine.
 
-Heights are counted in levels, so that everything bends and grows with the
-patient: 1 is the middle of C1, 7 of C7, 8 of T1; 0 lies 22 mm above C1, -1 lies
-60 mm and -2 lies 130 mm above it.
+Heights are given in levels, so that the tissue bends and scales with the spine:
+1 is the middle of C1, 7 of C7, 8 of T1; 0 lies 22 mm above C1, -1 lies 60 mm and
+-2 lies 130 mm above it.
 """
 
 import dataclasses
@@ -35,11 +35,11 @@ class CentreLine:
         self._ends = points[order[0], 2], points[order[-1], 2]
 
     def height(self, level):
-        """World z in mm of a (fractional) level."""
+        """Return the world z in mm of a (fractional) level."""
         return self._height(np.asarray(level, float))
 
     def at(self, z):
-        """World x and y in mm of the line at heights z."""
+        """Return the world x and y in mm of the line at heights z."""
         z = np.clip(z, *self._ends)
         return self._x(z), self._y(z)
 
@@ -51,8 +51,8 @@ class Column:
     Attributes:
         knots: rows of level, x, y, half width, half depth; x and y in mm from the
             centre line, x away from the midline.
-        turn_deg: turn of the section about z, positive from x towards y.
-        power: 2 is an ellipse, more is boxier.
+        turn_deg: rotation of the section about z, positive from x towards y.
+        power: exponent of the section: 2 is an ellipse, more is closer to a rectangle.
         taper_mm: length over which either end is rounded off.
     """
 
@@ -62,7 +62,7 @@ class Column:
     taper_mm: float = 5.0
 
     def sections(self, line, z, side, girth):
-        """Centre and half axes at heights z, as float32 arrays."""
+        """Return centre and half axes at heights z, as float32 arrays."""
         rows = np.array(sorted(self.knots, key=lambda row: -row[0]), float)
         heights = line.height(rows[:, 0])
         x, y, a, b = PchipInterpolator(heights, rows[:, 1:])(np.clip(z, heights[0], heights[-1])).T
@@ -76,17 +76,17 @@ class Column:
         )
 
     def distance(self, grid, line, side=1, girth=1.0, margin_mm=2.0):
-        """Distance on the part of the grid that the column can reach.
+        """Compute the distance on the part of the grid that the column can reach.
 
         Args:
             grid: `raster.Grid`.
             line: `CentreLine`.
             side: 1 for left, -1 for right.
             girth: factor on the half axes.
-            margin_mm: how far outside the surface distances are asked for.
+            margin_mm: distances are computed up to this far outside the surface.
 
         Returns:
-            window and float32 distances, or None if the grid does not reach it.
+            The window and float32 distances, or None if the column is outside the grid.
         """
         levels = [row[0] for row in self.knots]
         low, high = line.height(max(levels)), line.height(min(levels))
@@ -114,7 +114,7 @@ class Column:
 
 
 def _ellipse_distance(u, v, a, b, power):
-    """First-order distance to (u^power + v^power) = 1, where u = x / a and v = y / b."""
+    """Return the first-order distance to u^power + v^power = 1 with u = x/a and v = y/b."""
     tiny = np.float32(1e-6)
     if power == 2.0:
         radial = np.sqrt(u * u + v * v)
@@ -132,7 +132,7 @@ def _ellipse_distance(u, v, a, b, power):
 class Cells:
     """Columns grown until they meet: muscle bellies with fat planes between them.
 
-    Keeps, per voxel, the distance to the nearest and to the second nearest column.
+    For each voxel it holds the distance to the nearest and second nearest column.
     """
 
     def __init__(self, grid, line, reach_mm):
@@ -141,7 +141,7 @@ class Cells:
         self.second = np.full(grid.shape, 2 * reach_mm, np.float32)
 
     def add(self, column, side, girth):
-        """Let one column compete for the room."""
+        """Add one column."""
         found = column.distance(self.grid, self.line, side, girth, self.reach_mm)
         if found is None:
             return
@@ -151,7 +151,7 @@ class Cells:
         np.minimum(nearest, distance, out=nearest)
 
     def coverage(self, gap_mm):
-        """Fraction of each voxel that is muscle, gaps of ``gap_mm`` left between bellies."""
+        """Return the fraction of muscle in each voxel, with ``gap_mm`` between bellies."""
         apart = (gap_mm - (self.second - self.nearest)) / 2
         depth = np.maximum(self.nearest - np.float32(self.reach_mm), apart)
         return raster.coverage(depth, self.grid.spacing_mm)

@@ -1,7 +1,7 @@
 """Muscles, glands and vessels of the neck as columns (see `columns`).
 
-Positions and girths are drawn after axial CT of average adults: they give the
-picture its fat planes and the X-ray its soft shadows, and are not measured.
+Positions and girths are estimated by eye from axial CT of average adults: they give
+plausible fat planes and soft-tissue shadows, and are not measurements.
 """
 
 from xctrs_tf.data.phantom.tissues.columns import Column
@@ -189,9 +189,6 @@ VERTEBRAL = Column(
     )
 )
 OESOPHAGUS = Column(((5.9, 1, -26, 9, 4), (7, 3, -26, 9, 4.5), (9.5, 4, -24, 9, 5.5)))
-INTERSPINOUS = Column(
-    ((1.3, 0, 26, 3.5, 10), (4, 0, 25, 3.5, 9), (7, 0, 30, 4, 14), (10, 0, 30, 4, 14))
-)
 # Fat between the two halves of the nape, most of it under the occiput.
 NUCHAL_FAT = Column(
     (
@@ -208,7 +205,7 @@ INTERSPINOUS = Column(
     ((1.3, 0, 26, 3.5, 10), (4, 0, 25, 3.5, 9), (7, 0, 30, 4, 14), (10, 0, 30, 4, 14))
 )
 
-# What the spinal canal holds, from the outside inwards.
+# Content of the spinal canal, from the outside inwards.
 LIGAMENT = Column(
     (
         (0.1, 0, 13, 15, 16),

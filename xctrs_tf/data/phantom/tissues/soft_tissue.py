@@ -1,13 +1,15 @@
-"""Everything but bone: skin, fat, muscles, vessels, air ways, discs, cord."""
+"""Soft tissue: skin, fat, muscles, vessels, airways, discs and cord."""
 
 import numpy as np
 
-from xctrs_tf.data.phantom import raster, shapes, texture
-from xctrs_tf.data.phantom.bones import head, spine
+from xctrs_tf.data.phantom import raster, shapes
+from xctrs_tf.data.phantom.anatomy import ABOVE
+from xctrs_tf.data.phantom.bones import head
+from xctrs_tf.data.phantom.noise import mottle
 from xctrs_tf.data.phantom.tissues import airway, columns, muscles
 from xctrs_tf.data.phantom.tissues.columns import CentreLine, Column, paint
 
-# CT numbers in HU, as radiology textbooks give them.
+# CT numbers from radiology textbooks.
 AIR_HU = -1000.0
 LUNG_HU = -830.0
 FAT_HU = -100.0
@@ -21,12 +23,12 @@ DISC_HU = 90.0
 CARTILAGE_HU = 110.0
 
 SKIN_MM = 1.8
-# Joints hold cartilage as far as this from both bones.
+# Joint cartilage lies within this distance of both bones.
 CAPSULE_MM = 1.8
-# Bellies grow this far beyond their columns and keep this much fat between them.
+# Muscle bellies grow this far beyond their columns, with this much fat between them.
 BELLY_REACH_MM = 5.0
 FAT_PLANE_MM = 0.5
-# Fat that the mean outline holds under the skin.
+# Thickness of the fat under the skin of the mean outline.
 MEAN_FAT_MM = 5.0
 
 # Skin from head to shoulders: level, half width, reach forward and backward of
@@ -50,7 +52,7 @@ OUTLINE = (
 
 
 def outline(extra_mm=0.0):
-    """The skin as a column, ``extra_mm`` thicker all round."""
+    """Return the skin as a column, ``extra_mm`` wider on all sides."""
     knots = tuple(
         (level, 0.0, (back - front) / 2, width + extra_mm, (front + back) / 2 + extra_mm)
         for level, width, front, back in OUTLINE
@@ -59,7 +61,7 @@ def outline(extra_mm=0.0):
 
 
 def _bellies(grid, line, patient):
-    """Muscles competing for the room inside the fascia."""
+    """Return the muscle bellies as `columns.Cells`."""
     cells = columns.Cells(grid, line, BELLY_REACH_MM)
     for column in muscles.MUSCLES.values():
         for side in (1, -1):
@@ -69,8 +71,8 @@ def _bellies(grid, line, patient):
 
 
 def _skin_and_muscles(hu, grid, line, patient, fat, muscle):
-    """Skin, the fat under it, and the muscles inside the fascia."""
-    # Most of the extra fat comes on top of an average neck, the rest replaces muscle.
+    """Paint skin, the fat under it, and the muscles inside the fascia."""
+    # Most of the additional fat widens the neck, the rest replaces muscle.
     column = outline((patient.fat_mm - MEAN_FAT_MM) * 0.8)
     found = column.distance(grid, line, 1, patient.muscle, margin_mm=grid.spacing_mm)
     if found is None:
@@ -79,7 +81,7 @@ def _skin_and_muscles(hu, grid, line, patient, fat, muscle):
     view = hu[window]
     raster.blend(view, raster.coverage(distance, grid.spacing_mm), SKIN_HU)
     raster.blend(view, raster.coverage(distance + SKIN_MM, grid.spacing_mm), fat[window])
-    # No belly crosses the fascia, and the planes come and go with the fat's mottle.
+    # Muscles stay inside the fascia; the width of the fat planes varies with the fat's mottle.
     depth = distance + np.float32(SKIN_MM + patient.fat_mm)
     gap = FAT_PLANE_MM * (1 + 0.06 * (fat - FAT_HU))
     inside = _bellies(grid, line, patient).coverage(gap)[window]
@@ -98,7 +100,7 @@ def _glands_and_vessels(hu, grid, line, patient):
 
 
 def _airway(hu, grid, line, patient):
-    """Walls and cartilages first, then the air inside them."""
+    """Paint walls and cartilages of the airways, then the air inside them."""
     cartilage = 0.35 * patient.core_hu + 40
     paint(hu, grid, line, airway.CRICOID, cartilage, (1,))
     for column in airway.AIRWAYS:
@@ -111,7 +113,7 @@ def _airway(hu, grid, line, patient):
 
 
 def _canal(hu, grid, line):
-    """What fills the spinal canal, from the outside inwards."""
+    """Paint the content of the spinal canal, from the outside inwards."""
     for column, value in (
         (muscles.LIGAMENT, LIGAMENT_HU),
         (muscles.EPIDURAL, FAT_HU + 70),
@@ -133,19 +135,19 @@ def _ellipsoid(frame, centre, radii):
     return raster.Bone("", frame, (part,), 0.0, 0.0, 0.0)
 
 
-def _discs(hu, grid, patient, column):
-    """Discs between the bodies (which are painted over them); worn ones bulge."""
-    for lower, upper in spine.ABOVE.items():
+def _discs(hu, grid, patient, spine):
+    """Paint the discs, worn ones bulging; the bodies are painted over them later."""
+    for lower, upper in ABOVE.items():
         measures = patient.subaxial[lower]
         height = patient.disc_height_mm[upper]
         bulge = 0.3 + 1.2 * patient.degeneration[upper]
         centre = (0.0, -measures.upper_depth / 2, (measures.height + height) / 2)
         radii = (measures.upper_width / 2 + 1.5 + bulge, measures.upper_depth / 2 + bulge, height)
-        _fill(hu, grid, _ellipsoid(column.bones[lower].frame, centre, radii), DISC_HU)
+        _fill(hu, grid, _ellipsoid(spine.bones[lower].frame, centre, radii), DISC_HU)
 
 
 def cartilage(hu, grid, upper, lower):
-    """Cartilage and capsule between two neighbouring bones, in place.
+    """Paint cartilage and capsule between two neighbouring bones, in place.
 
     Args:
         hu: float32 CT numbers of the whole grid.
@@ -157,33 +159,33 @@ def cartilage(hu, grid, upper, lower):
     raster.blend(hu[window], raster.coverage(distance, grid.spacing_mm), np.float32(CARTILAGE_HU))
 
 
-def _lungs(hu, grid, column):
-    """The tops of the lungs beside T2, for fields that reach so low."""
-    upright = shapes.BoneFrame(np.eye(3), column.bones["T2"].frame.origin)
+def _lungs(hu, grid, spine):
+    """Paint the tops of the lungs beside T2, for fields that reach so low."""
+    upright = shapes.BoneFrame(np.eye(3), spine.bones["T2"].frame.origin)
     for side in (1, -1):
         apex = _ellipsoid(upright, (side * 38.0, -22.0, -28.0), (24.0, 34.0, 42.0))
         _fill(hu, grid, apex, LUNG_HU)
 
 
-def paint_all(hu, grid, patient, column):
+def paint_all(hu, grid, patient, spine):
     """Paint everything but bone, in place.
 
     Args:
         hu: float32 CT numbers of the whole grid, air everywhere.
         grid: `raster.Grid`.
         patient: `anatomy.Anatomy`.
-        column: `spine.Spine`.
+        spine: `spine.Spine`.
     """
-    line = CentreLine(patient, column)
+    line = CentreLine(patient, spine)
     rng = np.random.default_rng([patient.seed, 2])
-    coarse, fine = texture.mottle(rng, grid, 9.0), texture.mottle(rng, grid, 3.5)
+    coarse, fine = mottle(rng, grid, 9.0), mottle(rng, grid, 3.5)
     fat = np.float32(FAT_HU) + 8 * coarse + 5 * fine
     muscle = np.float32(MUSCLE_HU) + 4 * coarse + 9 * fine
     _skin_and_muscles(hu, grid, line, patient, fat, muscle)
-    _lungs(hu, grid, column)
+    _lungs(hu, grid, spine)
     _glands_and_vessels(hu, grid, line, patient)
     _airway(hu, grid, line, patient)
-    _fill(hu, grid, head.brain(patient, column.skull), BRAIN_HU)
-    _fill(hu, grid, head.air_cells(patient, column.skull), LUNG_HU)
+    _fill(hu, grid, head.brain(patient, spine.skull), BRAIN_HU)
+    _fill(hu, grid, head.air_cells(patient, spine.skull), LUNG_HU)
     _canal(hu, grid, line)
-    _discs(hu, grid, patient, column)
+    _discs(hu, grid, patient, spine)
