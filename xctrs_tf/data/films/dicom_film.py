@@ -29,7 +29,7 @@ OPPOSITE = {"L": "R", "R": "L", "A": "P", "P": "A", "F": "H", "H": "F"}
 
 
 def is_dicom(path):
-    """Return if a file begins as DICOM files do, whatever its name.
+    """Return whether a file begins as DICOM files do, whatever its name.
 
     Args:
         path: the file.
@@ -155,7 +155,7 @@ def _check_view(path, header, view):
 
 
 def _flips(path, header, view):
-    """Return if left and right, and if top and bottom, must be exchanged."""
+    """Return whether left and right, and whether top and bottom, must be exchanged."""
     directions = header.get("PatientOrientation") or ()
     flips = []
     for direction, upright in zip(directions, UPRIGHT[view], strict=False):

@@ -8,7 +8,7 @@ import numpy as np
 import SimpleITK as sitk
 
 from xctrs_tf.data.films.raw_film import MAX_FILE_BYTES, RawFilm, check_pixels
-from xctrs_tf.data.volumes.volume import READABLE, read_array
+from xctrs_tf.data.volumes.volume import READABLE, read_image_array
 from xctrs_tf.errors import UserError
 
 SLICE_SUFFIXES = (".nii", ".nii.gz", ".nrrd", ".mha")
@@ -48,7 +48,7 @@ def read_slice_film(path):
         shape = " x ".join(map(str, counts))
         raise UserError(f"{path}: {shape} values; a film has one slice")
     check_pixels(path, *counts[:2])
-    array = read_array(path)
+    array = read_image_array(path)
     return RawFilm(array.reshape(counts[:2]).astype(np.float32), reader.GetSpacing()[:2])
 
 

@@ -1,18 +1,18 @@
-"""The collections that `experiments.prepare` knows, by name."""
+"""Collections of CTs by name, and several folders of them as one source."""
 
 import pathlib
 
 from xctrs_tf.data.sources.ctspine1k import CtSpine1kSource
 from xctrs_tf.data.sources.dicom_studies import DicomSource, Rsna2022Source
 from xctrs_tf.data.sources.label_maps import CERVICAL
-from xctrs_tf.data.sources.merged import MergedSource
 from xctrs_tf.data.sources.nifti import NiftiSource
 from xctrs_tf.data.sources.openkbp import OpenKbpSource
+from xctrs_tf.data.sources.raw_patient import PatientSource
 from xctrs_tf.data.sources.totalsegmentator import TotalSegmentatorSource
 from xctrs_tf.data.sources.verse import VerseSource
 from xctrs_tf.errors import UserError
 
-# Collections that need nothing but their folder.
+# Collections that take no options besides their folder.
 _PUBLIC = {
     "ctspine1k": CtSpine1kSource,
     "rsna2022": Rsna2022Source,
@@ -21,12 +21,13 @@ _PUBLIC = {
 }
 _WITH_LABELS = ("dicom", "openkbp")
 COLLECTIONS = (*_PUBLIC, *_WITH_LABELS, "nifti")
-# Their names of patients are fixed by who published them.
+# Collections whose publishers fix the patients' names: the same name in two folders is
+# the same patient.
 _MERGED_BY_ID = ("ctspine1k", "rsna2022", "verse")
 
 
 def open_collections(names, folders, labels=None, label_map=None, select=None):
-    """The patients of one or several folders as one source.
+    """Open one or several folders as one source of patients.
 
     Args:
         names: the collection of each folder, or one name for all of them.
@@ -38,7 +39,7 @@ def open_collections(names, folders, labels=None, label_map=None, select=None):
         select: ``nifti``: ``(column, value)`` of its manifest.csv.
 
     Returns:
-        An object as `xctrs_tf.data.sources.raw_patient` describes.
+        `xctrs_tf.data.sources.raw_patient.PatientSource`.
 
     Raises:
         UserError: options that do not go together, or a folder without patients.
@@ -76,3 +77,50 @@ def _open(name, folder, labels, label_map, select):
     if name == "openkbp":
         return OpenKbpSource(folder, labels, label_map)
     return DicomSource(folder, labels, label_map=label_map)
+
+
+class MergedSource(PatientSource):
+    """The patients of several sources, each of them once.
+
+    A name that occurs in two folders of one collection is one patient with the scans
+    of both. Different collections may use the same name for different patients, so
+    with more than one collection an id begins with the collection's name.
+
+    Args:
+        sources: list of ``(collection, source)``.
+        merge: collections in which the same id is the same patient; in all others an
+            id that occurs twice is refused.
+
+    Attributes:
+        ids: names of the patients, sorted.
+
+    Raises:
+        UserError: an id that names two patients.
+    """
+
+    def __init__(self, sources, merge=()):
+        self._sources = [source for _, source in sources]
+        prefixed = len({collection for collection, _ in sources}) > 1
+        self._scans = {}
+        for number, (collection, source) in enumerate(sources):
+            for patient in source.ids:
+                name = f"{collection}-{patient}" if prefixed else patient
+                if name in self._scans and collection not in merge:
+                    raise UserError(f"--input: two folders name a patient {patient!r}; rename one")
+                scans = [(number, scan) for scan in source.scans(patient)]
+                self._scans.setdefault(name, []).extend(scans)
+        self.ids = sorted(self._scans)
+
+    def scans(self, patient):
+        """Return the keys of a patient's scans, those of the first folder first."""
+        return self._scans[patient]
+
+    def record(self, scan):
+        """Return the origin of a scan for the manifest."""
+        number, name = scan
+        return self._sources[number].record(name)
+
+    def load(self, scan):
+        """Read one scan as a `RawPatient`."""
+        number, name = scan
+        return self._sources[number].load(name)

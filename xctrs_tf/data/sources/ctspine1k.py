@@ -1,4 +1,4 @@
-"""CTSpine1K: a CT and its labels, in one folder or in two trees."""
+"""CTSpine1K: pairs of a CT and its labels, in one folder or in two."""
 
 from xctrs_tf.data.sources.label_maps import CERVICAL
 from xctrs_tf.data.sources.pairs import Pair, PairSource, existing_folder, visible_files
@@ -8,10 +8,10 @@ _SUFFIX, _LABELS = ".nii.gz", "_seg.nii.gz"
 
 
 class CtSpine1kSource(PairSource):
-    """CTSpine1K; a CT's labels have its name and ``_seg``, wherever they lie.
+    """CTSpine1K; the labels of ``<name>.nii.gz`` are ``<name>_seg.nii.gz`` in any folder.
 
     Args:
-        folder: any folder above both.
+        folder: a folder that holds both, at any depth.
 
     Raises:
         UserError: no such folder, no CT in it, or two CTs of one name.
@@ -37,7 +37,7 @@ class CtSpine1kSource(PairSource):
 
 
 def _nearest(ct, candidates):
-    """The candidate that shares most of the CT's path; where there is none, its place."""
+    """Return the label file closest to the CT; without candidates, the path beside the CT."""
     beside = ct.with_name(ct.name.removesuffix(_SUFFIX) + _LABELS)
 
     def shared(file):

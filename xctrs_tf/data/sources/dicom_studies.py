@@ -1,4 +1,4 @@
-"""DICOM series with labels in NIfTI files, whose headers may disagree."""
+"""DICOM series with labels in NIfTI files, whose headers may contradict each other."""
 
 import itertools
 
@@ -11,30 +11,31 @@ from xctrs_tf.data.sources.pairs import (
     on_one_grid,
     require_same_shape,
 )
-from xctrs_tf.data.sources.raw_patient import RawPatient
+from xctrs_tf.data.sources.raw_patient import PatientSource, RawPatient
 from xctrs_tf.data.volumes.dicom_series import read_series, slice_files
 from xctrs_tf.data.volumes.volume import Volume, read_volume
 from xctrs_tf.errors import UserError
 from xctrs_tf.files import sha256_of
 
 _LABEL_SUFFIXES = ("_seg.nii.gz", ".nii.gz", "_seg.nii", ".nii")
-# Bone begins about here; cartilage, contrast agent and noise lie mostly below.
+# Least CT number of bone; cartilage, contrast agent and noise are mostly below.
 _BONE_HU = 200.0
-# A header is believed until another placing of the labels covers so much more bone.
+# The header is followed unless another placing covers so much more bone (share of the
+# labelled voxels).
 _CLEARLY_MORE = 0.1
 
 
-class DicomSource:
+class DicomSource(PatientSource):
     """Folders ``<id>`` of one CT series each, and label files named by the same id.
 
     Args:
-        images: the folder of the patients' folders, or one patient's own.
+        images: the folder of the patients' folders, or the folder of a single patient.
         labels: the folder of the label files ``<id>.nii`` or ``<id>_seg.nii``
-            (gzip or not), or for one patient the file.
-        name: the collection's, for the manifest.
-        licence: the collection's.
+            (gzip or not), or for a single patient the file.
+        name: name of the collection, for the manifest.
+        licence: licence of the collection.
         label_map: dict from number in the file to 1..7.
-        only_labelled: whether a series without a label file is no patient at all.
+        only_labelled: leave out series without a label file.
 
     Attributes:
         ids: names of the patients' folders, sorted.
@@ -70,12 +71,8 @@ class DicomSource:
         if not self.ids:
             raise UserError(f"{self.images}: no DICOM series with labels in {labels}")
 
-    def scans(self, patient):
-        """A patient has one scan, of his name."""
-        return [patient]
-
     def record(self, scan):
-        """What the manifest says of a scan's source."""
+        """Return the origin of a scan for the manifest."""
         folder, labels = self._scans[scan]
         return {
             "source": self.name,
@@ -85,7 +82,7 @@ class DicomSource:
         }
 
     def load(self, scan):
-        """Read one scan; returns `RawPatient` that notes how the labels were placed."""
+        """Read one scan as a `RawPatient`, whose notes say how the labels were placed."""
         folder, labels_file = self._scans[scan]
         ct = read_series(folder)
         labels = read_volume(labels_file, interpolation="nearest")
@@ -114,11 +111,11 @@ class Rsna2022Source(DicomSource):
 
 
 def place_labels(ct, labels, labels_file):
-    """Lay labels on the grid of their CT, by their header or against it.
+    """Place labels on the grid of their CT, by their header or against it.
 
-    A header that mirrors an axis puts the labels beside the bones, or on the
-    wrong ones. So the labels are tried as the header says and mirrored along
-    each axis; the header wins unless another way covers clearly more bone.
+    A header that mirrors an axis puts the labels beside the bones, or on the wrong
+    bones. So the labels are tried as the header says and mirrored along each axis;
+    the header is followed unless another placing covers clearly more bone.
 
     Args:
         ct: `Volume` in HU.
@@ -129,7 +126,7 @@ def place_labels(ct, labels, labels_file):
         `Volume` of the labels on the CT's grid, and a few words on how they were placed.
 
     Raises:
-        UserError: the header's place is another, and no way of placing is clearly right.
+        UserError: the header's place is not that of the CT, and no placing is clearly right.
     """
     bone = ct.array > _BONE_HU
     shares = {}
@@ -140,8 +137,8 @@ def place_labels(ct, labels, labels_file):
     as_stored = (False, False, False)
     if on_one_grid(ct, labels) and shares[best] < shares[as_stored] + _CLEARLY_MORE:
         return labels, "physical space"
-    # Necks are nearly symmetric, so left and right are told by the better of two
-    # that may be close; front and back, top and bottom must be clear.
+    # Necks are nearly symmetric: the better of left and right is taken even if the two
+    # are close. Front and back, top and bottom must differ clearly.
     rival = max(share for mirrored, share in shares.items() if mirrored[1:] != best[1:])
     if shares[best] < rival + _CLEARLY_MORE:
         raise UserError(f"{labels_file}: not in the space of its CT, and no mirroring fits clearly")
@@ -159,15 +156,15 @@ def _mirror(array, mirrored):
 
 
 def label_file(folder, name):
-    """A patient's label file, or where there is none, what it should be called.
+    """Return a patient's label file, or if there is none, the expected path.
 
     Args:
-        folder: where the label files are.
-        name: the patient's.
+        folder: the folder of the label files.
+        name: name of the patient.
 
     Returns:
         Path of the first of ``<name>_seg.nii.gz``, ``<name>.nii.gz`` and the two
-        without gzip that exists.
+        without gzip that exists, else the first.
     """
     files = [folder / f"{name}{suffix}" for suffix in _LABEL_SUFFIXES]
     return next((file for file in files if file.is_file()), files[0])

@@ -1,4 +1,4 @@
-"""Which number of a collection's labels is which cervical vertebra."""
+"""Label maps: from the numbers in a collection's label files to C1..C7 = 1..7."""
 
 import numpy as np
 
@@ -9,8 +9,8 @@ from xctrs_tf.geometry import VERTEBRAE
 _NUMBERS = range(1, len(VERTEBRAE) + 1)
 
 # Number in the file -> number here. VerSe, CTSpine1K and RSNA 2022 count from
-# C1 = 1; TotalSegmentator counts upwards from the sacrum, in its second version
-# from another start than in its first.
+# C1 = 1; TotalSegmentator counts upwards from the sacrum, from different first numbers
+# in its two versions.
 CERVICAL = {number: number for number in _NUMBERS}
 TOTALSEGMENTATOR = {51 - number: number for number in _NUMBERS}
 TOTALSEGMENTATOR_V1 = {42 - number: number for number in _NUMBERS}
@@ -23,7 +23,7 @@ NAMED = {
 
 
 def parse_label_map(text):
-    """A label map from what a user wrote.
+    """Parse a label map of the command line.
 
     Args:
         text: a name of `NAMED`, or pairs such as ``20:1,21:2`` (number in the
@@ -33,7 +33,7 @@ def parse_label_map(text):
         Dict from number in the file to number here.
 
     Raises:
-        UserError: neither of the two, or C1..C7 are not each named once.
+        UserError: neither of the two, or C1..C7 do not occur once each.
     """
     if text in NAMED:
         return NAMED[text]
@@ -52,18 +52,18 @@ def parse_label_map(text):
 
 
 def apply_label_map(labels, label_map, file):
-    """Keep C1..C7 under their numbers here.
+    """Renumber labels so that C1..C7 are 1..7 and all others 0.
 
     Args:
         labels: `Volume` of a file's labels.
         label_map: dict from number in the file to number here.
-        file: its name, for the error.
+        file: name of the file, for the error.
 
     Returns:
         `Volume`, uint8, 1..7 = C1..C7, 0 elsewhere.
 
     Raises:
-        UserError: the values are no whole numbers.
+        UserError: the values are not whole numbers.
     """
     is_float = np.issubdtype(labels.array.dtype, np.floating)
     if is_float and not np.array_equal(labels.array, np.rint(labels.array)):

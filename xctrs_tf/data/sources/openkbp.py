@@ -1,30 +1,30 @@
-"""OpenKBP: CTs as sparse tables, with labels that the user brings."""
+"""OpenKBP: CTs as sparse tables; the user adds the labels."""
 
 import numpy as np
 
 from xctrs_tf.data.sources.dicom_studies import label_file
 from xctrs_tf.data.sources.label_maps import CERVICAL, apply_label_map
 from xctrs_tf.data.sources.pairs import existing, existing_folder, visible_files
-from xctrs_tf.data.sources.raw_patient import RawPatient
+from xctrs_tf.data.sources.raw_patient import PatientSource, RawPatient
 from xctrs_tf.data.volumes.volume import AIR_HU, Volume, read_volume
 from xctrs_tf.errors import UserError
 from xctrs_tf.files import sha256_of
 
 _CT, _SPACING = "ct.csv", "voxel_dimensions.csv"
 _SIDE = 128
-# A stored number is HU + 1000; the voxels that are not listed are outside the body.
+# A stored number is HU + 1000; voxels that are not listed are outside the body.
 _OFFSET_HU = 1000.0
 
 
-class OpenKbpSource:
-    """Folders ``pt_<n>`` of ``ct.csv`` and ``voxel_dimensions.csv``; labels apart.
+class OpenKbpSource(PatientSource):
+    """Folders ``pt_<n>`` of ``ct.csv`` and ``voxel_dimensions.csv``; labels elsewhere.
 
-    OpenKBP has no vertebrae. Label files are laid over a CT by their position in
-    space, whose origin is the centre of the grid's voxel at the patient's right,
-    front and lower end, as its own positions are not published.
+    OpenKBP has no labels of vertebrae and publishes no positions in space. Label files
+    are placed on a CT by positions whose origin is the centre of the voxel at the
+    patient's right, front and lower end.
 
     Args:
-        folder: any folder above the patients'.
+        folder: a folder that holds the patients' folders, at any depth.
         labels: folder of ``pt_<n>.nii.gz`` or ``pt_<n>_seg.nii.gz``.
         label_map: dict from number in the file to 1..7.
 
@@ -44,12 +44,8 @@ class OpenKbpSource:
         if not self.ids:
             raise UserError(f"{self.folder}: no patients; OpenKBP has pt_<n>/{_CT}")
 
-    def scans(self, patient):
-        """A patient has one scan, of his name."""
-        return [patient]
-
     def record(self, scan):
-        """What the manifest says of a scan's source."""
+        """Return the origin of a scan for the manifest."""
         files = existing(*self._files(scan))
         return {
             "source": "openkbp",
@@ -59,7 +55,7 @@ class OpenKbpSource:
         }
 
     def load(self, scan):
-        """Read one scan; returns `RawPatient`, its labels on their own grid."""
+        """Read one scan as a `RawPatient`, with the labels on their own grid."""
         ct_file, spacing_file, labels_file = self._files(scan)
         rows, columns, slices = _read_spacing(spacing_file)
         ct = Volume(read_sparse_ct(ct_file), (columns, rows, slices), (0.0, 0.0, 0.0))
@@ -72,19 +68,19 @@ class OpenKbpSource:
 
 
 def read_sparse_ct(file):
-    """Read ``ct.csv``: lines of a voxel's place in the grid and its number.
+    """Read ``ct.csv``: lines of a voxel's place in the grid and its value.
 
     The place counts through ``[row, column, slice]`` with the slice fastest:
     rows run to the back, columns to the left, slices downwards.
 
     Args:
-        file: the table, with a heading.
+        file: the table, with a header line.
 
     Returns:
         float32 CT numbers ``[x, y, z]`` in HU, -1000 outside the body.
 
     Raises:
-        UserError: it is damaged.
+        UserError: damaged, or voxels outside the grid.
     """
     table = _read_numbers(file, columns=2, skip=1)
     places = table[:, 0].astype(np.int64)

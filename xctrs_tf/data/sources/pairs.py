@@ -1,4 +1,4 @@
-"""Collections whose scans are pairs of files: a CT and its labels on one grid."""
+"""Pairs of NIfTI files, a CT and its labels on one grid, and a source of such pairs."""
 
 import dataclasses
 import pathlib
@@ -6,31 +6,31 @@ import pathlib
 import numpy as np
 
 from xctrs_tf.data.sources.label_maps import CERVICAL, apply_label_map
-from xctrs_tf.data.sources.raw_patient import RawPatient
+from xctrs_tf.data.sources.raw_patient import PatientSource, RawPatient
 from xctrs_tf.data.volumes.volume import AIR_HU, read_volume
 from xctrs_tf.errors import UserError
 from xctrs_tf.files import sha256_of
 
-# Two headers of one grid differ by the rounding of whoever wrote them.
+# Two headers of one grid may differ by rounding.
 SAME_GRID_MM = 0.01
 
 
 @dataclasses.dataclass(frozen=True)
 class Pair:
-    """Where a scan and its labels are; the labels' file need not exist."""
+    """Paths of a scan and its labels; the label file need not exist."""
 
     ct: pathlib.Path
     labels: pathlib.Path
 
 
-class PairSource:
-    """A source of NIfTI pairs; a collection says how to find and name them.
+class PairSource(PatientSource):
+    """A source of NIfTI pairs, which a collection's subclass finds and names.
 
     Args:
-        folder: where the files are; names in the manifest are relative to it.
-        pairs: dict from patient to the list of his `Pair`.
-        name: the collection's, for the manifest.
-        licence: the collection's.
+        folder: the folder of the files; names in the manifest are relative to it.
+        pairs: dict from patient to the list of their `Pair`.
+        name: name of the collection, for the manifest.
+        licence: licence of the collection.
         label_map: dict from number in the file to 1..7.
 
     Attributes:
@@ -54,11 +54,11 @@ class PairSource:
         }
 
     def scans(self, patient):
-        """Names of a patient's CT files, relative to the folder, sorted."""
+        """Return the names of a patient's CT files, relative to the folder, sorted."""
         return self._scans[patient]
 
     def record(self, scan):
-        """What the manifest says of a scan's source."""
+        """Return the origin of a scan for the manifest."""
         pair = self._pairs[scan]
         return {
             "source": self.name,
@@ -68,16 +68,16 @@ class PairSource:
         }
 
     def load(self, scan):
-        """Read one scan; returns `RawPatient`."""
+        """Read one scan as a `RawPatient`."""
         pair = self._pairs[scan]
         return RawPatient(scan, *read_pair(pair.ct, pair.labels, self.label_map))
 
 
 def existing(*files):
-    """The files, once each is known to be one.
+    """Return the files; refuse the first that is missing.
 
     Raises:
-        UserError: the first that is none.
+        UserError: a file is missing.
     """
     for file in files:
         if not file.is_file():
@@ -108,14 +108,14 @@ def read_pair(ct_file, labels_file, label_map=CERVICAL):
 
 
 def require_same_shape(ct, labels, labels_file):
-    """Refuse labels of another number of voxels than their CT."""
+    """Refuse labels whose shape is not that of their CT."""
     if ct.array.shape != labels.array.shape:
         shapes = [" x ".join(map(str, volume.array.shape)) for volume in (labels, ct)]
         raise UserError(f"{labels_file}: {shapes[0]} voxels, its CT {shapes[1]}")
 
 
 def on_one_grid(first, second):
-    """Whether the voxels of two volumes of one shape lie on each other."""
+    """Return whether the voxels of two volumes of one shape lie on each other."""
     return np.allclose(
         [first.spacing_mm, first.origin_mm],
         [second.spacing_mm, second.origin_mm],
@@ -125,10 +125,10 @@ def on_one_grid(first, second):
 
 
 def existing_folder(folder):
-    """A folder that is known to exist, as a path.
+    """Return a folder as a path; refuse it if it is missing.
 
     Raises:
-        UserError: it does not.
+        UserError: the folder is missing.
     """
     folder = pathlib.Path(folder)
     if not folder.is_dir():
@@ -137,7 +137,7 @@ def existing_folder(folder):
 
 
 def visible_files(folder, pattern):
-    """Files of a name anywhere under a folder, sorted, without the hidden ones.
+    """List the files of a name at any depth of a folder, sorted, without hidden files.
 
     Archives packed on a Mac carry a ``._name`` beside each ``name``.
     """

@@ -1,26 +1,26 @@
-"""Synthetic patients as a source: `xctrs_tf.data.phantom` by number."""
+"""Phantoms as a source of patients: `xctrs_tf.data.phantom` by number."""
 
 import hashlib
 
 from xctrs_tf.data.phantom import make_phantom
-from xctrs_tf.data.sources.raw_patient import RawPatient
+from xctrs_tf.data.sources.raw_patient import PatientSource, RawPatient
 from xctrs_tf.data.volumes.volume import Volume
 
-# Cohorts of different seeds share no patient below this many.
+# Largest cohort for which different seeds give different phantoms.
 SEED_STRIDE = 100_000
 
 
-class PhantomSource:
+class PhantomSource(PatientSource):
     """Phantoms ``phantom-0000``, ``phantom-0001``, ... of one cohort.
 
     Args:
-        num_patients: how many.
+        num_patients: number of phantoms.
         seed: seed of the cohort.
         size: voxels a side.
-        spacing_mm: voxel size.
+        spacing_mm: voxel size in mm.
 
     Attributes:
-        ids: names of the patients.
+        ids: names of the phantoms.
     """
 
     def __init__(self, num_patients, seed, size, spacing_mm):
@@ -30,12 +30,8 @@ class PhantomSource:
         self._numbers = {f"phantom-{number:04d}": number for number in range(num_patients)}
         self.ids = list(self._numbers)
 
-    def scans(self, patient):
-        """A patient has one scan, of his name."""
-        return [patient]
-
     def record(self, patient):
-        """What the manifest says of a patient's source."""
+        """Return the origin of a phantom for the manifest."""
         recipe = f"phantom seed {self._phantom_seed(patient)}"
         grid = f"size {self.size} spacing {self.spacing_mm}"
         return {
@@ -46,7 +42,7 @@ class PhantomSource:
         }
 
     def load(self, patient):
-        """Make one patient; returns `RawPatient`."""
+        """Make one phantom as a `RawPatient`."""
         phantom = make_phantom(self._phantom_seed(patient), self.size, self.spacing_mm)
         grid = ((phantom.spacing_mm,) * 3, tuple(phantom.origin_mm))
         return RawPatient(patient, Volume(phantom.ct, *grid), Volume(phantom.segmentation, *grid))

@@ -1,16 +1,6 @@
-"""What every source of patients hands over.
+"""Sources of patients, and the scans with labels that they load."""
 
-A source has ``ids``, the names of its patients, sorted, and three methods:
-
-* ``scans(patient)``: keys of the patient's scans, the preferred one first,
-* ``record(scan)``: dict for the manifest: ``source``, ``source_file``,
-  ``source_sha256``, ``licence``,
-* ``load(scan)``: a `RawPatient`.
-
-All three raise `xctrs_tf.errors.UserError` where a file is missing or damaged.
-A source is sent to worker processes, so it holds names of files, not arrays.
-"""
-
+import abc
 import dataclasses
 
 from xctrs_tf.data.volumes.volume import Volume
@@ -24,10 +14,56 @@ class RawPatient:
         id: name of the scan, unique in its source.
         ct: `Volume` in HU.
         labels: `Volume` in the same space, uint8, 1..7 = C1..C7, 0 elsewhere.
-        notes: what the source found out on reading; goes into the manifest.
+        notes: remarks of the source on the scan, for the manifest.
     """
 
     id: str
     ct: Volume
     labels: Volume
     notes: dict = dataclasses.field(default_factory=dict)
+
+
+class PatientSource(abc.ABC):
+    """Base class of all sources of patients.
+
+    Every method raises `xctrs_tf.errors.UserError` where a file is missing or damaged.
+    A source is sent to worker processes, so it holds names of files, not arrays.
+
+    Attributes:
+        ids: names of the patients, sorted.
+    """
+
+    ids: list
+
+    def scans(self, patient):
+        """Return the keys of a patient's scans, the preferred one first.
+
+        Args:
+            patient: a name of ``ids``.
+
+        Returns:
+            List of keys; here the patient's name, for sources of one scan a patient.
+        """
+        return [patient]
+
+    @abc.abstractmethod
+    def record(self, scan):
+        """Return the origin of a scan for the manifest.
+
+        Args:
+            scan: a key of `scans`.
+
+        Returns:
+            Dict of ``source``, ``source_file``, ``source_sha256`` and ``licence``.
+        """
+
+    @abc.abstractmethod
+    def load(self, scan):
+        """Read one scan.
+
+        Args:
+            scan: a key of `scans`.
+
+        Returns:
+            `RawPatient`.
+        """

@@ -1,4 +1,4 @@
-"""The TotalSegmentator data set, version 2: one mask a class."""
+"""TotalSegmentator data set, version 2: one mask for each class."""
 
 import numpy as np
 
@@ -11,7 +11,7 @@ from xctrs_tf.data.sources.pairs import (
     require_same_shape,
     visible_files,
 )
-from xctrs_tf.data.sources.raw_patient import RawPatient
+from xctrs_tf.data.sources.raw_patient import PatientSource, RawPatient
 from xctrs_tf.data.volumes.volume import AIR_HU, Volume, read_volume
 from xctrs_tf.errors import UserError
 from xctrs_tf.files import sha256_of
@@ -19,18 +19,18 @@ from xctrs_tf.geometry import VERTEBRAE
 
 _CT = "ct.nii.gz"
 _MASKS = [f"segmentations/vertebrae_{name}.nii.gz" for name in VERTEBRAE]
-# What the program of the same name writes for one file of all classes.
+# The one file of all classes that the program TotalSegmentator writes.
 _NUMBERED = "segmentations.nii.gz"
 
 
-class TotalSegmentatorSource:
+class TotalSegmentatorSource(PatientSource):
     """Folders ``<id>`` of ``ct.nii.gz`` and ``segmentations/vertebrae_C1.nii.gz`` to C7.
 
     A folder may hold one ``segmentations.nii.gz`` of all classes instead, in the
     numbers of version 2 (C1..C7 = 50..44).
 
     Args:
-        folder: where the patients' folders are.
+        folder: the folder of the patients' folders.
 
     Attributes:
         ids: names of the patients' folders, sorted.
@@ -46,12 +46,8 @@ class TotalSegmentatorSource:
         if not self.ids:
             raise UserError(f"{self.folder}: no patients; TotalSegmentator has <id>/{_CT}")
 
-    def scans(self, patient):
-        """A patient has one scan, of his name."""
-        return [patient]
-
     def record(self, scan):
-        """What the manifest says of a scan's source."""
+        """Return the origin of a scan for the manifest."""
         ct = self._folders[scan] / _CT
         return {
             "source": "totalsegmentator",
@@ -61,7 +57,7 @@ class TotalSegmentatorSource:
         }
 
     def load(self, scan):
-        """Read one scan; returns `RawPatient`."""
+        """Read one scan as a `RawPatient`."""
         files = self._label_files(scan)
         ct_file = self._folders[scan] / _CT
         if len(files) == 1:

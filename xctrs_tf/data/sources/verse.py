@@ -1,4 +1,4 @@
-"""VerSe'19 and VerSe'20, in the BIDS layout and in that of the MICCAI challenges."""
+"""VerSe'19 and VerSe'20, in the BIDS layout and in the layout of the MICCAI challenges."""
 
 import re
 
@@ -9,16 +9,16 @@ from xctrs_tf.errors import UserError
 _BIDS_CT = "_ct.nii.gz"
 _BIDS_LABELS = "_seg-vert_msk.nii.gz"
 _LABELS = "_seg.nii.gz"
-# The complete release gave parts of one patient's scan, which the challenges had
-# numbered as patients, back to him: sub-verse417_split-verse277_ct.nii.gz.
+# The challenges numbered parts of one scan as patients of their own; the complete
+# release gives them back to one patient: sub-verse417_split-verse277_ct.nii.gz.
 _SUBJECT = re.compile(r"sub-([^_]+)(?:_split-([^_]+))?")
 
 
 class VerseSource(PairSource):
-    """VerSe, each subject one patient whatever the layout and the year of his scans.
+    """VerSe; each subject is one patient, whatever the layout and year of the scans.
 
     Args:
-        folder: any folder above ``rawdata`` and ``derivatives``, or above the
+        folder: a folder that holds, at any depth, ``rawdata`` and ``derivatives``, or the
             pairs ``<name>.nii.gz`` and ``<name>_seg.nii.gz``.
 
     Raises:
@@ -48,7 +48,7 @@ class VerseSource(PairSource):
 
 
 def _bids_labels(ct):
-    """The labels' file in ``derivatives``, the mirror of ``rawdata``, or beside the CT."""
+    """Return the label file in ``derivatives``, the mirror of ``rawdata``, or beside the CT."""
     name = ct.name.removesuffix(_BIDS_CT) + _BIDS_LABELS
     parts = list(ct.parent.parts)
     for place in reversed(range(len(parts))):

@@ -1,4 +1,4 @@
-"""From a scan with labels to the cube around C1..C7 that the networks take."""
+"""Checks of a scan's labels, and the crop to the cube around C1..C7 that the networks take."""
 
 import numpy as np
 from scipy import ndimage
@@ -9,23 +9,24 @@ from xctrs_tf.geometry import VERTEBRAE
 MARGIN_MM = 4.0
 # A cube counts as centred on C1..C7 within this share of its edge.
 CENTRED = 0.05
-# Less than this share of a vertebra in one piece is a labelling error, not a
-# thin arch that the voxels have cut.
+# A vertebra whose largest piece has less than this share of its voxels is a labelling
+# error; a thin arch cut by the voxel grid leaves more.
 MAIN_COMPONENT = 0.9
-# Half would thin the arches out where voxels grow; a little less keeps the volumes.
+# A voxel is bone from this share on. One half would thin the arches where voxels grow;
+# a little less keeps the vertebrae's volumes.
 BONE_SHARE = 0.45
-# Full width at half maximum of a Gaussian, in standard deviations.
+# Full width at half maximum of a Gaussian, as a multiple of its standard deviation.
 FWHM = 2.3548
 
 
 def check_labels(labels):
-    """Why a segmentation cannot be used, if so.
+    """Return why a segmentation cannot be used.
 
     Args:
         labels: `Volume` of integers; 1..7 = C1..C7, others are ignored.
 
     Returns:
-        The reason in a few words, or None.
+        The reason in a few words, or None if it can be used.
     """
     array = labels.array
     boxes = ndimage.find_objects(array, max_label=len(VERTEBRAE))
@@ -48,20 +49,20 @@ def check_labels(labels):
 
 
 def check_place(ct, labels):
-    """Why labels on a grid of their own do not belong to a scan, if so.
+    """Return why labels on a grid of their own do not belong to a scan.
 
     Args:
         ct: `Volume` of the scan.
         labels: `Volume` in the same space, with C1..C7.
 
     Returns:
-        The reason in a few words, or None.
+        The reason in a few words, or None if they do.
     """
     low, high = _box_mm(labels)
     half = np.array(ct.spacing_mm) / 2
     first = np.array(ct.origin_mm) - half
     last = first + ct.array.shape * np.array(ct.spacing_mm)
-    # A box may touch the outer faces by the rounding of its position.
+    # Rounding may put the box slightly beyond the outer faces.
     if np.any(low < first - 1e-3) or np.any(high > last + 1e-3):
         return "C1 to C7 reach beyond the scan"
     return None
@@ -71,15 +72,15 @@ def crop_to_frame(ct, labels, size, spacing_mm):
     """Resample a scan and its labels to a cube centred on C1..C7.
 
     Where the box of C1..C7 and a margin of 4 mm do not fit, the spacing grows
-    until they do. Nothing is moved by less than it would lose to interpolation:
-    a scan that already is such a cube keeps its position, and a frame of the
-    scan's own spacing lies on the scan's voxels.
+    until they do. Interpolation is avoided where possible: a scan that already is
+    such a cube keeps its position, and a frame of the scan's own spacing lies on
+    the scan's voxels.
 
     Args:
         ct: `Volume` in HU.
         labels: `Volume` in the same space, 1..7 = C1..C7.
         size: voxels a side.
-        spacing_mm: the wanted voxel size.
+        spacing_mm: the wanted voxel size in mm.
 
     Returns:
         int16 CT ``(size, size, size)`` in HU, -1000 outside the scan; uint8
@@ -96,7 +97,7 @@ def crop_to_frame(ct, labels, size, spacing_mm):
 
 
 def _box_mm(labels):
-    """Outer faces of the box of C1..C7, as LPS positions."""
+    """Return the lowest and highest corner of the box of C1..C7, as LPS positions in mm."""
     inside = (labels.array >= 1) & (labels.array <= len(VERTEBRAE))
     (box,) = ndimage.find_objects(inside.astype(np.uint8))
     low = np.array([part.start for part in box]) - 0.5
@@ -108,7 +109,7 @@ def _box_mm(labels):
 
 
 def _frame_origin(ct, low, high, size, spacing_mm):
-    """Position of the frame's first voxel for the box between ``low`` and ``high``."""
+    """Return the position of the frame's first voxel for a box between two corners."""
     origin_mm, scan_spacing_mm = np.array(ct.origin_mm), np.array(ct.spacing_mm)
     field_mm = size * spacing_mm
     scan_low = origin_mm - scan_spacing_mm / 2
@@ -128,9 +129,9 @@ def _frame_origin(ct, low, high, size, spacing_mm):
 
 
 def _near(volume, size, spacing_mm, origin_mm):
-    """The part of a scan that decides a frame's voxels; a body's scan is mostly elsewhere."""
+    """Cut out the part of a scan that contributes to a frame, to save time on large scans."""
     edges = np.array(volume.spacing_mm)
-    # The blur of `_widen` reaches four standard deviations, interpolation one voxel.
+    # `_widen` reaches four standard deviations, interpolation one voxel.
     margin = np.ceil(4 * _sigma_mm(volume, spacing_mm) / edges) + 2
     first = (np.array(origin_mm) - volume.origin_mm) / edges
     last = first + (size - 1) * spacing_mm / edges
@@ -142,14 +143,14 @@ def _near(volume, size, spacing_mm, origin_mm):
 
 
 def _sigma_mm(volume, spacing_mm):
-    """Standard deviation of the blur from a volume's voxels to others, along each axis."""
+    """Return the standard deviation of the blur that `_widen` applies, for each axis in mm."""
     return np.sqrt(np.maximum(spacing_mm**2 - np.array(volume.spacing_mm) ** 2, 0.0)) / FWHM
 
 
 def _widen(volume, spacing_mm):
     """Blur the axes that will be sampled more coarsely, so that nothing aliases.
 
-    The Gaussian widens a point from the old voxel to the new one.
+    The variances of the old voxel and of the Gaussian add up to that of the new voxel.
     """
     old = np.array(volume.spacing_mm)
     sigma_mm = _sigma_mm(volume, spacing_mm)
@@ -160,7 +161,7 @@ def _widen(volume, spacing_mm):
 
 
 def _resample_labels(labels, size, spacing_mm, origin_mm):
-    """Each vertebra resampled by itself; bone from `BONE_SHARE`, then the likeliest one."""
+    """Resample each vertebra alone; a voxel above `BONE_SHARE` gets the largest one's label."""
     total, best, label = (np.zeros((size,) * 3, np.float32) for _ in range(3))
     for number in range(1, len(VERTEBRAE) + 1):
         mask = Volume(labels.array == number, labels.spacing_mm, labels.origin_mm)

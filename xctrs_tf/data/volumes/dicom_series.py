@@ -1,7 +1,7 @@
-"""A CT series of DICOM slices as a volume.
+"""CT series of DICOM slices as volumes.
 
-The reader sorts the slices along their normal and spaces them evenly, whatever
-their positions say: a missing slice would shift all that lie behind it.
+SimpleITK's reader spaces the slices evenly and ignores their positions, so that a
+missing slice would shift all that follow: the positions are checked here.
 """
 
 import pathlib
@@ -14,13 +14,13 @@ from xctrs_tf.errors import UserError
 
 _SERIES, _POSITION, _ORIENTATION = "0020|000e", "0020|0032", "0020|0037"
 _PIXEL_SPACING, _MODALITY = "0028|0030", "0008|0060"
-# Steps between slices may differ by the rounding of their positions.
+# Tolerances of the steps between slices, whose positions are rounded.
 _STEP_TOLERANCE = 0.02
 _STEP_ROUNDING_MM = 0.011
 
 
 def slice_files(folder):
-    """The files of a series: those named ``.dcm``, or where there are none, all.
+    """List the files of a series: those named ``.dcm``, or all files if there are none.
 
     Args:
         folder: a folder.
@@ -71,7 +71,7 @@ def read_series(folder):
 
 
 def _header(file):
-    """The tags that decide where a slice lies, as numbers."""
+    """Return the tags that give a slice's place, as numbers."""
     reader = sitk.ImageFileReader()
     reader.SetImageIO("GDCMImageIO")
     reader.SetFileName(str(file))
@@ -93,7 +93,7 @@ def _header(file):
 
 
 def _heights(folder, files, headers):
-    """Position of each slice along the normal that all share, in mm."""
+    """Return the position of each slice along the common normal, in mm."""
     orientation = np.array(headers[0][_ORIENTATION])
     for file, header in zip(files, headers, strict=True):
         if not np.allclose(header[_ORIENTATION], orientation, atol=1e-3):
@@ -108,6 +108,7 @@ def _heights(folder, files, headers):
 
 
 def _check_steps(folder, heights):
+    """Refuse slices, sorted by height, that are missing, doubled or unevenly spaced."""
     steps = np.diff(heights)
     step = np.median(steps)
     tolerance = max(_STEP_TOLERANCE * step, _STEP_ROUNDING_MM)
@@ -115,5 +116,5 @@ def _check_steps(folder, heights):
         raise UserError(f"{folder}: two slices at one position; keep one series in it")
     if np.abs(steps - step).max() > tolerance:
         missing = int(np.round(steps / step - 1).sum())
-        what = f"{missing} slices missing" if missing > 0 else "slices unevenly spaced"
-        raise UserError(f"{folder}: {what}; fetch the series again")
+        problem = f"{missing} slices missing" if missing > 0 else "slices unevenly spaced"
+        raise UserError(f"{folder}: {problem}; fetch the series again")

@@ -1,8 +1,8 @@
-"""CT numbers to network intensities and back."""
+"""CT numbers in HU as network intensities in [0, 1], and back."""
 
 import numpy as np
 
-# Air to dense cortical bone; metal saturates.
+# From air to dense cortical bone; metal is clipped.
 WINDOW_HU = (-1000.0, 1500.0)
 
 
@@ -21,11 +21,11 @@ def normalise_hu(hu, window_hu=WINDOW_HU):
 
 
 def denormalise_hu(values, window_hu=WINDOW_HU):
-    """Inverse of `normalise_hu` inside the window; values are clipped to [0, 1].
+    """Invert `normalise_hu` inside the window; values are clipped to [0, 1] first.
 
     Args:
         values: array of network intensities.
-        window_hu: the window that they were made with, in HU.
+        window_hu: lower and upper end of the window that was used, in HU.
 
     Returns:
         int16 array of CT numbers in HU.

@@ -1,7 +1,7 @@
-"""What the NIfTI reader forgives, and a medical program must not.
+"""Check of NIfTI files for damage that SimpleITK's reader passes over in silence.
 
-The reader pads a file that ends early, takes a damaged gzip stream as it comes,
-turns NaN into 0 and a voxel size of 0 into 1 mm, all without a word.
+The reader pads a file that ends early, accepts a damaged gzip stream, and turns NaN
+into 0 and a voxel size of 0 into 1 mm.
 """
 
 import gzip
@@ -13,7 +13,7 @@ import numpy as np
 
 from xctrs_tf.errors import UserError
 
-# Size of the header -> where its fields are: (offset, type).
+# Size of the header in bytes (NIfTI-1, NIfTI-2) -> offset and type of its fields.
 LAYOUTS = {
     348: {
         "dim": (40, "i2"),
@@ -30,6 +30,7 @@ LAYOUTS = {
         "data": (168, "i8"),
     },
 }
+# NIfTI datatype code -> NumPy type.
 FLOAT_TYPES = {16: "f4", 64: "f8"}
 
 
@@ -40,7 +41,7 @@ def check_nifti(path):
         path: a ``.nii`` or ``.nii.gz`` file.
 
     Raises:
-        UserError: and what is wrong with it.
+        UserError: damaged, cut short, not finite, or a voxel size of zero.
     """
     content = _read(pathlib.Path(path))
     order, layout = _layout(path, content)
@@ -79,7 +80,7 @@ def _read(path):
 
 
 def _layout(path, content):
-    """Byte order and the fields' places, told by the header's size, its first number."""
+    """Return byte order and layout by the header's size, which is its first number."""
     for order in "<>":
         size = np.frombuffer(content[:4].ljust(4, b"\0"), order + "i4").item()
         if size in LAYOUTS and len(content) >= size:

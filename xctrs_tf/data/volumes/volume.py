@@ -1,4 +1,4 @@
-"""Medical volumes on disk: the only place that knows SimpleITK's axes and directions."""
+"""Medical volumes: reading, writing and resampling, with SimpleITK's axes kept inside."""
 
 import dataclasses
 import pathlib
@@ -10,10 +10,11 @@ from xctrs_tf.data.volumes.nifti_check import check_nifti
 from xctrs_tf.errors import UserError
 from xctrs_tf.files import atomic_path
 
-# What surrounds a patient, and so what a CT holds outside its scan.
+# Value of a CT outside its scan: a patient is surrounded by air.
 AIR_HU = -1000.0
 READABLE = "a NIfTI, NRRD or MetaImage volume"
-# Cosines: headers in float32 are off by 1e-7; 1e-4 moves a voxel 30 cm away by 0.03 mm.
+# Tolerance of direction cosines: headers in float32 are off by 1e-7, and 1e-4 moves a
+# voxel 30 cm away by 0.03 mm.
 ALIGNMENT_TOLERANCE = 1e-4
 INTERPOLATORS = {"linear": sitk.sitkLinear, "nearest": sitk.sitkNearestNeighbor}
 
@@ -24,7 +25,7 @@ class Volume:
 
     Attributes:
         array: ``[x, y, z]``.
-        spacing_mm: voxel size along each axis.
+        spacing_mm: voxel size along each axis in mm.
         origin_mm: LPS position of the centre of voxel ``[0, 0, 0]``.
     """
 
@@ -33,10 +34,10 @@ class Volume:
     origin_mm: tuple
 
 
-def read_array(path):
+def read_image_array(path):
     """Read an image file as its array ``[first index, second index, ...]``.
 
-    The direction in the header is ignored; `read_volume` minds it.
+    The direction in the header is ignored; `read_volume` applies it.
 
     Args:
         path: an image file.
@@ -53,8 +54,8 @@ def read_array(path):
 def read_volume(path, interpolation="linear", fill=0.0):
     """Read a volume and bring it to LPS by its position in space.
 
-    Axes are flipped and permuted without touching a value. Only an oblique scan
-    is resampled, to a grid along the axes that holds all of it.
+    Flips and permutations of axes change no value. Only an oblique scan is
+    resampled, to a grid along the axes that holds all of it.
 
     Args:
         path: a file.
@@ -75,7 +76,7 @@ def read_volume(path, interpolation="linear", fill=0.0):
 
 
 def upright_volume(image, interpolation="linear", fill=0.0):
-    """Bring an image to LPS by its position in space, as `read_volume` does.
+    """Bring an image to LPS by its position in space.
 
     Args:
         image: a SimpleITK image of three axes.
@@ -97,11 +98,11 @@ def write_volume(path, array, spacing_mm, origin_mm):
     Args:
         path: the file, such as ``ct.nii.gz``.
         array: ``[x, y, z]``.
-        spacing_mm: voxel size, one number or three.
-        origin_mm: LPS position of voxel ``[0, 0, 0]``.
+        spacing_mm: voxel size in mm, one number or three.
+        origin_mm: LPS position of voxel ``[0, 0, 0]`` in mm.
 
     Raises:
-        UserError: no writer for the suffix, or no folder to write to.
+        UserError: unknown suffix, or no folder to write to.
     """
     path = pathlib.Path(path)
     if not path.parent.is_dir():
@@ -120,13 +121,13 @@ def resample(volume, size, spacing_mm, origin_mm, interpolation="linear", fill=0
     Args:
         volume: a `Volume`.
         size: number of voxels, one number or three.
-        spacing_mm: voxel size, one number or three.
-        origin_mm: LPS position of the new voxel ``[0, 0, 0]``.
+        spacing_mm: voxel size in mm, one number or three.
+        origin_mm: LPS position of the new voxel ``[0, 0, 0]`` in mm.
         interpolation: ``"linear"`` or ``"nearest"``.
         fill: value outside the volume.
 
     Returns:
-        `Volume` of the same type of values.
+        `Volume` of the same dtype.
     """
     image = sitk.Resample(
         _to_image(volume),
@@ -170,7 +171,7 @@ def _to_image(volume):
 
 
 def _resample_upright(image, interpolation, fill):
-    """An oblique image on the smallest upright grid that holds all of its voxels."""
+    """Resample an oblique image to the smallest grid along LPS that holds all its voxels."""
     last = np.array(image.GetSize()) - 1
     corners = np.array(
         [
@@ -180,7 +181,7 @@ def _resample_upright(image, interpolation, fill):
     )
     spacing_mm = np.array(image.GetSpacing())
     low, high = corners.min(0), corners.max(0)
-    # The margin keeps rounding from adding a voxel to an exact multiple.
+    # The small margin avoids an extra voxel where rounding exceeds an exact multiple.
     size = np.ceil((high - low) / spacing_mm - 1e-6).astype(int) + 1
     return sitk.Resample(
         image,
