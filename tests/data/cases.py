@@ -24,7 +24,7 @@ def make_case(name, number=0, size=6):
 
 
 def write_dataset(path, num_patients=10, size=6, num_folds=5):
-    """A data folder of patients p0, p1, ...; fold k holds those with number % num_folds = k."""
+    """Write a data folder of patients p0, p1, ...; patient n is in fold n % num_folds."""
     writer = DatasetWriter(path, {**CONFIGURATION, "size": size})
     ids = [f"p{number}" for number in range(num_patients)]
     for number, name in enumerate(ids):

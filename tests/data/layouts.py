@@ -9,7 +9,7 @@ from xctrs_tf.geometry import VERTEBRAE
 
 
 def write_pair(ct_file, labels_file, seed=0, number_of=None, spoil=None):
-    """Write a neck and its labels, numbered anew and spoilt if need be."""
+    """Write a neck and its labels, which may be renumbered and spoilt."""
     ct, labels = (volume.array for volume in make_neck(seed))
     if spoil:
         spoil(labels)
@@ -26,7 +26,7 @@ def without_c3(labels):
 
 
 def write_verse_bids(root, subject, part="", split="training", seed=0, spoil=None):
-    """One scan of the complete release, such as ``sub-verse004_dir-ax_ct.nii.gz``."""
+    """Write one scan of the complete release, such as ``sub-verse004_dir-ax_ct.nii.gz``."""
     stem = f"sub-{subject}{part}"
     write_pair(
         root / split / "rawdata" / f"sub-{subject}" / f"{stem}_ct.nii.gz",
@@ -42,7 +42,7 @@ def with_t1_and_l1(labels):
 
 
 def write_totalsegmentator(root, patient, seed=0, spoil=None):
-    """One patient of version 2: a mask a class."""
+    """Write one patient of version 2: one mask for each class."""
     ct, labels = (volume.array for volume in make_neck(seed))
     if spoil:
         spoil(labels)
@@ -56,7 +56,7 @@ def write_totalsegmentator(root, patient, seed=0, spoil=None):
 
 
 def write_study(images, labels_file, seed=0, mirrored=None, **series):
-    """A DICOM series and its labels, whose array may run the other way than its header says."""
+    """Write a DICOM series and its labels, whose array may be mirrored against its header."""
     ct, labels = make_neck(seed)
     write_series(images, ct, **series)
     labels_file.parent.mkdir(parents=True, exist_ok=True)
@@ -65,7 +65,7 @@ def write_study(images, labels_file, seed=0, mirrored=None, **series):
 
 
 def write_openkbp(folder, ct):
-    """A CT ``[x, y, z]`` of 128^3 voxels as OpenKBP stores it: rows, columns, slices downwards."""
+    """Write a CT ``[x, y, z]`` of 128^3 voxels as OpenKBP does: rows, columns, slices downwards."""
     folder.mkdir(parents=True)
     stored = ct.array.transpose(1, 0, 2)[:, :, ::-1].ravel() + 1000.0
     places = np.flatnonzero(stored > 0)
@@ -78,7 +78,7 @@ def write_openkbp(folder, ct):
 
 
 def openkbp_neck():
-    """The neck in a corner of OpenKBP's grid, which begins at the origin, and its labels."""
+    """Return the neck in a corner of OpenKBP's grid, which begins at the origin, and its labels."""
     ct, labels = make_neck()
     grid = np.full((128,) * 3, -1000, np.int16)
     place = tuple(slice(4, 4 + length) for length in ct.array.shape)
@@ -88,7 +88,7 @@ def openkbp_neck():
 
 
 def assert_is_the_neck(raw, seed=0):
-    """Every voxel in its place, and C1..C7 under their numbers."""
+    """Assert that every voxel is in its place, and C1..C7 have their numbers."""
     ct, labels = make_neck(seed)
     np.testing.assert_array_equal(raw.ct.array, ct.array)
     np.testing.assert_array_equal(raw.labels.array, labels.array)

@@ -10,7 +10,7 @@ SHAPE = (40, 52, 46)
 
 
 def make_neck(seed=0):
-    """CT and labels: C7 lowest, each vertebra 14 x 12 x 4 voxels, in soft tissue and air."""
+    """Return CT and labels: C7 lowest, each vertebra 14 x 12 x 4 voxels, in soft tissue and air."""
     rng = np.random.default_rng(seed)
     ct = np.full(SHAPE, -1000, np.int16)
     ct[4:36, 6:48] = rng.integers(20, 60, (32, 42, SHAPE[2]))

@@ -1,4 +1,4 @@
-"""Training batches from a folder, in one call."""
+"""Training batches from a data folder in one call."""
 
 from xctrs_tf.data.stream import tf_data as pipeline
 from xctrs_tf.data.stream.sample_stream import SampleStream
@@ -7,6 +7,6 @@ from xctrs_tf.data.stream.sample_stream import SampleStream
 def training_pipeline(
     dataset, ids, batch_size, seed, start_step=0, augment=False, reconstruct=None, **dealt_out
 ):
-    """The pipeline of a stream of samples."""
+    """Return the training pipeline of a stream of samples."""
     samples = SampleStream(dataset, ids, batch_size, seed, augment, reconstruct)
     return pipeline.training_pipeline(samples, start_step, **dealt_out)

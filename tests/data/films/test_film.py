@@ -114,7 +114,7 @@ def test_a_volume_is_no_film(tmp_path):
 
 
 def test_another_size_is_resampled_without_aliasing(tmp_path):
-    # Noise on a slope: coarse pixels see the slope alone.
+    # Noise on a slope: in coarse pixels only the slope is left.
     slope = np.linspace(0, 50000, 64)[:, np.newaxis] + np.zeros(64)
     noise = 8000 * random_film(64, 64)
     path = save_picture(tmp_path / "film.png", (slope + noise).T.astype(np.uint16))
@@ -171,7 +171,7 @@ def test_a_float_tiff_with_nan_names_its_file(tmp_path):
 
 
 def neck(seed):
-    """AP and LA film of a made-up neck: mirror-symmetric from the front alone."""
+    """Return AP and LA film of a made-up neck that is mirror-symmetric only from the front."""
     rng = np.random.default_rng(seed)
     volume = rng.random((16, 18, 20)) + np.linspace(0, 2, 18)[:, np.newaxis]
     volume *= 1 + rng.random(20)
@@ -208,7 +208,7 @@ def test_films_of_two_sizes():
 
 
 def write_png_header(path, width, height):
-    """A PNG of a few bytes that claims any size."""
+    """Write a PNG of few bytes whose header claims any size; return the path."""
 
     def chunk(kind, content):
         checksum = struct.pack(">I", zlib.crc32(kind + content))
@@ -273,7 +273,7 @@ def test_a_damaged_gzip(tmp_path):
 
 def test_a_tiff_whose_white_is_zero(tmp_path):
     pixels = np.random.default_rng(0).integers(0, 65535, (8, 8), np.uint16)
-    # Tag 262 alone: Pillow inverts such pictures of 8 bits by itself.
+    # By tag 262 only: Pillow itself inverts such pictures only at 8 bits.
     Image.fromarray(pixels).save(tmp_path / "film.tif", tiffinfo={262: 0})
     with Image.open(tmp_path / "film.tif") as picture:
         assert picture.tag_v2[262] == 0

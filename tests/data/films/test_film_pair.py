@@ -13,12 +13,12 @@ WHOLE = {"ap": FilmFrame(), "la": FilmFrame()}
 
 
 def pixels_of(view):
-    """A picture ``[row, column]``, another for each view."""
+    """Return a picture ``[row, column]`` of a view."""
     return np.random.default_rng(ord(view[0])).integers(0, 65535, (48, 48), np.uint16)
 
 
 def write_pictures(folder, **changes):
-    """Both films as PNG, one of them changed; returns their paths."""
+    """Write both films as PNG, one of them changed; return their paths."""
     paths = {view: folder / f"{view}.png" for view in ("ap", "la")}
     for view, path in paths.items():
         Image.fromarray(changes.get(view, lambda pixels: pixels)(pixels_of(view))).save(path)
@@ -26,7 +26,7 @@ def write_pictures(folder, **changes):
 
 
 def write_volumes(folder, **pixel_mm):
-    """Both films as NIfTI with pixels of so many mm; returns their paths."""
+    """Write both films as NIfTI with the given pixel sizes; return their paths."""
     paths = {view: folder / f"{view}.nii.gz" for view in ("ap", "la")}
     for view, path in paths.items():
         image = sitk.GetImageFromArray(pixels_of(view)[::-1].astype(np.float32))
@@ -36,7 +36,7 @@ def write_volumes(folder, **pixel_mm):
 
 
 def in_a_larger_picture(pixels):
-    """The film with 3 columns on its left, 5 on its right, 7 rows on top and 2 below."""
+    """Pad a film by 3 columns on its left, 5 on its right, 7 rows on top and 2 below."""
     return np.pad(pixels, ((7, 2), (3, 5)), constant_values=65535)
 
 
@@ -55,7 +55,7 @@ def in_a_larger_picture(pixels):
 )
 @pytest.mark.parametrize("view", ["ap", "la"])
 def test_a_frame_undoes_what_was_done_to_a_film(tmp_path, view, change, frame):
-    # At the films' own size nothing is resampled, so that not a bit may differ.
+    # At the films' own size nothing is resampled, so that every bit must be equal.
     expected, _ = read_film_pair(write_pictures(tmp_path), WHOLE, 48)
     changed = write_pictures(tmp_path, **{view: change})
     films, spacing_mm = read_film_pair(changed, {**WHOLE, view: frame}, 48)

@@ -1,4 +1,4 @@
-"""Each public collection's layout, as a tiny copy of it."""
+"""Tests of each public collection on a tiny copy of its layout."""
 
 import numpy as np
 import pytest
@@ -37,7 +37,7 @@ def test_verse_of_the_challenges(tmp_path):
 
 
 def test_verse_parts_and_years_of_one_subject_are_one_patient(tmp_path):
-    # The upper part lacks a vertebra; the second one is whole.
+    # The upper part lacks a vertebra; the lower part is complete.
     layouts.write_verse_bids(
         tmp_path / "19", "verse417", "_split-verse276", spoil=layouts.without_c3
     )
@@ -225,7 +225,7 @@ def test_openkbp(tmp_path):
     np.testing.assert_allclose(raw.ct.spacing_mm, ct.spacing_mm)
     cropped, reasons = crop_patient(source, "pt_4", 32, 3.0)
     assert reasons == []
-    # The labels lie on their bones, though their file is a smaller box.
+    # The labels lie on their bones, although their file is a smaller box.
     hu, segmentation = cropped.ct.array, cropped.segmentation.array
     for number in range(1, 8):
         assert hu[segmentation == number].mean() > 450

@@ -1,4 +1,4 @@
-"""Collections by name, several at once, and the options that each of them takes."""
+"""Tests of collections by name, of several at once, and of their options."""
 
 import pytest
 

@@ -128,7 +128,7 @@ def test_phantoms_are_numbered_and_seeded_by_cohort_and_number(monkeypatch):
 
 
 class Stub:
-    """The attributes of a phantom that its source reads."""
+    """Stand-in for a phantom: the attributes that its source reads."""
 
     ct = np.zeros((2, 3, 4), np.int16)
     segmentation = np.zeros((2, 3, 4), np.uint8)

@@ -9,7 +9,7 @@ from xctrs_tf.data.volumes import cervical_crop as cervical
 from xctrs_tf.data.volumes.cervical_crop import check_labels, crop_to_frame
 from xctrs_tf.data.volumes.volume import Volume, resample
 
-# The box of make_neck: voxels 12..25, 18..29, 5..38 along x, y, z.
+# Box of C1..C7 in make_neck: voxels 12..25, 18..29, 5..38 along x, y, z.
 BOX_CENTRE = np.array(ORIGIN_MM) + np.array([18.5, 23.5, 21.5]) * SPACING_MM
 BOX_HEIGHT_MM = 34 * 2.5
 

@@ -1,4 +1,4 @@
-"""One patient in every axis order and flip must come out as the same bytes."""
+"""Tests that a patient stored in any axis order and with any flips gives the same bytes."""
 
 import hashlib
 import itertools
@@ -13,7 +13,7 @@ from xctrs_tf.data.dataset.dataset_writer import DatasetWriter
 from xctrs_tf.data.dataset.preparation import crop_patient, make_case
 from xctrs_tf.data.sources.nifti import NiftiSource
 
-# Not to be written exactly in float32, as in real headers.
+# Spacings and origin that float32 cannot hold exactly, as in real headers.
 SPACING_MM = (0.7, 1.3, 1.1)
 ORIGIN_MM = (-31.7, 12.3, 1007.9)
 ORDERS = [
@@ -45,7 +45,7 @@ def write_reordered(path, array, axes, flips):
 
 
 def bytes_of(folder, axes, flips):
-    """sha256 of the prepared patient whose files have this order."""
+    """Return the sha256 of the prepared patient whose files have this order."""
     folder.mkdir()
     for volume, suffix in zip(make_neck(), ("ct", "seg"), strict=True):
         write_reordered(folder / f"a_{suffix}.nii.gz", volume.array, axes, flips)

@@ -22,7 +22,7 @@ def random_volume(seed=0):
 
 
 def save(path, array, direction=UPRIGHT, spacing=SPACING, origin=ORIGIN):
-    """An image of an ``[i, j, k]`` array with any direction."""
+    """Write an ``[i, j, k]`` array as an image with any direction; return the path."""
     image = sitk.GetImageFromArray(np.ascontiguousarray(array.T))
     image.SetSpacing(spacing)
     image.SetOrigin(origin)

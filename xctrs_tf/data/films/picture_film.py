@@ -64,7 +64,7 @@ def _grey_pixels(path, picture):
 
 
 def _has_second_page(picture):
-    """Return whether there is a second page, without counting them: a hostile file may have many."""
+    """Return whether there is a second page; do not count them, there may be very many."""
     try:
         picture.seek(1)
     except EOFError:
