@@ -1,4 +1,4 @@
-"""Jobs on a real Ray cluster of two workers on this machine; without Ray there is none."""
+"""Jobs on a real Ray cluster of two workers on this machine."""
 
 import os
 import warnings
@@ -27,7 +27,7 @@ def address():
 
 @pytest.mark.slow
 def test_jobs_spread_over_two_workers(tmp_path, address):
-    # A worker cannot import this file; a function inside one travels whole.
+    # A worker cannot import this file, but a nested function is sent as a whole.
     def run(number):
         from tests.cross_validation.test_jobs import fake
         from xctrs_tf.cross_validation.jobs import run_job

@@ -14,16 +14,16 @@ from xctrs_tf.data.sources.collections import open_collections
 CONFIGURATION = {"source": "test", "size": 32, "seed": 0, "projection": {"geometry": "parallel"}}
 
 
-def prepare(source, out, spread=map):
+def prepare(source, out, mapper=map):
     """Prepare a source's patients at 32^3 and 3 mm; returns ids and rejections."""
     writer = DatasetWriter(out, CONFIGURATION)
-    done, rejected = prepare_cohort(source, source.ids, writer, 32, 3.0, FilmSimulation(), spread)
+    done, rejected = prepare_cohort(source, source.ids, writer, 32, 3.0, FilmSimulation(), mapper)
     if done:
         writer.finalise(make_folds(done), rejected)
     return done, [(scan["id"], scan["reason"]) for scan in rejected]
 
 
-def test_damaged_series_cost_themselves(tmp_path):
+def test_damaged_series_are_rejected_alone(tmp_path):
     images, labels = tmp_path / "images", tmp_path / "labels"
     for seed, name in enumerate(("cut", "gap", "junk", "two", "whole")):
         change = (lambda number, _: number not in (7, 8)) if name == "gap" else None
@@ -68,16 +68,16 @@ def test_a_scan_rejected_before_another_of_its_patient_is_listed(tmp_path):
     ((patient, reason),) = first[1]
     assert patient == "verse417" and reason.endswith("split-verse276_ct.nii.gz: label C3 missing")
 
-    def nobody(function, items):
+    def no_patients(function, items):
         assert list(items) == []
         return []
 
     manifest = (tmp_path / "out" / "manifest.json").read_bytes()
-    assert prepare(source, tmp_path / "out", nobody) == first
+    assert prepare(source, tmp_path / "out", no_patients) == first
     assert (tmp_path / "out" / "manifest.json").read_bytes() == manifest
 
 
-def test_a_changed_source_is_prepared_anew(tmp_path):
+def test_a_changed_source_is_prepared_again(tmp_path):
     (tmp_path / "in").mkdir()
     for name in "ab":
         write_neck(tmp_path / "in", name, "ab".index(name))
@@ -91,7 +91,7 @@ def test_a_changed_source_is_prepared_anew(tmp_path):
     assert before.content_hash() != after.content_hash()
 
 
-def test_a_full_disk_costs_the_patient_that_it_meets(tmp_path, monkeypatch):
+def test_a_full_disk_rejects_one_patient(tmp_path, monkeypatch):
     (tmp_path / "in").mkdir()
     for seed, name in enumerate("abc"):
         write_neck(tmp_path / "in", name, seed)
@@ -133,7 +133,7 @@ def test_the_films_follow_the_geometry(tmp_path):
     assert 0.9 < np.corrcoef(films[0].ravel(), films[1].ravel())[0, 1] < 0.9999
 
 
-def test_pose_and_noise_are_the_patients_whoever_is_prepared_beside_him(tmp_path):
+def test_pose_and_noise_of_a_patient_do_not_depend_on_the_others(tmp_path):
     (tmp_path / "in").mkdir()
     for name in "ab":
         write_neck(tmp_path / "in", name, "ab".index(name))

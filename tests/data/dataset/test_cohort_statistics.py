@@ -37,7 +37,7 @@ def test_measures_of_boxes():
     assert measures["voxel (mm)"] == 2.0
 
 
-def test_a_patient_without_labels_has_measures_all_the_same():
+def test_a_patient_without_labels_has_measures_too():
     case = dataclasses.replace(boxes(), segmentation=np.zeros((10,) * 3, np.uint8))
     assert np.isnan(measure(case)["C1 to C7 (mm)"]) and measure(case)["C3 (ml)"] == 0
 

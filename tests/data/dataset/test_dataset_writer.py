@@ -75,7 +75,7 @@ def killed(*args, **kwargs):
     raise KeyboardInterrupt
 
 
-def test_a_full_disk_costs_one_patient(tmp_path, monkeypatch):
+def test_a_full_disk_rejects_one_patient(tmp_path, monkeypatch):
     path = tmp_path / "set"
     writer = DatasetWriter(path, CONFIGURATION)
     writer.add(make_case("p0", 0), RECORD)

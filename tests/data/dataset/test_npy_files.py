@@ -7,7 +7,7 @@ from xctrs_tf.data.dataset.npy_files import read_array, read_arrays
 
 @pytest.fixture
 def failing(monkeypatch):
-    """Let NumPy's next readings fail as CPython makes them; a list of how many there were."""
+    """Make NumPy's next readings fail as CPython does; give the list of all readings."""
     calls, load = [], np.load
 
     def fail(number):
@@ -34,14 +34,14 @@ def test_named_arrays(tmp_path):
         read_arrays(tmp_path / "a.npz", ("absent",))
 
 
-def test_threads_that_met_are_no_error(tmp_path, failing):
+def test_interfering_threads_are_no_error(tmp_path, failing):
     np.save(tmp_path / "a.npy", np.arange(3))
     calls = failing(4)
     assert read_array(tmp_path / "a.npy").tolist() == [0, 1, 2]
     assert len(calls) == 5
 
 
-def test_what_fails_always_is_one(tmp_path, failing):
+def test_a_lasting_failure_is_an_error(tmp_path, failing):
     np.savez(tmp_path / "a.npz", ct=np.arange(3))
     failing(99)
     with pytest.raises(SystemError, match="depth mismatch"):

@@ -11,7 +11,7 @@ from xctrs_tf.errors import UserError
 
 
 class Source:
-    """A source of made-up necks, one scan for each spoiler that a test gives."""
+    """A source of made-up necks: one scan for each function that spoils it."""
 
     def __init__(self, *spoilers):
         self.spoilers = spoilers or (lambda ct, labels: None,)
@@ -91,7 +91,7 @@ def test_the_first_usable_scan_of_a_patient_is_taken():
     assert reasons == ["a.0.file: label C7 missing"]
 
 
-def test_an_error_that_no_reader_foresaw_costs_one_scan():
+def test_an_unforeseen_error_rejects_one_scan():
     cropped, reasons = crop_patient(Source(broken, lambda *_: None), "a", 32, 3.0)
     assert cropped.record["source_file"] == "a.1.file"
     assert reasons == ["a: cannot be read (itk::ERROR: some words)"]
@@ -146,7 +146,7 @@ def test_only_a_full_field_of_view_sees_what_lies_behind_the_crop(field_of_view,
 
 
 @pytest.mark.parametrize("field_of_view", ["crop", "full"])
-def test_every_patient_has_his_pose_and_the_record_has_it(field_of_view):
+def test_every_patient_has_a_pose_that_the_record_has(field_of_view):
     simulation = FilmSimulation(
         ProjectionGeometry(field_of_view=field_of_view), pose_rotation_deg=5, pose_translation_mm=4
     )
@@ -177,7 +177,7 @@ def test_every_scan_says_why(scans):
     assert reasons == [f"a.{number}.file: label C7 missing" for number in range(scans)]
 
 
-def test_a_mistake_of_the_user_is_no_other_error():
+def test_the_message_of_a_user_error_is_kept_as_it_is():
     class Missing(Source):
         def record(self, scan):
             raise UserError("a_ct.nii.gz: no such file")

@@ -1,4 +1,4 @@
-"""Is it a neck? Landmarks, tissues, holes and ranges of the phantom."""
+"""Anatomy of phantoms: landmarks, tissues, holes and ranges."""
 
 import functools
 import itertools
@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from xctrs_tf.data.phantom import anatomy, make_phantom, measurements
+from tests.data.phantom.phantoms import SEEDS, phantom
+from xctrs_tf.data.phantom import anatomy, measurements
 from xctrs_tf.data.phantom.bones import atlas_axis, spine, vertebra
 
-SEEDS = (0, 1, 5)
 LEVELS = ("C2", "C3", "C4", "C5", "C6", "C7")
 BONE_HU = 250
 
@@ -18,7 +18,7 @@ BONE_HU = 250
 @functools.cache
 def patient(seed):
     """Phantom without noise, sampled parameters, posed spine."""
-    return (make_phantom(seed, noise=False), *spine.pose(anatomy.sample(seed)))
+    return (phantom(seed), *spine.pose(anatomy.sample(seed)))
 
 
 def voxel(made, point):
@@ -132,7 +132,7 @@ def test_posed_lordosis_is_the_sampled_one(seed):
     assert tilt[1] - tilt[0] == pytest.approx(values.lordosis_deg, abs=0.5)
 
 
-def test_patients_differ_as_people_do():
+def test_phantoms_differ_as_people_do():
     people = [anatomy.sample(seed) for seed in range(120)]
     scale = {sex: [p.scale for p in people if p.sex == sex] for sex in ("female", "male")}
     assert np.mean(scale["male"]) - np.mean(scale["female"]) > 0.03
@@ -144,7 +144,7 @@ def test_patients_differ_as_people_do():
     assert max(worn) > 0.7
 
 
-def test_every_patient_fits_the_cube():
+def test_every_phantom_fits_the_cube():
     for seed in range(40):
         _, column = spine.pose(anatomy.sample(seed))
         size = column.high_mm - column.low_mm
