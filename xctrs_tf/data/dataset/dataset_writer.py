@@ -56,7 +56,15 @@ class DatasetWriter:
         return patient in self._records
 
     def has(self, patient, source_sha256):
-        """Return whether a patient was added from this source and its file is undamaged."""
+        """Return whether a patient is complete in the folder.
+
+        Args:
+            patient: an id.
+            source_sha256: hash of the source's files as they are now.
+
+        Returns:
+            True if the patient was added from these files and the written file is undamaged.
+        """
         record = self._records.get(patient)
         file = patient_path(self.path, patient)
         return (

@@ -30,7 +30,16 @@ class Grid:
         return (self.origin_mm[index] + self.spacing_mm * steps).astype(np.float32)
 
     def window(self, low, high, margin_mm=0.0):
-        """Return the slices of the voxels inside a world box, empty if it lies outside."""
+        """Return the voxels inside a world box.
+
+        Args:
+            low: lower corner in mm.
+            high: upper corner in mm.
+            margin_mm: enlarges the box on all sides.
+
+        Returns:
+            Three slices, empty where the box lies outside the grid.
+        """
         slices = []
         for axis in range(3):
             first = (low[axis] - margin_mm - self.origin_mm[axis]) / self.spacing_mm
@@ -178,7 +187,12 @@ def separate(a, b, gap_mm):
 
 
 def joint(a, b, reach_mm):
-    """Return the joint space of two bones: all within ``reach_mm`` of both.
+    """Return the joint space of two bones.
+
+    Args:
+        a: `Field`.
+        b: `Field`.
+        reach_mm: the space lies within this distance of both.
 
     Returns:
         The window of the grid and the signed distance to that space.
@@ -188,11 +202,25 @@ def joint(a, b, reach_mm):
 
 
 def coverage(distance, spacing_mm):
-    """Return the fraction of a voxel inside a surface at this signed distance."""
+    """Return the fractions of voxels inside a surface.
+
+    Args:
+        distance: signed distances of the voxel centres in mm.
+        spacing_mm: edge of a voxel.
+
+    Returns:
+        Array of the same shape in [0, 1]: a linear ramp one voxel wide, at least 0.6 mm.
+    """
     width = np.float32(max(spacing_mm, 0.6))
     return np.clip(0.5 - distance / width, 0.0, 1.0)
 
 
 def blend(hu, inside, value):
-    """Mix ``value`` into CT numbers by coverage, in place."""
+    """Mix a tissue into CT numbers, in place.
+
+    Args:
+        hu: CT numbers.
+        inside: fraction of each voxel in the tissue (`coverage`).
+        value: CT number of the tissue, or an array.
+    """
     hu += inside * (value - hu)

@@ -34,7 +34,7 @@ def smoothstep(low, high, value):
 
 
 def rotation(x_deg=0.0, y_deg=0.0, z_deg=0.0):
-    """Return the matrix of a right-handed rotation about x, then y, then z, in degrees.
+    """Return the 3x3 matrix of a right-handed rotation about x, then y, then z.
 
     In LPS axes a positive ``x_deg`` tips the upward axis forward, a positive
     ``y_deg`` tips it to the left, a positive ``z_deg`` turns the face to the left.

@@ -11,12 +11,19 @@ from scipy import ndimage
 
 
 def transmission(line_integrals):
-    """Return the share of the photons that pass, by the Beer-Lambert law."""
+    """Apply the Beer-Lambert law.
+
+    Args:
+        line_integrals: ``[horizontal, vertical]``, no unit.
+
+    Returns:
+        float64 share of the photons that pass, in (0, 1].
+    """
     return np.exp(-np.asarray(line_integrals, np.float64))
 
 
 def log_signal(share):
-    """Return the line integrals at which this share of the photons passes."""
+    """Return the line integrals of transmitted photons, the inverse of `transmission`."""
     return -np.log(share)
 
 

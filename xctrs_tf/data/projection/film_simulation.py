@@ -70,7 +70,14 @@ class FilmSimulation:
 
     @classmethod
     def from_json(cls, record):
-        """Return the inverse of `to_json`, except for the seed, a manifest key of its own.
+        """Return the simulation of a manifest's entry.
+
+        Args:
+            record: dict of `to_json`. It has no seed, which is a key of its own in the
+                manifest.
+
+        Returns:
+            `FilmSimulation` of seed 0.
 
         Raises:
             UserError: the record has no geometry, or a number is out of its limits.
@@ -98,7 +105,7 @@ class FilmSimulation:
         return self.pose_rotation_deg > 0 or self.pose_translation_mm > 0
 
     def geometry_of(self, patient):
-        """Return the `ProjectionGeometry` of a patient."""
+        """Return the `ProjectionGeometry` of the patient with this id."""
         if not self.has_poses:
             return self.geometry
         rng = np.random.default_rng(self._entropy(patient, "pose"))

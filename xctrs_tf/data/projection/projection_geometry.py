@@ -89,7 +89,14 @@ class ProjectionGeometry:
 
     @classmethod
     def preset(cls, name, field_of_view="crop"):
-        """Return the geometry named ``parallel``, ``clinical`` or ``x2ct``.
+        """Return the geometry of a name.
+
+        Args:
+            name: ``"parallel"``, ``"clinical"`` or ``"x2ct"`` (`PRESETS_MM`).
+            field_of_view: ``"crop"`` or ``"full"``.
+
+        Returns:
+            `ProjectionGeometry`.
 
         Raises:
             UserError: the name is unknown.
@@ -103,7 +110,13 @@ class ProjectionGeometry:
 
     @classmethod
     def from_json(cls, record):
-        """Return the inverse of `to_json`; ``{"geometry": "parallel"}`` is the default.
+        """Return the geometry of a manifest's entry.
+
+        Args:
+            record: dict of `to_json`, or ``{"geometry": "parallel"}`` for the default.
+
+        Returns:
+            `ProjectionGeometry`.
 
         Raises:
             UserError: the record is not a geometry.

@@ -68,7 +68,7 @@ def _halfway(a, b):
     return Rotation.from_matrix([a, b]).mean().as_matrix()
 
 
-def column_frames(patient):
+def _column_frames(patient):
     """Return the frames of C2 to T2, with C7 at the origin.
 
     Args:
@@ -142,7 +142,7 @@ def _scaled(patient, factor):
 
 def _assemble(patient):
     """Return the bones by name and the skull's frame, not yet centred."""
-    frames = column_frames(patient)
+    frames = _column_frames(patient)
     frames = {level: frames[level] for level in COLUMN}
     atlas, skull = _head_frames(patient, frames["C2"])
     cortex = 0.75 * patient.scale

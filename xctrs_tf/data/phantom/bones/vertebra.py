@@ -135,7 +135,7 @@ class Pillar:
         )
 
 
-def body_part(measures, degeneration_above, degeneration_below, cervical=True):
+def _body(measures, degeneration_above, degeneration_below, cervical=True):
     """Make the body with its end plates, and with rims where the discs are worn."""
     worn = max(degeneration_above, degeneration_below)
     return Part(
@@ -150,7 +150,7 @@ def body_part(measures, degeneration_above, degeneration_below, cervical=True):
     )
 
 
-def pillar_part(measures, side, size, pitch_mm, gap_mm):
+def _pillar(measures, side, size, pitch_mm, gap_mm):
     """Make an articular pillar with a joint space to its neighbours."""
     thickness = pitch_mm * np.cos(np.deg2rad(measures.facet_angle)) - gap_mm
     half_width = 6.0 * size
@@ -277,11 +277,11 @@ def subaxial_parts(level, patient, pitch_mm, gap_mm):
     measures = patient.subaxial[level]
     wear = patient.degeneration
     cervical = level.startswith("C")
-    parts = [body_part(measures, wear[ABOVE[level]], wear.get(level, 0.0), cervical)]
+    parts = [_body(measures, wear[ABOVE[level]], wear.get(level, 0.0), cervical)]
     holes = []
     for side, index in SIDES:
         size = patient.asymmetry[level][index] * patient.scale
-        parts.append(pillar_part(measures, side, size, pitch_mm, gap_mm))
+        parts.append(_pillar(measures, side, size, pitch_mm, gap_mm))
         parts += _arch(measures, side, size)
         if level in ("C3", "C4", "C5", "C6"):
             solid, hollow = _transverse(measures, side, size)

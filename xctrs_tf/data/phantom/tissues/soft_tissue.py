@@ -51,7 +51,7 @@ OUTLINE = (
 )
 
 
-def outline(extra_mm=0.0):
+def _outline(extra_mm=0.0):
     """Return the skin as a column, ``extra_mm`` wider on all sides."""
     knots = tuple(
         (level, 0.0, (back - front) / 2, width + extra_mm, (front + back) / 2 + extra_mm)
@@ -73,7 +73,7 @@ def _bellies(grid, line, patient):
 def _skin_and_muscles(hu, grid, line, patient, fat, muscle):
     """Paint skin, the fat under it, and the muscles inside the fascia."""
     # Most of the additional fat widens the neck, the rest replaces muscle.
-    column = outline((patient.fat_mm - MEAN_FAT_MM) * 0.8)
+    column = _outline((patient.fat_mm - MEAN_FAT_MM) * 0.8)
     found = column.distance(grid, line, 1, patient.muscle, margin_mm=grid.spacing_mm)
     if found is None:
         return
