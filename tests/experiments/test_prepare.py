@@ -108,7 +108,7 @@ SPOILERS = {
     damaged_gzip: "{}_ct.nii.gz: damaged gzip",
     no_c7: "{}_ct.nii.gz: label C7 missing",
     no_vertebra: "{}_ct.nii.gz: label C1, C2, C3, C4, C5, C6, C7 missing",
-    zero_spacing: "{}_ct.nii.gz: a voxel size of 0 mm; mend its header",
+    zero_spacing: "{}_ct.nii.gz: a voxel size of 0 mm; correct its header",
 }
 
 

@@ -109,13 +109,21 @@ def test_headers_that_agree_with_the_view(tmp_path, view, tags):
 @pytest.mark.parametrize(
     ("view", "tags", "message"),
     [
-        ("la", {"ViewPosition": "AP"}, "ViewPosition is AP, which is no LA film; exchange"),
-        ("ap", {"ViewPosition": "LL"}, "ViewPosition is LL, which is no AP film"),
+        ("la", {"ViewPosition": "AP"}, "ViewPosition is AP, which is not an LA film; exchange"),
+        ("ap", {"ViewPosition": "LL"}, "ViewPosition is LL, which is not an AP film"),
         ("ap", {"ViewPosition": "RLO"}, "ViewPosition is RLO"),
         ("ap", {"ImageLaterality": "R"}, "laterality is R, which no AP film of a neck has"),
         ("ap", {"Laterality": "L"}, "laterality is L"),
-        ("ap", {"PatientOrientation": ["P", "F"]}, "PatientOrientation is P/F, .* no upright AP"),
-        ("la", {"PatientOrientation": ["F", "P"]}, "PatientOrientation is F/P, .* no upright LA"),
+        (
+            "ap",
+            {"PatientOrientation": ["P", "F"]},
+            "PatientOrientation is P/F, .* not an upright AP",
+        ),
+        (
+            "la",
+            {"PatientOrientation": ["F", "P"]},
+            "PatientOrientation is F/P, .* not an upright LA",
+        ),
         ("ap", {"Modality": "CT"}, "modality CT; an X-ray film is one of CR, DX"),
         ("ap", {"Modality": None}, "modality not given"),
         ("ap", {"PresentationIntentType": "FOR PROCESSING"}, "raw detector values; export"),
@@ -125,8 +133,8 @@ def test_headers_that_agree_with_the_view(tmp_path, view, tags):
         ("ap", {"Rows": 16384, "Columns": 16384}, "16384 x 16384 pixels, more than the 34 million"),
         ("ap", {"Rows": 13}, "a damaged DICOM file"),
         ("ap", {"Rows": None}, "a damaged DICOM file"),
-        ("ap", {"PixelSpacing": [0.0, 0.1]}, "pixels are said to be"),
-        ("ap", {"PixelSpacing": [0.1]}, "pixels are said to be"),
+        ("ap", {"PixelSpacing": [0.0, 0.1]}, "its header gives pixels of"),
+        ("ap", {"PixelSpacing": [0.1]}, "its header gives pixels of"),
     ],
 )
 def test_headers_that_are_refused(tmp_path, view, tags, message):

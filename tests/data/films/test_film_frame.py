@@ -78,7 +78,7 @@ def test_a_square_that_reaches_over_the_film():
 
 
 def test_spacings_that_make_no_sense():
-    with pytest.raises(UserError, match="its pixels have no size in mm; say it"):
+    with pytest.raises(UserError, match="its pixels have no size in mm; give it"):
         FilmFrame(spacing_mm=1.0).cut(film_of(), 4)
     for frame in (FilmFrame(spacing_mm=-1.0, pixel_mm=1.0), FilmFrame(spacing_mm=1.0, pixel_mm=0)):
         with pytest.raises(UserError, match="sizes in mm must be above zero"):

@@ -170,5 +170,5 @@ def test_a_pixel_spacing_of_zero(tmp_path):
     content = file.read_bytes()
     assert content.count(b".75\\.75") == 1
     file.write_bytes(content.replace(b".75\\.75", b"0.0\\0.0"))
-    with pytest.raises(UserError, match=r"1-003\.dcm: a pixel spacing of zero; mend its header"):
+    with pytest.raises(UserError, match=r"1-003\.dcm: a pixel spacing of zero; correct its header"):
         read_series(tmp_path)

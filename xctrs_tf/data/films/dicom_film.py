@@ -143,14 +143,14 @@ def _check_view(path, header, view):
     position = str(header.get("ViewPosition") or "").upper()
     if position and position not in VIEW_POSITIONS[view]:
         raise UserError(
-            f"{path}: its ViewPosition is {position}, which is no {view.upper()} film; "
-            "exchange the films or mend the header"
+            f"{path}: its ViewPosition is {position}, which is not an {view.upper()} film; "
+            "exchange the films or correct the header"
         )
     laterality = header.get("ImageLaterality") or header.get("Laterality") or ""
     if view == "ap" and laterality in ("L", "R"):
         raise UserError(
             f"{path}: its laterality is {laterality}, which no AP film of a neck has; "
-            "exchange the films or mend the header"
+            "exchange the films or correct the header"
         )
 
 
@@ -164,7 +164,8 @@ def _flips(path, header, view):
         if main not in ("", upright, OPPOSITE[upright]):
             raise UserError(
                 f"{path}: its PatientOrientation is {'/'.join(map(str, directions))}, which is "
-                f"no upright {view.upper()} film; turn it, exchange the films or mend the header"
+                f"not an upright {view.upper()} film; turn it, exchange the films or correct "
+                "the header"
             )
         flips.append(main == OPPOSITE[upright])
     return tuple(flips) if len(flips) == 2 else (False, False)
@@ -181,7 +182,7 @@ def _pixel_mm(path, header):
         return None
     spacing = np.ravel(spacing).astype(float).tolist()
     if len(spacing) != 2 or not all(0 < edge < np.inf for edge in spacing):
-        raise UserError(f"{path}: its pixels are said to be {spacing} mm; mend the header")
+        raise UserError(f"{path}: its header gives pixels of {spacing} mm; correct the header")
     height, width = (edge / magnification for edge in spacing)
     return width, height
 

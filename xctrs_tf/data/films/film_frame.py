@@ -90,7 +90,9 @@ def _check_square(box, pixel_mm):
 def _square(box, pixel_mm, field_mm, shape):
     """Return the square of ``field_mm`` around the centre of a box, in whole pixels."""
     if pixel_mm is None:
-        raise UserError("its pixels have no size in mm; say it, or leave the network's spacing out")
+        raise UserError(
+            "its pixels have no size in mm; give it, or leave the network's spacing out"
+        )
     if not all(0 < edge < np.inf for edge in (*pixel_mm, field_mm)):
         raise UserError("sizes in mm must be above zero")
     counts = [max(1, round(field_mm / edge)) for edge in pixel_mm]

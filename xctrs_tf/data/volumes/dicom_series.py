@@ -88,7 +88,7 @@ def _header(file):
     if modality != "CT":
         raise UserError(f"{file}: a slice of modality {modality}; CT is needed")
     if min(header[_PIXEL_SPACING]) <= 0:
-        raise UserError(f"{file}: a pixel spacing of zero; mend its header")
+        raise UserError(f"{file}: a pixel spacing of zero; correct its header")
     return header
 
 

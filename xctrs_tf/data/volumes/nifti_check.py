@@ -60,7 +60,7 @@ def check_nifti(path):
     edges = field("pixdim", 4)[1:]
     for edge, length in zip(edges, lengths[:rank], strict=False):
         if length > 1 and not 0 < abs(edge) < math.inf:
-            raise UserError(f"{path}: a voxel size of {edge:g} mm; mend its header")
+            raise UserError(f"{path}: a voxel size of {edge:g} mm; correct its header")
     if datatype in FLOAT_TYPES:
         values = np.frombuffer(content, order + FLOAT_TYPES[datatype], count, int(start))
         if not np.isfinite(values).all():
