@@ -76,7 +76,7 @@ def test_a_voxel_without_size(path, axis, edge, said):
     offset = 76 + 4 * axis
     field = np.float32(edge).tobytes()
     rewrite(path, lambda content: content[:offset] + field + content[offset + 4 :])
-    with pytest.raises(UserError, match=rf"ct\.nii(\.gz)?: a voxel size of {said} mm; mend its"):
+    with pytest.raises(UserError, match=rf"ct\.nii(\.gz)?: a voxel size of {said} mm; correct its"):
         check_nifti(path)
 
 
