@@ -7,7 +7,6 @@ do for memory, several GPUs and clusters.
 """
 
 import dataclasses
-import os
 import signal
 import sys
 
@@ -47,15 +46,11 @@ def main():
     from xctrs_tf.training.loop import Interrupted, train
 
     try:
-        train(config, FLAGS.workdir, FLAGS.max_minutes, _leave)
+        train(config, FLAGS.workdir, FLAGS.max_minutes)
     except Interrupted as interruption:
-        _leave(interruption)
-
-
-def _leave(message):
-    """End at once: all is written, and on a busy core TensorFlow takes seconds to go."""
-    print(message, file=sys.stderr, flush=True)
-    os._exit(cli.EXIT_INTERRUPTED)
+        print(interruption, file=sys.stderr)
+        return cli.EXIT_INTERRUPTED
+    return 0
 
 
 def config_from_flags():

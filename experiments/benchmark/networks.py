@@ -135,6 +135,7 @@ def peak_memory_bytes():
 
 def step_call(config):
     """A function without arguments that makes one training step on random patients."""
+    from xctrs_tf.data.stream.sample_stream import vgg_planes
     from xctrs_tf.training.engine import make_engine
     from xctrs_tf.training.objective import make_objective
     from xctrs_tf.training.run import build_networks
@@ -146,6 +147,8 @@ def step_call(config):
     arrays = {view: rng.random((batch, size, size, 1), np.float32) for view in VIEWS}
     arrays["ct"] = rng.random((*cube, 1), np.float32)
     arrays["segmentation"] = rng.integers(0, 8, cube, np.int32)
+    if config.drawn_vgg_planes:
+        arrays["vgg_planes"] = vgg_planes(size, config.drawn_vgg_planes, seed=0, step=0)
     engine = make_engine(config)
     with engine.scope():
         trainer = engine.make_trainer(

@@ -5,8 +5,16 @@ from xctrs_tf.data.stream.sample_stream import SampleStream
 
 
 def training_pipeline(
-    dataset, ids, batch_size, seed, start_step=0, augment=False, reconstruct=None, **dealt_out
+    dataset,
+    ids,
+    batch_size,
+    seed,
+    start_step=0,
+    augment=(),
+    reconstruct=None,
+    vgg_slices=0,
+    **parts,
 ):
     """Return the training pipeline of a stream of samples."""
-    samples = SampleStream(dataset, ids, batch_size, seed, augment, reconstruct)
-    return pipeline.training_pipeline(samples, start_step, **dealt_out)
+    samples = SampleStream(dataset, ids, batch_size, seed, augment, reconstruct, vgg_slices)
+    return pipeline.training_pipeline(samples, start_step, **parts)

@@ -89,8 +89,8 @@ def test_a_flag_is_missing(tmp_path):
 def test_a_damaged_checkpoint(run, tmp_path):
     folder = tmp_path / "run"
     (folder / "best").mkdir(parents=True)
-    for name in ("config.json", "best/state.json", "best/segmentation.weights.h5"):
+    for name in ("config.json", "best/state.json"):
         (folder / name).write_bytes((run[0] / name).read_bytes())
-    (folder / "best" / "reconstruction.weights.h5").write_bytes(b"half")
+    (folder / "best" / "model.weights.h5").write_bytes(b"half")
     result = run_program("export", f"--workdir={folder}", f"--output={tmp_path / 'models'}")
     assert_refused(result, "run holds no whole best checkpoint", tmp_path / "models")

@@ -4,9 +4,15 @@ import pytest
 import tensorflow as tf
 
 from xctrs_tf.losses import MultiViewVGG
-from xctrs_tf.losses.vgg import planes, random_subset
+from xctrs_tf.losses.vgg import plane_images
 
 SHAPE = (2, 8, 12, 10, 1)
+
+
+def draw_planes(seed):
+    """Three planes a view, as the sample stream draws them for a cube."""
+    generator = np.random.default_rng(seed)
+    return np.stack([generator.permutation(n)[:3] for n in SHAPE[1:4]]).astype("int32")
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +38,7 @@ def bfloat16_policy():
 @pytest.mark.parametrize("axis", [0, 1, 2])
 def test_planes_are_the_slices_along_the_axis(axis):
     volume = np.arange(np.prod(SHAPE), dtype="float32").reshape(SHAPE)
-    images = np.asarray(planes(volume, axis))
+    images = np.asarray(plane_images(volume, axis))
     count = SHAPE[axis + 1]
     for patient in range(2):
         for index in range(count):
@@ -42,7 +48,7 @@ def test_planes_are_the_slices_along_the_axis(axis):
 
 def test_chosen_planes():
     volume = np.arange(np.prod(SHAPE), dtype="float32").reshape(SHAPE)
-    images = np.asarray(planes(volume, 1, np.array([7, 2])))
+    images = np.asarray(plane_images(volume, 1, np.array([7, 2])))
     np.testing.assert_array_equal(images[0], volume[0, :, 7])
     np.testing.assert_array_equal(images[3], volume[1, :, 2])
 
@@ -112,75 +118,59 @@ def test_network_is_frozen_and_ends_at_the_layer(loss):
     ]
 
 
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_each_view_takes_its_own_planes(pair, axis):
+    """A difference in one plane of a view counts where that plane is chosen."""
+    subset = MultiViewVGG("random", layer="block1_conv1", num_slices=1)
+    y_true = pair[0]
+    y_pred = y_true.copy()
+    np.moveaxis(y_pred, axis + 1, 0)[4] = 0.0
+    planes = np.full((3, 1), 2)
+    view = ("sagittal", "coronal", "axial")[axis]
+    assert float(subset.view_losses(y_true, y_pred, planes)[view]) == 0.0
+    planes[axis] = 4
+    assert float(subset.view_losses(y_true, y_pred, planes)[view]) > 0.0
+
+
 def test_random_subset_of_planes_is_unbiased(pair):
     subset = MultiViewVGG("random", layer="block1_conv1", num_slices=3)
     everything = MultiViewVGG("random", layer="block1_conv1")
     y_true, y_pred = (volume[:1].copy() for volume in pair)
     # One plane that differs far more than the others: a bias would show.
     y_pred[:, 2] = 1 - y_true[:, 2]
-    of_seed = tf.function(lambda seed: subset(y_true, y_pred, seed))
-    values = [float(of_seed(tf.constant(seed))) for seed in range(200)]
+    of_planes = tf.function(lambda planes: subset(y_true, y_pred, planes))
+    values = [float(of_planes(tf.constant(draw_planes(seed)))) for seed in range(200)]
     standard_error = np.std(values) / np.sqrt(len(values))
     full = float(everything(y_true, y_pred))
     assert abs(np.mean(values) - full) < 4 * standard_error
     assert standard_error < 0.05 * full
 
 
-def test_same_seed_same_planes(pair):
+def test_same_planes_same_loss(pair):
     subset = MultiViewVGG("random", layer="block1_conv1", num_slices=3)
-    first, again, other = (float(subset(*pair, seed=seed)) for seed in (7, 7, 8))
+    first, again, other = (float(subset(*pair, draw_planes(seed))) for seed in (7, 7, 8))
     assert first == again
     assert first != other
 
 
-def test_views_draw_their_planes_independently(pair, monkeypatch):
-    streams = []
-
-    def spy(total, count, seed, stream):
-        streams.append((total, stream))
-        return random_subset(total, count, seed, stream)
-
-    monkeypatch.setattr("xctrs_tf.losses.vgg.random_subset", spy)
-    MultiViewVGG("random", layer="block1_conv1", num_slices=3)(*pair, seed=0)
-    assert sorted(streams) == [(8, 0), (10, 2), (12, 1)]
-
-
 def test_as_many_slices_as_planes_means_all(loss, pair):
     enough = MultiViewVGG("random", layer="block2_conv1", num_slices=12)
-    assert float(enough(*pair, seed=1)) == pytest.approx(float(loss(*pair)), rel=1e-6)
+    assert float(enough(*pair)) == pytest.approx(float(loss(*pair)), rel=1e-6)
 
 
-def test_subset_without_a_seed_is_refused(pair):
-    with pytest.raises(ValueError, match="give a seed"):
+def test_subset_without_its_planes_is_refused(pair):
+    with pytest.raises(ValueError, match="give planes"):
         MultiViewVGG("random", layer="block1_conv1", num_slices=3)(*pair)
 
 
-def test_traces_once_for_all_seeds(pair):
+def test_traces_once_for_all_planes(pair):
     subset = MultiViewVGG("random", layer="block1_conv1", num_slices=3)
-    step = tf.function(lambda seed: subset(*pair, seed=seed))
-    values = {float(step(tf.constant(seed))) for seed in range(5)}
+    step = tf.function(lambda planes: subset(*pair, planes))
+    values = {float(step(tf.constant(draw_planes(seed)))) for seed in range(5)}
     assert step.experimental_get_tracing_count() == 1
     assert len(values) == 5
-    assert float(step(tf.constant(4))) == pytest.approx(float(subset(*pair, seed=4)), rel=1e-5)
-
-
-def test_random_subset_is_uniform_without_replacement():
-    total, count, draws = 6, 2, 900
-    draw = tf.function(lambda seed: random_subset(total, count, seed, stream=0))
-    seen = np.zeros((total, total))
-    for seed in range(draws):
-        first, second = draw(tf.constant(seed)).numpy()
-        seen[first, second] += 1
-    assert np.trace(seen) == 0
-    expected = draws / (total * (total - 1))
-    others = seen[~np.eye(total, dtype=bool)]
-    # Chi-square with 29 degrees of freedom: mean 29, standard deviation 7.6.
-    assert np.sum((others - expected) ** 2 / expected) < 29 + 4 * 7.6
-
-
-def test_streams_of_one_seed_differ():
-    draws = [tuple(np.asarray(random_subset(64, 8, 5, stream))) for stream in range(3)]
-    assert len(set(draws)) == 3
+    expected = float(subset(*pair, draw_planes(4)))
+    assert float(step(tf.constant(draw_planes(4)))) == pytest.approx(expected, rel=1e-5)
 
 
 def test_mixed_precision(bfloat16_policy, pair):

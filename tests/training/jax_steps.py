@@ -14,7 +14,7 @@ if __name__ == "__main__":
     sys.modules["tensorflow"] = None
 
 from tests.models.compared.narrow import narrow
-from tests.training.toys import CONFIG, toy_batch, toy_networks
+from tests.training.toys import CONFIG, TOY_VGG, toy_batch, toy_networks
 from xctrs_tf.models import MulSISNet, SpaDRNet
 from xctrs_tf.training.objective import make_objective
 from xctrs_tf.training.step.optimizer import make_optimizer
@@ -29,7 +29,10 @@ _GAN = {
 _ALONE = {"reconstruction": "none", "segmentation": "cs2net", "rsc_weight": 0.0}
 # Changes of the configuration, arguments of the trainer.
 CASES = {
-    "toy": ({"clip_norm": 0.5, "schedule": "cosine", "ema_momentum": 0.5}, {"accumulation": 2}),
+    "toy": (
+        {"clip_norm": 0.5, "schedule": "cosine", "ema_momentum": 0.5, **TOY_VGG},
+        {"accumulation": 2},
+    ),
     "xctrsnet": ({}, {"remat": True}),
     "batch normalisation": ({**_ALONE, "segmentation_objective": "published"}, {}),
     "adversarial": (_GAN, {}),
@@ -55,11 +58,11 @@ def take_steps(case, networks, trainer_class):
     trainer = trainer_class(
         networks, make_objective(config), lambda: make_optimizer(config), **arguments
     )
-    rows = [trainer.train_step(toy_batch(step), step) for step in range(STEPS)]
+    rows = [trainer.train_step(_batch(config, step), step) for step in range(STEPS)]
     with trainer.averaged_weights():
-        rows.append(trainer.validation_step(toy_batch(), 0)[0])
+        rows.append(trainer.validation_step(_batch(config), 0)[0])
     assert trainer.num_traces == 1
-    rows.append(trainer.validation_step(toy_batch(), 0)[0])
+    rows.append(trainer.validation_step(_batch(config), 0)[0])
     return [_floats(row) for row in rows]
 
 
@@ -67,7 +70,11 @@ def validation(case, networks, trainer_class):
     """The last row of `take_steps`, for networks as they are."""
     config = dataclasses.replace(CONFIG, **CASES[case][0])
     trainer = trainer_class(networks, make_objective(config), lambda: make_optimizer(config))
-    return _floats(trainer.validation_step(toy_batch(), 0)[0])
+    return _floats(trainer.validation_step(_batch(config), 0)[0])
+
+
+def _batch(config, step=0):
+    return toy_batch(step, vgg_slices=config.drawn_vgg_planes)
 
 
 def _floats(row):

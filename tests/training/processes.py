@@ -13,7 +13,7 @@ from tests.training.toys import toy_networks
 _CONTEXT = multiprocessing.get_context("forkserver")
 _CONTEXT.set_forkserver_preload(["tests.training.toys", "xctrs_tf.training.loop"])
 
-FINISHED, STOPPED, KILLED = 0, 130, -signal.SIGKILL
+FINISHED, STOPPED, ABORTED, KILLED = 0, 130, 131, -signal.SIGKILL
 
 
 def start(function, *arguments):
@@ -30,7 +30,7 @@ def status(process, seconds=240):
 
 
 def train(config, run, before=None):
-    """Train toy networks, after a function of the module `loop` has prepared what it likes."""
+    """Train toy networks, after ``before(loop)`` has changed the module `loop`."""
     from xctrs_tf.training import loop
 
     loop.build_networks = toy_networks
@@ -41,6 +41,8 @@ def train(config, run, before=None):
     except loop.Interrupted as interruption:
         print(interruption)
         raise SystemExit(STOPPED) from None
+    except KeyboardInterrupt:
+        raise SystemExit(ABORTED) from None
 
 
 def kill_at(loop, moment, step):

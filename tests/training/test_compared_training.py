@@ -299,7 +299,7 @@ def test_a_network_that_learned_on_is_another(finished):
     loop.train(_segmentation_config(data, folder), folder / "run")
     state = folder / "reconstruction" / "best" / "state.json"
     state.write_text(state.read_text(encoding="utf-8") + " ", encoding="utf-8")
-    with pytest.raises(UserError, match=r"has learned on since .*run began; name another"):
+    with pytest.raises(UserError, match=r"was trained further after .*run began; name another"):
         loop.train(_segmentation_config(data, folder), folder / "run")
 
 

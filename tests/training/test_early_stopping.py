@@ -47,7 +47,7 @@ def test_the_count_survives_an_interruption(data, tmp_path):
 def test_a_lower_loss_starts_the_count_anew(data, tmp_path, monkeypatch):
     losses = iter([5.0, 6.0, 4.0, 4.0, 4.5])
 
-    def validate(*_):
+    def validate(*_, **__):
         volume = np.zeros((4, 4, 4), np.float32)
         return Validation({"loss": next(losses)}, volume, volume)
 

@@ -1,4 +1,4 @@
-"""Whole runs on toy networks: resume, interruption, records, bad numbers."""
+"""Whole runs on toy networks: resume, interruption, records, losses that are not finite."""
 
 import json
 import os
@@ -7,7 +7,7 @@ import signal
 import numpy as np
 import pytest
 
-from tests.training.toys import CONFIG, toy_config, toy_dataset, toy_networks, toy_weights
+from tests.training.toys import CONFIG, TOY_VGG, toy_config, toy_dataset, toy_networks, toy_weights
 from xctrs_tf.errors import UserError
 from xctrs_tf.training import checkpoints, loop
 from xctrs_tf.training.history import read_history
@@ -40,9 +40,9 @@ def test_writes_what_the_documentation_names(data, tmp_path):
 
 def test_resumed_run_ends_where_an_uninterrupted_one_does(data, tmp_path):
     whole, halves = tmp_path / "whole", tmp_path / "halves"
-    loop.train(toy_config(data), whole)
-    loop.train(toy_config(data, steps=4), halves)
-    loop.train(toy_config(data), halves)
+    loop.train(toy_config(data, **TOY_VGG), whole)
+    loop.train(toy_config(data, steps=4, **TOY_VGG), halves)
+    loop.train(toy_config(data, **TOY_VGG), halves)
     np.testing.assert_allclose(
         toy_weights(checkpoints.latest(halves)), toy_weights(checkpoints.latest(whole)), atol=1e-6
     )

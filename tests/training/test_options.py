@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.training.toys import CONFIG, toy_batch, toy_networks
+from tests.training.toys import CONFIG, TOY_VGG, toy_batch, toy_networks
 from xctrs_tf.errors import UserError
 from xctrs_tf.training.config import TrainingConfig
 from xctrs_tf.training.objective import make_objective
@@ -54,15 +54,17 @@ def _update(config, monkeypatch, batch):
 
 
 def test_parts_of_a_batch_give_the_update_of_the_whole(monkeypatch):
-    batch = toy_batch(batch_size=6)
-    whole, scalars = _update(_config(batch_size=6), monkeypatch, batch)
-    parts, of_parts = _update(_config(batch_size=6, accumulation=3), monkeypatch, batch)
+    batch = toy_batch(batch_size=6, vgg_slices=2)
+    whole, scalars = _update(_config(batch_size=6, **TOY_VGG), monkeypatch, batch)
+    in_parts = _config(batch_size=6, accumulation=3, **TOY_VGG)
+    parts, of_parts = _update(in_parts, monkeypatch, batch)
+    assert "vgg" in scalars
     for one, other in zip(whole, parts, strict=True):
         np.testing.assert_allclose(other, one, rtol=1e-4, atol=1e-6)
     assert of_parts == pytest.approx(scalars, rel=1e-5)
     # The patients differ, so that one part alone could not pass.
-    first = {name: value[:2] for name, value in batch.items()}
-    alone, _ = _update(_config(batch_size=2), monkeypatch, first)
+    first = {name: value if name == "vgg_planes" else value[:2] for name, value in batch.items()}
+    alone, _ = _update(_config(batch_size=2, **TOY_VGG), monkeypatch, first)
     assert any(
         not np.allclose(a, w, rtol=1e-2, atol=1e-5) for a, w in zip(alone, whole, strict=True)
     )

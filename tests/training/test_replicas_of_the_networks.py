@@ -36,7 +36,8 @@ def _step(strategy_name, path):
     logical = tf.config.LogicalDeviceConfiguration()
     tf.config.set_logical_device_configuration(cpu, [logical, logical])
     strategy = make_strategy(strategy_name)
-    batch = toy_batch(0, ALL_TERMS.batch_size)
+    batch = toy_batch(0, ALL_TERMS.batch_size, ALL_TERMS.vgg_slices)
+    planes = batch.pop("vgg_planes")
     with strategy.scope():
         keras.utils.set_random_seed(0)
         networks = {
@@ -49,7 +50,8 @@ def _step(strategy_name, path):
 
         def part(context):
             first = context.replica_id_in_sync_group * size
-            return {k: tf.constant(v[first : first + size]) for k, v in batch.items()}
+            patients = {k: tf.constant(v[first : first + size]) for k, v in batch.items()}
+            return {**patients, "vgg_planes": tf.constant(planes)}
 
         parts = strategy.experimental_distribute_values_from_function(part)
         scalars = trainer.train_step(parts, tf.constant(0))

@@ -8,6 +8,7 @@ from keras import layers, ops
 
 from tests.data.cases import make_case
 from xctrs_tf.data.dataset.dataset_writer import DatasetWriter
+from xctrs_tf.data.stream.sample_stream import vgg_planes
 from xctrs_tf.training import checkpoints
 from xctrs_tf.training.config import TrainingConfig
 
@@ -15,6 +16,13 @@ SIZE = 32
 CONFIG = TrainingConfig(
     size=SIZE, steps=6, validate_every=3, checkpoint_every=2, vgg_weight=0.0, batch_size=1
 )
+# A VGG loss that weighs as much as the others, on few planes and features.
+TOY_VGG = {
+    "vgg_weight": 1e-4,
+    "vgg_weights": "random",
+    "vgg_layer": "block1_conv1",
+    "vgg_slices": 2,
+}
 
 
 def toy_config(data, **changes):
@@ -58,11 +66,13 @@ def toy_dataset(path, num_patients=8):
     return path
 
 
-def toy_batch(seed=0, batch_size=2):
-    """Arrays of one batch, the segmentation as integers."""
+def toy_batch(seed=0, batch_size=2, vgg_slices=0):
+    """Arrays of one batch, the segmentation as integers, with VGG planes if asked for."""
     rng = np.random.default_rng(seed)
     cube = (batch_size, SIZE, SIZE, SIZE)
+    shared = {"vgg_planes": vgg_planes(SIZE, vgg_slices, 0, seed)} if vgg_slices else {}
     return {
+        **shared,
         "ap": rng.random((batch_size, SIZE, SIZE, 1), np.float32),
         "la": rng.random((batch_size, SIZE, SIZE, 1), np.float32),
         "ct": rng.random((*cube, 1), np.float32),

@@ -1,9 +1,12 @@
-"""Checkpoints that are whole or not there.
+"""Checkpoints that are complete or absent.
 
-A checkpoint is a folder ``step-00000500/`` of one ``.weights.h5`` a network, one
-``.npz`` an optimizer and ``state.json``, which holds the other files' hashes. It is
-written beside its name and renamed. A damaged one is passed over, aloud, for
-the one before.
+A checkpoint is a folder ``step-00000500/``. ``model.weights.h5`` holds the weights of
+the whole model of a run with both networks, for `XCTRSNet.load_weights`. A network
+without the other has a file of its own, ``reconstruction.weights.h5`` or
+``segmentation.weights.h5``, as has the discriminator. Every optimizer has an
+``.npz``, and ``state.json`` holds the hashes of the other files. The folder is
+written under a temporary name and renamed. A damaged checkpoint is skipped with a
+warning.
 """
 
 import hashlib
@@ -15,9 +18,11 @@ import shutil
 import numpy as np
 
 from xctrs_tf.files import atomic_path
+from xctrs_tf.models import XCTRSNet
 
 KEEP = 2
 _STATE = "state.json"
+_WHOLE = "model"
 
 
 def save(folder, networks, optimizers, state):
@@ -33,8 +38,8 @@ def save(folder, networks, optimizers, state):
     folder.parent.mkdir(parents=True, exist_ok=True)
     with atomic_path(folder) as temporary:
         temporary.mkdir()
-        for name, network in networks.items():
-            network.save_weights(temporary / f"{name}.weights.h5")
+        for name, model in _models(networks).items():
+            model.save_weights(temporary / _weights_file(name))
         for name, optimizer in optimizers.items():
             variables = {}
             optimizer.save_own_variables(variables)
@@ -45,7 +50,7 @@ def save(folder, networks, optimizers, state):
 
 
 def save_step(run, step, networks, optimizers, state):
-    """Save the checkpoint of a step and remove those before the last two."""
+    """Save the checkpoint of a step and remove all but the last two."""
     root = pathlib.Path(run) / "checkpoints"
     save(root / f"step-{step:08d}", networks, optimizers, {"step": step, **state})
     for old in sorted(root.glob("step-*"))[:-KEEP]:
@@ -53,7 +58,7 @@ def save_step(run, step, networks, optimizers, state):
 
 
 def restore_latest(run, networks, optimizers):
-    """Load the newest whole checkpoint of a run.
+    """Load the newest complete checkpoint of a run.
 
     Args:
         run: the run folder.
@@ -76,13 +81,13 @@ def restore_latest(run, networks, optimizers):
 
 
 def latest(run):
-    """Folder of the newest whole checkpoint of a run, or None."""
+    """Return the folder of the newest complete checkpoint of a run, or None."""
     folders = sorted((pathlib.Path(run) / "checkpoints").glob("step-*"), reverse=True)
     return next((folder for folder in folders if read_state(folder) is not None), None)
 
 
 def read_state(folder):
-    """State of a checkpoint folder, or None if any file of it is damaged."""
+    """Read the state of a checkpoint folder; None if any of its files is damaged."""
     try:
         state = json.loads((folder / _STATE).read_text(encoding="utf-8"))
         whole = all(_sha256(folder / name) == sha for name, sha in state["sha256"].items())
@@ -92,20 +97,45 @@ def read_state(folder):
 
 
 def load_weights(folder, networks):
-    """Load a checkpoint folder's weights into models."""
-    for name, network in networks.items():
-        network.load_weights(folder / f"{name}.weights.h5")
+    """Load the weights of a checkpoint folder.
+
+    Args:
+        folder: path of the checkpoint.
+        networks: dict from name to built model, with all networks of the run but
+            perhaps the discriminator.
+    """
+    folder = pathlib.Path(folder)
+    models = _models(networks) if (folder / _weights_file(_WHOLE)).exists() else networks
+    for name, model in models.items():
+        model.load_weights(folder / _weights_file(name))
 
 
 def load_optimizers(folder, optimizers):
-    """Load a checkpoint folder's slots, counts and averages into built optimizers."""
+    """Load the variables of a checkpoint folder into built optimizers."""
     for name, optimizer in optimizers.items():
         with np.load(folder / f"{name}.npz") as variables:
             optimizer.load_own_variables(dict(variables))
 
 
+def _models(networks):
+    """Return the models whose weights have a file each, by name of the file.
+
+    The whole model is composed of the networks and shares their weights.
+    """
+    if not {"reconstruction", "segmentation"} <= networks.keys():
+        return networks
+    others = dict(networks)
+    pair = {name: others.pop(name) for name in ("reconstruction", "segmentation")}
+    size = pair["reconstruction"].input["ap"].shape[1]
+    return {_WHOLE: XCTRSNet(size, **pair), **others}
+
+
+def _weights_file(name):
+    return f"{name}.weights.h5"
+
+
 def _seed_values(networks):
-    """The state of dropout, which Keras leaves out of the weights; dict by network."""
+    """Return the state of dropout by network; Keras does not save it with the weights."""
     return {
         name: [seed.numpy().tolist() for seed in _seeds(network)]
         for name, network in networks.items()

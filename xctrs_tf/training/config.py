@@ -1,4 +1,4 @@
-"""Everything that decides what a training run does, in one frozen record."""
+"""The configuration of a training run."""
 
 import dataclasses
 import json
@@ -8,7 +8,7 @@ from xctrs_tf.data.stream.augmentation import STREAMS, augmentations
 from xctrs_tf.errors import UserError
 from xctrs_tf.geometry import SIZES
 
-# The terms of Eq. 1, in the order in which Table 1 adds them, and our own.
+# The terms of the objective, in the order of Table 1; the last is not in the paper.
 TERMS = ("mae", "vgg", "dice", "rsc", "cross_entropy")
 SCHEDULES = ("constant", "cosine")
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
@@ -39,10 +39,12 @@ def _option(default, help):
 
 @dataclasses.dataclass(frozen=True)
 class TrainingConfig:
-    """One training run. Every field is a flag of `experiments.train`.
+    """Configuration of one training run; every field is a flag of `experiments.train`.
 
-    The defaults are the paper's where the paper states them (Sect. 3.1: Adam,
-    learning rate 1e-3); docs/fidelity.md has the others.
+    Defaults are those of the paper where it states them: Adam with learning rate
+    1e-3. docs/fidelity.md explains the others.
+
+    Ge et al. (2022), Sect. 3.1.
     """
 
     data: str = _option("", "prepared data folder (experiments.prepare)")
@@ -65,24 +67,23 @@ class TrainingConfig:
         "terms: Dice; published: the compared network's published loss in its place",
     )
     reconstruction_run: str = _option(
-        "", "run whose finished reconstruction network stays as it is; only segmentation learns"
+        "",
+        "finished run whose reconstruction network is used unchanged; only segmentation is trained",
     )
-    width: float = _option(1.0, "factor on every width of the networks")
-    steps: int = _option(20000, "training steps; --epochs sets it from the cohort")
+    width: float = _option(1.0, "factor on the number of filters of every layer")
+    steps: int = _option(20000, "training steps; --epochs sets them from the number of patients")
     batch_size: int = _option(1, "patients a step, on all replicas together")
     accumulation: int = _option(
-        1, "parts of a replica's batch that go through the networks in turn: less memory"
+        1, "parts into which a replica's batch is split, one after another: less memory"
     )
     learning_rate: float = _option(1e-3, "of Adam")
     beta_1: float = _option(0.9, "of Adam: decay of the mean gradient")
     beta_2: float = _option(0.999, "of Adam: decay of the mean squared gradient")
-    schedule: str = _option("constant", "of the learning rate: constant, or cosine down to 0")
-    clip_norm: float = _option(
-        0.0, "largest norm of all gradients together, longer ones are shortened; 0 leaves them"
-    )
+    schedule: str = _option("constant", "learning rate: constant, or cosine decay to 0")
+    clip_norm: float = _option(0.0, "gradients are clipped to this global norm; 0: no clipping")
     ema_momentum: float = _option(
         0.0,
-        "of a moving average of the weights, which is validated and kept in their place; 0: none",
+        "momentum of the moving average of the weights that is validated and kept; 0: no average",
     )
     mae_weight: float = _option(1.0, "of the voxel loss (Eq. 11); 0 leaves it out")
     vgg_weight: float = _option(1e-7, "of the multi-view VGG loss (Eq. 10); 0 leaves it out")
@@ -91,24 +92,24 @@ class TrainingConfig:
     )
     rsc_weight: float = _option(1.0, "of both RSC terms (Eq. 16); 0 leaves them out")
     cross_entropy_weight: float = _option(
-        0.0, "of a cross-entropy beside every Dice with the labels; not in the paper"
+        0.0, "of a cross-entropy added to every Dice loss with the labels; not in the paper"
     )
     cross_entropy_balance: float = _option(
-        0.0, "from 0, every voxel weighs alike in the cross-entropy, to 1, every class"
+        0.0, "weights in the cross-entropy: 0 equal for voxels, 1 equal for classes"
     )
     cross_entropy_fade: float = _option(
-        0.0, "part of the steps in which the cross-entropy fades out, straight; 0 keeps it"
+        0.0, "fraction of the steps over which the cross-entropy falls linearly to 0; 0 keeps it"
     )
     vgg_weights: str = _option("imagenet", "VGG16 weights: imagenet, random or a file")
     vgg_layer: str = _option("block3_conv3", "VGG16 layer whose features are compared")
-    vgg_slices: int = _option(4, "random planes a view and step in the VGG loss; 0 takes all")
+    vgg_slices: int = _option(
+        4, "planes per view and step in the VGG loss, drawn at random; 0 takes all"
+    )
     include_background: bool = _option(False, "count the background in the Dice means")
     stop_gradient_on_target: bool = _option(
-        False, "no gradient from RSC's divergence into the segmentation of the CT"
+        False, "no gradient of the RSC divergence into the segmentation of the CT"
     )
-    augment: str = _option(
-        "", f"random changes of patients, of {', '.join(STREAMS)}; comma between"
-    )
+    augment: str = _option("", f"random augmentations, separated by commas: {', '.join(STREAMS)}")
     precision: str = _option("float32", f"one of {', '.join(PRECISIONS)}")
     remat: bool = _option(
         False, "compute features again in the backward pass instead of keeping them: less memory"
@@ -118,39 +119,32 @@ class TrainingConfig:
         "single: one device; mirrored: all GPUs of this machine; multi_worker: those of several "
         "(docs/training.md)",
     )
-    deterministic: bool = _option(
-        False, "the same sums in the same order every time; slower on GPUs"
-    )
+    deterministic: bool = _option(False, "reproducible results; slower on GPUs")
     seed: int = _option(0, "of weights, order, augmentation and VGG planes")
-    validate_every: int = _option(500, "steps between validations; the best is kept")
+    validate_every: int = _option(500, "steps between validations; the best weights are kept")
     patience: int = _option(
-        0, "validations in a row without a lower loss after which the run ends; 0: never"
+        0, "validations without a lower loss after which the run ends; 0: never"
     )
     checkpoint_every: int = _option(500, "steps between checkpoints")
 
     @property
-    def term_weights(self):
-        """Dict from each term of the objective to its weight."""
-        return {term: getattr(self, f"{term}_weight") for term in TERMS}
-
-    @property
     def augmentations(self):
-        """Tuple of the names in ``augment``."""
+        """Names in ``augment``, as a tuple."""
         return tuple(name.strip() for name in self.augment.split(",") if name.strip())
 
     @property
     def uses_segmentation(self):
-        """Whether any term needs the segmentation network."""
+        """True if a term needs the segmentation network."""
         return bool(self.dice_weight or self.rsc_weight)
 
     @property
     def trains_reconstruction(self):
-        """Whether the reconstruction network learns."""
+        """True if the reconstruction network is trained."""
         return self.reconstruction != NO_RECONSTRUCTION and not self.reconstruction_run
 
     @property
     def reconstructs(self):
-        """Whether there is a reconstruction, of this run or of a finished one."""
+        """True if there is a reconstruction, of this run or of a finished one."""
         return self.reconstruction != NO_RECONSTRUCTION or bool(self.reconstruction_run)
 
     @property
@@ -159,8 +153,14 @@ class TrainingConfig:
         published = self.reconstruction_objective == "published"
         return self.trains_reconstruction and published and self.reconstruction == "x2ctgan"
 
+    @property
+    def drawn_vgg_planes(self):
+        """Planes of each view that are drawn for a step's VGG loss; 0 where all or none count."""
+        drawn = self.vgg_weight and self.trains_reconstruction and self.vgg_slices < self.size
+        return self.vgg_slices if drawn else 0
+
     def check(self):
-        """Raise UserError for the first value that cannot be."""
+        """Raise UserError for the first invalid value."""
         if not self.data:
             raise UserError("--data is missing: name a folder made by experiments.prepare")
         if self.size not in SIZES:
@@ -228,7 +228,7 @@ def read_config(path):
         `TrainingConfig`.
 
     Raises:
-        UserError: if there is none, or it is of another version.
+        UserError: it is missing, damaged or of another version.
     """
     path = pathlib.Path(path) / "config.json"
     try:

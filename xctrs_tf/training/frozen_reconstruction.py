@@ -1,9 +1,8 @@
-"""A finished reconstruction network under a segmentation that is trained alone.
+"""Reconstructions by a finished network, on which only a segmentation is trained (Table 3).
 
-Table 3's networks segment reconstructions. The network that makes them does not
-learn any more, so each patient is reconstructed once: the results lie in the
-folder of the run that made them, and every segmentation trained after that run
-reads them there.
+The reconstruction network is not trained any more, so each patient is reconstructed
+once. The results are stored in the folder of the finished run, where every
+segmentation that is trained on it reads them.
 """
 
 import pathlib
@@ -21,20 +20,20 @@ _CHECKPOINT = "best"
 
 
 def frozen_folder(workdir):
-    """Where a run keeps its copy of the run whose network it builds on."""
+    """Return the folder where a run keeps its copy of --reconstruction_run."""
     return pathlib.Path(workdir) / "reconstruction_run"
 
 
 def freeze(reconstruction_run, workdir):
-    """Copy what of a finished run is needed to use it, so that a run stands alone.
+    """Copy the best checkpoint of a finished run, so that a run can be used without it.
 
     Args:
         reconstruction_run: folder of the finished run.
         workdir: folder of the run that builds on it.
 
     Raises:
-        UserError: the finished run has no best checkpoint, or is another one than
-            the one that is already there.
+        UserError: the finished run has no best checkpoint, or another one than
+            the copy that is already there.
     """
     source, target = pathlib.Path(reconstruction_run), frozen_folder(workdir)
     state = source / _CHECKPOINT / "state.json"
@@ -45,7 +44,7 @@ def freeze(reconstruction_run, workdir):
     if target.exists():
         if (target / _CHECKPOINT / "state.json").read_bytes() != state.read_bytes():
             raise UserError(
-                f"--reconstruction_run={source}: has learned on since {workdir} began; "
+                f"--reconstruction_run={source}: was trained further after {workdir} began; "
                 "name another --workdir"
             )
         return
@@ -59,12 +58,12 @@ def freeze(reconstruction_run, workdir):
 
 
 class Reconstructions:
-    """Every patient's reconstruction by a finished run, made once and kept on disk.
+    """Reconstructions of all patients by a finished run, made once and kept on disk.
 
     Args:
         run: `xctrs_tf.training.run.Run` with a reconstruction network.
         dataset: the data folder.
-        folder: the finished run's folder, in which they are kept.
+        folder: of the finished run, in which they are kept.
     """
 
     def __init__(self, run, dataset, folder):
@@ -74,14 +73,15 @@ class Reconstructions:
         self._folder = pathlib.Path(folder) / "reconstructions" / name
 
     def make(self, ids, progress=iter):
-        """Reconstruct those patients that are not there yet.
+        """Reconstruct the patients that have not been reconstructed yet.
 
         Args:
             ids: patients.
-            progress: function over the list of what is to do, for a bar.
+            progress: function from the list of the remaining patients to an iterable,
+                for a progress bar.
 
         Raises:
-            UserError: the network gives something that is no number.
+            UserError: the output of the network is not finite.
         """
         self._folder.mkdir(parents=True, exist_ok=True)
         for patient in progress([each for each in ids if not self._path(each).exists()]):
@@ -91,7 +91,7 @@ class Reconstructions:
                 np.save(file, ct)
 
     def load(self, patient):
-        """A patient's reconstruction, float32 ``[x, y, z]``, not clipped."""
+        """Read a patient's reconstruction, float32 ``[x, y, z]``, not clipped."""
         return read_array(self._path(patient))
 
     def _path(self, patient):

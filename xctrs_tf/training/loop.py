@@ -1,4 +1,4 @@
-"""A whole training run: resume, steps, validation, checkpoints, interruption."""
+"""A training run: resume, steps, validation, checkpoints, interruption."""
 
 import itertools
 import math
@@ -26,22 +26,20 @@ from xctrs_tf.training.validation import validate
 _HISTORY_EVERY = 20
 
 
-def train(config, workdir, max_minutes=None, leave=None):
+def train(config, workdir, max_minutes=None):
     """Train to ``config.steps``, from the last checkpoint if there is one.
 
     Args:
         config: checked `TrainingConfig`.
-        workdir: run folder; made here.
-        max_minutes: validate, save and return after this time even if steps
-            are left.
-        leave: function that prints a message and ends the process; with it a
-            signal before the end of the first step is not kept waiting by
-            TensorFlow (`StopRequest.leave`).
+        workdir: run folder; created if missing.
+        max_minutes: validate, save and return after this time, as after the last
+            step.
 
     Raises:
         UserError: for bad data, a folder of another configuration, or a loss
-            that is no number.
+            that is not finite.
         Interrupted: after SIGINT or SIGTERM, or when another worker is gone.
+        KeyboardInterrupt: after a second signal.
     """
     dataset = open_dataset(config.data)
     if dataset.size != config.size:
@@ -49,12 +47,12 @@ def train(config, workdir, max_minutes=None, leave=None):
     split = dataset.split(config.fold)
     engine = make_engine(config)
     with engine.scope():
-        _train(config, pathlib.Path(workdir), dataset, split, engine, max_minutes, leave)
+        _train(config, pathlib.Path(workdir), dataset, split, engine, max_minutes)
 
 
-def _train(config, workdir, dataset, split, engine, max_minutes, leave):
+def _train(config, workdir, dataset, split, engine, max_minutes):
     workers, objective = engine.workers, make_objective(config)
-    # One worker makes what the others find made.
+    # One worker creates the files, the others wait for them.
     if not workers.writes:
         workers.wait()
     else:
@@ -69,11 +67,11 @@ def _train(config, workdir, dataset, split, engine, max_minutes, leave):
         config.accumulation,
         config.remat,
     )
-    _Loop(config, workdir, dataset, split, reconstructions, trainer, engine).run(max_minutes, leave)
+    _Loop(config, workdir, dataset, split, reconstructions, trainer, engine).run(max_minutes)
 
 
 def _reconstructions(config, workdir, dataset, split):
-    """The patients' reconstructions where a finished run makes them, or None."""
+    """Return the `Reconstructions` of --reconstruction_run, or None without it."""
     if not config.reconstruction_run:
         return None
     freeze(config.reconstruction_run, workdir)
@@ -105,7 +103,7 @@ class _Loop:
         self.engine = engine
         self.workers = engine.workers
 
-    def run(self, max_minutes, leave):
+    def run(self, max_minutes):
         self.deadline = time.monotonic() + 60.0 * (max_minutes or math.inf)
         start = self._restore()
         if not self.workers.alike(start):
@@ -117,7 +115,7 @@ class _Loop:
             self.history = History(self.workdir, start, self.engine.events(self.workdir))
         with StopRequest() as self.stop:
             if start != self.validated and self._is_due(start, last=start == self.config.steps):
-                self._make_up_for_validation(start)
+                self._validate_again(start)
             if start >= self.config.steps:
                 self._say(f"{self.workdir}: all {start} steps are done")
             elif self._has_converged():
@@ -129,8 +127,6 @@ class _Loop:
                     f"{len(self.split.validation)} to validate, {len(self.split.test)} held out; "
                     "the first step is traced, which takes up to a minute"
                 )
-                if leave is not None:
-                    self.stop.leave = lambda: leave(_stopped(start))
                 self._steps(start)
 
     def _restore(self):
@@ -144,16 +140,9 @@ class _Loop:
     def _steps(self, start):
         config = self.config
         batches = self._batches(start)
-
-        def first_batch():
-            batch = next(batches)
-            self.trainer.trace(batch)
-            return batch
-
-        # The threads that trace for replicas cannot be cut, and would tell of it.
-        alone = config.strategy == "single"
-        first = self.stop.unless_made(first_batch) if alone else first_batch()
-        self._leave_if_asked(start)
+        first = next(batches)
+        self.trainer.trace(first)
+        self._raise_if_stopped(start)
         interval = 0.5 if sys.stderr.isatty() else 60.0
         with tqdm(
             total=config.steps,
@@ -161,15 +150,12 @@ class _Loop:
             unit="step",
             mininterval=interval,
             smoothing=0.1,
-            delay=1e-3,  # no bar before the first step, as the run may be left there
             disable=not self.workers.writes,
         ) as bar:
             for step, batch in enumerate(itertools.chain([first], batches), start + 1):
                 began = time.monotonic()
                 scalars = self.trainer.train_step(batch, np.int32(step))
                 scalars = {name: float(value) for name, value in scalars.items()}
-                # From here on there is something to save.
-                self.stop.leave = None
                 self._require_finite(step, scalars)
                 bar.set_postfix({k: f"{v:.3g}" for k, v in scalars.items()}, refresh=False)
                 bar.update()
@@ -194,13 +180,13 @@ class _Loop:
                 if last or converged:
                     return
 
-    def _make_up_for_validation(self, step):
+    def _validate_again(self, step):
         self._validate(step)
-        self._leave_if_asked(step)
+        self._raise_if_stopped(step)
         self._save(step)
 
-    def _leave_if_asked(self, step):
-        """Where the last checkpoint has everything."""
+    def _raise_if_stopped(self, step):
+        """Raise Interrupted after a signal on any worker; nothing is left to save."""
         if any(self.workers.any(self.stop.made)):
             raise Interrupted(_stopped(step))
 
@@ -213,6 +199,7 @@ class _Loop:
             config.seed,
             config.augmentations,
             self.reconstructions and self.reconstructions.load,
+            config.drawn_vgg_planes,
         )
         return self.engine.batches(samples, start)
 
@@ -230,21 +217,20 @@ class _Loop:
         return last or step % self.config.validate_every == 0
 
     def _validate(self, step):
-        """Score the validation patients, keep the weights if they are the best so far.
+        """Score the validation patients and keep the weights if they are the best so far.
 
-        A signal ends it without a result; it is made up for when the run goes on.
+        A signal ends the validation without a result; the resumed run repeats it.
         """
         if not self.workers.writes:
             return
         with self.trainer.averaged_weights():
-            result = self.stop.unless_made(
-                lambda: validate(
-                    self.trainer,
-                    self.dataset,
-                    self.split.validation,
-                    self.reconstructions,
-                    self.config.reconstructs,
-                )
+            result = validate(
+                self.trainer,
+                self.dataset,
+                self.split.validation,
+                self.config,
+                self.reconstructions,
+                stopped=lambda: self.stop.made,
             )
             if result is None:
                 return
@@ -253,7 +239,7 @@ class _Loop:
             loss = result.means["loss"]
             if loss < self.best_loss:
                 self.best_loss, self.without_gain = loss, 0
-                # A discriminator is of no use to a finished run.
+                # A finished run does not use the discriminator.
                 used = {name: self.networks[name] for name in TRAINED if name in self.networks}
                 state = {"step": step, "validation": result.means}
                 checkpoints.save(self.workdir / "best", used, {}, state)
@@ -278,7 +264,7 @@ class _Loop:
                 "validated": self.validated,
             }
             checkpoints.save_step(self.workdir, step, self.networks, self.trainer.optimizers, state)
-        # A worker that left at once would have a cluster end the one that still writes.
+        # If a worker exited now, the cluster would end the one that still writes.
         self.workers.wait()
 
     def _record(self, step, kind, scalars):

@@ -1,4 +1,4 @@
-"""What a run's networks make of one patient's films."""
+"""Reconstruction and segmentation of one patient by a run."""
 
 import keras
 import numpy as np
@@ -10,12 +10,12 @@ from xctrs_tf.geometry import VIEWS
 def predict_case(run, case_id, arrays):
     """Reconstruct and segment one patient.
 
-    The reconstruction is clipped to [0, 1] as it is when it is saved in HU; the
-    segmentation network sees it unclipped, as in training.
+    The returned reconstruction is clipped to [0, 1], the range that can be saved in
+    HU. The segmentation network gets it unclipped, as in training.
 
     Args:
         run: `xctrs_tf.training.run.Run`.
-        case_id: name of the patient, for the error.
+        case_id: name of the patient, for the error message.
         arrays: dict of `ap` and `la`, `(size, size, 1)`, and `ct`, `(size, size,
             size, 1)`, of `xctrs_tf.data.dataset.network_arrays`.
 
@@ -25,7 +25,7 @@ def predict_case(run, case_id, arrays):
         has no segmentation network.
 
     Raises:
-        UserError: a network's output is not a number.
+        UserError: an output of a network is not finite.
     """
     ct = labels = None
     volume = arrays["ct"][..., 0]
@@ -52,7 +52,7 @@ def reconstruct_case(run, case_id, arrays):
 
 def _to_numpy(tensor, run, case_id):
     values = keras.ops.convert_to_numpy(tensor).astype(np.float32)
-    # A failed case must not become an empty cell that means leave out.
+    # In the tables an empty cell means left out, which a failed case is not.
     if not np.isfinite(values).all():
         raise UserError(
             f"{run.path}: the networks give no numbers for {case_id}; "

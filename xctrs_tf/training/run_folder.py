@@ -1,4 +1,4 @@
-"""A run folder belongs to one configuration and one data set."""
+"""The run folder: made for one configuration and one data set."""
 
 import json
 import pathlib
@@ -10,8 +10,8 @@ from xctrs_tf.errors import UserError
 from xctrs_tf.files import write_text
 from xctrs_tf.training.config import TrainingConfig
 
-# What may change between the starts of one run: how far it goes, how often it
-# looks up, where the same data lies, and on what the same update is computed.
+# Fields that may differ between the starts of one run: its length, the intervals, the
+# place of the data, and options that do not change the update.
 _FREE = {
     *("steps", "validate_every", "checkpoint_every", "patience", "data"),
     *("accumulation", "remat", "strategy", "deterministic"),
@@ -19,7 +19,7 @@ _FREE = {
 
 
 def claim_workdir(workdir, config, dataset):
-    """Make a run folder, or check that it is this run's.
+    """Make a run folder, or check that it belongs to this run.
 
     Args:
         workdir: `pathlib.Path` of the run folder.
@@ -27,11 +27,11 @@ def claim_workdir(workdir, config, dataset):
         dataset: the opened data folder.
 
     Raises:
-        UserError: if the folder holds something else.
+        UserError: the folder holds something else.
     """
     record = {
         "format": "xctrs-run/1",
-        # What reads it later may be called from another folder.
+        # Programs that read it later may run in another working directory.
         "training": {**config.to_json(), "data": str(pathlib.Path(config.data).absolute())},
         "data_sha256": dataset.content_hash(),
         "backend": keras.backend.backend(),
@@ -49,7 +49,7 @@ def claim_workdir(workdir, config, dataset):
 def _require_same(path, record):
     try:
         before = json.loads(path.read_text(encoding="utf-8"))
-        # A field that the run's version did not have was at its default.
+        # A field that did not exist when the run began had its default value.
         trained = {**TrainingConfig().to_json(), **before["training"]}
         differing = [
             f"--{name} was {trained[name]} and is {value}"

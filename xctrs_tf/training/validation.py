@@ -1,18 +1,22 @@
-"""What the networks of a run make of its validation patients."""
+"""Losses and figures of a run on its validation patients."""
 
 import dataclasses
 
 import numpy as np
 
 from xctrs_tf.data.dataset import network_arrays
+from xctrs_tf.data.stream.sample_stream import vgg_planes
 from xctrs_tf.geometry import NUM_CLASSES
 from xctrs_tf.metrics.image import psnr
 from xctrs_tf.metrics.overlap import dice_per_class
 
+# The same planes in every validation of every run, so that their losses compare.
+_SEED = 0
+
 
 @dataclasses.dataclass(frozen=True)
 class Validation:
-    """A validation's result.
+    """Result of a validation.
 
     Attributes:
         means: dict of ``loss``, each term, and ``psnr`` and ``dice_hard`` where
@@ -26,30 +30,35 @@ class Validation:
     y_pred: np.ndarray
 
 
-def validate(trainer, dataset, patients, reconstructions=None, reconstructs=True):
-    """Score the networks on patients that they do not learn from.
+def validate(trainer, dataset, patients, config, reconstructions=None, stopped=lambda: False):
+    """Score the networks on patients that they are not trained on.
 
     Args:
         trainer: `Trainer`.
         dataset: the data folder.
         patients: ids.
+        config: `TrainingConfig`.
         reconstructions: `Reconstructions` where a finished run made them.
-        reconstructs: whether what is segmented is a reconstruction.
+        stopped: function that is asked before every patient whether to stop.
 
     Returns:
-        `Validation`.
+        `Validation`, or None if it was stopped.
     """
     rows, first = [], None
     for position, patient in enumerate(patients):
+        if stopped():
+            return None
         arrays = network_arrays(dataset.load(patient))
         if reconstructions is not None:
             arrays["reconstruction"] = reconstructions.load(patient)[..., np.newaxis]
         batch = {name: array[np.newaxis] for name, array in arrays.items()}
-        # The same planes at every validation, so that losses compare.
+        if config.drawn_vgg_planes:
+            planes = vgg_planes(config.size, config.drawn_vgg_planes, _SEED, position)
+            batch["vgg_planes"] = planes
         scalars, ct, labels = trainer.validation_step(batch, np.int32(position))
         row = {name: float(value) for name, value in scalars.items()}
         y_true, y_pred = arrays["ct"][..., 0], np.clip(np.asarray(ct), 0.0, 1.0)[0, ..., 0]
-        if reconstructs:
+        if config.reconstructs:
             row["psnr"] = psnr(y_true, y_pred)
         if labels is not None:
             dice = dice_per_class(arrays["segmentation"], np.asarray(labels)[0], NUM_CLASSES)

@@ -11,7 +11,7 @@ from xctrs_tf.data.projection.projection_geometry import ProjectionGeometry
 from xctrs_tf.data.stream import sample_stream as samples
 from xctrs_tf.data.stream.augmentation import STREAMS, augmented_arrays, mirror
 from xctrs_tf.data.stream.numpy_batches import numpy_batches
-from xctrs_tf.data.stream.sample_stream import SampleStream, batch_ids
+from xctrs_tf.data.stream.sample_stream import SampleStream, batch_ids, vgg_planes
 from xctrs_tf.errors import UserError
 
 CONE = {"kind": "cone", "source_to_isocentre_mm": 541.0, "source_to_detector_mm": 949.0}
@@ -67,12 +67,12 @@ def test_every_patient_comes_once_an_epoch_and_in_another_order_in_the_next(data
     assert seen[:7] != seen[7:]
 
 
-@pytest.mark.parametrize("augment", [False, True, tuple(STREAMS)])
+@pytest.mark.parametrize("augment", [(), ("mirror",), tuple(STREAMS)])
 def test_a_resumed_stream_goes_on_as_the_uninterrupted_one(dataset, augment):
-    whole = batches(training_pipeline(dataset, dataset.ids, 3, seed=2, augment=augment), 7)
-    resumed = batches(
-        training_pipeline(dataset, dataset.ids, 3, seed=2, start_step=4, augment=augment), 3
-    )
+    options = {"seed": 2, "augment": augment, "vgg_slices": 2}
+    whole = batches(training_pipeline(dataset, dataset.ids, 3, **options), 7)
+    resumed = batches(training_pipeline(dataset, dataset.ids, 3, start_step=4, **options), 3)
+    assert "vgg_planes" in whole[0]
     for left, right in zip(whole[4:], resumed, strict=True):
         for name in left:
             np.testing.assert_array_equal(left[name], right[name])
@@ -85,7 +85,7 @@ def test_the_seed_decides_the_order(dataset):
 
 def test_mirroring_is_seeded_and_takes_about_half(dataset):
     plain = batches(training_pipeline(dataset, dataset.ids, 7, seed=3), 8)
-    stream = batches(training_pipeline(dataset, dataset.ids, 7, seed=3, augment=True), 8)
+    stream = batches(training_pipeline(dataset, dataset.ids, 7, seed=3, augment=("mirror",)), 8)
     flips = []
     for before, after in zip(plain, stream, strict=True):
         for position in range(7):
@@ -116,12 +116,12 @@ def test_unknown_augmentations_and_films_that_cannot_follow(dataset):
         return type(dataset)(dataset.path, manifest)
 
     full, cone = films_of(field_of_view="full"), films_of(**CONE)
-    training_pipeline(full, dataset.ids, 2, seed=0, augment=True)
+    training_pipeline(full, dataset.ids, 2, seed=0, augment=("mirror",))
     with pytest.raises(UserError, match=r"augment pose: .* parallel films of the crop alone"):
         training_pipeline(full, dataset.ids, 2, seed=0, augment=("pose",))
     training_pipeline(cone, dataset.ids, 2, seed=0, augment=("noise", "histogram"))
     with pytest.raises(UserError, match="augment mirror: a cone's LA film"):
-        training_pipeline(cone, dataset.ids, 2, seed=0, augment=True)
+        training_pipeline(cone, dataset.ids, 2, seed=0, augment=("mirror",))
 
 
 def test_poses_and_effects_of_the_films_limit_what_can_follow(dataset):
@@ -133,7 +133,7 @@ def test_poses_and_effects_of_the_films_limit_what_can_follow(dataset):
     training_pipeline(shifted, dataset.ids, 2, seed=0, augment=("mirror", "noise"))
     training_pipeline(turned, dataset.ids, 2, seed=0, augment=("histogram",))
     with pytest.raises(UserError, match="augment mirror: a turned patient's LA film"):
-        training_pipeline(turned, dataset.ids, 2, seed=0, augment=True)
+        training_pipeline(turned, dataset.ids, 2, seed=0, augment=("mirror",))
     for films in (shifted, turned, films_of(gamma=2.0)):
         with pytest.raises(UserError, match=r"augment pose: .* without poses and effects"):
             training_pipeline(films, dataset.ids, 2, seed=0, augment=("pose",))
@@ -157,14 +157,54 @@ def test_fewer_patients_than_a_batch_are_refused(dataset):
 
 def test_numpy_batches_are_the_same_batches(dataset):
     """For backends without TensorFlow's pipeline."""
-    stream = SampleStream(dataset, dataset.ids, 3, seed=2, augment=tuple(STREAMS))
+    options = {"seed": 2, "augment": tuple(STREAMS), "vgg_slices": 3}
+    stream = SampleStream(dataset, dataset.ids, 3, **options)
     ours = itertools.islice(numpy_batches(stream, start_step=4), 5)
-    theirs = batches(
-        training_pipeline(dataset, dataset.ids, 3, seed=2, start_step=4, augment=tuple(STREAMS)),
-        5,
-    )
+    theirs = batches(training_pipeline(dataset, dataset.ids, 3, start_step=4, **options), 5)
     for mine, other in zip(ours, theirs, strict=True):
         assert mine.keys() == other.keys()
         for name, array in mine.items():
             assert array.dtype == other[name].dtype
             np.testing.assert_array_equal(array, other[name])
+
+
+def test_planes_are_uniform_without_replacement():
+    total, count, draws = 6, 2, 900
+    seen = np.zeros((3, total, total))
+    for step in range(draws):
+        for axis, (first, second) in enumerate(vgg_planes(total, count, 0, step)):
+            seen[axis, first, second] += 1
+    expected = draws / (total * (total - 1))
+    for of_axis in seen:
+        assert np.trace(of_axis) == 0
+        others = of_axis[~np.eye(total, dtype=bool)]
+        # Chi-square with 29 degrees of freedom: mean 29, standard deviation 7.6.
+        assert np.sum((others - expected) ** 2 / expected) < 29 + 4 * 7.6
+
+
+def test_planes_follow_seed_and_step_and_differ_between_views():
+    draws = {(seed, step): vgg_planes(64, 8, seed, step) for seed in range(3) for step in range(5)}
+    for (seed, step), planes in draws.items():
+        np.testing.assert_array_equal(vgg_planes(64, 8, seed, step), planes)
+        assert planes.dtype == np.int32 and planes.shape == (3, 8)
+    assert len({tuple(view) for planes in draws.values() for view in planes}) == 3 * len(draws)
+
+
+@pytest.mark.parametrize(("workers", "replicas"), [(1, 1), (1, 2), (2, 4)])
+def test_every_part_of_a_batch_has_the_planes_of_its_step(dataset, workers, replicas):
+    parts = replicas // workers
+    for worker in range(workers):
+        stream = training_pipeline(
+            dataset,
+            dataset.ids,
+            4,
+            seed=3,
+            start_step=2,
+            vgg_slices=3,
+            replicas=replicas,
+            worker=(worker, workers),
+        )
+        assert tuple(stream.element_spec["vgg_planes"].shape) == (3, 3)
+        for number, batch in enumerate(batches(stream, 3 * parts)):
+            expected = vgg_planes(dataset.size, 3, 3, 2 + number // parts)
+            np.testing.assert_array_equal(batch["vgg_planes"], expected)

@@ -26,16 +26,14 @@ NOISE = 0.02  # of a film's range
 
 
 def augmentations(augment):
-    """Names of the changes that ``augment`` asks for.
+    """Return the names of changes as a tuple.
 
     Args:
-        augment: True for mirroring alone, False for nothing, or names of `STREAMS`.
+        augment: names of `STREAMS`.
 
     Raises:
         UserError: an unknown name.
     """
-    if isinstance(augment, bool):
-        return ("mirror",) if augment else ()
     unknown = [name for name in augment if name not in STREAMS]
     if unknown:
         raise UserError(f"augment {unknown[0]!r}: must be one of {', '.join(STREAMS)}")

@@ -1,4 +1,4 @@
-"""`xctrs_tf.data.stream.tf_data` without TensorFlow: the same batches as NumPy arrays."""
+"""Training batches as NumPy arrays, the same as those of `tf_data`, without TensorFlow."""
 
 import collections
 import concurrent.futures
@@ -6,27 +6,27 @@ import itertools
 
 import numpy as np
 
-# Batches that are prepared while one is computed with.
+# Batches that are prepared while the networks work on one.
 _AHEAD = 2
 
 
 def numpy_batches(samples, start_step=0):
-    """Batches without end, prepared ahead by threads.
+    """Yield batches without end, prepared ahead by threads.
 
     Args:
         samples: `xctrs_tf.data.stream.sample_stream.SampleStream`.
         start_step: first batch.
 
     Yields:
-        Dicts of arrays, as `training_pipeline` gives tensors.
+        Dicts of arrays, with the keys and shapes of `training_pipeline`.
     """
-
     batch_size = samples.batch_size
 
     def make(step):
         rows = [samples[index] for index in range(step * batch_size, (step + 1) * batch_size)]
         batch = {name: np.stack([row[name] for row in rows]) for name in samples.names}
-        return {**batch, "segmentation": batch["segmentation"].astype(np.int32)}
+        batch["segmentation"] = batch["segmentation"].astype(np.int32)
+        return {**batch, **samples.of_step(step)}
 
     with concurrent.futures.ThreadPoolExecutor(_AHEAD) as threads:
         waiting = collections.deque()

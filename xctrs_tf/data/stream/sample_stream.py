@@ -1,30 +1,39 @@
-"""The patients of a training run one after another, the same whether or not it was interrupted."""
+"""The samples of a training run, each a function of the seed and its number alone."""
 
 import functools
 
 import numpy as np
 
-from xctrs_tf.data.stream.augmentation import augmentations, augmented_arrays, check_projection
+from xctrs_tf.data.stream.augmentation import (
+    STREAMS,
+    augmentations,
+    augmented_arrays,
+    check_projection,
+)
 from xctrs_tf.errors import UserError
 
 # Whole data sets up to this size stay in memory after the first epoch.
 CACHE_BYTES = 2 * 1024**3
+# Number of the random generator of the VGG planes, beside those of the augmentations.
+_PLANES = max(STREAMS.values()) + 1
 
 
 class SampleStream:
-    """Shuffled patients without end, as the networks see them.
+    """Endless stream of shuffled patients, as the networks see them.
 
-    Sample ``i`` is a function of ``(seed, i)`` alone. Every patient comes once an
-    epoch.
+    Sample ``i`` is a function of ``(seed, i)`` alone, so a resumed run sees the
+    samples that an uninterrupted one would see. Every patient comes once an epoch.
 
     Args:
         dataset: a `Dataset`.
         ids: patients to train on.
-        batch_size: patients of a step, of which there have to be as many.
-        seed: of the order and of the augmentation.
-        augment: names of `augmentation.STREAMS`, or True for mirroring.
+        batch_size: patients of a step; not more than there are.
+        seed: of the order, the augmentation and the VGG planes.
+        augment: names of `augmentation.STREAMS`.
         reconstruct: function from a patient's id to a reconstruction ``[x, y,
             z]`` that was made before, or None.
+        vgg_slices: planes of each view that are drawn for a step's VGG loss; 0
+            where it needs none.
 
     Attributes:
         names: keys of every sample.
@@ -36,7 +45,7 @@ class SampleStream:
             unknown or that the films' geometry does not allow.
     """
 
-    def __init__(self, dataset, ids, batch_size, seed, augment=False, reconstruct=None):
+    def __init__(self, dataset, ids, batch_size, seed, augment=(), reconstruct=None, vgg_slices=0):
         self._augmentations = augmentations(augment)
         check_projection(self._augmentations, dataset.manifest["projection"])
         if len(ids) < batch_size:
@@ -49,22 +58,53 @@ class SampleStream:
         self._ids = ids
         self._seed = seed
         self._reconstruct = reconstruct
+        self._vgg_slices = vgg_slices
         fits = len(ids) * _bytes_of_a_case(dataset.size) <= CACHE_BYTES
         self._load = functools.cache(dataset.load) if fits else dataset.load
         made_before = () if reconstruct is None else ("reconstruction",)
         self.names = ("ap", "la", "ct", "segmentation", *made_before)
 
     def __getitem__(self, index):
-        """Dict of arrays like `network_arrays`, with ``reconstruction`` where it was made."""
+        """Return a dict of arrays like `network_arrays`, with ``reconstruction`` where made."""
         patient = _patient_at(self._ids, self._seed, index)
         reconstruction = None if self._reconstruct is None else self._reconstruct(patient)
         return augmented_arrays(
             self._load(patient), self._augmentations, self._seed, index, reconstruction
         )
 
+    def of_step(self, step):
+        """Return the arrays that all patients of a step share.
+
+        Args:
+            step: number of the batch, from 0.
+
+        Returns:
+            Dict of ``vgg_planes``, see `vgg_planes`; empty without VGG slices.
+        """
+        if not self._vgg_slices:
+            return {}
+        return {"vgg_planes": vgg_planes(self.size, self._vgg_slices, self._seed, step)}
+
+
+def vgg_planes(size, count, seed, step):
+    """Draw the planes that the VGG loss compares in one step.
+
+    Args:
+        size: planes of a view to draw from.
+        count: planes of a view to draw.
+        seed: of the run.
+        step: number of the batch, from 0.
+
+    Returns:
+        int32 array ``(3, count)``: distinct positions along x, y and z, each view
+        uniform over all subsets and independent of the others.
+    """
+    rng = np.random.default_rng([seed, int(step), _PLANES])
+    return np.stack([rng.permutation(size)[:count] for _ in range(3)]).astype(np.int32)
+
 
 def batch_ids(ids, batch_size, seed, step):
-    """Patients of one batch of a training run, in their order."""
+    """Return the patients of one batch of a training run, in their order."""
     first = step * batch_size
     return [_patient_at(ids, seed, index) for index in range(first, first + batch_size)]
 

@@ -1,10 +1,10 @@
-"""The endless stream of training batches, the same whether or not it was interrupted."""
+"""Training batches as a `tf.data` pipeline."""
 
 import os
 
 import tensorflow as tf
 
-# Patients that are read at once, and batches that wait to be computed with.
+# Patients that are read at once, and batches that are prepared while the networks work on one.
 _AT_ONCE = min(8, os.cpu_count() or 1)
 _AHEAD = 2
 
@@ -18,24 +18,24 @@ DTYPES = {
 
 
 def training_pipeline(samples, start_step=0, replicas=1, worker=(0, 1)):
-    """Batches of shuffled patients, without end.
+    """Return batches of shuffled patients, without end.
 
-    Sample ``i`` of the stream is a function of ``(seed, i)`` alone, so a run that
-    resumes at ``start_step`` sees the batches that it would have seen. A batch may
-    reach over the end of an epoch.
+    A run that resumes at ``start_step`` sees the batches that an uninterrupted one
+    would see. A batch may reach over the end of an epoch.
 
     Args:
         samples: `xctrs_tf.data.stream.sample_stream.SampleStream`.
         start_step: first batch.
-        replicas: equal parts that each batch is dealt out in, one after another.
-        worker: ``(index, number)`` of the machine, whose replicas' parts are the
-            only ones in the stream.
+        replicas: equal parts that each batch is split into, one element each.
+        worker: ``(index, number)`` of the machine; the stream has only the parts
+            of its replicas.
 
     Returns:
         `tf.data.Dataset` of dicts: ``ap``, ``la`` ``(batch, size, size, 1)`` and
         ``ct`` ``(batch, size, size, size, 1)``, float32 in [0, 1], and
         ``segmentation`` int32 ``(batch, size, size, size)``; ``reconstruction``
-        like ``ct`` where it was made before.
+        like ``ct`` where it was made before; ``vgg_planes`` int32 ``(3, slices)``
+        where the step draws planes, the same for all parts of a batch.
     """
     dtypes = {name: DTYPES[name] for name in samples.names}
     shapes = _shapes(samples.size)
@@ -56,19 +56,41 @@ def training_pipeline(samples, start_step=0, replicas=1, worker=(0, 1)):
         tensors["segmentation"] = tf.cast(tensors["segmentation"], tf.int32)
         return tensors
 
-    return (
+    batches = (
         tf.data.Dataset.counter(start_step * share)
         .map(to_tensors, num_parallel_calls=_AT_ONCE)
         .batch(batch_size // replicas, drop_remainder=True)
-        .prefetch(_AHEAD)
-        .with_options(_options())
     )
+    shared = _of_steps(samples, start_step, replicas // workers)
+    if shared is not None:
+        batches = tf.data.Dataset.zip(batches, shared).map(lambda batch, more: {**batch, **more})
+    return batches.prefetch(_AHEAD).with_options(_options())
+
+
+def _of_steps(samples, start_step, parts):
+    """Data set of `SampleStream.of_step`, each step once for every part, or None."""
+    example = samples.of_step(start_step)
+    if not example:
+        return None
+    dtypes = [array.dtype for array in example.values()]
+
+    def of_step(position):
+        return list(samples.of_step(int(position) // parts).values())
+
+    def to_tensors(position):
+        values = tf.numpy_function(of_step, [position], dtypes, stateful=False)
+        tensors = dict(zip(example, values, strict=True))
+        for name, tensor in tensors.items():
+            tensor.set_shape(example[name].shape)
+        return tensors
+
+    return tf.data.Dataset.counter(start_step * parts).map(to_tensors)
 
 
 def _options():
     options = tf.data.Options()
-    # An iterator waits at its end for the thread that tunes it, which can miss its
-    # call and sleep on for up to a minute: a stopped run would be there as long.
+    # At its end an iterator waits for the thread that tunes it, which can miss the
+    # call to stop and sleep for up to a minute more.
     options.autotune.enabled = False
     return options
 

@@ -1,17 +1,18 @@
-"""The training step where Keras runs on JAX: for GPUs that have no build of TensorFlow."""
+"""The training step on JAX."""
 
 import jax
 import jax.numpy as jnp
 import keras
 
-from xctrs_tf.training.step.base_trainer import DISCRIMINATOR, BaseTrainer
+from xctrs_tf.training.step.base_trainer import DISCRIMINATOR, BaseTrainer, split_shared
 
 
 class JaxTrainer(BaseTrainer):
-    """The training step on one JAX device: same step and weights as on TensorFlow.
+    """The training step on one JAX device, with the results of the one on TensorFlow.
 
-    Arguments and attributes are those of `BaseTrainer`. Networks and optimizers hold
-    the new values after every step, so that they are saved as they are anywhere.
+    Arguments and attributes are those of `BaseTrainer`. After every step the new
+    values are in the variables of the networks and optimizers, from which checkpoints
+    are saved as on TensorFlow.
     """
 
     def __init__(self, *args, **kwargs):
@@ -29,7 +30,7 @@ class JaxTrainer(BaseTrainer):
 
         Args:
             batch: dict of arrays, as for `Trainer.train_step`.
-            step: number of the step; chooses the VGG planes too.
+            step: number of the step.
 
         Returns:
             Dict of float32 scalars.
@@ -41,11 +42,11 @@ class JaxTrainer(BaseTrainer):
         return scalars
 
     def validation_step(self, batch, step):
-        """The same loss without an update; results are those of `Trainer.validation_step`."""
+        """Compute the loss without an update; returns what `Trainer.validation_step` does."""
         return self._validate(self._values(), batch, int(step))
 
     def _all_variables(self):
-        """Every variable that a step may change, by who owns it."""
+        """Return every variable that a step may change, by its owner."""
         slots = {f"{name}/slots": opt.variables for name, opt in self.optimizers.items()}
         return {**self._variables, **slots, "state": self._state}
 
@@ -53,7 +54,7 @@ class JaxTrainer(BaseTrainer):
         return {name: [v.value for v in owned] for name, owned in self._all_variables().items()}
 
     def _scope(self, values, names):
-        """Networks compute with these values in it, and the variables stay as they are."""
+        """Return a scope in which the networks compute with these values."""
         owned = self._all_variables()
         pairs = [pair for name in names for pair in zip(owned[name], values[name], strict=True)]
         return keras.StatelessScope(state_mapping=pairs)
@@ -69,16 +70,20 @@ class JaxTrainer(BaseTrainer):
         return values, scalars
 
     def _gradients(self, values, batch, step):
-        """Means over the parts of the batch: gradients by owner, scalars, and the last state."""
+        """Return means over the parts of the batch, ``(gradients, scalars, last state)``."""
+        patients, shared = split_shared(batch)
         parts = {
-            name: jnp.reshape(x, (self.accumulation, -1, *x.shape[1:])) for name, x in batch.items()
+            name: jnp.reshape(x, (self.accumulation, -1, *x.shape[1:]))
+            for name, x in patients.items()
         }
 
         def add_part(state, part):
-            found, scalars, state = self._gradients_of_part({**values, "state": state}, part, step)
+            found, scalars, state = self._gradients_of_part(
+                {**values, "state": state}, {**part, **shared}, step
+            )
             return state, (found, scalars)
 
-        # One part after another: two at once would need the memory of two.
+        # Parts that run at the same time would need memory for each.
         state, found = jax.lax.scan(add_part, values["state"], parts)
         gradients, scalars = jax.tree.map(lambda x: jnp.mean(x, axis=0), found)
         return gradients, scalars, state
@@ -111,7 +116,7 @@ class JaxTrainer(BaseTrainer):
         return scaled, (loss, self._state_after(scope, values))
 
     def _state_after(self, scope, values):
-        """What batch normalisation and dropout remember."""
+        """Return the new state of batch normalisation and dropout."""
         pairs = zip(self._state, values["state"], strict=True)
         found = [(scope.get_current_value(variable), value) for variable, value in pairs]
         return [value if new is None else new for new, value in found]

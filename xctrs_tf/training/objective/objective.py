@@ -1,4 +1,4 @@
-"""What a training run minimises: Eq. 1 for X-CTRSNet, as a weighted sum of terms."""
+"""The training loss (Eq. 1): a weighted sum of terms."""
 
 import logging
 
@@ -11,16 +11,18 @@ from xctrs_tf.training.objective.segmentation_terms import SegmentationTerms
 
 
 class Objective:
-    """The training loss of all networks of a run (Eq. 1, 11, 15 and 16).
+    """The training loss of all networks of a run.
 
-    Without terms for a network, that network does not run at all.
+    A network without terms does not run.
 
     Args:
-        reconstruction: `ReconstructionTerms`, or None where no network learns to
-            reconstruct: then what is segmented comes with the batch.
+        reconstruction: `ReconstructionTerms`, or None where no reconstruction
+            network is trained: then the volume to segment comes with the batch.
         segmentation: `SegmentationTerms`, or None.
         cross_entropy_steps: steps in which the weight of the cross-entropy falls
             to 0; None keeps it.
+
+    Ge et al. (2022), Eq. 1.
     """
 
     def __init__(self, reconstruction, segmentation, cross_entropy_steps=None):
@@ -33,14 +35,15 @@ class Objective:
 
         Args:
             networks: dict of ``reconstruction`` (films to CT), ``segmentation``
-                (CT to probabilities) and ``discriminator``, those that there are.
-            batch: dict of ``ap``, ``la``, ``ct`` and ``segmentation`` tensors,
-                and ``reconstruction`` where it was made before; without it
-                and without such a network the patient's CT is segmented.
-            step: integer scalar tensor, which chooses the VGG loss's planes too.
-            training: whether the networks run in training mode. Otherwise the
-                adversarial term is left out, whose scale moves with the
-                discriminator, and a cross-entropy that fades out counts as gone.
+                (CT to probabilities) and ``discriminator``, those that are used.
+            batch: dict of ``ap``, ``la``, ``ct`` and ``segmentation`` tensors;
+                ``reconstruction`` where it was made before, without which and
+                without a reconstruction network the patient's CT is segmented;
+                ``vgg_planes`` where the VGG loss takes a subset.
+            step: integer scalar tensor, by which the cross-entropy fades out.
+            training: run the networks in training mode. Otherwise the adversarial
+                term is left out, since its scale changes with the discriminator,
+                and a cross-entropy that fades out has the weight 0.
 
         Returns:
             ``(loss, terms, outputs)``: a float32 scalar, a dict of unweighted
@@ -56,7 +59,7 @@ class Objective:
             scores = None
             if self.reconstruction.is_adversarial and training:
                 scores = networks["discriminator"]({**films, "ct": outputs["ct"]}, training=True)
-            terms |= self.reconstruction(batch, outputs["ct"], step, scores)
+            terms |= self.reconstruction(batch, outputs["ct"], scores)
             weights |= self.reconstruction.weights
         if self.segmentation is not None:
             more, outputs["segmentation"] = self.segmentation(
@@ -73,7 +76,7 @@ class Objective:
 
     @staticmethod
     def of_discriminator(discriminator, batch, ct):
-        """Loss of the discriminator; the reconstruction is a constant in it.
+        """Return the loss of the discriminator, without gradient into the reconstruction.
 
         Args:
             discriminator: `X2CTDiscriminator`.
@@ -92,7 +95,7 @@ class Objective:
 
 
 def make_objective(config):
-    """The objective of a configuration; loads the VGG16 weights where they are used.
+    """Make the objective of a configuration; load the VGG16 weights where they are used.
 
     Args:
         config: checked `TrainingConfig`.

@@ -1,4 +1,4 @@
-"""The terms that compare a reconstruction with the patient's CT."""
+"""Loss terms of the reconstruction network."""
 
 from xctrs_tf.losses import (
     ADVERSARIAL_WEIGHT,
@@ -28,7 +28,7 @@ class ReconstructionTerms:
     Args:
         weights: dict from ``mae`` (Eq. 11), ``vgg`` (Eq. 10), ``mse``,
             ``projection`` or ``adversarial`` to its weight. A term of weight 0
-            is not computed, but for ``mae``, which costs nothing and is told.
+            is not computed, except ``mae``, which is always recorded.
         vgg: `MultiViewVGG` where ``vgg`` has a weight.
     """
 
@@ -38,27 +38,29 @@ class ReconstructionTerms:
 
     @property
     def is_adversarial(self):
-        """Whether a discriminator takes part."""
+        """True if there is an adversarial term."""
         return "adversarial" in self.weights
 
-    def __call__(self, batch, ct, seed, scores=None):
-        """All terms, unweighted.
+    def __call__(self, batch, ct, scores=None):
+        """Return all terms, unweighted.
 
         Args:
-            batch: dict with the patient's ``ct``.
+            batch: dict with the patients' ``ct`` and, where the VGG loss takes a
+                subset, ``vgg_planes``.
             ct: reconstruction ``(batch, x, y, z, 1)``.
-            seed: integer scalar tensor that chooses the VGG loss's planes.
-            scores: the discriminator's on ``ct``; without them there is no
-                adversarial term.
+            scores: output of the discriminator for ``ct``; without it there is
+                no adversarial term.
 
         Returns:
             Dict of float32 scalars.
+
+        Ge et al. (2022), Eq. 10, 11.
         """
         terms = {"mae": mean_absolute_error(batch["ct"], ct)}
         if "mse" in self.weights:
             terms["mse"] = mean_squared_error(batch["ct"], ct)
         if "vgg" in self.weights:
-            terms["vgg"] = self.vgg(batch["ct"], ct, seed)
+            terms["vgg"] = self.vgg(batch["ct"], ct, batch.get("vgg_planes"))
         if "projection" in self.weights:
             terms["projection"] = projection_loss(batch["ct"], ct)
         if self.is_adversarial and scores is not None:

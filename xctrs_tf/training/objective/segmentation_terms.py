@@ -1,4 +1,4 @@
-"""The terms that teach the segmentation network."""
+"""Loss terms of the segmentation network."""
 
 from keras import ops
 
@@ -6,7 +6,7 @@ from xctrs_tf.losses import OWN_OBJECTIVE, cross_entropy, dice_loss, one_hot, rs
 
 
 class SegmentationTerms:
-    """A weighted sum of losses of the segmentation (Eq. 15, 16).
+    """A weighted sum of losses of the segmentation.
 
     Args:
         weights: dict from ``dice``, ``published``, ``rsc`` or ``cross_entropy`` to its
@@ -46,19 +46,21 @@ class SegmentationTerms:
         Args:
             network: from a CT to probabilities, or to a dict of them and the
                 outputs that only training needs.
-            volume: what is segmented, ``(batch, x, y, z, 1)``.
+            volume: reconstruction or CT to segment, ``(batch, x, y, z, 1)``.
             batch: dict of ``ct`` and ``segmentation`` (labels).
-            training: whether the network runs in training mode.
+            training: run the network in training mode.
 
         Returns:
             ``(terms, probabilities)``: dict of unweighted float32 scalars, and
             ``(batch, x, y, z, classes)``.
+
+        Ge et al. (2022), Eq. 15, 16.
         """
         y_true = one_hot(batch["segmentation"], self.num_classes)
         of_volume, of_ct = self._segment(network, volume, batch["ct"], training)
         probabilities = of_volume["segmentation"]
         scored = [of_volume] if of_ct is None else [of_volume, of_ct]
-        # Eq. 15 is always told: it is how the networks compare.
+        # Always recorded, since networks are compared by it.
         terms = {"dice": dice_loss(y_true, probabilities, self.include_background)}
         if self.published is not None:
             terms["published"] = self.published(y_true, of_volume)
@@ -78,13 +80,13 @@ class SegmentationTerms:
         return terms, probabilities
 
     def _segment(self, network, volume, ct, training):
-        """Dicts of the network's outputs for the volume, and for the CT or None."""
+        """Return dicts of the network's outputs for the volume, and for the CT or None."""
         if not self.uses_rsc:
             return _outputs(network(volume, training=training)), None
         if training and _mixes_patients(network):
             return tuple(_outputs(network(each, training=True)) for each in (volume, ct))
-        # One call for both: the normalisations see each volume by itself, so
-        # the result is that of two calls at half the tracing time.
+        # Each volume is normalised by itself, so one call for both has the results of
+        # two calls and is traced in half the time.
         both = _outputs(network(ops.concatenate([volume, ct], axis=0), training=training))
         halves = {name: ops.split(value, 2, axis=0) for name, value in both.items()}
         return tuple({name: half[i] for name, half in halves.items()} for i in (0, 1))
@@ -95,5 +97,5 @@ def _outputs(outputs):
 
 
 def _mixes_patients(network):
-    """Whether a volume's result depends on the others of its batch (batch normalisation)."""
+    """Return True for batch normalisation, where a result depends on the whole batch."""
     return any(v.path.endswith("moving_mean") for v in network.non_trainable_variables)

@@ -1,4 +1,4 @@
-"""What a training step needs on any backend: networks, optimizers, averaged weights."""
+"""Base of the training step: networks, optimizers and averaged weights."""
 
 import contextlib
 
@@ -6,26 +6,27 @@ from xctrs_tf.training.step.optimizer import trained_variables
 from xctrs_tf.training.step.rematerialisation import Rematerialised
 
 DISCRIMINATOR = "discriminator"
+# Arrays of a batch that all its patients share.
+_SHARED = ("vgg_planes",)
 
 
 class BaseTrainer:
-    """One optimisation step on all networks of a run; the step itself is a subclass's.
+    """One optimisation step on all networks of a run; subclasses implement the step.
 
     Args:
         networks: dict from name to Keras model: ``reconstruction``,
-            ``segmentation``, ``discriminator``, those that learn.
+            ``segmentation``, ``discriminator``, those that are trained.
         objective: `xctrs_tf.training.objective.Objective`.
-        make_optimizer: function that gives a new Keras optimizer; built here, so
-            that the first step is traced once and not again after the slots
-            appear.
+        make_optimizer: function that returns a new Keras optimizer. It is built
+            here, so that the step is not traced again after the first update.
         accumulation: equal parts of a replica's batch that go through the
             networks one after another; one update follows the last.
-        remat: whether features are computed again in the backward pass.
+        remat: compute features again in the backward pass.
 
     Attributes:
         optimizers: dict of ``optimizer`` and, where there is a discriminator,
             ``discriminator_optimizer``.
-        num_traces: how often the training step has been traced.
+        num_traces: number of times that the training step has been traced.
     """
 
     def __init__(self, networks, objective, make_optimizer, accumulation=1, remat=False):
@@ -49,7 +50,7 @@ class BaseTrainer:
 
     @contextlib.contextmanager
     def averaged_weights(self):
-        """For as long as it lasts, the networks have the averaged weights, if there are any."""
+        """Context manager in which the networks have the averaged weights, if there are any."""
         trained = [variable.numpy() for variable in self.variables]
         try:
             # Without averages this leaves the weights alone.
@@ -58,3 +59,17 @@ class BaseTrainer:
         finally:
             for variable, value in zip(self.variables, trained, strict=True):
                 variable.assign(value)
+
+
+def split_shared(batch):
+    """Split a batch.
+
+    Args:
+        batch: dict of arrays.
+
+    Returns:
+        ``(patients, shared)``: dict of the arrays whose first axis is the patient,
+        and dict of those that all patients share.
+    """
+    patients = {name: array for name, array in batch.items() if name not in _SHARED}
+    return patients, {name: batch[name] for name in _SHARED if name in batch}

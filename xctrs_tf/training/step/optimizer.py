@@ -1,17 +1,17 @@
-"""The optimiser of a training run."""
+"""The optimizer of a training run."""
 
 import keras
 
-# Networks that the objective's loss teaches; a discriminator opposes it.
+# Networks that minimise the objective; the discriminator has a loss of its own.
 TRAINED = ("reconstruction", "segmentation")
 
 
 class _Adam(keras.optimizers.Adam):
     """Adam for gradients that are the same on all replicas.
 
-    Keras clips each replica's gradients by themselves and then adds them up. The
-    training step averages them first: only so does the norm of the whole batch
-    count, and a replica's infinity for all.
+    Keras clips the gradients of each replica and then adds them. The training step
+    averages them before, so that the norm of the whole batch is clipped and an
+    infinity on one replica counts for all.
     """
 
     def _all_reduce_sum_gradients(self, grads_and_vars):
@@ -19,13 +19,15 @@ class _Adam(keras.optimizers.Adam):
 
 
 def make_optimizer(config):
-    """Adam (Sect. 3.1), with loss scaling where the precision needs it.
+    """Make Adam, with loss scaling where the precision needs it.
 
     Args:
         config: checked `TrainingConfig`.
 
     Returns:
-        Keras optimizer; a run with a discriminator makes one for each side.
+        Keras optimizer; a run with a discriminator makes a second one for it.
+
+    Ge et al. (2022), Sect. 3.1.
     """
     learning_rate = config.learning_rate
     if config.schedule == "cosine":
@@ -37,7 +39,7 @@ def make_optimizer(config):
         global_clipnorm=config.clip_norm or None,
         use_ema=config.ema_momentum > 0,
         ema_momentum=config.ema_momentum,
-        # The class's own name would begin with what TensorFlow takes for no name.
+        # TensorFlow accepts no name that begins with an underscore, as the class's does.
         name="adam",
     )
     if config.precision == "mixed_float16":
@@ -46,7 +48,7 @@ def make_optimizer(config):
 
 
 def trained_variables(networks):
-    """The trainable variables of `TRAINED`, in the order of the optimizer's slots."""
+    """Return the trainable variables of `TRAINED`, in the order of the optimizer's slots."""
     return [
         variable
         for name in TRAINED

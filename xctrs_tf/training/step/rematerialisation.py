@@ -1,4 +1,4 @@
-"""Gradient checkpointing: features are computed again instead of being kept."""
+"""Gradient checkpointing: the backward pass computes features again instead of keeping them."""
 
 import collections
 import dataclasses
@@ -12,13 +12,15 @@ _ACTIVATIONS = (layers.LeakyReLU, layers.ReLU, layers.Activation)
 class Rematerialised:
     """A functional network whose backward pass needs less memory and more time.
 
-    The network is cut into stages of about two convolutions. Between the forward
-    and the backward pass only what goes from stage to stage is kept; the backward
-    pass computes the inside of each stage again. Weights, names and results are
-    the network's.
+    The network is cut into stages of about two convolutions. Only the tensors
+    between stages are kept for the backward pass, which computes the inside of each
+    stage again. Weights, names and results are those of the network.
 
-    Stages with a state (batch normalisation, dropout) keep everything: to run
-    twice would change it.
+    Stages with a state (batch normalisation, dropout) keep everything, since running
+    them twice would change the state.
+
+    `keras.RematScope` is no substitute (Keras 3.15): around networks of these layers
+    its mode "full" fails in a `tf.function`, and "activations" saves no memory.
 
     Args:
         network: functional `keras.Model`.
@@ -30,7 +32,7 @@ class Rematerialised:
 
     @property
     def non_trainable_variables(self):
-        """The network's."""
+        """Non-trainable variables of the network."""
         return self._network.non_trainable_variables
 
     def __call__(self, inputs, training=None):
@@ -38,7 +40,7 @@ class Rematerialised:
 
         Args:
             inputs: as for the network.
-            training: without it nothing is to be kept, and the network itself runs.
+            training: False runs the network itself.
 
         Returns:
             The network's outputs.
@@ -55,7 +57,7 @@ class Rematerialised:
 
 @dataclasses.dataclass(frozen=True)
 class _Stage:
-    """Part of a network: a model, and the ids of the network's tensors that enter and leave."""
+    """Part of a network: a model and the ids of the tensors that enter and leave it."""
 
     inputs: list
     outputs: list
@@ -66,18 +68,18 @@ class _Stage:
             return tree.flatten(self.model(list(values), training=True))
 
         has_state = bool(self.model.non_trainable_variables)
-        # Without weights it only reshapes: nothing of it would be kept.
+        # Without weights it only reshapes and keeps nothing.
         if has_state or not self.model.trainable_variables:
             return run(*values)
         return keras.remat(run)(*values)
 
 
 def _stages(network):
-    """The stages of a network, in an order in which they can run."""
+    """Yield the stages of a network in an order in which they can run."""
     by_depth = network._nodes_by_depth
     nodes = [node for depth in sorted(by_depth, reverse=True) for node in by_depth[depth]]
     readers = collections.Counter(id(x) for node in nodes for x in node.input_tensors)
-    # The network's outputs are read from outside, too.
+    # The outputs of the network are read by its caller.
     readers.update({key: 2 for key in _ids(network.output)})
     makers = {id(x): node for node in nodes for x in node.output_tensors}
     kept = set(_ids(network.input))
@@ -96,7 +98,7 @@ def _stages(network):
 
 
 def _stage_before(node, makers, kept):
-    """``(tensors, nodes)``: what is kept and ``node`` needs, and all from there to ``node``."""
+    """Return ``(tensors, nodes)``: the kept inputs of ``node``, and all nodes from there to it."""
     entering, inside, todo = {}, {}, [node]
     while todo:
         node = todo.pop()

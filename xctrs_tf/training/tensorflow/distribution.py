@@ -1,4 +1,4 @@
-"""The devices and machines that share a run, and what its workers agree on."""
+"""Distribution of a run over devices and machines."""
 
 import json
 import os
@@ -9,7 +9,7 @@ from xctrs_tf.errors import UserError
 
 
 def make_strategy(name):
-    """The `tf.distribute.Strategy` of a run; make it before anything else is computed.
+    """Make the `tf.distribute.Strategy` of a run, before anything else is computed.
 
     Args:
         name: ``single``, ``mirrored`` (every GPU of this machine, or every logical
@@ -46,7 +46,7 @@ def _require_cluster():
 
 
 def require_equal_parts(config, strategy):
-    """Raise UserError unless the batch can be dealt out to the replicas in equal parts."""
+    """Raise UserError unless the batch can be split into equal parts for the replicas."""
     replicas = strategy.num_replicas_in_sync
     parts = replicas * config.accumulation
     if config.batch_size % parts:
@@ -57,14 +57,14 @@ def require_equal_parts(config, strategy):
 
 
 class Workers:
-    """The machines of a run, which have to take every turn together.
+    """The machines of a run. All of them have to call each method at the same point.
 
     Args:
         strategy: of `make_strategy`.
 
     Attributes:
-        several: whether there is more than this one.
-        writes: whether this one writes the run folder.
+        several: True if there is more than this one.
+        writes: True if this one writes the run folder.
     """
 
     def __init__(self, strategy):
@@ -73,18 +73,18 @@ class Workers:
         self.writes = strategy.extended.should_checkpoint
 
     def any(self, *flags):
-        """For each flag, whether it is set on any worker. All have to ask at the same point."""
+        """Return for each flag whether it is set on any worker."""
         return flags if not self.several else self._sum(flags) > 0
 
     def alike(self, number):
-        """Whether all workers give the same number. All have to ask at the same point."""
+        """Return whether all workers pass the same number."""
         replicas = self._strategy.num_replicas_in_sync
-        # Of equal numbers alone the mean square is the square of the mean.
+        # The mean square is the square of the mean only for equal numbers.
         mean, square = self._sum((number, number**2)) / replicas if self.several else (0, 0)
         return mean**2 == square
 
     def wait(self):
-        """Wait until all workers are here."""
+        """Wait until all workers have called this."""
         self.any(False)
 
     def _sum(self, numbers):
@@ -93,7 +93,7 @@ class Workers:
     @tf.function
     def _traced_sum(self, numbers):
         def of_replica(numbers):
-            # The argument itself is on no replica's device.
+            # The argument is on no device of a replica; its copy is.
             here = tf.identity(numbers)
             context = tf.distribute.get_replica_context()
             return context.all_reduce(tf.distribute.ReduceOp.SUM, here)

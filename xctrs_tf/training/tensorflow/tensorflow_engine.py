@@ -1,4 +1,4 @@
-"""What a run takes from TensorFlow."""
+"""The training engine on TensorFlow: one device, or several under `tf.distribute`."""
 
 import contextlib
 
@@ -11,16 +11,16 @@ from xctrs_tf.training.tensorflow.tensorflow_trainer import Trainer
 
 
 class TensorFlowEngine:
-    """One device, or several and several machines under `tf.distribute`.
+    """A run on one device, or on the devices of one or several machines.
 
     Args:
         config: checked `TrainingConfig`.
 
     Attributes:
-        workers: what the machines of a run agree on.
+        workers: `Workers`.
 
     Raises:
-        UserError: no cluster, or a batch that cannot be dealt out.
+        UserError: no cluster, or a batch that cannot be split into its parts.
     """
 
     def __init__(self, config):
@@ -32,7 +32,7 @@ class TensorFlowEngine:
 
     @contextlib.contextmanager
     def scope(self):
-        """Context in which everything of the run is made."""
+        """Context manager in which everything of the run is made."""
         try:
             with self._strategy.scope():
                 yield
@@ -45,11 +45,11 @@ class TensorFlowEngine:
             ) from error
 
     def make_trainer(self, *arguments):
-        """`Trainer` of these arguments."""
+        """Make a `Trainer` of these arguments."""
         return Trainer(*arguments)
 
     def batches(self, samples, start_step):
-        """Iterator over the batches of a `SampleStream`, dealt out to the replicas."""
+        """Return an iterator over the batches of a `SampleStream`, split among the replicas."""
 
         def of_worker(context):
             return training_pipeline(
@@ -62,12 +62,12 @@ class TensorFlowEngine:
         return iter(self._strategy.distribute_datasets_from_function(of_worker))
 
     def events(self, workdir):
-        """Writer of TensorBoard events."""
+        """Make the writer of TensorBoard events."""
         return Events(workdir / "logs")
 
 
 class Events:
-    """Writer of scalars and pictures.
+    """Writer of TensorBoard events.
 
     Args:
         folder: of the events.
@@ -91,6 +91,6 @@ class Events:
 
 
 def _reason(error):
-    """The first line that says something."""
+    """Return the first informative line of the message."""
     lines = [line for line in error.message.splitlines() if line.strip()]
     return next((line for line in lines if line != "Graph execution error:"), type(error).__name__)

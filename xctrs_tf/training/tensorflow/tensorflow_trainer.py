@@ -1,17 +1,17 @@
-"""The training step: forward, loss, backward, update, in one tf.function."""
+"""The training step on TensorFlow, as one `tf.function`."""
 
 import tensorflow as tf
 
-from xctrs_tf.training.step.base_trainer import DISCRIMINATOR, BaseTrainer
+from xctrs_tf.training.step.base_trainer import DISCRIMINATOR, BaseTrainer, split_shared
 
 _ZERO = tf.UnconnectedGradients.ZERO
 
 
 class Trainer(BaseTrainer):
-    """The step on TensorFlow, of as many replicas as there are.
+    """The training step on TensorFlow, on all replicas.
 
-    Made in the scope of the run's `tf.distribute.Strategy`, as the networks and
-    the objective before it. Arguments and attributes are those of `BaseTrainer`.
+    Create it in the scope of the run's `tf.distribute.Strategy`, as the networks and
+    the objective. Arguments and attributes are those of `BaseTrainer`.
     """
 
     def __init__(self, *args, **kwargs):
@@ -29,11 +29,11 @@ class Trainer(BaseTrainer):
         Args:
             batch: dict of ``ap`` and ``la`` ``(batch, size, size, 1)``, ``ct``
                 ``(batch, size, size, size, 1)``, ``segmentation`` ``(batch,
-                size, size, size)`` and, where reconstructions were made before,
-                ``reconstruction`` like ``ct``; the values of a distributed data
-                set where there are several replicas.
-            step: int32 scalar tensor, the number of the step; chooses the VGG planes
-                too, the same for all its patients.
+                size, size, size)``; ``reconstruction`` like ``ct`` where it was
+                made before; ``vgg_planes`` ``(3, slices)`` where the VGG loss
+                takes a subset. With several replicas, the values of a distributed
+                data set.
+            step: int32 scalar tensor, the number of the step.
 
         Returns:
             Dict of float32 scalars, means over all replicas: ``loss``, each
@@ -48,12 +48,12 @@ class Trainer(BaseTrainer):
 
     def _step_of_replica(self, batch, step):
         find = self._gradients if self.accumulation == 1 else self._accumulated_gradients
-        # Each is a mean over patients, and every replica has as many of them.
+        # Means over patients, of whom every replica has the same number.
         gradients, scalars = tf.distribute.get_replica_context().all_reduce(
             tf.distribute.ReduceOp.MEAN, find(batch, step)
         )
-        # Said, since TensorFlow's graph optimizer loses the order that a function has by
-        # itself: without it the generator could meet a discriminator half updated.
+        # Explicit dependency: the graph optimizer may drop the automatic ordering, and the
+        # generator's gradient could then read a discriminator that is already updated.
         found = tf.group(*tf.nest.flatten((gradients, scalars)))
         with tf.control_dependencies([found]):
             for name, optimizer in self.optimizers.items():
@@ -61,28 +61,31 @@ class Trainer(BaseTrainer):
         return scalars
 
     def _accumulated_gradients(self, batch, step):
-        """What `_gradients` gives for the batch, from one part of it after another."""
-        parts = {name: tf.stack(tf.split(x, self.accumulation)) for name, x in batch.items()}
-        # Traced by itself to learn what there is to be added up. Keras's own
-        # accumulation puts the update into a condition, where replicas cannot meet.
+        """Return the mean of `_gradients` over the parts of the batch."""
+        patients, shared = split_shared(batch)
+        parts = {name: tf.stack(tf.split(x, self.accumulation)) for name, x in patients.items()}
+
+        def part_of_batch(index):
+            return {**shared, **{name: part[index] for name, part in parts.items()}}
+
+        # Traced separately to get the structure of the sum. Keras's own accumulation
+        # updates inside a condition, in which replicas cannot exchange gradients.
         find = tf.function(self._gradients)
-        specs = find.get_concrete_function(
-            {name: part[0] for name, part in parts.items()}, step
-        ).structured_outputs
+        specs = find.get_concrete_function(part_of_batch(0), step).structured_outputs
         total = tf.nest.map_structure(lambda spec: tf.zeros(spec.shape, spec.dtype), specs)
         for index in tf.range(self.accumulation):
-            # Two parts at once would need the memory of two.
+            # Parts that run at the same time would need memory for each.
             tf.autograph.experimental.set_loop_options(parallel_iterations=1)
-            found = find({name: part[index] for name, part in parts.items()}, step)
+            found = find(part_of_batch(index), step)
             total = tf.nest.map_structure(tf.add, total, found)
         return tf.nest.map_structure(lambda x: x / self.accumulation, total)
 
     def _gradients(self, batch, step):
-        """``(gradients, scalars)``: a dict of lists, and the dict of `train_step`."""
+        """Return ``(gradients, scalars)``: a dict of lists, and the dict of `train_step`."""
         optimizer = self.optimizers["optimizer"]
         with tf.GradientTape() as tape:
             loss, terms, outputs = self.objective(self._learning, batch, step, training=True)
-            # Under mixed_float16 the gradients would underflow without it.
+            # Without it the gradients would underflow under mixed_float16.
             scaled = optimizer.scale_loss(loss)
         gradients = {"optimizer": _gradient(tape, scaled, self.variables)}
         scalars = {"loss": loss, **terms}
@@ -98,11 +101,11 @@ class Trainer(BaseTrainer):
 
     @tf.function
     def validation_step(self, batch, step):
-        """The same loss without an update.
+        """Compute the loss without an update.
 
         Args:
             batch: as for `train_step`, for one replica.
-            step: chooses the VGG planes.
+            step: int32 scalar tensor.
 
         Returns:
             ``(scalars, ct, labels)``: the dict of `train_step`, the CT
