@@ -11,7 +11,6 @@ from xctrs_tf.data.films import slice_film
 from xctrs_tf.data.films.film import read_film
 from xctrs_tf.data.films.film_normalisation import normalise_film
 from xctrs_tf.data.films.film_writer import write_film
-from xctrs_tf.data.films.view_check import check_views
 from xctrs_tf.errors import UserError
 
 
@@ -22,37 +21,6 @@ def random_film(width=8, height=8, seed=0):
 def save_picture(path, pixels):
     Image.fromarray(pixels).save(path)
     return path
-
-
-def test_normalising_clips_the_outer_half_percents():
-    # 1001 values 0..1000: the percentiles 0.5 and 99.5 are 5 and 995.
-    film = np.arange(1001, dtype=np.float32).reshape(7, 143)
-    expected = np.clip((film - 5) / 990, 0, 1)
-    normalised = normalise_film(film)
-    np.testing.assert_allclose(normalised, expected, atol=1e-6)
-    assert normalised.dtype == np.float32
-
-
-def test_normalising_forgets_exposure_and_is_idempotent():
-    film = random_film(32, 33)
-    normalised = normalise_film(film)
-    np.testing.assert_allclose(normalise_film(film * 40 - 7), normalised, atol=1e-5)
-    np.testing.assert_array_equal(normalise_film(normalised), normalised)
-
-
-@pytest.mark.parametrize("value", [np.nan, np.inf])
-def test_a_film_that_is_not_finite(value):
-    film = random_film()
-    film[2, 3] = value
-    with pytest.raises(UserError, match="film: holds NaN or infinite values"):
-        normalise_film(film)
-
-
-def test_a_constant_film_but_for_a_single_speck():
-    film = np.full((32, 32), 7.0)
-    film[3, 4] = 9.0
-    with pytest.raises(UserError, match="film: constant"):
-        normalise_film(film)
 
 
 @pytest.mark.parametrize("view", ["ap", "la"])
@@ -168,43 +136,6 @@ def test_a_float_tiff_with_nan_names_its_file(tmp_path):
     film[0, 0] = np.nan
     with pytest.raises(UserError, match=r"film\.tif: film: holds NaN"):
         read_film(save_picture(tmp_path / "film.tif", film), "ap", 8)
-
-
-def neck(seed):
-    """Return AP and LA film of a made-up neck that is mirror-symmetric only from the front."""
-    rng = np.random.default_rng(seed)
-    volume = rng.random((16, 18, 20)) + np.linspace(0, 2, 18)[:, np.newaxis]
-    volume *= 1 + rng.random(20)
-    volume += volume[::-1]
-    return normalise_film(volume.sum(1)[:, :16]), normalise_film(volume.sum(0)[1:17, :16])
-
-
-def test_two_films_of_one_neck_pass():
-    check_views(*neck(0))
-
-
-def test_swapped_films():
-    ap, la = neck(0)
-    with pytest.raises(UserError, match="AP and LA look swapped; exchange the two files"):
-        check_views(la, ap)
-
-
-def test_films_of_two_patients():
-    (ap, _), (_, la) = neck(0), neck(1)
-    with pytest.raises(UserError, match="do not show the same neck at the same height"):
-        check_views(ap, la)
-
-
-def test_an_upside_down_film():
-    ap, la = neck(0)
-    with pytest.raises(UserError, match="do not show the same neck at the same height"):
-        check_views(ap, la[:, ::-1])
-
-
-def test_films_of_two_sizes():
-    ap, la = neck(0)
-    with pytest.raises(UserError, match=r"AP is .* and LA .*; take both of one size"):
-        check_views(ap, la[:-1, :-1])
 
 
 def write_png_header(path, width, height):
