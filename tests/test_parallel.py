@@ -43,7 +43,7 @@ class FakeRay(types.ModuleType):
 
     def remote(self, num_cpus, num_gpus):
         def decorate(function):
-            # The real one refuses anything else.
+            # Ray refuses anything else.
             assert isinstance(function, types.FunctionType)
             return types.SimpleNamespace(remote=lambda item: self._start(function, item))
 

@@ -98,7 +98,7 @@ def test_commit_of_a_changed_checkout_says_so(checkout, tmp_path):
 
 
 def test_no_commit_outside_a_checkout(checkout, tmp_path, monkeypatch):
-    # Installed below somebody else's checkout: their commit is not ours.
+    # Installed inside the checkout of another project, whose commit is not the package's.
     inside = tmp_path / "site-packages"
     inside.mkdir()
     monkeypatch.setattr(provenance, "_ROOT", inside)

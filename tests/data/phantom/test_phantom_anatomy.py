@@ -119,7 +119,7 @@ def test_soft_tissue_fills_the_neck(seed):
     }
     assert share["muscle"] > 0.2
     assert share["fat"] > 0.03
-    # The air way, at least; the field is wider than most necks.
+    # The airway, at least; the field is wider than most necks.
     assert share["air"] > 0.005
 
 

@@ -197,10 +197,12 @@ def read_manifest(file):
         manifest = json.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         if file.with_name(UNFINISHED).exists():
-            mend = "its preparation was interrupted: run the same experiments.prepare again"
+            remedy = "its preparation was interrupted: run the same experiments.prepare again"
         else:
-            mend = "make one with python -m experiments.prepare"
-        raise UserError(f"{file.parent}: no prepared data folder ({file.name}); {mend}") from error
+            remedy = "make one with python -m experiments.prepare"
+        raise UserError(
+            f"{file.parent}: no prepared data folder ({file.name}); {remedy}"
+        ) from error
     except (OSError, ValueError) as error:
         raise UserError(f"{file}: unreadable; run experiments.prepare again") from error
     if not isinstance(manifest, dict) or manifest.get("format") != DATASET_FORMAT:

@@ -130,8 +130,8 @@ class DatasetWriter:
             self._write_manifest(MANIFEST, folds, ids, rejected)
             (self.path / UNFINISHED).unlink(missing_ok=True)
         except OSError as error:
-            mend = "; run the same command again"
-            raise UserError(_unwritable(self.path / MANIFEST, error) + mend) from error
+            remedy = "; run the same command again"
+            raise UserError(_unwritable(self.path / MANIFEST, error) + remedy) from error
 
     def _claim(self):
         """Create the folder with an unfinished manifest, which lets a killed run continue."""

@@ -3,7 +3,7 @@
 import numpy as np
 from scipy import ndimage
 
-# The mottle's lattice covers this many nodes about the world's origin; beyond it repeats.
+# The mottle's lattice covers this many nodes about the world's origin, then repeats.
 LATTICE_NODES = 64
 
 # Blur of a neck protocol with a medium kernel, and noise at 1 mm voxels.
