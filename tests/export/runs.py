@@ -1,4 +1,4 @@
-"""Training runs to export, one real and toys that compute what a hand can, and what was said."""
+"""Training runs to export: one of the real networks, and toys with outputs known by hand."""
 
 import dataclasses
 import json
@@ -67,5 +67,5 @@ def tensors(signature):
 
 
 def without_warmup(lines):
-    """What is said where an optional extra is absent is another test's matter."""
+    """Lines without the warning of an absent optional package, which another test covers."""
     return [line for line in lines if "tensorflow-serving-api is not installed" not in line]

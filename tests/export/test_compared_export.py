@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from tests.export.runs import SIZE, write_config
 from xctrs_tf.data.volumes.intensity import denormalise_hu
@@ -21,6 +22,15 @@ def _write_run(path, **networks):
     return load_run(path)
 
 
+@pytest.fixture
+def _no_graph_optimizer():
+    """Skip the optimization of graphs with 20,000 nodes, which takes longer than running them."""
+    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
+    yield
+    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": False})
+
+
+@pytest.mark.usefixtures("_no_graph_optimizer")
 @pytest.mark.parametrize(
     ("reconstruction", "segmentation", "objective"),
     [

@@ -1,4 +1,4 @@
-"""What is exported computes what the networks do, under a number of its own."""
+"""Exported models compute what the networks do, each under its own version number."""
 
 import dataclasses
 

@@ -1,4 +1,4 @@
-"""What an export says of itself."""
+"""Metadata of exported models."""
 
 import dataclasses
 import json
@@ -84,7 +84,7 @@ def test_the_data_are_described_and_no_folder_of_the_machine(tmp_path):
     assert metadata["data"]["patients"] == {"training": 1, "validation": 1, "test": 1}
     assert metadata["training"]["vgg_weights"] == "vgg.h5"
     assert str(tmp_path) not in json.dumps(metadata)
-    # The server tells the voxel size.
+    # The server returns the voxel size.
     assert set(find_export(folder).load_signatures()["serving_bytes"].structured_outputs) == {
         "ct_hu",
         "segmentation",

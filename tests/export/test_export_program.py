@@ -1,4 +1,4 @@
-"""The program that exports, and its model in a Python that has nothing but TensorFlow."""
+"""The export program, and its model in a Python with TensorFlow only."""
 
 import subprocess
 import sys
@@ -13,7 +13,7 @@ from xctrs_tf.data.films.film_writer import write_film
 from xctrs_tf.data.volumes.intensity import denormalise_hu
 from xctrs_tf.models import XCTRSNet
 
-# What someone without this package types.
+# Code of a user without this package.
 PLAIN_TENSORFLOW = """
 import sys, warnings
 sys.modules["xctrs_tf"] = sys.modules["experiments"] = None
@@ -32,7 +32,7 @@ np.savez(sys.argv[3], **{name: tensor.numpy() for name, tensor in outputs.items(
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    """A real run, trained in 16 bits: its folder and its networks in float32."""
+    """Folder of a run of the real networks, trained in 16 bits, and the networks in float32."""
     folder = tmp_path_factory.mktemp("run")
     return folder, write_run(folder, "mixed_bfloat16")
 

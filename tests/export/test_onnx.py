@@ -29,7 +29,7 @@ needs_onnx = pytest.mark.skipif(
     reason=f"needs {', '.join(CONVERSION_PACKAGES)}",
 )
 
-# What someone without this package and without TensorFlow types.
+# Code of a user without this package and without TensorFlow.
 PLAIN_ONNX_RUNTIME = """
 import sys
 for name in ("xctrs_tf", "experiments", "tensorflow", "keras"):
@@ -41,7 +41,7 @@ outputs = session.run(names, dict(np.load(sys.argv[2])))
 np.savez(sys.argv[3], **dict(zip(names, outputs)))
 """
 
-# A program where some packages are not installed.
+# A program run where some packages are not installed.
 PROGRAM_WITHOUT = """
 import sys
 for name in sys.argv.pop(1).split(","):
@@ -189,7 +189,7 @@ def test_a_file_that_computes_something_else_is_not_kept(tmp_path, monkeypatch):
 
 @pytest.fixture
 def installed(monkeypatch):
-    """Everything that an ONNX export needs seems to be there."""
+    """Pretend that all packages of an ONNX export are installed."""
     monkeypatch.setattr(onnx_model.importlib.util, "find_spec", lambda name: name)
 
 

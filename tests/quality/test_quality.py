@@ -30,7 +30,7 @@ def patient():
 
 
 def judge(patient, reference, ap=None, la=None, ct=None, labels=None):
-    """The verdict when the named parts are exchanged."""
+    """Verdict with some parts replaced."""
     good_ct, good_labels = blurred(patient)
     films = {"ap": patient.ap if ap is None else ap, "la": patient.la if la is None else la}
     return assess(
@@ -227,8 +227,8 @@ def test_rates_of_detection(reference):
     assert rates.keys() == FAULTS.keys()
     assert all(sum(shares.values()) == pytest.approx(1) for shares in rates.values())
     assert rates["none"]["pass"] >= 0.75
-    # This stand-in for a model always answers with the true patient, so that its
-    # reconstruction explains no film that was tampered with.
+    # This stand-in for a model always returns the true patient, so its reconstruction
+    # does not explain the altered films.
     assert {name for name, shares in rates.items() if shares["pass"] > 0.5} == {"none"}
 
 
@@ -252,7 +252,7 @@ def test_threshold_is_the_bound_of_a_normal_sample():
     assert bounds["fail"][0] == pytest.approx(1.0 - 3.540 * 0.2, abs=0.03)
 
 
-def test_mirrored_is_a_mishap_of_the_lateral_film_alone():
+def test_only_a_lateral_film_is_called_mirrored():
     film = np.random.default_rng(0).random((64, 64))
     statistics = {view: film_statistics([film]) for view in ("ap", "la")}
     assert likely_mistake(film, "la", statistics) is None

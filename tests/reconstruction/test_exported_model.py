@@ -1,5 +1,7 @@
 """Exports that are found and loaded, or are damaged."""
 
+import shutil
+
 import pytest
 
 from tests.export.runs import toy_run
@@ -12,6 +14,12 @@ def truncate(file):
     file.write_bytes(file.read_bytes()[:-200])
 
 
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("toy")
+    return export_run(toy_run(folder / "run"), folder / "models")
+
+
 @pytest.mark.parametrize(
     "spoil",
     [
@@ -21,9 +29,8 @@ def truncate(file):
         lambda folder: (folder / "variables" / "variables.data-00000-of-00001").unlink(),
     ],
 )
-def test_a_damaged_saved_model(tmp_path, spoil):
-    folder = export_run(toy_run(tmp_path / "run"), tmp_path / "models")
-    spoil(folder)
+def test_a_damaged_saved_model(exported, tmp_path, spoil):
+    spoil(shutil.copytree(exported, tmp_path / "models" / "1"))
     with pytest.raises(UserError, match=r"models/1: damaged; run experiments.export again"):
         find_export(tmp_path / "models").load()
 

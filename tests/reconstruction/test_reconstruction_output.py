@@ -157,7 +157,7 @@ def test_without_a_vertebra_there_is_no_dicom_segmentation(tmp_path):
 
 def test_label_tables(tmp_path):
     write_reconstruction(make_reconstruction(), block_films(), tmp_path / "out", report=False)
-    # What ITK-SNAP reads of a line: index, red, green, blue, alpha, visible, mesh, "name".
+    # A line as ITK-SNAP reads it: index, red, green, blue, alpha, visible, mesh, "name".
     pattern = r'\s*(\d+)\s+(\d+)\s+(\d+)\s+(\d+)\s+([\d.]+)\s+([01])\s+([01])\s+"(.*)"'
     lines = (tmp_path / "out" / "segmentation.label").read_text(encoding="utf-8").splitlines()
     snap = [re.fullmatch(pattern, line).groups() for line in lines if line[0] != "#"]
