@@ -23,11 +23,12 @@ import sys
 from absl import flags
 
 from experiments.common import cli, training_flags
-from experiments.common.presets import PRESETS, ROWS, preset_config
-from xctrs_tf.cross_validation.jobs import TABLES, list_jobs, run_job
+from experiments.common.presets import PRESETS, preset_config
+from xctrs_tf.cross_validation.jobs import list_jobs, run_job
 from xctrs_tf.cross_validation.plan import print_plan
 from xctrs_tf.data.dataset import open_dataset
 from xctrs_tf.errors import UserError
+from xctrs_tf.models.catalogue import ROWS, rows_of_table
 from xctrs_tf.parallel import parallel_map
 
 TABLE = flags.DEFINE_list("table", None, "Tables of the paper: 1, 2, 3, with commas between.")
@@ -106,9 +107,9 @@ def _rows():
             raise UserError(f"--rows={unknown[0]}: must be of {', '.join(ROWS)}")
         return ROW.value
     numbers = _numbers(TABLE)
-    if not set(numbers) <= set(TABLES):
+    if not set(numbers) <= {1, 2, 3}:
         raise UserError(f"--table={','.join(TABLE.value)}: must be of 1, 2, 3")
-    return list(dict.fromkeys(row for number in numbers for row in TABLES[number]))
+    return list(dict.fromkeys(row for number in numbers for row in rows_of_table(number)))
 
 
 def _folds():

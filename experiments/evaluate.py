@@ -23,9 +23,9 @@ from xctrs_tf.data.dataset import network_arrays
 from xctrs_tf.evaluation.mean_volume import mean_baseline
 from xctrs_tf.evaluation.patient import evaluate_case, write_cases_csv
 from xctrs_tf.evaluation.predictions import write_prediction
-from xctrs_tf.evaluation.tables.methods import MEAN_VOLUME, XCTRSNET
 from xctrs_tf.evaluation.tables.run_table import PAPER_ROW, markdown_table, table_row, text_table
 from xctrs_tf.files import atomic_path, write_text
+from xctrs_tf.models.catalogue import MEAN_VOLUME, XCTRSNET
 
 # Flag value to the list of `xctrs_tf.data.dataset.Split`.
 SPLITS = {"test": "test", "validation": "validation", "train": "training"}

@@ -24,7 +24,7 @@ from xctrs_tf.errors import UserError
 from xctrs_tf.evaluation.predictions import read_prediction
 from xctrs_tf.evaluation.tables.collection import collect_runs
 from xctrs_tf.evaluation.tables.comparison import patient_values
-from xctrs_tf.evaluation.tables.results import METHODS, REFERENCE, ROWS
+from xctrs_tf.models.catalogue import REFERENCE_ROW, ROWS, TABLE_ROWS
 from xctrs_tf.training.config import read_config
 
 RUNS = flags.DEFINE_string("runs", None, "Folder of runs, of experiments.cross_validate.")
@@ -56,15 +56,15 @@ def drawn_patients(results):
     """Ids of the patients whose volumes are drawn."""
     lines = [
         line
-        for line in results.patients(REFERENCE)
+        for line in results.patients(REFERENCE_ROW)
         if (line["fold"], line["seed"]) == (str(FOLD.value), str(SEED.value))
     ]
     if PATIENTS.value:
         return PATIENTS.value
     if not lines:
         raise UserError(
-            f"--runs={RUNS.value}: {REFERENCE} has no evaluated run of fold {FOLD.value} and seed "
-            f"{SEED.value}; name --patients, or others of --fold and --seed"
+            f"--runs={RUNS.value}: {REFERENCE_ROW} has no evaluated run of fold {FOLD.value} and "
+            f"seed {SEED.value}; name --patients, or others of --fold and --seed"
         )
     psnr = patient_values(lines, "psnr")
     return [sorted(psnr, key=psnr.get)[len(psnr) // 2]]
@@ -76,8 +76,8 @@ def _draw_decomposition(path, runs, results):
     from xctrs_tf.training.prediction import predict_case
     from xctrs_tf.training.run import load_run
 
-    folder = _folder(runs, REFERENCE)
-    case = _dataset(runs, REFERENCE).load(drawn_patients(results)[0])
+    folder = _folder(runs, REFERENCE_ROW)
+    case = _dataset(runs, REFERENCE_ROW).load(drawn_patients(results)[0])
     run = load_run(folder)
     arrays = network_arrays(case)
     ct_pred, _ = predict_case(run, case.id, arrays)
@@ -143,12 +143,12 @@ def _predictions(runs, results, rows, score):
 
     dataset = _dataset(runs, rows[0])
     # X-CTRSNet last, as in the paper.
-    rows = sorted(rows, key=lambda row: row == REFERENCE)
+    rows = sorted(rows, key=lambda row: row == REFERENCE_ROW)
     patients = []
     for patient in drawn_patients(results):
         predictions, scores = {}, {}
         for row in rows:
-            title = METHODS[row].title
+            title = TABLE_ROWS[row].title
             predictions[title] = read_prediction(
                 _folder(runs, row) / "evaluation" / "predictions", patient
             )

@@ -13,9 +13,10 @@ import sys
 from absl import flags
 
 from experiments.common import cli, training_flags
-from experiments.common.presets import PRESETS, ROWS, preset_config
+from experiments.common.presets import PRESETS, preset_config
 from xctrs_tf.data.dataset import open_dataset
 from xctrs_tf.errors import UserError
+from xctrs_tf.models.catalogue import ROWS
 
 FLAGS = flags.FLAGS
 
@@ -23,7 +24,7 @@ flags.DEFINE_string(
     "preset",
     "paper",
     f"configuration to start from: {', '.join(PRESETS)}; a row of the paper's tables may be laid "
-    f"over it with +, as paper+table1/vgg: {', '.join(ROWS)}",
+    f"over it with +, as paper+table1-vgg: {', '.join(ROWS)}",
 )
 flags.DEFINE_string("workdir", None, "run folder: checkpoints, logs, config.json")
 flags.DEFINE_integer("epochs", None, "passes through the training patients, instead of --steps")

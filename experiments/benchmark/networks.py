@@ -96,12 +96,12 @@ def training(setting):
 
 def network_flops(config):
     """Operations for one patient, by network."""
-    from xctrs_tf.models.catalogue import RECONSTRUCTION, SEGMENTATION
+    from xctrs_tf.models.catalogue import NETWORKS
     from xctrs_tf.models.complexity import layer_costs, without_memory
 
     factories = {
-        "reconstruction": RECONSTRUCTION[config.reconstruction],
-        "segmentation": SEGMENTATION[config.segmentation],
+        "reconstruction": NETWORKS[config.reconstruction].factory,
+        "segmentation": NETWORKS[config.segmentation].factory,
     }
     return {
         name: sum(

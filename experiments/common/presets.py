@@ -1,13 +1,14 @@
 """Named configurations, each the paper's with what is different from it.
 
-``table1/...`` to ``table3/...`` are the rows of the paper's tables, to be laid over
-another preset: ``demo+table1/vgg``.
+The rows of the paper's tables (`xctrs_tf.models.catalogue.ROWS`) may be laid over a
+preset: ``demo+table1-vgg``.
 """
 
 import dataclasses
 
 from xctrs_tf.errors import UserError
-from xctrs_tf.training.config import SEGMENTATION, TrainingConfig
+from xctrs_tf.models.catalogue import ROWS
+from xctrs_tf.training.config import TrainingConfig
 
 # For runs of few steps: half the widths, a learning rate that comes to rest,
 # mirrored patients, and a cross-entropy, without which Dice needs thousands of
@@ -45,45 +46,12 @@ PRESETS = {
     "half64": {**_SHORT, "size": 64, "steps": 3000, "vgg_slices": 2},
 }
 
-_NO_SEGMENTATION = {"dice_weight": 0.0, "rsc_weight": 0.0}
-_NO_RECONSTRUCTION_TERMS = {"vgg_weight": 0.0, "rsc_weight": 0.0}
-_PUBLISHED_RECONSTRUCTION = {
-    **_NO_SEGMENTATION,
-    "vgg_weight": 0.0,
-    "reconstruction_objective": "published",
-}
-
-# The rows of the paper's tables: what each switches off, or puts in the place of
-# X-CTRSNet's own. Those of Table 3 need --reconstruction_run.
-ROWS = {
-    "table1/spadrnet": {**_NO_SEGMENTATION, "vgg_weight": 0.0},
-    "table1/vgg": _NO_SEGMENTATION,
-    "table1/mulsisnet": {"rsc_weight": 0.0},
-    "table1/xctrsnet": {},
-    "table2/sit": {**_PUBLISHED_RECONSTRUCTION, "reconstruction": "sit"},
-    "table2/psr": {**_PUBLISHED_RECONSTRUCTION, "reconstruction": "psr"},
-    # The published optimiser; the published weights of the terms are multiplied
-    # by mae_weight.
-    "table2/x2ctgan": {
-        **_PUBLISHED_RECONSTRUCTION,
-        "reconstruction": "x2ctgan",
-        "mae_weight": 1.0,
-        "learning_rate": 2e-4,
-        "beta_1": 0.5,
-        "beta_2": 0.99,
-    },
-    **{
-        f"table3/{name}": {**_NO_RECONSTRUCTION_TERMS, "segmentation": name}
-        for name in SEGMENTATION
-    },
-}
-
 
 def preset_config(name, **changes):
     """The configuration of a preset with flags laid over it.
 
     Args:
-        name: key of `PRESETS` or `ROWS`, or several joined by ``+``, of which
+        name: key of `PRESETS` or of `catalogue.ROWS`, or several joined by ``+``, of which
             the later ones are laid over the earlier.
         **changes: fields of `TrainingConfig`.
 
@@ -93,7 +61,7 @@ def preset_config(name, **changes):
     Raises:
         UserError: for an unknown name.
     """
-    named = {**PRESETS, **ROWS}
+    named = {**PRESETS, **{row.name: row.config for row in ROWS.values()}}
     fields = {}
     for part in name.split("+"):
         if part not in named:

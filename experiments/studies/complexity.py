@@ -46,15 +46,14 @@ def complexity(size):
         paper's operations are None at sizes other than 128.
     """
     from xctrs_tf.evaluation.tables.cost import network_counts
-    from xctrs_tf.models.catalogue import RECONSTRUCTION, SEGMENTATION
+    from xctrs_tf.models.catalogue import NETWORKS
 
-    factories = {**RECONSTRUCTION, **SEGMENTATION}
     rows = []
     for name, (paper_parameters, paper_flops) in COUNTS.items():
         counts = network_counts(name, size)
         rows.append(
             {
-                "name": factories[name].__name__,
+                "name": NETWORKS[name].factory.__name__,
                 "trainable_parameters": counts["parameters"],
                 "flops": counts["flops"],
                 "profiler_flops": counts["profiler_flops"],

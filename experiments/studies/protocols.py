@@ -23,9 +23,9 @@ from xctrs_tf.evaluation.mean_volume import mean_baseline
 from xctrs_tf.evaluation.patient import evaluate_protocols, write_cases_csv
 from xctrs_tf.evaluation.tables.collection import without_folders
 from xctrs_tf.evaluation.tables.grids import markdown
-from xctrs_tf.evaluation.tables.methods import MEAN_VOLUME, XCTRSNET
 from xctrs_tf.evaluation.tables.protocol_table import protocol_grid
 from xctrs_tf.files import write_text
+from xctrs_tf.models.catalogue import MEAN_VOLUME, XCTRSNET
 
 # They are experiments.evaluate's, and shown by --help of this program too.
 for _flag in (WORKDIR, DATA, SPLIT, CHECKPOINT, OUTPUT):

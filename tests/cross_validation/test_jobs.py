@@ -13,8 +13,11 @@ import time
 import pytest
 
 from xctrs_tf.cross_validation import jobs
-from xctrs_tf.cross_validation.jobs import TABLES, Job, list_jobs, run_job
+from xctrs_tf.cross_validation.jobs import Job, list_jobs, run_job
 from xctrs_tf.errors import UserError
+from xctrs_tf.models.catalogue import rows_of_table
+
+TABLES = {number: rows_of_table(number) for number in (1, 2, 3)}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,7 +37,7 @@ class FakeJob(Job):
 
 
 def fake(root, *programs):
-    return FakeJob(root, "table1/vgg", 3, 0, (), (), programs or ("pass", "pass"))
+    return FakeJob(root, "table1-vgg", 3, 0, (), (), programs or ("pass", "pass"))
 
 
 def times_run(root):
@@ -43,18 +46,18 @@ def times_run(root):
 
 def test_rows_of_the_tables_end_with_xctrsnet():
     assert [len(rows) for rows in TABLES.values()] == [4, 4, 7]
-    assert {rows[-1] for rows in TABLES.values()} == {"table1/xctrsnet"}
+    assert {rows[-1] for rows in TABLES.values()} == {"table1-xctrsnet"}
 
 
 def test_fold_by_fold_and_what_others_need_first(tmp_path):
     listed = list_jobs(tmp_path, TABLES[3][-2:], [1, 4], [0], ["--steps=5"])
     assert [(job.row, job.fold) for job in listed] == [
-        ("table1/vgg", 1),
-        ("table3/mulsisnet", 1),
-        ("table1/xctrsnet", 1),
-        ("table1/vgg", 4),
-        ("table3/mulsisnet", 4),
-        ("table1/xctrsnet", 4),
+        ("table1-vgg", 1),
+        ("table3-mulsisnet", 1),
+        ("table1-xctrsnet", 1),
+        ("table1-vgg", 4),
+        ("table3-mulsisnet", 4),
+        ("table1-xctrsnet", 4),
     ]
 
 
@@ -67,7 +70,7 @@ def test_every_fold_row_and_seed_is_listed_once(tmp_path):
 
 def test_what_a_row_is_about_is_laid_over_the_flags(tmp_path):
     flags = ["--preset=demo", "--vgg_weight=3.0", "--seed=9"]
-    train, evaluate = Job(tmp_path, "table1/spadrnet", 2, 1, tuple(flags)).commands
+    train, evaluate = Job(tmp_path, "table1-spadrnet", 2, 1, tuple(flags)).commands
     # The last of two flags counts.
     values = dict(flag.removeprefix("--").split("=", 1) for flag in train[2:])
     assert values == {
@@ -83,7 +86,7 @@ def test_what_a_row_is_about_is_laid_over_the_flags(tmp_path):
 
 
 def test_table_3_builds_on_the_same_folds_reconstruction(tmp_path):
-    job = Job(tmp_path, "table3/dsn", 2, 1, ())
+    job = Job(tmp_path, "table3-dsn", 2, 1, ())
     assert f"--reconstruction_run={tmp_path}/table1-vgg/fold-02-seed-1" in job.commands[0]
 
 
@@ -116,10 +119,10 @@ def test_a_killed_program_is_a_failure(tmp_path):
 
 
 def test_a_job_whose_reconstruction_failed_says_so(tmp_path):
-    job = Job(tmp_path, "table3/dsn", 0, 0, ())
+    job = Job(tmp_path, "table3-dsn", 0, 0, ())
     record = run_job(job)
     assert record["status"] == "failed"
-    assert record["error"] == "needs table1/vgg fold 0 seed 0, which is not done"
+    assert record["error"] == "needs table1-vgg fold 0 seed 0, which is not done"
 
 
 def test_a_program_that_was_stopped_stops_all(tmp_path):
@@ -184,5 +187,5 @@ def test_jobs_travel_to_other_processes(tmp_path):
     """Ray and process pools pickle them."""
     import pickle
 
-    job = Job(tmp_path, "table3/dsn", 2, 1, ("--steps=5",))
+    job = Job(tmp_path, "table3-dsn", 2, 1, ("--steps=5",))
     assert pickle.loads(pickle.dumps(functools.partial(run_job, job))).args == (job,)

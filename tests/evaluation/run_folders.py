@@ -5,8 +5,8 @@ import dataclasses
 import json
 
 from xctrs_tf.evaluation.tables.methods import method_name
-from xctrs_tf.evaluation.tables.results import REFERENCE
 from xctrs_tf.geometry import VERTEBRAE
+from xctrs_tf.models.catalogue import REFERENCE_ROW
 from xctrs_tf.training.config import TrainingConfig
 
 DATA_SHA256 = "d" * 64
@@ -16,7 +16,7 @@ FIELDS = {
     "table1-spadrnet": {**_NO_SEGMENTATION, "vgg_weight": 0.0},
     "table1-vgg": _NO_SEGMENTATION,
     "table1-mulsisnet": {"rsc_weight": 0.0},
-    REFERENCE: {},
+    REFERENCE_ROW: {},
     "table2-sit": {
         **_NO_SEGMENTATION,
         "vgg_weight": 0.0,

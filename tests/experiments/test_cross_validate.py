@@ -20,10 +20,10 @@ def data(tmp_path_factory):
     [
         ([], "--workdir is missing: name a folder for all runs"),
         (["--workdir=RUNS"], "--table: give it, as 1, 2, 3 or 1,2,3; or --rows in its place"),
-        (["--workdir=RUNS", "--table=1", "--rows=table1/vgg"], "--table: give it, as 1, 2, 3"),
+        (["--workdir=RUNS", "--table=1", "--rows=table1-vgg"], "--table: give it, as 1, 2, 3"),
         (["--workdir=RUNS", "--table=4"], "--table=4: must be of 1, 2, 3"),
         (["--workdir=RUNS", "--table=one"], "--table=one: must be numbers, commas between"),
-        (["--workdir=RUNS", "--rows=table1/unet"], "--rows=table1/unet: must be of table1/"),
+        (["--workdir=RUNS", "--rows=table1-unet"], "--rows=table1-unet: must be of table1-"),
         (["--workdir=RUNS", "--table=1", "--folds=7"], "--folds=7: "),
         (["--workdir=RUNS", "--table=1", "--folds=x"], "--folds=x: must be numbers"),
         (["--workdir=RUNS", "--table=1", "--size=64"], "--size=64, but "),
@@ -41,7 +41,7 @@ def test_mistakes_are_one_line_and_write_nothing(data, tmp_path, flags, message)
 def test_a_row_is_trained_evaluated_planned_and_tabulated(data, tmp_path):
     runs = tmp_path / "runs"
     flags = [*TINY, f"--data={data}", f"--workdir={runs}"]
-    finished = run_program("cross_validate", "--rows=table1/spadrnet", *flags)
+    finished = run_program("cross_validate", "--rows=table1-spadrnet", *flags)
     assert finished.returncode == 0, finished.stdout
     assert "1 of 1 jobs are done" in finished.stdout
     record = json.loads((runs / "table1-spadrnet" / "fold-01-seed-0.json").read_text("utf-8"))
@@ -49,20 +49,20 @@ def test_a_row_is_trained_evaluated_planned_and_tabulated(data, tmp_path):
 
     # What is done tells its cost, the other row is tried; nothing is left of that.
     before = sorted(runs.rglob("*"))
-    finished = run_program("cross_validate", "--rows=table1/spadrnet,table2/sit", "--plan", *flags)
+    finished = run_program("cross_validate", "--rows=table1-spadrnet,table2-sit", "--plan", *flags)
     assert finished.returncode == 0, finished.stderr
     done, new, total, _ = finished.stdout.splitlines()
-    assert done.split()[:6] == ["table1/spadrnet", "fold", "1", "seed", "0", "done"]
-    assert new.split()[:6] == ["table2/sit", "fold", "1", "seed", "0", "new"]
+    assert done.split()[:6] == ["table1-spadrnet", "fold", "1", "seed", "0", "done"]
+    assert new.split()[:6] == ["table2-sit", "fold", "1", "seed", "0", "new"]
     for line in (done, new):
         minutes, unit, gigabytes, _ = line.split()[6:]
         assert unit == "minutes" and 0 <= float(minutes) < 10 and 0.1 < float(gigabytes) < 10
     assert total.startswith("2 jobs of 2 steps")
     assert sorted(runs.rglob("*")) == before
 
-    again = run_program("cross_validate", "--rows=table1/spadrnet", *flags)
+    again = run_program("cross_validate", "--rows=table1-spadrnet", *flags)
     assert again.returncode == 0
-    assert "done before: table1/spadrnet fold 1 seed 0" in again.stderr
+    assert "done before: table1-spadrnet fold 1 seed 0" in again.stderr
 
     finished = run_program(
         "tables", f"--runs={runs}", f"--output={tmp_path / 'results'}", "--nomeasure"

@@ -11,7 +11,7 @@ from tests.evaluation.run_folders import case_line, write_run
 from xctrs_tf.data.dataset.dataset_writer import DatasetWriter
 from xctrs_tf.data.volumes.intensity import normalise_hu
 from xctrs_tf.evaluation.predictions import write_prediction
-from xctrs_tf.evaluation.tables.results import REFERENCE
+from xctrs_tf.models.catalogue import REFERENCE_ROW
 
 ROOT = pathlib.Path(__file__).parents[2]
 SIZE = 32
@@ -26,7 +26,7 @@ def run(program, *flags):
 def runs(tmp_path):
     runs = tmp_path / "runs"
     lines = [case_line("a", 22.0), case_line("b", 24.0), case_line("c", 23.0)]
-    write_run(runs, REFERENCE, lines)
+    write_run(runs, REFERENCE_ROW, lines)
     write_run(runs, "table1-vgg", [case_line(each, 21.0, dice=None) for each in "abc"])
     return runs
 
@@ -80,11 +80,11 @@ def test_figures_are_drawn_from_what_was_kept(runs, tmp_path):
     for number, name in enumerate("abcdef"):
         writer.add(make_case(name, number, SIZE), record)
     writer.finalise([["a", "b", "c"], ["d", "e", "f"]], [])
-    for row in (REFERENCE, "table1-vgg"):
+    for row in (REFERENCE_ROW, "table1-vgg"):
         folder = runs / row / "fold-00-seed-0" / "evaluation" / "predictions"
         folder.mkdir()
         case = make_case("c", 2, SIZE)
-        labels = case.segmentation if row == REFERENCE else None
+        labels = case.segmentation if row == REFERENCE_ROW else None
         # The patient of the median PSNR is c, and no other is needed.
         write_prediction(folder, "c", normalise_hu(case.ct), labels)
     output = tmp_path / "figures"

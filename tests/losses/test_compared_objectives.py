@@ -9,11 +9,11 @@ from xctrs_tf.losses.adversarial import (
     discriminator_loss,
     projection_loss,
 )
-from xctrs_tf.losses.compared import OWN_OBJECTIVE
+from xctrs_tf.losses.compared import PUBLISHED_OBJECTIVES
 from xctrs_tf.losses.context_residual import context_residual_loss
 from xctrs_tf.losses.cross_entropy import weighted_cross_entropy
 from xctrs_tf.losses.dice import dice_loss, one_hot
-from xctrs_tf.models.compared import SEGMENTATION
+from xctrs_tf.models.catalogue import NETWORKS, SEGMENTATION_NETWORKS
 
 SHAPE = (2, 3, 4, 5)
 HEADS = {
@@ -31,10 +31,12 @@ def certain(probability):
 
 
 def test_every_segmentation_network_has_an_objective():
-    assert set(OWN_OBJECTIVE) == set(SEGMENTATION)
+    assert set(PUBLISHED_OBJECTIVES) == {
+        name for name in SEGMENTATION_NETWORKS if NETWORKS[name].published_objective
+    }
 
 
-@pytest.mark.parametrize("name", OWN_OBJECTIVE)
+@pytest.mark.parametrize("name", PUBLISHED_OBJECTIVES)
 def test_objectives_fall_with_certainty_and_reach_every_output(name):
     logits = {
         head: tf.Variable(np.random.default_rng(1).normal(size=(*SHAPE, 3)), dtype="float32")
@@ -45,7 +47,7 @@ def test_objectives_fall_with_certainty_and_reach_every_output(name):
             head: tf.sigmoid(x) if "residual" in head else tf.nn.softmax(x)
             for head, x in logits.items()
         }
-        loss = OWN_OBJECTIVE[name](ONE_HOT, outputs)
+        loss = PUBLISHED_OBJECTIVES[name](ONE_HOT, outputs)
     assert loss.dtype == tf.float32
     assert loss.shape == ()
     for head, gradient in tape.gradient(loss, logits).items():
@@ -53,22 +55,23 @@ def test_objectives_fall_with_certainty_and_reach_every_output(name):
         assert np.max(np.abs(gradient)) > 1e-5, head
     below = certain(0.5), certain(0.99)
     vague, sharp = (
-        float(OWN_OBJECTIVE[name](ONE_HOT, {**outputs, "segmentation": each})) for each in below
+        float(PUBLISHED_OBJECTIVES[name](ONE_HOT, {**outputs, "segmentation": each}))
+        for each in below
     )
     assert sharp < vague
 
 
-@pytest.mark.parametrize("name", OWN_OBJECTIVE)
+@pytest.mark.parametrize("name", PUBLISHED_OBJECTIVES)
 def test_objectives_are_finite_where_a_class_is_missing_and_the_prediction_is_wrong(name):
     nothing, wrong = one_hot(np.zeros(SHAPE), 3), one_hot(np.ones(SHAPE), 3)
     outputs = dict.fromkeys(HEADS.get(name, ("segmentation",)), wrong)
-    assert np.isfinite(OWN_OBJECTIVE[name](nothing, outputs))
+    assert np.isfinite(PUBLISHED_OBJECTIVES[name](nothing, outputs))
 
 
 def test_deep_supervision_weighs_one_fifth_and_two_fifths():
     outputs = {"segmentation": certain(0.5), "aux1": certain(0.25), "aux2": certain(0.125)}
     expected = (1 + 0.2 * 2 + 0.4 * 3) * np.log(2)
-    assert float(OWN_OBJECTIVE["dsn"](ONE_HOT, outputs)) == pytest.approx(expected, rel=1e-5)
+    assert float(PUBLISHED_OBJECTIVES["dsn"](ONE_HOT, outputs)) == pytest.approx(expected, rel=1e-5)
 
 
 def test_weighted_cross_entropy_by_hand():
@@ -79,7 +82,7 @@ def test_weighted_cross_entropy_by_hand():
     # 3 voxels of class 1 with log 4, 7 of class 0 with log 2
     weighted = weighted_cross_entropy(y_true, y_pred, np.array([[1.0, 5.0]], "float32"))
     assert float(weighted) == pytest.approx((7 + 15 * 2) * np.log(2) / (7 + 15), rel=1e-5)
-    balanced = float(OWN_OBJECTIVE["unet3d"](y_true, {"segmentation": y_pred}))
+    balanced = float(PUBLISHED_OBJECTIVES["unet3d"](y_true, {"segmentation": y_pred}))
     assert balanced == pytest.approx(1.5 * np.log(2), rel=1e-5)
 
 
@@ -91,7 +94,7 @@ def test_cs2net_adds_a_third_of_each_by_hand():
     assert weights.std() > 0
     dice = float(dice_loss(ONE_HOT, y_pred, include_background=True))
     expected = (1.6 * np.log(2) + 0.4 * dice) / 3
-    loss = OWN_OBJECTIVE["cs2net"](ONE_HOT, {"segmentation": y_pred})
+    loss = PUBLISHED_OBJECTIVES["cs2net"](ONE_HOT, {"segmentation": y_pred})
     assert float(loss) == pytest.approx(expected, rel=1e-5)
 
 

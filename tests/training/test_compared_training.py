@@ -9,13 +9,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.models.compared.narrow import FACTORIES, WITH_TRAINING_HEADS, narrow
+from tests.models.compared.narrow import FACTORIES, narrow
 from tests.training.toys import CONFIG, toy_batch, toy_dataset, toy_networks
 from xctrs_tf.data.dataset import network_arrays, open_dataset
 from xctrs_tf.errors import UserError
-from xctrs_tf.losses import OWN_OBJECTIVE, dice_loss, one_hot
-from xctrs_tf.models.catalogue import RECONSTRUCTION, SEGMENTATION
-from xctrs_tf.training import config as config_module
+from xctrs_tf.losses import PUBLISHED_OBJECTIVES, dice_loss, one_hot
+from xctrs_tf.models.catalogue import NETWORKS, RECONSTRUCTION_NETWORKS, SEGMENTATION_NETWORKS
 from xctrs_tf.training import frozen_reconstruction as frozen
 from xctrs_tf.training import loop
 from xctrs_tf.training import run as runs
@@ -35,7 +34,7 @@ RECONSTRUCT_ALONE = {
 
 
 def _network(name):
-    arguments = {"num_classes": 8} if name in SEGMENTATION else {}
+    arguments = {"num_classes": 8} if name in SEGMENTATION_NETWORKS else {}
     network = narrow(name, **arguments)
     # What must move in one step must not be hidden by chance.
     keras.utils.set_random_seed(1)
@@ -57,10 +56,9 @@ def _unmoved(network, before):
 
 
 def test_flags_know_every_network_and_objective():
-    assert set(config_module.RECONSTRUCTION) == set(RECONSTRUCTION)
-    assert set(config_module.SEGMENTATION) == set(SEGMENTATION)
-    assert set(config_module.OWN_OBJECTIVE["reconstruction"]) == set(PUBLISHED_WEIGHTS)
-    assert set(config_module.OWN_OBJECTIVE["segmentation"]) == set(OWN_OBJECTIVE)
+    published = {name for name, network in NETWORKS.items() if network.published_objective}
+    assert published & set(RECONSTRUCTION_NETWORKS) == set(PUBLISHED_WEIGHTS)
+    assert published & set(SEGMENTATION_NETWORKS) == set(PUBLISHED_OBJECTIVES)
 
 
 @pytest.mark.parametrize("name", ["sit", "psr"])
@@ -157,7 +155,7 @@ def test_discriminator_teaches_nothing_to_the_generator():
     assert all(gradient is not None for gradient in gradients[len(generator) :])
 
 
-@pytest.mark.parametrize("name", list(OWN_OBJECTIVE))
+@pytest.mark.parametrize("name", list(PUBLISHED_OBJECTIVES))
 def test_segmentation_learns_by_its_own_objective(name):
     trainer = _trainer(
         {"segmentation": _network(name)},
@@ -192,14 +190,14 @@ def test_batch_normalisation_sees_reconstruction_and_ct_apart(name):
 
 
 def test_own_objectives_need_the_training_heads():
-    for name in SEGMENTATION:
+    for name in SEGMENTATION_NETWORKS:
         config = TrainingConfig(
             size=32, width=0.125, segmentation=name, segmentation_objective="published"
         )
         if name == "mulsisnet":
             continue
         network = runs.build_networks(config)["segmentation"]
-        assert isinstance(network.output, dict) == (name in WITH_TRAINING_HEADS), name
+        assert isinstance(network.output, dict) == NETWORKS[name].training_heads, name
     networks = runs.build_networks(
         TrainingConfig(size=32, width=1 / 16, reconstruction="x2ctgan", **RECONSTRUCT_ALONE)
     )

@@ -23,10 +23,10 @@ def _run(config, batch):
 @pytest.mark.parametrize(
     ("row", "terms"),
     [
-        ("table1/spadrnet", {"mae"}),
-        ("table1/vgg", {"mae", "vgg"}),
-        ("table1/mulsisnet", {"mae", "vgg", "dice"}),
-        ("table1/xctrsnet", {"mae", "vgg", "dice", "rsc_segmentation", "rsc_divergence"}),
+        ("table1-spadrnet", {"mae"}),
+        ("table1-vgg", {"mae", "vgg"}),
+        ("table1-mulsisnet", {"mae", "vgg", "dice"}),
+        ("table1-xctrsnet", {"mae", "vgg", "dice", "rsc_segmentation", "rsc_divergence"}),
     ],
 )
 def test_each_row_of_table_1_has_its_terms(row, terms):

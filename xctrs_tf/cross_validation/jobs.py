@@ -17,23 +17,10 @@ import subprocess
 import sys
 import time
 
-from experiments.common.presets import ROWS
 from xctrs_tf.errors import UserError
 from xctrs_tf.files import write_text
+from xctrs_tf.models.catalogue import RECONSTRUCTION_ROW, ROWS
 
-# The rows of the paper's tables, in its order; X-CTRSNet is the last of each.
-TABLES = {
-    1: ("table1/spadrnet", "table1/vgg", "table1/mulsisnet", "table1/xctrsnet"),
-    2: ("table2/sit", "table2/psr", "table2/x2ctgan", "table1/xctrsnet"),
-    3: (
-        *(f"table3/{name}" for name in ("unet3d", "dsn", "densebiasnet", "cs2net", "conresnet")),
-        "table3/mulsisnet",
-        "table1/xctrsnet",
-    ),
-}
-# What makes the reconstructions that Table 3 segments: the reconstruction network
-# with all losses of its own, which has seen no segmentation.
-RECONSTRUCTION_ROW = "table1/vgg"
 _SIGNALLED = 130
 
 
@@ -43,7 +30,7 @@ class Job:
 
     Attributes:
         root: folder of all jobs.
-        row: key of `presets.ROWS`.
+        row: key of `catalogue.ROWS`.
         fold: whose patients are tested.
         seed: of the training.
         flags: of `experiments.train`, for every job alike; the row's own are laid
@@ -64,7 +51,7 @@ class Job:
     @property
     def folder(self):
         """The run folder."""
-        return self.root / self.row.replace("/", "-") / f"fold-{self.fold:02d}-seed-{self.seed}"
+        return self.root / self.row / f"fold-{self.fold:02d}-seed-{self.seed}"
 
     @property
     def log(self):
@@ -79,14 +66,14 @@ class Job:
     @property
     def needs(self):
         """The job whose reconstructions this one segments, or None."""
-        if not self.row.startswith("table3/"):
+        if not self.row.startswith("table3-"):
             return None
         return dataclasses.replace(self, row=RECONSTRUCTION_ROW)
 
     @property
     def commands(self):
         """Arguments of Python for training and for evaluation."""
-        own = {**ROWS[self.row], "fold": self.fold, "seed": self.seed}
+        own = {**ROWS[self.row].config, "fold": self.fold, "seed": self.seed}
         if self.needs is not None:
             own["reconstruction_run"] = self.needs.folder
         train = ["-m", "experiments.train", *self.flags]
@@ -109,7 +96,7 @@ def list_jobs(root, rows, folds, seeds, flags, evaluation=()):
 
     Args:
         root: `pathlib.Path` of the folder of all jobs.
-        rows: keys of `presets.ROWS`; what one of them needs is added.
+        rows: keys of `catalogue.ROWS`; what one of them needs is added.
         folds: numbers of folds.
         seeds: seeds of the training.
         flags: of `experiments.train`.

@@ -8,7 +8,7 @@ from xctrs_tf.losses.adversarial import (
     discriminator_loss,
     projection_loss,
 )
-from xctrs_tf.losses.compared import OWN_OBJECTIVE
+from xctrs_tf.losses.compared import PUBLISHED_OBJECTIVES
 from xctrs_tf.losses.cross_entropy import cross_entropy
 from xctrs_tf.losses.dice import dice_loss, one_hot, soft_dice
 from xctrs_tf.losses.reconstruction import mean_absolute_error, mean_squared_error
@@ -17,8 +17,8 @@ from xctrs_tf.losses.vgg import MultiViewVGG
 
 __all__ = [
     "ADVERSARIAL_WEIGHT",
-    "OWN_OBJECTIVE",
     "PROJECTION_WEIGHT",
+    "PUBLISHED_OBJECTIVES",
     "VOXEL_WEIGHT",
     "MultiViewVGG",
     "adversarial_loss",

@@ -4,7 +4,7 @@ The paper's tables need none of it for the segmentation networks if all of them
 are trained with its Dice (Eq. 15). X2CT-GAN's losses are in
 `xctrs_tf.losses.adversarial`.
 
-An objective of `OWN_OBJECTIVE` is a function ``(y_true, outputs)``:
+An objective of `PUBLISHED_OBJECTIVES` is a function ``(y_true, outputs)``:
 
 * ``y_true``: one-hot labels, ``(batch, x, y, z, classes)``;
 * ``outputs``: dict of the network's outputs, ``segmentation`` and the training
@@ -71,7 +71,7 @@ def conresnet_objective(y_true, outputs):
     )
 
 
-OWN_OBJECTIVE = {
+PUBLISHED_OBJECTIVES = {
     "unet3d": unet3d_objective,
     "dsn": dsn_objective,
     "densebiasnet": densebiasnet_objective,

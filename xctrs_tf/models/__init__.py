@@ -1,7 +1,17 @@
 """Networks as factories in the manner of keras.applications."""
 
-from xctrs_tf.models.mulsisnet import MulSISNet
-from xctrs_tf.models.spadrnet import SpaDRNet
-from xctrs_tf.models.xctrsnet import XCTRSNet
+import importlib
 
+_MODULES = {
+    "MulSISNet": "xctrs_tf.models.mulsisnet",
+    "SpaDRNet": "xctrs_tf.models.spadrnet",
+    "XCTRSNet": "xctrs_tf.models.xctrsnet",
+}
 __all__ = ["MulSISNet", "SpaDRNet", "XCTRSNet"]
+
+
+def __getattr__(name):
+    # Lazy: `xctrs_tf.models.catalogue` is read by programs before they need Keras.
+    if name in _MODULES:
+        return getattr(importlib.import_module(_MODULES[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

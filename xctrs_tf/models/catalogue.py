@@ -1,10 +1,222 @@
-"""Every network by its name: the paper's own and those that it compares with."""
+"""The catalogue of the networks and of the rows of the paper's tables.
 
-from xctrs_tf.models import compared
-from xctrs_tf.models.mulsisnet import MulSISNet
-from xctrs_tf.models.spadrnet import SpaDRNet
+Flags, presets, tables, figures and cross-validation all read this one list. Importing
+it does not import Keras: a network's factory is loaded when it is asked for, so that a
+mistaken flag is reported at once.
+"""
 
-# Factories ``(size, width=..., name=...)`` from {"ap", "la"} to a CT, and from a
-# CT to class probabilities.
-RECONSTRUCTION = {"spadrnet": SpaDRNet, **compared.RECONSTRUCTION}
-SEGMENTATION = {"mulsisnet": MulSISNet, **compared.SEGMENTATION}
+import dataclasses
+import importlib
+
+
+@dataclasses.dataclass(frozen=True)
+class Network:
+    """One network.
+
+    Attributes:
+        name: in flags and files.
+        title: in tables and figures.
+        task: ``"reconstruction"``, from ``{"ap", "la"}`` to a CT, or
+            ``"segmentation"``, from a CT to class probabilities.
+        path: ``module:factory``; the factory takes ``(size, width=..., name=...)``.
+        table: number of the paper's table that has a row of its own for the
+            network, or None.
+        published_objective: its authors train it with a loss of their own
+            (`xctrs_tf.losses.compared`).
+        training_heads: it has further outputs that only training needs; its
+            factory takes ``training_heads=True``.
+        discriminator: ``module:factory`` of the network that it is trained
+            against with its published objective, or None.
+        published_training: fields of `TrainingConfig` of its publication, as
+            pairs, for its row of the table.
+    """
+
+    name: str
+    title: str
+    task: str
+    path: str
+    table: int | None = None
+    published_objective: bool = False
+    training_heads: bool = False
+    discriminator: str | None = None
+    published_training: tuple = ()
+
+    @property
+    def factory(self):
+        """Function that builds the network; imports Keras."""
+        return _load(self.path)
+
+    @property
+    def discriminator_factory(self):
+        """Function that builds the network's discriminator; imports Keras."""
+        return _load(self.discriminator)
+
+
+def _load(path):
+    module, _, name = path.partition(":")
+    return getattr(importlib.import_module(module), name)
+
+
+_COMPARED = "xctrs_tf.models.compared"
+
+# In the order of the paper's tables.
+_NETWORKS = (
+    Network("spadrnet", "SpaDRNet", "reconstruction", "xctrs_tf.models.spadrnet:SpaDRNet"),
+    Network(
+        "sit", "SIT", "reconstruction", f"{_COMPARED}.sit:SIT", table=2, published_objective=True
+    ),
+    Network(
+        "psr", "PSR", "reconstruction", f"{_COMPARED}.psr:PSR", table=2, published_objective=True
+    ),
+    Network(
+        "x2ctgan",
+        "X2CT-GAN",
+        "reconstruction",
+        f"{_COMPARED}.x2ctgan:X2CTGAN",
+        table=2,
+        published_objective=True,
+        training_heads=True,
+        discriminator=f"{_COMPARED}.x2ct_discriminator:X2CTDiscriminator",
+        # The published weights of the terms are multiplied by mae_weight.
+        published_training=(
+            ("mae_weight", 1.0),
+            ("learning_rate", 2e-4),
+            ("beta_1", 0.5),
+            ("beta_2", 0.99),
+        ),
+    ),
+    Network(
+        "unet3d",
+        "3D UNet",
+        "segmentation",
+        f"{_COMPARED}.unet3d:UNet3D",
+        table=3,
+        published_objective=True,
+    ),
+    Network(
+        "dsn",
+        "DSN",
+        "segmentation",
+        f"{_COMPARED}.dsn:DSN",
+        table=3,
+        published_objective=True,
+        training_heads=True,
+    ),
+    Network(
+        "densebiasnet",
+        "DenseBiasNet",
+        "segmentation",
+        f"{_COMPARED}.densebiasnet:DenseBiasNet",
+        table=3,
+        published_objective=True,
+    ),
+    Network(
+        "cs2net",
+        "CS²-Net",
+        "segmentation",
+        f"{_COMPARED}.cs2net:CS2Net",
+        table=3,
+        published_objective=True,
+    ),
+    Network(
+        "conresnet",
+        "ConResNet",
+        "segmentation",
+        f"{_COMPARED}.conresnet:ConResNet",
+        table=3,
+        published_objective=True,
+        training_heads=True,
+    ),
+    Network(
+        "mulsisnet",
+        "MulSISNet",
+        "segmentation",
+        "xctrs_tf.models.mulsisnet:MulSISNet",
+        table=3,
+    ),
+)
+NETWORKS = {network.name: network for network in _NETWORKS}
+
+
+def _names(task):
+    """Names of a task's networks, X-CTRSNet's own first, which is the flags' default."""
+    networks = [network for network in _NETWORKS if network.task == task]
+    return tuple(n.name for n in sorted(networks, key=lambda n: n.published_objective))
+
+
+RECONSTRUCTION_NETWORKS = _names("reconstruction")
+SEGMENTATION_NETWORKS = _names("segmentation")
+
+XCTRSNET = "X-CTRSNet"
+MEAN_VOLUME = "mean volume"
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """One row of the paper's tables.
+
+    Attributes:
+        name: in flags and files.
+        title: in tables and figures.
+        networks: names of the networks that a patient passes through; those of
+            Table 3 come after a reconstruction that they share.
+        config: fields of `TrainingConfig` that make the row, as a dict.
+    """
+
+    name: str
+    title: str
+    networks: tuple = ()
+    config: dict = dataclasses.field(default_factory=dict)
+
+
+_NO_SEGMENTATION = {"dice_weight": 0.0, "rsc_weight": 0.0}
+_NO_RECONSTRUCTION_TERMS = {"vgg_weight": 0.0, "rsc_weight": 0.0}
+
+# X-CTRSNet, with which the tables compare every other row.
+REFERENCE_ROW = "table1-xctrsnet"
+# The network that makes the reconstructions that Table 3 segments: SpaDRNet with all
+# losses of its own, which has seen no segmentation.
+RECONSTRUCTION_ROW = "table1-vgg"
+# The mean training volume, which looks at no film; it is not trained.
+MEAN_VOLUME_ROW = "mean-volume"
+
+
+def _compared_row(network):
+    """Row of Table 2 or 3 for a network."""
+    changes = {network.task: network.name, **dict(network.published_training)}
+    if network.task == "reconstruction":
+        changes |= {**_NO_SEGMENTATION, "vgg_weight": 0.0}
+        if network.published_objective:
+            changes["reconstruction_objective"] = "published"
+    else:
+        changes |= _NO_RECONSTRUCTION_TERMS
+    return Row(f"table{network.table}-{network.name}", network.title, (network.name,), changes)
+
+
+_PAIR = ("spadrnet", "mulsisnet")
+_ROWS = (
+    Row("table1-spadrnet", "SpaDRNet", _PAIR[:1], {**_NO_SEGMENTATION, "vgg_weight": 0.0}),
+    Row("table1-vgg", "SpaDRNet + VGG", _PAIR[:1], _NO_SEGMENTATION),
+    Row("table1-mulsisnet", "SpaDRNet + VGG + MulSISNet", _PAIR, {"rsc_weight": 0.0}),
+    Row(REFERENCE_ROW, XCTRSNET, _PAIR),
+    *(_compared_row(network) for network in _NETWORKS if network.table is not None),
+)
+# Every row that is trained, in the order of the paper's tables.
+ROWS = {row.name: row for row in _ROWS}
+# All that have a line in a table.
+TABLE_ROWS = {**ROWS, MEAN_VOLUME_ROW: Row(MEAN_VOLUME_ROW, MEAN_VOLUME)}
+
+
+def rows_of_table(number):
+    """List the trained rows of a table, X-CTRSNet last.
+
+    Args:
+        number: 1, 2 or 3.
+
+    Returns:
+        Tuple of names in `ROWS`.
+
+    Ge et al. (2022), Table 1, 2, 3.
+    """
+    own = [name for name in ROWS if name.startswith(f"table{number}-") and name != REFERENCE_ROW]
+    return (*own, REFERENCE_ROW)

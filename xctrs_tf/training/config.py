@@ -7,6 +7,11 @@ import pathlib
 from xctrs_tf.data.stream.augmentation import STREAMS, augmentations
 from xctrs_tf.errors import UserError
 from xctrs_tf.geometry import SIZES
+from xctrs_tf.models.catalogue import (
+    NETWORKS,
+    RECONSTRUCTION_NETWORKS,
+    SEGMENTATION_NETWORKS,
+)
 
 # The terms of the objective, in the order of Table 1; the last is not in the paper.
 TERMS = ("mae", "vgg", "dice", "rsc", "cross_entropy")
@@ -15,19 +20,13 @@ PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 STRATEGIES = ("single", "mirrored", "multi_worker")
 
 OBJECTIVES = ("terms", "published")
-# The names of `models.registry`, which is not imported for them: Keras takes
-# seconds, and a mistaken flag shall be told at once.
-RECONSTRUCTION = ("spadrnet", "sit", "psr", "x2ctgan")
-SEGMENTATION = ("mulsisnet", "unet3d", "dsn", "densebiasnet", "cs2net", "conresnet")
 NO_RECONSTRUCTION = "none"
-# The first of each is the paper's own and minimises the terms alone.
-OWN_OBJECTIVE = {"reconstruction": RECONSTRUCTION[1:], "segmentation": SEGMENTATION[1:]}
 _CHOICES = {
     "precision": PRECISIONS,
     "strategy": STRATEGIES,
     "schedule": SCHEDULES,
-    "reconstruction": (*RECONSTRUCTION, NO_RECONSTRUCTION),
-    "segmentation": SEGMENTATION,
+    "reconstruction": (*RECONSTRUCTION_NETWORKS, NO_RECONSTRUCTION),
+    "segmentation": SEGMENTATION_NETWORKS,
     "reconstruction_objective": OBJECTIVES,
     "segmentation_objective": OBJECTIVES,
 }
@@ -52,19 +51,21 @@ class TrainingConfig:
     size: int = _option(128, "voxels a side: 32, 64 or 128; that of the data")
     reconstruction: str = _option(
         "spadrnet",
-        f"network: {', '.join(RECONSTRUCTION)}; none: segmentation learns on the patients' CTs",
+        f"network: {', '.join(RECONSTRUCTION_NETWORKS)}; "
+        "none: segmentation learns on the patients' CTs",
     )
     segmentation: str = _option(
         "mulsisnet",
-        f"network: {', '.join(SEGMENTATION)}; without --dice_weight and --rsc_weight there is none",
+        f"network: {', '.join(SEGMENTATION_NETWORKS)}; "
+        "without --dice_weight and --rsc_weight there is none",
     )
     reconstruction_objective: str = _option(
         "terms",
-        "terms: MAE and VGG; published: the compared network's published loss in place of MAE",
+        "terms: MAE and VGG; published: the loss of the network's publication, in place of MAE",
     )
     segmentation_objective: str = _option(
         "terms",
-        "terms: Dice; published: the compared network's published loss in its place",
+        "terms: Dice; published: the loss of the network's publication, in its place",
     )
     reconstruction_run: str = _option(
         "",
@@ -150,8 +151,9 @@ class TrainingConfig:
     @property
     def is_adversarial(self):
         """Whether a discriminator learns beside the reconstruction network."""
-        published = self.reconstruction_objective == "published"
-        return self.trains_reconstruction and published and self.reconstruction == "x2ctgan"
+        if not self.trains_reconstruction or self.reconstruction_objective != "published":
+            return False
+        return NETWORKS[self.reconstruction].discriminator is not None
 
     @property
     def drawn_vgg_planes(self):
@@ -184,12 +186,17 @@ class TrainingConfig:
         self._check_objectives()
 
     def _check_objectives(self):
-        for part, own in OWN_OBJECTIVE.items():
-            network = getattr(self, part)
-            if getattr(self, f"{part}_objective") == "published" and network not in own:
+        for task in ("reconstruction", "segmentation"):
+            name = getattr(self, task)
+            published = [
+                network.name
+                for network in NETWORKS.values()
+                if network.task == task and network.published_objective
+            ]
+            if getattr(self, f"{task}_objective") == "published" and name not in published:
                 raise UserError(
-                    f"--{part}_objective=published: {network} has no other than the terms; "
-                    f"leave it out, or choose --{part} of {', '.join(own)}"
+                    f"--{task}_objective=published: {name} has no other than the terms; "
+                    f"leave it out, or choose --{task} of {', '.join(published)}"
                 )
         if self.trains_reconstruction:
             return

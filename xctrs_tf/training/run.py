@@ -6,8 +6,8 @@ import pathlib
 import keras
 
 from xctrs_tf.errors import UserError
-from xctrs_tf.models.catalogue import RECONSTRUCTION, SEGMENTATION
-from xctrs_tf.models.compared import WITH_TRAINING_HEADS, X2CTDiscriminator, without_training_heads
+from xctrs_tf.models.catalogue import NETWORKS
+from xctrs_tf.models.compared.common import without_training_heads
 from xctrs_tf.training import checkpoints
 from xctrs_tf.training.config import TrainingConfig, read_config
 from xctrs_tf.training.frozen_reconstruction import frozen_folder
@@ -49,17 +49,14 @@ def build_networks(config):
     sizes = {"size": config.size, "width": config.width}
     networks = {}
     if config.trains_reconstruction:
-        networks["reconstruction"] = RECONSTRUCTION[config.reconstruction](**sizes)
+        networks["reconstruction"] = NETWORKS[config.reconstruction].factory(**sizes)
     if config.uses_segmentation:
-        heads = {}
-        if (
-            config.segmentation_objective == "published"
-            and config.segmentation in WITH_TRAINING_HEADS
-        ):
+        segmentation, heads = NETWORKS[config.segmentation], {}
+        if config.segmentation_objective == "published" and segmentation.training_heads:
             heads["training_heads"] = True
-        networks["segmentation"] = SEGMENTATION[config.segmentation](**sizes, **heads)
+        networks["segmentation"] = segmentation.factory(**sizes, **heads)
     if config.is_adversarial:
-        networks["discriminator"] = X2CTDiscriminator(**sizes)
+        networks["discriminator"] = NETWORKS[config.reconstruction].discriminator_factory(**sizes)
     return networks
 
 

@@ -13,8 +13,8 @@ from xctrs_tf.evaluation.figures.method_figures import (
 )
 from xctrs_tf.evaluation.predictions import Prediction
 from xctrs_tf.evaluation.tables.collection import collect_runs
-from xctrs_tf.evaluation.tables.results import FLOOR, METHODS, REFERENCE
 from xctrs_tf.models import SpaDRNet
+from xctrs_tf.models.catalogue import MEAN_VOLUME_ROW, REFERENCE_ROW, TABLE_ROWS
 
 
 def patient(name):
@@ -78,7 +78,7 @@ def test_levels_of_the_decomposition(tmp_path):
 
 def test_charts_of_vertebrae_and_training(tmp_path):
     lines = [case_line("a", dice=0.5), case_line("b", dice=0.7)]
-    write_run(tmp_path / "runs", REFERENCE, lines)
+    write_run(tmp_path / "runs", REFERENCE_ROW, lines)
     write_run(
         tmp_path / "runs", "table1-vgg", [case_line("a", dice=None), case_line("b", dice=None)]
     )
@@ -88,7 +88,7 @@ def test_charts_of_vertebrae_and_training(tmp_path):
         {"step": step, "kind": "validation", "psnr": 20.0 + step, "dice_hard": 0.1 * step}
         for step in (1, 2)
     ]
-    curves_figure(tmp_path / "curves.png", {REFERENCE: [history, history], "table1-vgg": [[]]})
+    curves_figure(tmp_path / "curves.png", {REFERENCE_ROW: [history, history], "table1-vgg": [[]]})
     colour = np.array([0xB3, 0x20, 0x2A]) / 255
     # The legend alone would have fewer of them.
     for name, pixels in (("boxes", 3000), ("curves", 400)):
@@ -97,5 +97,5 @@ def test_charts_of_vertebrae_and_training(tmp_path):
 
 
 def test_methods_have_colours_of_their_own():
-    assert len({method_color(row) for row in METHODS}) == len(METHODS)
-    assert method_color(FLOOR) != method_color(REFERENCE)
+    assert len({method_color(row) for row in TABLE_ROWS}) == len(TABLE_ROWS)
+    assert method_color(MEAN_VOLUME_ROW) != method_color(REFERENCE_ROW)

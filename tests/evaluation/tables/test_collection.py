@@ -5,14 +5,15 @@ import pytest
 from tests.evaluation.run_folders import case_line, write_failure, write_run
 from xctrs_tf.errors import UserError
 from xctrs_tf.evaluation.tables.collection import collect_runs, without_folders
-from xctrs_tf.evaluation.tables.results import REFERENCE, read_results, write_results
+from xctrs_tf.evaluation.tables.results import read_results, write_results
+from xctrs_tf.models.catalogue import REFERENCE_ROW
 
 LINES = [case_line("a", 22.0), case_line("b", 24.0)]
 
 
 @pytest.fixture
 def runs(tmp_path):
-    write_run(tmp_path / "runs", REFERENCE, LINES)
+    write_run(tmp_path / "runs", REFERENCE_ROW, LINES)
     return tmp_path / "runs"
 
 
@@ -22,7 +23,7 @@ def test_every_row_has_its_state(runs):
     (runs / "table1-vgg" / "fold-00-seed-0").mkdir(parents=True)
     results = collect_runs(runs)
     states = {row: each.status for row, each in results.rows.items()}
-    assert states.pop(REFERENCE) == states.pop("table3-unet3d") == "evaluated"
+    assert states.pop(REFERENCE_ROW) == states.pop("table3-unet3d") == "evaluated"
     assert states.pop("table2-psr") == "failed"
     assert states.pop("table1-vgg") == "not finished"
     assert set(states.values()) == {"not run"}
@@ -31,12 +32,12 @@ def test_every_row_has_its_state(runs):
 
 
 def test_lines_have_fold_and_seed_and_the_floor_each_patient_once(runs):
-    write_run(runs, REFERENCE, [case_line("c", 26.0)], fold=1)
+    write_run(runs, REFERENCE_ROW, [case_line("c", 26.0)], fold=1)
     write_run(runs, "table1-vgg", LINES)
     results = collect_runs(runs)
-    found = [(each["fold"], each["seed"], each["id"]) for each in results.patients(REFERENCE)]
+    found = [(each["fold"], each["seed"], each["id"]) for each in results.patients(REFERENCE_ROW)]
     assert found == [("0", "0", "a"), ("0", "0", "b"), ("1", "0", "c")]
-    assert results.patients(REFERENCE)[1]["psnr"] == "24.000000"
+    assert results.patients(REFERENCE_ROW)[1]["psnr"] == "24.000000"
     assert [each["id"] for each in results.floor] == ["a", "b", "c"]
     assert results.settings["steps"] == 800
     assert not {"vgg_weight", "data", "fold"} & results.settings.keys()
@@ -51,19 +52,19 @@ def test_a_folder_of_results_is_read_as_it_was_written(runs, tmp_path):
     assert read_results(folder) == results
     assert sorted(path.name for path in (folder / "rows").iterdir()) == [
         "mean-volume.csv",
-        f"{REFERENCE}.csv",
+        f"{REFERENCE_ROW}.csv",
     ]
     assert "somewhere" not in (folder / "about.json").read_text(encoding="utf-8")
     assert str(tmp_path) not in (folder / "about.json").read_text(encoding="utf-8")
 
 
 def test_two_seeds_are_two_lines_of_a_patient(runs):
-    write_run(runs, REFERENCE, [case_line("a", 23.0), case_line("b", 25.0)], seed=1)
-    assert len(collect_runs(runs).patients(REFERENCE)) == 4
+    write_run(runs, REFERENCE_ROW, [case_line("a", 23.0), case_line("b", 25.0)], seed=1)
+    assert len(collect_runs(runs).patients(REFERENCE_ROW)) == 4
 
 
 def test_a_patient_of_two_folds_is_refused(runs):
-    write_run(runs, REFERENCE, [case_line("b", 24.0)], fold=1)
+    write_run(runs, REFERENCE_ROW, [case_line("b", 24.0)], fold=1)
     with pytest.raises(UserError, match=r"fold-01-seed-0: patient b was tested in another fold"):
         collect_runs(runs)
 
@@ -91,13 +92,13 @@ def test_settings_of_a_segmentation_are_free_where_there_is_none(runs):
 def test_a_setting_of_rsc_is_free_where_there_is_none(runs):
     write_run(runs, "table3-unet3d", LINES, stop_gradient_on_target=True)
     assert collect_runs(runs).settings["stop_gradient_on_target"] is False
-    write_run(runs, REFERENCE, [case_line("c")], fold=1, stop_gradient_on_target=True)
+    write_run(runs, REFERENCE_ROW, [case_line("c")], fold=1, stop_gradient_on_target=True)
     with pytest.raises(UserError, match="stop_gradient_on_target is True and was False"):
         collect_runs(runs)
 
 
 def test_other_settings_in_another_fold_of_a_row_are_refused(runs):
-    write_run(runs, REFERENCE, [case_line("c")], fold=1, learning_rate=5e-4)
+    write_run(runs, REFERENCE_ROW, [case_line("c")], fold=1, learning_rate=5e-4)
     with pytest.raises(UserError, match=r"learning_rate is 0.0005 and was 0.001"):
         collect_runs(runs)
 
@@ -145,7 +146,7 @@ def test_evaluations_by_other_code_are_refused(runs):
 
 
 def test_a_folder_of_another_name_than_its_fold_is_refused(runs):
-    (runs / REFERENCE / "fold-00-seed-0").rename(runs / REFERENCE / "fold-02-seed-0")
+    (runs / REFERENCE_ROW / "fold-00-seed-0").rename(runs / REFERENCE_ROW / "fold-02-seed-0")
     with pytest.raises(UserError, match="has fold 0 and seed 0; name the folder so"):
         collect_runs(runs)
 

@@ -11,8 +11,8 @@ from xctrs_tf.evaluation.tables.collection import collect_runs
 from xctrs_tf.evaluation.tables.comparison import compare, patient_values
 from xctrs_tf.evaluation.tables.grids import latex, markdown
 from xctrs_tf.evaluation.tables.publication import summary_grid, table_grids
-from xctrs_tf.evaluation.tables.results import FLOOR, REFERENCE
 from xctrs_tf.evaluation.tables.table_csv import table_csv
+from xctrs_tf.models.catalogue import MEAN_VOLUME_ROW, REFERENCE_ROW
 
 IDS = "abcdefg"
 
@@ -23,7 +23,7 @@ def results(tmp_path):
     ours = [case_line(name, 21.0 + i, 0.5, 0.6) for i, name in enumerate(IDS)]
     vgg = [case_line(name, 20.0, 0.5, None) for name in IDS]
     unet = [case_line(name, 20.0, 0.5, 0.5) for name in IDS[:5]]
-    write_run(tmp_path, REFERENCE, ours)
+    write_run(tmp_path, REFERENCE_ROW, ours)
     write_run(tmp_path, "table1-vgg", vgg)
     write_run(tmp_path, "table3-unet3d", unet)
     write_failure(tmp_path, "table2-psr", "no memory")
@@ -38,7 +38,7 @@ def cells(text, name):
 
 def test_means_differences_and_tests(results):
     found = compare(results, "table1")
-    ours, vgg = found[REFERENCE, "psnr"], found["table1-vgg", "psnr"]
+    ours, vgg = found[REFERENCE_ROW, "psnr"], found["table1-vgg", "psnr"]
     assert (ours.mean, ours.n) == (24.0, 7)
     assert ours.sd == pytest.approx(np.std(np.arange(7), ddof=1))
     assert ours.difference is None
@@ -51,7 +51,7 @@ def test_means_differences_and_tests(results):
     assert found["table1-spadrnet", "psnr"].difference is None
     assert found["table1-spadrnet", "psnr"].paper == (None, 1.90)
     assert math.isnan(found["table1-spadrnet", "psnr"].mean)
-    assert found[FLOOR, "psnr"].difference.mean == 6.0
+    assert found[MEAN_VOLUME_ROW, "psnr"].difference.mean == 6.0
     # A lost cell of the paper has no difference.
     assert found["table1-vgg", "ssim"].difference.paper is None
 
@@ -98,7 +98,7 @@ def test_markdown_shows_every_row_beside_the_paper(results):
 
 def test_a_row_of_another_precision_is_named(tmp_path):
     lines = [case_line("a"), case_line("b")]
-    write_run(tmp_path, REFERENCE, lines)
+    write_run(tmp_path, REFERENCE_ROW, lines)
     write_run(tmp_path, "table1-vgg", lines)
     write_run(tmp_path, "table3-unet3d", lines, precision="mixed_bfloat16")
     text = markdown(table_grids(collect_runs(tmp_path), "table3"))
@@ -113,14 +113,14 @@ def test_failed_rows_are_shown(results):
 
 
 def test_few_patients_cannot_show_anything(tmp_path):
-    for row, psnr in ((REFERENCE, 24.0), ("table1-vgg", 23.0)):
+    for row, psnr in ((REFERENCE_ROW, 24.0), ("table1-vgg", 23.0)):
         write_run(tmp_path, row, [case_line(n, psnr + i) for i, n in enumerate("abcdef")])
     text = markdown(table_grids(collect_runs(tmp_path), "table1"))
     assert "p cannot be below 0.0312, and after Holm for 2 methods not below 0.0625" in text
 
 
 def test_a_run_that_stopped_early_says_so(tmp_path):
-    folder = write_run(tmp_path, REFERENCE, [case_line("a"), case_line("b")])
+    folder = write_run(tmp_path, REFERENCE_ROW, [case_line("a"), case_line("b")])
     (folder / "history.jsonl").write_text('{"step": 600, "kind": "training"}\n', encoding="utf-8")
     text = markdown(table_grids(collect_runs(tmp_path), "table1"))
     assert "X-CTRSNet, fold 0, seed 0: stopped at step 600 of 800." in text
@@ -171,7 +171,7 @@ def test_csv_has_a_line_for_each_method_and_figure(results):
     assert (vgg["paper_mean"], vgg["difference"], vgg["p"]) == ("23.85", "4", "0.015625")
     assert lines["table1-spadrnet", "psnr"]["status"] == "not run"
     assert lines["table1-spadrnet", "psnr"]["paper_mean"] == ""
-    assert lines[FLOOR, "dice_mean"]["mean"] == "0.25"
+    assert lines[MEAN_VOLUME_ROW, "dice_mean"]["mean"] == "0.25"
 
 
 def test_latex_escapes_what_means_something_to_it(results):

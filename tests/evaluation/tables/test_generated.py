@@ -5,7 +5,8 @@ from xctrs_tf.errors import UserError
 from xctrs_tf.evaluation.tables.collection import collect_runs
 from xctrs_tf.evaluation.tables.generated import check_tables, write_tables
 from xctrs_tf.evaluation.tables.marked import NOT_RUN, fill
-from xctrs_tf.evaluation.tables.results import REFERENCE, write_results
+from xctrs_tf.evaluation.tables.results import write_results
+from xctrs_tf.models.catalogue import REFERENCE_ROW
 
 DOCUMENT = """Before.
 
@@ -23,7 +24,7 @@ After.
 
 @pytest.fixture
 def folder(tmp_path):
-    write_run(tmp_path / "runs", REFERENCE, [case_line("a", 22.0), case_line("b", 24.0)])
+    write_run(tmp_path / "runs", REFERENCE_ROW, [case_line("a", 22.0), case_line("b", 24.0)])
     folder = tmp_path / "results"
     folder.mkdir()
     write_results(folder, (results := collect_runs(tmp_path / "runs")), {
@@ -54,7 +55,7 @@ def test_a_table_changed_by_hand_is_stale_until_mended(folder, tmp_path, name):
 
 
 def test_figures_changed_after_the_tables_make_them_stale(folder, tmp_path):
-    rows = folder / "rows" / f"{REFERENCE}.csv"
+    rows = folder / "rows" / f"{REFERENCE_ROW}.csv"
     rows.write_text(
         rows.read_text(encoding="utf-8").replace("24.000000", "26.000000"), encoding="utf-8"
     )

@@ -2,26 +2,21 @@ import dataclasses
 
 import pytest
 
-from experiments.common.presets import ROWS as PRESETS
 from experiments.common.presets import preset_config
 from xctrs_tf.evaluation.tables.methods import method_name
-from xctrs_tf.evaluation.tables.results import ROWS
+from xctrs_tf.models.catalogue import ROWS
 from xctrs_tf.training.config import TrainingConfig
 
 
-@pytest.mark.parametrize("row", PRESETS)
+@pytest.mark.parametrize("row", ROWS)
 def test_every_row_of_the_presets_is_called_as_in_the_tables(row):
     config, frozen = preset_config(row), None
-    title = ROWS[row.replace("/", "-")].title
+    title = ROWS[row].title
     if row.startswith("table3"):
         config = dataclasses.replace(config, reconstruction_run="RUN")
-        frozen = preset_config("table1/vgg")
+        frozen = preset_config("table1-vgg")
         title = f"SpaDRNet + VGG > {title}"
     assert method_name(config, frozen) == title
-
-
-def test_all_rows_of_the_tables_are_presets():
-    assert {row.replace("/", "-") for row in PRESETS} == set(ROWS)
 
 
 def test_what_is_in_no_table_has_a_name_too():

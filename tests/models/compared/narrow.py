@@ -4,12 +4,18 @@ import functools
 
 import numpy as np
 
-from xctrs_tf.models.compared import (
-    RECONSTRUCTION,
-    SEGMENTATION,
-    WITH_TRAINING_HEADS,
-    X2CTDiscriminator,
+from xctrs_tf.models.catalogue import NETWORKS
+from xctrs_tf.models.compared import X2CTDiscriminator
+
+RECONSTRUCTION, SEGMENTATION = (
+    {
+        n.name: n.factory
+        for n in NETWORKS.values()
+        if n.task == task and n.table and n.published_objective
+    }
+    for task in ("reconstruction", "segmentation")
 )
+WITH_TRAINING_HEADS = tuple(n.name for n in NETWORKS.values() if n.training_heads)
 
 FACTORIES = {**RECONSTRUCTION, **SEGMENTATION, "x2ct_discriminator": X2CTDiscriminator}
 NAMES = list(FACTORIES)

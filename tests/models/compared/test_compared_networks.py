@@ -9,15 +9,22 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.models.compared.narrow import NAMES, as_dict, inputs_of, narrow, shared, used
-from xctrs_tf.models import catalogue as registry
+from tests.models.compared.narrow import (
+    NAMES,
+    RECONSTRUCTION,
+    SEGMENTATION,
+    WITH_TRAINING_HEADS,
+    as_dict,
+    inputs_of,
+    narrow,
+    shared,
+    used,
+)
+from xctrs_tf.models.catalogue import RECONSTRUCTION_NETWORKS, SEGMENTATION_NETWORKS
 from xctrs_tf.models.compared import (
     DSN,
     PSR,
-    RECONSTRUCTION,
-    SEGMENTATION,
     SIT,
-    WITH_TRAINING_HEADS,
     X2CTGAN,
     ConResNet,
     CS2Net,
@@ -159,11 +166,11 @@ def test_unsupported_size_is_refused(name):
         narrow(name, 48)
 
 
-def test_the_registry_has_every_network():
-    assert list(registry.RECONSTRUCTION) == ["spadrnet", "sit", "psr", "x2ctgan"]
-    assert list(registry.SEGMENTATION) == [
+def test_the_catalogue_has_every_network():
+    assert RECONSTRUCTION_NETWORKS == ("spadrnet", "sit", "psr", "x2ctgan")
+    assert set(SEGMENTATION_NETWORKS) == {
         "mulsisnet", "unet3d", "dsn", "densebiasnet", "cs2net", "conresnet",
-    ]  # fmt: skip
+    }  # fmt: skip
 
 
 def test_a_network_of_one_view_looks_at_ap_alone():
@@ -231,7 +238,8 @@ _ON_JAX = """
 import sys
 import keras
 import numpy as np
-from tests.models.compared.narrow import NAMES, as_dict, inputs_of, narrow
+from tests.models.compared.narrow import (
+    NAMES, RECONSTRUCTION, SEGMENTATION, WITH_TRAINING_HEADS, as_dict, inputs_of, narrow
 
 assert keras.backend.backend() == "jax"
 folder = sys.argv[1]

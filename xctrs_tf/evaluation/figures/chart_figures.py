@@ -6,19 +6,19 @@ from matplotlib.figure import Figure
 
 from xctrs_tf.evaluation.figures.drawing import DPI
 from xctrs_tf.evaluation.tables.comparison import DICE_COLUMNS, patient_values
-from xctrs_tf.evaluation.tables.results import FLOOR, METHODS, REFERENCE, ROWS
 from xctrs_tf.files import atomic_path
+from xctrs_tf.models.catalogue import MEAN_VOLUME_ROW, REFERENCE_ROW, ROWS, TABLE_ROWS
 from xctrs_tf.style import GREY, INK
 
 # Without the greys at their ends: grey is the floor's.
 _COLORS = (*matplotlib.colormaps["Set2"].colors[:7], *matplotlib.colormaps["Dark2"].colors[:7])
-_OWN = {REFERENCE: "#b3202a", FLOOR: "#c9cdd2"}
+_OWN = {REFERENCE_ROW: "#b3202a", MEAN_VOLUME_ROW: "#c9cdd2"}
 # Scalars of history.jsonl that are drawn, with what they are.
 _CURVES = {"psnr": "validation PSNR (dB)", "dice_hard": "validation Dice"}
 
 
 def method_color(row):
-    """Colour of a row of `METHODS`: the same in every chart."""
+    """Colour of a row of `TABLE_ROWS`: the same in every chart."""
     return _OWN.get(row) or _COLORS[list(ROWS).index(row)]
 
 
@@ -30,7 +30,7 @@ def vertebrae_figure(path, results):
         results: `Results`; methods without a segmentation are left out.
     """
     values = {}
-    for row in METHODS:
+    for row in TABLE_ROWS:
         found = [
             np.array(list(patient_values(results.patients(row), column.key).values()))
             for column in DICE_COLUMNS
@@ -53,7 +53,7 @@ def vertebrae_figure(path, results):
         )
         for box in boxes["boxes"]:
             box.set(facecolor=method_color(row), edgecolor=GREY, linewidth=0.8)
-        boxes["boxes"][0].set_label(METHODS[row].title)
+        boxes["boxes"][0].set_label(TABLE_ROWS[row].title)
     headings = [column.heading for column in DICE_COLUMNS]
     axis.set_xticks(range(len(headings)), headings)
     axis.set_ylabel(f"{results.dice_name} (%)", color=INK)
@@ -71,7 +71,7 @@ def curves_figure(path, histories):
 
     Args:
         path: the PNG to write.
-        histories: dict from a row of `METHODS` to a list of histories, each the
+        histories: dict from a row of `TABLE_ROWS` to a list of histories, each the
             list of dicts of a run's history.jsonl.
     """
     figure = Figure(figsize=(11, 3.8), facecolor="white", layout="constrained")
@@ -87,7 +87,7 @@ def curves_figure(path, histories):
                     if line["kind"] == "validation" and line.get(key) is not None
                 ]
                 if points:
-                    label_of = METHODS[row].title if number == 0 else None
+                    label_of = TABLE_ROWS[row].title if number == 0 else None
                     style = {"marker": ".", "color": method_color(row), "linewidth": 1.4}
                     axis.plot(*zip(*points, strict=True), label=label_of, **style)
         axis.set_xlabel("training step", color=INK)

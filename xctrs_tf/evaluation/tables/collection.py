@@ -12,7 +12,8 @@ import pathlib
 import re
 
 from xctrs_tf.errors import UserError
-from xctrs_tf.evaluation.tables.results import ROWS, Results, RowResults, RunRecord, read_csv
+from xctrs_tf.evaluation.tables.results import Results, RowResults, RunRecord, read_csv
+from xctrs_tf.models.catalogue import ROWS
 from xctrs_tf.training.config import read_config
 
 _RUN_NAME = re.compile(r"fold-(\d+)-seed-(\d+)")
@@ -26,7 +27,7 @@ _FREE = {
     "validate_every",
     "checkpoint_every",
 }
-# What may differ between the methods of a table: experiments.common.presets.ROWS, and the
+# What may differ between the methods of a table: xctrs_tf.models.catalogue.ROWS, and the
 # precision, which not every network bears on every machine.
 _METHOD = {
     "precision",

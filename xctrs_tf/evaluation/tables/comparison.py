@@ -16,9 +16,9 @@ from xctrs_tf.evaluation.statistics import (
     mean_sd,
     paired_wilcoxon,
 )
-from xctrs_tf.evaluation.tables.results import FLOOR, REFERENCE
 from xctrs_tf.evaluation.tables.run_table import Column, paper
 from xctrs_tf.geometry import VERTEBRAE
+from xctrs_tf.models.catalogue import MEAN_VOLUME_ROW, REFERENCE_ROW, rows_of_table
 
 _BOOTSTRAP_SEED = 0
 
@@ -48,7 +48,7 @@ class Table:
     Attributes:
         name: key of `TABLES`.
         title: what it compares.
-        rows: names of `results.METHODS`, in the paper's order; the floor last.
+        rows: names of `models.catalogue.TABLE_ROWS`, in the paper's order; the mean volume last.
         columns: those of the paper.
         further: columns that the paper does not have.
         compared: keys of the columns that are tested against X-CTRSNet.
@@ -74,7 +74,7 @@ _TABLES = (
     Table(
         "table1",
         "what each part adds",
-        ("table1-spadrnet", "table1-vgg", "table1-mulsisnet", REFERENCE, FLOOR),
+        (*rows_of_table(1), MEAN_VOLUME_ROW),
         IMAGE_COLUMNS + DICE_COLUMNS,
         FURTHER_IMAGE_COLUMNS + FURTHER_DICE_COLUMNS,
         ("ssim", "psnr", "dice_mean"),
@@ -82,7 +82,7 @@ _TABLES = (
     Table(
         "table2",
         "reconstruction",
-        ("table2-sit", "table2-psr", "table2-x2ctgan", REFERENCE, FLOOR),
+        (*rows_of_table(2), MEAN_VOLUME_ROW),
         IMAGE_COLUMNS,
         FURTHER_IMAGE_COLUMNS,
         ("ssim", "psnr"),
@@ -91,16 +91,7 @@ _TABLES = (
     Table(
         "table3",
         "segmentation after reconstruction",
-        (
-            "table3-unet3d",
-            "table3-dsn",
-            "table3-densebiasnet",
-            "table3-cs2net",
-            "table3-conresnet",
-            "table3-mulsisnet",
-            REFERENCE,
-            FLOOR,
-        ),
+        (*rows_of_table(3), MEAN_VOLUME_ROW),
         DICE_COLUMNS,
         FURTHER_DICE_COLUMNS,
         ("dice_mean",),
@@ -135,7 +126,7 @@ class Cell:
     """One method's value of one figure, in the figure's own unit.
 
     Attributes:
-        row: name of `results.METHODS`.
+        row: name of `models.catalogue.TABLE_ROWS`.
         column: `Column`.
         mean: over patients; NaN if none has it.
         sd: sample standard deviation.
@@ -208,12 +199,12 @@ def patient_values(lines, figure):
 
 def _differences(values, figure, printed):
     """`Difference` of every row that shares patients with X-CTRSNet."""
-    reference = values[REFERENCE]
+    reference = values[REFERENCE_ROW]
     measured = {}
     for row, theirs in values.items():
         shared = [patient for patient in reference if patient in theirs]
         ours, other = (_array([each[p] for p in shared]) for each in (reference, theirs))
-        if row == REFERENCE or not np.any(~np.isnan(ours - other)):
+        if row == REFERENCE_ROW or not np.any(~np.isnan(ours - other)):
             continue
         measured[row] = ours - other, paired_wilcoxon(ours, other)
     adjusted = holm([test.p_value for _, test in measured.values()])
@@ -235,7 +226,7 @@ def _printed(table, row, figure):
 
 def _printed_difference(table, row, figure):
     """The paper's means of X-CTRSNet less those of a row; None if a cell is missing."""
-    means = [(_printed(table, each, figure) or (None,))[0] for each in (REFERENCE, row)]
+    means = [(_printed(table, each, figure) or (None,))[0] for each in (REFERENCE_ROW, row)]
     return None if None in means else means[0] - means[1]
 
 

@@ -5,8 +5,7 @@ import time
 
 import numpy as np
 
-from xctrs_tf.models.catalogue import RECONSTRUCTION, SEGMENTATION
-from xctrs_tf.models.compared import WITH_TRAINING_HEADS
+from xctrs_tf.models.catalogue import NETWORKS
 from xctrs_tf.models.complexity import layer_costs, trainable_parameters, without_memory
 
 
@@ -34,7 +33,7 @@ def network_counts(name, size, width=1.0):
 def counted_model(name, size, width=1.0):
     """A network for one patient, to be counted and not to be run.
 
-    Those of `WITH_TRAINING_HEADS` have the heads that only training needs, as the
+    Networks with training heads have the heads that only training needs, as the
     paper's counts imply.
 
     Args:
@@ -45,7 +44,7 @@ def counted_model(name, size, width=1.0):
     Returns:
         Keras model of `without_memory`.
     """
-    heads = {"training_heads": True} if name in WITH_TRAINING_HEADS else {}
+    heads = {"training_heads": True} if NETWORKS[name].training_heads else {}
     return without_memory(_factory(name), size=size, width=width, batch_size=1, **heads)
 
 
@@ -77,7 +76,7 @@ def inference_seconds(names, size, width, repeats, progress=iter):
     for turn in progress(range(repeats + 1)):
         for name, model in models.items():
             began = time.perf_counter()
-            model.predict_on_batch(films if name in RECONSTRUCTION else ct)
+            model.predict_on_batch(films if NETWORKS[name].task == "reconstruction" else ct)
             if turn:
                 seconds[name].append(time.perf_counter() - began)
     return {
@@ -92,4 +91,4 @@ def inference_seconds(names, size, width, repeats, progress=iter):
 
 
 def _factory(name):
-    return {**RECONSTRUCTION, **SEGMENTATION}[name]
+    return NETWORKS[name].factory

@@ -2,10 +2,7 @@
 
 from xctrs_tf.evaluation.tables import paper
 from xctrs_tf.evaluation.tables.grids import NOTHING, Grid
-from xctrs_tf.evaluation.tables.results import METHODS
-from xctrs_tf.training.config import RECONSTRUCTION, SEGMENTATION
-
-_PARTS = {"reconstruction": RECONSTRUCTION, "segmentation": SEGMENTATION}
+from xctrs_tf.models.catalogue import NETWORKS, TABLE_ROWS
 
 
 def cost_grid(results, table):
@@ -27,7 +24,7 @@ def cost_grid(results, table):
         costs = method_costs(results, table, row)
         lines.append(
             [
-                METHODS[row].title,
+                TABLE_ROWS[row].title,
                 *(_text(costs[key], "{:,}") for key in _keys("parameters")),
                 *(_text(costs[key], "{:,.2f}", 1e-9) for key in _keys("flops")),
                 _text(costs["seconds_paper"], "{:.3f}"),
@@ -62,15 +59,15 @@ def method_costs(results, table, row):
     Args:
         results: `Results`.
         table: `comparison.Table`.
-        row: name of `results.ROWS`.
+        row: name in `models.catalogue.ROWS`.
 
     Returns:
         Dict of `parameters_`, `flops_` and `seconds_`, each followed by `paper`,
         `128` (but for seconds) and `run`; None where there is none.
     """
-    networks = METHODS[row].networks
+    networks = TABLE_ROWS[row].networks
     if table.part is not None:
-        networks = [name for name in networks if name in _PARTS[table.part]]
+        networks = [name for name in networks if NETWORKS[name].task == table.part]
     printed = paper.TABLES[table.name].get(row)
     costs = {
         f"{figure}_paper": getattr(printed, figure, None)
@@ -87,7 +84,7 @@ def method_costs(results, table, row):
 
 
 def _counted_rows(table):
-    return [row for row in table.rows if METHODS[row].networks]
+    return [row for row in table.rows if TABLE_ROWS[row].networks]
 
 
 def _keys(figure):

@@ -1,19 +1,6 @@
 """What a run is called in tables and pictures, from what it trained."""
 
-NETWORKS = {
-    "spadrnet": "SpaDRNet",
-    "sit": "SIT",
-    "psr": "PSR",
-    "x2ctgan": "X2CT-GAN",
-    "mulsisnet": "MulSISNet",
-    "unet3d": "3D UNet",
-    "dsn": "DSN",
-    "densebiasnet": "DenseBiasNet",
-    "cs2net": "CS²-Net",
-    "conresnet": "ConResNet",
-}
-XCTRSNET = "X-CTRSNet"
-MEAN_VOLUME = "mean volume"
+from xctrs_tf.models.catalogue import NETWORKS, XCTRSNET
 
 
 def method_name(config, frozen=None):
@@ -29,7 +16,7 @@ def method_name(config, frozen=None):
     Returns:
         Such as ``"X-CTRSNet"``, ``"SpaDRNet + VGG"`` or ``"SpaDRNet + VGG > 3D UNet"``.
     """
-    segmentation = NETWORKS[config.segmentation] if config.uses_segmentation else None
+    segmentation = NETWORKS[config.segmentation].title if config.uses_segmentation else None
     if frozen is not None:
         return f"{method_name(frozen)} > {segmentation}"
     if not config.reconstructs:
@@ -37,7 +24,7 @@ def method_name(config, frozen=None):
     pair = (config.reconstruction, config.segmentation)
     if config.rsc_weight and pair == ("spadrnet", "mulsisnet"):
         return XCTRSNET
-    parts = [NETWORKS[config.reconstruction]]
+    parts = [NETWORKS[config.reconstruction].title]
     if config.vgg_weight:
         parts.append("VGG")
     if segmentation:

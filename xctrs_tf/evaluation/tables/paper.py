@@ -63,7 +63,7 @@ _MULSISNET_DICE = _dice(
     (10.59, 9.13, 6.64, 8.79, 10.43, 6.55, 4.22, 8.05),
 )
 
-# Rows have the names of `experiments.common.presets.ROWS`, with a hyphen for the slash.
+# Rows have the names of `xctrs_tf.models.catalogue.ROWS`.
 # X-CTRSNet's standard deviation of the mean Dice is the mean of the seven standard
 # deviations; ours is that of the patients' means.
 TABLE_1 = {

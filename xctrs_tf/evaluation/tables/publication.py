@@ -6,7 +6,7 @@ from xctrs_tf.evaluation.tables import paper
 from xctrs_tf.evaluation.tables.comparison import TABLES, compare
 from xctrs_tf.evaluation.tables.cost_table import cost_grid
 from xctrs_tf.evaluation.tables.grids import NOTHING, Grid
-from xctrs_tf.evaluation.tables.results import FLOOR, METHODS
+from xctrs_tf.models.catalogue import MEAN_VOLUME_ROW, TABLE_ROWS
 
 LOST = "?"
 SIGNIFICANCE = 0.05
@@ -55,12 +55,12 @@ def summary_grid(results):
             found.setdefault(row, {}).update(
                 {column: cell for (owner, column), cell in cells.items() if owner == row}
             )
-    rows = [row for row in METHODS if row != FLOOR] + [FLOOR]
+    rows = [row for row in TABLE_ROWS if row != MEAN_VOLUME_ROW] + [MEAN_VOLUME_ROW]
     shown = [columns[key] for key in _SUMMARY]
     lines = []
     for row in rows:
         cells = [_cell(found[row].get(column.key), column) for column in shown]
-        lines.append([METHODS[row].title, _count(results, row), *cells])
+        lines.append([TABLE_ROWS[row].title, _count(results, row), *cells])
     headings = ["PSNR (dB)", "SSIM", f"mean {results.dice_name} (%)", "HD95 (mm)"]
     return Grid("All methods", ["", "n", *headings], lines, [_settings_note(results)])
 
@@ -71,7 +71,7 @@ def _accuracy_grid(results, table, cells):
         printed = [cells[row, column.key].paper for column in table.columns]
         if any(printed):
             texts = map(_paper_cell, printed, table.columns)
-            lines.append([f"{METHODS[row].title}, paper", "", *texts])
+            lines.append([f"{TABLE_ROWS[row].title}, paper", "", *texts])
         lines.append(_ours(results, row, table.columns, cells))
     notes = [_settings_note(results), paper.COHORT_NOTE]
     if any(text.count(LOST) for line in lines for text in line):
@@ -92,7 +92,7 @@ def _difference_grid(results, table, cells):
         for row in table.rows:
             cell = cells[row, column.key]
             if not math.isnan(cell.mean):
-                lines.append([METHODS[row].title, *_difference_cells(results, cell)])
+                lines.append([TABLE_ROWS[row].title, *_difference_cells(results, cell)])
     headings = ["", "figure", "mean [95 % interval]", "X-CTRSNet less it [95 % interval]"]
     headings += ["in the paper", "patients", "p", "p, Holm"]
     notes = [
@@ -140,7 +140,7 @@ def _power_notes(table, cells):
 
 def _ours(results, row, columns, cells):
     texts = [_cell(cells[row, column.key], column) for column in columns]
-    return [METHODS[row].title, _count(results, row), *texts]
+    return [TABLE_ROWS[row].title, _count(results, row), *texts]
 
 
 def _count(results, row):
@@ -148,7 +148,7 @@ def _count(results, row):
     patients = {line["id"] for line in results.patients(row)}
     if patients:
         return str(len(patients))
-    return NOTHING if row == FLOOR else results.rows[row].status
+    return NOTHING if row == MEAN_VOLUME_ROW else results.rows[row].status
 
 
 def _headings(results, columns):
@@ -188,7 +188,7 @@ def _precision(results):
     titles = {}
     for name, row in results.rows.items():
         if row.settings:
-            titles.setdefault(row.settings["precision"], []).append(METHODS[name].title)
+            titles.setdefault(row.settings["precision"], []).append(TABLE_ROWS[name].title)
     usual, *others = sorted(titles, key=lambda precision: -len(titles[precision]))
     exceptions = [f"{', '.join(titles[precision])}: {precision}" for precision in others]
     return f"{usual} ({'; '.join(exceptions)})" if exceptions else usual
@@ -197,8 +197,8 @@ def _precision(results):
 def _run_notes(results, table):
     """What went wrong, run by run, and runs that stopped early."""
     for row in table.rows:
-        for run in results.rows[row].runs if row != FLOOR else ():
-            what = f"{METHODS[row].title}, fold {run.fold}, seed {run.seed}: "
+        for run in results.rows[row].runs if row != MEAN_VOLUME_ROW else ():
+            what = f"{TABLE_ROWS[row].title}, fold {run.fold}, seed {run.seed}: "
             if run.status == "failed":
                 yield f"{what}failed ({run.error})."
             elif run.status == "not finished":

@@ -14,41 +14,11 @@ import json
 import pathlib
 
 from xctrs_tf.errors import UserError
-from xctrs_tf.evaluation.tables.methods import MEAN_VOLUME, NETWORKS, XCTRSNET
 from xctrs_tf.files import atomic_path, write_text
+from xctrs_tf.models.catalogue import MEAN_VOLUME_ROW, ROWS, TABLE_ROWS
 
 FORMAT = "xctrs-results/1"
 ABOUT, COMPLEXITY = "about.json", "complexity.json"
-REFERENCE = "table1-xctrsnet"
-FLOOR = "mean-volume"
-
-
-@dataclasses.dataclass(frozen=True)
-class Method:
-    """What stands in one row of a table.
-
-    Attributes:
-        title: its name.
-        networks: names of the networks that a patient passes through; those of
-            Table 3 come after a reconstruction that they share.
-    """
-
-    title: str
-    networks: tuple = ()
-
-
-ROWS = {
-    "table1-spadrnet": Method("SpaDRNet", ("spadrnet",)),
-    "table1-vgg": Method("SpaDRNet + VGG", ("spadrnet",)),
-    "table1-mulsisnet": Method("SpaDRNet + VGG + MulSISNet", ("spadrnet", "mulsisnet")),
-    REFERENCE: Method(XCTRSNET, ("spadrnet", "mulsisnet")),
-    **{f"table2-{name}": Method(NETWORKS[name], (name,)) for name in ("sit", "psr", "x2ctgan")},
-    **{
-        f"table3-{name}": Method(NETWORKS[name], (name,))
-        for name in ("unet3d", "dsn", "densebiasnet", "cs2net", "conresnet", "mulsisnet")
-    },
-}
-METHODS = {**ROWS, FLOOR: Method(MEAN_VOLUME)}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -109,7 +79,7 @@ class Results:
     """Everything that was collected.
 
     Attributes:
-        rows: dict of `RowResults` by the names of `ROWS`.
+        rows: dict of `RowResults` by the names in `models.catalogue.ROWS`.
         floor: lines of the mean training volume, like `RowResults.patients`.
         settings: fields of `TrainingConfig` that all runs share.
         data_hash: of the prepared data.
@@ -126,7 +96,7 @@ class Results:
 
     def patients(self, row):
         """Lines of a row or of the floor."""
-        return self.floor if row == FLOOR else self.rows[row].patients
+        return self.floor if row == MEAN_VOLUME_ROW else self.rows[row].patients
 
 
 def write_results(folder, results, origin):
@@ -139,7 +109,7 @@ def write_results(folder, results, origin):
     """
     with atomic_path(folder / "rows") as temporary:
         temporary.mkdir()
-        for row in METHODS:
+        for row in TABLE_ROWS:
             if results.patients(row):
                 _write_csv(temporary / f"{row}.csv", results.patients(row))
     about = {
@@ -188,7 +158,7 @@ def read_results(folder):
         complexity = folder / COMPLEXITY
         return Results(
             rows,
-            _read_lines(folder, FLOOR),
+            _read_lines(folder, MEAN_VOLUME_ROW),
             about["settings"],
             about["data_hash"],
             about["dice_name"],

@@ -6,7 +6,7 @@ import math
 
 from xctrs_tf.evaluation.tables.comparison import TABLES, compare
 from xctrs_tf.evaluation.tables.cost_table import cost_lines
-from xctrs_tf.evaluation.tables.results import FLOOR, METHODS
+from xctrs_tf.models.catalogue import MEAN_VOLUME_ROW, TABLE_ROWS
 
 _FIELDS = (
     "row",
@@ -77,8 +77,8 @@ def _difference_fields(found):
 
 
 def _csv_line(results, row, line):
-    status = "evaluated" if row == FLOOR else results.rows[row].status
-    line = {"row": row, "method": METHODS[row].title, "status": status, **line}
+    status = "evaluated" if row == MEAN_VOLUME_ROW else results.rows[row].status
+    line = {"row": row, "method": TABLE_ROWS[row].title, "status": status, **line}
     return {key: _csv_value(value) for key, value in line.items()}
 
 

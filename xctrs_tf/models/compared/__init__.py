@@ -13,8 +13,9 @@ float32, trained on intensities in [0, 1].
 Segmentation networks take ``ct`` ``(batch, x, y, z, 1)`` and give ``segmentation``
 ``(batch, x, y, z, num_classes)``, probabilities in float32.
 
-Those of `WITH_TRAINING_HEADS` give a dict with further outputs if they are built
-with ``training_heads=True``; `without_training_heads` takes them off again.
+Networks with ``training_heads`` in `xctrs_tf.models.catalogue` give a dict with further
+outputs if they are built with ``training_heads=True``; `without_training_heads` takes
+them off again.
 """
 
 from xctrs_tf.models.compared.common import without_training_heads
@@ -28,26 +29,10 @@ from xctrs_tf.models.compared.unet3d import UNet3D
 from xctrs_tf.models.compared.x2ct_discriminator import X2CTDiscriminator
 from xctrs_tf.models.compared.x2ctgan import X2CTGAN
 
-# By the name that flags and result tables use, in the order of the paper's tables.
-RECONSTRUCTION = {"sit": SIT, "psr": PSR, "x2ctgan": X2CTGAN}
-SEGMENTATION = {
-    "unet3d": UNet3D,
-    "dsn": DSN,
-    "densebiasnet": DenseBiasNet,
-    "cs2net": CS2Net,
-    "conresnet": ConResNet,
-}
-
-# Those that have outputs which only training needs, given with `training_heads=True`.
-WITH_TRAINING_HEADS = ("x2ctgan", "dsn", "conresnet")
-
 __all__ = [
     "DSN",
     "PSR",
-    "RECONSTRUCTION",
-    "SEGMENTATION",
     "SIT",
-    "WITH_TRAINING_HEADS",
     "X2CTGAN",
     "CS2Net",
     "ConResNet",

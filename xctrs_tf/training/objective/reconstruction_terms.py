@@ -10,7 +10,7 @@ from xctrs_tf.losses import (
     projection_loss,
 )
 
-# What the authors of the compared networks minimise, by term.
+# Weights of the terms of a compared network's publication.
 PUBLISHED_WEIGHTS = {
     "sit": {"mse": 1.0},
     "psr": {"mse": 1.0},

@@ -2,7 +2,7 @@
 
 from keras import ops
 
-from xctrs_tf.losses import OWN_OBJECTIVE, cross_entropy, dice_loss, one_hot, rsc_terms
+from xctrs_tf.losses import PUBLISHED_OBJECTIVES, cross_entropy, dice_loss, one_hot, rsc_terms
 
 
 class SegmentationTerms:
@@ -12,7 +12,7 @@ class SegmentationTerms:
         weights: dict from ``dice``, ``published``, ``rsc`` or ``cross_entropy`` to its
             weight. A term of weight 0 is not computed.
         num_classes: classes of the segmentation.
-        published: name in `OWN_OBJECTIVE` where ``published`` has a weight.
+        published: name in `PUBLISHED_OBJECTIVES` where ``published`` has a weight.
         include_background: whether class 0 takes part in the Dice means.
         stop_gradient_on_target: whether the divergence term of RSC treats the
             segmentation of the CT as a constant.
@@ -35,7 +35,7 @@ class SegmentationTerms:
         self.weights = weights
         self.uses_rsc = bool(rsc)
         self.num_classes = num_classes
-        self.published = OWN_OBJECTIVE[published] if "published" in weights else None
+        self.published = PUBLISHED_OBJECTIVES[published] if "published" in weights else None
         self.include_background = include_background
         self.stop_gradient_on_target = stop_gradient_on_target
         self.cross_entropy_balance = cross_entropy_balance
