@@ -23,3 +23,5 @@ LEVEL_HU, WIDTH_HU = 400, 1800
 
 # Text and secondary text of figures.
 INK, GREY = "#1b1f24", "#6b7178"
+# Dots per inch of saved figures.
+DPI = 120

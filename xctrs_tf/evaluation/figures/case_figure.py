@@ -8,7 +8,7 @@ from matplotlib.lines import Line2D
 
 from xctrs_tf.data.films.film_normalisation import normalise_film
 from xctrs_tf.data.volumes.intensity import normalise_hu
-from xctrs_tf.evaluation.figures.drawing import DPI, PANEL, centre_of, draw_film, draw_plane
+from xctrs_tf.evaluation.figures.drawing import PANEL, centre_of, draw_film, draw_plane
 from xctrs_tf.evaluation.figures.surface_rendering import (
     LATERAL,
     POSTERIOR_OBLIQUE,
@@ -17,7 +17,7 @@ from xctrs_tf.evaluation.figures.surface_rendering import (
 )
 from xctrs_tf.files import atomic_path
 from xctrs_tf.geometry import VERTEBRAE
-from xctrs_tf.style import FIGURE_NOTICE, GREY, INK, LEVEL_HU, VERTEBRA_COLORS, WIDTH_HU
+from xctrs_tf.style import DPI, FIGURE_NOTICE, GREY, INK, LEVEL_HU, VERTEBRA_COLORS, WIDTH_HU
 
 
 def case_figure(path, case, ct_pred, labels_pred, metrics, dice_name="Dice", method="X-CTRSNet"):

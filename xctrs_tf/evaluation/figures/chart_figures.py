@@ -4,11 +4,10 @@ import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 
-from xctrs_tf.evaluation.figures.drawing import DPI
 from xctrs_tf.evaluation.tables.comparison import DICE_COLUMNS, patient_values
 from xctrs_tf.files import atomic_path
 from xctrs_tf.models.catalogue import MEAN_VOLUME_ROW, REFERENCE_ROW, ROWS, TABLE_ROWS
-from xctrs_tf.style import GREY, INK
+from xctrs_tf.style import DPI, GREY, INK
 
 # Without the greys at their ends: grey is the floor's.
 _COLORS = (*matplotlib.colormaps["Set2"].colors[:7], *matplotlib.colormaps["Dark2"].colors[:7])

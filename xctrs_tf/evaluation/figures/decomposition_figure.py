@@ -5,10 +5,10 @@ from matplotlib.figure import Figure
 
 from xctrs_tf.data.films.film_normalisation import normalise_film
 from xctrs_tf.data.volumes.intensity import normalise_hu
-from xctrs_tf.evaluation.figures.drawing import DPI, draw_film
+from xctrs_tf.evaluation.figures.drawing import draw_film
 from xctrs_tf.files import atomic_path
 from xctrs_tf.geometry import RAY_AXIS, VIEWS, screen
-from xctrs_tf.style import GREY, INK
+from xctrs_tf.style import DPI, GREY, INK
 
 # Where along the rays the volume is cut, as shares of its depth.
 DEPTHS = (0.3, 0.4, 0.5, 0.6, 0.7)

@@ -20,7 +20,6 @@ _DIRECTIONS = {
 # Readable on black and on white.
 _ON_IMAGE = {"color": "#e4e8ec", "path_effects": [withStroke(linewidth=1.6, foreground="#20252b")]}
 PANEL = 2.05  # inches
-DPI = 120
 
 
 def centre_of(labels):

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from xctrs_tf.data.dataset import Case
 from xctrs_tf.data.volumes.intensity import normalise_hu
-from xctrs_tf.evaluation.figures.drawing import DPI, PLANES, centre_of, draw_plane
+from xctrs_tf.evaluation.figures.drawing import PLANES, centre_of, draw_plane
 from xctrs_tf.evaluation.figures.surface_rendering import (
     LATERAL,
     POSTERIOR_OBLIQUE,
@@ -17,7 +17,7 @@ from xctrs_tf.evaluation.figures.surface_rendering import (
 )
 from xctrs_tf.files import atomic_path
 from xctrs_tf.geometry import VERTEBRAE
-from xctrs_tf.style import FIGURE_NOTICE, GREY, INK, LEVEL_HU, VERTEBRA_COLORS, WIDTH_HU
+from xctrs_tf.style import DPI, FIGURE_NOTICE, GREY, INK, LEVEL_HU, VERTEBRA_COLORS, WIDTH_HU
 
 TRUTH = "Ground truth"
 # Inches.

@@ -4,9 +4,9 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from xctrs_tf.data.volumes.intensity import normalise_hu
-from xctrs_tf.evaluation.figures.drawing import DPI, PANEL, draw_legend, draw_patient
+from xctrs_tf.evaluation.figures.drawing import PANEL, draw_legend, draw_patient
 from xctrs_tf.files import atomic_path
-from xctrs_tf.style import FIGURE_NOTICE, INK
+from xctrs_tf.style import DPI, FIGURE_NOTICE, INK
 
 
 def preview_figure(path, films, ct_hu, labels):

@@ -3,13 +3,12 @@
 import numpy as np
 from matplotlib.figure import Figure
 
-from xctrs_tf.evaluation.figures.drawing import DPI
 from xctrs_tf.evaluation.perturbations import PERTURBATIONS
 from xctrs_tf.evaluation.statistics import bootstrap_interval, mean_sd
 from xctrs_tf.evaluation.tables.comparison import DICE_COLUMNS, IMAGE_COLUMNS, patient_values
 from xctrs_tf.evaluation.tables.grids import NOTHING, Grid
 from xctrs_tf.files import atomic_path
-from xctrs_tf.style import GREY, INK
+from xctrs_tf.style import DPI, GREY, INK
 
 COLUMNS = (IMAGE_COLUMNS[1], IMAGE_COLUMNS[0], DICE_COLUMNS[-1])
 FIGURES = tuple(column.key for column in COLUMNS)
