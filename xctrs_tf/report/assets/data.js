@@ -1,4 +1,4 @@
-/* Bytes that the page carries in itself. */
+/* Arrays embedded in the page. */
 async function unpack(text) {
   const packed = Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
   const stream = new Blob([packed]).stream().pipeThrough(new DecompressionStream("deflate"));

@@ -1,4 +1,4 @@
-/* The three planes. An array is [x, y, z] in LPS; z points up on the screen, y down. */
+/* The three planes. Arrays are [x, y, z] in LPS; z points up on the screen, y down. */
 const PLANES = [
   { name: "Sagittal", normal: 0, across: 1, down: 2, upright: true, left: "A", right: "P", top: "S" },
   { name: "Coronal", normal: 1, across: 0, down: 2, upright: true, left: "R", right: "L", top: "S" },

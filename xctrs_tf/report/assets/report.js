@@ -1,4 +1,4 @@
-/* Bring the page to life; whatever fails is said on the page. */
+/* Start the page; errors are shown on the page. */
 function say(message) {
   const failure = document.getElementById("failure");
   failure.textContent = message;
