@@ -99,10 +99,26 @@ _SCALES = {
 
 
 def transform(name, values):
-    """Transform scores of a check to the scale on which they are assumed normal."""
+    """Transform scores to the scale on which they are assumed to be normal.
+
+    Args:
+        name: check in `CHECKS`.
+        values: scores of that check.
+
+    Returns:
+        float64 array.
+    """
     return _SCALES[CHECKS[name].scale][0](np.asarray(values, np.float64))
 
 
 def inverse_transform(name, value):
-    """Invert `transform` for one value."""
+    """Invert `transform`.
+
+    Args:
+        name: check in `CHECKS`.
+        value: transformed score.
+
+    Returns:
+        float, the score.
+    """
     return float(_SCALES[CHECKS[name].scale][1](value))

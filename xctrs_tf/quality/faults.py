@@ -16,7 +16,15 @@ _ENLARGEMENT = 1.4
 
 
 def enlarged(film, factor):
-    """Scale a film about its middle, at the same size; a smaller one repeats its edge."""
+    """Enlarge or shrink the picture of a film about its middle.
+
+    Args:
+        film: square film ``[horizontal, vertical]``.
+        factor: enlargement; below 1 the edge is repeated around the smaller picture.
+
+    Returns:
+        Film of the same shape.
+    """
     middle = (len(film) - 1) / 2
     return ndimage.affine_transform(
         film, [1 / factor] * 2, middle * (1 - 1 / factor), order=1, mode="nearest"

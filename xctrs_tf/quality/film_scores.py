@@ -29,7 +29,15 @@ MISTAKES = {
 
 
 def correlation(a, b):
-    """Return the normalised cross-correlation of two arrays; 0 if one is constant."""
+    """Return the normalised cross-correlation of two arrays.
+
+    Args:
+        a: array.
+        b: array with as many elements.
+
+    Returns:
+        float in [-1, 1]; 0 if an array is constant.
+    """
     a, b = (np.asarray(values, np.float64).ravel() for values in (a, b))
     a, b = a - a.mean(), b - b.mean()
     norm = np.linalg.norm(a) * np.linalg.norm(b)
@@ -108,7 +116,14 @@ def likely_mistake(film, view, statistics):
 
 
 def thumbnail(film):
-    """Return the ``32 x 32`` block means of a square film whose side is a multiple of 32."""
+    """Reduce a film to the means of its blocks.
+
+    Args:
+        film: square film whose side is a multiple of 32.
+
+    Returns:
+        float64 ``(32, 32)``.
+    """
     block = film.shape[0] // THUMBNAIL
     blocks = np.asarray(film, np.float64).reshape(THUMBNAIL, block, THUMBNAIL, block)
     return blocks.mean(axis=(1, 3))

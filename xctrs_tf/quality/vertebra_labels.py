@@ -26,7 +26,7 @@ def centroid(mask):
 
 
 def missing(labels):
-    """Return the names of the vertebrae without a voxel."""
+    """Return the names of the vertebrae without a voxel in integer labels ``[x, y, z]``."""
     present = vertebra_masks(labels)
     return [name for name in VERTEBRAE if name not in present]
 

@@ -200,7 +200,15 @@ def _describe_pixels(image, plane):
 
 
 def derived_uid(digest, role):
-    """Return the UID for the digest of a reconstruction and a role in its study."""
+    """Derive a UID from contents.
+
+    Args:
+        digest: str that identifies a reconstruction.
+        role: part of the reconstruction's study, such as ``"series"``.
+
+    Returns:
+        `pydicom.uid.UID`, the same for the same arguments.
+    """
     return generate_uid(entropy_srcs=[digest, role])
 
 

@@ -81,25 +81,57 @@ def css_color(name):
 
 
 def packed(array):
-    """Encode an array as base64 of its deflated bytes, little-endian and in C order."""
+    """Encode an array for the page's scripts.
+
+    Args:
+        array: array of numbers.
+
+    Returns:
+        str, base64 of the deflated bytes, little-endian and in C order.
+    """
     data = np.ascontiguousarray(array).astype(array.dtype.newbyteorder("<"), copy=False)
     return base64.b64encode(zlib.compress(data.tobytes(), 9)).decode("ascii")
 
 
 def film_picture(film, view):
-    """Return a film, normalised and upright, as the data URI of a PNG."""
+    """Encode a film, normalised and upright, as the data URI of a PNG.
+
+    Args:
+        film: film ``[horizontal, vertical]``.
+        view: ``"ap"`` or ``"la"``.
+
+    Returns:
+        str.
+    """
     return _png(np.round(255 * screen(normalise_film(film), view)).astype(np.uint8))
 
 
 def error_picture(error, view):
-    """Return an error map, white where it is zero, as the data URI of a PNG."""
+    """Encode an error map as the data URI of a PNG: white is 0, red positive, blue negative.
+
+    Args:
+        error: re-projection less film ``[horizontal, vertical]``, both in [0, 1].
+        view: ``"ap"`` or ``"la"``.
+
+    Returns:
+        str.
+    """
     error = screen(np.clip(np.asarray(error) / FULL_ERROR, -1, 1), view)[..., np.newaxis]
     color = 255 + np.abs(error) * (np.where(error > 0, _BRIGHTER, _DARKER) - 255)
     return _png(np.round(color).astype(np.uint8))
 
 
 def windowed(ct_hu, level_hu, width_hu):
-    """Map CT numbers to grey values of a display window, uint8."""
+    """Map CT numbers to the grey values of a display window.
+
+    Args:
+        ct_hu: CT numbers.
+        level_hu: centre of the window.
+        width_hu: width of the window.
+
+    Returns:
+        uint8 array; 0 below and 255 above the window.
+    """
     low = level_hu - width_hu / 2
     share = (np.asarray(ct_hu, np.float32) - low) / width_hu
     return np.round(255 * np.clip(share, 0, 1)).astype(np.uint8)

@@ -31,7 +31,13 @@ class GrpcClient(ModelClient):
         self._stub = prediction_service_pb2_grpc.PredictionServiceStub(channel)
 
     def output_shapes(self, signature):
-        """Return the shapes of a signature's outputs by name; empty without the signature.
+        """Read the shapes of a signature's outputs.
+
+        Args:
+            signature: name of the signature.
+
+        Returns:
+            Dict from output to shape; empty if there is no such signature.
 
         Raises:
             UserError: no server, no such model, or an invalid response.

@@ -17,7 +17,13 @@ class RestClient(ModelClient):
     """Client for the REST port of a model server; arguments as for `ModelClient`."""
 
     def output_shapes(self, signature):
-        """Return the shapes of a signature's outputs by name; empty without the signature.
+        """Read the shapes of a signature's outputs.
+
+        Args:
+            signature: name of the signature.
+
+        Returns:
+            Dict from output to shape; empty if there is no such signature.
 
         Raises:
             UserError: no server, no such model, or an invalid response.
