@@ -61,6 +61,15 @@ def test_flags_know_every_network_and_objective():
     assert published & set(SEGMENTATION_NETWORKS) == set(PUBLISHED_OBJECTIVES)
 
 
+@pytest.fixture
+def eager():
+    """Steps run without a graph: tracing and optimising it takes longer than one step."""
+    tf.config.run_functions_eagerly(True)
+    yield
+    tf.config.run_functions_eagerly(False)
+
+
+@pytest.mark.usefixtures("eager")
 @pytest.mark.parametrize("name", ["sit", "psr"])
 def test_squared_error_is_in_the_place_of_mae(name):
     trainer = _trainer(
@@ -155,6 +164,7 @@ def test_discriminator_teaches_nothing_to_the_generator():
     assert all(gradient is not None for gradient in gradients[len(generator) :])
 
 
+@pytest.mark.usefixtures("eager")
 @pytest.mark.parametrize("name", list(PUBLISHED_OBJECTIVES))
 def test_segmentation_learns_by_its_own_objective(name):
     trainer = _trainer(

@@ -52,7 +52,7 @@ class TrainingConfig:
     reconstruction: str = _option(
         "spadrnet",
         f"network: {', '.join(RECONSTRUCTION_NETWORKS)}; "
-        "none: segmentation learns on the patients' CTs",
+        "none: segmentation is trained on the patients' CTs",
     )
     segmentation: str = _option(
         "mulsisnet",
@@ -150,7 +150,7 @@ class TrainingConfig:
 
     @property
     def is_adversarial(self):
-        """Whether a discriminator learns beside the reconstruction network."""
+        """True if a discriminator is trained against the reconstruction network."""
         if not self.trains_reconstruction or self.reconstruction_objective != "published":
             return False
         return NETWORKS[self.reconstruction].discriminator is not None

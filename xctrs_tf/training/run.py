@@ -1,4 +1,4 @@
-"""Building a run's networks, and loading a finished run."""
+"""The networks of a run: building them, and loading those of a finished run."""
 
 import dataclasses
 import pathlib
@@ -6,12 +6,16 @@ import pathlib
 import keras
 
 from xctrs_tf.errors import UserError
+from xctrs_tf.models import XCTRSNet
 from xctrs_tf.models.catalogue import NETWORKS
 from xctrs_tf.models.compared.common import without_training_heads
 from xctrs_tf.training import checkpoints
 from xctrs_tf.training.config import TrainingConfig, read_config
 from xctrs_tf.training.frozen_reconstruction import frozen_folder
 from xctrs_tf.training.step.optimizer import make_optimizer, trained_variables
+
+# Networks of X-CTRSNet, by their names in the catalogue and as its layers.
+_XCTRSNET = ("spadrnet", "mulsisnet")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,8 +27,8 @@ class Run:
         config: `TrainingConfig`.
         step: training step of the weights.
         reconstruction: model from films to CT, or None if the run segments CTs.
-        segmentation: model from CT to probabilities, or None if the run had no
-            term for it.
+        segmentation: model from CT to probabilities, or None if the run trained
+            none.
     """
 
     path: pathlib.Path
@@ -35,18 +39,26 @@ class Run:
 
 
 def build_networks(config):
-    """The untrained networks that learn in a run, seeded by its configuration.
+    """Build the networks that a run trains, seeded by its configuration.
 
     Args:
         config: `TrainingConfig`.
 
     Returns:
         Dict from network name to model: ``reconstruction``, ``segmentation`` and
-        ``discriminator``, those that the objective uses.
+        ``discriminator``, those that the objective uses. The default pair is
+        built as one `XCTRSNet`.
     """
     keras.config.set_dtype_policy(config.precision)
     keras.utils.set_random_seed(config.seed)
     sizes = {"size": config.size, "width": config.width}
+    both = config.trains_reconstruction and config.uses_segmentation
+    if both and (config.reconstruction, config.segmentation) == _XCTRSNET:
+        model = XCTRSNet(**sizes)
+        return {
+            "reconstruction": model.get_layer(config.reconstruction),
+            "segmentation": model.get_layer(config.segmentation),
+        }
     networks = {}
     if config.trains_reconstruction:
         networks["reconstruction"] = NETWORKS[config.reconstruction].factory(**sizes)
@@ -66,15 +78,15 @@ def load_run(path, checkpoint="best", precision=None):
     Args:
         path: the run folder.
         checkpoint: ``"best"`` (lowest validation loss) or ``"last"``.
-        precision: that the networks compute in; None is that of the training. The
-            weights are float32 whatever it was.
+        precision: dtype policy of the networks; None for that of the training. The
+            weights are float32 in any case.
 
     Returns:
-        `Run`, whose ``config`` is that of the training. Where the reconstruction
-        network was another run's, it is that.
+        `Run` with the ``config`` of the training. With --reconstruction_run it has
+        the reconstruction network of that run.
 
     Raises:
-        UserError: if the folder is no run or holds no whole checkpoint.
+        UserError: the folder is no run or holds no complete checkpoint.
     """
     path = pathlib.Path(path)
     config = read_config(path)
@@ -101,7 +113,7 @@ def load_run(path, checkpoint="best", precision=None):
 
 
 def _load_averages(folder, config, networks):
-    """Put the averages, which a run's last checkpoint keeps with its optimizer, into networks."""
+    """Load the averaged weights, which a last checkpoint keeps with its optimizer."""
     optimizer, variables = make_optimizer(config), trained_variables(networks)
     optimizer.build(variables)
     checkpoints.load_optimizers(folder, {"optimizer": optimizer})

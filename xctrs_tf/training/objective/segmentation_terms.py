@@ -13,9 +13,9 @@ class SegmentationTerms:
             weight. A term of weight 0 is not computed.
         num_classes: classes of the segmentation.
         published: name in `PUBLISHED_OBJECTIVES` where ``published`` has a weight.
-        include_background: whether class 0 takes part in the Dice means.
-        stop_gradient_on_target: whether the divergence term of RSC treats the
-            segmentation of the CT as a constant.
+        include_background: count class 0 in the Dice means.
+        stop_gradient_on_target: treat the segmentation of the CT as a constant in
+            the divergence term of RSC.
         cross_entropy_balance: see `losses.cross_entropy`.
     """
 
