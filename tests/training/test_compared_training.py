@@ -36,7 +36,7 @@ RECONSTRUCT_ALONE = {
 def _network(name):
     arguments = {"num_classes": 8} if name in SEGMENTATION_NETWORKS else {}
     network = narrow(name, **arguments)
-    # What must move in one step must not be hidden by chance.
+    # Seeded, so that no weight stays unchanged by chance.
     keras.utils.set_random_seed(1)
     return network
 

@@ -1,4 +1,4 @@
-"""The frozen VGG16 whose features the multi-view loss compares.
+"""Frozen VGG16, the feature network of the multi-view loss.
 
 K. Simonyan, A. Zisserman, "Very deep convolutional networks for large-scale
 image recognition", 2014.
@@ -20,7 +20,7 @@ _MEND = "give --vgg_weights=FILE (.weights.h5 of Keras's VGG16, or .npz) or --vg
 
 
 def truncated_vgg16(weights, layer):
-    """VGG16 up to a convolution, frozen.
+    """Build VGG16 up to a convolution, frozen.
 
     Args:
         weights: `"imagenet"` (downloaded by `keras.applications`), `"random"`
@@ -47,7 +47,7 @@ def truncated_vgg16(weights, layer):
 
 
 def _whole_network(weights):
-    """VGG16 without its classifier; its weights are final if Keras reads them."""
+    """Return VGG16 without its classifier, with its weights if Keras reads them."""
     if weights == "imagenet":
         return _downloaded()
     network = keras.applications.VGG16(weights=None, include_top=False)

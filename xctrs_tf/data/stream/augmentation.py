@@ -41,7 +41,7 @@ def augmentations(augment):
 
 
 def check_projection(names, projection):
-    """Refuse changes that films made so cannot follow.
+    """Refuse changes that the films of a data set cannot follow.
 
     Args:
         names: of `augmentations`.
@@ -67,7 +67,7 @@ def check_projection(names, projection):
 
 
 def augmented_arrays(case, names, seed, index, reconstruction=None):
-    """A patient as the networks see it, changed.
+    """Return a changed patient, as the networks see it.
 
     Args:
         case: a `Case`.
@@ -97,7 +97,7 @@ def augmented_arrays(case, names, seed, index, reconstruction=None):
 
 
 def mirror(arrays):
-    """A patient's mirror image, left to right, from `network_arrays`.
+    """Mirror a patient, given as `network_arrays`, left to right.
 
     The CT, its labels, its reconstruction and the AP film flip along x. Parallel rays along x cross
     the same voxels in the other order: the LA film stays.
@@ -108,11 +108,11 @@ def mirror(arrays):
 
 
 def randomise_histogram(film, rng):
-    """A film of another exposure: its grey values through a random rising line.
+    """Map the grey values of a film through a random rising line, as another exposure would.
 
     The line joins `HISTOGRAM_PIECES` rises, drawn from a flat Dirichlet
-    distribution. After RadRotator's idea: who has seen bone at every brightness
-    relies on none.
+    distribution. As in RadRotator, the networks then learn not to rely on the
+    brightness of bone.
 
     Args:
         film: array in [0, 1].
@@ -126,7 +126,7 @@ def randomise_histogram(film, rng):
 
 
 def add_noise(film, rng):
-    """A film with Gaussian noise of a random strength up to `NOISE`.
+    """Add Gaussian noise of a random strength up to `NOISE` to a film.
 
     Args:
         film: array in [0, 1].
@@ -140,7 +140,7 @@ def add_noise(film, rng):
 
 
 def move(case, rng):
-    """A patient turned and shifted a little, as the networks see it.
+    """Rotate and shift a patient a little; return it as the networks see it.
 
     CT and labels are resampled about the frame's middle, and the films are the
     moved CT's, so that all four show one patient. Air enters at the borders.
