@@ -10,10 +10,18 @@ _os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 __version__ = "0.1.0"
 
 
+__all__ = ["XCTRSNet", "load"]
+
+
 def __getattr__(name):
-    # Looked up when it is first used (PEP 562): the package itself imports nothing.
+    # Imported at first use (PEP 562): `import xctrs_tf` itself loads neither Keras nor
+    # TensorFlow.
     if name == "load":
         from xctrs_tf.reconstruction import load
 
         return load
+    if name == "XCTRSNet":
+        from xctrs_tf.models.xctrsnet import XCTRSNet
+
+        return XCTRSNet
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -10,8 +10,8 @@ from xctrs_tf.layers.blocks import Style, conv_norm_act, convolution, norm_act_c
 from xctrs_tf.layers.normalization import FoldedGroupNormalization
 from xctrs_tf.layers.slice_difference import slice_difference
 from xctrs_tf.layers.view_alignment import align_view, repeat_along_rays, view_of
-from xctrs_tf.models.compared.attention import ChannelAttention, PositionAttention
-from xctrs_tf.models.compared.depthwise import DoublingDepthwiseConv2D
+from xctrs_tf.models.compared.cs2net import ChannelAttention, PositionAttention
+from xctrs_tf.models.compared.sit import DoublingDepthwiseConv2D
 
 RNG = np.random.default_rng(0)
 

@@ -9,7 +9,7 @@ from xctrs_tf.losses import (
     dice_loss,
     mean_absolute_error,
     one_hot,
-    rsc_loss,
+    rsc_terms,
     soft_dice,
 )
 
@@ -27,7 +27,7 @@ def values():
         "mean_absolute_error": float(mean_absolute_error(y_true, y_pred)),
         "soft_dice": np.asarray(soft_dice(labels, first)).ravel().tolist(),
         "dice_loss": float(dice_loss(labels, first)),
-        "rsc_loss": float(rsc_loss(labels, first, second)),
+        "rsc_terms": [float(term) for term in rsc_terms(labels, first, second)],
         "vgg": {
             view: float(loss) for view, loss in vgg.view_losses(y_true, y_pred, PLANES).items()
         },

@@ -1,16 +1,16 @@
-"""What the compared networks minimise themselves: values by hand and gradients."""
+"""Published objectives of the compared networks: values by hand and gradients."""
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from xctrs_tf.losses.adversarial import (
+from xctrs_tf.losses.compared import (
+    PUBLISHED_OBJECTIVES,
     adversarial_loss,
+    context_residual_loss,
     discriminator_loss,
     projection_loss,
 )
-from xctrs_tf.losses.compared import PUBLISHED_OBJECTIVES
-from xctrs_tf.losses.context_residual import context_residual_loss
 from xctrs_tf.losses.cross_entropy import weighted_cross_entropy
 from xctrs_tf.losses.dice import dice_loss, one_hot
 from xctrs_tf.models.catalogue import NETWORKS, SEGMENTATION_NETWORKS

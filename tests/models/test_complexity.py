@@ -9,9 +9,9 @@ from xctrs_tf.evaluation.tables.paper import COUNTS
 from xctrs_tf.layers.blocks import Style, u_conv
 from xctrs_tf.layers.slice_difference import SliceDifference
 from xctrs_tf.models.catalogue import NETWORKS
-from xctrs_tf.models.compared.attention import ChannelAttention, PositionAttention
-from xctrs_tf.models.compared.depthwise import DoublingDepthwiseConv2D
+from xctrs_tf.models.compared.cs2net import ChannelAttention, PositionAttention
 from xctrs_tf.models.compared.linear_resampling import LinearDownSampling3D, LinearUpSampling3D
+from xctrs_tf.models.compared.sit import DoublingDepthwiseConv2D
 from xctrs_tf.models.complexity import layer_costs, trainable_parameters, without_memory
 
 

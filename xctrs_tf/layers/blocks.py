@@ -1,8 +1,9 @@
-"""The blocks that the networks are made of, each once for 2D and 3D.
+"""Building blocks of the networks, for 2D and 3D.
 
-Every function takes a tensor, a `Style` and a ``name`` prefix, and returns a
-tensor. The layer names that follow from the prefix are part of the checkpoint
-format. Channels come last.
+Every block is a function that takes a tensor, a `Style` and a ``name`` prefix,
+and returns a tensor. The layer names made from the prefix are part of the
+checkpoint format. Channels come last. ``*spatial`` stands for the two axes of a
+film or the three axes of a volume.
 """
 
 import dataclasses
@@ -15,32 +16,38 @@ from xctrs_tf.layers.normalization import FoldedGroupNormalization
 _CONV = {2: layers.Conv2D, 3: layers.Conv3D}
 _CONV_TRANSPOSE = {2: layers.Conv2DTranspose, 3: layers.Conv3DTranspose}
 _UPSAMPLING = {
-    # UpSampling2D alone has a choice of interpolation; nearest is its default.
+    # Nearest: the default of UpSampling2D, and the only choice of UpSampling3D.
     2: layers.UpSampling2D,
     3: layers.UpSampling3D,
 }
 _MAX_POOLING = {2: layers.MaxPooling2D, 3: layers.MaxPooling3D}
 
-# Batches are small and runs short: the usual 0.99 would still remember the start.
+# Runs are short: with the usual 0.99 the statistics would still contain the
+# first steps at the end.
 _BATCH_MOMENTUM = 0.9
 
 
 @dataclasses.dataclass(frozen=True)
 class Style:
-    """What the blocks of one network have in common.
+    """Settings that the blocks of one network share.
 
     Attributes:
         rank: 2 for films, 3 for volumes.
-        normalization: ``"instance"`` (SpaDRNet, Sect. 3.1), ``"group"``
-            (MulSISNet, Sect. 3.1) or ``"batch"``.
-        channels_per_group: for group normalisation.
-        num_groups: for group normalisation with a fixed number of groups, or
-            the largest one that divides it and the channels; takes the place
-            of ``channels_per_group``.
-        affine: whether instance and group normalisation have a gain and an
+        normalization: ``"instance"`` (SpaDRNet), ``"group"`` (MulSISNet) or
+            ``"batch"``.
+        channels_per_group: channels of each group in group normalisation.
+        num_groups: number of groups in group normalisation, used instead of
+            ``channels_per_group``. Where it does not divide the channels, the
+            greatest common divisor of the two is used.
+        affine: if False, instance and group normalisation have no gain and no
             offset.
-        epsilon: of the normalisation.
-        negative_slope: of LeakyReLU; 0 makes it ReLU.
+        epsilon: small number added to the variance.
+        negative_slope: slope of LeakyReLU below 0; with 0 it is ReLU.
+
+    Raises:
+        ValueError: if the rank or the normalisation is not one of the above.
+
+    Ge et al. (2022), Sect. 3.1.
     """
 
     rank: int
@@ -61,24 +68,69 @@ class Style:
 
 
 def convolution(x, filters, style, name, *, kernel_size=3, **options):
-    """A "same" convolution of the style's rank; ``options`` are those of Keras."""
+    """Apply a convolution with "same" padding.
+
+    Args:
+        x: tensor ``(batch, *spatial, channels)``.
+        filters: output channels.
+        style: `Style`; its rank chooses ``Conv2D`` or ``Conv3D``.
+        name: layer name.
+        kernel_size: width of the kernel.
+        **options: other arguments of the Keras layer, e.g. ``strides``.
+
+    Returns:
+        Tensor ``(batch, *spatial / strides, filters)``.
+    """
     return _CONV[style.rank](filters, kernel_size, padding="same", name=name, **options)(x)
 
 
 def transposed_convolution(x, filters, style, name, *, kernel_size=3, strides=2, use_bias=True):
-    """A "same" transposed convolution, which enlarges by ``strides``."""
+    """Apply a transposed convolution with "same" padding.
+
+    Args:
+        x: tensor ``(batch, *spatial, channels)``.
+        filters: output channels.
+        style: `Style`; its rank chooses the Keras layer.
+        name: layer name.
+        kernel_size: width of the kernel.
+        strides: factor of the enlargement.
+        use_bias: add a bias.
+
+    Returns:
+        Tensor ``(batch, *spatial * strides, filters)``.
+    """
     return _CONV_TRANSPOSE[style.rank](
         filters, kernel_size, strides=strides, padding="same", use_bias=use_bias, name=name
     )(x)
 
 
 def max_pool(x, style, name):
-    """Halve the resolution: the largest of 2 x 2 (x 2)."""
+    """Halve the resolution by max-pooling of 2 x 2 (x 2).
+
+    Args:
+        x: tensor ``(batch, *spatial, channels)``.
+        style: `Style`; its rank chooses the Keras layer.
+        name: layer name.
+
+    Returns:
+        Tensor ``(batch, *spatial / 2, channels)``.
+    """
     return _MAX_POOLING[style.rank](2, name=name)(x)
 
 
 def normalize(x, style, name):
-    """Instance, group or batch normalisation."""
+    """Apply instance, group or batch normalisation.
+
+    Args:
+        x: tensor ``(batch, *spatial, channels)``.
+        style: `Style`.
+        name: layer name.
+
+    Returns:
+        Tensor of the same shape.
+
+    Ge et al. (2022), Sect. 3.1.
+    """
     channels = x.shape[-1]
     if style.normalization == "batch":
         return layers.BatchNormalization(
@@ -96,38 +148,78 @@ def normalize(x, style, name):
 
 
 def activate(x, style, name):
-    """LeakyReLU or, with a slope of 0, ReLU."""
+    """Apply LeakyReLU or, with a slope of 0, ReLU.
+
+    Args:
+        x: tensor of any shape.
+        style: `Style`.
+        name: layer name.
+
+    Returns:
+        Tensor of the same shape.
+    """
     if style.negative_slope == 0:
         return layers.ReLU(name=name)(x)
     return layers.LeakyReLU(negative_slope=style.negative_slope, name=name)(x)
 
 
 def norm_act(x, style, name):
-    """Normalisation and activation."""
+    """Apply normalisation, then activation.
+
+    Args:
+        x: tensor ``(batch, *spatial, channels)``.
+        style: `Style`.
+        name: prefix of the layer names.
+
+    Returns:
+        Tensor of the same shape.
+    """
     return activate(normalize(x, style, f"{name}_norm"), style, f"{name}_act")
 
 
 def conv_norm_act(x, filters, style, name, **options):
-    """Convolution, by default 3 wide with bias, normalisation, activation."""
+    """Apply convolution, normalisation and activation.
+
+    Args:
+        x: tensor ``(batch, *spatial, channels)``.
+        filters: output channels.
+        style: `Style`.
+        name: prefix of the layer names.
+        **options: of `convolution`; by default 3 wide, stride 1, with bias.
+
+    Returns:
+        Tensor ``(batch, *spatial / strides, filters)``.
+    """
     return norm_act(convolution(x, filters, style, f"{name}_conv", **options), style, name)
 
 
 def norm_act_conv(x, filters, style, name, **options):
-    """Pre-activation: normalisation, activation, convolution."""
+    """Apply normalisation, activation and convolution, in this order.
+
+    Args:
+        x: tensor ``(batch, *spatial, channels)``.
+        filters: output channels.
+        style: `Style`.
+        name: prefix of the layer names.
+        **options: of `convolution`; by default 3 wide, stride 1, with bias.
+
+    Returns:
+        Tensor ``(batch, *spatial / strides, filters)``.
+    """
     return convolution(norm_act(x, style, name), filters, style, f"{name}_conv", **options)
 
 
 def residual(x, branch, style, name, *, shortcut=None, activation=True):
-    """Residual block: a branch added to its input.
+    """Add a branch to its input.
 
     Args:
         x: tensor ``(batch, *spatial, channels)``.
-        branch: function from ``x`` to what is added.
+        branch: function from ``x`` to the tensor that is added.
         style: `Style` of the activation after the sum.
         name: prefix of the layer names.
-        shortcut: function from ``x`` to a tensor of the branch's shape;
-            without it ``x`` itself is added.
-        activation: whether the sum is activated.
+        shortcut: function from ``x`` to a tensor of the branch's shape; None
+            stands for ``x`` itself.
+        activation: apply the activation to the sum.
 
     Returns:
         Tensor of the branch's shape.
@@ -137,16 +229,20 @@ def residual(x, branch, style, name, *, shortcut=None, activation=True):
 
 
 def seq_conv(x, filters, style, name):
-    """SeqConv of Eq. 2, 3 and 8: sequential 3-wide convolutions.
+    """Apply SeqConv: 3-wide convolutions one after the other.
+
+    Each is followed by normalisation and activation.
 
     Args:
         x: tensor ``(batch, *spatial, channels)``.
-        filters: the width of each convolution in turn, e.g. ``(32, 32)``.
+        filters: output channels of each convolution, e.g. ``(32, 32)``.
         style: `Style`.
         name: prefix of the layer names.
 
     Returns:
         Tensor ``(batch, *spatial, filters[-1])``.
+
+    Ge et al. (2022), Eq. 2, 3, 8, 9, 12, 13, 14.
     """
     for index, width in enumerate(filters, start=1):
         x = conv_norm_act(x, width, style, f"{name}_{index}")
@@ -154,28 +250,64 @@ def seq_conv(x, filters, style, name):
 
 
 def d_conv(x, filters, style, name):
-    """DConv of Eq. 2: a convolution with stride 2, then LeakyReLU.
+    """Apply DConv: a 3-wide convolution with stride 2, then LeakyReLU.
 
-    No bias and no normalisation: only so do the paper's counts come out.
+    It has no bias and no normalisation; with either, the parameters and
+    operations would differ from the paper's.
+
+    Args:
+        x: tensor ``(batch, *spatial, channels)``.
+        filters: output channels.
+        style: `Style`.
+        name: prefix of the layer names.
+
+    Returns:
+        Tensor ``(batch, *spatial / 2, filters)``.
+
+    Ge et al. (2022), Eq. 2, 13.
     """
     x = convolution(x, filters, style, f"{name}_conv", strides=2, use_bias=False)
     return activate(x, style, f"{name}_act")
 
 
 def u_conv(x, filters, style, name, *, use_bias=False, **options):
-    """UConv of Eq. 9: transposed convolution with stride 2, normalisation, activation.
+    """Apply UConv: transposed convolution with stride 2, normalisation, activation.
 
-    ``options`` are those of `transposed_convolution`.
+    Args:
+        x: tensor ``(batch, *spatial, channels)``.
+        filters: output channels.
+        style: `Style`.
+        name: prefix of the layer names.
+        use_bias: add a bias to the convolution.
+        **options: of `transposed_convolution`; by default 3 wide, stride 2.
+
+    Returns:
+        Tensor ``(batch, *spatial * 2, filters)``.
+
+    Ge et al. (2022), Eq. 9, 14.
     """
     x = transposed_convolution(x, filters, style, f"{name}_conv", use_bias=use_bias, **options)
     return norm_act(x, style, name)
 
 
 def down(x, filters, steps, style, name):
-    """D of Eq. 3: from scale S down by ``2 ** steps``, to ``filters`` channels.
+    """Apply D: divide the resolution by ``2 ** steps``.
 
-    One step is a DConv. Several steps are bare convolutions with stride 2 that
-    keep the source's width until the last one, as in HRNet.
+    One step is a `d_conv`. Several steps are 3-wide convolutions with stride 2
+    and nothing between them; all but the last keep the channels of ``x``, as in
+    HRNet.
+
+    Args:
+        x: tensor ``(batch, *spatial, channels)``.
+        filters: output channels.
+        steps: number of halvings, at least 1.
+        style: `Style`.
+        name: prefix of the layer names.
+
+    Returns:
+        Tensor ``(batch, *spatial / 2 ** steps, filters)``.
+
+    Ge et al. (2022), Eq. 3, 8, 12.
     """
     if steps == 1:
         return d_conv(x, filters, style, name)
@@ -187,11 +319,24 @@ def down(x, filters, steps, style, name):
 
 
 def up(x, filters, steps, style, name):
-    """U of Eq. 3: from scale S up by ``2 ** steps``, to ``filters`` channels.
+    """Apply U: multiply the resolution by ``2 ** steps``.
 
-    The 1-wide convolution and the normalisation run at the low resolution:
-    nearest upsampling repeats values, which changes neither of the two, and
-    the work is up to 512 times less.
+    A 1-wide convolution, normalisation and nearest upsampling. The first two run
+    at the low resolution, where they cost up to 512 times less. The result is
+    the same: upsampling repeats every value equally often, which changes
+    neither mean nor variance.
+
+    Args:
+        x: tensor ``(batch, *spatial, channels)``.
+        filters: output channels.
+        steps: number of doublings, at least 1.
+        style: `Style`.
+        name: prefix of the layer names.
+
+    Returns:
+        Tensor ``(batch, *spatial * 2 ** steps, filters)``.
+
+    Ge et al. (2022), Eq. 3, 8, 12.
     """
     x = convolution(x, filters, style, f"{name}_conv", kernel_size=1, use_bias=False)
     x = normalize(x, style, f"{name}_norm")

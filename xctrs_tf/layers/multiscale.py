@@ -1,7 +1,8 @@
-"""Multi-scale paths that exchange their features: Eq. 2, 3, 8, 9, 12 and 14.
+"""Multi-scale paths that exchange their features: Eq. 2, 3, 8, 9 and 12 to 14.
 
-Scales are numbered 0..3 for the paper's 1, 1/2, 1/4, 1/8; the nodes of a path
-from 1, as in the paper. Layer names say ``s1``, ``s2``, ``s4``, ``s8``.
+Scales are numbered 0..3 for the paper's 1, 1/2, 1/4, 1/8; they are ``s1``,
+``s2``, ``s4`` and ``s8`` in layer names. The nodes of a path are numbered from
+1, as in the paper.
 """
 
 from keras import layers
@@ -10,23 +11,34 @@ from xctrs_tf.layers.blocks import d_conv, down, seq_conv, u_conv, up
 
 
 def scale_name(scale):
-    """``s1``, ``s2``, ``s4``, ``s8``: the divisor of the resolution."""
+    """Return the name of a scale: ``s`` and the divisor of the resolution.
+
+    Args:
+        scale: 0 for full resolution, 1 for a half, and so on.
+
+    Returns:
+        ``"s1"``, ``"s2"``, ``"s4"``, ``"s8"``.
+    """
     return f"s{2**scale}"
 
 
 def exchange(target, sources, style, name):
-    """Sum a feature with the features of other scales, brought to its shape.
+    """Add the features of other scales to a feature.
+
+    Finer features pass through D, coarser ones through U, so that all have the
+    shape of the target.
 
     Args:
-        target: ``(scale, tensor)`` of the path itself; its shape is kept.
-        sources: list of ``(scale, node name, tensor)`` of the other paths:
-            finer ones come through D, coarser ones through U.
+        target: ``(scale, tensor)`` of the path itself.
+        sources: list of ``(scale, node name, tensor)`` of the other paths.
         style: `Style` of the blocks.
         name: prefix of the layer names.
 
     Returns:
-        The sum, without an activation after it; ``target`` itself if there is
-        no source.
+        Tensor of the target's shape, without an activation; the target itself
+        if there is no source.
+
+    Ge et al. (2022), Eq. 3, 8, 12.
     """
     scale, feature = target
     filters = feature.shape[-1]
@@ -41,24 +53,29 @@ def exchange(target, sources, style, name):
 
 
 def multi_path_encoder(x, filters, style, name):
-    """Collateral paths with multi-scale fusion: Eq. 2 and 3 (2D), Eq. 12 (3D).
+    """Build the collateral paths with multi-scale fusion.
 
-    Node ``(S, l + 1)`` is SeqConv of node ``(S, l)`` plus D of every finer and
-    U of every coarser path's node that the paper's index pattern names; terms
-    whose node index is below 1 do not exist.
+    In 2D: Eq. 2 and 3; in 3D: Eq. 12 and 13.
+
+    Node ``(S, l + 1)`` is SeqConv of the sum of node ``(S, l)``, D of the finer
+    paths' nodes and U of the coarser paths' nodes that the equations name. Terms
+    with a node index below 1 are left out.
 
     Args:
         x: input tensor ``(batch, *spatial, channels)``.
-        filters: for each of the four paths, the SeqConv widths of its nodes in
-            turn, e.g. ``[[(16, 16), (16, 32)], [(128, 128)]]``.
+        filters: list of paths, finest first; a path is the list of its nodes,
+            a node the tuple of its SeqConv filters, e.g.
+            ``[[(16, 16), (16, 32)], [(128, 128)]]``.
         style: `Style` of the blocks.
         name: prefix of the layer names.
 
     Returns:
-        The last node's tensor of each path, finest first.
+        List of the last node's tensor of each path, finest first.
+
+    Ge et al. (2022), Eq. 2, 3, 12, 13.
     """
     nodes = {}
-    # A node needs nodes of the column before it only, so columns can be built in turn.
+    # A node depends on the column before it alone: build column after column.
     num_columns = max(scale + len(path) for scale, path in enumerate(filters))
     for column in range(1, num_columns + 1):
         for scale, path in enumerate(filters):
@@ -79,7 +96,7 @@ def multi_path_encoder(x, filters, style, name):
 
 
 def _sources(nodes, column, target_scale, name):
-    """The other paths' nodes in one column: the index pattern of Eq. 3."""
+    """Return the nodes of the other paths in one column: the indices of Eq. 3."""
     return [
         (scale, f"{scale_name(scale)}_{index}", feature)
         for (scale, index), feature in nodes.items()
@@ -88,15 +105,20 @@ def _sources(nodes, column, target_scale, name):
 
 
 def multi_scale_fusion(features, style, name):
-    """Eq. 8, missing in print: each scale takes in all others, then SeqConv.
+    """Fuse the scales: each adds all others to itself, then SeqConv.
+
+    The paper refers to Eq. 8 but does not print it; this is the multi-scale
+    fusion that its text describes.
 
     Args:
-        features: one tensor a scale, finest first.
+        features: list of one tensor per scale, finest first.
         style: `Style` of the blocks.
         name: prefix of the layer names.
 
     Returns:
-        Tensors of the same shapes.
+        List of tensors of the same shapes.
+
+    Ge et al. (2022), Eq. 8.
     """
     fused = []
     for scale, feature in enumerate(features):
@@ -108,16 +130,21 @@ def multi_scale_fusion(features, style, name):
 
 
 def hierarchical_decoder(features, style, name, upsample=u_conv):
-    """Merge the scales from coarse to fine: Eq. 9 and the decoder of Eq. 14.
+    """Merge the scales from coarse to fine.
+
+    Each step doubles the resolution, concatenates the next finer feature and
+    applies SeqConv.
 
     Args:
-        features: one tensor a scale, finest first.
+        features: list of one tensor per scale, finest first.
         style: `Style` of the blocks.
         name: prefix of the layer names.
         upsample: function ``(x, filters, style, name)`` that doubles the resolution.
 
     Returns:
         Tensor of the finest feature's shape.
+
+    Ge et al. (2022), Eq. 9, 14.
     """
     x = features[-1]
     for scale in reversed(range(len(features) - 1)):

@@ -1,4 +1,4 @@
-"""Group and instance normalisation with few passes over the volume."""
+"""Group and instance normalisation in few passes over the volume."""
 
 import math
 
@@ -10,28 +10,38 @@ from xctrs_tf.layers.reductions import spatial_sum
 
 @keras.saving.register_keras_serializable("xctrs_tf")
 class FoldedGroupNormalization(keras.layers.GroupNormalization):
-    """`keras.layers.GroupNormalization` with the same weights, at half the time.
+    """Group normalisation in half the time of `keras.layers.GroupNormalization`.
 
-    Statistics and affine parameters are folded into ``x * gain + offset`` with
-    one gain and one offset per patient and channel: the arithmetic that the
-    paper's operation counts imply. The backward pass is written out in the
-    same form. Everything is computed in float32 under every precision policy.
+    It has the same weights. Statistics and affine parameters are folded into
+    ``x * gain + offset`` with one gain and one offset per patient and channel,
+    which is also the arithmetic that the paper's operation counts imply. The
+    gradient is written out in the same form. All is computed in float32 under
+    every precision policy.
 
     Args:
-        groups: number of groups; as many as channels makes it instance
-            normalisation.
-        epsilon: added to the variance.
-        **kwargs: as for `keras.layers.GroupNormalization`.
+        groups: number of groups; with as many groups as channels it is
+            instance normalisation.
+        epsilon: small number added to the variance.
+        **kwargs: other arguments of `keras.layers.GroupNormalization`.
 
     Input shape:
         ``(batch, *spatial, channels)``, spatial axes of fixed length.
 
     Output shape:
-        The input's.
+        Same as the input.
+
+    Ge et al. (2022), Sect. 3.1.
     """
 
     def call(self, inputs):
-        """Normalise one batch."""
+        """Normalise one batch.
+
+        Args:
+            inputs: tensor ``(batch, *spatial, channels)``.
+
+        Returns:
+            Tensor of the same shape and dtype.
+        """
         normalise = ops.custom_gradient(_folded(self.groups, self.epsilon, inputs.shape))
         x = ops.cast(inputs, "float32")
         channels = inputs.shape[-1:]
@@ -41,12 +51,11 @@ class FoldedGroupNormalization(keras.layers.GroupNormalization):
 
 
 def _folded(groups, epsilon, shape):
-    """The function ``(x, gamma, beta) -> (y, gradient function)`` for one input shape."""
+    """Return the function ``(x, gamma, beta) -> (y, gradient)`` for one input shape."""
     _, *spatial, channels = shape
     positions = math.prod(spatial)
     # Broadcasting along few channels is three times slower on CPUs than along
-    # many, so the last spatial axis counts as channels where large tensors are
-    # multiplied.
+    # many: large products treat the last spatial axis as channels too.
     row = spatial[-1]
     wide_shape = (-1, positions // row, row * channels)
 
@@ -77,8 +86,8 @@ def _folded(groups, epsilon, shape):
 
         def gradient(*args, upstream=None):
             dy = args[0] if upstream is None else upstream
-            # With h = (x - mean) * rate the group's mean of gamma * dy and of
-            # gamma * dy * h are what the statistics take away from gamma * dy.
+            # With h = (x - mean) * rate and g = gamma * dy:
+            # dx = rate * (g - mean(g) - h * mean(g * h)), means over the group.
             dbeta = spatial_sum(dy)
             dgamma = (spatial_sum(dy * x) - mean * dbeta) * rate
             along_one = group_mean(dbeta * gamma) / positions

@@ -1,18 +1,18 @@
-"""What changes from one axial slice to the next."""
+"""Difference between neighbouring axial slices."""
 
 import keras
 from keras import ops
 
 
 def slice_difference(x):
-    """Absolute difference of every axial slice and the one below it.
+    """Return the absolute difference of every axial slice and the slice below it.
 
     Args:
-        x: `(batch, x, y, z, channels)`.
+        x: tensor ``(batch, x, y, z, channels)``; z grows upwards.
 
     Returns:
-        The same shape, z growing upwards; the lowest slice, which has none
-        below it, is 0.
+        Tensor of the same shape. The lowest slice, which has no slice below it,
+        is 0.
     """
     lowest = x[:, :, :, :1]
     return ops.concatenate(
@@ -22,8 +22,22 @@ def slice_difference(x):
 
 @keras.saving.register_keras_serializable("xctrs_tf")
 class SliceDifference(keras.layers.Layer):
-    """`slice_difference` as a layer; input and output ``(batch, x, y, z, channels)``."""
+    """`slice_difference` as a layer.
+
+    Input shape:
+        ``(batch, x, y, z, channels)``.
+
+    Output shape:
+        Same as the input.
+    """
 
     def call(self, inputs):
-        """Compare the slices of one batch."""
+        """Compare the slices of one batch.
+
+        Args:
+            inputs: tensor ``(batch, x, y, z, channels)``.
+
+        Returns:
+            Tensor of the same shape.
+        """
         return slice_difference(inputs)

@@ -1,4 +1,4 @@
-"""From film features to volume features: pixelshuffle and view alignment (Eq. 4 to 7)."""
+"""Conversion of film features to volume features: Eq. 4 to 7."""
 
 from keras import layers
 
@@ -6,7 +6,7 @@ from xctrs_tf.geometry import VIEW_TO_VOLUME
 
 
 def pixel_shuffle(x, depth, name):
-    """PS of Eq. 4: unfold channels into the depth along the rays.
+    """Apply pixelshuffle (PS): unfold channels into the depth along the rays.
 
     Args:
         x: film feature ``(batch, horizontal, vertical, depth * channels)``.
@@ -17,7 +17,9 @@ def pixel_shuffle(x, depth, name):
         Volume feature ``(batch, horizontal, vertical, depth, channels)``.
 
     Raises:
-        ValueError: if ``depth`` does not divide the channels.
+        ValueError: if the channels are not a multiple of ``depth``.
+
+    Ge et al. (2022), Eq. 4.
     """
     _, horizontal, vertical, channels = x.shape
     if channels % depth:
@@ -29,12 +31,12 @@ def repeat_along_rays(x, depth, name):
     """Repeat a film or its feature at every depth along the rays.
 
     Args:
-        x: ``(batch, horizontal, vertical, channels)``.
+        x: film feature ``(batch, horizontal, vertical, channels)``.
         depth: voxels along the rays.
         name: prefix of the layer names.
 
     Returns:
-        ``(batch, horizontal, vertical, depth, channels)``.
+        Volume feature ``(batch, horizontal, vertical, depth, channels)``.
     """
     _, horizontal, vertical, channels = x.shape
     x = layers.Reshape((horizontal, vertical, 1, channels), name=f"{name}_flat")(x)
@@ -42,46 +44,50 @@ def repeat_along_rays(x, depth, name):
 
 
 def align_view(x, view, name):
-    """P of Eq. 6: permute a view's feature to the volume's axes.
+    """Permute a view's feature to the axes of the volume (P).
 
     Args:
-        x: ``(batch, horizontal, vertical, depth, channels)``.
+        x: volume feature ``(batch, horizontal, vertical, depth, channels)``.
         view: ``"ap"`` or ``"la"``.
         name: layer name.
 
     Returns:
-        ``(batch, x, y, z, channels)``.
+        Volume feature ``(batch, x, y, z, channels)``.
+
+    Ge et al. (2022), Eq. 5, 6.
     """
-    # keras.layers.Permute counts the batch as axis 0 and the others from 1.
+    # keras.layers.Permute numbers the axes after the batch from 1.
     axes = (*(axis + 1 for axis in VIEW_TO_VOLUME[view]), 4)
     return layers.Permute(axes, name=name)(x)
 
 
 def view_of(x, view, name):
-    """The inverse of `align_view`: a volume's feature in the axes of a view.
+    """Permute a volume's feature to the axes of a view: the inverse of `align_view`.
 
     Args:
-        x: ``(batch, x, y, z, channels)``.
+        x: volume feature ``(batch, x, y, z, channels)``.
         view: ``"ap"`` or ``"la"``.
         name: layer name.
 
     Returns:
-        ``(batch, horizontal, vertical, depth, channels)``.
+        Volume feature ``(batch, horizontal, vertical, depth, channels)``.
     """
     axes = (*(1 + VIEW_TO_VOLUME[view].index(axis) for axis in range(3)), 4)
     return layers.Permute(axes, name=name)(x)
 
 
 def align_views(ap, la, name):
-    """Eq. 6 and 7: align both views and concatenate them along channels.
+    """Align both views and concatenate them along channels.
 
     Args:
-        ap: ``(batch, x, z, y, channels)``, the AP feature after pixelshuffle.
-        la: ``(batch, y, z, x, channels)``, the LA feature after pixelshuffle.
+        ap: AP feature after pixelshuffle, ``(batch, x, z, y, channels)``.
+        la: LA feature after pixelshuffle, ``(batch, y, z, x, channels)``.
         name: prefix of the layer names.
 
     Returns:
-        ``(batch, x, y, z, 2 * channels)``, LA first as Eq. 7 prints it.
+        Volume feature ``(batch, x, y, z, 2 * channels)``, LA first as in Eq. 7.
+
+    Ge et al. (2022), Eq. 6, 7.
     """
     aligned = [align_view(la, "la", f"{name}_la"), align_view(ap, "ap", f"{name}_ap")]
     return layers.Concatenate(name=f"{name}_concat")(aligned)

@@ -1,14 +1,14 @@
-"""Cross-entropy of the segmentation: not in the paper, a quicker start."""
+"""Cross-entropy of the segmentation. Not in the paper: it speeds up the first steps."""
 
 from keras import ops
 
-# Keeps the logarithm of a certain and wrong voxel finite.
+# Keeps the logarithm finite where the true class has probability 0.
 _SMALLEST = 1e-7
 _VOXELS = (1, 2, 3)
 
 
 def voxel_cross_entropy(y_true, y_pred):
-    """-log of the true class's probability, of every voxel.
+    """Return -log of the true class's probability for every voxel.
 
     Args:
         y_true: one-hot labels, `(batch, x, y, z, classes)`.
@@ -23,12 +23,12 @@ def voxel_cross_entropy(y_true, y_pred):
 
 
 def weighted_cross_entropy(y_true, y_pred, class_weights):
-    """Mean over voxels, each weighted by its true class.
+    """Return the mean cross-entropy over voxels weighted by their true class.
 
     Args:
         y_true: one-hot labels, `(batch, x, y, z, classes)`.
         y_pred: probabilities, same shape.
-        class_weights: `(batch, classes)`; only their ratios count.
+        class_weights: `(batch, classes)`; only their ratios matter.
 
     Returns:
         float32 scalar in [0, 16.2], mean over patients.
@@ -40,17 +40,18 @@ def weighted_cross_entropy(y_true, y_pred, class_weights):
 
 
 def cross_entropy(y_true, y_pred, balance=0.0):
-    """Mean over patients and voxels of -log of the true class's probability.
+    """Return the mean over patients and voxels of -log of the true class's probability.
 
-    The Dice of a vertebra barely changes while background still outweighs it,
-    so that Dice alone needs many steps before the first vertebra shows.
+    The Dice of a vertebra has almost no gradient as long as background is more
+    probable everywhere: Dice alone needs many steps before the first vertebra
+    appears.
 
     Args:
         y_true: one-hot labels, `(batch, x, y, z, classes)`.
         y_pred: probabilities, same shape.
-        balance: exponent from 0 to 1: a voxel weighs as much as its class has
-            voxels in this patient, to the power of -balance. 0: each voxel
-            alike; 1: each class alike, background one in eight, not most of all.
+        balance: exponent from 0 to 1: the weight of a voxel is the number of its
+            class's voxels in this patient to the power of -balance. With 0 all
+            voxels have the same weight, with 1 all classes, background included.
 
     Returns:
         float32 scalar in [0, 16.2].

@@ -8,7 +8,7 @@ SMOOTH = 1e-5
 
 
 def one_hot(labels, num_classes):
-    """Integer labels as the probabilities that the Dice losses take.
+    """Convert integer labels to probabilities of 0 and 1.
 
     Args:
         labels: integers `(batch, x, y, z)`, 0 = background.
@@ -21,16 +21,16 @@ def one_hot(labels, num_classes):
 
 
 def soft_dice(y_true, y_pred, smooth=SMOOTH):
-    """Dice of probabilities, for each patient and class.
+    """Return the Dice of probabilities for each patient and class.
 
-    Patients are never pooled: a small vertebra that one patient's segmentation
-    misses is not outvoted by the volumes of the others.
+    The patients of a batch are not pooled: a small vertebra missed in one patient
+    counts as much as a large one in another.
 
-    `smooth`, in voxels, stands in the numerator and the denominator. A class
-    that is absent from both volumes therefore scores 1; absent from `y_true`
-    but predicted, about 0. It also bounds the gradient: through a softmax no
-    class with predicted volume v gets more than v * smooth / (v + smooth)^2,
-    which is at most 1/4.
+    `smooth` is added to the numerator and the denominator. A class that is absent
+    from both volumes therefore scores 1; one that is absent from `y_true` but
+    predicted scores about 0. `smooth` also bounds the gradient: through a softmax
+    an absent class with predicted volume v gets at most
+    v * smooth / (v + smooth)^2, which is at most 1/4.
 
     Args:
         y_true: probabilities or one-hot labels, `(batch, x, y, z, classes)`.
@@ -39,6 +39,8 @@ def soft_dice(y_true, y_pred, smooth=SMOOTH):
 
     Returns:
         float32 `(batch, classes)` in (0, 1].
+
+    Ge et al. (2022), Eq. 15.
     """
     y_true = ops.cast(y_true, "float32")
     y_pred = ops.cast(y_pred, "float32")
@@ -48,20 +50,22 @@ def soft_dice(y_true, y_pred, smooth=SMOOTH):
 
 
 def dice_loss(y_true, y_pred, include_background=False):
-    """1 - Dice, averaged over patients and classes (Eq. 15).
+    """Return 1 - Dice, averaged over patients and classes.
 
-    The paper's equation has no class axis: the vertebrae are averaged with
-    equal weight. Background fills most of a neck, so that its Dice is near 1
-    whatever the vertebrae do; it is left out unless asked for.
+    The paper's equation has no class axis; here the vertebrae are averaged with
+    equal weight. Background fills most of a neck and its Dice is always near 1;
+    by default it is left out.
 
     Args:
         y_true: probabilities or one-hot labels, `(batch, x, y, z, classes)`,
             class 0 = background.
         y_pred: probabilities, same shape.
-        include_background: whether class 0 takes part in the mean.
+        include_background: include class 0 in the mean.
 
     Returns:
         float32 scalar in [0, 1).
+
+    Ge et al. (2022), Eq. 15.
     """
     dice = soft_dice(y_true, y_pred)
     return 1.0 - ops.mean(dice if include_background else dice[:, 1:])

@@ -1,4 +1,4 @@
-"""Reported figures: NumPy, float64, never part of a graph."""
+"""Reported metrics, computed by NumPy in float64."""
 
 from xctrs_tf.metrics.image import psnr, ssim_3d, ssim_planes
 from xctrs_tf.metrics.overlap import dice_per_class

@@ -1,6 +1,6 @@
-"""How near a reconstruction is to its CT: PSNR (Eq. 18) and SSIM (Eq. 17).
+"""Image metrics: PSNR (Eq. 18) and SSIM (Eq. 17).
 
-Volumes are `[x, y, z]`; everything is computed in float64.
+Volumes are `[x, y, z]`; all is computed in float64.
 """
 
 import dataclasses
@@ -17,10 +17,10 @@ SSIM_K = (0.01, 0.03)
 
 @dataclasses.dataclass(frozen=True)
 class Window:
-    """What SSIM takes its local means and covariances over.
+    """Window of SSIM's local means and covariances.
 
     Attributes:
-        local_mean: function of an array and the `axes` of the window.
+        local_mean: function of an array and of the `axes` of the window.
         radius: voxels from its centre to its edge.
         sample_covariance: divide by the number of voxels less one.
     """
@@ -37,22 +37,24 @@ GAUSSIAN_11 = Window(
     radius=5,
     sample_covariance=False,
 )
-# What scikit-image takes unless told otherwise.
+# The default of scikit-image.
 UNIFORM_7 = Window(
     functools.partial(ndimage.uniform_filter, size=7), radius=3, sample_covariance=True
 )
 
 
 def psnr(y_true, y_pred, data_range=1.0):
-    """Peak signal-to-noise ratio over the whole volume (Eq. 18).
+    """Return the peak signal-to-noise ratio over the whole volume.
 
     Args:
-        y_true: the CT.
+        y_true: the CT, an array of any shape.
         y_pred: the reconstruction, same shape.
         data_range: the peak: width of the range of intensities.
 
     Returns:
         float, dB; infinite for equal volumes.
+
+    Ge et al. (2022), Eq. 18.
     """
     error = np.mean(np.square(np.asarray(y_pred, np.float64) - np.asarray(y_true, np.float64)))
     if error == 0.0:
@@ -61,7 +63,7 @@ def psnr(y_true, y_pred, data_range=1.0):
 
 
 def ssim_planes(y_true, y_pred, data_range=1.0, window=GAUSSIAN_11):
-    """SSIM of all axial, coronal and sagittal planes: the headline figure.
+    """Return the mean SSIM of all axial, coronal and sagittal planes, the one reported.
 
     Args:
         y_true: the CT `[x, y, z]`, no side shorter than the window.
@@ -71,13 +73,15 @@ def ssim_planes(y_true, y_pred, data_range=1.0, window=GAUSSIAN_11):
 
     Returns:
         float: the mean over the planes of each view, then over the three views.
+
+    Ge et al. (2022), Eq. 17.
     """
     in_plane = [tuple({0, 1, 2} - {normal}) for normal in PLANE_AXIS.values()]
     return float(np.mean([_ssim(y_true, y_pred, axes, data_range, window) for axes in in_plane]))
 
 
 def ssim_3d(y_true, y_pred, data_range=1.0, window=GAUSSIAN_11):
-    """SSIM with a three-dimensional window.
+    """Return SSIM with a three-dimensional window.
 
     Args:
         y_true: the CT `[x, y, z]`, no side shorter than the window.
@@ -87,22 +91,26 @@ def ssim_3d(y_true, y_pred, data_range=1.0, window=GAUSSIAN_11):
 
     Returns:
         float.
+
+    Ge et al. (2022), Eq. 17.
     """
     return float(_ssim(y_true, y_pred, (0, 1, 2), data_range, window))
 
 
 def ssim_of_moments(mean_true, mean_pred, variance_sum, covariance, data_range=1.0):
-    """Eq. 17 with means, variances and covariance already taken.
+    """Return SSIM from means, variances and covariance.
 
     Args:
         mean_true: mean of the CT: a number, or an array of local means.
         mean_pred: mean of the reconstruction, same shape.
-        variance_sum: variance of the one plus variance of the other.
-        covariance: of the two.
+        variance_sum: variance of the CT plus variance of the reconstruction.
+        covariance: covariance of the two.
         data_range: width of the range of intensities.
 
     Returns:
-        The similarity, of the same shape.
+        SSIM, of the same shape.
+
+    Ge et al. (2022), Eq. 17.
     """
     c1, c2 = ((k * data_range) ** 2 for k in SSIM_K)
     luminance = (2.0 * mean_true * mean_pred + c1) / (mean_true**2 + mean_pred**2 + c1)
@@ -111,10 +119,10 @@ def ssim_of_moments(mean_true, mean_pred, variance_sum, covariance, data_range=1
 
 
 def _ssim(y_true, y_pred, axes, data_range, window):
-    """Mean SSIM of windows along some axes.
+    """Return the mean SSIM of windows along the given axes.
 
     Only windows that lie inside the volume count, as in the original
-    definition; nothing depends on how the borders are padded.
+    definition; the result does not depend on any padding.
     """
     first = np.asarray(y_true, np.float64)
     second = np.asarray(y_pred, np.float64)

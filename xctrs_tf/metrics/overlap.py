@@ -1,14 +1,14 @@
-"""How well two segmentations overlap: Dice (Eq. 19)."""
+"""Overlap of two segmentations: Dice (Eq. 19)."""
 
 import numpy as np
 
 
 def dice_per_class(y_true, y_pred, num_classes):
-    """Dice of every class but the background.
+    """Return the Dice of every class but the background.
 
-    A class that is absent from `y_true` has no Dice, whether or not it was
-    predicted: it gives NaN, which the caller counts and leaves out of means. A
-    class that is present but not predicted scores 0.
+    A class that is absent from `y_true` has no Dice, predicted or not: its value is
+    NaN, which the caller counts and leaves out of means. A class that is present
+    but not predicted scores 0.
 
     Args:
         y_true: integer labels of any shape, 0 = background.
@@ -18,6 +18,8 @@ def dice_per_class(y_true, y_pred, num_classes):
     Returns:
         float64 array of `num_classes - 1` values in [0, 1] or NaN, that of
         class 1 first.
+
+    Ge et al. (2022), Eq. 19.
     """
     y_true, y_pred = np.asarray(y_true).ravel(), np.asarray(y_pred).ravel()
     volume_true = np.bincount(y_true, minlength=num_classes)[1:]

@@ -1,22 +1,22 @@
-"""Named ways to take PSNR and SSIM: the field's figures differ by decibels.
+"""Protocols of PSNR and SSIM in the field, which differ by several decibels.
 
 A protocol is a function of the CT and its reconstruction, both `[x, y, z]` in
 [0, 1], and of the window in HU that [0, 1] stands for. It returns a dict with
-`psnr` (dB), `ssim`, and what else its authors print. The first line of each
-docstring is what a table says about it; docs/metrics.md has the whole
-conventions and where they were read.
+`psnr` (dB), `ssim` and further values that its authors print. Tables print the
+first line of each docstring; docs/metrics.md describes the conventions in full
+and names their sources.
 """
 
 import numpy as np
 
 from xctrs_tf.metrics.image import UNIFORM_7, psnr, ssim_3d, ssim_of_moments, ssim_planes
 
-# X2CT-GAN keeps CT numbers as HU + 1024 and clips them; PerX2CT took that over.
+# X2CT-GAN stores CT numbers as HU + 1024, clipped; PerX2CT does the same.
 STORED_OFFSET_HU = 1024.0
 STORED_MAX = 2500.0
-# Of 12 bits, though nothing is above STORED_MAX: worth 4.29 dB.
+# The peak is that of 12 bits although no value exceeds STORED_MAX: 4.29 dB more.
 STORED_PEAK = 4095.0
-# What the two programs print for equal slices, instead of infinity.
+# Value that both programs print for equal slices, instead of infinity.
 EQUAL_DB = 100.0
 
 
@@ -26,7 +26,7 @@ def xctrs_protocol(y_true, y_pred, window_hu):
     Args:
         y_true: the CT.
         y_pred: the reconstruction, same shape.
-        window_hu: not used: both are compared as they are.
+        window_hu: not used; both volumes are compared as they are.
 
     Returns:
         dict of `psnr` (dB), `ssim` (planes) and `ssim_3d`.
@@ -45,7 +45,7 @@ def x2ct_protocol(y_true, y_pred, window_hu):
     Args:
         y_true: the CT.
         y_pred: the reconstruction, same shape.
-        window_hu: what [0, 1] stands for.
+        window_hu: window `(low, high)` in HU that [0, 1] stands for.
 
     Returns:
         dict of `psnr` (dB), `psnr_planes` (dB: mean over the planes of each
@@ -66,7 +66,7 @@ def perx2ct_protocol(y_true, y_pred, window_hu):
     Args:
         y_true: the CT.
         y_pred: the reconstruction, same shape.
-        window_hu: what [0, 1] stands for.
+        window_hu: window `(low, high)` in HU that [0, 1] stands for.
 
     Returns:
         dict of `psnr` (dB) and `ssim`.
@@ -74,7 +74,7 @@ def perx2ct_protocol(y_true, y_pred, window_hu):
     true, pred = _stored(y_true, window_hu), _stored(y_pred, window_hu)
     return {
         "psnr": _psnr_planes(_squared_error(true, pred)),
-        # It names no range, and scikit-image then took that of floats, [-1, 1].
+        # Its code gives no range; scikit-image then used that of floats, [-1, 1].
         "ssim": ssim_3d(true / STORED_MAX, pred / STORED_MAX, data_range=2.0, window=UNIFORM_7),
     }
 
@@ -82,16 +82,18 @@ def perx2ct_protocol(y_true, y_pred, window_hu):
 def literal_protocol(y_true, y_pred, window_hu):
     """X-CTRSNet as printed: PSNR with each CT's own maximum; SSIM of the volume's moments.
 
-    Eq. 17 has no window: its means, variances and covariance are the volume's.
-    Eq. 18 divides by MAX of y_CT, here the largest intensity of this CT.
+    Eq. 17 has no window: its means, variances and covariance are those of the
+    volume. The peak MAX of y_CT in Eq. 18 is the largest intensity of this CT.
 
     Args:
         y_true: the CT.
         y_pred: the reconstruction, same shape.
-        window_hu: not used: both are compared as they are.
+        window_hu: not used; both volumes are compared as they are.
 
     Returns:
         dict of `psnr` (dB) and `ssim`.
+
+    Ge et al. (2022), Eq. 17, 18.
     """
     del window_hu
     true, pred = np.asarray(y_true, np.float64), np.asarray(y_pred, np.float64)
@@ -112,14 +114,14 @@ PROTOCOLS = {
 
 
 def _stored(values, window_hu):
-    """Intensities of a window as the CT numbers that X2CT-GAN stores."""
+    """Convert intensities of a window to the CT numbers that X2CT-GAN stores."""
     low, high = window_hu
     hu = low + np.asarray(values, np.float64) * (high - low)
     return np.clip(hu + STORED_OFFSET_HU, 0.0, STORED_MAX)
 
 
 def _squared_error(true, pred):
-    """Of stored CT numbers, cut to whole numbers as both programs do."""
+    """Return the squared error of stored CT numbers, truncated as in both programs."""
     return np.square(np.trunc(true) - np.trunc(pred))
 
 

@@ -1,9 +1,9 @@
-"""How near two segmentations' surfaces are: HD95, ASSD and NSD, in millimetres.
+"""Surface distances of two segmentations: HD95, ASSD and NSD.
 
-The surface of a mask is its voxels with a face towards another voxel that is
-not of the mask; outside the volume nothing is. Distances run between voxel
-centres, from every surface voxel of one mask to the nearest of the other, and
-every surface voxel counts the same.
+The surface of a mask is the set of its voxels that share a face with a voxel
+outside the mask; everything beyond the volume is outside. Distances are measured
+between voxel centres, from every surface voxel of one mask to the nearest of the
+other. All surface voxels have the same weight.
 """
 
 import dataclasses
@@ -12,13 +12,13 @@ import numpy as np
 from scipy import ndimage, spatial
 
 NSD_TOLERANCE_MM = 1.5
-# Centres are rounded: a surface just at the tolerance is within it, wherever it lies.
+# Rounding of the centres must not exclude a surface exactly at the tolerance.
 _ROUNDING_MM = 1e-9
 
 
 @dataclasses.dataclass(frozen=True)
 class SurfaceFigures:
-    """The three figures, of one mask or as an array of classes.
+    """HD95, ASSD and NSD of one mask, or arrays of them for several classes.
 
     Attributes:
         hd95: 95th percentile of the distances, mm, the larger of both directions.
@@ -32,19 +32,18 @@ class SurfaceFigures:
 
 
 def surface_per_class(y_true, y_pred, num_classes, spacing_mm, tolerance_mm=NSD_TOLERANCE_MM):
-    """HD95, ASSD and NSD of every class but the background.
+    """Return HD95, ASSD and NSD of every class but the background.
 
-    A class that is absent from `y_true` has none, whether or not it was
-    predicted: it gives NaN, as its Dice does. A class that is present but not
-    predicted gets NSD 0 and, as distance, the diagonal of the volume: more than
-    any prediction can be wrong by, and still a number that a mean can take in.
+    A class that is absent from `y_true` has none, predicted or not: its values are
+    NaN, like its Dice. A class that is present but not predicted gets NSD 0 and the
+    diagonal of the volume as both distances, an upper bound for any prediction.
 
     Args:
         y_true: integer labels `[x, y, z]`, 0 = background.
         y_pred: integer labels, same shape.
         num_classes: number of classes, background included.
         spacing_mm: voxel size, one number or three.
-        tolerance_mm: distance within which NSD takes surfaces as equal.
+        tolerance_mm: largest distance at which NSD counts surfaces as equal.
 
     Returns:
         `SurfaceFigures` of float64 arrays of `num_classes - 1` values, that of
@@ -67,7 +66,7 @@ def surface_per_class(y_true, y_pred, num_classes, spacing_mm, tolerance_mm=NSD_
 
 
 def surface_points(mask, spacing_mm):
-    """Centres of the surface voxels of a mask.
+    """Return the centres of the surface voxels of a mask.
 
     Args:
         mask: boolean `[x, y, z]`.
@@ -86,12 +85,12 @@ def surface_points(mask, spacing_mm):
 
 
 def surface_figures(true_points, pred_points, tolerance_mm=NSD_TOLERANCE_MM):
-    """HD95, ASSD and NSD of two surfaces.
+    """Return HD95, ASSD and NSD of two surfaces.
 
     Args:
         true_points: points of `surface_points`, at least one.
-        pred_points: likewise.
-        tolerance_mm: distance within which NSD takes surfaces as equal.
+        pred_points: points of `surface_points`, at least one.
+        tolerance_mm: largest distance at which NSD counts surfaces as equal.
 
     Returns:
         `SurfaceFigures` of floats.

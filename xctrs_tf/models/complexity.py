@@ -7,8 +7,7 @@ Two counts of operations:
   TensorFlow 1's profiler: transposed convolutions count nothing but the three
   multiplications with which Keras computes their output lengths.
 
-Both count what the graph does for one patient: build the model with
-``batch_size=1``.
+Both are counted for one patient: build the model with ``batch_size=1``.
 """
 
 import concurrent.futures
@@ -20,23 +19,23 @@ from keras import layers, models
 
 from xctrs_tf.layers.normalization import FoldedGroupNormalization
 from xctrs_tf.layers.slice_difference import SliceDifference
-from xctrs_tf.models.compared.attention import ChannelAttention, PositionAttention
+from xctrs_tf.models.compared.cs2net import ChannelAttention, PositionAttention
 from xctrs_tf.models.compared.linear_resampling import LinearDownSampling3D, LinearUpSampling3D
 
 
 def without_memory(factory, **arguments):
     """Build a model whose weights have shapes but no values.
 
-    In a stateless scope Keras puts off every weight's value, and would catch
-    up on it at the end of the next such scope of the thread: so the thread is
-    one that ends with the building.
+    In a stateless scope Keras defers the initial values of all weights, and
+    assigns them when the next such scope of the same thread ends. The model is
+    therefore built in a thread of its own that ends at once.
 
     Args:
-        factory: function that gives a `keras.Model`.
-        **arguments: of the factory.
+        factory: function that returns a `keras.Model`.
+        **arguments: arguments of the factory.
 
     Returns:
-        The model, good for counting only.
+        The model, for counting only.
     """
 
     def build():
@@ -49,15 +48,15 @@ def without_memory(factory, **arguments):
 
 @dataclasses.dataclass(frozen=True)
 class LayerCost:
-    """What one call of one layer costs.
+    """Cost of one call of one layer.
 
     Attributes:
-        name: layer name, with the names of the models around it.
+        name: layer name, after the names of the models that contain it.
         kind: class name of the layer.
-        output_shape: with the batch axis.
+        output_shape: tuple with the batch axis.
         trainable_parameters: 0 in every call of a shared layer but the first.
-        flops: all operations.
-        profiler_flops: in the convention of the paper's numbers.
+        flops: number of all operations.
+        profiler_flops: number in the convention of the paper.
     """
 
     name: str
@@ -69,7 +68,7 @@ class LayerCost:
 
 
 def layer_costs(model):
-    """Costs of every layer call of a functional model, in execution order.
+    """List the cost of every layer call of a functional model, in execution order.
 
     Args:
         model: functional `keras.Model` built with ``batch_size=1``; nested
@@ -79,18 +78,29 @@ def layer_costs(model):
         List of `LayerCost`.
 
     Raises:
-        TypeError: for a layer whose operations nobody has counted yet.
+        TypeError: for a layer without a rule in this module.
+
+    Ge et al. (2022), Table 2, 3.
     """
     return list(_walk(model, batch=1, prefix="", counted=set()))
 
 
 def trainable_parameters(model):
-    """Number of trainable scalars of a model."""
+    """Count the trainable scalars of a model.
+
+    Args:
+        model: `keras.Model` or layer.
+
+    Returns:
+        int.
+
+    Ge et al. (2022), Table 2, 3.
+    """
     return sum(math.prod(variable.shape) for variable in model.trainable_variables)
 
 
 def _walk(model, batch, prefix, counted):
-    """Yield the costs of one model's calls; ``batch`` stands in for an open batch axis."""
+    """Yield the costs of one model's calls; ``batch`` replaces an open batch axis."""
     # Keras has no public view of a functional model's calls, only of its layers.
     for depth in sorted(model._nodes_by_depth, reverse=True):
         for node in model._nodes_by_depth[depth]:
@@ -131,7 +141,7 @@ class _Call:
 
 
 def _count(call):
-    """``(flops, profiler_flops)`` of one call."""
+    """Return ``(flops, profiler_flops)`` of one call."""
     for kinds, rule in _RULES.items():
         if isinstance(call.layer, kinds):
             counts = rule(call)
@@ -202,7 +212,7 @@ def _channel_attention(call):
 
 
 def _attend(members, values):
-    """Softmax between all members, weighted sums of their values, the gate, the sum."""
+    """Count the softmax over all members, the weighted sums, the gate and the sum."""
     return 5 * members**2 + 2 * members**2 * values + 2 * members * values
 
 
@@ -228,7 +238,7 @@ _RULES = {
     ChannelAttention: _channel_attention,
 }
 
-# Moves data, or nothing at all; dropout does nothing after training.
+# Layers that only move data; dropout is inactive after training.
 _FREE = {
     "Concatenate",
     "Dropout",

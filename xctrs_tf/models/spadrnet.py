@@ -1,4 +1,4 @@
-"""SpaDRNet: spatial decomposition-reconstruction (Sect. 2.1)."""
+"""SpaDRNet, the spatial decomposition-reconstruction network."""
 
 import keras
 from keras import layers, ops
@@ -13,10 +13,10 @@ from xctrs_tf.layers.multiscale import (
 from xctrs_tf.layers.view_alignment import align_views, pixel_shuffle
 from xctrs_tf.models.sizes import check_size, scaled
 
-# Widths of each path's nodes. Path 1 is the paper's 16 -> 32 -> 64 -> 128; the
-# others are the regular reading that comes closest to its counts.
+# Filters of each path's nodes. Path 1 is the paper's 16 -> 32 -> 64 -> 128; the
+# others are the regular design that comes closest to the paper's counts.
 NODE_FILTERS = ((16, 32, 64, 128), (128, 128, 128), (256, 256), (512,))
-# C of Eq. 4: channels of each scale's feature after pixelshuffle.
+# Channels of each scale's feature after pixelshuffle (C in Sect. 2.1.1).
 DEPTH_FILTERS = (4, 8, 16, 32)
 
 
@@ -30,19 +30,26 @@ def SpaDRNet(
     batch_size=None,
     name="spadrnet",
 ):
-    """Reconstruction network from two films to a CT (Fig. 3b).
+    """Build the network that reconstructs a CT from two films.
 
-    The paper does not give the layers. This is the regular design closest to
-    its counts: 23,028,489 trainable parameters with the default arguments
+    A 2D encoder extracts features of each film at four scales; pixelshuffle
+    unfolds them along the rays; both views are aligned, fused across the scales
+    in 3D and merged from coarse to fine.
+
+    The paper does not print the layers. This is the regular design closest to
+    its counts: 23,028,489 trainable parameters with the default arguments,
     where the paper has 22,992,322 (Table 2). See docs/fidelity.md.
 
     Args:
         size: pixels and voxels a side: 32, 64 or 128.
-        width: multiplies every width.
-        node_filters: width of each node of each path, finest first.
-        depth_filters: channels after pixelshuffle at each scale.
-        shared_encoder: one 2D encoder for both views, or one for each.
-        batch_size: fixes the batch; only for counting operations.
+        width: factor of all filters.
+        node_filters: filters of each node of each path before ``width`` is
+            applied, finest path first.
+        depth_filters: channels of each scale after pixelshuffle before
+            ``width`` is applied, finest first.
+        shared_encoder: use one 2D encoder for both views; False: one for each.
+        batch_size: fixed batch size, for counting operations; None leaves it
+            open.
         name: model name.
 
     Input shape:
@@ -50,17 +57,22 @@ def SpaDRNet(
         [0, 1], every axis of length ``size``.
 
     Output shape:
-        ``ct``: ``(batch, x, y, z, 1)`` in float32; unbounded, trained on
+        ``ct``: ``(batch, x, y, z, 1)`` in float32; not bounded, trained on
         intensities in [0, 1].
 
     Returns:
-        `keras.Model` with a dict of the two films as input.
+        `keras.Model` from a dict of the two films to the CT.
 
     Raises:
         ValueError: if the size is not supported.
 
     Example:
-        >>> ct = SpaDRNet(size=32)({"ap": ap, "la": la})
+        >>> import numpy as np
+        >>> films = {view: np.zeros((1, 32, 32, 1), "float32") for view in ("ap", "la")}
+        >>> tuple(SpaDRNet(size=32)(films).shape)
+        (1, 32, 32, 32, 1)
+
+    Ge et al. (2022), Sect. 2.1.
     """
     check_size(size)
     node_filters = [[scaled(f, width) for f in path] for path in node_filters]
@@ -74,7 +86,7 @@ def SpaDRNet(
     ap = layers.Input((size, size, 1), batch_size=batch_size, name="ap")
     la = layers.Input((size, size, 1), batch_size=batch_size, name="la")
     if shared_encoder:
-        # Both views in one call, stacked along the batch: half the kernel launches.
+        # One call on both views, stacked along the batch, halves the kernel launches.
         stacked = encoder("encoder2d")(ops.concatenate([ap, la], axis=0))
         ap_features, la_features = zip(*(ops.split(f, 2, axis=0) for f in stacked), strict=True)
     else:
@@ -82,28 +94,31 @@ def SpaDRNet(
         la_features = encoder("encoder2d_la")(la)
 
     style = Style(rank=3, normalization="instance")
-    features = [
+    features = [  # Eq. 5 to 7
         align_views(ap_feature, la_feature, f"align_{scale_name(scale)}")
         for scale, (ap_feature, la_feature) in enumerate(zip(ap_features, la_features, strict=True))
     ]
-    features = multi_scale_fusion(features, style, "fusion3d")
-    x = hierarchical_decoder(features, style, "decoder")
+    features = multi_scale_fusion(features, style, "fusion3d")  # Eq. 8
+    x = hierarchical_decoder(features, style, "decoder")  # Eq. 9
     x = convolution(x, 1, style, "head")
     ct = layers.Activation("linear", dtype="float32", name="ct")(x)
     return keras.Model({"ap": ap, "la": la}, ct, name=name)
 
 
 def _encoder(size, node_filters, depth_filters, name):
-    """2D collateral multi-paths of one view, up to pixelshuffle (Eq. 2 to 4).
+    """Build the 2D collateral multi-paths of one view, up to pixelshuffle.
 
-    A film ``(batch, size, size, 1)`` becomes four volumes, at scale S
-    ``(batch, size * S, size * S, size * S, depth_filters[S])``.
+    From a film ``(batch, size, size, 1)`` to a list of four volumes, finest
+    first: ``(batch, n, n, n, channels)`` with n = size, size / 2, size / 4 and
+    size / 8, and the channels of ``depth_filters``.
+
+    Ge et al. (2022), Eq. 2, 3, 4.
     """
     style = Style(rank=2, normalization="instance")
     paths = []
     for scale, (filters, channels) in enumerate(zip(node_filters, depth_filters, strict=True)):
         depth = size >> scale
-        # The last node is the one that pixelshuffle unfolds.
+        # A further node makes the channels that pixelshuffle unfolds.
         paths.append([*((f, f) for f in filters), (filters[-1], depth * channels)])
 
     film = layers.Input((size, size, 1), name="film")

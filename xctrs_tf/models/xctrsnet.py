@@ -1,10 +1,11 @@
-"""X-CTRSNet: reconstruction and segmentation coupled (Sect. 2, Fig. 3a)."""
+"""X-CTRSNet: a CT and its segmentation from two films."""
 
 import keras
 from keras import layers
 
-from xctrs_tf.geometry import NUM_CLASSES
+from xctrs_tf.geometry import NUM_CLASSES, VIEWS
 from xctrs_tf.models.mulsisnet import MulSISNet
+from xctrs_tf.models.sizes import check_size
 from xctrs_tf.models.spadrnet import SpaDRNet
 
 
@@ -18,42 +19,58 @@ def XCTRSNet(
     batch_size=None,
     name="xctrsnet",
 ):
-    """Two films to a CT and its segmentation.
+    """Build X-CTRSNet: reconstruct a CT from two films and segment it.
+
+    The reconstruction network's CT is the segmentation network's input. The two
+    networks are layers of the model and share its weights, so that training the
+    model trains them, and ``model.save_weights("x.weights.h5")`` writes both to
+    one file that ``model.load_weights`` reads.
 
     Args:
         size: pixels and voxels a side: 32, 64 or 128.
-        num_classes: classes including the background.
-        width: multiplies every width of the default networks.
-        reconstruction: network from ``{"ap", "la"}`` to a CT; default SpaDRNet.
-        segmentation: network from a CT to probabilities; default MulSISNet.
-        batch_size: fixes the batch; only for counting operations.
+        num_classes: number of classes, background included; for the default
+            segmentation network.
+        width: factor of all filters of the default networks.
+        reconstruction: network from ``{"ap", "la"}`` to a CT; None: `SpaDRNet`.
+        segmentation: network from a CT to probabilities; None: `MulSISNet`.
+        batch_size: fixed batch size, for counting operations; None leaves it
+            open.
         name: model name.
 
     Input shape:
-        ``ap``: ``(batch, x, z, 1)`` and ``la``: ``(batch, y, z, 1)``, in [0, 1].
+        A dict of ``ap``: ``(batch, x, z, 1)`` and ``la``: ``(batch, y, z, 1)``,
+        films in [0, 1], every axis of length ``size``.
 
     Output shape:
-        A dict of ``ct`` ``(batch, x, y, z, 1)`` and ``segmentation``
-        ``(batch, x, y, z, num_classes)``, both float32.
+        A dict of ``ct``: ``(batch, x, y, z, 1)`` in float32, not bounded, trained
+        on intensities in [0, 1], and ``segmentation``:
+        ``(batch, x, y, z, num_classes)``, probabilities in float32 that sum to 1.
 
     Returns:
-        `keras.Model`; the two networks are its layers and share its weights.
+        `keras.Model`.
 
     Raises:
         ValueError: if the size is not supported.
 
     Example:
-        >>> outputs = XCTRSNet(size=32)({"ap": ap, "la": la})
-        >>> outputs["ct"].shape
-        (1, 32, 32, 32, 1)
+        >>> import numpy as np
+        >>> films = {view: np.zeros((1, 32, 32, 1), "float32") for view in ("ap", "la")}
+        >>> model = XCTRSNet(size=32)
+        >>> {key: tuple(value.shape) for key, value in model(films).items()}
+        {'ct': (1, 32, 32, 32, 1), 'segmentation': (1, 32, 32, 32, 8)}
+
+    Ge et al. (2022), Fig. 3.
     """
+    check_size(size)
+
+    # === Networks ===
     sizes = {"size": size, "batch_size": batch_size}
     reconstruction = reconstruction or SpaDRNet(width=width, **sizes)
     segmentation = segmentation or MulSISNet(num_classes=num_classes, width=width, **sizes)
 
+    # === Functional model ===
     films = {
-        view: layers.Input((size, size, 1), batch_size=batch_size, name=view)
-        for view in ("ap", "la")
+        view: layers.Input((size, size, 1), batch_size=batch_size, name=view) for view in VIEWS
     }
     ct = reconstruction(films)
     return keras.Model(films, {"ct": ct, "segmentation": segmentation(ct)}, name=name)

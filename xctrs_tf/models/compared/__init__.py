@@ -1,17 +1,7 @@
-"""The eight networks that the paper compares with (Tables 2 and 3), as factories.
+"""Factories of the eight networks that the paper compares with (Tables 2 and 3).
 
-Every factory gives a `keras.Model` and takes ``size`` (voxels a side: 32, 64 or
-128; anything else is a ValueError), ``width`` (multiplies every width),
-``batch_size`` (fixes the batch; only for counting operations) and ``name``; a
-segmentation network also ``num_classes``, background included. What else it
-takes is in its docstring, with the publication and the licence of the original.
-
-Reconstruction networks take a dict of ``ap`` ``(batch, x, z, 1)`` and ``la``
-``(batch, y, z, 1)``, films in [0, 1], and give ``ct`` ``(batch, x, y, z, 1)`` in
-float32, trained on intensities in [0, 1].
-
-Segmentation networks take ``ct`` ``(batch, x, y, z, 1)`` and give ``segmentation``
-``(batch, x, y, z, num_classes)``, probabilities in float32.
+Each file is one network, with the layers that it alone has. The docstring of a
+factory names the publication and the licence of the original.
 
 Networks with ``training_heads`` in `xctrs_tf.models.catalogue` give a dict with further
 outputs if they are built with ``training_heads=True``; `without_training_heads` takes

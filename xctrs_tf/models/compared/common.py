@@ -1,4 +1,4 @@
-"""What the factories of the compared networks share."""
+"""Inputs, outputs and training heads that the compared networks share."""
 
 import keras
 from keras import layers
@@ -9,40 +9,82 @@ from xctrs_tf.layers.view_alignment import align_view, pixel_shuffle
 
 
 def film_inputs(size, batch_size):
-    """The two films of every reconstruction network, as a dict."""
+    """Return the inputs of a reconstruction network.
+
+    Args:
+        size: pixels a side.
+        batch_size: batch size, or None.
+
+    Returns:
+        Dict of ``ap`` and ``la``, each ``(batch, size, size, 1)``.
+    """
     return {view: layers.Input((size, size, 1), batch_size=batch_size, name=view) for view in VIEWS}
 
 
 def ct_input(size, batch_size):
-    """The volume that every segmentation network takes."""
+    """Return the input of a segmentation network.
+
+    Args:
+        size: voxels a side.
+        batch_size: batch size, or None.
+
+    Returns:
+        Tensor ``(batch, size, size, size, 1)``.
+    """
     return layers.Input((size, size, size, 1), batch_size=batch_size, name="ct")
 
 
 def class_probabilities(x, num_classes, style, name, *, kernel_size=1):
-    """Head of a segmentation network: convolution and softmax in float32."""
+    """Apply a convolution and a softmax in float32: the head of a segmentation network.
+
+    Args:
+        x: feature ``(batch, x, y, z, channels)``.
+        num_classes: number of classes, background included.
+        style: `xctrs_tf.layers.blocks.Style`.
+        name: name of the softmax, prefix of the convolution's name.
+        kernel_size: of the convolution.
+
+    Returns:
+        Tensor ``(batch, x, y, z, num_classes)``.
+    """
     x = convolution(x, num_classes, style, f"{name}_head", kernel_size=kernel_size)
     return layers.Softmax(dtype="float32", name=name)(x)
 
 
 def ct_from_slices(x, size):
-    """Coronal slices that stand as channels, ``(batch, x, z, y)``, as a CT in float32."""
+    """Turn coronal slices, given as channels, into a CT in float32.
+
+    Args:
+        x: tensor ``(batch, x, z, y)``.
+        size: voxels a side.
+
+    Returns:
+        Tensor ``(batch, x, y, z, 1)``.
+    """
     x = pixel_shuffle(x, size, "slices")
     return float32_output(align_view(x, "ap", "align_ap"), "ct")
 
 
 def float32_output(x, name):
-    """An output in float32 under every precision policy."""
+    """Cast an output to float32 under every precision policy.
+
+    Args:
+        x: tensor of any shape.
+        name: name of the output.
+
+    Returns:
+        Tensor of the same shape.
+    """
     return layers.Activation("linear", dtype="float32", name=name)(x)
 
 
 def segmentation_model(ct, outputs, training_heads, name):
-    """The model of a segmentation network with heads that only training needs.
+    """Return the model of a segmentation network with or without its training heads.
 
     Args:
         ct: input tensor.
         outputs: dict of ``segmentation`` and the training heads.
-        training_heads: whether the model gives the whole dict, or the
-            segmentation alone.
+        training_heads: give the whole dict; False: the segmentation alone.
         name: model name.
 
     Returns:
@@ -52,14 +94,15 @@ def segmentation_model(ct, outputs, training_heads, name):
 
 
 def without_training_heads(model):
-    """The network that is used after training, sharing the weights.
+    """Return a network without the outputs that only training needs.
 
     Args:
-        model: a network, built with ``training_heads=True`` or not.
+        model: `keras.Model` of a network, built with ``training_heads=True`` or
+            not.
 
     Returns:
-        `keras.Model` with the segmentation, or the CT, as its only output; the
-        same model if it has no other.
+        `keras.Model` that shares the weights and has the segmentation or the CT
+        as its only output; ``model`` itself if it has no other output.
     """
     if not isinstance(model.output, dict):
         return model

@@ -1,4 +1,4 @@
-"""ConResNet, the context residual network, as compared with in Table 3."""
+"""Context residual network (ConResNet), a compared network of Table 3."""
 
 from keras import layers
 
@@ -14,8 +14,8 @@ _NUM_BLOCKS = (1, 2, 2, 2)
 _BOTTLENECK_BLOCKS = 2
 _BOTTLENECK_DILATION = 2
 _DROPOUT = 0.1
-# The residual path starts at a quarter of the resolution, and there is a
-# residual head for every decoder level, named by the divisor of its resolution.
+# Every decoder level has a residual head, named by the divisor of the level's
+# resolution; the residual path starts at a quarter of the resolution.
 _RESIDUAL_DIVISORS = (4, 2, 1)
 
 
@@ -29,7 +29,7 @@ def ConResNet(
     batch_size=None,
     name="conresnet",
 ):
-    """Segmentation beside the differences between axial slices, which it attends to.
+    """Build ConResNet: segment, guided by the differences between axial slices.
 
     With ``training_heads=True`` and otherwise default arguments it has the
     19,175,488 trainable parameters of the paper's Table 3. Biases and the
@@ -43,17 +43,36 @@ def ConResNet(
     implementation and contains none of it. The weight standardisation of the
     original, which has no parameters, is left out.
 
-    Other arguments, input and output are those of every segmentation network of
-    `xctrs_tf.models.compared`. With ``training_heads`` the output is a dict of
-    ``segmentation`` and, of the same shape, ``residual1``, ``residual2`` and
-    ``residual4``: for each class and voxel the probability that the label differs
-    from the slice below, from features at 1, 1/2 and 1/4 of the resolution.
-
     Args:
-        filters: width of each level before ``width`` is applied, finest first.
-        training_heads: whether the residual outputs, which
-            `xctrs_tf.losses.compared` supervises, are built and given. The
-            residual path itself is part of the network either way.
+        size: voxels a side: 32, 64 or 128.
+        num_classes: number of classes, background included.
+        width: factor of all filters.
+        filters: filters of each level before ``width`` is applied, finest first.
+        training_heads: add the residual outputs, which only
+            `xctrs_tf.losses.compared.conresnet_objective` needs. The residual
+            path itself is part of the network in both cases.
+        batch_size: fixed batch size, for counting operations; None leaves it
+            open.
+        name: model name.
+
+    Input shape:
+        ``ct``: ``(batch, x, y, z, 1)``, intensities in [0, 1].
+
+    Output shape:
+        ``segmentation``: ``(batch, x, y, z, num_classes)``, probabilities in
+        float32 that sum to 1.
+        With ``training_heads`` a dict of ``segmentation`` and, of the same
+        shape, ``residual1``, ``residual2`` and ``residual4``: for each class and
+        voxel the probability that the label differs from the slice below, from
+        features at 1, 1/2 and 1/4 of the resolution.
+
+    Returns:
+        `keras.Model`.
+
+    Raises:
+        ValueError: if the size is not supported.
+
+    Ge et al. (2022), Table 3.
     """
     check_size(size)
     style = Style(rank=3, normalization="group", num_groups=8, negative_slope=0.0)
@@ -84,7 +103,7 @@ def ConResNet(
 
 
 def _encoder(x, filters, style):
-    """The features of each level, finest first."""
+    """Return the features of each level, finest first."""
     features = []
     for level, (level_filters, num_blocks) in enumerate(zip(filters, _NUM_BLOCKS, strict=True)):
         node = f"encoder_s{2**level}"
@@ -110,13 +129,16 @@ def _residual_block(x, style, name, dilation_rate=1):
 
 
 def _context_residual(x, change, filters, style, name):
-    """One decoder level: the slice-to-slice change of ``x`` joins ``change``, which gates ``x``.
+    """Build one decoder level of the segmentation path and the residual path.
+
+    The difference between the slices of ``x`` is added to ``change``; a sigmoid of
+    the sum then weights ``x``.
 
     Args:
         x: segmentation feature ``(batch, x, y, z, channels)``.
         change: residual feature of the same resolution, or the 1-channel
             residual input.
-        filters: width of both results.
+        filters: channels of both results.
         style: `Style`.
         name: prefix of the layer names.
 

@@ -1,9 +1,10 @@
-"""CS2-Net, as compared with in Table 3."""
+"""CS2-Net, a compared network of Table 3, and its two attention layers."""
 
 import functools
+import math
 
 import keras
-from keras import layers
+from keras import layers, ops
 
 from xctrs_tf.geometry import NUM_CLASSES
 from xctrs_tf.layers.blocks import (
@@ -15,14 +16,13 @@ from xctrs_tf.layers.blocks import (
     transposed_convolution,
 )
 from xctrs_tf.layers.multiscale import hierarchical_decoder, scale_name
-from xctrs_tf.models.compared.attention import ChannelAttention, PositionAttention
 from xctrs_tf.models.compared.common import class_probabilities, ct_input
 from xctrs_tf.models.sizes import check_size, scaled
 
 FILTERS = (16, 32, 64, 128, 256)
-# Queries and keys have an eighth of the channels.
+# The query and both keys have an eighth of the channels.
 _ATTENTION_DIVISOR = 8
-# Each of the three looks along an axis of its own.
+# Kernels of the query and the two keys: each along another axis.
 _ATTENTION_KERNELS = {"q": (1, 3, 1), "k": (3, 1, 1), "j": (1, 1, 3)}
 
 
@@ -35,22 +35,41 @@ def CS2Net(
     batch_size=None,
     name="cs2net",
 ):
-    """CS2-Net in 3D: a residual U-Net with attention of positions and channels.
+    """Build CS2-Net in 3D: a residual U-Net with attention of positions and channels.
 
-    With the default arguments it has 5,831,626 trainable parameters where the
-    paper's Table 3 has 5,831,628; the two are unexplained (docs/baselines.md).
+    With the default arguments it has 5,831,626 trainable parameters, where the
+    paper's Table 3 has 5,831,628; the difference of two is unexplained
+    (docs/baselines.md). The attention is applied at the coarsest level, which has
+    ``size / 16`` voxels a side.
 
     Reference: L. Mou, Y. Zhao, H. Fu et al., "CS2-Net: deep learning
     segmentation of curvilinear structures in medical imaging", Medical Image
     Analysis 67, 2021. Licence of the original (github.com/iMED-Lab/CS-Net):
-    MIT; this is an independent implementation. Its
-    attention sees ``size / 16`` voxels a side.
-
-    Other arguments, input and output are those of every segmentation network of
-    `xctrs_tf.models.compared`.
+    MIT; this is an independent implementation.
 
     Args:
-        filters: width of each level before ``width`` is applied, finest first.
+        size: voxels a side: 32, 64 or 128.
+        num_classes: number of classes, background included.
+        width: factor of all filters.
+        filters: filters of each level before ``width`` is applied, finest first.
+        batch_size: fixed batch size, for counting operations; None leaves it
+            open.
+        name: model name.
+
+    Input shape:
+        ``ct``: ``(batch, x, y, z, 1)``, intensities in [0, 1].
+
+    Output shape:
+        ``segmentation``: ``(batch, x, y, z, num_classes)``, probabilities in
+        float32 that sum to 1.
+
+    Returns:
+        `keras.Model`.
+
+    Raises:
+        ValueError: if the size is not supported.
+
+    Ge et al. (2022), Table 3.
     """
     check_size(size)
     style = Style(rank=3, normalization="batch", negative_slope=0.0)
@@ -82,7 +101,7 @@ def _residual_block(x, filters, style, name):
 
 
 def _attention(x, style, name):
-    """The sum of both attentions and twice their input."""
+    """Add both attentions, each of which contains its input, and the input twice."""
     channels = x.shape[-1]
     inputs = [
         convolution(
@@ -98,3 +117,93 @@ def _attention(x, style, name):
     positions = PositionAttention(name=f"{name}_positions")([*inputs, x])
     between_channels = ChannelAttention(name=f"{name}_channels")(x)
     return layers.Add(name=f"{name}_sum")([positions, between_channels, x, x])
+
+
+class _GatedAttention(keras.layers.Layer):
+    """Base of the attentions: adds the attended feature, times a learned scalar.
+
+    The scalar starts at 0, so that the layer starts as the identity.
+    """
+
+    def build(self, input_shape):
+        """Create the scalar.
+
+        Args:
+            input_shape: not used.
+        """
+        self.gate = self.add_weight(name="gate", shape=(), initializer="zeros")
+        self.built = True
+
+    def _gated(self, attended, x):
+        return self.gate * ops.reshape(attended, (-1, *x.shape[1:])) + x
+
+
+@keras.saving.register_keras_serializable("xctrs_tf")
+class PositionAttention(_GatedAttention):
+    """Attention between positions: CS2-Net's spatial attention.
+
+    The output is ``gate * softmax((Q K^T) (J K^T)) V + x``, where the rows of Q,
+    K, J and V are positions. Products and softmax are computed in float32 under
+    every precision policy.
+
+    Input shape:
+        A list of q, k, j ``(batch, x, y, z, c)`` and v, x
+        ``(batch, x, y, z, channels)``, spatial axes of fixed length.
+
+    Output shape:
+        Same as ``x``.
+    """
+
+    def call(self, inputs):
+        """Attend within each patient.
+
+        Args:
+            inputs: list of the tensors q, k, j, v and x.
+
+        Returns:
+            Tensor of the shape of x.
+        """
+        *features, x = inputs
+        q, k, j, v = (_rows(feature) for feature in features)
+        keys = ops.swapaxes(k, 1, 2)
+        scores = ops.matmul(ops.matmul(q, keys), ops.matmul(j, keys))
+        attended = ops.matmul(ops.softmax(scores, axis=-1), v)
+        return self._gated(ops.cast(attended, x.dtype), x)
+
+
+@keras.saving.register_keras_serializable("xctrs_tf")
+class ChannelAttention(_GatedAttention):
+    """Attention between channels: CS2-Net's channel attention.
+
+    The output is ``gate * softmax(max(E) - E) F + x`` with
+    ``E = (F F^T) (F F^T)``, where the rows of F are channels: a channel attends
+    most to those that are least like it. In float32 like `PositionAttention`.
+
+    Input shape:
+        ``(batch, x, y, z, channels)``, spatial axes of fixed length.
+
+    Output shape:
+        Same as the input.
+    """
+
+    def call(self, inputs):
+        """Attend within each patient.
+
+        Args:
+            inputs: tensor ``(batch, x, y, z, channels)``.
+
+        Returns:
+            Tensor of the same shape.
+        """
+        positions = _rows(inputs)  # (batch, positions, channels): F^T
+        alike = ops.matmul(ops.swapaxes(positions, 1, 2), positions)
+        energy = ops.matmul(alike, alike)
+        weights = ops.softmax(ops.max(energy, axis=-1, keepdims=True) - energy, axis=-1)
+        attended = ops.matmul(positions, ops.swapaxes(weights, 1, 2))
+        return self._gated(ops.cast(attended, inputs.dtype), inputs)
+
+
+def _rows(x):
+    """Return a feature as ``(batch, positions, channels)`` in float32."""
+    _, *spatial, channels = x.shape
+    return ops.reshape(ops.cast(x, "float32"), (-1, math.prod(spatial), channels))

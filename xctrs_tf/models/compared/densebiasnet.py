@@ -1,4 +1,4 @@
-"""DenseBiasNet, as compared with in Table 3."""
+"""DenseBiasNet, a compared network of Table 3."""
 
 import keras
 from keras import layers, ops
@@ -34,14 +34,14 @@ def DenseBiasNet(
     batch_size=None,
     name="densebiasnet",
 ):
-    """Densely biased network: every layer hands a few channels to all later ones.
+    """Build DenseBiasNet: every layer passes a few channels to all later layers.
 
-    An hourglass of fourteen convolutions, two a level on the way down and up,
-    without the skips of a U-Net. Beside its feature each layer k takes in the
-    "biases" of the layers before k - 1, brought to its resolution.
+    Fourteen convolutions, two per level on the way down and on the way up,
+    without the skips of a U-Net. The input of layer k is the output of layer
+    k - 1 and the "biases" of the layers before, resampled to its resolution.
 
-    With the default arguments it has 1,568,788 trainable parameters where the
-    paper's Table 3 has 1,568,820: the reading closest to that count, not a
+    With the default arguments it has 1,568,788 trainable parameters, where the
+    paper's Table 3 has 1,568,820. It is the design closest to that count, not a
     certain one (docs/baselines.md). The published variants are
 
     * ``state_a``: ``merge=False, previous_bias=False, learned_resampling=False,
@@ -57,21 +57,39 @@ def DenseBiasNet(
     (github.com/YutingHe-list/DenseBiasNet-pytorch): none given; this is an
     independent implementation.
 
-    Other arguments, input and output are those of every segmentation network of
-    `xctrs_tf.models.compared`. ``width`` leaves the biases alone.
-
     Args:
-        filters: width of each level before ``width`` is applied, finest first.
+        size: voxels a side: 32, 64 or 128.
+        num_classes: number of classes, background included.
+        width: factor of all filters but those of the biases.
+        filters: filters of each level before ``width`` is applied, finest first.
         bias_channels: channels of every bias.
-        bias_rate: takes the place of ``bias_channels``: that part of the
-            layer's channels, rounded, at least 1.
-        merge: whether a bias is a 1-wide convolution without bias of the
-            layer's output, or its first channels.
-        previous_bias: whether layer k takes in the bias of layer k - 1 too.
-        learned_resampling: whether biases change resolution by convolutions of
-            width and stride 2, plain and transposed, or by max-pooling and
-            trilinear interpolation, as the features do.
-        head_kernel_size: of the last convolution.
+        bias_rate: channels of a bias as a share of the layer's channels, rounded,
+            at least 1; None uses ``bias_channels``.
+        merge: compute a bias from the layer's output by a 1-wide convolution
+            without bias; False takes the output's first channels.
+        previous_bias: add the bias of layer k - 1 to the input of layer k.
+        learned_resampling: resample biases by plain and transposed convolutions
+            of width and stride 2; False uses max-pooling and trilinear
+            interpolation, as for the features.
+        head_kernel_size: kernel size of the last convolution.
+        batch_size: fixed batch size, for counting operations; None leaves it
+            open.
+        name: model name.
+
+    Input shape:
+        ``ct``: ``(batch, x, y, z, 1)``, intensities in [0, 1].
+
+    Output shape:
+        ``segmentation``: ``(batch, x, y, z, num_classes)``, probabilities in
+        float32 that sum to 1.
+
+    Returns:
+        `keras.Model`.
+
+    Raises:
+        ValueError: if the size is not supported.
+
+    Ge et al. (2022), Table 3.
     """
     check_size(size)
     style = Style(rank=3, normalization="group", negative_slope=0.0)
@@ -101,7 +119,7 @@ def DenseBiasNet(
 
 
 class _Bias:
-    """What a layer hands on, at every level where it has been asked for."""
+    """A layer's bias, resampled to the levels that use it."""
 
     def __init__(self, x, level, name):
         self.level = level
@@ -109,7 +127,7 @@ class _Bias:
         self.versions = {level: x}
 
     def at(self, level, resample, style):
-        """The bias at a level, in steps from the layer's own; each step is taken once."""
+        """Return the bias at a level; every step of the resampling is built once."""
         if level not in self.versions:
             downwards = level > self.level
             source = self.at(level - 1 if downwards else level + 1, resample, style)

@@ -1,13 +1,13 @@
-"""The 3D deeply supervised network (DSN), as compared with in Table 3."""
+"""3D deeply supervised network (DSN), a compared network of Table 3."""
 
 from xctrs_tf.geometry import NUM_CLASSES
 from xctrs_tf.layers.blocks import Style, max_pool, seq_conv, u_conv
 from xctrs_tf.models.compared.common import class_probabilities, ct_input, segmentation_model
 from xctrs_tf.models.sizes import check_size, scaled
 
-# The convolutions of each level; a max-pooling stands between the levels.
+# Filters of each level's convolutions; max-pooling halves the resolution between levels.
 LEVEL_FILTERS = ((32,), (64, 64), (128, 128), (256, 256))
-# The level that each output grows from.
+# Level whose feature each output is upsampled from.
 _HEADS = {"aux1": 1, "aux2": 2, "segmentation": 3}
 
 
@@ -21,11 +21,11 @@ def DSN(
     batch_size=None,
     name="dsn",
 ):
-    """Deeply supervised network: an encoder and a stack of transposed convolutions.
+    """Build DSN: an encoder and a stack of transposed convolutions.
 
     With ``training_heads=True`` and otherwise default arguments it has
-    7,028,088 trainable parameters where the paper's Table 3 has 7,028,344;
-    docs/baselines.md says what was read into it.
+    7,028,088 trainable parameters, where the paper's Table 3 has 7,028,344;
+    docs/baselines.md lists the assumptions.
 
     Reference: Q. Dou, L. Yu, H. Chen, Y. Jin, X. Yang, J. Qin and P.-A. Heng,
     "3D deeply supervised network for automated segmentation of volumetric
@@ -33,16 +33,34 @@ def DSN(
     (github.com/yulequan/HeartSeg): none given; this is an independent
     implementation.
 
-    Other arguments, input and output are those of every segmentation network of
-    `xctrs_tf.models.compared`. With ``training_heads`` the output is a dict of
-    ``segmentation`` and, of the same shape, ``aux1`` from the second level and
-    ``aux2`` from the third.
-
     Args:
-        level_filters: widths of each level's convolutions before ``width`` is
+        size: voxels a side: 32, 64 or 128.
+        num_classes: number of classes, background included.
+        width: factor of all filters.
+        level_filters: filters of each level's convolutions before ``width`` is
             applied, finest first.
-        training_heads: whether the auxiliary outputs, which
-            `xctrs_tf.losses.compared` supervises too, are built and given.
+        training_heads: add the auxiliary outputs ``aux1`` and ``aux2``, which
+            only `xctrs_tf.losses.compared.dsn_objective` needs.
+        batch_size: fixed batch size, for counting operations; None leaves it
+            open.
+        name: model name.
+
+    Input shape:
+        ``ct``: ``(batch, x, y, z, 1)``, intensities in [0, 1].
+
+    Output shape:
+        ``segmentation``: ``(batch, x, y, z, num_classes)``, probabilities in
+        float32 that sum to 1.
+        With ``training_heads`` a dict of ``segmentation`` and, of the same
+        shape, ``aux1`` from the second level and ``aux2`` from the third.
+
+    Returns:
+        `keras.Model`.
+
+    Raises:
+        ValueError: if the size is not supported.
+
+    Ge et al. (2022), Table 3.
     """
     check_size(size)
     style = Style(rank=3, normalization="batch", negative_slope=0.0)

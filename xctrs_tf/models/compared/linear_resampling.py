@@ -1,4 +1,4 @@
-"""Linear interpolation of volumes by whole factors, axis by axis."""
+"""Trilinear interpolation of volumes by whole factors, axis by axis."""
 
 import keras
 from keras import ops
@@ -8,14 +8,14 @@ SPATIAL_AXES = (1, 2, 3)
 
 @keras.saving.register_keras_serializable("xctrs_tf")
 class LinearUpSampling3D(keras.layers.Layer):
-    """Enlarge a volume by a whole factor, trilinearly.
+    """Trilinear enlargement by a whole factor.
 
-    Voxels are cells, not points: the outer faces of the volume stay where they
-    are. Beyond the outermost voxel centres the values are constant.
+    Voxels are cells, not points: the outer faces of the volume keep their places.
+    Beyond the outermost voxel centres the values are constant.
 
     Args:
-        factor: on every axis.
-        **kwargs: as for `keras.layers.Layer`.
+        factor: whole number, the same on every axis.
+        **kwargs: arguments of `keras.layers.Layer`.
 
     Input shape:
         ``(batch, x, y, z, channels)``, spatial axes of fixed length.
@@ -29,13 +29,20 @@ class LinearUpSampling3D(keras.layers.Layer):
         self.factor = factor
 
     def call(self, inputs):
-        """Interpolate one batch."""
+        """Interpolate one batch.
+
+        Args:
+            inputs: tensor ``(batch, x, y, z, channels)``.
+
+        Returns:
+            Tensor of the output shape.
+        """
         for axis in SPATIAL_AXES:
             inputs = _enlarge(inputs, self.factor, axis)
         return inputs
 
     def get_config(self):
-        """The factor, for saving."""
+        """Return the arguments of the layer, for saving."""
         return {**super().get_config(), "factor": self.factor}
 
 
@@ -47,7 +54,7 @@ def _enlarge(x, factor, axis):
     after = ops.concatenate([upper, last], axis=axis)
     phases = []
     for phase in range(factor):
-        # Where the new voxel's centre lies, in old voxels from the old centre.
+        # Distance from the old voxel's centre to the new one's, in old voxels.
         shift = (phase + 0.5) / factor - 0.5
         neighbour = before if shift < 0 else after
         phases.append((1.0 - abs(shift)) * x + abs(shift) * neighbour)
@@ -58,14 +65,14 @@ def _enlarge(x, factor, axis):
 
 @keras.saving.register_keras_serializable("xctrs_tf")
 class LinearDownSampling3D(keras.layers.Layer):
-    """Shrink a volume by an even factor, trilinearly.
+    """Trilinear reduction by an even factor.
 
-    A new voxel's centre lies midway between two old ones on every axis, so
-    that it is the mean of the eight old voxels around it.
+    On every axis a new voxel's centre lies midway between two old centres: a new
+    voxel is the mean of the eight old voxels around its centre.
 
     Args:
-        factor: on every axis; even.
-        **kwargs: as for `keras.layers.Layer`.
+        factor: even number, the same on every axis.
+        **kwargs: arguments of `keras.layers.Layer`.
 
     Input shape:
         ``(batch, x, y, z, channels)``, spatial axes of fixed length that the
@@ -73,6 +80,9 @@ class LinearDownSampling3D(keras.layers.Layer):
 
     Output shape:
         ``(batch, x / factor, y / factor, z / factor, channels)``.
+
+    Raises:
+        ValueError: if the factor is odd.
     """
 
     def __init__(self, factor, **kwargs):
@@ -82,7 +92,14 @@ class LinearDownSampling3D(keras.layers.Layer):
         self.factor = factor
 
     def call(self, inputs):
-        """Interpolate one batch."""
+        """Interpolate one batch.
+
+        Args:
+            inputs: tensor ``(batch, x, y, z, channels)``.
+
+        Returns:
+            Tensor of the output shape.
+        """
         for axis in SPATIAL_AXES:
             cells = list(inputs.shape)
             cells[axis : axis + 1] = [cells[axis] // self.factor, self.factor]
@@ -92,5 +109,5 @@ class LinearDownSampling3D(keras.layers.Layer):
         return inputs
 
     def get_config(self):
-        """The factor, for saving."""
+        """Return the arguments of the layer, for saving."""
         return {**super().get_config(), "factor": self.factor}

@@ -1,4 +1,4 @@
-"""Patient-specific reconstruction (PSR), as compared with in Table 2."""
+"""Patient-specific reconstruction (PSR), a compared network of Table 2."""
 
 import keras
 from keras import layers
@@ -30,12 +30,11 @@ def PSR(
     batch_size=None,
     name="psr",
 ):
-    """Patient-specific reconstruction: 2D encoder, transform to 3D, 3D generator.
+    """Build PSR: a 2D encoder, a transform to 3D and a 3D generator.
 
-    The two films are stacked as channels of one image. With the default
-    arguments it has 519,430,977 trainable parameters (2 GB in float32, and
-    three times that with Adam) where the paper's Table 2 has 519,432,132; see
-    docs/baselines.md.
+    The two films are the channels of one image. With the default arguments it
+    has 519,430,977 trainable parameters (2 GB in float32, three times that with
+    Adam), where the paper's Table 2 has 519,432,132; see docs/baselines.md.
 
     Reference: L. Shen, W. Zhao and L. Xing, "Patient-specific reconstruction
     of volumetric computed tomography images from a single projection view via
@@ -45,20 +44,38 @@ def PSR(
     implementation.
 
     Patent: the original's authors have applied for a patent on the method
-    (US 12,023,192 B2, WO 2020/113148). Whoever uses this network for more than
-    a comparison should look into it.
+    (US 12,023,192 B2, WO 2020/113148). Check it before you use this network for
+    more than a comparison.
 
-    At 128 five halvings lead to a code of 4 pixels a side, at 64 to one of 2; its
-    channels become ``channels / 4`` or ``channels / 2`` in 3D. At 32 the fifth
-    halving and the generator's first doubling are left out, so that the code
-    keeps 2 pixels a side. The last width is the depth, whatever ``width`` is.
-
-    Other arguments, input and output are those of every reconstruction network of
-    `xctrs_tf.models.compared`.
+    Five halvings reduce the films to a code of 4 pixels a side at size 128, and of
+    2 at size 64. At size 32 the fifth halving and the generator's first doubling
+    are left out, so that the code keeps 2 pixels a side. In 3D the code has as
+    many voxels as pixels a side, and accordingly fewer channels.
 
     Args:
-        encoder_filters: width of each halving before ``width`` is applied.
-        generator_filters: width of each doubling before ``width`` is applied.
+        size: pixels and voxels a side: 32, 64 or 128.
+        width: factor of all filters but the last, which are the depth.
+        encoder_filters: filters of each halving before ``width`` is applied.
+        generator_filters: filters of each doubling before ``width`` is applied.
+        batch_size: fixed batch size, for counting operations; None leaves it
+            open.
+        name: model name.
+
+    Input shape:
+        A dict of ``ap``: ``(batch, x, z, 1)`` and ``la``: ``(batch, y, z, 1)``,
+        films in [0, 1].
+
+    Output shape:
+        ``ct``: ``(batch, x, y, z, 1)`` in float32, trained on intensities in
+        [0, 1].
+
+    Returns:
+        `keras.Model`.
+
+    Raises:
+        ValueError: if the size is not supported.
+
+    Ge et al. (2022), Table 2.
     """
     check_size(size)
     style = Style(rank=2, normalization="batch", negative_slope=0.0)
@@ -81,7 +98,7 @@ def PSR(
     for step, filters in enumerate(generator_filters, start=1):
         node = f"generator{step}"
         x = u_conv(x, filters, style3d, f"{node}_up", kernel_size=4, use_bias=True)
-        # The first doubling has no second convolution; but at 32 it is left out.
+        # The first doubling has no second convolution; at size 32 it is left out.
         if step > 1 or not keeps_all_steps:
             x = u_conv(x, filters, style3d, node, strides=1, use_bias=True)
     x = _pointwise(x, 1, style3d, "volume")
@@ -91,7 +108,10 @@ def PSR(
 
 
 def _halve(x, filters, style, name, plain):
-    """A convolution with stride 2 and a residual block; ``plain`` leaves the first bare."""
+    """Build a convolution with stride 2 and a residual block.
+
+    With ``plain`` the convolution has no normalisation and no activation.
+    """
     options = {"kernel_size": 4, "strides": 2}
     if plain:
         x = convolution(x, filters, style, f"{name}_down", **options)

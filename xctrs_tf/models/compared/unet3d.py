@@ -1,4 +1,4 @@
-"""3D U-Net, as compared with in Table 3."""
+"""3D U-Net, a compared network of Table 3."""
 
 import functools
 
@@ -22,10 +22,10 @@ def UNet3D(
     batch_size=None,
     name="unet3d",
 ):
-    """3D U-Net: an encoder, a decoder, and skips between them.
+    """Build 3D U-Net: an encoder, a decoder, and skips between them.
 
     With the default arguments it has the 1,755,416 trainable parameters of the
-    paper's Table 3. The widths, the convolutions with stride 2 in place of
+    paper's Table 3. The filters, the convolutions with stride 2 in place of
     pooling, and group normalisation follow from that count; see
     docs/baselines.md.
 
@@ -35,11 +35,29 @@ def UNet3D(
     public ones (github.com/wolny/pytorch-3dunet, github.com/ellisdg/3DUnetCNN)
     have the MIT licence and other widths.
 
-    Other arguments, input and output are those of every segmentation network of
-    `xctrs_tf.models.compared`.
-
     Args:
-        filters: width of each level before ``width`` is applied, finest first.
+        size: voxels a side: 32, 64 or 128.
+        num_classes: number of classes, background included.
+        width: factor of all filters.
+        filters: filters of each level before ``width`` is applied, finest first.
+        batch_size: fixed batch size, for counting operations; None leaves it
+            open.
+        name: model name.
+
+    Input shape:
+        ``ct``: ``(batch, x, y, z, 1)``, intensities in [0, 1].
+
+    Output shape:
+        ``segmentation``: ``(batch, x, y, z, num_classes)``, probabilities in
+        float32 that sum to 1.
+
+    Returns:
+        `keras.Model`.
+
+    Raises:
+        ValueError: if the size is not supported.
+
+    Ge et al. (2022), Table 3.
     """
     check_size(size)
     style = Style(rank=3, normalization="group")

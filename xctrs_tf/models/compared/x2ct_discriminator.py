@@ -1,4 +1,4 @@
-"""The discriminator that X2CT-GAN's generator is trained against."""
+"""Discriminator that X2CT-GAN's generator is trained against."""
 
 import keras
 from keras import layers
@@ -21,26 +21,37 @@ def X2CTDiscriminator(
     batch_size=None,
     name="x2ct_discriminator",
 ):
-    """3D PatchGAN: tells patches of a patient's CT from a generator's, given the films.
+    """Build X2CT-GAN's discriminator, a 3D PatchGAN.
 
-    With the default arguments it has 11,055,169 trainable parameters. Reference
-    and licence are those of `X2CTGAN`.
-
-    Other arguments are those of every network of `xctrs_tf.models.compared`.
+    Given the films, it tells patches of a patient's CT from those of a
+    reconstruction. The films are repeated along their rays and are further
+    channels of the CT. With the default arguments it has 11,055,169 trainable
+    parameters. Reference and licence are those of
+    `xctrs_tf.models.compared.x2ctgan.X2CTGAN`.
 
     Args:
-        filters: width of each convolution but the last before ``width`` is
+        size: pixels and voxels a side: 32, 64 or 128.
+        width: factor of all filters.
+        filters: filters of each convolution but the last before ``width`` is
             applied.
+        batch_size: fixed batch size, for counting operations; None leaves it
+            open.
+        name: model name.
 
     Input shape:
         A dict of ``ct``: ``(batch, x, y, z, 1)``, ``ap``: ``(batch, x, z, 1)``
-        and ``la``: ``(batch, y, z, 1)``, every axis of length ``size``. The
-        films are repeated along their rays and stand beside the CT as channels.
+        and ``la``: ``(batch, y, z, 1)``, every axis of length ``size``.
 
     Output shape:
-        ``(batch, size / 8, size / 8, size / 8, 1)`` in float32: a score for
-        each patch, unbounded; trained towards 1 for a patient's CT and 0 for a
-        generator's (`xctrs_tf.losses.adversarial`).
+        ``(batch, size / 8, size / 8, size / 8, 1)`` in float32: a score per
+        patch, not bounded; `xctrs_tf.losses.compared.discriminator_loss` trains
+        it towards 1 for a patient's CT and towards 0 for a reconstruction.
+
+    Returns:
+        `keras.Model`.
+
+    Raises:
+        ValueError: if the size is not supported.
     """
     check_size(size)
     style = Style(rank=3, normalization="instance", affine=False)

@@ -1,4 +1,4 @@
-"""The generator of X2CT-GAN, as compared with in Table 2."""
+"""Generator of X2CT-GAN, a compared network of Table 2."""
 
 import keras
 from keras import layers, ops
@@ -22,9 +22,9 @@ from xctrs_tf.models.sizes import check_size, num_halvings, scaled
 STEM_FILTERS = 64
 GROWTH = 32
 DENSE_LAYERS = (6, 12, 24, 16, 6)
-# Width of every level of the 3D decoders, finest first, and of the code.
+# Filters of every level of the 3D decoders, finest first, and of the code.
 DECODER_FILTERS = (16, 16, 32, 64, 128, 256)
-# The bottlenecks of a dense block, in multiples of its growth.
+# Filters of a dense layer's bottleneck, in multiples of the growth.
 _BOTTLENECK = 4
 _DROPOUT = 0.5
 
@@ -44,21 +44,22 @@ def X2CTGAN(
     batch_size=None,
     name="x2ctgan",
 ):
-    """X2CT-GAN's generator: an encoder and a decoder for each view, and one for both.
+    """Build X2CT-GAN's generator: an encoder and a decoder per view, and one for both.
 
-    A DenseNet codes each film; its features reach the view's 3D decoder through
-    a fully connected layer (connection A) and, repeated along the rays, as
-    skips (connection B). At every level the two decoders' features are brought
-    to the axes of the CT and averaged; the average replaces both and feeds the
-    third decoder (connection C), which gives the CT.
+    A DenseNet encodes each film. Its features reach the view's 3D decoder
+    through a fully connected layer (connection A) and as skips that are repeated
+    along the rays (connection B). At every level the features of the two
+    decoders are brought to the axes of the CT and averaged; the average replaces
+    both and is the input of the third decoder (connection C), whose output is
+    the CT.
 
     With ``training_heads=True`` and otherwise default arguments it has the
     61,740,467 trainable parameters of the published two-view generator;
-    without, 24,834 fewer: the last layers of the views' decoders, which nothing
-    follows. The paper's Table 2 has 23,564,691 and does not say how; the
-    closest reduction known is ``growth=24, shared_views=True,
-    decoder_filters=(8, 16, 32, 64, 128, 256)`` with 23,587,431, which is a fit
-    and no evidence (docs/baselines.md).
+    without, 24,834 fewer: the last layers of the views' decoders. The paper's
+    Table 2 has 23,564,691 and does not say how. The closest known reduction is
+    ``growth=24, shared_views=True, decoder_filters=(8, 16, 32, 64, 128, 256)``
+    with 23,587,431; it is fitted to the count and proves nothing
+    (docs/baselines.md).
 
     Reference: X. Ying, H. Guo, K. Ma, J. Wu, Z. Weng and Y. Zheng, "X2CT-GAN:
     reconstructing CT from biplanar X-rays with generative adversarial
@@ -66,23 +67,41 @@ def X2CTGAN(
     GPLv3 by its headers, LGPL-3.0 by its licence file; this is an independent
     implementation and contains none of it.
 
-    At 128 five halvings lead to a code of 4 voxels a side, at 64 to one of 2. At
-    32 the last dense block and the decoders' coarsest level are left out, so that
-    the code keeps 2 voxels a side.
-
-    Other arguments, input and output are those of every reconstruction network of
-    `xctrs_tf.models.compared`. The CT is 0 or more. With
-    ``training_heads`` the output is a dict of ``ct`` and, of the same shape and in
-    the same axes, ``ct_ap`` and ``ct_la``.
+    Five halvings lead to a code of 4 voxels a side at size 128, and of 2 at size
+    64. At size 32 the last dense block and the decoders' coarsest level are left
+    out, so that the code keeps 2 voxels a side.
 
     Args:
+        size: pixels and voxels a side: 32, 64 or 128.
+        width: factor of all filters.
         growth: channels that each layer of a dense block adds.
-        dense_layers: layers of each dense block.
-        decoder_filters: width of every level of the decoders, finest first, and
-            of the code, before ``width`` is applied.
-        shared_views: whether both views share one encoder and one decoder.
-        training_heads: whether the views' own reconstructions are built and
-            given.
+        dense_layers: number of layers of each dense block.
+        decoder_filters: filters of every level of the decoders, finest first,
+            and of the code, before ``width`` is applied.
+        shared_views: use one encoder and one decoder for both views.
+        training_heads: add the reconstructions ``ct_ap`` and ``ct_la`` of the
+            two views' decoders.
+        batch_size: fixed batch size, for counting operations; None leaves it
+            open.
+        name: model name.
+
+    Input shape:
+        A dict of ``ap``: ``(batch, x, z, 1)`` and ``la``: ``(batch, y, z, 1)``,
+        films in [0, 1].
+
+    Output shape:
+        ``ct``: ``(batch, x, y, z, 1)`` in float32, at least 0, trained on
+        intensities in [0, 1].
+        With ``training_heads`` a dict of ``ct`` and, of the same shape and in the
+        same axes, ``ct_ap`` and ``ct_la``.
+
+    Returns:
+        `keras.Model`.
+
+    Raises:
+        ValueError: if the size is not supported.
+
+    Ge et al. (2022), Table 2.
     """
     check_size(size)
     steps = num_halvings(size, len(dense_layers))
@@ -110,23 +129,22 @@ def X2CTGAN(
         mean, streams = _connection_c(streams, scale)
         x = _refine(_merge(x, mean, f"fused_{scale}"), 1, f"fused_{scale}")
         for branch, stream in streams.items():
-            # At full resolution the views' decoders, too, have one convolution only.
+            # At full resolution all decoders have one convolution.
             streams[branch] = _refine(stream, 2 if level else 1, f"{branch}_{scale}")
 
     outputs = {"ct": float32_output(_volume(x, "fused"), "ct")}
-    own = {branch: _volume(stream, branch) for branch, stream in streams.items()}
-    for view, volume in _views(own).items():
+    volumes = {branch: _volume(stream, branch) for branch, stream in streams.items()}
+    for view, volume in _views(volumes).items():
         aligned = align_view(volume, view, f"align_{view}")
         outputs[f"ct_{view}"] = float32_output(aligned, f"ct_{view}")
     return keras.Model(films, outputs if training_heads else outputs["ct"], name=name)
 
 
 def _branches(views, shared):
-    """What each branch of the network works on.
+    """Return the input of each branch of the network, as a dict.
 
-    A dict with a tensor a view; or, where both views share the weights, with
-    the one tensor ``views`` that has them stacked along the batch. All
-    normalisations see each sample by itself.
+    One tensor per view; if the views share weights, one tensor ``views`` with both
+    stacked along the batch. Instance normalisation keeps the samples apart.
     """
     if not shared:
         return dict(views)
@@ -134,14 +152,14 @@ def _branches(views, shared):
 
 
 def _views(branches):
-    """The tensors of each view: the inverse of `_branches`."""
+    """Return the tensor of each view: the inverse of `_branches`."""
     if "views" not in branches:
         return branches
     return dict(zip(VIEWS, ops.split(branches["views"], 2, axis=0), strict=True))
 
 
 def _encoder(film, growth, dense_layers, width, name):
-    """DenseNet of a film: the feature of every level, finest first, and of the code."""
+    """Build a film's DenseNet; return the feature of every level, finest first, and the code."""
     x = ops.pad(film, ((0, 0), (3, 3), (3, 3), (0, 0)), mode="reflect")
     x = layers.Conv2D(scaled(STEM_FILTERS, width), 7, name=f"{name}_stem_conv")(x)
     x = norm_act(x, _FILM_STYLE, f"{name}_stem")
@@ -164,7 +182,7 @@ def _dense_layer(x, growth, name):
 
 
 def _connection_a(x, size, filters, name):
-    """A film's code as a volume ``(batch, size, size, size, filters)``, fully connected."""
+    """Turn a film's code into a volume ``(batch, size, size, size, filters)`` by a dense layer."""
     x = layers.GlobalAveragePooling2D(name=f"{name}_mean")(x)
     x = layers.Dense(size**3 * filters, name=f"{name}_dense")(x)
     x = layers.Dropout(_DROPOUT, name=f"{name}_dropout")(x)
@@ -173,14 +191,14 @@ def _connection_a(x, size, filters, name):
 
 
 def _connection_b(x, size, filters, name):
-    """A film's feature as a volume in the view's axes: the same at every depth, then refined."""
+    """Turn a film's feature into a volume in the view's axes: repeat along the rays, convolve."""
     x = conv_norm_act(x, filters, _FILM_STYLE, f"{name}_film", kernel_size=1)
     x = repeat_along_rays(x, size, name)
     return conv_norm_act(x, filters, _VOLUME_STYLE, f"{name}_volume")
 
 
 def _connection_c(streams, name):
-    """The views' mean, in the axes of the CT, and as what each branch goes on with."""
+    """Return the mean of the views in the axes of the CT, and the same for every branch."""
     views = _views(streams)
     aligned = [align_view(x, view, f"{name}_align_{view}") for view, x in views.items()]
     mean = layers.Average(name=f"{name}_mean")(aligned)
@@ -189,7 +207,7 @@ def _connection_c(streams, name):
 
 
 def _merge(x, skip, name):
-    """Double the resolution, then join the skip and halve the channels."""
+    """Double the resolution, concatenate the skip and halve the channels."""
     filters = skip.shape[-1]
     x = u_conv(x, filters, _VOLUME_STYLE, f"{name}_up", use_bias=True)
     x = layers.Concatenate(name=f"{name}_concat")([x, skip])
