@@ -84,7 +84,7 @@ def _run(program, *arguments):
 
 
 def _imagenet_is_at_hand():
-    """Whether the VGG16 weights are there or can be downloaded; says so if not."""
+    """Return True if the VGG16 weights are present or can be downloaded; else print a note."""
     cli.load_tensorflow()
     from xctrs_tf.losses.vgg16 import truncated_vgg16
 

@@ -144,7 +144,7 @@ def _check():
 
 
 def _configuration(size, spacing_mm, simulation):
-    """What decides the content of the folder; a folder is gone on with under the same alone."""
+    """Return the settings of a folder's content; only a folder with the same is continued."""
     return {
         "source": SOURCE.value[0] if len(SOURCE.value) == 1 else SOURCE.value,
         "size": size,

@@ -1,4 +1,4 @@
-"""How fast the program is on this machine.
+"""Measure the speed of the program on this machine.
 
   python -m experiments.benchmark --what=pipeline,projection --json=benchmark.json
   python -m experiments.benchmark --what=networks --network_size=128 --precision=mixed_bfloat16

@@ -16,7 +16,7 @@ _PASSES = 3
 
 @dataclasses.dataclass(frozen=True)
 class Setting:
-    """What is measured.
+    """Settings of a measurement.
 
     Attributes:
         config: `TrainingConfig`: networks, size, width, precision, batch size.

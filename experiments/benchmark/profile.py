@@ -1,4 +1,4 @@
-"""Where the time of the networks goes, by kind of operation: TensorFlow's profiler, summed up."""
+"""Time of the networks by kind of operation, summed from TensorFlow's profiler."""
 
 import collections
 import pathlib
@@ -26,7 +26,7 @@ _OTHER = "losses and the rest"
 
 
 def operations(run):
-    """What each operation of one call took.
+    """Return the time of each operation of one call.
 
     Args:
         run: function without arguments that runs a `tf.function` and waits for

@@ -66,7 +66,7 @@ def open_run_dataset(workdir, config, data=None):
 
 
 def run_name(run):
-    """What a run is called in tables.
+    """Return the name of a run in tables.
 
     Args:
         run: `xctrs_tf.training.run.Run`.

@@ -1,4 +1,4 @@
-"""How a trained run fares with films that differ from those that it was trained on.
+"""Evaluate a trained run on films that differ from those of its training.
 
   python -m experiments.studies.robustness --workdir=RUN --output=RESULTS [--scans=DIR]
 

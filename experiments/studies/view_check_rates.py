@@ -1,4 +1,4 @@
-"""How often `check_views` errs on a data folder: right, swapped, flipped and foreign pairs.
+"""Measure the error rates of `check_views`: right, swapped, flipped and foreign pairs.
 
 python -m experiments.studies.view_check_rates --data=DATA
 """

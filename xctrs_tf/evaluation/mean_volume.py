@@ -1,7 +1,7 @@
-"""What knows nothing of the patient: the mean of the training patients.
+"""Mean volume of the training patients: a baseline that uses no film.
 
-Crops are centred on C1..C7, so that the mean neck alone is a fair guess. A
-result means something only beside it.
+Crops are centred on C1..C7, so that the mean neck alone is already a good guess.
+Compare every result with it.
 """
 
 import dataclasses

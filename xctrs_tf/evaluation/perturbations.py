@@ -138,7 +138,7 @@ PERTURBATIONS = {
 
 
 def perturbed_arrays(case, arrays, name, severity, seed, scan=None):
-    """What the networks get of a patient under a perturbation.
+    """Return the networks' inputs for a patient under a perturbation.
 
     Args:
         case: `Case`.

@@ -1,4 +1,4 @@
-"""What a run made of its patients, kept for the figures."""
+"""Predictions of a run for its test patients, stored for the figures."""
 
 import dataclasses
 import pathlib

@@ -1,7 +1,7 @@
-"""What a table of patients can claim: spread, intervals and tests.
+"""Statistics over patients: spread, confidence intervals and tests.
 
-Values are one a patient. NaN is a figure that the patient does not have, such
-as the Dice of a vertebra outside the scan: it is left out everywhere.
+There is one value per patient. NaN stands for a value that the patient does not
+have, such as the Dice of a vertebra outside the scan; it is left out everywhere.
 """
 
 import dataclasses

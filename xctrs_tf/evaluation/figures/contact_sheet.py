@@ -1,4 +1,4 @@
-"""What a prepared data folder holds, for a person to look at: pictures and numbers."""
+"""Contact sheet of a prepared data folder: pictures and numbers for inspection."""
 
 import html
 import json

@@ -1,4 +1,4 @@
-"""What SpaDRNet makes of a film on its way to a volume, as the paper's Fig. 5."""
+"""Figure of SpaDRNet's features between film and volume, as the paper's Fig. 5."""
 
 import numpy as np
 from matplotlib.figure import Figure

@@ -1,4 +1,4 @@
-"""What all pictures of a patient share: films, planes, outlines, letters, legend."""
+"""Drawing of films, planes, outlines, letters and legend, shared by all pictures of a patient."""
 
 import numpy as np
 from matplotlib.patheffects import withStroke

@@ -27,7 +27,7 @@ _LIGHT = np.array([-0.45, 0.55, 0.70])  # (right, up, to the viewer)
 
 @dataclasses.dataclass(frozen=True)
 class Frame:
-    """What part of the volume a picture shows.
+    """Part of the volume that a picture shows.
 
     Attributes:
         center: voxel coordinates of the picture's centre.
@@ -119,7 +119,7 @@ def _camera_axes(azimuth, elevation):
 
 
 def _rays(frame, axes, pixels):
-    """Where the rays cross the picture's plane: `(pixels * pixels, 3)`, row by row."""
+    """Return the points where rays cross the picture's plane: `(pixels * pixels, 3)`, by rows."""
     offsets = ((np.arange(pixels) + 0.5) / pixels - 0.5) * frame.extent
     up, right = np.meshgrid(-offsets, offsets, indexing="ij")
     plane = np.stack([right.ravel(), up.ravel()], axis=1)

@@ -149,7 +149,7 @@ class _Collector:
         self._add_floor(folder, fold, read_csv(evaluation / "baselines.csv"))
 
     def results(self):
-        """What was read."""
+        """Return the results that were read."""
         if self._config is None:
             raise UserError(
                 f"--runs={self._root}: no evaluated run of {', '.join(ROWS)} in it; run "

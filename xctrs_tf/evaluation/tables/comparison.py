@@ -1,4 +1,4 @@
-"""What stands in the paper's tables, computed from collected results.
+"""Contents of the paper's tables, computed from collected results.
 
 Each method's figures over patients, and its paired difference from X-CTRSNet. A
 patient who was tested with several seeds counts once, with the mean of them.

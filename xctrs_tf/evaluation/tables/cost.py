@@ -1,4 +1,4 @@
-"""What the networks of a table cost: parameters, operations, seconds a patient."""
+"""Cost of the networks of a table: parameters, operations, seconds per patient."""
 
 import statistics
 import time

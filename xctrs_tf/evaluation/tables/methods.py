@@ -1,4 +1,4 @@
-"""What a run is called in tables and pictures, from what it trained."""
+"""Names of runs in tables and pictures, from the networks that they trained."""
 
 from xctrs_tf.models.catalogue import NETWORKS, XCTRSNET
 

@@ -195,7 +195,7 @@ def _precision(results):
 
 
 def _run_notes(results, table):
-    """What went wrong, run by run, and runs that stopped early."""
+    """Return the notes on failures of each run and on runs that stopped early."""
     for row in table.rows:
         for run in results.rows[row].runs if row != MEAN_VOLUME_ROW else ():
             what = f"{TABLE_ROWS[row].title}, fold {run.fold}, seed {run.seed}: "
