@@ -33,21 +33,27 @@ class FoldedGroupNormalization(keras.layers.GroupNormalization):
     Ge et al. (2022), Sect. 3.1.
     """
 
-    def call(self, inputs):
+    def call(self, inputs, training=None):
         """Normalise one batch.
 
         Args:
             inputs: tensor ``(batch, *spatial, channels)``.
+            training: False omits the written-out gradient, so that exports do not store it.
 
         Returns:
             Tensor of the same shape and dtype.
         """
-        normalise = ops.custom_gradient(_folded(self.groups, self.epsilon, inputs.shape))
+        folded = _folded(self.groups, self.epsilon, inputs.shape)
         x = ops.cast(inputs, "float32")
         channels = inputs.shape[-1:]
         gamma = ops.cast(self.gamma, "float32") if self.scale else ops.ones(channels, "float32")
         beta = ops.cast(self.beta, "float32") if self.center else ops.zeros(channels, "float32")
-        return ops.cast(normalise(x, gamma, beta), inputs.dtype)
+        if training is False:
+            # Storing custom gradients is most of the time of a SavedModel export.
+            y, _ = folded(x, gamma, beta)
+        else:
+            y = ops.custom_gradient(folded)(x, gamma, beta)
+        return ops.cast(y, inputs.dtype)
 
 
 def _folded(groups, epsilon, shape):
