@@ -12,7 +12,6 @@ experiments.figures draws from.
 
 import pathlib
 
-import numpy as np
 from absl import flags
 from tqdm import tqdm
 
@@ -86,10 +85,10 @@ def evaluate_run(
         dataset: `Dataset`.
         split: name of a list of `Split`.
         output: `pathlib.Path` of the folder to write.
-        name: what the run is called.
-        num_figures: how many patients are drawn.
-        label_name: what the overlap is called.
-        save_predictions: whether every patient's prediction is kept.
+        name: name of the method in the table.
+        num_figures: number of patients drawn, the first of the split.
+        label_name: name of the overlap in the table.
+        save_predictions: True keeps the prediction of every patient.
 
     Returns:
         The table and the paths of the figures, as text.
@@ -100,12 +99,11 @@ def evaluate_run(
     ids = getattr(patients, split)
     baseline = mean_baseline(dataset, patients.training)
     rows, baseline_rows, predicted = [], [], []
-    # disable=None: no bar where nobody looks at it.
+    # disable=None: no progress bar unless stderr is a terminal.
     for patient in tqdm(ids, unit="patient", disable=None):
         case = dataset.load(patient)
         ct_pred, labels_pred = predict_case(run, case.id, network_arrays(case))
-        nothing = np.full(case.ct.shape, np.nan)
-        rows.append(evaluate_case(case, nothing if ct_pred is None else ct_pred, labels_pred))
+        rows.append(evaluate_case(case, ct_pred, labels_pred))
         baseline_rows.append(evaluate_case(case, baseline.ct, baseline.labels))
         if save_predictions or len(predicted) < num_figures:
             predicted.append((case.id, ct_pred, labels_pred))
@@ -120,7 +118,7 @@ def evaluate_run(
         method=name,
         dice_name=label_name,
     )
-    # Only now is anything written: an evaluation is whole or not there.
+    # Files are written only after every patient was evaluated.
     cli.make_output_folder(output)
     if save_predictions:
         _save(output / "predictions", predicted)
@@ -134,7 +132,7 @@ def evaluate_run(
     markdown = markdown_table(table, label_name)
     write_text(output / "table.md", f"{markdown}\nMade by `{origin['command']}`.\n")
     write_cases_csv(output / "baselines.csv", baseline_rows, origin)
-    # The last one: who finds it finds all.
+    # Written last: marks a complete evaluation.
     write_cases_csv(output / "cases.csv", rows, origin)
     return "\n".join([text_table(table, label_name), "", f"{output}/", *map(str, figures)])
 

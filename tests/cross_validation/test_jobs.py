@@ -171,7 +171,7 @@ def test_an_orphan_keeps_its_job(tmp_path):
         time.sleep(0.01)
     parent.kill()
     parent.wait()
-    with pytest.raises(UserError, match="another process is at this job; wait for it or stop it"):
+    with pytest.raises(UserError, match="another process runs this job; wait for it or stop it"):
         run_job(fake(tmp_path))
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline:

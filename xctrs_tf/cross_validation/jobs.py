@@ -1,9 +1,9 @@
 """The jobs of a cross-validation: each trains and evaluates one run in a folder of its own.
 
-A job lies at ``RUNS/<row>/fold-00-seed-0``: the run folder, and beside it a
-``.log`` with what its programs printed, and a ``.json`` with how it ended. What
-a job has done it never does twice: training goes on at its last checkpoint, and
-a job whose record says ``done`` is left alone.
+The run folder of a job is ``RUNS/<row>/fold-00-seed-0``. Beside it, a ``.log`` holds
+the output of its programs and a ``.json`` the record of its result. No finished work
+is repeated: training continues from its last checkpoint, and a job whose record
+says ``done`` is skipped.
 """
 
 import contextlib
@@ -31,10 +31,10 @@ class Job:
     Attributes:
         root: folder of all jobs.
         row: key of `catalogue.ROWS`.
-        fold: whose patients are tested.
-        seed: of the training.
-        flags: of `experiments.train`, for every job alike; the row's own are laid
-            over them.
+        fold: number of the fold whose patients are tested.
+        seed: seed of the training.
+        flags: flags of `experiments.train`, the same for all jobs; those of the row
+            override them.
         evaluation: flags of `experiments.evaluate`.
     """
 
@@ -55,17 +55,17 @@ class Job:
 
     @property
     def log(self):
-        """What its programs print."""
+        """Path of the output of its programs."""
         return self.folder.with_suffix(".log")
 
     @property
     def record(self):
-        """How it ended."""
+        """Path of the record of its result."""
         return self.folder.with_suffix(".json")
 
     @property
     def needs(self):
-        """The job whose reconstructions this one segments, or None."""
+        """Job whose reconstructions this one segments, or None."""
         if not self.row.startswith("table3-"):
             return None
         return dataclasses.replace(self, row=RECONSTRUCTION_ROW)
@@ -85,14 +85,14 @@ class Job:
         ]
 
     def state(self):
-        """``done``, ``failed``, ``begun`` or ``new``."""
+        """Return ``done``, ``failed``, ``begun`` or ``new``."""
         if self.record.exists():
             return _read(self.record)["status"]
         return "begun" if self.folder.exists() else "new"
 
 
 def list_jobs(root, rows, folds, seeds, flags, evaluation=()):
-    """Every job, those that others need first.
+    """List all jobs; a job comes after the one that it needs.
 
     Args:
         root: `pathlib.Path` of the folder of all jobs.
@@ -103,8 +103,8 @@ def list_jobs(root, rows, folds, seeds, flags, evaluation=()):
         evaluation: flags of `experiments.evaluate`.
 
     Returns:
-        List of `Job`, fold by fold, so that a run that is stopped early has whole
-        rows of few folds.
+        List of `Job`, fold by fold: a cross-validation that is stopped early then
+        has all rows of its first folds.
     """
     jobs = {}
     for seed in seeds:
@@ -118,12 +118,12 @@ def list_jobs(root, rows, folds, seeds, flags, evaluation=()):
 
 
 def finished_record(job):
-    """The record of a job that is done, or None."""
+    """Return the record of a job that is done, None for any other."""
     return _read(job.record) if job.state() == "done" else None
 
 
 def run_job(job):
-    """Train and evaluate, and write the record.
+    """Train and evaluate the run of a job, and write its record.
 
     Args:
         job: `Job`.
@@ -133,8 +133,8 @@ def run_job(job):
         ``peak_memory_bytes`` and, where it failed, ``error``.
 
     Raises:
-        KeyboardInterrupt: it was stopped; the same job goes on there.
-        UserError: another process is at this job.
+        KeyboardInterrupt: the job was stopped; a second call continues it.
+        UserError: another process runs this job.
     """
     if (record := finished_record(job)) is not None:
         return record
@@ -159,26 +159,26 @@ def _read(record):
 
 
 def _run(job, arguments, lock, record):
-    """Run one program of a job; returns its last line if it failed."""
+    """Run one program of a job; return its last line of output if it failed, else None."""
     began = time.monotonic()
     with job.log.open("ab") as log:
         child = subprocess.Popen(
             [sys.executable, *arguments],
             stdout=log,
             stderr=subprocess.STDOUT,
-            # An orphan, left by a killed parent, still holds it.
+            # If this process is killed, its child still holds the lock.
             pass_fds=[lock],
         )
         try:
             _, status, usage = os.wait4(child.pid, 0)
         except BaseException:
-            # Let it write its checkpoint.
+            # The child writes its checkpoint before it ends.
             child.terminate()
             child.wait()
             raise
     child.returncode = os.waitstatus_to_exitcode(status)
     record["seconds"] += time.monotonic() - began
-    # Linux counts kibibytes.
+    # ru_maxrss is in KiB on Linux.
     record["peak_memory_bytes"] = max(record["peak_memory_bytes"], usage.ru_maxrss * 1024)
     if child.returncode == _SIGNALLED:
         raise KeyboardInterrupt
@@ -196,12 +196,12 @@ def _last_line(log):
 
 @contextlib.contextmanager
 def _alone(job):
-    """Hold the job's lock, which ends with the last process that holds it."""
+    """Hold the lock of a job; it is free again when the last process that holds it ends."""
     with job.folder.with_suffix(".lock").open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             raise UserError(
-                f"{job.folder}: another process is at this job; wait for it or stop it"
+                f"{job.folder}: another process runs this job; wait for it or stop it"
             ) from None
         yield file.fileno()

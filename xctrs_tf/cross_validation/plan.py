@@ -1,7 +1,7 @@
-"""How long the jobs of a cross-validation will take, and what memory they need.
+"""Forecast of the time and memory of a cross-validation.
 
-A row of which a job is done tells by its record. Of the others one job is begun
-and trained for a few steps in a folder that is thrown away.
+For a row with finished jobs, the forecast is read from their records. For any other
+row, one job is trained for a few steps in a temporary folder.
 """
 
 import dataclasses
@@ -24,31 +24,37 @@ _PROBE_STEPS = 4
 
 @dataclasses.dataclass(frozen=True)
 class Cost:
-    """What a job of one row takes: seconds before and after the steps, a step, memory."""
+    """Cost of a job of one row.
+
+    Attributes:
+        fixed_seconds: time before and after the training steps.
+        step_seconds: time of one training step.
+        peak_memory_bytes: largest resident memory.
+    """
 
     fixed_seconds: float
     step_seconds: float
     peak_memory_bytes: int
 
     def seconds(self, steps):
-        """Of a job of so many steps."""
+        """Return the seconds of a job of `steps` training steps."""
         return self.fixed_seconds + steps * self.step_seconds
 
 
 def print_plan(jobs, steps):
-    """Print a line a job, and the sums.
+    """Print one line for each job, and the total.
 
     Args:
-        jobs: of `jobs.list_jobs`.
-        steps: training steps of each.
+        jobs: list of `Job`, of `jobs.list_jobs`.
+        steps: training steps of each job.
 
     Raises:
-        UserError: a row cannot be begun.
+        UserError: the trial of a row failed.
     """
     costs = {row: _known_cost(row, jobs) for row in dict.fromkeys(job.row for job in jobs)}
     unknown = [row for row, cost in costs.items() if cost is None]
     with tempfile.TemporaryDirectory() as folder:
-        # disable=None: no bar where nobody looks at it.
+        # disable=None: no progress bar unless stderr is a terminal.
         for row in tqdm(unknown, "trying a few steps", unit="row", disable=None):
             job = next(job for job in jobs if job.row == row)
             costs[row] = _try(dataclasses.replace(job, root=pathlib.Path(folder)))
@@ -58,8 +64,10 @@ def print_plan(jobs, steps):
         left += 0.0 if state == "done" else seconds
         memory = costs[job.row].peak_memory_bytes / 2**30
         print(f"{job!s:<36} {state:<7} {seconds / 60:7.1f} minutes {memory:6.1f} GiB")
-    print(f"{len(jobs)} jobs of {steps} steps; about {left / 3600:.1f} hours are left, one by one")
-    print("Measured here and now; what has begun is counted whole, evaluation not where tried.")
+    print(
+        f"{len(jobs)} jobs of {steps} steps; about {left / 3600:.1f} hours left, one job at a time"
+    )
+    print("Measured on this machine. Begun jobs count in full; tried rows are without evaluation.")
 
 
 def _known_cost(row, jobs):
@@ -75,7 +83,7 @@ def _known_cost(row, jobs):
 
 
 def _try(job):
-    """Begin a job, and those that it needs."""
+    """Train a job, and the one that it needs, for a few steps; return its `Cost`."""
     if job.needs is not None and not job.needs.folder.exists():
         _try(job.needs)
     command = [sys.executable, *job.commands[0], f"--steps={_PROBE_STEPS}"]
