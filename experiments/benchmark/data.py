@@ -1,4 +1,4 @@
-"""Patients a second through the training pipeline, and the time of projections."""
+"""Patients per second of the training pipeline, and the time of projections."""
 
 import pathlib
 import statistics
@@ -15,16 +15,16 @@ PATIENTS = 16
 BATCH_SIZE = 2
 SIZE = 128
 FIELD_MM = 128.0
-# Patients a second that two workers are to sustain.
+# Target for two workers, in patients per second.
 PIPELINE_AIMS = {64: 30.0, 128: 5.0}
 PARALLEL_AIM = 10.0
-# Projections in a row for one measurement: one alone is shorter than what the
-# program before it leaves behind in the caches.
+# Projections in one measurement: a single one is so short that the state of the CPU
+# caches would decide its time.
 CALLS = 5
 
 
 def pipeline(repeats):
-    """Patients a second at each size, without augmentation and with all of it.
+    """Measure patients per second at each size, with and without augmentation.
 
     Args:
         repeats: measurements of each.
@@ -37,7 +37,7 @@ def pipeline(repeats):
     from xctrs_tf.data.stream import tf_data as pipeline
     from xctrs_tf.data.stream.augmentation import STREAMS
 
-    # What is measured is reading, so nothing may stay in memory.
+    # Reading is measured, so no patient may stay in memory.
     samples.CACHE_BYTES = 0
     for size, aim in PIPELINE_AIMS.items():
         with tempfile.TemporaryDirectory() as folder:
@@ -61,7 +61,7 @@ def _rate(stream, batches=PATIENTS // BATCH_SIZE):
 
 
 def _write_dataset(path, size):
-    """One phantom under several names, which are read as patients are."""
+    """Write a data folder of one phantom under several names."""
     from xctrs_tf.data.dataset import Case
     from xctrs_tf.data.dataset.dataset_writer import DatasetWriter
     from xctrs_tf.data.projection.drr import hu_to_mu, parallel_projection
@@ -90,7 +90,7 @@ def _write_dataset(path, size):
 
 
 def projection(repeats):
-    """Milliseconds for both films of one volume, each way; yields what `pipeline` does."""
+    """Measure the milliseconds for both films of one volume; yield rows like `pipeline`."""
     import tensorflow as tf
     from keras import ops
 
@@ -108,12 +108,12 @@ def projection(repeats):
             for view in VIEWS
         ],
     }
-    # As training calls them: operation by operation, cone takes three times as long.
+    # Compiled as in training: operation by operation, cone takes three times as long.
     ways = {name: tf.function(films) for name, films in ways.items()}
     times = {name: [] for name in ways}
     program = plastimatch.find()
     theirs = []
-    # In turns, so that what else runs on the machine slows all of them alike.
+    # In turns, so that other programs on the machine slow all of them alike.
     for repeat in range(repeats + 1):
         for name, films in ways.items():
             start = time.perf_counter()

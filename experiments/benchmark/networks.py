@@ -1,4 +1,4 @@
-"""Time and memory of the networks: inference, a training step, and what the machine could do."""
+"""Time and memory of the networks: inference, a training step, and a large matrix product."""
 
 import dataclasses
 import resource
@@ -8,9 +8,9 @@ import numpy as np
 
 from xctrs_tf.geometry import VIEWS
 
-# Edge of the matrices whose product says what the machine can do.
+# Edge of the matrices whose product measures the peak rate of the machine.
 _MATRIX = 4096
-# A backward pass is two passes more: one for the features, one for the weights.
+# Forward, and two in the backward pass: gradients of the features and of the weights.
 _PASSES = 3
 
 
@@ -30,7 +30,7 @@ class Setting:
 
 
 def matrix_rate(setting):
-    """GFLOP/s of a large matrix product in the setting's precision, one value a repeat."""
+    """Return GFLOP/s of a large matrix product in the precision of the setting, by repeat."""
     import keras
     from keras import ops
 
@@ -41,14 +41,14 @@ def matrix_rate(setting):
 
 
 def inference(setting):
-    """Latencies of one patient.
+    """Measure the latencies of one patient.
 
     Args:
         setting: `Setting`.
 
     Returns:
         Dict from ``reconstruction``, ``segmentation`` and ``both`` to ``(seconds,
-        flops)``: a list with a value a repeat, and the operations.
+        flops)``: a list with one value for each repeat, and the number of operations.
     """
     flops = network_flops(setting.config)
     flops["both"] = flops["reconstruction"] + flops["segmentation"]
@@ -57,7 +57,7 @@ def inference(setting):
 
 
 def inference_calls(config, xla=False):
-    """Functions without arguments that run ``reconstruction``, ``segmentation`` and ``both``."""
+    """Return functions that run ``reconstruction``, ``segmentation`` and ``both``."""
     from xctrs_tf.training.run import build_networks
 
     networks = build_networks(config)
@@ -74,14 +74,14 @@ def inference_calls(config, xla=False):
 
 
 def training(setting):
-    """Seconds of a training step of all terms, and of one without VGG's.
+    """Measure a training step with all loss terms, and one without the VGG loss.
 
     Args:
         setting: `Setting`.
 
     Returns:
-        Dict from name to ``(seconds, flops)``; the operations are the networks'
-        alone, which segment two volumes.
+        Dict from name to ``(seconds, flops)``; the operations are those of the
+        networks alone, with two segmentations.
     """
     flops = network_flops(setting.config)
     total = (
@@ -95,7 +95,7 @@ def training(setting):
 
 
 def network_flops(config):
-    """Operations for one patient, by network."""
+    """Return the number of floating-point operations for one patient, by network."""
     from xctrs_tf.models.catalogue import NETWORKS
     from xctrs_tf.models.complexity import layer_costs, without_memory
 
@@ -115,7 +115,7 @@ def network_flops(config):
 
 
 def peak_memory_bytes():
-    """``(bytes, what)``: most that the accelerator, or else this process, has held."""
+    """Return ``(bytes, name)``: peak memory of the accelerator, or of this process without one."""
     import keras
 
     if keras.backend.backend() == "jax":
@@ -129,12 +129,12 @@ def peak_memory_bytes():
 
         if tf.config.list_physical_devices("GPU"):
             return tf.config.experimental.get_memory_info("GPU:0")["peak"], "device memory"
-    # Linux counts kibibytes.
+    # ru_maxrss is in KiB on Linux.
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024, "resident memory"
 
 
 def step_call(config):
-    """A function without arguments that makes one training step on random patients."""
+    """Return a function that makes one training step on random patients."""
     from xctrs_tf.data.stream.sample_stream import vgg_planes
     from xctrs_tf.training.engine import make_engine
     from xctrs_tf.training.objective import make_objective
@@ -162,7 +162,7 @@ def step_call(config):
 
 
 def _compiled(networks, inputs, xla):
-    """A function that runs networks one after another, as one graph, on the device."""
+    """Return a function that runs networks one after another, compiled as one graph."""
     import keras
 
     if keras.backend.backend() != "jax":
@@ -177,7 +177,7 @@ def _compiled(networks, inputs, xla):
         return lambda: graph(inputs)
     import jax
 
-    # As constants of the graph the weights would take minutes to compile.
+    # Weights are arguments: as constants of the graph they would take minutes to compile.
     weights = [
         tuple(
             [v.value for v in owned] for owned in (n.trainable_variables, n.non_trainable_variables)
@@ -195,12 +195,12 @@ def _compiled(networks, inputs, xla):
 
 
 def _seconds(run, repeats):
-    """Times of a function whose result is waited for; the first two calls are not counted."""
+    """Return the times of calls until their result is computed, without two calls to warm up."""
     times = []
     for repeat in range(repeats + 2):
         began = time.perf_counter()
         result = run()
-        # What has been computed is on the device; a single number is fetched.
+        # Calls return before the result is computed.
         wait(result)
         if repeat > 1:
             times.append(time.perf_counter() - began)

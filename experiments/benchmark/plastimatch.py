@@ -1,6 +1,6 @@
-"""Cone-beam films by plastimatch, the reference that ours are measured against.
+"""Cone-beam films by plastimatch, the reference for our own.
 
-plastimatch (plastimatch.org, BSD) is on PyPI and not needed otherwise:
+plastimatch (plastimatch.org, BSD) is on PyPI; nothing else needs it:
 ``pip install --no-deps plastimatch``.
 """
 
@@ -14,8 +14,8 @@ import numpy as np
 
 from xctrs_tf.data.volumes.volume import write_volume
 
-# Where the source stands, from the isocentre. Plastimatch's own default for the
-# panel's orientation is another, so it is always said.
+# Direction from the isocentre to the source. Always passed, since plastimatch's default
+# orientation of the panel differs.
 NORMAL = {"ap": "0 -1 0", "la": "-1 0 0"}
 # A panel is stored from its upper row; seen from the source, the patient's left
 # (AP) is on its right, and so is the anterior side (LA).
@@ -23,12 +23,12 @@ PANEL_FLIPS_HORIZONTAL = {"ap": False, "la": True}
 
 
 def find():
-    """Path of the program on PATH, or None."""
+    """Return the path of plastimatch on PATH, or None."""
     return shutil.which("plastimatch")
 
 
 def films(program, mu, spacing_mm, source_to_isocentre_mm, source_to_detector_mm):
-    """Both films of a volume about its centre, by exact ray tracing.
+    """Make both films of a volume about its centre, by exact ray tracing.
 
     Args:
         program: path of plastimatch.

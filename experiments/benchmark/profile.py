@@ -30,7 +30,7 @@ def operations(run):
 
     Args:
         run: function without arguments that runs a `tf.function` and waits for
-            its result; called before, so that nothing is traced.
+            its result. Call it once before, so that tracing is not measured.
 
     Returns:
         List of ``(name, type, milliseconds)``.
@@ -54,18 +54,18 @@ def operations(run):
 
 
 def by_kind(found):
-    """Milliseconds by kind of operation, forward and backward apart, largest first."""
+    """Sum milliseconds by kind of operation, forward and backward apart, largest first."""
     total = collections.Counter()
     for name, kind, milliseconds in found:
         group = _first(_KINDS, kind, _ELEMENTWISE)
-        # The gradient's graph stands under a name of its own.
+        # Operations of the gradient have their own prefix.
         direction = "backward: " if "gradient_tape" in name else ""
         total[f"{direction}{group}"] += milliseconds
     return dict(total.most_common())
 
 
 def by_part(found):
-    """Milliseconds by network, of both directions together, largest first."""
+    """Sum milliseconds by network, forward and backward together, largest first."""
     total = collections.Counter()
     for name, _, milliseconds in found:
         total[_first(_PARTS, name.lower(), _OTHER)] += milliseconds

@@ -12,12 +12,12 @@ from xctrs_tf.geometry import VIEWS
 
 PARTS = ("reconstruction", "segmentation", "both")
 REFERENCE = "TensorFlow"
-# What has to be installed for each.
+# Packages that each runtime needs.
 OTHERS = {"ONNX Runtime": ("onnxruntime", "tf2onnx"), "OpenVINO": ("openvino",)}
 
 
 def missing():
-    """Names of the runtimes that are not installed."""
+    """Return the names of the runtimes that are not installed."""
     return [
         name
         for name, packages in OTHERS.items()
@@ -34,7 +34,7 @@ def compare(run, repeats):
 
     Yields:
         Each of `PARTS` with a dict from runtime, TensorFlow first, to ``(seconds,
-        difference)``: a list with a value a repeat, and the largest absolute
+        difference)``: a list with one value for each repeat, and the largest absolute
         difference of the output from TensorFlow's.
     """
     from xctrs_tf.export.signatures import Signatures

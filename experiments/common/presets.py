@@ -1,6 +1,6 @@
-"""Named configurations, each the paper's with what is different from it.
+"""Presets: named configurations, each given by its differences from the paper's.
 
-The rows of the paper's tables (`xctrs_tf.models.catalogue.ROWS`) may be laid over a
+A row of the paper's tables (`xctrs_tf.models.catalogue.ROWS`) can be combined with a
 preset: ``demo+table1-vgg``.
 """
 
@@ -25,7 +25,7 @@ _SHORT = {
 PRESETS = {
     # The paper: 128^3, all terms, Adam 1e-3.
     "paper": {},
-    # What two CPU cores can learn in minutes. A balanced cross-entropy finds all the
+    # Trains in minutes on two CPU cores. A balanced cross-entropy finds all the
     # vertebrae, which Dice or a plain one may miss for good, but makes them too
     # large; so it fades out, and the paper's terms have the second half. Its
     # gradient into SpaDRNet needs larger weights of the reconstruction's losses.
@@ -42,17 +42,17 @@ PRESETS = {
         "vgg_weight": 4e-7,
         "vgg_slices": 1,
     },
-    # What two CPU cores can learn in hours.
+    # Trains in hours on two CPU cores.
     "half64": {**_SHORT, "size": 64, "steps": 3000, "vgg_slices": 2},
 }
 
 
 def preset_config(name, **changes):
-    """The configuration of a preset with flags laid over it.
+    """Return the configuration of a preset, with changes.
 
     Args:
         name: key of `PRESETS` or of `catalogue.ROWS`, or several joined by ``+``, of which
-            the later ones are laid over the earlier.
+            later ones override earlier ones.
         **changes: fields of `TrainingConfig`.
 
     Returns:
