@@ -11,6 +11,7 @@ faults that are made on purpose in the held-out films are noticed.
 
 import json
 import pathlib
+import sys
 
 from absl import flags
 from tqdm import tqdm
@@ -23,19 +24,34 @@ from xctrs_tf.files import write_text
 from xctrs_tf.reconstruction.exported_model import find_export
 from xctrs_tf.training.config import read_config
 
-WORKDIR = flags.DEFINE_string("workdir", None, "Run folder of experiments.train.")
-MODEL = flags.DEFINE_string("model", None, "Folder of experiments.export, or one version in it.")
-DATA = flags.DEFINE_string("data", None, "Prepared data folder that the model was trained on.")
-OUTPUT = flags.DEFINE_string("output", None, "JSON file to write.")
+FLAGS = flags.FlagValues()
+WORKDIR = flags.DEFINE_string(
+    "workdir", None, "Run folder of experiments.train.", flag_values=FLAGS
+)
+MODEL = flags.DEFINE_string(
+    "model", None, "Folder of experiments.export, or one version in it.", flag_values=FLAGS
+)
+DATA = flags.DEFINE_string(
+    "data", None, "Prepared data folder that the model was trained on.", flag_values=FLAGS
+)
+OUTPUT = flags.DEFINE_string("output", None, "JSON file to write.", flag_values=FLAGS)
 CHECKPOINT = flags.DEFINE_enum(
-    "checkpoint", "best", ["best", "last"], "Weights of --workdir: lowest loss, or newest."
+    "checkpoint",
+    "best",
+    ["best", "last"],
+    "Weights of --workdir: lowest loss, or newest.",
+    flag_values=FLAGS,
 )
 FALSE_ALARM_RATE = flags.DEFINE_float(
-    "false_alarm_rate", 0.05, "Share of faultless patients that may be sent to review."
+    "false_alarm_rate",
+    0.05,
+    "Share of faultless patients that may be sent to review.",
+    flag_values=FLAGS,
 )
+flags.mark_flags_as_required(["data", "output"], flag_values=FLAGS)
 
 
-def main():
+def execute():
     """Calibrate the model that the flags name."""
     if bool(WORKDIR.value) == bool(MODEL.value):
         raise UserError("--workdir, --model: give one of the two")
@@ -116,6 +132,10 @@ def _model():
     return predict
 
 
+def main(argv=None):
+    """Run the program on a command line; return its exit status."""
+    return cli.run(execute, FLAGS, argv)
+
+
 if __name__ == "__main__":
-    flags.mark_flags_as_required(["data", "output"])
-    cli.run(main)
+    sys.exit(main())

@@ -31,25 +31,46 @@ from xctrs_tf.errors import UserError
 from xctrs_tf.models.catalogue import ROWS, rows_of_table
 from xctrs_tf.parallel import parallel_map
 
-TABLE = flags.DEFINE_list("table", None, "Tables of the paper: 1, 2, 3, with commas between.")
-ROW = flags.DEFINE_list("rows", None, f"Rows in place of whole tables, of {', '.join(ROWS)}.")
-PRESET = flags.DEFINE_string("preset", "paper", f"Configuration of all: {', '.join(PRESETS)}.")
-WORKDIR = flags.DEFINE_string("workdir", None, "Folder of all runs.")
-FOLDS = flags.DEFINE_list("folds", ["all"], "all, or numbers with commas between.")
-SEEDS = flags.DEFINE_list("seeds", ["0"], "Seeds of the training; each repeats every job.")
+FLAGS = flags.FlagValues()
+TABLE = flags.DEFINE_list(
+    "table", None, "Tables of the paper: 1, 2, 3, with commas between.", flag_values=FLAGS
+)
+ROW = flags.DEFINE_list(
+    "rows", None, f"Rows in place of whole tables, of {', '.join(ROWS)}.", flag_values=FLAGS
+)
+PRESET = flags.DEFINE_string(
+    "preset", "paper", f"Configuration of all: {', '.join(PRESETS)}.", flag_values=FLAGS
+)
+WORKDIR = flags.DEFINE_string("workdir", None, "Folder of all runs.", flag_values=FLAGS)
+FOLDS = flags.DEFINE_list(
+    "folds", ["all"], "all, or numbers with commas between.", flag_values=FLAGS
+)
+SEEDS = flags.DEFINE_list(
+    "seeds", ["0"], "Seeds of the training; each repeats every job.", flag_values=FLAGS
+)
 PLAN = flags.DEFINE_boolean(
-    "plan", False, "List the jobs with expected time and memory, and train nothing."
+    "plan",
+    False,
+    "List the jobs with expected time and memory, and train nothing.",
+    flag_values=FLAGS,
 )
-LABEL_NAME = flags.DEFINE_string("label_name", "Dice", "As of experiments.evaluate.")
+LABEL_NAME = flags.DEFINE_string(
+    "label_name", "Dice", "As of experiments.evaluate.", flag_values=FLAGS
+)
 RAY_ADDRESS = flags.DEFINE_string(
-    "ray_address", None, "Ray cluster that runs the jobs, such as auto; it must see the files."
+    "ray_address",
+    None,
+    "Ray cluster that runs the jobs, such as auto; it must see the files.",
+    flag_values=FLAGS,
 )
-GPUS_PER_JOB = flags.DEFINE_float("gpus_per_job", 0.0, "Of the Ray cluster.", lower_bound=0.0)
-training_flags.define(without=("fold", "seed"))
+GPUS_PER_JOB = flags.DEFINE_float(
+    "gpus_per_job", 0.0, "Of the Ray cluster.", lower_bound=0.0, flag_values=FLAGS
+)
+training_flags.define(FLAGS, without=("fold", "seed"))
 EXIT_FAILED = 1
 
 
-def main():
+def execute():
     """Run or list the jobs that the flags ask for; returns the exit status."""
     if not WORKDIR.value:
         raise UserError("--workdir is missing: name a folder for all runs")
@@ -147,5 +168,10 @@ def _given():
     return [f"--{name}={value}" for name, value in given.items()]
 
 
+def main(argv=None):
+    """Run the program on a command line; return its exit status."""
+    return cli.run(execute, FLAGS, argv)
+
+
 if __name__ == "__main__":
-    cli.run(main)
+    sys.exit(main())

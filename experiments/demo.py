@@ -15,13 +15,14 @@ from absl import flags
 from experiments.common import cli
 from xctrs_tf.errors import UserError
 
-FLAGS = flags.FLAGS
-
-flags.DEFINE_string("output", "demo", "folder for everything the demo makes")
-flags.DEFINE_integer("num_patients", 150, "phantoms in the cohort")
-flags.DEFINE_integer("steps", 1000, "training steps")
-flags.DEFINE_integer("seed", 0, "of the phantoms and of the training")
-flags.DEFINE_boolean("keep", False, "go on with what an earlier demo left in --output")
+FLAGS = flags.FlagValues()
+flags.DEFINE_string("output", "demo", "folder for everything the demo makes", flag_values=FLAGS)
+flags.DEFINE_integer("num_patients", 150, "phantoms in the cohort", flag_values=FLAGS)
+flags.DEFINE_integer("steps", 1000, "training steps", flag_values=FLAGS)
+flags.DEFINE_integer("seed", 0, "of the phantoms and of the training", flag_values=FLAGS)
+flags.DEFINE_boolean(
+    "keep", False, "go on with what an earlier demo left in --output", flag_values=FLAGS
+)
 
 _MAX_MINUTES = 8
 # Random features are a hundred times smaller than ImageNet's.
@@ -31,7 +32,7 @@ _VGG_FLAGS = {
 }
 
 
-def main():
+def execute():
     """Run the whole chain."""
     began = time.monotonic()
     output = pathlib.Path(FLAGS.output)
@@ -109,5 +110,10 @@ def _write_films_of_unseen_patient(data, films):
     return case.id
 
 
+def main(argv=None):
+    """Run the program on a command line; return its exit status."""
+    return cli.run(execute, FLAGS, argv)
+
+
 if __name__ == "__main__":
-    cli.run(main)
+    sys.exit(main())

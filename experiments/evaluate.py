@@ -11,12 +11,14 @@ experiments.figures draws from.
 """
 
 import pathlib
+import sys
 
 from absl import flags
 from tqdm import tqdm
 
 from experiments.common import cli
 from experiments.common.run_data import open_run, run_name
+from experiments.common.run_flags import SPLITS, RunFlags
 from xctrs_tf import provenance
 from xctrs_tf.data.dataset import network_arrays
 from xctrs_tf.evaluation.mean_volume import mean_baseline
@@ -26,42 +28,35 @@ from xctrs_tf.evaluation.tables.run_table import PAPER_ROW, markdown_table, tabl
 from xctrs_tf.files import atomic_path, write_text
 from xctrs_tf.models.catalogue import MEAN_VOLUME, XCTRSNET
 
-# Flag value to the list of `xctrs_tf.data.dataset.Split`.
-SPLITS = {"test": "test", "validation": "validation", "train": "training"}
-
-WORKDIR = flags.DEFINE_string("workdir", None, "Run folder of experiments.train.")
-DATA = flags.DEFINE_string("data", None, "Prepared data folder; by default the run's own.")
-SPLIT = flags.DEFINE_enum("split", "test", list(SPLITS), "Patients of the run's fold.")
-CHECKPOINT = flags.DEFINE_enum(
-    "checkpoint", "best", ["best", "last"], "Weights: lowest validation loss, or newest."
-)
-OUTPUT = flags.DEFINE_string("output", None, "Folder to write; by default WORKDIR/evaluation.")
+FLAGS = flags.FlagValues()
+RUN = RunFlags(FLAGS, ("workdir", "data", "split", "checkpoint", "output", "label_name"))
 FIGURES = flags.DEFINE_integer(
-    "figures", 2, "How many patients are drawn, the first of the split.", lower_bound=0
+    "figures",
+    2,
+    "How many patients are drawn, the first of the split.",
+    lower_bound=0,
+    flag_values=FLAGS,
 )
-LABEL_NAME = flags.DEFINE_string(
-    "label_name",
-    "Dice",
-    "Name of the overlap in table and figures; 'pseudo-label Dice' if no expert drew the labels.",
-)
-
 SAVE_PREDICTIONS = flags.DEFINE_bool(
-    "save_predictions", False, "Keep every patient's reconstruction and segmentation."
+    "save_predictions",
+    False,
+    "Keep every patient's reconstruction and segmentation.",
+    flag_values=FLAGS,
 )
 
 
-def main():
+def execute():
     """Evaluate the run that the flags name."""
-    run, dataset = open_run(WORKDIR.value, CHECKPOINT.value, DATA.value)
-    output = pathlib.Path(OUTPUT.value or run.path / "evaluation")
+    run, dataset = open_run(RUN.workdir.value, RUN.checkpoint.value, RUN.data.value)
+    output = pathlib.Path(RUN.output.value or run.path / "evaluation")
     text = evaluate_run(
         run,
         dataset,
-        SPLITS[SPLIT.value],
+        SPLITS[RUN.split.value],
         output,
         name=run_name(run),
         num_figures=FIGURES.value,
-        label_name=LABEL_NAME.value,
+        label_name=RUN.label_name.value,
         save_predictions=SAVE_PREDICTIONS.value,
     )
     print(text)
@@ -151,5 +146,10 @@ def _draw(*arguments):
     case_figure(*arguments)
 
 
+def main(argv=None):
+    """Run the program on a command line; return its exit status."""
+    return cli.run(execute, FLAGS, argv)
+
+
 if __name__ == "__main__":
-    cli.run(main)
+    sys.exit(main())

@@ -11,6 +11,7 @@ experiments.calibrate). docs/serving.md tells how to serve it.
 """
 
 import os
+import sys
 
 from absl import flags, logging
 
@@ -19,26 +20,38 @@ from xctrs_tf.export.onnx_conversion import CONVERSION_PACKAGES
 from xctrs_tf.reconstruction.onnx_model import require_packages
 from xctrs_tf.training.config import read_config
 
-WORKDIR = flags.DEFINE_string("workdir", None, "Run folder of experiments.train.")
-CHECKPOINT = flags.DEFINE_enum(
-    "checkpoint", "best", ["best", "last"], "Weights: lowest validation loss, or newest."
+FLAGS = flags.FlagValues()
+WORKDIR = flags.DEFINE_string(
+    "workdir", None, "Run folder of experiments.train.", flag_values=FLAGS
 )
-OUTPUT = flags.DEFINE_string("output", None, "Folder of versions; made if it is not there.")
+CHECKPOINT = flags.DEFINE_enum(
+    "checkpoint",
+    "best",
+    ["best", "last"],
+    "Weights: lowest validation loss, or newest.",
+    flag_values=FLAGS,
+)
+OUTPUT = flags.DEFINE_string(
+    "output", None, "Folder of versions; made if it is not there.", flag_values=FLAGS
+)
 QUANTIZE = flags.DEFINE_enum(
     "quantize",
     None,
     ["float16"],
     "Store the weights so: half the file, and slightly other outputs.",
+    flag_values=FLAGS,
 )
 FORMAT = flags.DEFINE_enum(
     "format",
     "savedmodel",
     ["savedmodel", "onnx"],
     "SavedModel with all signatures, or one ONNX file from films to CT and probabilities.",
+    flag_values=FLAGS,
 )
+flags.mark_flags_as_required(["workdir", "output"], flag_values=FLAGS)
 
 
-def main():
+def execute():
     """Export the run that the flags name."""
     read_config(WORKDIR.value)
     if FORMAT.value == "onnx":
@@ -55,6 +68,10 @@ def main():
     print(export_run(run, OUTPUT.value, QUANTIZE.value, FORMAT.value))
 
 
+def main(argv=None):
+    """Run the program on a command line; return its exit status."""
+    return cli.run(execute, FLAGS, argv)
+
+
 if __name__ == "__main__":
-    flags.mark_flags_as_required(["workdir", "output"])
-    cli.run(main)
+    sys.exit(main())

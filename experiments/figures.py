@@ -14,6 +14,7 @@ is the median of the fold.
 
 import json
 import pathlib
+import sys
 
 from absl import flags
 
@@ -27,15 +28,22 @@ from xctrs_tf.evaluation.tables.comparison import patient_values
 from xctrs_tf.models.catalogue import REFERENCE_ROW, ROWS, TABLE_ROWS
 from xctrs_tf.training.config import read_config
 
-RUNS = flags.DEFINE_string("runs", None, "Folder of runs, of experiments.cross_validate.")
-OUTPUT = flags.DEFINE_string("output", None, "Folder for the pictures.")
-DATA = flags.DEFINE_string("data", None, "Prepared data folder; by default the runs' own.")
-PATIENTS = flags.DEFINE_list("patients", None, "Test patients of the fold to draw.")
-FOLD = flags.DEFINE_integer("fold", 0, "Fold whose patients are drawn.")
-SEED = flags.DEFINE_integer("seed", 0, "Seed of the runs that are drawn.")
+FLAGS = flags.FlagValues()
+RUNS = flags.DEFINE_string(
+    "runs", None, "Folder of runs, of experiments.cross_validate.", flag_values=FLAGS
+)
+OUTPUT = flags.DEFINE_string("output", None, "Folder for the pictures.", flag_values=FLAGS)
+DATA = flags.DEFINE_string(
+    "data", None, "Prepared data folder; by default the runs' own.", flag_values=FLAGS
+)
+PATIENTS = flags.DEFINE_list(
+    "patients", None, "Test patients of the fold to draw.", flag_values=FLAGS
+)
+FOLD = flags.DEFINE_integer("fold", 0, "Fold whose patients are drawn.", flag_values=FLAGS)
+SEED = flags.DEFINE_integer("seed", 0, "Seed of the runs that are drawn.", flag_values=FLAGS)
 
 
-def main():
+def execute():
     """Draw what the flags ask for."""
     for flag in (RUNS, OUTPUT):
         if not flag.value:
@@ -134,7 +142,9 @@ DRAWN = {
     "vertebrae": _draw_vertebrae,
     "curves": _draw_curves,
 }
-WHICH = flags.DEFINE_list("which", list(DRAWN), f"Pictures, of {', '.join(DRAWN)}.")
+WHICH = flags.DEFINE_list(
+    "which", list(DRAWN), f"Pictures, of {', '.join(DRAWN)}.", flag_values=FLAGS
+)
 
 
 def _predictions(runs, results, rows, score):
@@ -187,5 +197,10 @@ def _folder(runs, row):
     return runs / row / f"fold-{FOLD.value:02d}-seed-{SEED.value}"
 
 
+def main(argv=None):
+    """Run the program on a command line; return its exit status."""
+    return cli.run(execute, FLAGS, argv)
+
+
 if __name__ == "__main__":
-    cli.run(main)
+    sys.exit(main())

@@ -10,10 +10,13 @@ The exit status is 0, or 1 when scans were rejected (their reasons are in
 DATA/manifest.json), or 2 for a mistake in the command or its input.
 """
 
+import sys
+
 from absl import flags
 from tqdm import tqdm
 
-from experiments.common import cli, projection_flags
+from experiments.common import cli
+from experiments.common.projection_flags import ProjectionFlags
 from xctrs_tf.data.dataset import open_dataset
 from xctrs_tf.data.dataset.dataset_writer import DatasetWriter
 from xctrs_tf.data.dataset.folds import make_folds
@@ -30,63 +33,97 @@ FIELD_MM = 128.0
 PAPER_PATIENTS = 69
 EXIT_REJECTED = 1
 
+FLAGS = flags.FlagValues()
 SOURCE = flags.DEFINE_multi_enum(
     "source",
     None,
     ["phantom", *COLLECTIONS],
     "Where the patients come from. Repeat it, with an --input each, for several collections.",
+    flag_values=FLAGS,
 )
 INPUT = flags.DEFINE_multi_string(
-    "input", None, "Folder of the collection (docs/data.md). Repeat it for several folders."
+    "input",
+    None,
+    "Folder of the collection (docs/data.md). Repeat it for several folders.",
+    flag_values=FLAGS,
 )
 LABELS = flags.DEFINE_string(
-    "labels", None, "dicom, openkbp: folder of the label files; for one DICOM series the file."
+    "labels",
+    None,
+    "dicom, openkbp: folder of the label files; for one DICOM series the file.",
+    flag_values=FLAGS,
 )
 LABEL_MAP = flags.DEFINE_string(
     "label_map",
     None,
     "dicom, nifti, openkbp: the numbers of C1..C7 in the label files, as 20:1,21:2,...,26:7 or "
     "cervical, totalsegmentator, totalsegmentator_v1. By default 1..7.",
+    flag_values=FLAGS,
 )
-OUTPUT = flags.DEFINE_string("output", None, "Data folder to write: absent or empty.")
+OUTPUT = flags.DEFINE_string(
+    "output", None, "Data folder to write: absent or empty.", flag_values=FLAGS
+)
 CHECK = flags.DEFINE_string(
-    "check", None, "Draw and count what a data folder holds, into DATA/check/, and end."
+    "check",
+    None,
+    "Draw and count what a data folder holds, into DATA/check/, and end.",
+    flag_values=FLAGS,
 )
 NUM_PATIENTS = flags.DEFINE_integer(
     "num_patients",
     None,
     f"How many patients; by default {PAPER_PATIENTS} phantoms, or all of --input.",
     lower_bound=1,
+    flag_values=FLAGS,
 )
-SIZE = flags.DEFINE_enum("size", "64", [str(size) for size in SIZES], "Voxels a side.")
+SIZE = flags.DEFINE_enum(
+    "size", "64", [str(size) for size in SIZES], "Voxels a side.", flag_values=FLAGS
+)
 SPACING_MM = flags.DEFINE_float(
     "spacing_mm",
     None,
     f"Voxel size; by default {FIELD_MM:g} mm / size. It grows where C1..C7 do not fit.",
+    flag_values=FLAGS,
 )
 SEED = flags.DEFINE_integer(
-    "seed", 0, "Seed of the phantoms, the folds, the poses and the noise.", lower_bound=0
+    "seed",
+    0,
+    "Seed of the phantoms, the folds, the poses and the noise.",
+    lower_bound=0,
+    flag_values=FLAGS,
 )
 SELECT = flags.DEFINE_string(
-    "select", None, "nifti: COLUMN=VALUE keeps these rows of --input's manifest.csv."
+    "select",
+    None,
+    "nifti: COLUMN=VALUE keeps these rows of --input's manifest.csv.",
+    flag_values=FLAGS,
 )
 NUM_FOLDS = flags.DEFINE_integer(
-    "num_folds", 10, "Groups for cross-validation; fewer where there are fewer patients.", 2
+    "num_folds",
+    10,
+    "Groups for cross-validation; fewer where there are fewer patients.",
+    2,
+    flag_values=FLAGS,
 )
-WORKERS = flags.DEFINE_integer("workers", 2, "Processes.", lower_bound=1)
+WORKERS = flags.DEFINE_integer("workers", 2, "Processes.", lower_bound=1, flag_values=FLAGS)
+PROJECTION = ProjectionFlags(FLAGS)
 RAY_ADDRESS = flags.DEFINE_string(
-    "ray_address", None, "Ray cluster in place of --workers, such as auto; it must see the files."
+    "ray_address",
+    None,
+    "Ray cluster in place of --workers, such as auto; it must see the files.",
+    flag_values=FLAGS,
 )
 
 # absl's own bounds let NaN pass.
 flags.register_validator(
-    SPACING_MM, lambda value: value is None or 0.1 <= value <= 10, "must be from 0.1 to 10"
+    SPACING_MM,
+    lambda value: value is None or 0.1 <= value <= 10,
+    "must be from 0.1 to 10",
+    flag_values=FLAGS,
 )
-# So that --help has them too.
-flags.adopt_module_key_flags(projection_flags)
 
 
-def main():
+def execute():
     """Prepare or check the folder that the flags ask for; returns the exit status."""
     if CHECK.value is not None:
         return _check()
@@ -95,7 +132,7 @@ def main():
             raise UserError(f"--{flag.name}: missing (see --help)")
     size = int(SIZE.value)
     spacing_mm = SPACING_MM.value or FIELD_MM / size
-    simulation = projection_flags.simulation_from_flags(SEED.value)
+    simulation = PROJECTION.simulation(SEED.value)
     source = _make_source(size, spacing_mm)
     writer = DatasetWriter(OUTPUT.value, _configuration(size, spacing_mm, simulation))
     ids = source.ids[: NUM_PATIENTS.value]
@@ -185,5 +222,10 @@ def _once_usable(results):
         yield cropped, reasons
 
 
+def main(argv=None):
+    """Run the program on a command line; return its exit status."""
+    return cli.run(execute, FLAGS, argv)
+
+
 if __name__ == "__main__":
-    cli.run(main)
+    sys.exit(main())

@@ -25,10 +25,12 @@ of a batch failed; 2, nothing was done: bad flags, films, table or model.
 import functools
 import importlib.util
 import pathlib
+import sys
 
 from absl import flags
 
-from experiments.common import cli, film_flags
+from experiments.common import cli
+from experiments.common.film_flags import FilmFlags
 from experiments.common.quiet import quiet_libraries
 from xctrs_tf.data.films.film import read_film_pair
 from xctrs_tf.data.films.view_check import check_views
@@ -41,47 +43,69 @@ from xctrs_tf.reconstruction.ensemble import find_exports
 EXIT_PAIR_FAILED = 1
 EXIT_VERDICT_FAIL = 3
 
+FLAGS = flags.FlagValues()
+FILMS = FilmFlags(FLAGS)
 MODEL = flags.DEFINE_multi_string(
     "model",
     None,
     "Folder of experiments.export, or one version in it. Given several times, the models answer "
     "together; the quality checks are then the first one's.",
+    flag_values=FLAGS,
 )
-OUTPUT = flags.DEFINE_string("output", None, "Folder to write; an earlier result is replaced.")
+OUTPUT = flags.DEFINE_string(
+    "output", None, "Folder to write; an earlier result is replaced.", flag_values=FLAGS
+)
 PAIRS = flags.DEFINE_string(
     "pairs",
     None,
     "A batch: CSV with the columns id, ap, la and, if you like, spacing_mm (else --spacing_mm). "
     "Relative paths start at the CSV's folder.",
+    flag_values=FLAGS,
 )
 INPUT = flags.DEFINE_string(
-    "input", None, "A batch: folder of ID_ap.* and ID_la.*, or of folders ID with ap.* and la.*."
+    "input",
+    None,
+    "A batch: folder of ID_ap.* and ID_la.*, or of folders ID with ap.* and la.*.",
+    flag_values=FLAGS,
 )
-OVERWRITE = flags.DEFINE_boolean("overwrite", False, "In a batch, do finished pairs again.")
+OVERWRITE = flags.DEFINE_boolean(
+    "overwrite", False, "In a batch, do finished pairs again.", flag_values=FLAGS
+)
 REPORT = flags.DEFINE_boolean(
-    "report", True, "Make surfaces, quality checks, measures and report.html; they take seconds."
+    "report",
+    True,
+    "Make surfaces, quality checks, measures and report.html; they take seconds.",
+    flag_values=FLAGS,
 )
-DICOM = flags.DEFINE_boolean("dicom", False, "Write dicom/: a CT series and segmentation.dcm.")
+DICOM = flags.DEFINE_boolean(
+    "dicom", False, "Write dicom/: a CT series and segmentation.dcm.", flag_values=FLAGS
+)
 COPY_PATIENT = flags.DEFINE_boolean(
     "copy_patient",
     False,
     "Copy patient and study from the AP film, a DICOM file, to the DICOM files; without it they "
     "are anonymous.",
+    flag_values=FLAGS,
 )
 CHECK_VIEWS = flags.DEFINE_boolean(
-    "check_views", True, "Refuse films that look swapped or not like one patient's."
+    "check_views",
+    True,
+    "Refuse films that look swapped or not like one patient's.",
+    flag_values=FLAGS,
 )
 STRICT = flags.DEFINE_boolean(
-    "strict", False, 'Exit with status 3 where the verdict of the quality checks is "fail".'
+    "strict",
+    False,
+    'Exit with status 3 where the verdict of the quality checks is "fail".',
+    flag_values=FLAGS,
 )
-# So that --help has them too.
-flags.adopt_module_key_flags(film_flags)
+flags.mark_flags_as_required(["model", "output"], flag_values=FLAGS)
 
 
-def main():
+def execute():
     """Reconstruct the films that the flags name."""
     _check_flags()
-    paths, frames = film_flags.paths_and_frames()
+    paths, frames = FILMS.paths_and_frames()
     exports = find_exports(MODEL.value)
     read = functools.partial(_read, frames=frames, size=exports[0].size)
     write = functools.partial(
@@ -130,7 +154,7 @@ def _batch(read, write):
 
 def _read(pair, frames, size):
     """Films, edge of a voxel, and patient of a pair."""
-    spacing_mm = pair.spacing_mm or film_flags.SPACING_MM.value
+    spacing_mm = pair.spacing_mm or FILMS.spacing_mm.value
     with quiet_libraries():
         films, spacing_mm = read_film_pair(pair.paths, frames, size, spacing_mm)
     if CHECK_VIEWS.value:
@@ -154,10 +178,10 @@ def _load():
 
 def _check_flags():
     given = [flag.name for flag in (PAIRS, INPUT) if flag.value is not None]
-    films = [f"--{name}" for name, flag in film_flags.PATHS.items() if flag.value is not None]
+    films = [f"--{name}" for name, flag in FILMS.paths.items() if flag.value is not None]
     if len(given) > 1 or (given and films):
         raise UserError("films: give --ap and --la, or --pairs, or --input, and only one of them")
-    if not given and len(films) < len(film_flags.PATHS):
+    if not given and len(films) < len(FILMS.paths):
         raise UserError("films: give --ap and --la, or --pairs, or --input (see --help)")
     if OVERWRITE.value and not given:
         raise UserError("--overwrite: for --pairs and --input; one pair is always done again")
@@ -169,6 +193,10 @@ def _check_flags():
         raise UserError("--dicom: needs the package highdicom; pip install xctrs-tf[dicom]")
 
 
+def main(argv=None):
+    """Run the program on a command line; return its exit status."""
+    return cli.run(execute, FLAGS, argv)
+
+
 if __name__ == "__main__":
-    flags.mark_flags_as_required(["model", "output"])
-    cli.run(main)
+    sys.exit(main())

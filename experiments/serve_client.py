@@ -11,49 +11,62 @@ where the network is not your own. Not for diagnosis.
 """
 
 import pathlib
+import sys
 
 from absl import flags
 
-from experiments.common import cli, film_flags
+from experiments.common import cli
+from experiments.common.film_flags import FilmFlags
 from xctrs_tf.data.films.film import read_film_pair
 from xctrs_tf.data.films.view_check import check_views
 from xctrs_tf.reconstruction import check_output, write_reconstruction
 from xctrs_tf.serving.client import RetryPolicy
 from xctrs_tf.serving.remote import RemoteReconstructor
 
-SERVER = flags.DEFINE_string("server", None, "host:port of the model server.")
-REST = flags.DEFINE_boolean("rest", False, "--server is the REST port and not the gRPC one.")
-MODEL_NAME = flags.DEFINE_string("model_name", "xctrsnet", "Name of the model on the server.")
-OUTPUT = flags.DEFINE_string("output", None, "Folder to write; an earlier result is replaced.")
+FLAGS = flags.FlagValues()
+FILMS = FilmFlags(FLAGS)
+SERVER = flags.DEFINE_string("server", None, "host:port of the model server.", flag_values=FLAGS)
+REST = flags.DEFINE_boolean(
+    "rest", False, "--server is the REST port and not the gRPC one.", flag_values=FLAGS
+)
+MODEL_NAME = flags.DEFINE_string(
+    "model_name", "xctrsnet", "Name of the model on the server.", flag_values=FLAGS
+)
+OUTPUT = flags.DEFINE_string(
+    "output", None, "Folder to write; an earlier result is replaced.", flag_values=FLAGS
+)
 TIMEOUT_S = flags.DEFINE_float(
-    "timeout_s", RetryPolicy.timeout_s, "Seconds to wait for one answer."
+    "timeout_s", RetryPolicy.timeout_s, "Seconds to wait for one answer.", flag_values=FLAGS
 )
 RETRIES = flags.DEFINE_integer(
     "retries",
     RetryPolicy.retries,
     "How often a server that is away or busy is asked again, after 0.5 s, 1 s, 2 s, ...",
     lower_bound=0,
+    flag_values=FLAGS,
 )
 REPORT = flags.DEFINE_boolean(
-    "report", True, "Make surfaces, measures and report.html; they take seconds."
+    "report", True, "Make surfaces, measures and report.html; they take seconds.", flag_values=FLAGS
 )
 CHECK_VIEWS = flags.DEFINE_boolean(
-    "check_views", True, "Refuse films that look swapped or not like one patient's."
+    "check_views",
+    True,
+    "Refuse films that look swapped or not like one patient's.",
+    flag_values=FLAGS,
 )
-# So that --help has them too.
-flags.adopt_module_key_flags(film_flags)
-flags.register_validator(TIMEOUT_S, lambda value: 0 < value < float("inf"), "must be above 0")
+flags.register_validator(
+    TIMEOUT_S, lambda value: 0 < value < float("inf"), "must be above 0", flag_values=FLAGS
+)
+flags.mark_flags_as_required(["server", "ap", "la", "output"], flag_values=FLAGS)
 
 
-def main():
+def execute():
     """Have the two films that the flags name reconstructed."""
     output = pathlib.Path(OUTPUT.value)
     check_output(output)
     reconstructor = RemoteReconstructor(_server())
-    paths, frames = film_flags.paths_and_frames()
-    films, spacing_mm = read_film_pair(
-        paths, frames, reconstructor.size, film_flags.SPACING_MM.value
-    )
+    paths, frames = FILMS.paths_and_frames()
+    films, spacing_mm = read_film_pair(paths, frames, reconstructor.size, FILMS.spacing_mm.value)
     if CHECK_VIEWS.value:
         check_views(**films)
     reconstruction = reconstructor(**films, spacing_mm=spacing_mm)
@@ -73,6 +86,10 @@ def _server():
     return GrpcClient(SERVER.value, MODEL_NAME.value, retry)
 
 
+def main(argv=None):
+    """Run the program on a command line; return its exit status."""
+    return cli.run(execute, FLAGS, argv)
+
+
 if __name__ == "__main__":
-    flags.mark_flags_as_required(["server", "ap", "la", "output"])
-    cli.run(main)
+    sys.exit(main())

@@ -30,15 +30,27 @@ from xctrs_tf.evaluation.tables.results import ABOUT, COMPLEXITY, write_results
 from xctrs_tf.files import write_text
 from xctrs_tf.models.catalogue import ROWS
 
-RUNS = flags.DEFINE_string("runs", None, "Folder of runs, of experiments.cross_validate.")
-OUTPUT = flags.DEFINE_string("output", None, "Folder to collect them in.")
-MEASURE = flags.DEFINE_bool(
-    "measure", True, "Count and time the networks; else what --output holds of it is kept."
+FLAGS = flags.FlagValues()
+RUNS = flags.DEFINE_string(
+    "runs", None, "Folder of runs, of experiments.cross_validate.", flag_values=FLAGS
 )
-REPEATS = flags.DEFINE_integer("repeats", 15, "Calls of each network.", lower_bound=1)
-CHECK = flags.DEFINE_bool("check", False, "Whether committed tables are those of their figures.")
-WRITE = flags.DEFINE_bool("write", False, "With --check: mend what is stale.")
-RESULTS = flags.DEFINE_list("results", None, "With --check: only these folders of results.")
+OUTPUT = flags.DEFINE_string("output", None, "Folder to collect them in.", flag_values=FLAGS)
+MEASURE = flags.DEFINE_bool(
+    "measure",
+    True,
+    "Count and time the networks; else what --output holds of it is kept.",
+    flag_values=FLAGS,
+)
+REPEATS = flags.DEFINE_integer(
+    "repeats", 15, "Calls of each network.", lower_bound=1, flag_values=FLAGS
+)
+CHECK = flags.DEFINE_bool(
+    "check", False, "Whether committed tables are those of their figures.", flag_values=FLAGS
+)
+WRITE = flags.DEFINE_bool("write", False, "With --check: mend what is stale.", flag_values=FLAGS)
+RESULTS = flags.DEFINE_list(
+    "results", None, "With --check: only these folders of results.", flag_values=FLAGS
+)
 
 EXIT_STALE = 1
 ROOT = pathlib.Path(__file__).resolve().parents[1]
@@ -47,7 +59,7 @@ COMMITTED = ROOT / "experiments" / "results"
 DOCUMENTS = (ROOT / "README.md", ROOT / "docs" / "results.md")
 
 
-def main():
+def execute():
     """Collect or check; returns the exit status."""
     if CHECK.value:
         folders = [pathlib.Path(name) for name in RESULTS.value or ()]
@@ -123,5 +135,10 @@ def _measure(results):
     return {**origin, "size": size, "width": width, "networks": networks}
 
 
+def main(argv=None):
+    """Run the program on a command line; return its exit status."""
+    return cli.run(execute, FLAGS, argv)
+
+
 if __name__ == "__main__":
-    cli.run(main)
+    sys.exit(main())

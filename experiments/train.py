@@ -18,22 +18,31 @@ from xctrs_tf.data.dataset import open_dataset
 from xctrs_tf.errors import UserError
 from xctrs_tf.models.catalogue import ROWS
 
-FLAGS = flags.FLAGS
-
+FLAGS = flags.FlagValues()
 flags.DEFINE_string(
     "preset",
     "paper",
     f"configuration to start from: {', '.join(PRESETS)}; a row of the paper's tables may be laid "
     f"over it with +, as paper+table1-vgg: {', '.join(ROWS)}",
+    flag_values=FLAGS,
 )
-flags.DEFINE_string("workdir", None, "run folder: checkpoints, logs, config.json")
-flags.DEFINE_integer("epochs", None, "passes through the training patients, instead of --steps")
-flags.DEFINE_float("max_minutes", None, "stop cleanly after this time, as if all steps were done")
+flags.DEFINE_string(
+    "workdir", None, "run folder: checkpoints, logs, config.json", flag_values=FLAGS
+)
+flags.DEFINE_integer(
+    "epochs", None, "passes through the training patients, instead of --steps", flag_values=FLAGS
+)
+flags.DEFINE_float(
+    "max_minutes",
+    None,
+    "stop cleanly after this time, as if all steps were done",
+    flag_values=FLAGS,
+)
 
-training_flags.define()
+training_flags.define(FLAGS)
 
 
-def main():
+def execute():
     """Train as the flags say."""
     # Until the run itself listens, SIGTERM is what Ctrl-C is.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -56,7 +65,7 @@ def main():
 
 def config_from_flags():
     """The preset with the given flags laid over it."""
-    config = preset_config(FLAGS.preset, **training_flags.given())
+    config = preset_config(FLAGS.preset, **training_flags.given(FLAGS))
     if FLAGS.epochs is None:
         return config
     if FLAGS.steps is not None:
@@ -69,5 +78,10 @@ def config_from_flags():
     return dataclasses.replace(config, steps=FLAGS.epochs * steps_an_epoch)
 
 
+def main(argv=None):
+    """Run the program on a command line; return its exit status."""
+    return cli.run(execute, FLAGS, argv)
+
+
 if __name__ == "__main__":
-    cli.run(main)
+    sys.exit(main())

@@ -1,20 +1,57 @@
-"""The command-line programs, started as a user starts them."""
+"""The command-line programs: called in this process, or started as a user starts them."""
 
+import contextlib
+import importlib
+import io
 import os
 import pathlib
 import subprocess
 import sys
 
+import keras
+
 ROOT = pathlib.Path(__file__).parents[1]
 
 
 def run_program(name, *flags):
-    """Run ``experiments.<name>``; returns the finished process."""
-    command = [sys.executable, "-m", f"experiments.{name}", *map(str, flags)]
+    """Call the `main` of ``experiments.<name>`` in this process.
+
+    Returns:
+        `subprocess.CompletedProcess` with its exit status and what it printed.
+    """
+    module = f"experiments.{name}"
+    if name == "benchmark":
+        module += ".__main__"
+    printed, errors = io.StringIO(), io.StringIO()
+    policy = keras.config.dtype_policy()
+    with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(errors):
+        try:
+            status = importlib.import_module(module).main(flags)
+        except SystemExit as end:
+            status = end.code
+        finally:
+            keras.config.set_dtype_policy(policy)
+    return subprocess.CompletedProcess(
+        [name, *flags], status or 0, printed.getvalue(), errors.getvalue()
+    )
+
+
+def command(name, *flags):
+    """The command line of ``experiments.<name>``."""
+    return [sys.executable, "-m", f"experiments.{name}", *map(str, flags)]
+
+
+def start_program(name, *flags, **options):
+    """Run ``experiments.<name>`` in a process of its own; returns the finished process.
+
+    For what only a process shows: memory, limits, the environment, and what libraries
+    print past Python.
+    """
     # The tests' own; with it TensorFlow would not be quiet.
     env = {name: value for name, value in os.environ.items() if name != "TF_CPP_MIN_LOG_LEVEL"}
+    options = {"env": env, "timeout": 300, **options}
     return subprocess.run(
-        command, cwd=ROOT, env=env, capture_output=True, encoding="utf-8", timeout=300
+        command(name, *flags), cwd=ROOT, capture_output=True, encoding="utf-8", **options
     )
 
 

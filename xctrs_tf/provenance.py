@@ -10,6 +10,8 @@ import shlex
 import subprocess
 import sys
 
+# Set by `set_command`.
+_known_command = None
 _ROOT = pathlib.Path(__file__).resolve().parents[1]
 _PACKAGES = (
     "xctrs-tf",
@@ -82,8 +84,21 @@ def _accelerators():
     return [each.get("device_name", "GPU") for each in details]
 
 
+def set_command(arguments):
+    """Set the command line that results are made by, where a program knows it better.
+
+    Args:
+        arguments: list of strings, the first being ``python``, or None for the
+            command line of this process.
+    """
+    global _known_command
+    _known_command = arguments
+
+
 def _command():
     """Return the command line as it was typed; `python -m` hides the module's name."""
+    if _known_command is not None:
+        return shlex.join(_known_command)
     specification = getattr(sys.modules["__main__"], "__spec__", None)
     program = ["-m", specification.name] if specification else sys.argv[:1]
     return shlex.join(["python", *program, *sys.argv[1:]])

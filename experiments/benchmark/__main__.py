@@ -23,6 +23,7 @@ import json
 import os
 import pathlib
 import statistics
+import sys
 
 import numpy as np
 from absl import flags
@@ -36,25 +37,42 @@ from xctrs_tf.files import write_text
 from xctrs_tf.geometry import SIZES
 from xctrs_tf.training.config import PRECISIONS, TrainingConfig
 
+FLAGS = flags.FlagValues()
 WHAT = flags.DEFINE_list(
     "what",
     ["pipeline", "projection"],
     "Parts: pipeline, projection, networks, profile, runtimes.",
+    flag_values=FLAGS,
 )
-JSON = flags.DEFINE_string("json", None, "JSON file of the results; none is written without.")
-REPEATS = flags.DEFINE_integer("repeats", 15, "Measurements of each time.", lower_bound=3)
+JSON = flags.DEFINE_string(
+    "json", None, "JSON file of the results; none is written without.", flag_values=FLAGS
+)
+REPEATS = flags.DEFINE_integer(
+    "repeats", 15, "Measurements of each time.", lower_bound=3, flag_values=FLAGS
+)
 NETWORK_SIZE = flags.DEFINE_enum(
-    "network_size", "128", [str(size) for size in SIZES], "Voxels a side, of networks."
+    "network_size",
+    "128",
+    [str(size) for size in SIZES],
+    "Voxels a side, of networks.",
+    flag_values=FLAGS,
 )
-PRECISION = flags.DEFINE_enum("precision", "float32", PRECISIONS, "Of networks.")
-REMAT = flags.DEFINE_boolean("remat", False, "Of networks: compute features twice, keep few.")
-XLA = flags.DEFINE_boolean("xla", False, "Of networks: compile the inference with XLA.")
+PRECISION = flags.DEFINE_enum("precision", "float32", PRECISIONS, "Of networks.", flag_values=FLAGS)
+REMAT = flags.DEFINE_boolean(
+    "remat", False, "Of networks: compute features twice, keep few.", flag_values=FLAGS
+)
+XLA = flags.DEFINE_boolean(
+    "xla", False, "Of networks: compile the inference with XLA.", flag_values=FLAGS
+)
 VGG_WEIGHTS = flags.DEFINE_string(
-    "vgg_weights", "random", "Of networks; the values change no time: imagenet, random or a file."
+    "vgg_weights",
+    "random",
+    "Of networks; the values change no time: imagenet, random or a file.",
+    flag_values=FLAGS,
 )
 
 
-def main():
+def execute():
     """Measure, print and write; returns the exit status."""
     parts = {
         "pipeline": _data("pipeline"),
@@ -206,5 +224,10 @@ def _line(row):
     return f"{text}  aim {row['aim']:.4g}: {'met' if row['met'] else 'MISSED'}"
 
 
+def main(argv=None):
+    """Run the program on a command line; return its exit status."""
+    return cli.run(execute, FLAGS, argv)
+
+
 if __name__ == "__main__":
-    cli.run(main)
+    sys.exit(main())

@@ -1,4 +1,8 @@
-"""What every command-line program shares: flags, one-line errors, exit status."""
+"""Shared by every command-line program: flags, help, one-line errors, exit status.
+
+A program defines its flags on a `flags.FlagValues` of its own, so that several programs
+can be imported into one process, and has a `main(argv=None)` that calls `run`.
+"""
 
 import logging
 import os
@@ -6,25 +10,18 @@ import shutil
 import signal
 import sys
 import tempfile
+import textwrap
 
-from absl import app, flags
+from absl import flags
 from absl import logging as absl_logging
 
+from xctrs_tf import provenance
 from xctrs_tf.errors import UserError
 
 EXIT_USER_ERROR = 2
 EXIT_INTERRUPTED = 130
-
-
-def _parse_flags(argv):
-    """Parse flags; a mistake in them is one line, not absl's usage page."""
-    try:
-        remaining = flags.FLAGS(argv)
-    except flags.Error as error:
-        fail(f"{' '.join(str(error).split())} (see --help)")
-    if len(remaining) > 1:
-        fail(f"unexpected argument {remaining[1]!r}: every option is a --flag (see --help)")
-    return remaining
+_HELP = ("--help", "-help", "-h", "--helpshort", "--helpfull")
+_WIDTH = 100
 
 
 def load_tensorflow():
@@ -72,36 +69,121 @@ def make_output_folder(path):
         ) from error
 
 
-def fail(message):
-    """Print one error line and exit with the status of a user's mistake."""
-    print(f"error: {message}", file=sys.stderr)
-    sys.exit(EXIT_USER_ERROR)
+def run(execute, flag_values, argv=None):
+    """Run a program on a command line.
 
-
-def run(main):
-    """Run ``main()`` under absl; a `UserError` becomes one line and status 2.
+    A mistake in the flags or a `UserError` is one line on stderr.
 
     Args:
-        main: function without arguments; its return value is the exit status.
+        execute: the program: a function without arguments that returns the exit
+            status, None for 0. The docstring of its module is the help text.
+        flag_values: `flags.FlagValues` of the program.
+        argv: arguments after the program's name; by default those of the process.
+
+    Returns:
+        The exit status.
     """
+    argv = sys.argv[1:] if argv is None else [str(argument) for argument in argv]
+    module = sys.modules[execute.__module__]
+    name = _module_name(module)
+    # Before any import of TensorFlow, in this process or a worker.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    _use_plain_streams()
+    provenance.set_command(["python", "-m", name, *argv])
+    try:
+        if any(argument in _HELP for argument in argv):
+            print(help_text(module.__doc__, name, flag_values))
+            return 0
+        _parse(flag_values, [name, *argv])
+        return execute() or 0
+    except UserError as error:
+        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        return EXIT_USER_ERROR
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:
+        # `command | head`: the reader has gone, which is not an error.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 128 + signal.SIGPIPE
+    finally:
+        provenance.set_command(None)
 
-    def wrapped(argv):
-        del argv
-        try:
-            return main()
-        except UserError as error:
-            fail(" ".join(str(error).split()))
-        except KeyboardInterrupt:
-            print("interrupted", file=sys.stderr)
-            return EXIT_INTERRUPTED
-        except BrokenPipeError:
-            # `command | head`: the reader has gone, which is not an error.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            return 128 + signal.SIGPIPE
 
+def help_text(doc, name, flag_values):
+    """Describe a program and its flags, in the groups of the modules that define them.
+
+    Args:
+        doc: docstring of the program.
+        name: of its module, for ``python -m``.
+        flag_values: its `flags.FlagValues`.
+
+    Returns:
+        Text of several lines.
+    """
+    parts = [(doc or "").strip(), f"usage: python -m {name} [--FLAG=VALUE ...]"]
+    for title, group in _groups(flag_values):
+        parts.append("\n".join([f"{title}:", *map(_flag_help, group)]))
+    parts.append("--flagfile=FILE reads flags from a file, one a line.")
+    return "\n\n".join(parts)
+
+
+def _groups(flag_values):
+    """Yield titles with lists of flags; a module of shared flags names them in `GROUPS`."""
+    by_module = flag_values.flags_by_module_dict()
+    shared = {name: found for name, found in by_module.items() if ".common." in name}
+    yield (
+        "Flags",
+        [flag for name, found in by_module.items() if name not in shared for flag in found],
+    )
+    for name, found in shared.items():
+        left = {flag.name: flag for flag in found}
+        for title, names in sys.modules[name].GROUPS.items():
+            group = [left.pop(each) for each in names or tuple(left) if each in left]
+            if group:
+                yield title, group
+
+
+def _flag_help(flag):
+    boolean = isinstance(flag, flags.BooleanFlag) if hasattr(flags, "BooleanFlag") else flag.boolean
+    usage = f"--[no]{flag.name}" if boolean else f"--{flag.name}=..."
+    text = " ".join(flag.help.split())
+    if flag.default_as_str is not None and "preset:" not in text:
+        text += f" (default: {flag.default_as_str.strip(chr(39))})"
+    lines = textwrap.wrap(text, _WIDTH - 8)
+    return "\n".join([f"  {usage}", *(f"      {line}" for line in lines)])
+
+
+def _parse(flag_values, argv):
+    """Parse flags into their defaults; a mistake in them is a UserError."""
+    flag_values.unparse_flags()
+    try:
+        remaining = flag_values(argv)
+    except flags.Error as error:
+        raise UserError(f"{error} (see --help)") from error
+    if len(remaining) > 1:
+        raise UserError(
+            f"unexpected argument {remaining[1]!r}: every option is a --flag (see --help)"
+        )
+
+
+def _module_name(module):
+    """Name of a program's module as it is typed after ``python -m``."""
+    specification = getattr(module, "__spec__", None)
+    name = specification.name if specification else module.__name__
+    return name.removesuffix(".__main__")
+
+
+def _use_plain_streams():
     # Tables have a plus-minus sign, which the locale C has not.
     for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(encoding="utf-8", errors="backslashreplace")
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(encoding="utf-8", errors="backslashreplace")
     # A warning is a line for a person, without thread and line numbers.
-    absl_logging.get_absl_handler().setFormatter(logging.Formatter("%(levelname)s: %(message)s"))
-    app.run(wrapped, flags_parser=_parse_flags)
+    absl_logging.use_absl_handler()
+    handler = absl_logging.get_absl_handler()
+    handler.setFormatter(logging.Formatter("%(levelname)s: %(message)s"))
+    handler.python_handler.stream = sys.stderr
+    # absl's own flags are not offered; unparsed, they would make its log complain.
+    if not flags.FLAGS.is_parsed():
+        flags.FLAGS.mark_as_parsed()

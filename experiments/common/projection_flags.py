@@ -13,60 +13,70 @@ from xctrs_tf.data.projection.projection_geometry import (
 )
 from xctrs_tf.errors import UserError
 
-PROJECTION = flags.DEFINE_enum("projection", "parallel", KINDS, "Rays of the X-rays.")
-FIELD_OF_VIEW = flags.DEFINE_enum(
-    "field_of_view",
-    "crop",
-    FIELDS_OF_VIEW,
-    "What the X-rays show: the crop alone, or the whole scan on the crop's film.",
-)
-PROJECTION_PRESET = flags.DEFINE_enum(
-    "projection_preset",
-    None,
-    list(PRESETS_MM),
-    "cone: the distances of a neck film on a wall stand (clinical, the default), or of X2CT-GAN.",
-)
-SOURCE_TO_ISOCENTRE_MM = flags.DEFINE_float(
-    "source_to_isocentre_mm", None, "cone: by default the preset's."
-)
-SOURCE_TO_DETECTOR_MM = flags.DEFINE_float(
-    "source_to_detector_mm", None, "cone: by default the preset's."
-)
-OPTIONS = [
-    flags.DEFINE_float(field.name, field.default, field.metadata["help"])
-    for field in dataclasses.fields(FilmSimulation)
-    if field.metadata
-]
+GROUPS = {"X-ray simulation": None}
 
 
-def simulation_from_flags(seed):
-    """The `FilmSimulation` that the flags ask for.
+class ProjectionFlags:
+    """The flags of the X-ray simulation, defined on a program's flag values.
 
     Args:
-        seed: of poses and noise.
-
-    Raises:
-        UserError: flags that contradict each other, or are out of their limits.
+        flag_values: `flags.FlagValues` of the program.
     """
-    options = {flag.name: flag.value for flag in OPTIONS}
-    return FilmSimulation(_geometry(), seed, **options)
 
+    def __init__(self, flag_values):
+        where = {"flag_values": flag_values}
+        self._projection = flags.DEFINE_enum(
+            "projection", "parallel", KINDS, "Rays of the X-rays.", **where
+        )
+        self._field_of_view = flags.DEFINE_enum(
+            "field_of_view",
+            "crop",
+            FIELDS_OF_VIEW,
+            "What the X-rays show: the crop alone, or the whole scan on the crop's film.",
+            **where,
+        )
+        self._preset = flags.DEFINE_enum(
+            "projection_preset",
+            None,
+            list(PRESETS_MM),
+            "cone: the distances of a neck film on a wall stand (clinical, the default), or of "
+            "X2CT-GAN.",
+            **where,
+        )
+        self._distances = [
+            flags.DEFINE_float(name, None, "cone: by default the preset's.", **where)
+            for name in ("source_to_isocentre_mm", "source_to_detector_mm")
+        ]
+        self._options = [
+            flags.DEFINE_float(field.name, field.default, field.metadata["help"], **where)
+            for field in dataclasses.fields(FilmSimulation)
+            if field.metadata
+        ]
 
-def _geometry():
-    distances = (SOURCE_TO_ISOCENTRE_MM, SOURCE_TO_DETECTOR_MM)
-    if PROJECTION.value == "parallel":
-        for flag in (PROJECTION_PRESET, *distances):
-            if flag.value is not None:
-                raise UserError(
-                    f"--{flag.name}: parallel rays have no source; add --projection=cone"
-                )
-        return ProjectionGeometry(field_of_view=FIELD_OF_VIEW.value)
-    preset = PRESETS_MM[PROJECTION_PRESET.value or "clinical"]
-    return ProjectionGeometry(
-        "cone",
-        FIELD_OF_VIEW.value,
-        *(
+    def simulation(self, seed):
+        """Return the `FilmSimulation` that the flags ask for.
+
+        Args:
+            seed: of poses and noise.
+
+        Raises:
+            UserError: flags that contradict each other, or are out of their limits.
+        """
+        options = {flag.name: flag.value for flag in self._options}
+        return FilmSimulation(self._geometry(), seed, **options)
+
+    def _geometry(self):
+        field_of_view = self._field_of_view.value
+        if self._projection.value == "parallel":
+            for flag in (self._preset, *self._distances):
+                if flag.value is not None:
+                    raise UserError(
+                        f"--{flag.name}: parallel rays have no source; add --projection=cone"
+                    )
+            return ProjectionGeometry(field_of_view=field_of_view)
+        preset = PRESETS_MM[self._preset.value or "clinical"]
+        distances = [
             default if flag.value is None else flag.value
-            for flag, default in zip(distances, preset, strict=True)
-        ),
-    )
+            for flag, default in zip(self._distances, preset, strict=True)
+        ]
+        return ProjectionGeometry("cone", field_of_view, *distances)

@@ -12,22 +12,48 @@ _DEFINE = {
     float: flags.DEFINE_float,
     str: flags.DEFINE_string,
 }
+# Headings of --help; the last takes what is left.
+GROUPS = {
+    "Training: data and networks": (
+        *("data", "fold", "size", "augment", "reconstruction", "segmentation"),
+        *("reconstruction_run", "width"),
+    ),
+    "Training: loss": (
+        *("reconstruction_objective", "segmentation_objective"),
+        *("mae_weight", "vgg_weight", "dice_weight", "rsc_weight", "cross_entropy_weight"),
+        *("cross_entropy_balance", "cross_entropy_fade"),
+        *("vgg_weights", "vgg_layer", "vgg_slices"),
+        *("include_background", "stop_gradient_on_target"),
+    ),
+    "Training: steps and optimiser": (
+        *("steps", "batch_size", "accumulation", "learning_rate", "beta_1", "beta_2"),
+        *("schedule", "clip_norm", "ema_momentum", "patience", "validate_every"),
+        *("checkpoint_every", "seed"),
+    ),
+    "Training: machine": None,
+}
 
 
-def define(without=()):
-    """Make a flag of every field; left out on the command line, it is the preset's.
+def define(flag_values, without=()):
+    """Define a flag for every field; one that is left out has the preset's value.
 
     Args:
+        flag_values: `flags.FlagValues` of the program.
         without: names of fields that the program decides itself.
     """
     for field in dataclasses.fields(TrainingConfig):
         if field.name not in without:
-            text = f"{field.metadata['help']} (paper preset: {field.default})"
-            _DEFINE[field.type](field.name, None, text)
+            default = f"'{field.default}'" if field.default == "" else field.default
+            text = f"{field.metadata['help']} (paper preset: {default})"
+            _DEFINE[field.type](field.name, None, text, flag_values=flag_values)
 
 
-def given():
-    """Dict from field to value of the flags on the command line."""
+def given(flag_values):
+    """Return a dict from field to value of the flags on the command line.
+
+    Args:
+        flag_values: `flags.FlagValues` of the program.
+    """
     names = (field.name for field in dataclasses.fields(TrainingConfig))
-    values = {name: flags.FLAGS[name].value for name in names if name in flags.FLAGS}
+    values = {name: flag_values[name].value for name in names if name in flag_values}
     return {name: value for name, value in values.items() if value is not None}

@@ -6,6 +6,7 @@ python -m experiments.studies.complexity --layers=unet3d
 
 import dataclasses
 import json
+import sys
 
 from absl import flags
 
@@ -15,11 +16,14 @@ from xctrs_tf.evaluation.tables.paper import COUNTS
 from xctrs_tf.evaluation.tables.paper import SIZE as PAPER_SIZE
 from xctrs_tf.geometry import SIZES
 
-FLAGS = flags.FLAGS
-
-flags.DEFINE_integer("size", 128, f"voxels a side: one of {', '.join(map(str, SIZES))}")
-flags.DEFINE_enum("format", "table", ["table", "json"], "table for people, json for programs")
-flags.DEFINE_string("layers", None, "list this network layer by layer")
+FLAGS = flags.FlagValues()
+flags.DEFINE_integer(
+    "size", 128, f"voxels a side: one of {', '.join(map(str, SIZES))}", flag_values=FLAGS
+)
+flags.DEFINE_enum(
+    "format", "table", ["table", "json"], "table for people, json for programs", flag_values=FLAGS
+)
+flags.DEFINE_string("layers", None, "list this network layer by layer", flag_values=FLAGS)
 
 NOTE = """\
 FLOPs for one patient: all operations at 2 per multiply-add; profiler FLOPs: the paper's
@@ -120,7 +124,7 @@ def layer_table(rows):
     return "\n".join(lines)
 
 
-def main():
+def execute():
     """Print the counts."""
     if FLAGS.size not in SIZES:
         raise UserError(f"--size={FLAGS.size}: must be one of {', '.join(map(str, SIZES))}")
@@ -136,5 +140,10 @@ def main():
     print(json.dumps(rows, indent=1) if FLAGS.format == "json" else text)
 
 
+def main(argv=None):
+    """Run the program on a command line; return its exit status."""
+    return cli.run(execute, FLAGS, argv)
+
+
 if __name__ == "__main__":
-    cli.run(main)
+    sys.exit(main())

@@ -4,6 +4,7 @@ python -m experiments.studies.phantom_picture --output=docs/images/phantom.png -
 """
 
 import pathlib
+import sys
 
 import numpy as np
 from absl import flags
@@ -17,17 +18,24 @@ from xctrs_tf.errors import UserError
 from xctrs_tf.files import atomic_path
 from xctrs_tf.geometry import VERTEBRAE, screen
 
-OUTPUT = flags.DEFINE_string("output", None, "PNG file to write.", required=True)
-SEED = flags.DEFINE_integer("seed", 7, "Seed of the patient.", lower_bound=0)
-SIZE = flags.DEFINE_integer("size", 128, "Voxels a side of a 128 mm cube.", lower_bound=16)
+FLAGS = flags.FlagValues()
+OUTPUT = flags.DEFINE_string("output", None, "PNG file to write.", required=True, flag_values=FLAGS)
+SEED = flags.DEFINE_integer("seed", 7, "Seed of the patient.", lower_bound=0, flag_values=FLAGS)
+SIZE = flags.DEFINE_integer(
+    "size", 128, "Voxels a side of a 128 mm cube.", lower_bound=16, flag_values=FLAGS
+)
 REAL_CT = flags.DEFINE_string(
-    "real_ct", None, "NIfTI neck CT centred on C1..C7, drawn beside a phantom on its grid."
+    "real_ct",
+    None,
+    "NIfTI neck CT centred on C1..C7, drawn beside a phantom on its grid.",
+    flag_values=FLAGS,
 )
 IN_PLANE_BLUR_MM = flags.DEFINE_float(
     "in_plane_blur_mm",
     1.2,
     "Blur (sigma) of the phantom beside the real CT, whose true pixels may be wider than its grid.",
     lower_bound=0.0,
+    flag_values=FLAGS,
 )
 
 WINDOW_HU = (-250, 1000)
@@ -95,7 +103,7 @@ def _read_real(path):
     return volume.array, float(volume.spacing_mm[0])
 
 
-def main():
+def execute():
     """Draw the picture."""
     output = pathlib.Path(OUTPUT.value)
     if not output.parent.is_dir():
@@ -122,5 +130,10 @@ def main():
     return 0
 
 
+def main(argv=None):
+    """Run the program on a command line; return its exit status."""
+    return cli.run(execute, FLAGS, argv)
+
+
 if __name__ == "__main__":
-    cli.run(main)
+    sys.exit(main())

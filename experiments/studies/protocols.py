@@ -9,13 +9,14 @@ protocols.md (means and standard deviations), which it prints.
 """
 
 import pathlib
+import sys
 
 from absl import flags
 from tqdm import tqdm
 
 from experiments.common import cli
 from experiments.common.run_data import open_run, run_name
-from experiments.evaluate import CHECKPOINT, DATA, OUTPUT, SPLIT, SPLITS, WORKDIR
+from experiments.common.run_flags import SPLITS, RunFlags
 from xctrs_tf import provenance
 from xctrs_tf.data.dataset import network_arrays
 from xctrs_tf.errors import UserError
@@ -27,17 +28,16 @@ from xctrs_tf.evaluation.tables.protocol_table import protocol_grid
 from xctrs_tf.files import write_text
 from xctrs_tf.models.catalogue import MEAN_VOLUME, XCTRSNET
 
-# They are experiments.evaluate's, and shown by --help of this program too.
-for _flag in (WORKDIR, DATA, SPLIT, CHECKPOINT, OUTPUT):
-    flags.declare_key_flag(_flag.name)
+FLAGS = flags.FlagValues()
+RUN = RunFlags(FLAGS, ("workdir", "data", "split", "checkpoint", "output"))
 
 
-def main():
+def execute():
     """Evaluate the run that the flags name."""
-    run, dataset = open_run(WORKDIR.value, CHECKPOINT.value, DATA.value)
-    split = SPLITS[SPLIT.value]
+    run, dataset = open_run(RUN.workdir.value, RUN.checkpoint.value, RUN.data.value)
+    split = SPLITS[RUN.split.value]
     rows = protocol_rows(run, dataset, split, run_name(run))
-    output = pathlib.Path(OUTPUT.value or run.path / "evaluation")
+    output = pathlib.Path(RUN.output.value or run.path / "evaluation")
     write_rows(output, rows, run, dataset, split)
     text = markdown([protocol_grid(rows)])
     write_text(output / "protocols.md", text)
@@ -101,5 +101,10 @@ def write_rows(output, rows, run, dataset, split):
     write_cases_csv(output / "protocols.csv", rows, origin)
 
 
+def main(argv=None):
+    """Run the program on a command line; return its exit status."""
+    return cli.run(execute, FLAGS, argv)
+
+
 if __name__ == "__main__":
-    cli.run(main)
+    sys.exit(main())

@@ -10,13 +10,14 @@ patient and severity), .json (where it comes from), .md and .png to --output.
 
 import dataclasses
 import pathlib
+import sys
 
 from absl import flags
 from tqdm import tqdm
 
 from experiments.common import cli
 from experiments.common.run_data import open_run_dataset
-from experiments.evaluate import CHECKPOINT, DATA, LABEL_NAME, OUTPUT, WORKDIR
+from experiments.common.run_flags import RunFlags
 from xctrs_tf import provenance
 from xctrs_tf.data.dataset import network_arrays
 from xctrs_tf.data.projection.projection_geometry import ProjectionGeometry
@@ -38,23 +39,27 @@ from xctrs_tf.evaluation.tables.robustness_table import (
 from xctrs_tf.files import write_text
 from xctrs_tf.training.config import read_config
 
-# They are experiments.evaluate's, and shown by --help of this program too.
-for _flag in (WORKDIR, DATA, CHECKPOINT, OUTPUT, LABEL_NAME):
-    flags.declare_key_flag(_flag.name)
+FLAGS = flags.FlagValues()
+RUN = RunFlags(FLAGS, ("workdir", "data", "checkpoint", "output", "label_name"))
 SCANS = flags.DEFINE_string(
-    "scans", None, "Folder of the scans that the data was made from, for the whole field of view."
+    "scans",
+    None,
+    "Folder of the scans that the data was made from, for the whole field of view.",
+    flag_values=FLAGS,
 )
-SEED = flags.DEFINE_integer("seed", 0, "Of directions, noise and curves.", lower_bound=0)
+SEED = flags.DEFINE_integer(
+    "seed", 0, "Of directions, noise and curves.", lower_bound=0, flag_values=FLAGS
+)
 
 
-def main():
+def execute():
     """Perturb the run that the flags name."""
-    for flag in (WORKDIR, OUTPUT):
+    for flag in (RUN.workdir, RUN.output):
         if not flag.value:
             raise UserError(f"--{flag.name} is missing: --workdir a run, --output a folder")
-    workdir, output = pathlib.Path(WORKDIR.value), pathlib.Path(OUTPUT.value)
+    workdir, output = pathlib.Path(RUN.workdir.value), pathlib.Path(RUN.output.value)
     config = read_config(workdir)
-    dataset = open_run_dataset(workdir, config, DATA.value)
+    dataset = open_run_dataset(workdir, config, RUN.data.value)
     scans = pathlib.Path(SCANS.value) if SCANS.value else None
     if not config.reconstructs:
         raise UserError(f"--workdir={workdir}: reconstructs nothing, so films do not matter to it")
@@ -62,7 +67,7 @@ def main():
     cli.load_tensorflow()
     from xctrs_tf.training.run import load_run
 
-    run = _compiled(load_run(workdir, CHECKPOINT.value))
+    run = _compiled(load_run(workdir, RUN.checkpoint.value))
     rows = robustness_rows(run, dataset, SEED.value, scans)
     origin = provenance.collect(
         n=len({row["id"] for row in rows}),
@@ -71,15 +76,15 @@ def main():
         fold=config.fold,
         step=run.step,
         training_seed=config.seed,
-        dice_name=LABEL_NAME.value,
+        dice_name=RUN.label_name.value,
     )
     origin["command"] = without_folders(origin["command"], workdir.parent)
     cli.make_output_folder(output)
     write_cases_csv(output / "robustness.csv", rows, origin)
     lines = read_csv(output / "robustness.csv")
-    text = markdown([robustness_grid(lines, LABEL_NAME.value)])
+    text = markdown([robustness_grid(lines, RUN.label_name.value)])
     write_text(output / "robustness.md", text)
-    robustness_figure(output / "robustness.png", lines, LABEL_NAME.value)
+    robustness_figure(output / "robustness.png", lines, RUN.label_name.value)
     print(text)
     print("\n".join(str(output / f"robustness.{kind}") for kind in ("csv", "json", "md", "png")))
 
@@ -165,5 +170,10 @@ def _check_projection(dataset):
         )
 
 
+def main(argv=None):
+    """Run the program on a command line; return its exit status."""
+    return cli.run(execute, FLAGS, argv)
+
+
 if __name__ == "__main__":
-    cli.run(main)
+    sys.exit(main())

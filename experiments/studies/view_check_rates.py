@@ -3,6 +3,8 @@
 python -m experiments.studies.view_check_rates --data=DATA
 """
 
+import sys
+
 from absl import flags
 
 from experiments.common import cli
@@ -11,10 +13,12 @@ from xctrs_tf.data.films.film_normalisation import normalise_film
 from xctrs_tf.data.films.view_check import check_views
 from xctrs_tf.errors import UserError
 
-DATA = flags.DEFINE_string("data", None, "Prepared data folder.")
+FLAGS = flags.FlagValues()
+DATA = flags.DEFINE_string("data", None, "Prepared data folder.", flag_values=FLAGS)
+flags.mark_flags_as_required(["data"], flag_values=FLAGS)
 
 
-def main():
+def execute():
     """Print how many pairs of each kind were refused; returns the exit status."""
     dataset = open_dataset(DATA.value)
     cases = [dataset.load(patient) for patient in dataset.ids]
@@ -44,6 +48,10 @@ def _is_refused(ap, la):
     return False
 
 
+def main(argv=None):
+    """Run the program on a command line; return its exit status."""
+    return cli.run(execute, FLAGS, argv)
+
+
 if __name__ == "__main__":
-    flags.mark_flags_as_required(["data"])
-    cli.run(main)
+    sys.exit(main())

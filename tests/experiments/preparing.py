@@ -1,22 +1,11 @@
 """Running `experiments.prepare` as a user does."""
 
-import pathlib
-import subprocess
-import sys
-
-ROOT = pathlib.Path(__file__).parents[2]
-
-
-def command(*flags):
-    """The command line of experiments.prepare."""
-    return [sys.executable, "-m", "experiments.prepare", *map(str, flags)]
+from tests.programs import run_program
 
 
 def prepare(*flags):
-    """Run it; returns the finished process."""
-    return subprocess.run(
-        command(*flags), cwd=ROOT, capture_output=True, encoding="utf-8", timeout=120
-    )
+    """Run it; returns the finished program."""
+    return run_program("prepare", *flags)
 
 
 def content(folder):

@@ -2,25 +2,19 @@ import functools
 import json
 import os
 import stat
-import subprocess
 import sys
 
 import numpy as np
 import pytest
-from absl.testing import flagsaver
 
-from experiments import benchmark
+from experiments.benchmark import __main__ as benchmark
 from experiments.benchmark import data as benchmark_data
 from experiments.benchmark import plastimatch
+from tests.programs import run_program
 from xctrs_tf.data.phantom import make_phantom
 from xctrs_tf.data.projection.drr import cone_projection, hu_to_mu
 from xctrs_tf.data.volumes.volume import read_volume
 from xctrs_tf.training.config import TrainingConfig
-
-
-@pytest.fixture(autouse=True)
-def _parsed_flags():
-    benchmark.flags.FLAGS.mark_as_parsed()
 
 
 def test_both_parts_are_measured_and_written(tmp_path, monkeypatch, capsys):
@@ -32,8 +26,7 @@ def test_both_parts_are_measured_and_written(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(plastimatch, "films", lambda *arguments: ({}, 1000.0))
     monkeypatch.setattr("xctrs_tf.data.stream.sample_stream.CACHE_BYTES", 2**31)
     output = tmp_path / "benchmark.json"
-    with flagsaver.flagsaver(json=str(output), repeats=3):
-        assert benchmark.main() == 0
+    assert benchmark.main([f"--json={output}", "--repeats=3"]) == 0
     printed = capsys.readouterr().out
     record = json.loads(output.read_text(encoding="utf-8"))
     rows = {row["name"]: row for row in record["results"]}
@@ -61,8 +54,8 @@ def test_networks_are_measured_beside_a_matrix_product(monkeypatch, tmp_path):
     narrow = functools.partial(TrainingConfig, width=0.0625)
     monkeypatch.setattr(benchmark, "TrainingConfig", narrow)
     output = tmp_path / "benchmark.json"
-    with flagsaver.flagsaver(what=["networks"], network_size="32", repeats=3, json=str(output)):
-        assert benchmark.main() == 0
+    flags = ["--what=networks", "--network_size=32", "--repeats=3", f"--json={output}"]
+    assert benchmark.main(flags) == 0
     rows = {row["name"]: row for row in json.loads(output.read_text(encoding="utf-8"))["results"]}
     assert list(rows) == [
         "matrix product float32",
@@ -107,9 +100,7 @@ def test_aims_are_judged_by_the_median():
     ],
 )
 def test_mistakes_end_in_one_line(flag, message):
-    finished = subprocess.run(
-        [sys.executable, "-m", "experiments.benchmark", flag], capture_output=True, encoding="utf-8"
-    )
+    finished = run_program("benchmark", flag)
     assert finished.returncode == 2
     assert finished.stderr.startswith(f"error: {message}") and finished.stderr.count("\n") == 1
 
@@ -165,8 +156,7 @@ def test_profile_splits_all_of_the_time(monkeypatch, tmp_path):
         benchmark, "TrainingConfig", functools.partial(TrainingConfig, width=0.0625)
     )
     output = tmp_path / "profile.json"
-    with flagsaver.flagsaver(what=["profile"], network_size="32", json=str(output)):
-        assert benchmark.main() == 0
+    assert benchmark.main(["--what=profile", "--network_size=32", f"--json={output}"]) == 0
     rows = json.loads(output.read_text(encoding="utf-8"))["results"]
     for run in ("inference", "step"):
         shares = {

@@ -1,16 +1,8 @@
 import importlib.util
 
-import pytest
-from absl.testing import flagsaver
-
-from experiments import benchmark
+from experiments.benchmark import __main__ as benchmark
 from experiments.benchmark import runtimes as benchmark_runtimes
 from tests.export.runs import toy_run
-
-
-@pytest.fixture(autouse=True)
-def _parsed_flags():
-    benchmark.flags.FLAGS.mark_as_parsed()
 
 
 def test_every_runtime_computes_the_same(tmp_path):
@@ -33,8 +25,8 @@ def test_rows_and_what_is_not_installed(tmp_path, monkeypatch, capsys):
     times = {"TensorFlow": ([0.2, 0.6, 0.4], 0.0), "OpenVINO": ([0.5, 0.1, 0.2], 3e-5)}
     monkeypatch.setattr(benchmark_runtimes, "compare", lambda run, repeats: [("both", times)])
     monkeypatch.setattr(benchmark_runtimes, "missing", lambda: ["ONNX Runtime"])
-    with flagsaver.flagsaver(network_size="64", repeats=3):
-        ours, theirs = benchmark._runtimes()
+    benchmark.FLAGS(["benchmark", "--network_size=64", "--repeats=3"])
+    ours, theirs = benchmark._runtimes()
     assert (ours["name"], ours["median"]) == ("TensorFlow both 64^3", 400.0)
     assert (ours["times_as_fast"], ours["largest_difference"]) == (1.0, 0.0)
     assert (theirs["name"], theirs["median"]) == ("OpenVINO both 64^3", 200.0)

@@ -1,26 +1,20 @@
 import json
 import pathlib
-import subprocess
-import sys
 
 import pytest
 
 from tests.export.runs import SIZE, toy_run
+from tests.programs import run_program
 from xctrs_tf.export.saved_model import export_run
 
 ROOT = pathlib.Path(__file__).parents[2]
-
-
-def run(program, *flags):
-    command = [sys.executable, "-m", f"experiments.{program}", *flags]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, encoding="utf-8", timeout=240)
 
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
     folder = tmp_path_factory.mktemp("data") / "phantoms"
     flags = ["--source=phantom", "--num_patients=14", f"--size={SIZE}", "--seed=5", "--num_folds=2"]
-    result = run("prepare", *flags, "--spacing_mm=4", f"--output={folder}")
+    result = run_program("prepare", *flags, "--spacing_mm=4", f"--output={folder}")
     assert result.returncode == 0, result.stderr
     return folder
 
@@ -37,7 +31,7 @@ def model(data, tmp_path_factory):
 
 def test_calibrates_an_export(data, model, tmp_path):
     output = tmp_path / "quality.json"
-    result = run("calibrate", f"--model={model}", f"--data={data}", f"--output={output}")
+    result = run_program("calibrate", f"--model={model}", f"--data={data}", f"--output={output}")
     assert result.returncode == 0, result.stderr
     reference = json.loads(output.read_text(encoding="utf-8"))
     assert reference["format"] == "xctrs-quality/1"
@@ -57,7 +51,7 @@ def test_calibrates_an_export(data, model, tmp_path):
 )
 def test_user_errors_are_one_line(data, model, tmp_path, flags, message):
     flags = [flag.format(model=model) for flag in flags]
-    result = run("calibrate", *flags, f"--data={data}", f"--output={tmp_path / 'q.json'}")
+    result = run_program("calibrate", *flags, f"--data={data}", f"--output={tmp_path / 'q.json'}")
     assert result.returncode == 2
     assert result.stderr.splitlines() == [f"error: {message}"]
 
@@ -65,7 +59,7 @@ def test_user_errors_are_one_line(data, model, tmp_path, flags, message):
 def test_other_data_is_refused(data, tmp_path):
     export_run(toy_run(tmp_path / "run", str(data)), tmp_path / "export")
     flags = [f"--model={tmp_path / 'export'}", f"--data={data}", f"--output={tmp_path / 'q.json'}"]
-    result = run("calibrate", *flags)
+    result = run_program("calibrate", *flags)
     assert result.returncode == 2
     assert "not what the model was trained on" in result.stderr
     assert not (tmp_path / "q.json").exists()

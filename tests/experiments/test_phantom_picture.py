@@ -1,11 +1,10 @@
 import pathlib
-import subprocess
-import sys
 
 import matplotlib.image
 import numpy as np
 import pytest
 
+from tests.programs import run_program
 from xctrs_tf.data.phantom import make_phantom
 from xctrs_tf.data.volumes.volume import write_volume
 
@@ -13,8 +12,7 @@ ROOT = pathlib.Path(__file__).parents[2]
 
 
 def draw(*flags):
-    command = [sys.executable, "-m", "experiments.studies.phantom_picture", *map(str, flags)]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, encoding="utf-8", timeout=120)
+    return run_program("studies.phantom_picture", *flags)
 
 
 def test_picture_beside_a_ct(tmp_path):

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from tests.data.necks import ORIGIN_MM, SPACING_MM, make_neck, write_neck
-from tests.experiments.preparing import ROOT, command, content, nifti_flags, prepare
-from tests.programs import assert_refused
+from tests.experiments.preparing import content, nifti_flags, prepare
+from tests.programs import ROOT, assert_refused, command, start_program
 from xctrs_tf.data.dataset import open_dataset
 from xctrs_tf.data.volumes.volume import write_volume
 
@@ -139,13 +139,7 @@ def test_a_disk_that_fills_up(folder):
         resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
 
     flags = (*nifti_flags(folder), "--spacing_mm=3", "--workers=1")
-    result = subprocess.run(
-        command(*flags),
-        cwd=ROOT,
-        capture_output=True,
-        encoding="utf-8",
-        preexec_fn=small_files_only,
-    )
+    result = start_program("prepare", *flags, preexec_fn=small_files_only)
     lines = result.stderr.splitlines()
     assert result.returncode == 2 and len(lines) == 1
     assert "a.npz: cannot be written (File too large) (and 1 more)" in lines[0]
@@ -172,7 +166,9 @@ def test_a_killed_preparation_goes_on_and_ends_in_the_same_bytes(folder):
         write_neck(folder / "in", f"n{number:02d}", number)
     flags = (*nifti_flags(folder), "--spacing_mm=3", "--num_folds=4", "--workers=1")
     out = folder / "out"
-    with subprocess.Popen(command(*flags), cwd=ROOT, stderr=subprocess.DEVNULL) as process:
+    with subprocess.Popen(
+        command("prepare", *flags), cwd=ROOT, stderr=subprocess.DEVNULL
+    ) as process:
         while not written(out):
             assert process.poll() is None
             time.sleep(0.001)

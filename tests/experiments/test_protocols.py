@@ -1,16 +1,14 @@
 import csv
 import json
 import pathlib
-import subprocess
-import sys
 import types
 
 import numpy as np
 import pytest
-from absl.testing import flagsaver
 
 from experiments.studies import protocols
 from tests.evaluation.patients import MemoryDataset, make_case, make_run
+from tests.programs import run_program
 from xctrs_tf.data.volumes.intensity import normalise_hu
 from xctrs_tf.errors import UserError
 from xctrs_tf.evaluation.patient import evaluate_protocols
@@ -88,9 +86,7 @@ def test_program_prints_and_writes(tmp_path, dataset, run, monkeypatch, capsys):
     monkeypatch.setattr(protocols, "open_run", lambda *flags: (run, dataset))
     output = tmp_path / "evaluation"
     monkeypatch.setattr(protocols, "run_name", lambda run: "SpaDRNet")
-    protocols.flags.FLAGS.mark_as_parsed()
-    with flagsaver.flagsaver(workdir=str(tmp_path), split="validation"):
-        protocols.main()
+    assert protocols.main([f"--workdir={tmp_path}", "--split=validation"]) == 0
     printed = capsys.readouterr().out
     assert "perx2ct: SSIM" in printed and "1 patient," in printed
     assert printed.startswith((output / "protocols.md").read_text(encoding="utf-8"))
@@ -119,13 +115,7 @@ def test_output_that_is_a_file_is_refused(tmp_path, dataset, run):
     ],
 )
 def test_missing_workdir_and_help(flag, status, words):
-    finished = subprocess.run(
-        [sys.executable, "-m", "experiments.studies.protocols", flag],
-        cwd=ROOT,
-        capture_output=True,
-        encoding="utf-8",
-        timeout=120,
-    )
+    finished = run_program("studies.protocols", flag)
     assert finished.returncode == status
     for word in words:
         assert word in finished.stdout + finished.stderr

@@ -1,13 +1,12 @@
 """The programs that make tables and figures, as they are typed."""
 
 import pathlib
-import subprocess
-import sys
 
 import pytest
 
 from tests.data.cases import make_case
 from tests.evaluation.run_folders import case_line, write_run
+from tests.programs import run_program
 from xctrs_tf.data.dataset.dataset_writer import DatasetWriter
 from xctrs_tf.data.volumes.intensity import normalise_hu
 from xctrs_tf.evaluation.predictions import write_prediction
@@ -15,11 +14,6 @@ from xctrs_tf.models.catalogue import REFERENCE_ROW
 
 ROOT = pathlib.Path(__file__).parents[2]
 SIZE = 32
-
-
-def run(program, *flags):
-    command = [sys.executable, "-m", f"experiments.{program}", *map(str, flags)]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, encoding="utf-8", timeout=240)
 
 
 @pytest.fixture
@@ -33,7 +27,7 @@ def runs(tmp_path):
 
 def test_runs_become_tables_that_are_fresh_until_someone_changes_them(runs, tmp_path):
     output = tmp_path / "deep" / "results"
-    finished = run("tables", f"--runs={runs}", f"--output={output}", "--nomeasure")
+    finished = run_program("tables", f"--runs={runs}", f"--output={output}", "--nomeasure")
     assert finished.returncode == 0, finished.stderr
     assert finished.stderr == ""
     assert "| X-CTRSNet | 3 | 23.00 ± 1.00 |" in finished.stdout
@@ -42,15 +36,15 @@ def test_runs_become_tables_that_are_fresh_until_someone_changes_them(runs, tmp_
     assert '"command": "python -m experiments.tables --runs=RUNS --output=results' in about
     assert str(tmp_path) not in about
 
-    assert run("tables", "--check", f"--results={output}").returncode == 0
+    assert run_program("tables", "--check", f"--results={output}").returncode == 0
     (output / "table1.md").write_text("90 %", encoding="utf-8")
-    finished = run("tables", "--check", f"--results={output}")
+    finished = run_program("tables", "--check", f"--results={output}")
     assert finished.returncode == 1
     assert finished.stderr == f"stale: {output / 'table1.md'}\n"
 
 
 def test_committed_tables_and_documents_are_those_of_their_figures():
-    finished = run("tables", "--check")
+    finished = run_program("tables", "--check")
     assert (finished.returncode, finished.stderr) == (0, "")
 
 
@@ -66,7 +60,7 @@ def test_committed_tables_and_documents_are_those_of_their_figures():
     ],
 )
 def test_mistakes_are_one_line(program, flags, error):
-    finished = run(program, *flags)
+    finished = run_program(program, *flags)
     assert finished.returncode == 2
     assert finished.stderr.startswith(error)
     assert finished.stderr.count("\n") == 1
@@ -89,11 +83,13 @@ def test_figures_are_drawn_from_what_was_kept(runs, tmp_path):
         write_prediction(folder, "c", normalise_hu(case.ct), labels)
     output = tmp_path / "figures"
     which = "--which=fig6,fig7,vertebrae,curves"
-    finished = run("figures", f"--runs={runs}", f"--output={output}", f"--data={data}", which)
+    finished = run_program(
+        "figures", f"--runs={runs}", f"--output={output}", f"--data={data}", which
+    )
     assert finished.returncode == 0, finished.stderr
     names = {path.name for path in output.iterdir()}
     assert names == {"fig6.png", "fig7.png", "vertebrae.png", "curves.png"}
-    finished = run(
+    finished = run_program(
         "figures", f"--runs={runs}", f"--output={output}", f"--data={data}", "--which=fig6",
         "--patients=a",
     )  # fmt: skip

@@ -1,11 +1,9 @@
 """The training program through its command line."""
 
-import subprocess
-import sys
-
 import pytest
 
 from experiments.common.presets import preset_config
+from tests.programs import run_program
 from tests.training.toys import toy_dataset
 from xctrs_tf.data.dataset import open_dataset
 from xctrs_tf.training.config import read_config
@@ -13,9 +11,7 @@ from xctrs_tf.training.run_folder import claim_workdir
 
 
 def _train(*flags):
-    return subprocess.run(
-        [sys.executable, "-m", "experiments.train", *flags], capture_output=True, encoding="utf-8"
-    )
+    return run_program("train", *flags)
 
 
 @pytest.fixture(scope="module")

@@ -1,21 +1,14 @@
 import pathlib
-import subprocess
-import sys
 
 from tests.data.cases import write_dataset
+from tests.programs import run_program
 
 ROOT = pathlib.Path(__file__).parents[2]
 
 
 def test_every_kind_of_pair_is_counted(tmp_path):
     write_dataset(tmp_path / "set", num_patients=4, num_folds=2)
-    command = [
-        sys.executable,
-        "-m",
-        "experiments.studies.view_check_rates",
-        f"--data={tmp_path / 'set'}",
-    ]
-    result = subprocess.run(command, cwd=ROOT, capture_output=True, encoding="utf-8", timeout=120)
+    result = run_program("studies.view_check_rates", f"--data={tmp_path / 'set'}")
     assert result.returncode == 0, result.stderr
     lines = result.stdout.splitlines()
     assert [line[:22].strip() for line in lines] == [
@@ -28,7 +21,6 @@ def test_every_kind_of_pair_is_counted(tmp_path):
 
 
 def test_a_folder_without_a_manifest(tmp_path):
-    command = [sys.executable, "-m", "experiments.studies.view_check_rates", f"--data={tmp_path}"]
-    result = subprocess.run(command, cwd=ROOT, capture_output=True, encoding="utf-8", timeout=120)
+    result = run_program("studies.view_check_rates", f"--data={tmp_path}")
     assert result.returncode == 2 and result.stdout == ""
     assert result.stderr.startswith(f"error: {tmp_path}: no prepared data folder")

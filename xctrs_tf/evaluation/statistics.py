@@ -8,7 +8,7 @@ import dataclasses
 import math
 
 import numpy as np
-from scipy import stats
+import scipy
 
 # Files of results hold six decimals; differences below are rounding, and would
 # break ties between equal differences at random.
@@ -76,7 +76,7 @@ def paired_wilcoxon(first, second):
     if n == 0:
         return PairedTest(math.nan, math.nan, n, zeros)
     # Twice the ranks, since tied ranks are halves.
-    ranks = np.rint(2 * stats.rankdata(np.abs(difference))).astype(int)
+    ranks = np.rint(2 * scipy.stats.rankdata(np.abs(difference))).astype(int)
     chances = _chances_of_sums(ranks)
     positive = int(ranks[difference > 0].sum())
     tail = min(chances[: positive + 1].sum(), chances[positive:].sum())
@@ -127,7 +127,7 @@ def bootstrap_interval(values, seed, level=0.95, num_resamples=9999):
         return math.nan, math.nan
     if np.ptp(values) == 0.0:
         return float(values[0]), float(values[0])
-    interval = stats.bootstrap(
+    interval = scipy.stats.bootstrap(
         (values,),
         np.mean,
         n_resamples=num_resamples,

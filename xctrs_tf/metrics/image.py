@@ -4,11 +4,10 @@ Volumes are `[x, y, z]`; all is computed in float64.
 """
 
 import dataclasses
-import functools
 from collections.abc import Callable
 
 import numpy as np
-from scipy import ndimage
+import scipy
 
 from xctrs_tf.geometry import PLANE_AXIS
 
@@ -33,13 +32,15 @@ class Window:
 # Z. Wang et al., "Image quality assessment: from error visibility to structural
 # similarity", 2004.
 GAUSSIAN_11 = Window(
-    functools.partial(ndimage.gaussian_filter, sigma=1.5, radius=5),
+    lambda x, axes: scipy.ndimage.gaussian_filter(x, sigma=1.5, radius=5, axes=axes),
     radius=5,
     sample_covariance=False,
 )
 # The default of scikit-image.
 UNIFORM_7 = Window(
-    functools.partial(ndimage.uniform_filter, size=7), radius=3, sample_covariance=True
+    lambda x, axes: scipy.ndimage.uniform_filter(x, size=7, axes=axes),
+    radius=3,
+    sample_covariance=True,
 )
 
 

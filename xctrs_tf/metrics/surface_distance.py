@@ -9,7 +9,7 @@ other. All surface voxels have the same weight.
 import dataclasses
 
 import numpy as np
-from scipy import ndimage, spatial
+import scipy
 
 NSD_TOLERANCE_MM = 1.5
 # Rounding of the centres must not exclude a surface exactly at the tolerance.
@@ -75,11 +75,11 @@ def surface_points(mask, spacing_mm):
     Returns:
         float64 `(points, 3)`, mm from the centre of voxel `[0, 0, 0]`.
     """
-    (box,) = ndimage.find_objects(mask.astype(np.uint8), max_label=1)
+    (box,) = scipy.ndimage.find_objects(mask.astype(np.uint8), max_label=1)
     if box is None:
         return np.empty((0, 3))
     body = mask[box]
-    surface = body & ~ndimage.binary_erosion(body)
+    surface = body & ~scipy.ndimage.binary_erosion(body)
     corner = [side.start for side in box]
     return (np.argwhere(surface) + corner) * np.asarray(spacing_mm, np.float64)
 
@@ -95,8 +95,8 @@ def surface_figures(true_points, pred_points, tolerance_mm=NSD_TOLERANCE_MM):
     Returns:
         `SurfaceFigures` of floats.
     """
-    to_pred = spatial.cKDTree(pred_points).query(true_points)[0]
-    to_true = spatial.cKDTree(true_points).query(pred_points)[0]
+    to_pred = scipy.spatial.cKDTree(pred_points).query(true_points)[0]
+    to_true = scipy.spatial.cKDTree(true_points).query(pred_points)[0]
     both = np.concatenate([to_pred, to_true])
     return SurfaceFigures(
         hd95=float(max(np.percentile(to_pred, 95), np.percentile(to_true, 95))),

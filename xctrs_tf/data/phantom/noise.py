@@ -1,7 +1,7 @@
 """Mottle of the tissues, and blur and noise of the scanner."""
 
 import numpy as np
-from scipy import ndimage
+import scipy
 
 # The mottle's lattice covers this many nodes about the world's origin, then repeats.
 LATTICE_NODES = 64
@@ -51,10 +51,10 @@ def scan(hu, spacing_mm, rng):
     """
     sigma = BLUR_MM / spacing_mm
     if sigma > 0.2:
-        hu = ndimage.gaussian_filter(hu, sigma, truncate=3.0)
+        hu = scipy.ndimage.gaussian_filter(hu, sigma, truncate=3.0)
     noise = rng.standard_normal(hu.shape, dtype=np.float32)
     for axis in (0, 1):
-        noise = ndimage.correlate1d(noise, KERNEL, axis)
+        noise = scipy.ndimage.correlate1d(noise, KERNEL, axis)
     hu += noise * np.float32(NOISE_HU * min(1.6, spacing_mm**-0.75))
     return hu
 

@@ -9,7 +9,7 @@ enough for partial volume and cortical shells.
 import dataclasses
 
 import numpy as np
-from scipy.spatial.transform import Rotation
+import scipy
 
 IDENTITY = np.eye(3)
 
@@ -39,7 +39,9 @@ def rotation(x_deg=0.0, y_deg=0.0, z_deg=0.0):
     In LPS axes a positive ``x_deg`` tips the upward axis forward, a positive
     ``y_deg`` tips it to the left, a positive ``z_deg`` turns the face to the left.
     """
-    return Rotation.from_euler("xyz", (x_deg, y_deg, z_deg), degrees=True).as_matrix()
+    return scipy.spatial.transform.Rotation.from_euler(
+        "xyz", (x_deg, y_deg, z_deg), degrees=True
+    ).as_matrix()
 
 
 def rotate_into(axes, x, y, z):

@@ -7,7 +7,7 @@ count passes the contrast curve.
 """
 
 import numpy as np
-from scipy import ndimage
+import scipy
 
 
 def transmission(line_integrals):
@@ -39,7 +39,7 @@ def scatter_veil(share, fraction, width_pixels):
     Returns:
         Array of the same shape, whose mean is that of ``share`` over ``1 - fraction``.
     """
-    veil = ndimage.gaussian_filter(share, width_pixels, mode="reflect")
+    veil = scipy.ndimage.gaussian_filter(share, width_pixels, mode="reflect")
     return share + fraction / (1 - fraction) * veil
 
 
@@ -53,7 +53,7 @@ def detector_blur(share, sigma_pixels):
     Returns:
         Array of the same shape and mean.
     """
-    return ndimage.gaussian_filter(share, sigma_pixels, mode="reflect")
+    return scipy.ndimage.gaussian_filter(share, sigma_pixels, mode="reflect")
 
 
 def quantum_noise(share, photons, rng):

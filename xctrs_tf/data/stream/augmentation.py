@@ -4,8 +4,7 @@ Every change is a function of its arguments and a random generator alone.
 """
 
 import numpy as np
-from scipy import ndimage
-from scipy.spatial.transform import Rotation
+import scipy
 
 from xctrs_tf.data.dataset import network_arrays
 from xctrs_tf.data.films.film_normalisation import normalise_film
@@ -160,7 +159,7 @@ def move(case, rng):
     shift = rng.uniform(-TRANSLATION, TRANSLATION, 3) * size
     middle = (size - 1) / 2
     offset = middle - to_patient @ (middle + shift)
-    hu = ndimage.affine_transform(
+    hu = scipy.ndimage.affine_transform(
         case.ct, to_patient, offset, output=np.float32, order=1, cval=AIR_HU
     )
     mu = hu_to_mu(hu)
@@ -168,10 +167,12 @@ def move(case, rng):
     return {
         **{view: normalise_film(film)[..., np.newaxis] for view, film in films.items()},
         "ct": normalise_hu(hu)[..., np.newaxis],
-        "segmentation": ndimage.affine_transform(case.segmentation, to_patient, offset, order=0),
+        "segmentation": scipy.ndimage.affine_transform(
+            case.segmentation, to_patient, offset, order=0
+        ),
     }
 
 
 def _rotation(degrees):
     """Return the matrix of the rotation about x, then y, then z."""
-    return Rotation.from_euler("xyz", degrees, degrees=True).as_matrix()
+    return scipy.spatial.transform.Rotation.from_euler("xyz", degrees, degrees=True).as_matrix()

@@ -1,7 +1,7 @@
 """Checks of a scan's labels, and the crop to the cube around C1..C7 that the networks take."""
 
 import numpy as np
-from scipy import ndimage
+import scipy
 
 from xctrs_tf.data.volumes.volume import AIR_HU, Volume, resample
 from xctrs_tf.geometry import VERTEBRAE
@@ -29,7 +29,7 @@ def check_labels(labels):
         The reason in a few words, or None if it can be used.
     """
     array = labels.array
-    boxes = ndimage.find_objects(array, max_label=len(VERTEBRAE))
+    boxes = scipy.ndimage.find_objects(array, max_label=len(VERTEBRAE))
     missing = [name for name, box in zip(VERTEBRAE, boxes, strict=True) if box is None]
     if missing:
         return f"label {', '.join(missing)} missing"
@@ -39,7 +39,7 @@ def check_labels(labels):
         if any(part.start == 0 or part.stop == length for part, length in edges):
             return f"{name} is cut by the border of the scan"
         mask = array[box] == number
-        pieces, _ = ndimage.label(mask, structure=np.ones((3, 3, 3)))
+        pieces, _ = scipy.ndimage.label(mask, structure=np.ones((3, 3, 3)))
         if np.bincount(pieces[mask]).max() < MAIN_COMPONENT * mask.sum():
             return f"{name} is in several pieces"
         heights.append(box[2].start + np.nonzero(mask)[2].mean())
@@ -99,7 +99,7 @@ def crop_to_frame(ct, labels, size, spacing_mm):
 def _box_mm(labels):
     """Return the lowest and highest corner of the box of C1..C7, as LPS positions in mm."""
     inside = (labels.array >= 1) & (labels.array <= len(VERTEBRAE))
-    (box,) = ndimage.find_objects(inside.astype(np.uint8))
+    (box,) = scipy.ndimage.find_objects(inside.astype(np.uint8))
     low = np.array([part.start for part in box]) - 0.5
     high = np.array([part.stop for part in box]) - 0.5
     return (
@@ -156,7 +156,7 @@ def _widen(volume, spacing_mm):
     sigma_mm = _sigma_mm(volume, spacing_mm)
     array = volume.array.astype(np.float32)
     if np.any(sigma_mm > 1e-3 * old):
-        array = ndimage.gaussian_filter(array, sigma_mm / old, mode="nearest")
+        array = scipy.ndimage.gaussian_filter(array, sigma_mm / old, mode="nearest")
     return Volume(array, volume.spacing_mm, volume.origin_mm)
 
 

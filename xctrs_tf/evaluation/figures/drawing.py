@@ -1,8 +1,8 @@
 """Drawing of films, planes, outlines, letters and legend, shared by all pictures of a patient."""
 
 import numpy as np
+import scipy
 from matplotlib.patheffects import withStroke
-from scipy import ndimage
 
 from xctrs_tf.data.volumes.intensity import WINDOW_HU
 from xctrs_tf.geometry import PLANE_AXIS, VERTEBRAE, VIEWS, screen
@@ -26,7 +26,7 @@ def centre_of(labels):
     """Voxel through which the planes are cut: midst of the column, at the body of C4."""
     if not labels.any():
         return tuple(side // 2 for side in labels.shape)
-    x, y, z = np.round(ndimage.center_of_mass(labels > 0)).astype(int)
+    x, y, z = np.round(scipy.ndimage.center_of_mass(labels > 0)).astype(int)
     c4_area = (labels == 4).sum(axis=(0, 1))
     return x, y, np.argmax(c4_area) if c4_area.any() else z
 
@@ -63,7 +63,7 @@ def draw_plane(axis, ct, labels, plane, centre):
     for label, color in enumerate(VERTEBRA_COLORS, start=1):
         mask = outline == label
         if mask.any():
-            smooth = ndimage.gaussian_filter(mask.astype(np.float32), 0.7)
+            smooth = scipy.ndimage.gaussian_filter(mask.astype(np.float32), 0.7)
             axis.contour(smooth, levels=[0.5], colors=[color], linewidths=1.3)
     _letter(axis, plane)
 

@@ -7,7 +7,7 @@ roughly where the rays meet bone, a fine one only looks there.
 import dataclasses
 
 import numpy as np
-from scipy import ndimage
+import scipy
 
 from xctrs_tf.geometry import NUM_CLASSES
 from xctrs_tf.style import VERTEBRA_COLORS
@@ -99,7 +99,7 @@ class _Scene:
     def __init__(self, labels):
         self.bodies = np.stack(
             [
-                ndimage.gaussian_filter((labels == label).astype(np.float32), _SMOOTHING)
+                scipy.ndimage.gaussian_filter((labels == label).astype(np.float32), _SMOOTHING)
                 for label in range(1, NUM_CLASSES)
             ]
         )
@@ -127,7 +127,7 @@ def _rays(frame, axes, pixels):
 
 
 def _sample(volume, points):
-    return ndimage.map_coordinates(volume, points.T, order=1, mode="constant", cval=0.0)
+    return scipy.ndimage.map_coordinates(volume, points.T, order=1, mode="constant", cval=0.0)
 
 
 def _first_hits(field, frame, axes, pixels):
@@ -171,8 +171,8 @@ def _coarse_depths(field, frame, axes, pixels):
         inside = _sample(field, origins - depth * axes[2]) > _LEVEL / 2
         nearest[inside] = np.minimum(nearest[inside], depth)
         farthest[inside] = depth
-    nearest = ndimage.minimum_filter(nearest.reshape(coarse, coarse), 3) - 2 * _COARSE_STEP
-    farthest = ndimage.maximum_filter(farthest.reshape(coarse, coarse), 3) + 2 * _COARSE_STEP
+    nearest = scipy.ndimage.minimum_filter(nearest.reshape(coarse, coarse), 3) - 2 * _COARSE_STEP
+    farthest = scipy.ndimage.maximum_filter(farthest.reshape(coarse, coarse), 3) + 2 * _COARSE_STEP
     rows = np.arange(pixels) * coarse // pixels
     return nearest[np.ix_(rows, rows)].ravel(), farthest[np.ix_(rows, rows)].ravel()
 
@@ -195,7 +195,7 @@ def _shade(scene, points, frame, axes):
     shine = np.clip(facing @ half, 0, None) ** 24
 
     # Bone around a point, a little off its surface, keeps the light out.
-    around = ndimage.gaussian_filter(np.minimum(2 * scene.field, 1), _OCCLUSION_RADIUS)
+    around = scipy.ndimage.gaussian_filter(np.minimum(2 * scene.field, 1), _OCCLUSION_RADIUS)
     open_sky = 1.0 - np.clip(_sample(around, points + _OCCLUSION_RADIUS * normals), 0, 0.6)
     depth = (points - np.asarray(frame.center)) @ axes[2] / frame.extent
     haze = np.clip(0.96 + 0.45 * depth, 0.62, 1.04)

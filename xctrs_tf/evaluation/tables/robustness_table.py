@@ -1,7 +1,6 @@
 """The robustness table and chart, from the figures of every patient and severity."""
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from xctrs_tf.evaluation.perturbations import PERTURBATIONS
 from xctrs_tf.evaluation.statistics import bootstrap_interval, mean_sd
@@ -64,6 +63,9 @@ def robustness_figure(path, lines, dice_name):
         dice_name: what the overlap is called.
     """
     shown = {name: p for name, p in PERTURBATIONS.items() if len(p.severities) > 1}
+    # Matplotlib takes a while to import, and the table needs none.
+    from matplotlib.figure import Figure
+
     figure = Figure(figsize=(2.05 * len(shown), 6.2), facecolor="white", layout="constrained")
     axes = figure.subplots(len(COLUMNS), len(shown), sharey="row", sharex="col")
     for row, column in enumerate(COLUMNS):

@@ -9,7 +9,7 @@ import dataclasses
 import itertools
 
 import numpy as np
-from scipy.spatial.transform import Rotation
+import scipy
 
 from xctrs_tf.data.phantom import raster
 from xctrs_tf.data.phantom.anatomy import ABOVE, COLUMN
@@ -65,7 +65,7 @@ def _half_heights(patient, level):
 
 def _halfway(a, b):
     """Return the rotation halfway between two."""
-    return Rotation.from_matrix([a, b]).mean().as_matrix()
+    return scipy.spatial.transform.Rotation.from_matrix([a, b]).mean().as_matrix()
 
 
 def _column_frames(patient):

@@ -8,7 +8,7 @@ Heights are given in levels, so that the tissue bends and scales with the spine:
 import dataclasses
 
 import numpy as np
-from scipy.interpolate import PchipInterpolator
+import scipy
 
 from xctrs_tf.data.phantom import raster
 
@@ -28,10 +28,10 @@ class CentreLine:
         points += [points[-1] + step, points[-1] + 4 * step]
         levels = [-2, -1, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 13]
         points = np.array(points)
-        self._height = PchipInterpolator(levels, points[:, 2])
+        self._height = scipy.interpolate.PchipInterpolator(levels, points[:, 2])
         order = np.argsort(points[:, 2])
-        self._x = PchipInterpolator(points[order, 2], points[order, 0])
-        self._y = PchipInterpolator(points[order, 2], points[order, 1])
+        self._x = scipy.interpolate.PchipInterpolator(points[order, 2], points[order, 0])
+        self._y = scipy.interpolate.PchipInterpolator(points[order, 2], points[order, 1])
         self._ends = points[order[0], 2], points[order[-1], 2]
 
     def height(self, level):
@@ -65,7 +65,9 @@ class Column:
         """Return centre and half axes at heights z, as float32 arrays."""
         rows = np.array(sorted(self.knots, key=lambda row: -row[0]), float)
         heights = line.height(rows[:, 0])
-        x, y, a, b = PchipInterpolator(heights, rows[:, 1:])(np.clip(z, heights[0], heights[-1])).T
+        x, y, a, b = scipy.interpolate.PchipInterpolator(heights, rows[:, 1:])(
+            np.clip(z, heights[0], heights[-1])
+        ).T
         x0, y0 = line.at(z)
         scale = line.scale
         inside = np.minimum(z - heights[0], heights[-1] - z) / max(self.taper_mm, 1e-3)
