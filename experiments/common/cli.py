@@ -41,7 +41,10 @@ def load_tensorflow():
     with tempfile.TemporaryFile() as chatter:
         os.dup2(chatter.fileno(), 2)
         try:
-            import tensorflow  # noqa: F401
+            import tensorflow as tf
+
+            # The first look for devices has its remarks, too.
+            tf.config.list_physical_devices()
         except Exception:
             chatter.seek(0)
             with os.fdopen(os.dup(stderr), "wb") as original:

@@ -111,7 +111,7 @@ def test_output_that_is_a_file_is_refused(tmp_path, dataset, run):
     ("flag", "status", "words"),
     [
         ("--nohelp", 2, ["error: --workdir is missing: name a run of experiments.train\n"]),
-        ("--help", 1, ["--workdir", "--split", "--output", "--checkpoint", "--data"]),
+        ("--help", 0, ["--workdir", "--split", "--output", "--checkpoint", "--data"]),
     ],
 )
 def test_missing_workdir_and_help(flag, status, words):

@@ -55,8 +55,12 @@ def test_committed_tables_and_documents_are_those_of_their_figures():
         ("tables", ["--runs=absent", "--output=x"], "error: --runs=absent: no such folder"),
         ("figures", ["--runs=absent"], "error: --output is missing: name a folder"),
         ("figures", ["--runs=a", "--output=b", "--which=fig9"], "error: --which=fig9: must be of"),
-        ("robustness", ["--output=x"], "error: --workdir is missing: --workdir a run"),
-        ("robustness", ["--workdir=absent", "--output=x"], "error: absent/config.json is missing"),
+        ("studies.robustness", ["--output=x"], "error: --workdir is missing: --workdir a run"),
+        (
+            "studies.robustness",
+            ["--workdir=absent", "--output=x"],
+            "error: absent/config.json is missing",
+        ),
     ],
 )
 def test_mistakes_are_one_line(program, flags, error):
