@@ -110,7 +110,7 @@ def test_output_that_is_a_file_is_refused(tmp_path, dataset, run):
 @pytest.mark.parametrize(
     ("flag", "status", "words"),
     [
-        ("--nohelp", 2, ["error: --workdir is missing: name a run of experiments.train\n"]),
+        ("--split=test", 2, ["error: --workdir is missing: name a run of experiments.train\n"]),
         ("--help", 0, ["--workdir", "--split", "--output", "--checkpoint", "--data"]),
     ],
 )
