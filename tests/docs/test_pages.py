@@ -1,0 +1,53 @@
+"""Links, pictures and numbers of the pages."""
+
+import pathlib
+import re
+
+import pytest
+
+ROOT = pathlib.Path(__file__).parents[2]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+LINK = re.compile(r"\]\((?!https?:)([^)#\s]+)(?:#[^)]*)?\)")
+MODULE = re.compile(r"`((?:xctrs_tf|experiments)(?:\.\w+)+)`")
+FILE = re.compile(r"`((?:xctrs_tf|experiments|tests|docs)/[\w/.-]+)`")
+FIGURE = re.compile(r"\d[\d.,]* ± [\d.]+")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_and_files_exist(page):
+    text = page.read_text(encoding="utf-8")
+    missing = [target for target in LINK.findall(text) if not (page.parent / target).exists()]
+    missing += [file for file in FILE.findall(text) if not (ROOT / file).exists()]
+    assert not missing
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_modules_and_their_names_exist(page):
+    missing = []
+    for dotted in MODULE.findall(page.read_text(encoding="utf-8")):
+        parts = dotted.split(".")
+        path = ROOT.joinpath(*parts)
+        if path.is_dir() or path.with_suffix(".py").is_file():
+            continue
+        module = ROOT.joinpath(*parts[:-1])
+        files = [module / "__init__.py", module.with_suffix(".py")]
+        sources = [file.read_text(encoding="utf-8") for file in files if file.is_file()]
+        if not any(re.search(rf"\b{parts[-1]}\b", source) for source in sources):
+            missing.append(dotted)
+    assert not missing
+
+
+@pytest.mark.parametrize("name", ["README.md", "docs/results.md"])
+def test_figures_are_those_of_the_committed_results(name):
+    committed = "".join(
+        path.read_text(encoding="utf-8")
+        for path in (ROOT / "experiments" / "results").rglob("*.md")
+    )
+    figures = set(FIGURE.findall((ROOT / name).read_text(encoding="utf-8")))
+    assert figures
+    assert {figure for figure in figures if figure not in committed} == set()
+
+
+def test_every_page_is_on_the_site():
+    navigation = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
+    assert [page.name for page in PAGES[2:] if f": {page.name}" not in navigation] == []

@@ -1,0 +1,73 @@
+"""README's Python and the commands of all pages."""
+
+import importlib.util
+import pathlib
+import re
+import shlex
+import subprocess
+import sys
+
+import pytest
+
+ROOT = pathlib.Path(__file__).parents[2]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES += sorted((ROOT / "experiments" / "results").rglob("README.md"))
+FENCE = re.compile(r"^```(?P<kind>\w*)[^\n]*\n(?P<text>.*?)^```$", re.M | re.S)
+COMMAND = re.compile(r"python -m (?P<program>experiments[.\w]*)(?P<rest>[^`\n]*)")
+CONSOLE = re.compile(r"\bxctrs-[a-z-]+\b")
+
+
+def text_of(page):
+    return page.read_text(encoding="utf-8")
+
+
+def commands(text):
+    """Return (program, flags) of each command, in blocks and in running text."""
+    text = re.sub(r"\\\n\s*", " ", text)  # continued lines
+    text = re.sub(r"(`[^`\n]*)\n([^`\n]*`)", r"\1 \2", text)  # commands broken by a line's end
+    for found in COMMAND.finditer(text):
+        rest = re.split(r"\s#|[;|&]", found["rest"])[0]
+        words = rest.split() if rest.count("'") % 2 or rest.count('"') % 2 else shlex.split(rest)
+        flags = [word[2:].split("=")[0] for word in words if word.startswith("--")]
+        yield found["program"], flags
+
+
+def all_flags():
+    used = {}
+    for page in PAGES:
+        for program, flags in commands(text_of(page)):
+            used.setdefault(program, set()).update(flags)
+    return used
+
+
+@pytest.mark.parametrize(("program", "flags"), sorted(all_flags().items()))
+def test_programs_and_flags_of_the_pages_exist(program, flags):
+    assert importlib.util.find_spec(program) is not None, f"no {program}"
+    shown = subprocess.run(
+        [sys.executable, "-m", program, "--helpfull"],
+        cwd=ROOT,
+        capture_output=True,
+        encoding="utf-8",
+        timeout=120,
+    )
+    known = set(re.findall(r"^\s*--(?:\[no\])?(\w+)", shown.stdout, re.M))
+    unknown = {flag for flag in flags if flag not in known and flag.removeprefix("no") not in known}
+    assert not unknown - {"help"}, shown.stderr
+
+
+def test_console_commands_of_the_pages_exist():
+    project = text_of(ROOT / "pyproject.toml")
+    named = {name for page in PAGES for name in CONSOLE.findall(text_of(page))}
+    named -= {"xctrs-tf", "xctrs-dataset", "xctrs-export", "xctrs-report", "xctrs-reconstruction"}
+    missing = {name for name in named if not re.search(rf"^{name} = ", project, re.M)}
+    assert not missing
+
+
+def test_readme_python_runs_as_printed(capsys):
+    (code,) = [
+        m["text"] for m in FENCE.finditer(text_of(ROOT / "README.md")) if m["kind"] == "python"
+    ]
+    exec(compile(code, "README.md", "exec"), {})
+    printed = capsys.readouterr().out.splitlines()
+    said = re.findall(r"# (\(.*?\))[:,]", code)
+    assert [line for line in printed if line.startswith("(")] == said
