@@ -56,6 +56,8 @@ def decomposition_figure(path, case, features, ct_pred):
         case: `xctrs_tf.data.dataset.Case`.
         features: of `view_features`.
         ct_pred: the reconstruction in [0, 1], `[x, y, z]`.
+
+    Ge et al. (2022), Fig. 5.
     """
     names = [f"feature 1/{scale[1:]}" for scale in SCALES[:-1]] + ["feature 1/1"]
     names += ["reconstruction", "CT"]

@@ -54,6 +54,8 @@ def reconstructions_figure(path, patients):
         path: the PNG to write.
         patients: list of `PatientPredictions`, all of the same methods; every
             prediction has a CT.
+
+    Ge et al. (2022), Fig. 6.
     """
     columns = [TRUTH, *patients[0].predictions]
     note = f"{FIGURE_NOTICE} Bone window (level {LEVEL_HU}, width {WIDTH_HU} HU)."
@@ -77,6 +79,8 @@ def surfaces_figure(path, patients):
         path: the PNG to write.
         patients: list of `PatientPredictions`, all of the same methods; every
             prediction has a segmentation.
+
+    Ge et al. (2022), Fig. 7.
     """
     columns = [TRUTH, *patients[0].predictions]
     figure, axes = _page(len(columns), len(_SURFACE_VIEWS), len(patients), FIGURE_NOTICE)

@@ -20,6 +20,8 @@ def network_counts(name, size, width=1.0):
     Returns:
         Dict of ``parameters``, ``flops`` (all operations) and ``profiler_flops``
         (the paper's convention).
+
+    Ge et al. (2022), Table 2, 3.
     """
     model = counted_model(name, size, width)
     costs = layer_costs(model)
