@@ -19,7 +19,7 @@ def main(report, picture):
     page = pathlib.Path(report).resolve().as_uri()
     subprocess.run(["chromium", *options, f"--screenshot={picture}", page], check=True)
     image = Image.open(picture).convert("RGB").crop((70, 0, WIDTH - 70, HEIGHT))
-    image = image.resize((720, 720 * image.height // image.width), Image.Resampling.LANCZOS)
+    image = image.resize((660, 660 * image.height // image.width), Image.Resampling.LANCZOS)
     image.save(picture, optimize=True)
 
 

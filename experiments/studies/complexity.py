@@ -31,8 +31,8 @@ convention, TensorFlow 1's profiler, which counts no transposed convolution. DSN
 X2CTGAN are counted with the heads that only training needs, as the paper's counts imply.
 The paper does not give SpaDRNet's layers: ours is the regular design closest to its counts, not a
 match (docs/fidelity.md). Neither does it give those of the networks that it compares with:
-docs/baselines.md says which counts are met and which design each rests on. X2CTGAN is the published
-generator, which the paper's count cannot be.
+docs/compared_networks.md says which counts are met and which design each rests on. X2CTGAN is the
+published generator, which the paper's count cannot be.
 Of Table 3 only MulSISNet's operations are the network's own. The other five rows contain a
 near-constant of about 357 G that nobody has identified: it is what remains in the difference of
 every row whose parameters are met (more in DenseBiasNet's, whose design is the least certain)."""

@@ -34,7 +34,7 @@ def ConResNet(
     With ``training_heads=True`` and otherwise default arguments it has the
     19,175,488 trainable parameters of the paper's Table 3. Biases and the
     3-wide convolution of the difference follow from that count; see
-    docs/baselines.md.
+    docs/compared_networks.md.
 
     Reference: J. Zhang, Y. Xie, Y. Wang and Y. Xia, "Inter-slice context
     residual learning for 3D medical image segmentation", IEEE Transactions on

@@ -39,7 +39,7 @@ def CS2Net(
 
     With the default arguments it has 5,831,626 trainable parameters, where the
     paper's Table 3 has 5,831,628; the difference of two is unexplained
-    (docs/baselines.md). The attention is applied at the coarsest level, which has
+    (docs/compared_networks.md). The attention is applied at the coarsest level, which has
     ``size / 16`` voxels a side.
 
     Reference: L. Mou, Y. Zhao, H. Fu et al., "CS2-Net: deep learning

@@ -42,7 +42,7 @@ def DenseBiasNet(
 
     With the default arguments it has 1,568,788 trainable parameters, where the
     paper's Table 3 has 1,568,820. It is the design closest to that count, not a
-    certain one (docs/baselines.md). The published variants are
+    certain one (docs/compared_networks.md). The published variants are
 
     * ``state_a``: ``merge=False, previous_bias=False, learned_resampling=False,
       head_kernel_size=1``; 1,525,912 parameters, 1,735,864 with

@@ -25,7 +25,7 @@ def DSN(
 
     With ``training_heads=True`` and otherwise default arguments it has
     7,028,088 trainable parameters, where the paper's Table 3 has 7,028,344;
-    docs/baselines.md lists the assumptions.
+    docs/compared_networks.md lists the assumptions.
 
     Reference: Q. Dou, L. Yu, H. Chen, Y. Jin, X. Yang, J. Qin and P.-A. Heng,
     "3D deeply supervised network for automated segmentation of volumetric

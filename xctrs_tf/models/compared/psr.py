@@ -34,7 +34,7 @@ def PSR(
 
     The two films are the channels of one image. With the default arguments it
     has 519,430,977 trainable parameters (2 GB in float32, three times that with
-    Adam), where the paper's Table 2 has 519,432,132; see docs/baselines.md.
+    Adam), where the paper's Table 2 has 519,432,132; see docs/compared_networks.md.
 
     Reference: L. Shen, W. Zhao and L. Xing, "Patient-specific reconstruction
     of volumetric computed tomography images from a single projection view via

@@ -27,7 +27,7 @@ def SIT(
     It uses the AP film alone; the LA film is an input without effect. With the
     default arguments it has the 8,354,112 trainable parameters of the paper's
     Table 2. The number of blocks follows from that count, their placement from
-    the operations; see docs/baselines.md.
+    the operations; see docs/compared_networks.md.
 
     Reference: P. Henzler, V. Rasche, T. Ropinski and T. Ritschel,
     "Single-image tomography: 3D volumes from 2D cranial X-rays", Computer

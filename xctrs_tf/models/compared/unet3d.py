@@ -27,7 +27,7 @@ def UNet3D(
     With the default arguments it has the 1,755,416 trainable parameters of the
     paper's Table 3. The filters, the convolutions with stride 2 in place of
     pooling, and group normalisation follow from that count; see
-    docs/baselines.md.
+    docs/compared_networks.md.
 
     Reference: O. Cicek, A. Abdulkadir, S. S. Lienkamp, T. Brox and
     O. Ronneberger, "3D U-Net: learning dense volumetric segmentation from

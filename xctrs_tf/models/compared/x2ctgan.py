@@ -59,7 +59,7 @@ def X2CTGAN(
     Table 2 has 23,564,691 and does not say how. The closest known reduction is
     ``growth=24, shared_views=True, decoder_filters=(8, 16, 32, 64, 128, 256)``
     with 23,587,431; it is fitted to the count and proves nothing
-    (docs/baselines.md).
+    (docs/compared_networks.md).
 
     Reference: X. Ying, H. Guo, K. Ma, J. Wu, Z. Weng and Y. Zheng, "X2CT-GAN:
     reconstructing CT from biplanar X-rays with generative adversarial
