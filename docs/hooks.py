@@ -4,6 +4,7 @@ The pages in the repository link to files relative to themselves, so that they a
 a code host; here those links are turned to what the site holds.
 """
 
+import ast
 import pathlib
 import re
 
@@ -65,6 +66,9 @@ def _api_page(name):
     """Return a page of a package: its modules, one after another."""
     folder = ROOT.joinpath(*name.split("."))
     modules = [path.stem for path in sorted(folder.glob("*.py")) if path.stem != "__init__"]
-    blocks = [f"# {name}\n", f"::: {name}\n    options:\n      members: false\n"]
+    blocks = [f"# {name}\n"]
+    if ast.get_docstring(ast.parse((folder / "__init__.py").read_text(encoding="utf-8"))):
+        hidden = "members: false\n      show_root_heading: false\n"
+        blocks.append(f"::: {name}\n    options:\n      {hidden}")
     blocks += [f"::: {name}.{module}\n" for module in modules]
     return "\n".join(blocks)
