@@ -21,7 +21,7 @@ from experiments.common.run_data import open_run, run_name
 from experiments.common.run_flags import SPLITS, RunFlags
 from xctrs_tf import provenance
 from xctrs_tf.data.dataset import network_arrays
-from xctrs_tf.evaluation.mean_volume import mean_baseline
+from xctrs_tf.evaluation.mean_volume import mean_volume
 from xctrs_tf.evaluation.patient import evaluate_case, write_cases_csv
 from xctrs_tf.evaluation.predictions import write_prediction
 from xctrs_tf.evaluation.tables.run_table import PAPER_ROW, markdown_table, table_row, text_table
@@ -92,14 +92,14 @@ def evaluate_run(
 
     patients = dataset.split(run.config.fold)
     ids = getattr(patients, split)
-    baseline = mean_baseline(dataset, patients.training)
-    rows, baseline_rows, predicted = [], [], []
+    average = mean_volume(dataset, patients.training)
+    rows, mean_volume_rows, predicted = [], [], []
     # disable=None: no progress bar unless stderr is a terminal.
     for patient in tqdm(ids, unit="patient", disable=None):
         case = dataset.load(patient)
         ct_pred, labels_pred = predict_case(run, case.id, network_arrays(case))
         rows.append(evaluate_case(case, ct_pred, labels_pred))
-        baseline_rows.append(evaluate_case(case, baseline.ct, baseline.labels))
+        mean_volume_rows.append(evaluate_case(case, average.ct, average.labels))
         if save_predictions or len(predicted) < num_figures:
             predicted.append((case.id, ct_pred, labels_pred))
     origin = provenance.collect(
@@ -121,12 +121,12 @@ def evaluate_run(
     for (patient, ct_pred, labels_pred), row in zip(predicted[:num_figures], rows, strict=False):
         figures.append(output / f"case-{patient}.png")
         _draw(figures[-1], dataset.load(patient), ct_pred, labels_pred, row, label_name, name)
-    table = [table_row(name, rows), table_row(MEAN_VOLUME, baseline_rows)]
+    table = [table_row(name, rows), table_row(MEAN_VOLUME, mean_volume_rows)]
     if name == XCTRSNET:
         table.append(PAPER_ROW)
     markdown = markdown_table(table, label_name)
     write_text(output / "table.md", f"{markdown}\nMade by `{origin['command']}`.\n")
-    write_cases_csv(output / "baselines.csv", baseline_rows, origin)
+    write_cases_csv(output / "baselines.csv", mean_volume_rows, origin)
     # Written last: marks a complete evaluation.
     write_cases_csv(output / "cases.csv", rows, origin)
     return "\n".join([text_table(table, label_name), "", f"{output}/", *map(str, figures)])

@@ -6,7 +6,7 @@ import pathlib
 from experiments.common import cli
 from xctrs_tf.data.dataset import open_dataset
 from xctrs_tf.errors import UserError
-from xctrs_tf.evaluation.tables.methods import method_name
+from xctrs_tf.evaluation.tables.results import method_name
 from xctrs_tf.training.config import read_config
 
 
@@ -72,7 +72,7 @@ def run_name(run):
         run: `xctrs_tf.training.run.Run`.
 
     Returns:
-        The name, by `xctrs_tf.evaluation.tables.methods.method_name`.
+        The name, by `xctrs_tf.evaluation.tables.results.method_name`.
     """
     from xctrs_tf.training.frozen_reconstruction import frozen_folder
 

@@ -12,8 +12,7 @@ from absl import flags
 
 from experiments.common import cli
 from xctrs_tf.errors import UserError
-from xctrs_tf.evaluation.tables.paper import COUNTS
-from xctrs_tf.evaluation.tables.paper import SIZE as PAPER_SIZE
+from xctrs_tf.evaluation.tables.paper import COUNTS, PAPER_SIZE
 from xctrs_tf.geometry import SIZES
 
 FLAGS = flags.FlagValues()

@@ -20,11 +20,11 @@ from experiments.common.run_flags import SPLITS, RunFlags
 from xctrs_tf import provenance
 from xctrs_tf.data.dataset import network_arrays
 from xctrs_tf.errors import UserError
-from xctrs_tf.evaluation.mean_volume import mean_baseline
+from xctrs_tf.evaluation.mean_volume import mean_volume
 from xctrs_tf.evaluation.patient import evaluate_protocols, write_cases_csv
 from xctrs_tf.evaluation.tables.collection import without_folders
 from xctrs_tf.evaluation.tables.grids import markdown
-from xctrs_tf.evaluation.tables.protocol_table import protocol_grid
+from xctrs_tf.evaluation.tables.study_tables import protocol_grid
 from xctrs_tf.files import write_text
 from xctrs_tf.models.catalogue import MEAN_VOLUME, XCTRSNET
 
@@ -64,13 +64,13 @@ def protocol_rows(run, dataset, split, name=XCTRSNET):
     from xctrs_tf.training.prediction import predict_case
 
     patients = dataset.split(run.config.fold)
-    baseline = mean_baseline(dataset, patients.training)
+    average = mean_volume(dataset, patients.training)
     rows = []
     # disable=None: no bar where nobody looks at it.
     for patient in tqdm(getattr(patients, split), unit="patient", disable=None):
         case = dataset.load(patient)
         ct_pred, _ = predict_case(run, case.id, network_arrays(case))
-        for method, ct in ((name, ct_pred), (MEAN_VOLUME, baseline.ct)):
+        for method, ct in ((name, ct_pred), (MEAN_VOLUME, average.ct)):
             rows.append({"method": method, **evaluate_protocols(case, ct)})
     return rows
 

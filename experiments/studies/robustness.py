@@ -23,20 +23,20 @@ from xctrs_tf.data.dataset import network_arrays
 from xctrs_tf.data.projection.projection_geometry import ProjectionGeometry
 from xctrs_tf.data.volumes.volume import read_volume
 from xctrs_tf.errors import UserError
-from xctrs_tf.evaluation.mean_volume import mean_baseline
+from xctrs_tf.evaluation.mean_volume import mean_volume
 from xctrs_tf.evaluation.patient import evaluate_case, write_cases_csv
 from xctrs_tf.evaluation.perturbations import PERTURBATIONS, perturbed_arrays
 from xctrs_tf.evaluation.tables.collection import without_folders
 from xctrs_tf.evaluation.tables.grids import markdown
 from xctrs_tf.evaluation.tables.results import read_csv
-from xctrs_tf.evaluation.tables.robustness_table import (
-    FIGURES,
-    FLOOR,
-    NONE,
+from xctrs_tf.evaluation.tables.study_tables import (
+    ROBUSTNESS_FIGURES,
+    UNPERTURBED,
     robustness_figure,
     robustness_grid,
 )
 from xctrs_tf.files import write_text
+from xctrs_tf.models.catalogue import MEAN_VOLUME_ROW
 from xctrs_tf.training.config import read_config
 
 FLAGS = flags.FlagValues()
@@ -105,7 +105,7 @@ def robustness_rows(run, dataset, seed=0, scans=None):
     from xctrs_tf.training.prediction import predict_case
 
     patients = dataset.split(run.config.fold)
-    baseline = mean_baseline(dataset, patients.training)
+    average = mean_volume(dataset, patients.training)
     sources = {record["id"]: record for record in dataset.manifest["patients"]}
     scans_of = {patient: _scan(scans, sources[patient]) for patient in patients.test}
     settings = [
@@ -118,7 +118,7 @@ def robustness_rows(run, dataset, seed=0, scans=None):
 
     def add(name, severity, case, ct, labels):
         figures = evaluate_case(case, ct, labels)
-        kept = {key: figures[key] for key in FIGURES}
+        kept = {key: figures[key] for key in ROBUSTNESS_FIGURES}
         rows.append({"perturbation": name, "severity": severity, "id": case.id, **kept})
 
     # disable=None: no bar where nobody looks at it.
@@ -128,8 +128,8 @@ def robustness_rows(run, dataset, seed=0, scans=None):
             case = dataset.load(patient)
             arrays = network_arrays(case)
             scan = scans_of[patient] and read_volume(scans_of[patient])
-            add(FLOOR, 0, case, baseline.ct, baseline.labels)
-            add(NONE, 0, case, *predict_case(run, patient, arrays))
+            add(MEAN_VOLUME_ROW, 0, case, average.ct, average.labels)
+            add(UNPERTURBED, 0, case, *predict_case(run, patient, arrays))
             bar.update()
             for name, severity in settings:
                 changed = perturbed_arrays(case, arrays, name, severity, seed, scan)

@@ -4,7 +4,7 @@ import csv
 import dataclasses
 import json
 
-from xctrs_tf.evaluation.tables.methods import method_name
+from xctrs_tf.evaluation.tables.results import method_name
 from xctrs_tf.geometry import VERTEBRAE
 from xctrs_tf.models.catalogue import REFERENCE_ROW
 from xctrs_tf.training.config import TrainingConfig
@@ -42,7 +42,7 @@ def case_line(patient, psnr=20.0, ssim=0.5, dice=0.5):
     return {**line, "missed": "" if dice is None else "0"}
 
 
-def write_run(runs, row, lines, fold=0, seed=0, floor_dice=0.25, origin=None, **changes):
+def write_run(runs, row, lines, fold=0, seed=0, mean_volume_dice=0.25, origin=None, **changes):
     """Write an evaluated run; returns its folder.
 
     Args:
@@ -51,7 +51,7 @@ def write_run(runs, row, lines, fold=0, seed=0, floor_dice=0.25, origin=None, **
         lines: of `case_line`.
         fold: of the run.
         seed: of the run.
-        floor_dice: Dice of the mean volume for every patient.
+        mean_volume_dice: Dice of the mean volume for every patient.
         origin: what differs in the evaluation's provenance.
         **changes: fields of `TrainingConfig`.
     """
@@ -72,8 +72,8 @@ def write_run(runs, row, lines, fold=0, seed=0, floor_dice=0.25, origin=None, **
     evaluation = folder / "evaluation"
     evaluation.mkdir()
     _write_csv(evaluation / "cases.csv", lines)
-    floor = [case_line(line["id"], 18.0, 0.4, floor_dice) for line in lines]
-    _write_csv(evaluation / "baselines.csv", floor)
+    mean_volume = [case_line(line["id"], 18.0, 0.4, mean_volume_dice) for line in lines]
+    _write_csv(evaluation / "baselines.csv", mean_volume)
     about = {
         "command": f"python -m experiments.evaluate --workdir={folder}",
         "commit": "c" * 40,

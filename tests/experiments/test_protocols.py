@@ -12,7 +12,7 @@ from tests.programs import run_program
 from xctrs_tf.data.volumes.intensity import normalise_hu
 from xctrs_tf.errors import UserError
 from xctrs_tf.evaluation.patient import evaluate_protocols
-from xctrs_tf.evaluation.tables.protocol_table import protocol_grid
+from xctrs_tf.evaluation.tables.study_tables import protocol_grid
 from xctrs_tf.metrics import PROTOCOLS
 
 ROOT = pathlib.Path(__file__).parents[2]

@@ -13,7 +13,7 @@ from xctrs_tf.geometry import NUM_CLASSES
 
 
 @dataclasses.dataclass(frozen=True)
-class MeanBaseline:
+class MeanVolume:
     """The same prediction for every patient.
 
     Attributes:
@@ -26,7 +26,7 @@ class MeanBaseline:
     labels: np.ndarray
 
 
-def mean_baseline(dataset, train_ids):
+def mean_volume(dataset, train_ids):
     """Average the training patients, one in memory at a time.
 
     Args:
@@ -34,7 +34,7 @@ def mean_baseline(dataset, train_ids):
         train_ids: ids of the training patients, at least one.
 
     Returns:
-        `MeanBaseline`.
+        `MeanVolume`.
     """
     total, votes = 0.0, 0
     classes = np.arange(NUM_CLASSES, dtype=np.uint8).reshape(-1, 1, 1, 1)
@@ -42,7 +42,7 @@ def mean_baseline(dataset, train_ids):
         case = dataset.load(patient)
         total = total + normalise_hu(case.ct).astype(np.float64)
         votes = votes + (case.segmentation == classes).astype(np.uint16)
-    return MeanBaseline(
+    return MeanVolume(
         ct=(total / len(train_ids)).astype(np.float32),
         labels=np.argmax(votes, axis=0).astype(np.uint8),
     )

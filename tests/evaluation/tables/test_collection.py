@@ -31,14 +31,14 @@ def test_every_row_has_its_state(runs):
     assert failure.error == "exit status 1: out of memory (see RUNS/table2-psr/x.log)"
 
 
-def test_lines_have_fold_and_seed_and_the_floor_each_patient_once(runs):
+def test_lines_have_fold_and_seed_and_the_mean_volume_each_patient_once(runs):
     write_run(runs, REFERENCE_ROW, [case_line("c", 26.0)], fold=1)
     write_run(runs, "table1-vgg", LINES)
     results = collect_runs(runs)
     found = [(each["fold"], each["seed"], each["id"]) for each in results.patients(REFERENCE_ROW)]
     assert found == [("0", "0", "a"), ("0", "0", "b"), ("1", "0", "c")]
     assert results.patients(REFERENCE_ROW)[1]["psnr"] == "24.000000"
-    assert [each["id"] for each in results.floor] == ["a", "b", "c"]
+    assert [each["id"] for each in results.mean_volume] == ["a", "b", "c"]
     assert results.settings["steps"] == 800
     assert not {"vgg_weight", "data", "fold"} & results.settings.keys()
 
@@ -140,7 +140,7 @@ def test_an_evaluation_of_something_else_is_refused(runs, origin, message):
 
 
 def test_evaluations_by_other_code_are_refused(runs):
-    write_run(runs, "table1-vgg", LINES, floor_dice=0.26)
+    write_run(runs, "table1-vgg", LINES, mean_volume_dice=0.26)
     with pytest.raises(UserError, match="mean volume's figures of patient a differ"):
         collect_runs(runs)
 

@@ -1,10 +1,10 @@
 from xctrs_tf.evaluation.tables import cost
-from xctrs_tf.evaluation.tables.paper import COUNTS, SIZE
+from xctrs_tf.evaluation.tables.paper import COUNTS, PAPER_SIZE
 
 
 def test_a_network_whose_layers_the_paper_gives_has_the_papers_counts():
     parameters, flops = COUNTS["mulsisnet"]
-    counts = cost.network_counts("mulsisnet", SIZE)
+    counts = cost.network_counts("mulsisnet", PAPER_SIZE)
     assert (counts["parameters"], counts["profiler_flops"]) == (parameters, flops)
     assert counts["flops"] > flops
 

@@ -9,7 +9,7 @@ from xctrs_tf.files import atomic_path
 from xctrs_tf.models.catalogue import MEAN_VOLUME_ROW, REFERENCE_ROW, ROWS, TABLE_ROWS
 from xctrs_tf.style import DPI, GREY, INK
 
-# Without the greys at their ends: grey is the floor's.
+# Without the greys at their ends: grey is the mean volume's.
 _COLORS = (*matplotlib.colormaps["Set2"].colors[:7], *matplotlib.colormaps["Dark2"].colors[:7])
 _OWN = {REFERENCE_ROW: "#b3202a", MEAN_VOLUME_ROW: "#c9cdd2"}
 # Scalars of history.jsonl that are drawn, with what they are.

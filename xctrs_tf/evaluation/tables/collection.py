@@ -98,7 +98,7 @@ class _Collector:
     def __init__(self, root):
         self._root = root
         self._rows = {row: RowResults() for row in ROWS}
-        self._floor = {}
+        self._mean_volume = {}
         self._config = self._data_hash = self._dice_name = None
 
     def add(self, row, folder):
@@ -146,7 +146,7 @@ class _Collector:
                 evaluation={key: origin[key] for key in ("commit", "date", "machine", "versions")},
             )
         )
-        self._add_floor(folder, fold, read_csv(evaluation / "baselines.csv"))
+        self._add_mean_volume(folder, fold, read_csv(evaluation / "baselines.csv"))
 
     def results(self):
         """Return the results that were read."""
@@ -157,7 +157,7 @@ class _Collector:
             )
         return Results(
             rows=self._rows,
-            floor=list(self._floor.values()),
+            mean_volume=list(self._mean_volume.values()),
             settings={k: v for k, v in self._config.items() if k not in _METHOD},
             data_hash=self._data_hash,
             dice_name=self._dice_name,
@@ -190,11 +190,11 @@ class _Collector:
         results.settings = own
         self._config = {**fields, **(self._config or {})}
 
-    def _add_floor(self, folder, fold, patients):
+    def _add_mean_volume(self, folder, fold, patients):
         """Keep the mean volume's figures, which every run of a fold must agree on."""
         for patient in patients:
             key = fold, patient["id"]
-            known = self._floor.setdefault(key, {"fold": str(fold), "seed": "", **patient})
+            known = self._mean_volume.setdefault(key, {"fold": str(fold), "seed": "", **patient})
             if not _agree(known, {"fold": str(fold), "seed": "", **patient}):
                 raise UserError(
                     f"{folder}: the mean volume's figures of patient {patient['id']} differ from "
@@ -210,10 +210,10 @@ def _check_place(folder, fold, seed, config):
         )
     if not config.reconstruction_run:
         return
-    frozen = read_config(folder / "reconstruction_run")
-    if frozen.fold != fold:
+    trained_fold = read_config(folder / "reconstruction_run").fold
+    if trained_fold != fold:
         raise UserError(
-            f"{folder}: its reconstruction was trained on fold {frozen.fold}, and so on patients "
+            f"{folder}: its reconstruction was trained on fold {trained_fold}, and so on patients "
             f"that fold {fold} tests; train it on that of its own fold"
         )
 

@@ -46,7 +46,7 @@ class Table:
     """One of the paper's tables.
 
     Attributes:
-        name: key of `TABLES`.
+        name: key of `COMPARED_TABLES`.
         title: what it compares.
         rows: names of `models.catalogue.TABLE_ROWS`, in the paper's order; the mean volume last.
         columns: those of the paper.
@@ -98,7 +98,7 @@ _TABLES = (
         "segmentation",
     ),
 )
-TABLES = {table.name: table for table in _TABLES}
+COMPARED_TABLES = {table.name: table for table in _TABLES}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -152,7 +152,7 @@ def compare(results, name):
 
     Args:
         results: `Results`.
-        name: key of `TABLES`.
+        name: key of `COMPARED_TABLES`.
 
     Returns:
         Dict from `(row, figure)` to `Cell`, for every row and column, also those
@@ -160,13 +160,13 @@ def compare(results, name):
 
     Ge et al. (2022), Table 1, 2, 3.
     """
-    table = TABLES[name]
+    table = COMPARED_TABLES[name]
     cells = {}
     for column in table.columns + table.further:
         values = {row: patient_values(results.patients(row), column.key) for row in table.rows}
         differences = {}
         if column.key in table.compared:
-            differences = _differences(values, column.key, paper.TABLES[name])
+            differences = _differences(values, column.key, paper.PRINTED_TABLES[name])
         for row in table.rows:
             present = _array(values[row].values())
             cells[row, column.key] = Cell(
@@ -175,7 +175,7 @@ def compare(results, name):
                 *mean_sd(present),
                 n=int(np.count_nonzero(~np.isnan(present))),
                 interval=bootstrap_interval(present, _BOOTSTRAP_SEED),
-                paper=_printed(paper.TABLES[name], row, column.key),
+                paper=_printed(paper.PRINTED_TABLES[name], row, column.key),
                 difference=differences.get(row),
             )
     return cells

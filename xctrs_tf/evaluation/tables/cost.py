@@ -1,12 +1,16 @@
-"""Cost of the networks of a table: parameters, operations, seconds per patient."""
+"""Cost of the networks of a table: parameters, operations, seconds per patient.
+
+The first half measures the networks; the second makes the grid and the CSV lines.
+"""
 
 import statistics
 import time
 
 import numpy as np
 
-from xctrs_tf.models.catalogue import NETWORKS
-from xctrs_tf.models.complexity import layer_costs, trainable_parameters, without_memory
+from xctrs_tf.evaluation.tables import paper
+from xctrs_tf.evaluation.tables.grids import NOTHING, Grid
+from xctrs_tf.models.catalogue import NETWORKS, TABLE_ROWS
 
 
 def network_counts(name, size, width=1.0):
@@ -23,6 +27,9 @@ def network_counts(name, size, width=1.0):
 
     Ge et al. (2022), Table 2, 3.
     """
+    # Keras takes seconds to load, and the grids need none.
+    from xctrs_tf.models.complexity import layer_costs, trainable_parameters
+
     model = counted_model(name, size, width)
     costs = layer_costs(model)
     return {
@@ -46,6 +53,8 @@ def counted_model(name, size, width=1.0):
     Returns:
         Keras model of `without_memory`.
     """
+    from xctrs_tf.models.complexity import without_memory
+
     heads = {"training_heads": True} if NETWORKS[name].training_heads else {}
     return without_memory(_factory(name), size=size, width=width, batch_size=1, **heads)
 
@@ -94,3 +103,111 @@ def inference_seconds(names, size, width, repeats, progress=iter):
 
 def _factory(name):
     return NETWORKS[name].factory
+
+
+def cost_grid(results, table):
+    """Parameters, operations and seconds of every method, the paper's beside ours.
+
+    Args:
+        results: `Results`; without its `complexity` only the paper's are there.
+        table: `comparison.Table`.
+
+    Returns:
+        `Grid`.
+    """
+    measured = results.complexity
+    here = "as run" if measured is None else f"as run ({measured['size']}^3)"
+    headings = ["", "parameters: paper", "ours at 128^3", here]
+    headings += ["operations (G): paper", "ours at 128^3", here, "seconds a patient: paper", here]
+    lines = []
+    for row in _counted_rows(table):
+        costs = method_costs(results, table, row)
+        lines.append(
+            [
+                TABLE_ROWS[row].title,
+                *(_text(costs[key], "{:,}") for key in _keys("parameters")),
+                *(_text(costs[key], "{:,.2f}", 1e-9) for key in _keys("flops")),
+                _text(costs["seconds_paper"], "{:.3f}"),
+                _text(costs["seconds_run"], "{:.3f}"),
+            ]
+        )
+    return Grid(f"{table.number}: cost", headings, lines, _notes(measured, table))
+
+
+def cost_lines(results, table):
+    """The same for the CSV.
+
+    Args:
+        results: `Results`.
+        table: `comparison.Table`.
+
+    Yields:
+        Row and dict of `figure`, `mean` (as run) and `paper_mean`.
+    """
+    for row in _counted_rows(table):
+        costs = method_costs(results, table, row)
+        for figure in ("parameters", "flops", "seconds"):
+            ours, printed = costs[f"{figure}_run"], costs[f"{figure}_paper"]
+            yield row, {"figure": figure, "mean": ours, "paper_mean": printed}
+            if figure != "seconds":
+                yield row, {"figure": f"{figure}_at_128", "mean": costs[f"{figure}_128"]}
+
+
+def method_costs(results, table, row):
+    """Sums over a method's networks that the table counts.
+
+    Args:
+        results: `Results`.
+        table: `comparison.Table`.
+        row: name in `models.catalogue.ROWS`.
+
+    Returns:
+        Dict of `parameters_`, `flops_` and `seconds_`, each followed by `paper`,
+        `128` (but for seconds) and `run`; None where there is none.
+    """
+    networks = TABLE_ROWS[row].networks
+    if table.part is not None:
+        networks = [name for name in networks if NETWORKS[name].task == table.part]
+    printed = paper.PRINTED_TABLES[table.name].get(row)
+    costs = {
+        f"{figure}_paper": getattr(printed, figure, None)
+        for figure in ("parameters", "flops", "seconds")
+    }
+    measured = results.complexity and [results.complexity["networks"][name] for name in networks]
+    for figure, key in (("parameters", "parameters"), ("flops", "profiler_flops")):
+        for place in ("128", "run"):
+            values = measured and [network[f"at_{place}"][key] for network in measured]
+            costs[f"{figure}_{place}"] = values and sum(values)
+    seconds = measured and [network["seconds"]["median"] for network in measured]
+    costs["seconds_run"] = seconds and sum(seconds)
+    return costs
+
+
+def _counted_rows(table):
+    return [row for row in table.rows if TABLE_ROWS[row].networks]
+
+
+def _keys(figure):
+    return [f"{figure}_{place}" for place in ("paper", "128", "run")]
+
+
+def _text(value, form, scale=1):
+    return NOTHING if value is None else form.format(value * scale)
+
+
+def _notes(measured, table):
+    notes = [
+        "Operations for one patient as the paper counts them, without transposed convolutions "
+        "(docs/fidelity.md)."
+    ]
+    if table.part is None:
+        notes.append("All networks of a method, which the paper gives in Tables 2 and 3 only.")
+    else:
+        notes.append(f"Of the {table.part} network alone. {paper.MACHINE_NOTE}")
+    if measured is not None:
+        repeats = next(iter(measured["networks"].values()))["seconds"]["repeats"]
+        notes.append(
+            f"Our seconds: median of {repeats} calls in turns, compiled, on {measured['machine']}; "
+            f"widths times {measured['width']:g}."
+        )
+    return notes

@@ -1,17 +1,31 @@
-"""Tables as files: written from a folder of results, and compared with it later."""
+"""Tables as files: written from a folder of results, and compared with it later.
+
+A document that people write holds a generated table between markers:
+
+    <!-- table experiments/results/openkbp32/table1 -->
+    ...
+    <!-- end -->
+
+The text between them is the Markdown file of that name.
+"""
 
 import json
+import pathlib
+import re
 
 from xctrs_tf.errors import UserError
-from xctrs_tf.evaluation.tables.comparison import TABLES
+from xctrs_tf.evaluation.tables.comparison import COMPARED_TABLES
 from xctrs_tf.evaluation.tables.grids import latex, markdown
-from xctrs_tf.evaluation.tables.marked import fill
-from xctrs_tf.evaluation.tables.protocol_table import protocol_grid
 from xctrs_tf.evaluation.tables.publication import summary_grid, table_grids
 from xctrs_tf.evaluation.tables.results import COMPLEXITY, read_csv, read_results
-from xctrs_tf.evaluation.tables.robustness_table import robustness_grid
+from xctrs_tf.evaluation.tables.study_tables import protocol_grid, robustness_grid
 from xctrs_tf.evaluation.tables.table_csv import table_csv
 from xctrs_tf.files import write_text
+
+NOT_RUN = "*not run yet*\n"
+_MARKED = re.compile(
+    r"(?P<begin><!-- table (?P<name>\S+) -->\n)(?P<text>.*?)(?P<end><!-- end -->)", re.DOTALL
+)
 
 
 def generated_tables(folder):
@@ -37,7 +51,7 @@ def generated_tables(folder):
                 "again with --measure"
             )
     files = {"summary.md": markdown([summary_grid(results)])}
-    for name in TABLES:
+    for name in COMPARED_TABLES:
         grids = table_grids(results, name)
         files |= {
             f"{name}.md": markdown(grids),
@@ -86,6 +100,25 @@ def check_tables(folders, documents, root, write=False):
             text = fill(path.read_text(encoding="utf-8"), root)
             _compare(path, text, write, stale)
     return stale
+
+
+def fill(text, root):
+    """Put each marker's file between its markers.
+
+    Args:
+        text: of the document.
+        root: folder that the markers' names are relative to.
+
+    Returns:
+        The document; `NOT_RUN` stands where there is no such file.
+    """
+
+    def generated(found):
+        path = pathlib.Path(root) / f"{found['name']}.md"
+        content = path.read_text(encoding="utf-8") if path.is_file() else NOT_RUN
+        return f"{found['begin']}\n{content}\n{found['end']}"
+
+    return _MARKED.sub(generated, text)
 
 
 def _compare(path, text, write, stale):

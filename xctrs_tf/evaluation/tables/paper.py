@@ -74,7 +74,7 @@ TABLE_1 = {
 }
 
 # Voxels a side of the paper's patients.
-SIZE = 128
+PAPER_SIZE = 128
 # Trainable parameters and operations at that size, in Tables 2 and 3, of each
 # network alone.
 COUNTS = {
@@ -141,4 +141,4 @@ TABLE_3 = {
     "table1-xctrsnet": PaperRow(_XCTRSNET_DICE, *COUNTS["mulsisnet"], 0.410),
 }
 
-TABLES = {"table1": TABLE_1, "table2": TABLE_2, "table3": TABLE_3}
+PRINTED_TABLES = {"table1": TABLE_1, "table2": TABLE_2, "table3": TABLE_3}

@@ -3,8 +3,8 @@
 import math
 
 from xctrs_tf.evaluation.tables import paper
-from xctrs_tf.evaluation.tables.comparison import TABLES, compare
-from xctrs_tf.evaluation.tables.cost_table import cost_grid
+from xctrs_tf.evaluation.tables.comparison import COMPARED_TABLES, compare
+from xctrs_tf.evaluation.tables.cost import cost_grid
 from xctrs_tf.evaluation.tables.grids import NOTHING, Grid
 from xctrs_tf.models.catalogue import MEAN_VOLUME_ROW, TABLE_ROWS
 
@@ -19,12 +19,12 @@ def table_grids(results, name):
 
     Args:
         results: `Results`.
-        name: key of `comparison.TABLES`.
+        name: key of `comparison.COMPARED_TABLES`.
 
     Returns:
         List of `Grid`.
     """
-    table = TABLES[name]
+    table = COMPARED_TABLES[name]
     cells = compare(results, name)
     return [
         _accuracy_grid(results, table, cells),
@@ -48,7 +48,7 @@ def summary_grid(results):
         `Grid`.
     """
     found, columns = {}, {}
-    for name, table in TABLES.items():
+    for name, table in COMPARED_TABLES.items():
         cells = compare(results, name)
         columns |= {column.key: column for column in table.columns + table.further}
         for row in table.rows:

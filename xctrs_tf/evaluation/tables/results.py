@@ -15,9 +15,9 @@ import pathlib
 
 from xctrs_tf.errors import UserError
 from xctrs_tf.files import atomic_path, write_text
-from xctrs_tf.models.catalogue import MEAN_VOLUME_ROW, ROWS, TABLE_ROWS
+from xctrs_tf.models.catalogue import MEAN_VOLUME_ROW, NETWORKS, ROWS, TABLE_ROWS, XCTRSNET
 
-FORMAT = "xctrs-results/1"
+RESULTS_FORMAT = "xctrs-results/1"
 ABOUT, COMPLEXITY = "about.json", "complexity.json"
 
 
@@ -80,7 +80,7 @@ class Results:
 
     Attributes:
         rows: dict of `RowResults` by the names in `models.catalogue.ROWS`.
-        floor: lines of the mean training volume, like `RowResults.patients`.
+        mean_volume: lines of the mean training volume, like `RowResults.patients`.
         settings: fields of `TrainingConfig` that all runs share.
         data_hash: of the prepared data.
         dice_name: what the overlap is called.
@@ -88,15 +88,46 @@ class Results:
     """
 
     rows: dict
-    floor: list
+    mean_volume: list
     settings: dict
     data_hash: str
     dice_name: str
     complexity: dict | None = None
 
     def patients(self, row):
-        """Lines of a row or of the floor."""
-        return self.floor if row == MEAN_VOLUME_ROW else self.rows[row].patients
+        """Return the lines of a row or of the mean volume."""
+        return self.mean_volume if row == MEAN_VOLUME_ROW else self.rows[row].patients
+
+
+def method_name(config, frozen_reconstruction=None):
+    """Name of the method that a run trained.
+
+    Networks that learn together are joined by ``+``; a segmentation after a
+    finished reconstruction follows it behind ``>``.
+
+    Args:
+        config: the run's `TrainingConfig`.
+        frozen_reconstruction: that of the run whose finished reconstruction it builds on, if any.
+
+    Returns:
+        Such as ``"X-CTRSNet"``, ``"SpaDRNet + VGG"`` or ``"SpaDRNet + VGG > 3D UNet"``.
+    """
+    segmentation = NETWORKS[config.segmentation].title if config.uses_segmentation else None
+    if frozen_reconstruction is not None:
+        return f"{method_name(frozen_reconstruction)} > {segmentation}"
+    if not config.reconstructs:
+        return f"{segmentation} on the CT"
+    pair = (config.reconstruction, config.segmentation)
+    if config.rsc_weight and pair == ("spadrnet", "mulsisnet"):
+        return XCTRSNET
+    parts = [NETWORKS[config.reconstruction].title]
+    if config.vgg_weight:
+        parts.append("VGG")
+    if segmentation:
+        parts.append(segmentation)
+    if config.rsc_weight:
+        parts.append("RSC")
+    return " + ".join(parts)
 
 
 def write_results(folder, results, origin):
@@ -113,7 +144,7 @@ def write_results(folder, results, origin):
             if results.patients(row):
                 _write_csv(temporary / f"{row}.csv", results.patients(row))
     about = {
-        "format": FORMAT,
+        "format": RESULTS_FORMAT,
         **origin,
         "dice_name": results.dice_name,
         "settings": results.settings,
@@ -144,8 +175,10 @@ def read_results(folder):
     folder = pathlib.Path(folder)
     try:
         about = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
-        if about["format"] != FORMAT:
-            raise UserError(f"{folder / ABOUT}: not of format {FORMAT}; collect the runs again")
+        if about["format"] != RESULTS_FORMAT:
+            raise UserError(
+                f"{folder / ABOUT}: not of format {RESULTS_FORMAT}; collect the runs again"
+            )
         rows = {
             name: RowResults(
                 about["rows"][name]["method"],

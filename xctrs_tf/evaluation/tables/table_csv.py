@@ -4,8 +4,8 @@ import csv
 import io
 import math
 
-from xctrs_tf.evaluation.tables.comparison import TABLES, compare
-from xctrs_tf.evaluation.tables.cost_table import cost_lines
+from xctrs_tf.evaluation.tables.comparison import COMPARED_TABLES, compare
+from xctrs_tf.evaluation.tables.cost import cost_lines
 from xctrs_tf.models.catalogue import MEAN_VOLUME_ROW, TABLE_ROWS
 
 _FIELDS = (
@@ -35,7 +35,7 @@ def table_csv(results, name):
 
     Args:
         results: `Results`.
-        name: key of `comparison.TABLES`.
+        name: key of `comparison.COMPARED_TABLES`.
 
     Returns:
         The text.
@@ -58,7 +58,7 @@ def table_csv(results, name):
         if cell.difference:
             line |= _difference_fields(cell.difference)
         writer.writerow(_csv_line(results, row, line))
-    for row, line in cost_lines(results, TABLES[name]):
+    for row, line in cost_lines(results, COMPARED_TABLES[name]):
         writer.writerow(_csv_line(results, row, line))
     return stream.getvalue()
 

@@ -1,4 +1,4 @@
-"""The robustness table and chart, from the figures of every patient and severity."""
+"""Tables of one trained model: robustness to other films, and evaluation protocols."""
 
 import numpy as np
 
@@ -7,14 +7,18 @@ from xctrs_tf.evaluation.statistics import bootstrap_interval, mean_sd
 from xctrs_tf.evaluation.tables.comparison import DICE_COLUMNS, IMAGE_COLUMNS, patient_values
 from xctrs_tf.evaluation.tables.grids import NOTHING, Grid
 from xctrs_tf.files import atomic_path
+from xctrs_tf.metrics import PROTOCOLS
+from xctrs_tf.models.catalogue import MEAN_VOLUME_ROW
 from xctrs_tf.style import DPI, GREY, INK
 
-COLUMNS = (IMAGE_COLUMNS[1], IMAGE_COLUMNS[0], DICE_COLUMNS[-1])
-FIGURES = tuple(column.key for column in COLUMNS)
-# Lines of the CSV that are no perturbation.
-NONE, FLOOR = "none", "mean-volume"
-NOT_RUN = "not run: needs the scans"
+ROBUSTNESS_COLUMNS = (IMAGE_COLUMNS[1], IMAGE_COLUMNS[0], DICE_COLUMNS[-1])
+ROBUSTNESS_FIGURES = tuple(column.key for column in ROBUSTNESS_COLUMNS)
+# Name in the CSV of the films as in training; the mean volume has `MEAN_VOLUME_ROW`.
+UNPERTURBED = "none"
+_NO_SCANS = "not run: needs the scans"
 _BOOTSTRAP_SEED = 0
+# Columns of protocols.csv that are no figure.
+_PROTOCOL_KEYS = ("id", "method")
 
 
 def robustness_grid(lines, dice_name):
@@ -27,18 +31,18 @@ def robustness_grid(lines, dice_name):
     Returns:
         `Grid`.
     """
-    headings = [column.heading for column in COLUMNS[:-1]] + [f"mean {dice_name} (%)"]
-    rows = [_line("films as in training", "", _values(lines, NONE))]
+    headings = [column.heading for column in ROBUSTNESS_COLUMNS[:-1]] + [f"mean {dice_name} (%)"]
+    rows = [_line("films as in training", "", _values(lines, UNPERTURBED))]
     for name, perturbation in PERTURBATIONS.items():
         severities = perturbation.severities
-        if not _values(lines, name, severities[0])[FIGURES[0]]:
-            rows.append([perturbation.title, NOT_RUN, *[NOTHING] * (2 * len(COLUMNS))])
+        if not _values(lines, name, severities[0])[ROBUSTNESS_FIGURES[0]]:
+            rows.append([perturbation.title, _NO_SCANS, *[NOTHING] * (2 * len(ROBUSTNESS_COLUMNS))])
             continue
         for severity in severities:
             text = "" if len(severities) == 1 else f"{severity:,g} {perturbation.unit}".strip()
             values = _values(lines, name, severity)
-            rows.append(_line(perturbation.title, text, values, _values(lines, NONE)))
-    rows.append(_line("mean volume, no film", "", _values(lines, FLOOR)))
+            rows.append(_line(perturbation.title, text, values, _values(lines, UNPERTURBED)))
+    rows.append(_line("mean volume, no film", "", _values(lines, MEAN_VOLUME_ROW)))
     patients = len({line["id"] for line in lines})
     return Grid(
         "Films that differ from those of training",
@@ -63,25 +67,28 @@ def robustness_figure(path, lines, dice_name):
         dice_name: what the overlap is called.
     """
     shown = {name: p for name, p in PERTURBATIONS.items() if len(p.severities) > 1}
-    # Matplotlib takes a while to import, and the table needs none.
+    # Matplotlib takes a while to import, and the table needs unperturbed.
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(2.05 * len(shown), 6.2), facecolor="white", layout="constrained")
-    axes = figure.subplots(len(COLUMNS), len(shown), sharey="row", sharex="col")
-    for row, column in enumerate(COLUMNS):
-        floor, none = (_mean(_values(lines, name)[column.key], column) for name in (FLOOR, NONE))
+    axes = figure.subplots(len(ROBUSTNESS_COLUMNS), len(shown), sharey="row", sharex="col")
+    for row, column in enumerate(ROBUSTNESS_COLUMNS):
+        mean_volume, unperturbed = (
+            _mean(_values(lines, name)[column.key], column)
+            for name in (MEAN_VOLUME_ROW, UNPERTURBED)
+        )
         for axis, (name, perturbation) in zip(axes[row], shown.items(), strict=True):
             values = [
                 _values(lines, name, severity)[column.key] for severity in perturbation.severities
             ]
-            _draw(axis, column, values, none, floor)
+            _draw(axis, column, values, unperturbed, mean_volume)
             severities = ["–", *map(_tick, perturbation.severities)]
             axis.set_xticks(range(len(severities)), severities, fontsize=7)
             if row == 0:
                 axis.set_title(_broken(perturbation.title), fontsize=8.5, color=INK)
-            if row == len(COLUMNS) - 1:
+            if row == len(ROBUSTNESS_COLUMNS) - 1:
                 axis.set_xlabel(perturbation.unit, fontsize=8, color=INK)
-        is_dice = column.key == FIGURES[-1]
+        is_dice = column.key == ROBUSTNESS_FIGURES[-1]
         label = f"mean {dice_name} (%)" if is_dice else column.heading
         axes[row][0].set_ylabel(label, fontsize=8.5, color=INK)
     figure.supxlabel(
@@ -94,15 +101,42 @@ def robustness_figure(path, lines, dice_name):
         figure.savefig(temporary, dpi=DPI)
 
 
-def _draw(axis, column, values, none, floor):
+def protocol_grid(lines):
+    """Mean and standard deviation of every figure, and what each protocol is.
+
+    Args:
+        lines: dicts of `method`, `id` and a figure a protocol, `<protocol>_<figure>`;
+            numbers, or strings as of a CSV.
+
+    Returns:
+        `Grid`.
+    """
+    methods = list(dict.fromkeys(line["method"] for line in lines))
+    rows = []
+    for figure in (key for key in lines[0] if key not in _PROTOCOL_KEYS):
+        protocol, _, name = figure.partition("_")
+        digits = 2 if name.startswith("psnr") else 3
+        columns = (
+            [float(line[figure]) for line in lines if line["method"] == method]
+            for method in methods
+        )
+        cells = ["{:.{d}f} ± {:.{d}f}".format(*mean_sd(values), d=digits) for values in columns]
+        rows.append([f"{protocol}: {name.replace('_', ', ').upper()}", *cells])
+    count = len({line["id"] for line in lines})
+    notes = [f"{count} patient{'s' if count > 1 else ''}, mean ± SD; PSNR in dB."]
+    notes += [f"{name}: {each.__doc__.splitlines()[0]}" for name, each in PROTOCOLS.items()]
+    return Grid("The same volumes under every protocol", ["", *methods], rows, notes)
+
+
+def _draw(axis, column, values, unperturbed, mean_volume):
     """Mean and spread from the unperturbed films to the most severe ones."""
-    moments = [none, *(_mean(each, column) for each in values)]
+    moments = [unperturbed, *(_mean(each, column) for each in values)]
     means, deviations = np.array(moments).T
     steps = np.arange(len(means))
     deviations = np.nan_to_num(deviations)
     axis.fill_between(steps, means - deviations, means + deviations, color="#4c78a8", alpha=0.18)
     axis.plot(steps, means, marker="o", markersize=3.5, color="#4c78a8", linewidth=1.5)
-    axis.axhline(floor[0], color=GREY, linestyle="--", linewidth=1)
+    axis.axhline(mean_volume[0], color=GREY, linestyle="--", linewidth=1)
     axis.spines[["top", "right"]].set_visible(False)
     axis.spines[["left", "bottom"]].set_color(GREY)
     axis.tick_params(colors=INK, labelsize=7)
@@ -122,12 +156,12 @@ def _values(lines, name, severity=None):
         if line["perturbation"] == name
         and (severity is None or float(line["severity"]) == float(severity))
     ]
-    return {key: patient_values(chosen, key) for key in FIGURES}
+    return {key: patient_values(chosen, key) for key in ROBUSTNESS_FIGURES}
 
 
 def _line(title, severity, values, reference=None):
     cells = []
-    for column in COLUMNS:
+    for column in ROBUSTNESS_COLUMNS:
         mean, sd = _mean(values[column.key], column)
         if np.isnan(mean):
             cells += [NOTHING, NOTHING]

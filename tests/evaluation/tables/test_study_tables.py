@@ -1,7 +1,7 @@
 from matplotlib.image import imread
 
 from xctrs_tf.evaluation.perturbations import PERTURBATIONS
-from xctrs_tf.evaluation.tables.robustness_table import robustness_figure, robustness_grid
+from xctrs_tf.evaluation.tables.study_tables import robustness_figure, robustness_grid
 
 IDS = ("a", "b", "c")
 
