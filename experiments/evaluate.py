@@ -24,7 +24,8 @@ from xctrs_tf.data.dataset import network_arrays
 from xctrs_tf.evaluation.mean_volume import mean_volume
 from xctrs_tf.evaluation.patient import evaluate_case, write_cases_csv
 from xctrs_tf.evaluation.predictions import write_prediction
-from xctrs_tf.evaluation.tables.run_table import PAPER_ROW, markdown_table, table_row, text_table
+from xctrs_tf.evaluation.tables.grids import markdown, text
+from xctrs_tf.evaluation.tables.run_table import PAPER_ROW, run_grid, table_row
 from xctrs_tf.files import atomic_path, write_text
 from xctrs_tf.models.catalogue import MEAN_VOLUME, XCTRSNET
 
@@ -49,7 +50,7 @@ def execute():
     """Evaluate the run that the flags name."""
     run, dataset = open_run(RUN.workdir.value, RUN.checkpoint.value, RUN.data.value)
     output = pathlib.Path(RUN.output.value or run.path / "evaluation")
-    text = evaluate_run(
+    printed = evaluate_run(
         run,
         dataset,
         SPLITS[RUN.split.value],
@@ -59,7 +60,7 @@ def execute():
         label_name=RUN.label_name.value,
         save_predictions=SAVE_PREDICTIONS.value,
     )
-    print(text)
+    print(printed)
 
 
 def evaluate_run(
@@ -124,12 +125,12 @@ def evaluate_run(
     table = [table_row(name, rows), table_row(MEAN_VOLUME, mean_volume_rows)]
     if name == XCTRSNET:
         table.append(PAPER_ROW)
-    markdown = markdown_table(table, label_name)
-    write_text(output / "table.md", f"{markdown}\nMade by `{origin['command']}`.\n")
+    grid = run_grid(table, label_name)
+    write_text(output / "table.md", f"{markdown([grid])}\nMade by `{origin['command']}`.\n")
     write_cases_csv(output / "baselines.csv", mean_volume_rows, origin)
     # Written last: marks a complete evaluation.
     write_cases_csv(output / "cases.csv", rows, origin)
-    return "\n".join([text_table(table, label_name), "", f"{output}/", *map(str, figures)])
+    return "\n".join([text(grid), "", f"{output}/", *map(str, figures)])
 
 
 def _save(folder, predicted):

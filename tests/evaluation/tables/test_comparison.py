@@ -8,13 +8,17 @@ import pytest
 
 from tests.evaluation.run_folders import case_line, write_failure, write_run
 from xctrs_tf.evaluation.tables.collection import collect_runs
-from xctrs_tf.evaluation.tables.comparison import compare, patient_values
+from xctrs_tf.evaluation.tables.comparison import COMPARED_TABLES, compare, patient_values
 from xctrs_tf.evaluation.tables.grids import latex, markdown
 from xctrs_tf.evaluation.tables.publication import summary_grid, table_grids
 from xctrs_tf.evaluation.tables.table_csv import table_csv
 from xctrs_tf.models.catalogue import MEAN_VOLUME_ROW, REFERENCE_ROW
 
 IDS = "abcdefg"
+
+
+def grids_of(results, name):
+    return table_grids(results, name, compare(results, name))
 
 
 @pytest.fixture
@@ -70,7 +74,7 @@ def test_a_patient_counts_once_with_the_mean_of_his_seeds():
 
 
 def test_markdown_shows_every_row_beside_the_paper(results):
-    text = markdown(table_grids(results, "table1"))
+    text = markdown(grids_of(results, "table1"))
     assert cells(text, "SpaDRNet, paper")[0][2:5] == ["0.712 ± ?", "? ± 1.90", "–"]
     assert cells(text, "SpaDRNet")[0][1:4] == ["not run", "–", "–"]
     assert cells(text, "SpaDRNet + VGG")[0][1:4] == ["7", "0.500 ± 0.000", "20.00 ± 0.00"]
@@ -101,12 +105,12 @@ def test_a_row_of_another_precision_is_named(tmp_path):
     write_run(tmp_path, REFERENCE_ROW, lines)
     write_run(tmp_path, "table1-vgg", lines)
     write_run(tmp_path, "table3-unet3d", lines, precision="mixed_bfloat16")
-    text = markdown(table_grids(collect_runs(tmp_path), "table3"))
+    text = markdown(grids_of(collect_runs(tmp_path), "table3"))
     assert "steps of 2 patients, float32 (3D UNet: mixed_bfloat16), fold 0" in text
 
 
 def test_failed_rows_are_shown(results):
-    text = markdown(table_grids(results, "table2"))
+    text = markdown(grids_of(results, "table2"))
     assert cells(text, "PSR")[0][1] == "failed"
     assert cells(text, "SIT")[0][1] == "not run"
     assert "PSR, fold 0, seed 0: failed (no memory)." in text
@@ -115,14 +119,14 @@ def test_failed_rows_are_shown(results):
 def test_few_patients_cannot_show_anything(tmp_path):
     for row, psnr in ((REFERENCE_ROW, 24.0), ("table1-vgg", 23.0)):
         write_run(tmp_path, row, [case_line(n, psnr + i) for i, n in enumerate("abcdef")])
-    text = markdown(table_grids(collect_runs(tmp_path), "table1"))
+    text = markdown(grids_of(collect_runs(tmp_path), "table1"))
     assert "p cannot be below 0.0312, and after Holm for 2 methods not below 0.0625" in text
 
 
 def test_a_run_that_stopped_early_says_so(tmp_path):
     folder = write_run(tmp_path, REFERENCE_ROW, [case_line("a"), case_line("b")])
     (folder / "history.jsonl").write_text('{"step": 600, "kind": "training"}\n', encoding="utf-8")
-    text = markdown(table_grids(collect_runs(tmp_path), "table1"))
+    text = markdown(grids_of(collect_runs(tmp_path), "table1"))
     assert "X-CTRSNet, fold 0, seed 0: stopped at step 600 of 800." in text
 
 
@@ -145,7 +149,7 @@ def test_cost_counts_the_networks_that_a_table_is_about(results):
     }
     measured = dataclasses.replace(results, complexity=complexity)
     rows = {
-        name: cells(markdown(table_grids(measured, name)[-1:]), "X-CTRSNet")[0][1:]
+        name: cells(markdown(grids_of(measured, name)[-1:]), "X-CTRSNet")[0][1:]
         for name in ("table1", "table2", "table3")
     }
     # SpaDRNet 100 and MulSISNet 140: both, the first, the second.
@@ -157,14 +161,16 @@ def test_cost_counts_the_networks_that_a_table_is_about(results):
         "4,410,136", "280", "140", "658.38", "280.00", "140.00", "0.410", "0.140",
     ]  # fmt: skip
     assert "median of 5 calls in turns, compiled, on a computer" in markdown(
-        table_grids(measured, "table2")
+        grids_of(measured, "table2")
     )
 
 
 def test_csv_has_a_line_for_each_method_and_figure(results):
     lines = {
         (line["row"], line["figure"]): line
-        for line in csv.DictReader(io.StringIO(table_csv(results, "table1")))
+        for line in csv.DictReader(
+            io.StringIO(table_csv(results, "table1", compare(results, "table1")))
+        )
     }
     vgg = lines["table1-vgg", "psnr"]
     assert (vgg["status"], vgg["mean"], vgg["n"], vgg["pairs"]) == ("evaluated", "20", "7", "7")
@@ -175,7 +181,7 @@ def test_csv_has_a_line_for_each_method_and_figure(results):
 
 
 def test_latex_escapes_what_means_something_to_it(results):
-    text = latex(table_grids(results, "table3"))
+    text = latex(grids_of(results, "table3"))
     assert r"CS$^2$-Net, paper &  & 72.94 $\pm$ 9.65" in text
     assert r"pseudo-label Dice (\%): C1" in text
     assert not set(text) & set("±²–")
@@ -183,7 +189,7 @@ def test_latex_escapes_what_means_something_to_it(results):
 
 
 def test_summary_has_every_method_once(results):
-    grid = summary_grid(results)
+    grid = summary_grid(results, {name: compare(results, name) for name in COMPARED_TABLES})
     names = [line[0] for line in grid.lines]
     assert len(names) == len(set(names)) == 14
     ours = grid.lines[names.index("X-CTRSNet")]

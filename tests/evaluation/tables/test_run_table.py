@@ -3,7 +3,8 @@ import math
 import pytest
 
 from xctrs_tf.evaluation.patient import DICE_KEYS
-from xctrs_tf.evaluation.tables.run_table import PAPER_ROW, markdown_table, table_row, text_table
+from xctrs_tf.evaluation.tables.grids import markdown, text
+from xctrs_tf.evaluation.tables.run_table import PAPER_ROW, run_grid, table_row
 
 
 def case_row(psnr=20.0, ssim=0.5, **dice):
@@ -11,14 +12,22 @@ def case_row(psnr=20.0, ssim=0.5, **dice):
     return {"psnr": psnr, "ssim": ssim, **dices, "dice_mean": dice.get("dice_mean", 0.5)}
 
 
-def cells(markdown, line):
-    return [cell.strip() for cell in markdown.splitlines()[line].strip("|").split("|")]
+def text_table(rows, dice_name="Dice"):
+    return text(run_grid(rows, dice_name))
+
+
+def markdown_table(rows, dice_name="Dice"):
+    return markdown([run_grid(rows, dice_name)])
+
+
+def cells(table, line):
+    return [cell.strip() for cell in table.splitlines()[line].strip("|").split("|")]
 
 
 def test_mean_and_sample_deviation_in_the_papers_columns():
     row = table_row("ours", [case_row(20.0, 0.6, dice_C3=0.4), case_row(24.0, 0.8, dice_C3=0.7)])
-    markdown = markdown_table([row])
-    assert cells(markdown, 0) == [
+    shown = markdown_table([row])
+    assert cells(shown, 0) == [
         "",
         "SSIM",
         "PSNR (dB)",
@@ -26,7 +35,7 @@ def test_mean_and_sample_deviation_in_the_papers_columns():
         *(f"C{i}" for i in range(2, 8)),
         "Mean",
     ]
-    values = cells(markdown, 2)
+    values = cells(shown, 2)
     assert values[0] == "ours (2 patients)"
     assert values[1] == f"0.700 ± {0.2 / math.sqrt(2):.3f}"
     assert values[2] == f"22.00 ± {4 / math.sqrt(2):.2f}"
@@ -45,21 +54,21 @@ def test_one_patient_has_no_deviation():
 def test_absent_vertebra_is_left_out_and_said():
     rows = [case_row(dice_C1=math.nan), case_row(dice_C1=0.8), case_row(dice_C1=0.6)]
     for table in (text_table, markdown_table):
-        text = table([table_row("ours", rows), table_row("mean volume", rows)])
-        assert "70.00" in text
-        assert text.count("C1: not in the ground truth of 1 patient, left out.") == 1
+        shown = table([table_row("ours", rows), table_row("mean volume", rows)])
+        assert "70.00" in shown
+        assert shown.count("C1: not in the ground truth of 1 patient, left out.") == 1
 
 
 def test_run_without_segmentation_has_no_dice():
     nothing = dict.fromkeys((*DICE_KEYS, "dice_mean"), math.nan)
-    markdown = markdown_table([table_row("ours", [case_row(**nothing), case_row(**nothing)])])
-    assert cells(markdown, 2)[3:] == ["-"] * 8
-    assert "left out" not in markdown
+    shown = markdown_table([table_row("ours", [case_row(**nothing), case_row(**nothing)])])
+    assert cells(shown, 2)[3:] == ["-"] * 8
+    assert "left out" not in shown
 
 
 def test_paper_row_is_table_1():
-    markdown = markdown_table([PAPER_ROW])
-    assert cells(markdown, 2) == [
+    shown = markdown_table([PAPER_ROW])
+    assert cells(shown, 2) == [
         "paper (private cohort)",
         "0.749 ± 0.043",
         "24.58 ± 1.56",
@@ -72,7 +81,7 @@ def test_paper_row_is_table_1():
         "83.80 ± 4.88",
         "80.44 ± 7.27",
     ]
-    assert "not comparable" in markdown
+    assert "not comparable" in shown
 
 
 def test_text_columns_are_aligned():
@@ -92,5 +101,5 @@ def test_text_columns_are_aligned():
 
 @pytest.mark.parametrize("table", [text_table, markdown_table])
 def test_pseudo_labels_are_named(table):
-    text = table([PAPER_ROW], dice_name="pseudo-label Dice")
-    assert "pseudo-label Dice (%)" in text
+    shown = table([PAPER_ROW], dice_name="pseudo-label Dice")
+    assert "pseudo-label Dice (%)" in shown

@@ -16,11 +16,29 @@ from xctrs_tf.evaluation.statistics import (
     mean_sd,
     paired_wilcoxon,
 )
-from xctrs_tf.evaluation.tables.run_table import Column, paper
+from xctrs_tf.evaluation.tables import paper
 from xctrs_tf.geometry import VERTEBRAE
 from xctrs_tf.models.catalogue import MEAN_VOLUME_ROW, REFERENCE_ROW, rows_of_table
 
 _BOOTSTRAP_SEED = 0
+
+
+@dataclasses.dataclass(frozen=True)
+class Column:
+    """A column of a table, one figure of `evaluate_case`.
+
+    Attributes:
+        key: of the figure.
+        heading: name and unit.
+        digits: decimals that are shown.
+        scale: factor from the figure's unit to the unit shown.
+    """
+
+    key: str
+    heading: str
+    digits: int
+    scale: float = 1.0
+
 
 IMAGE_COLUMNS = (Column("ssim", "SSIM", 3), Column("psnr", "PSNR (dB)", 2))
 DICE_COLUMNS = tuple(
@@ -70,35 +88,37 @@ class Table:
         return self.name.replace("table", "Table ")
 
 
-_TABLES = (
-    Table(
-        "table1",
-        "what each part adds",
-        (*rows_of_table(1), MEAN_VOLUME_ROW),
-        IMAGE_COLUMNS + DICE_COLUMNS,
-        FURTHER_IMAGE_COLUMNS + FURTHER_DICE_COLUMNS,
-        ("ssim", "psnr", "dice_mean"),
-    ),
-    Table(
-        "table2",
-        "reconstruction",
-        (*rows_of_table(2), MEAN_VOLUME_ROW),
-        IMAGE_COLUMNS,
-        FURTHER_IMAGE_COLUMNS,
-        ("ssim", "psnr"),
-        "reconstruction",
-    ),
-    Table(
-        "table3",
-        "segmentation after reconstruction",
-        (*rows_of_table(3), MEAN_VOLUME_ROW),
-        DICE_COLUMNS,
-        FURTHER_DICE_COLUMNS,
-        ("dice_mean",),
-        "segmentation",
-    ),
-)
-COMPARED_TABLES = {table.name: table for table in _TABLES}
+COMPARED_TABLES = {
+    table.name: table
+    for table in (
+        Table(
+            "table1",
+            "what each part adds",
+            (*rows_of_table(1), MEAN_VOLUME_ROW),
+            IMAGE_COLUMNS + DICE_COLUMNS,
+            FURTHER_IMAGE_COLUMNS + FURTHER_DICE_COLUMNS,
+            ("ssim", "psnr", "dice_mean"),
+        ),
+        Table(
+            "table2",
+            "reconstruction",
+            (*rows_of_table(2), MEAN_VOLUME_ROW),
+            IMAGE_COLUMNS,
+            FURTHER_IMAGE_COLUMNS,
+            ("ssim", "psnr"),
+            "reconstruction",
+        ),
+        Table(
+            "table3",
+            "segmentation after reconstruction",
+            (*rows_of_table(3), MEAN_VOLUME_ROW),
+            DICE_COLUMNS,
+            FURTHER_DICE_COLUMNS,
+            ("dice_mean",),
+            "segmentation",
+        ),
+    )
+}
 
 
 @dataclasses.dataclass(frozen=True)

@@ -14,7 +14,7 @@ import pathlib
 import re
 
 from xctrs_tf.errors import UserError
-from xctrs_tf.evaluation.tables.comparison import COMPARED_TABLES
+from xctrs_tf.evaluation.tables.comparison import COMPARED_TABLES, compare
 from xctrs_tf.evaluation.tables.grids import latex, markdown
 from xctrs_tf.evaluation.tables.publication import summary_grid, table_grids
 from xctrs_tf.evaluation.tables.results import COMPLEXITY, read_csv, read_results
@@ -50,13 +50,14 @@ def generated_tables(folder):
                 f"{folder / COMPLEXITY}: of another {differing[0]} than the runs; collect them "
                 "again with --measure"
             )
-    files = {"summary.md": markdown([summary_grid(results)])}
-    for name in COMPARED_TABLES:
-        grids = table_grids(results, name)
+    compared = {name: compare(results, name) for name in COMPARED_TABLES}
+    files = {"summary.md": markdown([summary_grid(results, compared)])}
+    for name, cells in compared.items():
+        grids = table_grids(results, name, cells)
         files |= {
             f"{name}.md": markdown(grids),
             f"{name}.tex": latex(grids),
-            f"{name}.csv": table_csv(results, name),
+            f"{name}.csv": table_csv(results, name, cells),
         }
     perturbed = folder / "robustness.csv"
     if perturbed.is_file():

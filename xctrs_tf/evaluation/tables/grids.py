@@ -1,4 +1,4 @@
-"""A grid of text with notes, as Markdown or as LaTeX."""
+"""A grid of cells with notes, as plain text, Markdown or LaTeX."""
 
 import dataclasses
 
@@ -23,8 +23,13 @@ _LATEX = {
 class Grid:
     """One grid of a table.
 
+    A cell or heading may have a second line after a newline. Plain text stacks the two;
+    Markdown and LaTeX put them side by side, the second of the first column in
+    parentheses. A heading ``"GROUP: NAME"`` begins a group of columns that reaches to
+    the last one.
+
     Attributes:
-        caption: a line above it.
+        caption: a line above it; may be empty.
         headings: of the columns; the first is that of the rows' names.
         lines: lists of as many strings.
         notes: lines below it.
@@ -36,12 +41,45 @@ class Grid:
     notes: list = dataclasses.field(default_factory=list)
 
 
+def text(grid):
+    """Render a grid for a terminal.
+
+    Args:
+        grid: `Grid`.
+
+    Returns:
+        Lines joined by newlines, without a last one.
+    """
+    groups, names = zip(*(_group_and_name(heading) for heading in grid.headings), strict=True)
+    rows = [[(*cell.split("\n"), "")[:2] for cell in row] for row in (names, *grid.lines)]
+    widths = [max(map(len, sum(column, ()))) for column in zip(*rows, strict=True)]
+    lines = [grid.caption] if grid.caption else []
+    if any(groups):
+        first = next(i for i, group in enumerate(groups) if group)
+        indent = sum(width + 2 for width in widths[:first])
+        across = sum(width + 2 for width in widths[first:]) - 2
+        lines.append(" " * indent + f" {groups[first]} ".center(across, "-"))
+    for row in rows:
+        for title, *parts in zip(*row, strict=True):
+            cells = [part.rjust(width) for part, width in zip(parts, widths[1:], strict=True)]
+            lines.append("  ".join([title.ljust(widths[0]), *cells]).rstrip())
+    return "\n".join([*lines, *grid.notes])
+
+
 def markdown(grids):
-    """The grids below each other; ends with a newline."""
+    """Render grids below each other as Markdown.
+
+    Args:
+        grids: `Grid`s.
+
+    Returns:
+        The text, with a newline at its end.
+    """
     blocks = []
     for grid in grids:
-        blocks.append(f"**{grid.caption}**")
-        rows = [grid.headings, *grid.lines]
+        if grid.caption:
+            blocks.append(f"**{grid.caption}**")
+        rows = map(_on_one_line, (grid.headings, *grid.lines))
         lines = ["| " + " | ".join(row) + " |" for row in rows]
         lines.insert(1, "|---|" + "---:|" * (len(grid.headings) - 1))
         blocks.append("\n".join(lines))
@@ -50,13 +88,30 @@ def markdown(grids):
 
 
 def latex(grids):
-    """The grids as `tabular` of booktabs, each with its caption; ends with a newline."""
+    """Render grids as `tabular` of booktabs, each with its caption.
+
+    Args:
+        grids: `Grid`s.
+
+    Returns:
+        The text, with a newline at its end.
+    """
     return "\n".join(map(_latex_grid, grids))
+
+
+def _group_and_name(heading):
+    group, _, name = heading.rpartition(": ")
+    return group, name
+
+
+def _on_one_line(row):
+    title, _, remark = row[0].partition("\n")
+    return [f"{title} ({remark})" if remark else title, *(c.replace("\n", " ") for c in row[1:])]
 
 
 def _latex_grid(grid):
     def row(cells):
-        return " & ".join(map(_escape, cells)) + r" \\"
+        return " & ".join(map(_escape, _on_one_line(cells))) + r" \\"
 
     return "\n".join(
         [

@@ -3,7 +3,7 @@
 import math
 
 from xctrs_tf.evaluation.tables import paper
-from xctrs_tf.evaluation.tables.comparison import COMPARED_TABLES, compare
+from xctrs_tf.evaluation.tables.comparison import COMPARED_TABLES
 from xctrs_tf.evaluation.tables.cost import cost_grid
 from xctrs_tf.evaluation.tables.grids import NOTHING, Grid
 from xctrs_tf.models.catalogue import MEAN_VOLUME_ROW, TABLE_ROWS
@@ -14,18 +14,18 @@ SIGNIFICANCE = 0.05
 _SUMMARY = ("psnr", "ssim", "dice_mean", "hd95_mean")
 
 
-def table_grids(results, name):
-    """A table of the paper: figures, differences from X-CTRSNet, further figures, cost.
+def table_grids(results, name, cells):
+    """Lay out a table of the paper: figures, differences from X-CTRSNet, further figures, cost.
 
     Args:
         results: `Results`.
         name: key of `comparison.COMPARED_TABLES`.
+        cells: of `comparison.compare`.
 
     Returns:
         List of `Grid`.
     """
     table = COMPARED_TABLES[name]
-    cells = compare(results, name)
     return [
         _accuracy_grid(results, table, cells),
         _difference_grid(results, table, cells),
@@ -38,22 +38,22 @@ def table_grids(results, name):
     ]
 
 
-def summary_grid(results):
-    """Every method of all tables in a few figures.
+def summary_grid(results, compared):
+    """Lay out every method of all tables in a few figures.
 
     Args:
         results: `Results`.
+        compared: dict from the name of every table to its cells, of `comparison.compare`.
 
     Returns:
         `Grid`.
     """
     found, columns = {}, {}
     for name, table in COMPARED_TABLES.items():
-        cells = compare(results, name)
         columns |= {column.key: column for column in table.columns + table.further}
         for row in table.rows:
             found.setdefault(row, {}).update(
-                {column: cell for (owner, column), cell in cells.items() if owner == row}
+                {column: cell for (owner, column), cell in compared[name].items() if owner == row}
             )
     rows = [row for row in TABLE_ROWS if row != MEAN_VOLUME_ROW] + [MEAN_VOLUME_ROW]
     shown = [columns[key] for key in _SUMMARY]

@@ -4,7 +4,7 @@ import csv
 import io
 import math
 
-from xctrs_tf.evaluation.tables.comparison import COMPARED_TABLES, compare
+from xctrs_tf.evaluation.tables.comparison import COMPARED_TABLES
 from xctrs_tf.evaluation.tables.cost import cost_lines
 from xctrs_tf.models.catalogue import MEAN_VOLUME_ROW, TABLE_ROWS
 
@@ -30,12 +30,13 @@ _FIELDS = (
 )
 
 
-def table_csv(results, name):
-    """A table as CSV, a line for each method and figure, in the figures' own units.
+def table_csv(results, name, cells):
+    """Render a table as CSV, a line for each method and figure, in the figures' own units.
 
     Args:
         results: `Results`.
         name: key of `comparison.COMPARED_TABLES`.
+        cells: of `comparison.compare`.
 
     Returns:
         The text.
@@ -43,7 +44,7 @@ def table_csv(results, name):
     stream = io.StringIO()
     writer = csv.DictWriter(stream, _FIELDS, lineterminator="\n", restval="")
     writer.writeheader()
-    for (row, figure), cell in compare(results, name).items():
+    for (row, figure), cell in cells.items():
         low, high = cell.interval
         line = {
             "figure": figure,
