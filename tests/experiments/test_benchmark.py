@@ -16,6 +16,9 @@ from xctrs_tf.data.projection.drr import cone_projection, hu_to_mu
 from xctrs_tf.data.volumes.volume import read_volume
 from xctrs_tf.training.config import TrainingConfig
 
+# Networks and a VGG loss as small as they can be.
+NARROW = {"width": 0.0625, "vgg_layer": "block1_conv1", "vgg_slices": 1}
+
 
 def test_both_parts_are_measured_and_written(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(benchmark_data, "PIPELINE_AIMS", {32: 0.001})
@@ -51,7 +54,7 @@ def test_both_parts_are_measured_and_written(tmp_path, monkeypatch, capsys):
 @pytest.mark.slow
 def test_networks_are_measured_beside_a_matrix_product(monkeypatch, tmp_path):
     monkeypatch.setattr(benchmark.benchmark_networks, "_MATRIX", 256)
-    narrow = functools.partial(TrainingConfig, width=0.0625)
+    narrow = functools.partial(TrainingConfig, **NARROW)
     monkeypatch.setattr(benchmark, "TrainingConfig", narrow)
     output = tmp_path / "benchmark.json"
     flags = ["--what=networks", "--network_size=32", "--repeats=3", f"--json={output}"]
@@ -152,9 +155,7 @@ def test_plastimatchs_panels_are_read_upright(tmp_path, monkeypatch):
 
 @pytest.mark.slow
 def test_profile_splits_all_of_the_time(monkeypatch, tmp_path):
-    monkeypatch.setattr(
-        benchmark, "TrainingConfig", functools.partial(TrainingConfig, width=0.0625)
-    )
+    monkeypatch.setattr(benchmark, "TrainingConfig", functools.partial(TrainingConfig, **NARROW))
     output = tmp_path / "profile.json"
     assert benchmark.main(["--what=profile", "--network_size=32", f"--json={output}"]) == 0
     rows = json.loads(output.read_text(encoding="utf-8"))["results"]
