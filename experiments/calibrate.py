@@ -68,7 +68,7 @@ def execute():
     from xctrs_tf.quality.faults import FAULTS, detection_rates
 
     held_out = [dataset.load(patient) for patient in (*split.validation, *split.test)]
-    # Once for the thresholds, and once for each fault.
+    # Each patient is predicted for the thresholds and again for every fault.
     with tqdm(total=len(held_out) * (1 + len(FAULTS)), unit="pair", disable=None) as progress:
         reconstruct = _counted(_model(), progress)
         training = (dataset.load(patient) for patient in split.training)
@@ -86,7 +86,7 @@ def execute():
 
 
 def _counted(function, progress):
-    """The function, with a step of the progress bar a call."""
+    """Wrap a function so that every call advances the progress bar."""
 
     def counted(case):
         result = function(case)
@@ -97,7 +97,7 @@ def _counted(function, progress):
 
 
 def _training_of_model():
-    """Fold and hash of the data of the run or the export."""
+    """Return the fold and the data hash of the run or the export."""
     if MODEL.value:
         metadata = find_export(MODEL.value).metadata
         return metadata["training"]["fold"], metadata["data_sha256"]
@@ -107,7 +107,7 @@ def _training_of_model():
 
 
 def _model():
-    """Function of a `Case` to what the model makes of its films: CT in HU, and labels."""
+    """Return a function from a `Case` to the CT in HU and the labels from its films."""
     if MODEL.value:
         from xctrs_tf.reconstruction import load
 

@@ -71,7 +71,7 @@ EXIT_FAILED = 1
 
 
 def execute():
-    """Run or list the jobs that the flags ask for; returns the exit status."""
+    """Run or list the jobs that the flags ask for; return the exit status."""
     if not WORKDIR.value:
         raise UserError("--workdir is missing: name a folder for all runs")
     jobs = list_jobs(
@@ -85,10 +85,10 @@ def execute():
     if PLAN.value:
         print_plan(jobs, _config().steps)
         return 0
-    # A parent that is asked to end passes it on to the job, which saves first.
+    # SIGTERM reaches the running job, which saves a checkpoint before it ends.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     failed = {}
-    # What others need is done before them.
+    # Jobs that others depend on run first.
     for wave in (
         [job for job in jobs if job.needs is None],
         [job for job in jobs if job.needs is not None],
@@ -101,7 +101,7 @@ def execute():
 
 
 def _run(jobs, total):
-    """Run jobs that need none of each other; returns the errors of those that failed."""
+    """Run independent jobs; return the errors of those that failed."""
     failed = {}
     with parallel_map(1, RAY_ADDRESS.value, num_gpus=GPUS_PER_JOB.value) as mapper:
         todo = []
@@ -159,7 +159,7 @@ def _numbers(flag):
 
 
 def _given():
-    """The training flags of this command, for the jobs' own."""
+    """Return this command's training flags as arguments of the jobs."""
     given = training_flags.given()
     # A job may run elsewhere on the same file system.
     for name in ("data", "vgg_weights"):

@@ -33,7 +33,7 @@ _VGG_FLAGS = {
 
 
 def execute():
-    """Run the whole chain."""
+    """Run every step from phantoms to a reconstruction."""
     began = time.monotonic()
     output = pathlib.Path(FLAGS.output)
     if output.exists() and not FLAGS.keep:
@@ -65,7 +65,7 @@ def execute():
     print(f"The demo took {(time.monotonic() - began) / 60:.1f} minutes.")
 
 
-# Only a folder that bears it is ever removed.
+# Marks a folder that a demo made; only such a folder is removed.
 _MARK = ".xctrs-demo"
 
 
@@ -76,7 +76,7 @@ def _remove_earlier(output):
 
 
 def _run(program, *arguments):
-    """Run one of the experiments; its failure is the demo's."""
+    """Run a program; end with its exit status if it fails."""
     command = ["-m", f"experiments.{program}", *arguments]
     print(f"\n$ python {shlex.join(command)}", flush=True)
     status = subprocess.run([sys.executable, *command]).returncode
@@ -98,7 +98,7 @@ def _imagenet_is_at_hand():
 
 
 def _write_films_of_unseen_patient(data, films):
-    """Both films of the first test patient as PNG files; returns the patient's id."""
+    """Write both films of the first test phantom as PNG files; return its id."""
     from xctrs_tf.data.dataset import open_dataset
     from xctrs_tf.data.films.film_writer import write_film
 

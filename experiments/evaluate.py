@@ -17,10 +17,10 @@ from absl import flags
 from tqdm import tqdm
 
 from experiments.common import cli
-from experiments.common.run_data import open_run, run_name
 from experiments.common.run_flags import SPLITS, RunFlags
 from xctrs_tf import provenance
 from xctrs_tf.data.dataset import network_arrays
+from xctrs_tf.evaluation.evaluated_run import open_run, run_name
 from xctrs_tf.evaluation.mean_volume import mean_volume
 from xctrs_tf.evaluation.patient import evaluate_case, write_cases_csv
 from xctrs_tf.evaluation.predictions import write_prediction
@@ -48,7 +48,9 @@ SAVE_PREDICTIONS = flags.DEFINE_bool(
 
 def execute():
     """Evaluate the run that the flags name."""
-    run, dataset = open_run(RUN.workdir.value, RUN.checkpoint.value, RUN.data.value)
+    run, dataset = open_run(
+        RUN.workdir.value, RUN.checkpoint.value, RUN.data.value, cli.load_tensorflow
+    )
     output = pathlib.Path(RUN.output.value or run.path / "evaluation")
     printed = evaluate_run(
         run,

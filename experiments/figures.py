@@ -19,9 +19,9 @@ import sys
 from absl import flags
 
 from experiments.common import cli
-from experiments.common.run_data import open_run_dataset
 from xctrs_tf.data.dataset import network_arrays
 from xctrs_tf.errors import UserError
+from xctrs_tf.evaluation.evaluated_run import open_run_dataset
 from xctrs_tf.evaluation.predictions import read_prediction
 from xctrs_tf.evaluation.tables.collection import collect_runs
 from xctrs_tf.evaluation.tables.comparison import patient_values
@@ -61,7 +61,7 @@ def execute():
 
 
 def drawn_patients(results):
-    """Ids of the patients whose volumes are drawn."""
+    """Return the ids of the patients whose volumes are drawn."""
     lines = [
         line
         for line in results.patients(REFERENCE_ROW)
@@ -148,7 +148,7 @@ WHICH = flags.DEFINE_list(
 
 
 def _predictions(runs, results, rows, score):
-    """`PatientPredictions` of the patients that are drawn, by these rows."""
+    """Read the `PatientPredictions` of the drawn patients for these rows."""
     from xctrs_tf.evaluation.figures.method_figures import PatientPredictions
 
     dataset = _dataset(runs, rows[0])
@@ -177,7 +177,7 @@ def _figures(results, row, patient):
 
 
 def _evaluated(results):
-    """Rows with a run of the fold and seed that are drawn."""
+    """Return the rows that have a run of the drawn fold and seed."""
     return [
         row
         for row in ROWS

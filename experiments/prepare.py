@@ -124,7 +124,7 @@ flags.register_validator(
 
 
 def execute():
-    """Prepare or check the folder that the flags ask for; returns the exit status."""
+    """Prepare or check the folder that the flags name; return the exit status."""
     if CHECK.value is not None:
         return _check()
     for flag in (SOURCE, OUTPUT):
@@ -147,7 +147,7 @@ def execute():
             spacing_mm,
             simulation,
             lambda crop, todo: _once_usable(mapper(crop, todo)),
-            # disable=None: no bar where nobody looks at it.
+            # disable=None: no progress bar unless stderr is a terminal.
             lambda todo: tqdm(todo, unit="patient", disable=None),
         )
     if not done:
@@ -215,7 +215,7 @@ def _make_source(size, spacing_mm):
 
 
 def _once_usable(results):
-    """The same results; Keras's backend is loaded when the first one is to be projected."""
+    """Yield the results; load Keras's backend before the first projection."""
     for cropped, reasons in results:
         if cropped is not None:
             cli.load_tensorflow()

@@ -153,7 +153,7 @@ def _batch(read, write):
 
 
 def _read(pair, frames, size):
-    """Films, edge of a voxel, and patient of a pair."""
+    """Read a pair: films, edge of a voxel, and patient."""
     spacing_mm = pair.spacing_mm or FILMS.spacing_mm.value
     with quiet_libraries():
         films, spacing_mm = read_film_pair(pair.paths, frames, size, spacing_mm)
@@ -163,7 +163,7 @@ def _read(pair, frames, size):
 
 
 def _patient(paths):
-    # pydicom is needed for this alone.
+    # Only this needs pydicom.
     from xctrs_tf.report.dicom_ct import patient_of_pair
 
     return patient_of_pair(**paths)

@@ -61,7 +61,7 @@ flags.mark_flags_as_required(["server", "ap", "la", "output"], flag_values=FLAGS
 
 
 def execute():
-    """Have the two films that the flags name reconstructed."""
+    """Send the two films to the server and write its reconstruction."""
     output = pathlib.Path(OUTPUT.value)
     check_output(output)
     reconstructor = RemoteReconstructor(_server())

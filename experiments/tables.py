@@ -55,12 +55,12 @@ RESULTS = flags.DEFINE_list(
 EXIT_STALE = 1
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 COMMITTED = ROOT / "experiments" / "results"
-# Documents with markers.
+# Documents that contain generated tables.
 DOCUMENTS = (ROOT / "README.md", ROOT / "docs" / "results.md")
 
 
 def execute():
-    """Collect or check; returns the exit status."""
+    """Collect or check tables; return the exit status."""
     if CHECK.value:
         folders = [pathlib.Path(name) for name in RESULTS.value or ()]
         stale = check_tables(folders or _committed(), DOCUMENTS, ROOT, WRITE.value)
@@ -108,13 +108,13 @@ def _committed():
 
 
 def _measure(results):
-    """The contents of complexity.json."""
+    """Count and time the networks for complexity.json."""
     cli.load_tensorflow()
     from xctrs_tf.evaluation.tables.cost import inference_seconds, network_counts
 
     size, width = results.settings["size"], results.settings["width"]
     names = list(dict.fromkeys(name for row in ROWS.values() for name in row.networks))
-    # disable=None: no bar where nobody looks at it.
+    # disable=None: no progress bar unless stderr is a terminal.
     counted = tqdm(names, desc="counting", unit="network", disable=None)
     networks = {
         name: {

@@ -44,7 +44,7 @@ training_flags.define(FLAGS)
 
 def execute():
     """Train as the flags say."""
-    # Until the run itself listens, SIGTERM is what Ctrl-C is.
+    # Until the run handles signals itself, SIGTERM acts as Ctrl-C does.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     if not FLAGS.workdir:
         raise UserError("--workdir is missing: name the run's folder")
@@ -64,7 +64,7 @@ def execute():
 
 
 def config_from_flags():
-    """The preset with the given flags laid over it."""
+    """Return the preset's configuration with the given flags applied."""
     config = preset_config(FLAGS.preset, **training_flags.given(FLAGS))
     if FLAGS.epochs is None:
         return config

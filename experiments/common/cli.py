@@ -43,7 +43,7 @@ def load_tensorflow():
         try:
             import tensorflow as tf
 
-            # The first look for devices has its remarks, too.
+            # The first search for devices prints remarks, too.
             tf.config.list_physical_devices()
         except Exception:
             chatter.seek(0)
@@ -106,7 +106,7 @@ def run(execute, flag_values, argv=None):
         print("interrupted", file=sys.stderr)
         return EXIT_INTERRUPTED
     except BrokenPipeError:
-        # `command | head`: the reader has gone, which is not an error.
+        # `command | head` closes the pipe early, which is not an error.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 128 + signal.SIGPIPE
     finally:
@@ -178,7 +178,7 @@ def _module_name(module):
 
 
 def _use_plain_streams():
-    # Tables have a plus-minus sign, which the locale C has not.
+    # Tables contain a plus-minus sign, which the locale C lacks.
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(encoding="utf-8", errors="backslashreplace")

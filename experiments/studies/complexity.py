@@ -38,7 +38,7 @@ every row whose parameters are met (more in DenseBiasNet's, whose design is the 
 
 
 def complexity(size):
-    """Counts of every network.
+    """Count the parameters and operations of every network.
 
     Args:
         size: voxels a side.
@@ -68,7 +68,7 @@ def complexity(size):
 
 
 def network_layers(name, size):
-    """Counts of every layer call of one network.
+    """Count every layer call of one network.
 
     Args:
         name: as in `COUNTS`.
@@ -85,7 +85,7 @@ def network_layers(name, size):
 
 
 def table(rows):
-    """The rows of `complexity` as aligned text."""
+    """Format the rows of `complexity` as aligned text."""
     lines = [
         f"{'network':<12} {'parameters':>12} {'paper':>12} {'difference':>24}"
         f" {'FLOPs':>18} {'profiler FLOPs':>18} {'paper':>18} {'difference':>27}"
@@ -105,7 +105,7 @@ def _with_paper(ours, paper, width, difference_width):
 
 
 def layer_table(rows):
-    """The rows of `network_layers` as aligned text, with their sums."""
+    """Format the rows of `network_layers` as aligned text, with their sums."""
     columns = ("trainable_parameters", "flops", "profiler_flops")
     wide = max(len(row["name"]) for row in rows)
     lines = [

@@ -58,7 +58,7 @@ def _show(axes, plane, name, title, window=WINDOW_HU):
 
 
 def _planes_and_films(row, ct, spacing_mm, x, title):
-    """Three sagittal or coronal planes, two axial ones and both films of one CT."""
+    """Draw three sagittal or coronal planes, two axial ones and both films of a CT."""
     middle = [n // 2 for n in ct.shape]
     mm = lambda value: round(value / spacing_mm)  # noqa: E731
     side = x + mm(18)
@@ -72,7 +72,7 @@ def _planes_and_films(row, ct, spacing_mm, x, title):
 
 
 def _levels(row, phantom):
-    """One axial cut through the middle of every vertebra, its label outlined."""
+    """Draw an axial cut through the middle of every vertebra, with its outline."""
     for label, (axes, name) in enumerate(zip(row, VERTEBRAE, strict=True), start=1):
         mask = phantom.segmentation == label
         z = int(np.median(np.nonzero(mask)[2]))
@@ -81,12 +81,12 @@ def _levels(row, phantom):
 
 
 def _middle_of_canal(phantom):
-    """Index of the sagittal plane through the vertebrae's middle."""
+    """Return the index of the sagittal plane through the middle of the vertebrae."""
     return int(np.median(np.nonzero(phantom.segmentation)[0]))
 
 
 def _beside_real(rows, ct, spacing_mm):
-    """The phantom on the real CT's grid, then the real CT."""
+    """Draw the phantom on the real CT's grid, then the real CT."""
     phantom = make_phantom(SEED.value, ct.shape, spacing_mm)
     sigma = IN_PLANE_BLUR_MM.value / spacing_mm
     blurred = ndimage.gaussian_filter(phantom.ct.astype(np.float32), (sigma, sigma, 0))
@@ -96,7 +96,7 @@ def _beside_real(rows, ct, spacing_mm):
 
 
 def _read_real(path):
-    """A CT as an array and its spacing, which must be the same along all axes."""
+    """Read a CT and its spacing, which must be the same along all axes."""
     volume = volumes.read_volume(path)
     if np.ptp(volume.spacing_mm) > 1e-3:
         raise UserError(f"{path}: voxels are not cubes; resample them to one spacing first")

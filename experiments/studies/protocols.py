@@ -15,11 +15,11 @@ from absl import flags
 from tqdm import tqdm
 
 from experiments.common import cli
-from experiments.common.run_data import open_run, run_name
 from experiments.common.run_flags import SPLITS, RunFlags
 from xctrs_tf import provenance
 from xctrs_tf.data.dataset import network_arrays
 from xctrs_tf.errors import UserError
+from xctrs_tf.evaluation.evaluated_run import open_run, run_name
 from xctrs_tf.evaluation.mean_volume import mean_volume
 from xctrs_tf.evaluation.patient import evaluate_protocols, write_cases_csv
 from xctrs_tf.evaluation.tables.collection import without_folders
@@ -33,8 +33,10 @@ RUN = RunFlags(FLAGS, ("workdir", "data", "split", "checkpoint", "output"))
 
 
 def execute():
-    """Evaluate the run that the flags name."""
-    run, dataset = open_run(RUN.workdir.value, RUN.checkpoint.value, RUN.data.value)
+    """Evaluate the run under every protocol."""
+    run, dataset = open_run(
+        RUN.workdir.value, RUN.checkpoint.value, RUN.data.value, cli.load_tensorflow
+    )
     split = SPLITS[RUN.split.value]
     rows = protocol_rows(run, dataset, split, run_name(run))
     output = pathlib.Path(RUN.output.value or run.path / "evaluation")
@@ -45,7 +47,7 @@ def execute():
 
 
 def protocol_rows(run, dataset, split, name=XCTRSNET):
-    """The figures of a run and of the mean training volume under every protocol.
+    """Evaluate a run and the mean training volume under every protocol.
 
     Args:
         run: `xctrs_tf.training.run.Run`.
@@ -66,7 +68,7 @@ def protocol_rows(run, dataset, split, name=XCTRSNET):
     patients = dataset.split(run.config.fold)
     average = mean_volume(dataset, patients.training)
     rows = []
-    # disable=None: no bar where nobody looks at it.
+    # disable=None: no progress bar unless stderr is a terminal.
     for patient in tqdm(getattr(patients, split), unit="patient", disable=None):
         case = dataset.load(patient)
         ct_pred, _ = predict_case(run, case.id, network_arrays(case))

@@ -16,13 +16,13 @@ from absl import flags
 from tqdm import tqdm
 
 from experiments.common import cli
-from experiments.common.run_data import open_run_dataset
 from experiments.common.run_flags import RunFlags
 from xctrs_tf import provenance
 from xctrs_tf.data.dataset import network_arrays
 from xctrs_tf.data.projection.projection_geometry import ProjectionGeometry
 from xctrs_tf.data.volumes.volume import read_volume
 from xctrs_tf.errors import UserError
+from xctrs_tf.evaluation.evaluated_run import open_run_dataset
 from xctrs_tf.evaluation.mean_volume import mean_volume
 from xctrs_tf.evaluation.patient import evaluate_case, write_cases_csv
 from xctrs_tf.evaluation.perturbations import PERTURBATIONS, perturbed_arrays
@@ -53,7 +53,7 @@ SEED = flags.DEFINE_integer(
 
 
 def execute():
-    """Perturb the run that the flags name."""
+    """Evaluate the run on perturbed films."""
     for flag in (RUN.workdir, RUN.output):
         if not flag.value:
             raise UserError(f"--{flag.name} is missing: --workdir a run, --output a folder")
@@ -90,7 +90,7 @@ def execute():
 
 
 def robustness_rows(run, dataset, seed=0, scans=None):
-    """The figures of every test patient under every perturbation and severity.
+    """Evaluate every test patient under every perturbation and severity.
 
     Args:
         run: `xctrs_tf.training.run.Run`.
@@ -121,7 +121,7 @@ def robustness_rows(run, dataset, seed=0, scans=None):
         kept = {key: figures[key] for key in ROBUSTNESS_FIGURES}
         rows.append({"perturbation": name, "severity": severity, "id": case.id, **kept})
 
-    # disable=None: no bar where nobody looks at it.
+    # disable=None: no progress bar unless stderr is a terminal.
     total = len(patients.test) * (1 + len(settings))
     with tqdm(total=total, unit="film pair", disable=None) as bar:
         for patient in patients.test:
@@ -139,7 +139,7 @@ def robustness_rows(run, dataset, seed=0, scans=None):
 
 
 def _compiled(run):
-    """The run with networks that are compiled, which pays off after a few patients."""
+    """Return the run with compiled networks, which are faster after a few patients."""
 
     def predictor(model):
         if model is None:
@@ -155,7 +155,7 @@ def _compiled(run):
 
 
 def _scan(scans, record):
-    """Path of the scan that a patient was cut from, or None if it is not at hand."""
+    """Return the path of the scan that a patient was cropped from, or None."""
     path = scans and scans / record["source_file"]
     return path if path and path.is_file() else None
 

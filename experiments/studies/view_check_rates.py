@@ -19,7 +19,7 @@ flags.mark_flags_as_required(["data"], flag_values=FLAGS)
 
 
 def execute():
-    """Print how many pairs of each kind were refused; returns the exit status."""
+    """Print how many pairs of each kind were refused; return the exit status."""
     dataset = open_dataset(DATA.value)
     cases = [dataset.load(patient) for patient in dataset.ids]
     films = [(normalise_film(case.ap), normalise_film(case.la)) for case in cases]

@@ -13,6 +13,9 @@ if __name__ == "__main__":
     # As where there is none.
     sys.modules["tensorflow"] = None
 
+import keras
+import numpy as np
+
 from tests.models.compared.narrow import narrow
 from tests.training.toys import CONFIG, TOY_VGG, toy_batch, toy_networks
 from xctrs_tf.models import MulSISNet, SpaDRNet
@@ -85,6 +88,10 @@ def main(case, folder):
     """Take the steps on JAX."""
     from xctrs_tf.training.jax.jax_trainer import JaxTrainer
 
+    # The weights are read below; drawn here, each shape would be compiled by itself.
+    keras.initializers.VarianceScaling.__call__ = lambda self, shape, dtype=None: np.zeros(
+        shape, dtype or "float32"
+    )
     folder = pathlib.Path(folder)
     networks = make_networks(case)
     for name, network in networks.items():

@@ -3,20 +3,21 @@
 import json
 import pathlib
 
-from experiments.common import cli
 from xctrs_tf.data.dataset import open_dataset
 from xctrs_tf.errors import UserError
 from xctrs_tf.evaluation.tables.results import method_name
 from xctrs_tf.training.config import read_config
 
 
-def open_run(workdir, checkpoint, data=None):
+def open_run(workdir, checkpoint, data=None, warm_up=None):
     """Load a run's networks, and open the data that they are evaluated on.
 
     Args:
         workdir: the run folder, of --workdir.
         checkpoint: ``"best"`` or ``"last"``.
         data: another data folder than the run's own.
+        warm_up: function without arguments, called once the data are known to fit
+            and before Keras is imported.
 
     Returns:
         ``(run, dataset)``: `xctrs_tf.training.run.Run` and `Dataset`.
@@ -29,7 +30,8 @@ def open_run(workdir, checkpoint, data=None):
         raise UserError("--workdir is missing: name a run of experiments.train")
     workdir = pathlib.Path(workdir)
     dataset = open_run_dataset(workdir, read_config(workdir), data)
-    cli.load_tensorflow()
+    if warm_up is not None:
+        warm_up()
     from xctrs_tf.training.run import load_run
 
     return load_run(workdir, checkpoint), dataset

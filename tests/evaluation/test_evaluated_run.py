@@ -3,9 +3,9 @@ import types
 
 import pytest
 
-from experiments.common.run_data import open_run, open_run_dataset, run_name
 from tests.evaluation.patients import SIZE, MemoryDataset, make_case
 from xctrs_tf.errors import UserError
+from xctrs_tf.evaluation.evaluated_run import open_run, open_run_dataset, run_name
 from xctrs_tf.training.config import TrainingConfig
 
 
@@ -16,7 +16,7 @@ def dataset():
 
 @pytest.fixture
 def opened(monkeypatch, tmp_path, dataset):
-    monkeypatch.setattr("experiments.common.run_data.open_dataset", lambda path: dataset)
+    monkeypatch.setattr("xctrs_tf.evaluation.evaluated_run.open_dataset", lambda path: dataset)
     (tmp_path / "config.json").write_text(json.dumps({"data_sha256": "0" * 64}), encoding="utf-8")
     return types.SimpleNamespace(data="DATA", size=SIZE)
 
@@ -39,7 +39,7 @@ def test_data_of_another_size_is_refused(opened, tmp_path):
 
 
 def test_a_run_and_its_data(opened, tmp_path, dataset, monkeypatch):
-    monkeypatch.setattr("experiments.common.run_data.read_config", lambda workdir: opened)
+    monkeypatch.setattr("xctrs_tf.evaluation.evaluated_run.read_config", lambda workdir: opened)
     monkeypatch.setattr("xctrs_tf.training.run.load_run", lambda *asked: asked)
     assert open_run(str(tmp_path), "last") == ((tmp_path, "last"), dataset)
 
@@ -51,7 +51,7 @@ def test_no_run_is_named():
 
 def test_name_of_a_run_after_a_finished_one(tmp_path, monkeypatch):
     frozen = {tmp_path / "reconstruction_run": TrainingConfig(dice_weight=0.0, rsc_weight=0.0)}
-    monkeypatch.setattr("experiments.common.run_data.read_config", frozen.get)
+    monkeypatch.setattr("xctrs_tf.evaluation.evaluated_run.read_config", frozen.get)
     alone = TrainingConfig(segmentation="dsn", rsc_weight=0.0)
     after = TrainingConfig(segmentation="dsn", rsc_weight=0.0, reconstruction_run="R")
     names = [run_name(types.SimpleNamespace(path=tmp_path, config=c)) for c in (alone, after)]
