@@ -1,13 +1,10 @@
 import json
-import pathlib
 
 import pytest
 
 from tests.export.runs import SIZE, toy_run
 from tests.programs import run_program
 from xctrs_tf.export.saved_model import export_run
-
-ROOT = pathlib.Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,5 @@
 """The programs that make tables and figures, as they are typed."""
 
-import pathlib
-
 import pytest
 
 from tests.data.cases import make_case
@@ -12,7 +10,6 @@ from xctrs_tf.data.volumes.intensity import normalise_hu
 from xctrs_tf.evaluation.predictions import write_prediction
 from xctrs_tf.models.catalogue import REFERENCE_ROW
 
-ROOT = pathlib.Path(__file__).parents[2]
 SIZE = 32
 
 

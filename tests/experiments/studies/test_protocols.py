@@ -1,6 +1,5 @@
 import csv
 import json
-import pathlib
 import types
 
 import numpy as np
@@ -14,8 +13,6 @@ from xctrs_tf.errors import UserError
 from xctrs_tf.evaluation.patient import evaluate_protocols
 from xctrs_tf.evaluation.tables.study_tables import protocol_grid
 from xctrs_tf.metrics import PROTOCOLS
-
-ROOT = pathlib.Path(__file__).parents[2]
 
 
 @pytest.fixture

@@ -1,9 +1,5 @@
-import pathlib
-
 from tests.data.cases import write_dataset
 from tests.programs import run_program
-
-ROOT = pathlib.Path(__file__).parents[2]
 
 
 def test_every_kind_of_pair_is_counted(tmp_path):

@@ -1,6 +1,6 @@
 """Training steps whose results are compared between backends.
 
-`python -m tests.training.jax_steps CASE FOLDER` takes them on JAX, from the weights
+`python -m tests.training.jax.jax_steps CASE FOLDER` takes them on JAX, from the weights
 in FOLDER.
 """
 

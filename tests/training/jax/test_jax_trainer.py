@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.training.jax_steps import CASES, make_networks, take_steps, validation
+from tests.training.jax.jax_steps import CASES, make_networks, take_steps, validation
 from tests.training.toys import CONFIG, toy_dataset, toy_networks
 from xctrs_tf.training import checkpoints
 from xctrs_tf.training.history import read_history
@@ -74,7 +74,7 @@ def test_same_losses_and_weights_as_tensorflow(case, tmp_path):
         network.save_weights(tmp_path / f"{name}.weights.h5")
     before = {name: network.get_weights() for name, network in networks.items()}
     settings = _COMPILE_FAST if case == "toy" else {}
-    _on_jax("-m", "tests.training.jax_steps", case, str(tmp_path), settings=settings)
+    _on_jax("-m", "tests.training.jax.jax_steps", case, str(tmp_path), settings=settings)
     expected = take_steps(case, networks, _Trainer)
     rows = json.loads((tmp_path / "jax.json").read_text(encoding="utf-8"))
     for ours, theirs in zip(rows, expected, strict=True):

@@ -1,5 +1,3 @@
-import pathlib
-
 import matplotlib.image
 import numpy as np
 import pytest
@@ -7,8 +5,6 @@ import pytest
 from tests.programs import run_program
 from xctrs_tf.data.phantom import make_phantom
 from xctrs_tf.data.volumes.volume import write_volume
-
-ROOT = pathlib.Path(__file__).parents[2]
 
 
 def draw(*flags):
