@@ -1,0 +1,48 @@
+"""Rules of the folders that docs/architecture.md names."""
+
+import ast
+import collections
+import pathlib
+import re
+
+ROOT = pathlib.Path(__file__).parents[1]
+MODULES = [path for path in (ROOT / "xctrs_tf").rglob("*.py") if path.name != "__init__.py"]
+# Where TensorFlow itself is imported, below xctrs_tf.
+TENSORFLOW = (
+    *("data/stream/tf_data.py", "training/tensorflow/", "export/"),
+    *("reconstruction/exported_model.py", "serving/grpc_client.py"),
+)
+
+
+def imported(path):
+    """Top-level packages that a module imports anywhere in it."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name.partition(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield node.module.partition(".")[0]
+
+
+def test_a_module_name_occurs_once():
+    counts = collections.Counter(path.name for path in MODULES)
+    assert [name for name, count in counts.items() if count > 1] == []
+
+
+def test_a_folder_has_at_most_a_dozen_modules():
+    tops = ("xctrs_tf", "experiments", "tests")
+    files = [path for top in tops for path in (ROOT / top).rglob("*.py")]
+    counts = collections.Counter(str(path.parent.relative_to(ROOT)) for path in files)
+    assert {folder: count for folder, count in counts.items() if count > 12} == {}
+
+
+def test_flags_are_defined_in_the_programs_alone():
+    text = {path: path.read_text(encoding="utf-8") for path in MODULES}
+    assert [
+        path for path, code in text.items() if re.search(r"absl(\.| import.*)flags", code)
+    ] == []
+
+
+def test_tensorflow_is_imported_where_it_belongs():
+    users = [path for path in MODULES if "tensorflow" in imported(path)]
+    found = sorted(path.relative_to(ROOT / "xctrs_tf").as_posix() for path in users)
+    assert [name for name in found if not name.startswith(TENSORFLOW)] == []
