@@ -179,7 +179,7 @@ def test_a_failure_leaves_nothing(tmp_path, monkeypatch):
     def fail(*_):
         raise ValueError("no ink")
 
-    monkeypatch.setattr("xctrs_tf.evaluation.figures.preview.preview_figure", fail)
+    monkeypatch.setattr("xctrs_tf.evaluation.figures.case_figure.preview_figure", fail)
     with pytest.raises(ValueError, match="no ink"):
         write_reconstruction(make_reconstruction(), block_films(), tmp_path / "out", report=False)
     assert list(tmp_path.iterdir()) == []

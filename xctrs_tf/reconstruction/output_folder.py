@@ -65,7 +65,7 @@ def write_reconstruction(
         UserError: the folder holds other files, or cannot be made.
     """
     # Matplotlib is slow to import, and a server does not draw.
-    from xctrs_tf.evaluation.figures.preview import preview_figure
+    from xctrs_tf.evaluation.figures.case_figure import preview_figure
 
     check_output(folder)
     # Resolved, so that the folder has a name even if given as ".".

@@ -1,11 +1,11 @@
 import numpy as np
 import pytest
 
-from xctrs_tf.evaluation.figures.surface_rendering import Frame, fitted_frame, render_surface
+from xctrs_tf.evaluation.figures.surface_rendering import PictureFrame, fitted_frame, render_surface
 from xctrs_tf.style import VERTEBRA_COLORS
 
 SHAPE = (30, 36, 42)
-FRAME = Frame(center=(14.5, 17.5, 20.5), extent=44.0)
+FRAME = PictureFrame(center=(14.5, 17.5, 20.5), extent=44.0)
 PIXELS = 88  # two pixels a voxel
 
 

@@ -1,4 +1,4 @@
-"""One page for one patient, as the paper's Fig. 6 and 7: truth above prediction."""
+"""Figures of one patient: ground truth above prediction, and a reconstruction alone."""
 
 import math
 
@@ -8,16 +8,24 @@ from matplotlib.lines import Line2D
 
 from xctrs_tf.data.films.film_normalisation import normalise_film
 from xctrs_tf.data.volumes.intensity import normalise_hu
-from xctrs_tf.evaluation.figures.drawing import PANEL, centre_of, draw_film, draw_plane
+from xctrs_tf.evaluation.figures.drawing import (
+    PANEL,
+    centre_of,
+    draw_film,
+    draw_legend,
+    draw_patient,
+    draw_plane,
+    hide_frame,
+    save_figure,
+)
 from xctrs_tf.evaluation.figures.surface_rendering import (
     LATERAL,
     POSTERIOR_OBLIQUE,
     fitted_frame,
     render_surface,
 )
-from xctrs_tf.files import atomic_path
 from xctrs_tf.geometry import VERTEBRAE
-from xctrs_tf.style import DPI, FIGURE_NOTICE, GREY, INK, LEVEL_HU, VERTEBRA_COLORS, WIDTH_HU
+from xctrs_tf.style import FIGURE_NOTICE, GREY, INK, LEVEL_HU, VERTEBRA_COLORS, WIDTH_HU
 
 
 def case_figure(path, case, ct_pred, labels_pred, metrics, dice_name="Dice", method="X-CTRSNet"):
@@ -31,7 +39,7 @@ def case_figure(path, case, ct_pred, labels_pred, metrics, dice_name="Dice", met
         labels_pred: integer labels `[x, y, z]`, 0..7, or None.
         metrics: dict of `evaluate_case`.
         dice_name: `"Dice"`, or `"pseudo-label Dice"`.
-        method: name of what predicted.
+        method: name of the method.
     """
     # Titles, a legend and a footer take the height of half a panel.
     figure = Figure(figsize=(6.25 * PANEL, 2 * PANEL + 1.25), facecolor="white")
@@ -68,11 +76,33 @@ def case_figure(path, case, ct_pred, labels_pred, metrics, dice_name="Dice", met
         if row == 0:
             _draw_headings(axes)
         for axis in axes:
-            axis.set(xticks=[], yticks=[])
-            axis.spines[:].set_visible(False)
+            hide_frame(axis)
     _draw_texts(figure, case.id, metrics, dice_name)
-    with atomic_path(path) as temporary:
-        figure.savefig(temporary, dpi=DPI)
+    save_figure(figure, path)
+
+
+def preview_figure(path, films, ct_hu, labels):
+    """Draw both films and three planes of the CT with the outlines of the labels.
+
+    The planes go through the middle of the labels, or of the volume if it has
+    none.
+
+    Args:
+        path: the PNG to write.
+        films: dict of `ap` `[x, z]` and `la` `[y, z]` in [0, 1].
+        ct_hu: CT numbers in HU, `[x, y, z]`.
+        labels: integers `[x, y, z]`, 0..7, or None.
+    """
+    if labels is None:
+        labels = np.zeros(ct_hu.shape, np.uint8)
+    figure = Figure(figsize=(5 * PANEL, PANEL + 0.7), facecolor="white")
+    grid = figure.add_gridspec(1, 5, left=0.008, right=0.992, bottom=0.13, top=0.88, wspace=0.035)
+    axes = [figure.add_subplot(cell) for cell in grid]
+    draw_patient(axes, films, normalise_hu(ct_hu), labels)
+    figure.text(0.008, 0.06, FIGURE_NOTICE, fontsize=8, color=INK, va="center")
+    if labels.any():
+        draw_legend(figure, right=0.992, y=0.06)
+    save_figure(figure, path)
 
 
 def _draw_headings(axes):

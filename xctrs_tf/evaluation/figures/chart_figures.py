@@ -4,25 +4,25 @@ import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 
+from xctrs_tf.evaluation.figures.drawing import save_figure, style_chart
 from xctrs_tf.evaluation.tables.comparison import DICE_COLUMNS, patient_values
-from xctrs_tf.files import atomic_path
 from xctrs_tf.models.catalogue import MEAN_VOLUME_ROW, REFERENCE_ROW, ROWS, TABLE_ROWS
-from xctrs_tf.style import DPI, GREY, INK
+from xctrs_tf.style import GREY, INK
 
-# Without the greys at their ends: grey is the mean volume's.
+# Without the greys at their ends, since the mean volume is grey.
 _COLORS = (*matplotlib.colormaps["Set2"].colors[:7], *matplotlib.colormaps["Dark2"].colors[:7])
-_OWN = {REFERENCE_ROW: "#b3202a", MEAN_VOLUME_ROW: "#c9cdd2"}
-# Scalars of history.jsonl that are drawn, with what they are.
+_FIXED_COLORS = {REFERENCE_ROW: "#b3202a", MEAN_VOLUME_ROW: "#c9cdd2"}
+# Scalars of history.jsonl that are drawn, with their labels.
 _CURVES = {"psnr": "validation PSNR (dB)", "dice_hard": "validation Dice"}
 
 
 def method_color(row):
-    """Colour of a row of `TABLE_ROWS`: the same in every chart."""
-    return _OWN.get(row) or _COLORS[list(ROWS).index(row)]
+    """Return the colour of a row of `TABLE_ROWS`, the same in every chart."""
+    return _FIXED_COLORS.get(row) or _COLORS[list(ROWS).index(row)]
 
 
 def vertebrae_figure(path, results):
-    """Box plots of each method's Dice, vertebra by vertebra.
+    """Draw box plots of each method's Dice, vertebra by vertebra.
 
     Args:
         path: the PNG to write.
@@ -59,14 +59,14 @@ def vertebrae_figure(path, results):
     axis.set_xlim(-0.55, len(headings) - 0.45)
     for edge in np.arange(len(headings) - 1) + 0.5:
         axis.axvline(edge, color=GREY, linewidth=0.4, alpha=0.5)
-    _finish(axis)
+    style_chart(axis)
     if values:
         figure.legend(loc="outside lower center", ncols=5, frameon=False, fontsize=8)
-    _save(figure, path)
+    save_figure(figure, path)
 
 
 def curves_figure(path, histories):
-    """Validation PSNR and Dice of every run against its training step.
+    """Draw validation PSNR and Dice of every run against its training step.
 
     Args:
         path: the PNG to write.
@@ -78,7 +78,7 @@ def curves_figure(path, histories):
     for axis, (key, label) in zip(axes, _CURVES.items(), strict=True):
         for row, runs in histories.items():
             if key == "psnr" and row.startswith("table3"):
-                continue  # Its reconstruction does not learn.
+                continue  # Its reconstruction is not trained.
             for number, history in enumerate(runs):
                 points = [
                     (line["step"], line[key])
@@ -91,7 +91,7 @@ def curves_figure(path, histories):
                     axis.plot(*zip(*points, strict=True), label=label_of, **style)
         axis.set_xlabel("training step", color=INK)
         axis.set_ylabel(label, color=INK)
-        _finish(axis)
+        style_chart(axis)
     handles = {}
     for axis in axes:
         handles |= dict(zip(*axis.get_legend_handles_labels()[::-1], strict=True))
@@ -103,16 +103,4 @@ def curves_figure(path, histories):
             frameon=False,
             fontsize=8,
         )
-    _save(figure, path)
-
-
-def _finish(axis):
-    axis.spines[["top", "right"]].set_visible(False)
-    axis.spines[["left", "bottom"]].set_color(GREY)
-    axis.tick_params(colors=INK, labelsize=8)
-    axis.grid(axis="y", color=GREY, alpha=0.2)
-
-
-def _save(figure, path):
-    with atomic_path(path) as temporary:
-        figure.savefig(temporary, dpi=DPI)
+    save_figure(figure, path)

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from xctrs_tf.data.dataset.cohort_statistics import OUTLIER_Z, find_outliers, histogram, measure
 from xctrs_tf.data.films.film_normalisation import normalise_film
 from xctrs_tf.data.volumes.intensity import WINDOW_HU, normalise_hu
-from xctrs_tf.evaluation.figures.drawing import PANEL, draw_legend, draw_patient
+from xctrs_tf.evaluation.figures.drawing import PANEL, draw_legend, draw_patient, save_figure
 from xctrs_tf.files import atomic_path, write_text
 from xctrs_tf.geometry import VIEWS
 from xctrs_tf.style import GREY, INK
@@ -30,9 +30,9 @@ td:first-child, th:first-child, td.words { text-align: left; }
 
 
 def check_dataset(dataset, watch=iter):
-    """Draw every patient of a data folder and find those who differ from the others.
+    """Draw every patient of a data folder and find those that are outliers.
 
-    Writes ``check/index.html``, a PNG a patient beside it, ``histogram.png`` and
+    Writes ``check/index.html``, one PNG per patient beside it, ``histogram.png`` and
     ``statistics.json``.
 
     Args:
@@ -59,7 +59,7 @@ def check_dataset(dataset, watch=iter):
 
 
 def patient_figure(path, case):
-    """Draw a patient's films and three planes of his CT with the outlines of the labels.
+    """Draw a patient's films and three planes of the CT with the outlines of the labels.
 
     Args:
         path: the PNG to write.
@@ -73,8 +73,7 @@ def patient_figure(path, case):
     text = f"{case.id}     {case.ct.shape[0]}³ voxels of {case.spacing_mm:.2f} mm"
     figure.text(0.008, 0.04, text, fontsize=9, color=INK, va="center")
     draw_legend(figure, right=0.992, y=0.04)
-    with atomic_path(path) as temporary:
-        figure.savefig(temporary, dpi=_DPI)
+    save_figure(figure, path, dpi=_DPI)
 
 
 def _histogram_figure(path, counts):
@@ -86,8 +85,7 @@ def _histogram_figure(path, counts):
     axis.set_xlabel("CT number (HU); what lies beyond is in the outer bins", color=GREY)
     axis.set_ylabel("voxels (%)", color=GREY)
     axis.spines[["top", "right"]].set_visible(False)
-    with atomic_path(path) as temporary:
-        figure.savefig(temporary, dpi=_DPI)
+    save_figure(figure, path, dpi=_DPI)
 
 
 def _page(dataset, measures, outliers):

@@ -5,22 +5,21 @@ from matplotlib.figure import Figure
 
 from xctrs_tf.data.films.film_normalisation import normalise_film
 from xctrs_tf.data.volumes.intensity import normalise_hu
-from xctrs_tf.evaluation.figures.drawing import draw_film
-from xctrs_tf.files import atomic_path
+from xctrs_tf.evaluation.figures.drawing import draw_film, hide_frame, save_figure
 from xctrs_tf.geometry import RAY_AXIS, VIEWS, screen
-from xctrs_tf.style import DPI, GREY, INK
+from xctrs_tf.style import GREY, INK
 
-# Where along the rays the volume is cut, as shares of its depth.
+# Positions of the slices along the rays, as shares of the depth.
 DEPTHS = (0.3, 0.4, 0.5, 0.6, 0.7)
 SCALES = ("s8", "s4", "s2", "s1")
 _PANEL = 1.2  # inches
 _GAP = 0.2  # panels
-# A feature has no unit: grey runs between these percentiles of a level's slices.
+# A feature has no unit; the grey scale runs between these percentiles of a level's slices.
 _PERCENTILES = (1, 99)
 
 
 def view_features(reconstruction, films):
-    """Features of each view after pixelshuffle and alignment, coarsest first.
+    """Return the features of each view after pixelshuffle and alignment, coarsest first.
 
     Args:
         reconstruction: SpaDRNet.
@@ -82,7 +81,7 @@ def decomposition_figure(path, case, features, ct_pred):
         film = figure.add_subplot(grid[0, first])
         draw_film(film, normalise_film(getattr(case, view)), view)
         film.set_title(f"{view.upper()} film", fontsize=9, color=INK, pad=3)
-        _clear(film)
+        hide_frame(film)
         volumes = [*features[view], ct_pred, normalise_hu(case.ct)]
         for row, (name, volume) in enumerate(zip(names, volumes, strict=True)):
             axes = [figure.add_subplot(grid[row, first + 2 + i]) for i in range(len(DEPTHS))]
@@ -100,8 +99,7 @@ def decomposition_figure(path, case, features, ct_pred):
         color=GREY,
         va="center",
     )
-    with atomic_path(path) as temporary:
-        figure.savefig(temporary, dpi=DPI)
+    save_figure(figure, path)
 
 
 def _draw_level(axes, volume, view, is_ct):
@@ -112,11 +110,6 @@ def _draw_level(axes, volume, view, is_ct):
     ]
     low, high = (0.0, 1.0) if is_ct else np.percentile(slices, _PERCENTILES)
     for axis, picture in zip(axes, slices, strict=True):
-        # Voxels are shown as they are: a coarse level shall look coarse.
+        # No interpolation, so that a coarse level looks coarse.
         axis.imshow(picture, cmap="gray", vmin=low, vmax=high, interpolation="nearest")
-        _clear(axis)
-
-
-def _clear(axis):
-    axis.set(xticks=[], yticks=[])
-    axis.spines[:].set_visible(False)
+        hide_frame(axis)

@@ -1,15 +1,16 @@
-"""Drawing of films, planes, outlines, letters and legend, shared by all pictures of a patient."""
+"""Drawing that figures share: films, planes, outlines, letters, legend, axes, saving."""
 
 import numpy as np
 import scipy
 from matplotlib.patheffects import withStroke
 
 from xctrs_tf.data.volumes.intensity import WINDOW_HU
+from xctrs_tf.files import atomic_path
 from xctrs_tf.geometry import PLANE_AXIS, VERTEBRAE, VIEWS, screen
-from xctrs_tf.style import GREY, LEVEL_HU, VERTEBRA_COLORS, WIDTH_HU
+from xctrs_tf.style import DPI, GREY, INK, LEVEL_HU, VERTEBRA_COLORS, WIDTH_HU
 
 PLANES = ("sagittal", "coronal", "axial")
-# Letters on the left and the upper edge of each picture: which way is which.
+# Letters on the left and the upper edge of each picture, for the direction in the patient.
 _DIRECTIONS = {
     "axial": ("R", "A"),
     "coronal": ("R", "S"),
@@ -23,7 +24,7 @@ PANEL = 2.05  # inches
 
 
 def centre_of(labels):
-    """Voxel through which the planes are cut: midst of the column, at the body of C4."""
+    """Return the voxel through which planes are cut: middle of the spine, at the height of C4."""
     if not labels.any():
         return tuple(side // 2 for side in labels.shape)
     x, y, z = np.round(scipy.ndimage.center_of_mass(labels > 0)).astype(int)
@@ -68,6 +69,26 @@ def draw_plane(axis, ct, labels, plane, centre):
     _letter(axis, plane)
 
 
+def hide_frame(axis):
+    """Remove the ticks and the border of a picture."""
+    axis.set(xticks=[], yticks=[])
+    axis.spines[:].set_visible(False)
+
+
+def style_chart(axis, label_size=8):
+    """Give a chart thin grey axes and horizontal grid lines."""
+    axis.spines[["top", "right"]].set_visible(False)
+    axis.spines[["left", "bottom"]].set_color(GREY)
+    axis.tick_params(colors=INK, labelsize=label_size)
+    axis.grid(axis="y", color=GREY, alpha=0.2)
+
+
+def save_figure(figure, path, dpi=DPI):
+    """Write a figure as PNG; an interrupted write leaves no file."""
+    with atomic_path(path) as temporary:
+        figure.savefig(temporary, dpi=dpi)
+
+
 def _letter(axis, name):
     left, upper = _DIRECTIONS[name]
     style = {"fontsize": 8, "transform": axis.transAxes, **_ON_IMAGE}
@@ -76,7 +97,7 @@ def _letter(axis, name):
 
 
 def draw_patient(axes, films, ct, labels):
-    """Both films and three planes through the spine, with the labels' outlines.
+    """Draw both films and three planes through the spine, with the labels' outlines.
 
     Args:
         axes: five matplotlib axes.
@@ -92,12 +113,11 @@ def draw_patient(axes, films, ct, labels):
     headings = (*(f"{view.upper()} film" for view in VIEWS), *(p.capitalize() for p in PLANES))
     for axis, heading in zip(axes, headings, strict=True):
         axis.set_title(heading, fontsize=10, color=GREY, pad=5)
-        axis.set(xticks=[], yticks=[])
-        axis.spines[:].set_visible(False)
+        hide_frame(axis)
 
 
 def draw_legend(figure, right, y):
-    """The vertebrae's names in their colours, ending at `right` (figure fractions)."""
+    """Draw the vertebrae's names in their colours, ending at `right` (figure fractions)."""
     for number, (name, color) in enumerate(zip(VERTEBRAE, VERTEBRA_COLORS, strict=True)):
         style = {"fontsize": 9, "weight": "bold", "color": color, "va": "center", "ha": "right"}
         figure.text(right - 0.03 * (len(VERTEBRAE) - 1 - number), y, name, **style)

@@ -8,16 +8,21 @@ from matplotlib.figure import Figure
 
 from xctrs_tf.data.dataset import Case
 from xctrs_tf.data.volumes.intensity import normalise_hu
-from xctrs_tf.evaluation.figures.drawing import PLANES, centre_of, draw_plane
+from xctrs_tf.evaluation.figures.drawing import (
+    PLANES,
+    centre_of,
+    draw_plane,
+    hide_frame,
+    save_figure,
+)
 from xctrs_tf.evaluation.figures.surface_rendering import (
     LATERAL,
     POSTERIOR_OBLIQUE,
     fitted_frame,
     render_surface,
 )
-from xctrs_tf.files import atomic_path
 from xctrs_tf.geometry import VERTEBRAE
-from xctrs_tf.style import DPI, FIGURE_NOTICE, GREY, INK, LEVEL_HU, VERTEBRA_COLORS, WIDTH_HU
+from xctrs_tf.style import FIGURE_NOTICE, GREY, INK, LEVEL_HU, VERTEBRA_COLORS, WIDTH_HU
 
 TRUTH = "Ground truth"
 # Inches.
@@ -34,7 +39,7 @@ _SURFACE_VIEWS = {"from the left": LATERAL, "from behind left": POSTERIOR_OBLIQU
 
 @dataclasses.dataclass(frozen=True)
 class PatientPredictions:
-    """One patient and what each method made of him.
+    """One patient and the prediction of each method.
 
     Attributes:
         case: `Case` with the ground truth.
@@ -48,7 +53,7 @@ class PatientPredictions:
 
 
 def reconstructions_figure(path, patients):
-    """Fig. 6: three planes of the CT and of every method's reconstruction.
+    """Draw three planes of the CT and of every method's reconstruction.
 
     Args:
         path: the PNG to write.
@@ -69,11 +74,11 @@ def reconstructions_figure(path, patients):
                 draw_plane(axis, normalise_hu(hu), unlabelled, plane, centre)
             line[0].set_ylabel(plane, fontsize=9, color=GREY)
         _name(block, patient, columns)
-    _save(figure, path)
+    save_figure(figure, path)
 
 
 def surfaces_figure(path, patients):
-    """Fig. 7: the vertebrae of every method's segmentation as solid bodies.
+    """Draw the vertebrae of every method's segmentation as solid bodies.
 
     Args:
         path: the PNG to write.
@@ -96,11 +101,11 @@ def surfaces_figure(path, patients):
             line[0].set_ylabel(name, fontsize=9, color=GREY)
         _name(block, patient, columns)
     _draw_vertebra_names(figure)
-    _save(figure, path)
+    save_figure(figure, path)
 
 
 def _page(columns, rows, num_patients, note):
-    """A figure with a note below, and its axes `[patient][row][column]`."""
+    """Return a figure with a note below, and its axes `[patient][row][column]`."""
     width = _LEFT + _PANEL * columns + _GAP
     lines = textwrap.wrap(note, int(_LETTERS_PER_INCH * width))
     below = 0.12 + _LINE * len(lines)
@@ -115,8 +120,7 @@ def _page(columns, rows, num_patients, note):
         bottom = height - _TOP - block * patient - _ABOVE - _PANEL * (row + 1)
         edge = _PANEL - _GAP
         axis = figure.add_axes((left / width, bottom / height, edge / width, edge / height))
-        axis.set(xticks=[], yticks=[])
-        axis.spines[:].set_visible(False)
+        hide_frame(axis)
         return axis
 
     axes = [
@@ -127,7 +131,7 @@ def _page(columns, rows, num_patients, note):
 
 
 def _draw_vertebra_names(figure):
-    """The vertebrae's colours, on the upper left."""
+    """Write the vertebrae's names in their colours, on the upper left."""
     width, height = figure.get_size_inches()
     for number, (name, color) in enumerate(zip(VERTEBRAE, VERTEBRA_COLORS, strict=True)):
         place = (_LEFT + 0.24 * number) / width, 1 - 0.13 / height
@@ -138,11 +142,6 @@ def _name(block, patient, columns):
     """Write methods and their scores above a patient's block of axes."""
     for axis, name in zip(block[0], columns, strict=True):
         score = patient.scores.get(name, f"patient {patient.case.id}" if name == TRUTH else "")
-        # A long name breaks at its joints.
+        # A long name is broken at its first plus sign.
         title = name.replace(" + ", " +\n", 1) if len(name) > 16 else name
         axis.set_title(f"{title}\n{score}", fontsize=8, color=INK, pad=3)
-
-
-def _save(figure, path):
-    with atomic_path(path) as temporary:
-        figure.savefig(temporary, dpi=DPI)

@@ -1,7 +1,7 @@
-"""A picture of the vertebrae as solid bodies, without a graphics library.
+"""Rendering of the vertebrae as solid bodies by ray casting, without a graphics library.
 
-Every pixel sends one ray in parallel to the others. A coarse pass finds
-roughly where the rays meet bone, a fine one only looks there.
+Rays are parallel, one per pixel. A coarse pass finds the depth range in which each ray
+may meet bone; a fine pass samples this range alone.
 """
 
 import dataclasses
@@ -26,7 +26,7 @@ _LIGHT = np.array([-0.45, 0.55, 0.70])  # (right, up, to the viewer)
 
 
 @dataclasses.dataclass(frozen=True)
-class Frame:
+class PictureFrame:
     """Part of the volume that a picture shows.
 
     Attributes:
@@ -39,15 +39,15 @@ class Frame:
 
 
 def fitted_frame(labels, elevation=POSTERIOR_OBLIQUE[1], margin=1.03):
-    """The frame that holds all labels, whatever the azimuth.
+    """Return the frame that holds all labels at any azimuth.
 
     Args:
         labels: integers `[x, y, z]`.
-        elevation: the steepest that the labels will be looked at, in degrees.
+        elevation: largest elevation of the viewer, in degrees.
         margin: the picture's width over that of the labels.
 
     Returns:
-        `Frame`; of the whole volume if it has no label.
+        `PictureFrame`; of the whole volume if it has no label.
     """
     voxels = np.argwhere(labels > 0)
     if len(voxels) == 0:
@@ -56,7 +56,7 @@ def fitted_frame(labels, elevation=POSTERIOR_OBLIQUE[1], margin=1.03):
     x, y, z = np.abs(voxels - center).T
     radius, e = np.hypot(x, y), np.radians(elevation)
     height = z * np.cos(e) + radius * np.sin(e)
-    return Frame(tuple(center), 2 * margin * (max(radius.max(), height.max()) + 1))
+    return PictureFrame(tuple(center), 2 * margin * (max(radius.max(), height.max()) + 1))
 
 
 def render_surface(labels, view=LATERAL, frame=None, pixels=480):
@@ -67,7 +67,7 @@ def render_surface(labels, view=LATERAL, frame=None, pixels=480):
         view: `(azimuth, elevation)` of the viewer in degrees. Azimuth 0 looks
             from the patient's left, 90 from behind, -90 from the front;
             elevation lifts the viewer. The patient's head is always on top.
-        frame: what to show; by default `fitted_frame(labels)`. Pictures that
+        frame: part of the volume to show; by default `fitted_frame(labels)`. Pictures that
             are compared must share one.
         pixels: width and height.
 
@@ -75,9 +75,9 @@ def render_surface(labels, view=LATERAL, frame=None, pixels=480):
         uint8 `(pixels, pixels, 3)`.
     """
     frame = frame or fitted_frame(labels)
-    # Bodies that the volume cuts off get a flat end.
+    # Padding closes bodies that the volume cuts off.
     labels = np.pad(labels, _PADDING)
-    frame = Frame(tuple(np.add(frame.center, _PADDING)), frame.extent)
+    frame = PictureFrame(tuple(np.add(frame.center, _PADDING)), frame.extent)
     axes = _camera_axes(*view)
     fine = _SUPERSAMPLING * pixels
     image = np.ones((fine * fine, 3))
@@ -106,12 +106,12 @@ class _Scene:
         self.field = self.bodies.max(axis=0)
 
     def owner(self, points):
-        """Index 0..6 of the vertebra whose body is strongest at each point."""
+        """Return the index 0..6 of the vertebra whose body is strongest at each point."""
         return np.argmax([_sample(body, points) for body in self.bodies], axis=0)
 
 
 def _camera_axes(azimuth, elevation):
-    """Unit vectors to the right, up and to the viewer, as rows `(3, 3)`."""
+    """Return unit vectors to the right, up and to the viewer, as rows `(3, 3)`."""
     a, e = np.radians([azimuth, elevation])
     viewer = np.array([np.cos(e) * np.cos(a), np.cos(e) * np.sin(a), np.sin(e)])
     right = np.array([-np.sin(a), np.cos(a), 0.0])
@@ -131,7 +131,7 @@ def _sample(volume, points):
 
 
 def _first_hits(field, frame, axes, pixels):
-    """The pixels that see the surface, and where.
+    """Find the pixels whose ray meets the surface, and the points of contact.
 
     Returns:
         `(hits, points)`: flat indices of pixels, and voxel coordinates
@@ -157,7 +157,7 @@ def _first_hits(field, frame, axes, pixels):
 
 
 def _coarse_depths(field, frame, axes, pixels):
-    """Depths between which each ray may meet the surface; infinite if nowhere."""
+    """Return the depths between which each ray may meet the surface; infinite if it cannot."""
     coarse = min(pixels, int(np.ceil(frame.extent / _COARSE_STEP)))
     origins = _rays(frame, axes, coarse)
     reach = np.linalg.norm(field.shape) / 2 + np.linalg.norm(
@@ -167,7 +167,7 @@ def _coarse_depths(field, frame, axes, pixels):
     nearest = np.full(len(origins), np.inf)
     farthest = np.full(len(origins), -np.inf)
     for depth in depths:
-        # Half the level: a thin edge between two coarse samples counts.
+        # Half the level, so that a thin edge between two coarse samples counts.
         inside = _sample(field, origins - depth * axes[2]) > _LEVEL / 2
         nearest[inside] = np.minimum(nearest[inside], depth)
         farthest[inside] = depth
@@ -182,7 +182,7 @@ def _unit(vectors):
 
 
 def _shade(scene, points, frame, axes):
-    """Colour of surface points `(n, 3)` in 0..1."""
+    """Return the colour of surface points `(n, 3)` in 0..1."""
     normals = -np.stack([_sample(part, points) for part in np.gradient(scene.field)], axis=1)
     normals = _unit(normals)
     facing = normals @ axes.T  # (right, up, to the viewer)
@@ -194,7 +194,7 @@ def _shade(scene, points, frame, axes):
     headlight = np.clip(facing[:, 2], 0, None)
     shine = np.clip(facing @ half, 0, None) ** 24
 
-    # Bone around a point, a little off its surface, keeps the light out.
+    # Ambient occlusion: bone near a point reduces its light.
     around = scipy.ndimage.gaussian_filter(np.minimum(2 * scene.field, 1), _OCCLUSION_RADIUS)
     open_sky = 1.0 - np.clip(_sample(around, points + _OCCLUSION_RADIUS * normals), 0, 0.6)
     depth = (points - np.asarray(frame.center)) @ axes[2] / frame.extent

@@ -6,10 +6,9 @@ from xctrs_tf.evaluation.perturbations import PERTURBATIONS
 from xctrs_tf.evaluation.statistics import bootstrap_interval, mean_sd
 from xctrs_tf.evaluation.tables.comparison import DICE_COLUMNS, IMAGE_COLUMNS, patient_values
 from xctrs_tf.evaluation.tables.grids import NOTHING, Grid
-from xctrs_tf.files import atomic_path
 from xctrs_tf.metrics import PROTOCOLS
 from xctrs_tf.models.catalogue import MEAN_VOLUME_ROW
-from xctrs_tf.style import DPI, GREY, INK
+from xctrs_tf.style import GREY, INK
 
 ROBUSTNESS_COLUMNS = (IMAGE_COLUMNS[1], IMAGE_COLUMNS[0], DICE_COLUMNS[-1])
 ROBUSTNESS_FIGURES = tuple(column.key for column in ROBUSTNESS_COLUMNS)
@@ -17,16 +16,16 @@ ROBUSTNESS_FIGURES = tuple(column.key for column in ROBUSTNESS_COLUMNS)
 UNPERTURBED = "none"
 _NO_SCANS = "not run: needs the scans"
 _BOOTSTRAP_SEED = 0
-# Columns of protocols.csv that are no figure.
+# Columns of protocols.csv that are not figures.
 _PROTOCOL_KEYS = ("id", "method")
 
 
 def robustness_grid(lines, dice_name):
-    """Figures under every perturbation, and what it costs.
+    """Lay out the figures under every perturbation, and their change.
 
     Args:
         lines: dicts of strings: `perturbation`, `severity`, `id` and the figures.
-        dice_name: what the overlap is called.
+        dice_name: name of the overlap.
 
     Returns:
         `Grid`.
@@ -59,16 +58,18 @@ def robustness_grid(lines, dice_name):
 
 
 def robustness_figure(path, lines, dice_name):
-    """The figures against the severity of each perturbation that has degrees of it.
+    """Draw the figures against the severity of each perturbation that has degrees of it.
 
     Args:
         path: the PNG to write.
         lines: as of `robustness_grid`.
-        dice_name: what the overlap is called.
+        dice_name: name of the overlap.
     """
     shown = {name: p for name, p in PERTURBATIONS.items() if len(p.severities) > 1}
     # Matplotlib takes a while to import, and the table needs unperturbed.
     from matplotlib.figure import Figure
+
+    from xctrs_tf.evaluation.figures.drawing import save_figure, style_chart
 
     figure = Figure(figsize=(2.05 * len(shown), 6.2), facecolor="white", layout="constrained")
     axes = figure.subplots(len(ROBUSTNESS_COLUMNS), len(shown), sharey="row", sharex="col")
@@ -82,6 +83,7 @@ def robustness_figure(path, lines, dice_name):
                 _values(lines, name, severity)[column.key] for severity in perturbation.severities
             ]
             _draw(axis, column, values, unperturbed, mean_volume)
+            style_chart(axis, label_size=7)
             severities = ["–", *map(_tick, perturbation.severities)]
             axis.set_xticks(range(len(severities)), severities, fontsize=7)
             if row == 0:
@@ -97,12 +99,11 @@ def robustness_figure(path, lines, dice_name):
         fontsize=8,
         color=GREY,
     )
-    with atomic_path(path) as temporary:
-        figure.savefig(temporary, dpi=DPI)
+    save_figure(figure, path)
 
 
 def protocol_grid(lines):
-    """Mean and standard deviation of every figure, and what each protocol is.
+    """Lay out mean and standard deviation of every figure, and describe each protocol.
 
     Args:
         lines: dicts of `method`, `id` and a figure a protocol, `<protocol>_<figure>`;
@@ -137,19 +138,15 @@ def _draw(axis, column, values, unperturbed, mean_volume):
     axis.fill_between(steps, means - deviations, means + deviations, color="#4c78a8", alpha=0.18)
     axis.plot(steps, means, marker="o", markersize=3.5, color="#4c78a8", linewidth=1.5)
     axis.axhline(mean_volume[0], color=GREY, linestyle="--", linewidth=1)
-    axis.spines[["top", "right"]].set_visible(False)
-    axis.spines[["left", "bottom"]].set_color(GREY)
-    axis.tick_params(colors=INK, labelsize=7)
-    axis.grid(axis="y", color=GREY, alpha=0.2)
 
 
 def _tick(severity):
-    """A severity in little room."""
+    """Write a severity in little room."""
     return f"{severity / 1000:g}k" if severity >= 10_000 else f"{severity:g}"
 
 
 def _values(lines, name, severity=None):
-    """Dict from figure to a patient's value by id, of one perturbation and severity."""
+    """Return a dict from figure to a patient's value by id, of one perturbation and severity."""
     chosen = [
         line
         for line in lines
@@ -188,7 +185,7 @@ def _mean(values, column):
 
 
 def _broken(title):
-    """A title over two lines."""
+    """Break a title into two lines."""
     words = title.split()
     middle = (len(words) + 1) // 2
     return " ".join(words[:middle]) + "\n" + " ".join(words[middle:])
