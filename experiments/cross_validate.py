@@ -149,7 +149,7 @@ def _folds():
 
 
 def _config():
-    return preset_config(PRESET.value, **training_flags.given())
+    return preset_config(PRESET.value, **training_flags.given(FLAGS))
 
 
 def _numbers(flag):
@@ -160,7 +160,7 @@ def _numbers(flag):
 
 def _given():
     """Return this command's training flags as arguments of the jobs."""
-    given = training_flags.given()
+    given = training_flags.given(FLAGS)
     # A job may run elsewhere on the same file system.
     for name in ("data", "vgg_weights"):
         if name in given and pathlib.Path(given[name]).exists():

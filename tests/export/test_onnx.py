@@ -47,8 +47,7 @@ import sys
 for name in sys.argv.pop(1).split(","):
     sys.modules[name] = None
 import importlib
-from experiments.common import cli
-cli.run(importlib.import_module(sys.argv.pop(1)).main)
+sys.exit(importlib.import_module(sys.argv.pop(1)).main())
 """
 
 

@@ -11,7 +11,7 @@ from tests.export.runs import toy_run
 from tests.films import block_films
 from tests.hostile.files import FILMS
 from tests.hostile.parts import GREY
-from tests.programs import ROOT, run_program
+from tests.programs import ROOT, start_program
 from xctrs_tf.data.films.film_writer import write_film
 from xctrs_tf.export.saved_model import export_run
 
@@ -85,7 +85,7 @@ def models(tmp_path_factory):
 
 def reconstruct(models, folder, *flags):
     required = (f"--model={models}", f"--output={folder / 'out'}", "--spacing_mm=2.5")
-    return run_program("reconstruct", *required, *flags)
+    return start_program("reconstruct", *required, *flags)
 
 
 # Kinds whose readers print messages of their own, outside of Python.
