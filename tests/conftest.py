@@ -1,4 +1,4 @@
-"""What every test relies on: quiet TensorFlow, float32, seeded weights."""
+"""Shared by every test: quiet TensorFlow, float32, seeded weights."""
 
 import os
 

@@ -7,7 +7,7 @@ import sys
 
 
 def on_jax(module, name):
-    """What ``name()`` of a module returns there, through JSON."""
+    """Result of ``name()`` of a module there, through JSON."""
     program = f"import json; from {module} import {name}; print(json.dumps({name}()))"
     finished = subprocess.run(
         [sys.executable, "-c", program],

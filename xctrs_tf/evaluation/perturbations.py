@@ -1,8 +1,8 @@
 """Films that are not as in training: pose, geometry, exposure, noise, swapped views.
 
 Films are projected anew from the patient's CT, or changed; the CT and its labels stay
-as they are. So an error of the pose is one of the set-up: the network is held
-responsible for telling where the patient would lie had he been set up rightly.
+as they are. A wrong pose is thus an error of positioning: the network is expected to
+show the patient as they would lie if positioned correctly.
 """
 
 import dataclasses
@@ -145,7 +145,7 @@ def perturbed_arrays(case, arrays, name, severity, seed, scan=None):
         arrays: of `network_arrays`.
         name: key of `PERTURBATIONS`.
         severity: one of its severities.
-        seed: of the draws; a patient's depend on his id too, and not on severity.
+        seed: of the draws; a patient's depend on their id too, and not on severity.
         scan: `Volume` of the whole scan, where the perturbation needs it.
 
     Returns:

@@ -202,7 +202,7 @@ def compare(results, name):
 
 
 def patient_values(lines, figure):
-    """One value a patient: the mean of his seeds.
+    """Return one value per patient: the mean of their seeds.
 
     Args:
         lines: dicts of strings with `id` and the figure; an empty string is none.

@@ -50,7 +50,7 @@ def robustness_grid(lines, dice_name):
         [
             f"Mean ± SD over {patients} patients; change: mean over patients of the difference "
             "from the films as in training, with its bootstrap interval. The ground truth is "
-            "always the patient as his CT lies: a turned or shifted patient is an error of the "
+            "always the patient as their CT lies: a turned or shifted patient is an error of the "
             "set-up, which counts in full. Directions, signs, curves and noise are drawn for each "
             "patient and are the same at every severity."
         ],
