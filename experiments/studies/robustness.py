@@ -32,7 +32,6 @@ from xctrs_tf.evaluation.tables.results import read_csv
 from xctrs_tf.evaluation.tables.study_tables import (
     ROBUSTNESS_FIGURES,
     UNPERTURBED,
-    robustness_figure,
     robustness_grid,
 )
 from xctrs_tf.files import write_text
@@ -84,6 +83,9 @@ def execute():
     lines = read_csv(output / "robustness.csv")
     text = markdown([robustness_grid(lines, RUN.label_name.value)])
     write_text(output / "robustness.md", text)
+    # Matplotlib takes a while to import.
+    from xctrs_tf.evaluation.figures.robustness_figure import robustness_figure
+
     robustness_figure(output / "robustness.png", lines, RUN.label_name.value)
     print(text)
     print("\n".join(str(output / f"robustness.{kind}") for kind in ("csv", "json", "md", "png")))

@@ -1,7 +1,8 @@
 from matplotlib.image import imread
 
+from xctrs_tf.evaluation.figures.robustness_figure import robustness_figure
 from xctrs_tf.evaluation.perturbations import PERTURBATIONS
-from xctrs_tf.evaluation.tables.study_tables import robustness_figure, robustness_grid
+from xctrs_tf.evaluation.tables.study_tables import robustness_grid
 
 IDS = ("a", "b", "c")
 

@@ -8,7 +8,6 @@ from xctrs_tf.evaluation.tables.comparison import DICE_COLUMNS, IMAGE_COLUMNS, p
 from xctrs_tf.evaluation.tables.grids import NOTHING, Grid
 from xctrs_tf.metrics import PROTOCOLS
 from xctrs_tf.models.catalogue import MEAN_VOLUME_ROW
-from xctrs_tf.style import GREY, INK
 
 ROBUSTNESS_COLUMNS = (IMAGE_COLUMNS[1], IMAGE_COLUMNS[0], DICE_COLUMNS[-1])
 ROBUSTNESS_FIGURES = tuple(column.key for column in ROBUSTNESS_COLUMNS)
@@ -31,17 +30,19 @@ def robustness_grid(lines, dice_name):
         `Grid`.
     """
     headings = [column.heading for column in ROBUSTNESS_COLUMNS[:-1]] + [f"mean {dice_name} (%)"]
-    rows = [_line("films as in training", "", _values(lines, UNPERTURBED))]
+    rows = [_line("films as in training", "", perturbed_values(lines, UNPERTURBED))]
     for name, perturbation in PERTURBATIONS.items():
         severities = perturbation.severities
-        if not _values(lines, name, severities[0])[ROBUSTNESS_FIGURES[0]]:
+        if not perturbed_values(lines, name, severities[0])[ROBUSTNESS_FIGURES[0]]:
             rows.append([perturbation.title, _NO_SCANS, *[NOTHING] * (2 * len(ROBUSTNESS_COLUMNS))])
             continue
         for severity in severities:
             text = "" if len(severities) == 1 else f"{severity:,g} {perturbation.unit}".strip()
-            values = _values(lines, name, severity)
-            rows.append(_line(perturbation.title, text, values, _values(lines, UNPERTURBED)))
-    rows.append(_line("mean volume, no film", "", _values(lines, MEAN_VOLUME_ROW)))
+            values = perturbed_values(lines, name, severity)
+            rows.append(
+                _line(perturbation.title, text, values, perturbed_values(lines, UNPERTURBED))
+            )
+    rows.append(_line("mean volume, no film", "", perturbed_values(lines, MEAN_VOLUME_ROW)))
     patients = len({line["id"] for line in lines})
     return Grid(
         "Films that differ from those of training",
@@ -55,51 +56,6 @@ def robustness_grid(lines, dice_name):
             "patient and are the same at every severity."
         ],
     )
-
-
-def robustness_figure(path, lines, dice_name):
-    """Draw the figures against the severity of each perturbation that has degrees of it.
-
-    Args:
-        path: the PNG to write.
-        lines: as of `robustness_grid`.
-        dice_name: name of the overlap.
-    """
-    shown = {name: p for name, p in PERTURBATIONS.items() if len(p.severities) > 1}
-    # Matplotlib takes a while to import, and the table needs unperturbed.
-    from matplotlib.figure import Figure
-
-    from xctrs_tf.evaluation.figures.drawing import save_figure, style_chart
-
-    figure = Figure(figsize=(2.05 * len(shown), 6.2), facecolor="white", layout="constrained")
-    axes = figure.subplots(len(ROBUSTNESS_COLUMNS), len(shown), sharey="row", sharex="col")
-    for row, column in enumerate(ROBUSTNESS_COLUMNS):
-        mean_volume, unperturbed = (
-            _mean(_values(lines, name)[column.key], column)
-            for name in (MEAN_VOLUME_ROW, UNPERTURBED)
-        )
-        for axis, (name, perturbation) in zip(axes[row], shown.items(), strict=True):
-            values = [
-                _values(lines, name, severity)[column.key] for severity in perturbation.severities
-            ]
-            _draw(axis, column, values, unperturbed, mean_volume)
-            style_chart(axis, label_size=7)
-            severities = ["–", *map(_tick, perturbation.severities)]
-            axis.set_xticks(range(len(severities)), severities, fontsize=7)
-            if row == 0:
-                axis.set_title(_broken(perturbation.title), fontsize=8.5, color=INK)
-            if row == len(ROBUSTNESS_COLUMNS) - 1:
-                axis.set_xlabel(perturbation.unit, fontsize=8, color=INK)
-        is_dice = column.key == ROBUSTNESS_FIGURES[-1]
-        label = f"mean {dice_name} (%)" if is_dice else column.heading
-        axes[row][0].set_ylabel(label, fontsize=8.5, color=INK)
-    figure.supxlabel(
-        "Mean and SD over patients; – is without perturbation; dashed: the mean training volume, "
-        "which sees no film.",
-        fontsize=8,
-        color=GREY,
-    )
-    save_figure(figure, path)
 
 
 def protocol_grid(lines):
@@ -129,23 +85,7 @@ def protocol_grid(lines):
     return Grid("The same volumes under every protocol", ["", *methods], rows, notes)
 
 
-def _draw(axis, column, values, unperturbed, mean_volume):
-    """Mean and spread from the unperturbed films to the most severe ones."""
-    moments = [unperturbed, *(_mean(each, column) for each in values)]
-    means, deviations = np.array(moments).T
-    steps = np.arange(len(means))
-    deviations = np.nan_to_num(deviations)
-    axis.fill_between(steps, means - deviations, means + deviations, color="#4c78a8", alpha=0.18)
-    axis.plot(steps, means, marker="o", markersize=3.5, color="#4c78a8", linewidth=1.5)
-    axis.axhline(mean_volume[0], color=GREY, linestyle="--", linewidth=1)
-
-
-def _tick(severity):
-    """Write a severity in little room."""
-    return f"{severity / 1000:g}k" if severity >= 10_000 else f"{severity:g}"
-
-
-def _values(lines, name, severity=None):
+def perturbed_values(lines, name, severity=None):
     """Return a dict from figure to a patient's value by id, of one perturbation and severity."""
     chosen = [
         line
@@ -159,7 +99,7 @@ def _values(lines, name, severity=None):
 def _line(title, severity, values, reference=None):
     cells = []
     for column in ROBUSTNESS_COLUMNS:
-        mean, sd = _mean(values[column.key], column)
+        mean, sd = mean_and_sd(values[column.key], column)
         if np.isnan(mean):
             cells += [NOTHING, NOTHING]
             continue
@@ -179,13 +119,7 @@ def _change(change, column):
     return f"{mean} [{low}, {high}]"
 
 
-def _mean(values, column):
+def mean_and_sd(values, column):
+    """Return mean and standard deviation over patients, in the units of a column."""
     mean, sd = mean_sd(list(values.values()))
     return column.scale * mean, column.scale * sd
-
-
-def _broken(title):
-    """Break a title into two lines."""
-    words = title.split()
-    middle = (len(words) + 1) // 2
-    return " ".join(words[:middle]) + "\n" + " ".join(words[middle:])
