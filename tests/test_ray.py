@@ -25,14 +25,29 @@ def address():
         cluster.shutdown()
 
 
+# Notes who runs a job, and waits until two workers have begun: one of them alone could
+# otherwise do all of these short jobs while the other is still starting.
+PROGRAM = """
+import os, pathlib, time
+folder, number = pathlib.Path({folder!r}), {number}
+(folder / str(number)).write_text(str(os.getppid()))
+for _ in range(600):
+    if len({{file.read_text() for file in folder.glob("[0-9]")}} - {{""}}) == 2:
+        break
+    time.sleep(0.05)
+"""
+
+
 @pytest.mark.slow
 def test_jobs_spread_over_two_workers(tmp_path, address):
     # A worker cannot import this file, but a nested function is sent as a whole.
+    program_text = PROGRAM
+
     def run(number):
         from tests.cross_validation.test_jobs import fake
         from xctrs_tf.cross_validation.jobs import run_job
 
-        program = f"import os; open({str(tmp_path / str(number))!r}, 'w').write(str(os.getppid()))"
+        program = program_text.format(folder=str(tmp_path), number=number)
         return run_job(fake(tmp_path / f"job-{number}", program))
 
     numbers = list(range(6))
