@@ -148,7 +148,7 @@ def _groups(flag_values):
 
 
 def _flag_help(flag):
-    boolean = isinstance(flag, flags.BooleanFlag) if hasattr(flags, "BooleanFlag") else flag.boolean
+    boolean = isinstance(flag, flags.BooleanFlag)
     usage = f"--[no]{flag.name}" if boolean else f"--{flag.name}=..."
     text = " ".join(flag.help.split())
     if flag.default_as_str is not None and "preset:" not in text:
