@@ -7,8 +7,21 @@ import sys
 
 import matplotlib
 import numpy as np
-from matplotlib.colors import ListedColormap
-from matplotlib.patches import FancyArrowPatch, FancyBboxPatch, Polygon
+from drawing import (
+    DECODER,
+    FILM,
+    GREY,
+    INK,
+    LOSS,
+    NOTE,
+    VOLUME,
+    arrow,
+    box,
+    caption,
+    heading,
+    node,
+    picture,
+)
 from PIL import Image
 
 from xctrs_tf.data.films.film_normalisation import normalise_film
@@ -17,20 +30,17 @@ from xctrs_tf.data.projection.drr import hu_to_mu, parallel_projection
 from xctrs_tf.data.volumes.intensity import normalise_hu
 from xctrs_tf.models.mulsisnet import FILTERS, NUM_NODES
 from xctrs_tf.models.spadrnet import DEPTH_FILTERS, NODE_FILTERS
-from xctrs_tf.style import VERTEBRA_COLORS
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 
-INK, GREY = "#1f2430", "#9aa3b2"
-FILM, VOLUME, DECODER, LOSS = "#4c78c9", "#e08e45", "#3f9b6c", "#b5433f"
 SCALES = ("1", "1/2", "1/4", "1/8")
 ROW = 1.22  # Distance of the rows of two scales.
 NUM_SCALES = len(SCALES)
 
 
 def thumbnails():
-    """Return the pictures of a phantom: films, a sagittal plane and its labels."""
+    """Return pictures of a phantom: both films, a sagittal plane of the CT and its labels."""
     neck = make_phantom(seed=3, size=128, spacing_mm=1.0)
     mu = hu_to_mu(neck.ct)
     films = {view: normalise_film(parallel_projection(mu, 1.0, view)) for view in ("ap", "la")}
@@ -41,60 +51,15 @@ def thumbnails():
     }
 
 
-def picture(ax, image, x, y, side, label, *, labels=None):
-    """Draw an array ``[horizontal, vertical]`` centred at (x, y)."""
-    extent = (x - side / 2, x + side / 2, y - side / 2, y + side / 2)
-    ax.imshow(image.T, cmap="gray", origin="lower", extent=extent, zorder=3, vmin=0, vmax=1)
-    if labels is not None:
-        shown = np.ma.masked_equal(labels.T, 0)
-        ax.imshow(
-            shown,
-            cmap=ListedColormap(VERTEBRA_COLORS),
-            origin="lower",
-            extent=extent,
-            zorder=4,
-            vmin=0.5,
-            vmax=7.5,
-        )
-    ax.text(x, y - side / 2 - 0.1, label, ha="center", va="top", fontsize=8.5, color=INK)
-
-
-def node(ax, x, y, colour, text="", *, volume=True, size=0.46):
-    """Draw a feature: a sheet for 2D, a box for 3D."""
-    half = size / 2
-    front = [(x - half, y - half), (x + half, y - half), (x + half, y + half), (x - half, y + half)]
-    if volume:
-        d = 0.28 * size
-        top = [front[3], (x - half + d, y + half + d), (x + half + d, y + half + d), front[2]]
-        side = [front[1], (x + half + d, y - half + d), (x + half + d, y + half + d), front[2]]
-        for face, alpha in ((top, 0.55), (side, 0.75)):
-            ax.add_patch(Polygon(face, facecolor="white", edgecolor="none", zorder=4))
-            ax.add_patch(Polygon(face, facecolor=colour, alpha=alpha, edgecolor="white", zorder=5))
-    ax.add_patch(Polygon(front, facecolor=colour, edgecolor="white", zorder=6))
-    ax.text(x, y, text, ha="center", va="center", fontsize=6.8, color="white", zorder=7)
-
-
-def arrow(ax, start, end, colour=INK, width=1.1, style="-|>", bend=0.0, dashed=False):
-    """Draw an arrow between two points."""
-    ax.add_patch(
-        FancyArrowPatch(
-            start,
-            end,
-            arrowstyle=style,
-            mutation_scale=8,
-            color=colour,
-            linewidth=width,
-            linestyle="--" if dashed else "-",
-            connectionstyle=f"arc3,rad={bend}",
-            shrinkA=0,
-            shrinkB=0,
-            zorder=2,
-        )
-    )
-
-
 def grid_of_paths(ax, x, top, widths, colour, volume, step):
-    """Draw the multi-path encoder; returns the place of the last node of each path."""
+    """Draw the multi-path encoder.
+
+    Args:
+        widths: the channels of each node, for each path.
+
+    Returns:
+        The places (x, y) of the last node of each path, and the x of the last column.
+    """
     columns = max(scale + len(path) for scale, path in enumerate(widths))
     place = {
         (scale, index): (x + (scale + index) * step, top - scale * ROW)
@@ -119,7 +84,7 @@ def grid_of_paths(ax, x, top, widths, colour, volume, step):
 
 
 def decoder(ax, x, last, top):
-    """Draw the decoder from the coarsest scale to the finest; returns its end."""
+    """Draw the decoder from the coarsest scale to the finest; return the place of its end."""
     at = (x, top - (NUM_SCALES - 2) * ROW)
     arrow(ax, (last[-1][0] + 0.3, last[-1][1]), (at[0] - 0.15, at[1] - 0.3), DECODER, 1.4)
     for scale in reversed(range(NUM_SCALES - 1)):
@@ -129,17 +94,6 @@ def decoder(ax, x, last, top):
         if scale:
             arrow(ax, (at[0] + 0.1, at[1] + 0.36), (at[0] + 0.5, at[1] + ROW - 0.28), DECODER, 1.4)
     return at
-
-
-def heading(ax, x, y, letter, title, note):
-    """Write the heading of a panel."""
-    ax.text(x, y, f"({letter})  {title}", fontsize=12.5, weight="bold", color=INK, va="bottom")
-    ax.text(x, y - 0.05, note, fontsize=8.8, color="#5b6475", va="top")
-
-
-def caption(ax, x, y, text, colour=INK):
-    """Write what a stage does."""
-    ax.text(x, y, text, ha="center", va="top", fontsize=8.4, color=colour, linespacing=1.25)
 
 
 def draw_spadrnet(ax, images):
@@ -168,7 +122,7 @@ def draw_spadrnet(ax, images):
             top - scale * ROW + (0.34 if scale == 0 else -0.16),
             name,
             fontsize=7.5,
-            color="#5b6475",
+            color=NOTE,
             ha="right",
         )
     # Pixelshuffle and view alignment.
@@ -238,32 +192,17 @@ def draw_coupling(ax, images):
         "X-CTRSNet: both, trained together",
         "Eq. 1 = reconstruction (Eq. 11) + Dice (Eq. 15) + RSC (Eq. 16)",
     )
-
-    def box(x, y, text, colour):
-        ax.add_patch(
-            FancyBboxPatch(
-                (x - 0.6, y - 0.22),
-                1.2,
-                0.44,
-                boxstyle="round,pad=0.04",
-                facecolor=colour,
-                edgecolor="none",
-                zorder=4,
-            )
-        )
-        ax.text(x, y, text, ha="center", va="center", fontsize=8.6, color="white", zorder=5)
-
     y0, y1 = top - 0.45, top - 3.1
     picture(ax, images["ap"], left + 0.35, y0 + 0.08, 0.7, "films")
-    box(left + 1.55, y0, "SpaDRNet", FILM)
+    box(ax, left + 1.55, y0, "SpaDRNet", FILM)
     picture(ax, images["ct"], left + 3.0, y0 + 0.08, 0.95, "")
     ax.text(left + 3.0, y0 + 0.6, "CT made", ha="center", fontsize=8.5, color=INK)
-    box(left + 4.45, y0, "MulSISNet", VOLUME)
+    box(ax, left + 4.45, y0, "MulSISNet", VOLUME)
     picture(ax, images["ct"], left + 6.0, y0 + 0.08, 0.95, "", labels=images["labels"])
     for a, b in ((0.72, 0.9), (2.2, 2.5), (3.5, 3.8), (5.1, 5.5)):
         arrow(ax, (left + a, y0), (left + b, y0), INK)
     picture(ax, images["ct"], left + 3.0, y1 + 0.08, 0.95, "true CT")
-    box(left + 4.45, y1, "MulSISNet", VOLUME)
+    box(ax, left + 4.45, y1, "MulSISNet", VOLUME)
     picture(ax, images["ct"], left + 6.0, y1 + 0.08, 0.95, "", labels=images["labels"])
     for a, b in ((3.5, 3.8), (5.1, 5.5)):
         arrow(ax, (left + a, y1), (left + b, y1), INK)
@@ -287,7 +226,7 @@ def draw_coupling(ax, images):
         ha="center",
         va="center",
         fontsize=7.8,
-        color="#5b6475",
+        color=NOTE,
         bbox={"facecolor": "white", "edgecolor": "none", "pad": 1.5},
     )
     middle = (y0 + y1) / 2
