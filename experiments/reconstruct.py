@@ -36,7 +36,7 @@ from xctrs_tf.data.films.film import read_film_pair
 from xctrs_tf.data.films.view_check import check_views
 from xctrs_tf.errors import UserError
 from xctrs_tf.reconstruction import check_output, load, write_reconstruction
-from xctrs_tf.reconstruction.batch import FAILED, describe, prepare_output, run_batch
+from xctrs_tf.reconstruction.batch import FAILED, count_outcomes, prepare_output, run_batch
 from xctrs_tf.reconstruction.batch_input import FilmPair, find_pairs, read_table
 from xctrs_tf.reconstruction.ensemble import find_exports
 
@@ -145,7 +145,7 @@ def _batch(read, write):
         return write(reconstruction, films, folder, patient=patient)
 
     outcomes = run_batch(pairs, output, reconstruct, OVERWRITE.value)
-    print(describe(outcomes))
+    print(count_outcomes(outcomes))
     if any(outcome.status == FAILED for outcome in outcomes):
         return EXIT_PAIR_FAILED
     failing = any(outcome.verdict == "fail" for outcome in outcomes)

@@ -35,14 +35,14 @@ def pipeline(repeats):
     from xctrs_tf.data.dataset import open_dataset
     from xctrs_tf.data.stream import sample_stream as samples
     from xctrs_tf.data.stream import tf_data as pipeline
-    from xctrs_tf.data.stream.augmentation import STREAMS
+    from xctrs_tf.data.stream.augmentation import AUGMENTATIONS
 
     # Reading is measured, so no patient may stay in memory.
     samples.CACHE_BYTES = 0
     for size, aim in PIPELINE_AIMS.items():
         with tempfile.TemporaryDirectory() as folder:
             dataset = open_dataset(_write_dataset(pathlib.Path(folder) / "data", size))
-            for augment in ((), tuple(STREAMS)):
+            for augment in ((), tuple(AUGMENTATIONS)):
                 patients = samples.SampleStream(
                     dataset, dataset.ids, BATCH_SIZE, seed=0, augment=augment
                 )

@@ -8,7 +8,7 @@ from xctrs_tf.data.dataset import network_arrays
 from xctrs_tf.data.films.film_normalisation import normalise_film
 from xctrs_tf.data.projection.projection_geometry import ProjectionGeometry
 from xctrs_tf.data.volumes.volume import Volume
-from xctrs_tf.evaluation.perturbations import PERTURBATIONS, perturbed_arrays, project
+from xctrs_tf.evaluation.perturbations import PERTURBATIONS, perturbed_arrays, project_case
 
 SIZE, SPACING_MM = 32, 4.0
 
@@ -22,7 +22,7 @@ def case():
     bare = dataclasses.replace(
         make_case("p", 0, SIZE), ct=ct, spacing_mm=SPACING_MM, origin_mm=(-10.0, 20.0, 30.0)
     )
-    return dataclasses.replace(bare, **project(bare, ProjectionGeometry()))
+    return dataclasses.replace(bare, **project_case(bare, ProjectionGeometry()))
 
 
 def films(case, name, severity, seed=0, scan=None):
@@ -66,7 +66,7 @@ def test_movement_is_between_the_films(case):
 def test_translation_has_its_length_in_both_films(case):
     """Shifts along the films' axes, of the brick's middle: x, z of AP and y, z of LA."""
     one = dataclasses.replace(case, ct=np.where(case.ct == 300, case.ct, -1000).astype(np.int16))
-    one = dataclasses.replace(one, **project(one, ProjectionGeometry()))
+    one = dataclasses.replace(one, **project_case(one, ProjectionGeometry()))
 
     def middle(film):
         weight = film - film.min()

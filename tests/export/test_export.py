@@ -112,7 +112,7 @@ def test_without_segmentation_there_is_no_signature_of_it(tmp_path):
 def test_two_exports_at_a_time_get_two_numbers(tmp_path, monkeypatch):
     run = toy_run(tmp_path / "run", segmented=False)
     output = tmp_path / "models"
-    describe, others = export_module.describe, []
+    describe, others = export_module.describe_signatures, []
 
     def slow_describe(*args):
         # Another export begins and ends while the first one is under way.
@@ -121,7 +121,7 @@ def test_two_exports_at_a_time_get_two_numbers(tmp_path, monkeypatch):
             others[0] = export_run(run, output)
         return describe(*args)
 
-    monkeypatch.setattr(export_module, "describe", slow_describe)
+    monkeypatch.setattr(export_module, "describe_signatures", slow_describe)
     numbers = version_numbers
     # The first one has looked for numbers before the other one came.
     monkeypatch.setattr(

@@ -5,7 +5,7 @@ import pytest
 
 from xctrs_tf.errors import UserError
 from xctrs_tf.quality.verdict import Finding, Verdict
-from xctrs_tf.reconstruction.batch import Outcome, describe, prepare_output, run_batch
+from xctrs_tf.reconstruction.batch import Outcome, count_outcomes, prepare_output, run_batch
 from xctrs_tf.reconstruction.batch_input import FilmPair
 
 VERDICT = Verdict("review", [Finding("a", "review", "one"), Finding("b", "review", "two")], {}, {})
@@ -53,7 +53,7 @@ def test_a_bad_pair_does_not_stop_the_others(tmp_path, capsys):
         "error: full: [Errno 28] No space left on device",
         "error: odd : x?[31m",
     ]
-    assert describe(outcomes) == "2 done, 0 skipped, 3 failed, verdict review: 2"
+    assert count_outcomes(outcomes) == "2 done, 0 skipped, 3 failed, verdict review: 2"
 
 
 def test_finished_pairs_are_skipped_unless_overwritten(tmp_path):

@@ -3,7 +3,7 @@ import pytest
 
 from xctrs_tf.data.phantom import make_phantom
 from xctrs_tf.report.landmarks import NotFound, body_mask, end_plate
-from xctrs_tf.report.measures import measure
+from xctrs_tf.report.measures import measure_spine
 
 SPACING = 0.5
 ORIGIN = (-10.0, 20.0, -30.0)
@@ -37,7 +37,7 @@ def spine(tilt_c2=0.0, tilt_c7=0.0):
 def test_volume_and_centroid_of_a_block():
     labels = np.zeros(SHAPE, np.uint8)
     labels[4:7, 10:15, 20:27] = 3  # 105 voxels around (5, 12, 23)
-    measures = measure(labels, SPACING, ORIGIN)["vertebrae"]["C3"]
+    measures = measure_spine(labels, SPACING, ORIGIN)["vertebrae"]["C3"]
     assert (measures["volume"].value, measures["volume"].unit) == (105 / 8, "mm3")
     assert measures["volume"].reason is None
     assert measures["centroid"].value == (-7.5, 26.0, -18.5)
@@ -48,7 +48,8 @@ def test_a_cut_off_vertebra_is_said_to_be():
     labels = np.zeros(SHAPE, np.uint8)
     labels[4:7, 10:15, 125:] = 1
     assert (
-        "edge of the volume" in measure(labels, SPACING, ORIGIN)["vertebrae"]["C1"]["volume"].reason
+        "edge of the volume"
+        in measure_spine(labels, SPACING, ORIGIN)["vertebrae"]["C1"]["volume"].reason
     )
 
 
@@ -56,21 +57,21 @@ def test_distances_of_neighbours():
     labels = np.zeros(SHAPE, np.uint8)
     labels[10, 10, 50] = 4
     labels[10, 16, 42] = 5  # 3 and 4 mm away
-    column = measure(labels, SPACING, ORIGIN)["column"]
+    column = measure_spine(labels, SPACING, ORIGIN)["column"]
     assert column["C4-C5"].value == pytest.approx(5.0)
     assert column["C3-C4"].value is None and "C3 not in" in column["C3-C4"].reason
 
 
 @pytest.mark.parametrize("tilts", [(0, 0), (12, -14), (-9, 7), (5, -25)])
 def test_cobb_angle_of_tilted_boxes(tilts):
-    cobb = measure(spine(*tilts), SPACING, ORIGIN)["column"]["cobb_c2_c7"]
+    cobb = measure_spine(spine(*tilts), SPACING, ORIGIN)["column"]["cobb_c2_c7"]
     assert cobb.unit == "degrees"
     assert cobb.value == pytest.approx(tilts[0] - tilts[1], abs=1.5)
 
 
 @pytest.mark.parametrize("tilt", [0, 15, -20])
 def test_height_of_a_tilted_box(tilt):
-    height = measure(spine(tilt_c7=tilt), SPACING, ORIGIN)["vertebrae"]["C7"]["body_height"]
+    height = measure_spine(spine(tilt_c7=tilt), SPACING, ORIGIN)["vertebrae"]["C7"]["body_height"]
     assert height.unit == "mm"
     assert height.value == pytest.approx(11.0, abs=0.4)
 
@@ -91,15 +92,15 @@ def test_atlantodental_gap_of_blocks():
     labels[18:30, 28:35, 80:95] = 1  # arch: five voxels before it
     labels[18:30, 35:37, 80:85] = 1  # its lower lip: three
     labels[18:30, 70:75, 80:95] = 1  # posterior arch
-    gap = measure(labels, SPACING, ORIGIN)["column"]["atlantodental_interval"]
+    gap = measure_spine(labels, SPACING, ORIGIN)["column"]["atlantodental_interval"]
     assert gap.value == pytest.approx(1.5) and gap.unit == "mm"
     labels[18:30, 35:40, 80:95] = 1
-    gap = measure(labels, SPACING, ORIGIN)["column"]["atlantodental_interval"]
+    gap = measure_spine(labels, SPACING, ORIGIN)["column"]["atlantodental_interval"]
     assert gap.value is None and "touch" in gap.reason
 
 
 def test_nothing_segmented_gives_reasons():
-    measures = measure(np.zeros((9, 10, 11), np.uint8), 1.0, (0, 0, 0))
+    measures = measure_spine(np.zeros((9, 10, 11), np.uint8), 1.0, (0, 0, 0))
     found = [*measures["column"].values()]
     for vertebra in measures["vertebrae"].values():
         found += vertebra.values()
@@ -110,7 +111,7 @@ def test_nothing_segmented_gives_reasons():
 def test_a_blob_without_arch_has_no_height():
     labels = np.zeros(SHAPE, np.uint8)
     labels[10:40, 20:60, 30:50] = 5
-    height = measure(labels, SPACING, ORIGIN)["vertebrae"]["C5"]["body_height"]
+    height = measure_spine(labels, SPACING, ORIGIN)["vertebrae"]["C5"]["body_height"]
     assert height.value is None and "part the body from the arch" in height.reason
 
 
@@ -118,20 +119,20 @@ def test_a_speck_crashes_nothing():
     labels = np.zeros(SHAPE, np.uint8)
     for label in range(1, 8):
         labels[10, 10, 10 * label] = label
-    assert measure(labels, SPACING, ORIGIN)["column"]["cobb_c2_c7"].value is None
+    assert measure_spine(labels, SPACING, ORIGIN)["column"]["cobb_c2_c7"].value is None
     with pytest.raises(NotFound, match="too few voxels"):
         end_plate(labels == 2, SPACING, "lower")
 
 
 def test_coarse_voxels_give_no_angle():
-    cobb = measure(spine(), 2.0, ORIGIN)["column"]["cobb_c2_c7"]
+    cobb = measure_spine(spine(), 2.0, ORIGIN)["column"]["cobb_c2_c7"]
     assert cobb.value is None and "2 mm are too coarse" in cobb.reason
 
 
 def test_phantoms_measure_as_they_were_drawn(phantoms):
     angles = []
     for phantom in phantoms:
-        result = measure(phantom.segmentation, phantom.spacing_mm, phantom.origin_mm)
+        result = measure_spine(phantom.segmentation, phantom.spacing_mm, phantom.origin_mm)
         person = phantom.anatomy
         for name, drawn in person.subaxial.items():
             if name in result["vertebrae"]:

@@ -45,7 +45,7 @@ class Perturbation:
     needs_scan: bool = False
 
 
-def project(case, geometry, scan=None):
+def project_case(case, geometry, scan=None):
     """Films of a patient.
 
     Args:
@@ -66,7 +66,7 @@ def project(case, geometry, scan=None):
 
 def _rotation(case, degrees, rng):
     turned = ProjectionGeometry(rotation_deg=tuple(degrees * _direction(rng)))
-    return project(case, turned)
+    return project_case(case, turned)
 
 
 def _movement(case, degrees, rng):
@@ -74,12 +74,16 @@ def _movement(case, degrees, rng):
 
 
 def _translation(case, distance_mm, rng):
-    return project(case, ProjectionGeometry(translation_mm=tuple(distance_mm * _direction(rng))))
+    return project_case(
+        case, ProjectionGeometry(translation_mm=tuple(distance_mm * _direction(rng)))
+    )
 
 
 def _cone(case, distance_mm, rng):
     del rng
-    return project(case, ProjectionGeometry("cone", "crop", distance_mm, _DETECTOR * distance_mm))
+    return project_case(
+        case, ProjectionGeometry("cone", "crop", distance_mm, _DETECTOR * distance_mm)
+    )
 
 
 def _noise(case, photons, rng):
@@ -109,7 +113,7 @@ def _swapped(case, severity, rng):
 
 
 def _full_field(case, scan):
-    return project(case, ProjectionGeometry(field_of_view="full"), scan)
+    return project_case(case, ProjectionGeometry(field_of_view="full"), scan)
 
 
 PERTURBATIONS = {

@@ -14,7 +14,7 @@ from xctrs_tf.errors import UserError
 from xctrs_tf.export.metadata import describe_run
 from xctrs_tf.export.onnx_conversion import CONVERSION_PACKAGES, write_onnx
 from xctrs_tf.export.plain_networks import with_plain_normalizations
-from xctrs_tf.export.signatures import Signatures, describe
+from xctrs_tf.export.signatures import Signatures, describe_signatures
 from xctrs_tf.export.verification import differences, run_networks
 from xctrs_tf.files import write_text
 from xctrs_tf.reconstruction.exported_model import (
@@ -40,7 +40,7 @@ QUANTIZED_TOLERANCE = {"float16": 5e-2}
 def export_run(run, output, quantize=None, file_format="savedmodel"):
     """Save the networks of a run as the next version in a folder.
 
-    `signatures.describe` lists the signatures and their tensors. Several exports may
+    `signatures.describe_signatures` lists the signatures and their tensors. Several exports may
     write to one folder at the same time.
 
     Args:
@@ -106,7 +106,9 @@ def _write(run, folder, quantize, file_format):
     found = differences(trial, loaded)
     _require_same_outputs(run, found, quantize, file_format)
 
-    described = describe(run.config.size, signatures.segments, metadata["spacing_mm"] is not None)
+    described = describe_signatures(
+        run.config.size, signatures.segments, metadata["spacing_mm"] is not None
+    )
     metadata["signatures"] = {name: described[name] for name in described if name in loaded}
     metadata["weights"] = {"quantize": quantize, "largest_differences": found}
     (folder / METADATA).parent.mkdir()

@@ -89,7 +89,7 @@ class Signatures:
         return {"segmentation": self._run_segmentation(ct)}
 
 
-def describe(size, segments, has_spacing):
+def describe_signatures(size, segments, has_spacing):
     """Describe the tensors of the signatures for metadata.json.
 
     Args:

@@ -10,7 +10,7 @@ import numpy as np
 from scipy import ndimage
 
 from xctrs_tf.geometry import VIEWS
-from xctrs_tf.quality.verdict import LEVELS, assess
+from xctrs_tf.quality.verdict import VERDICT_LEVELS, assess
 
 _ENLARGEMENT = 1.4
 
@@ -72,5 +72,5 @@ def detection_rates(cases, reconstruct, reference):
             }
             ct_hu, labels = reconstruct(dataclasses.replace(case, **wrong))
             levels.append(assess(wrong, ct_hu, labels, case.spacing_mm, reference).level)
-        rates[name] = {level: levels.count(level) / len(levels) for level in LEVELS}
+        rates[name] = {level: levels.count(level) / len(levels) for level in VERDICT_LEVELS}
     return rates

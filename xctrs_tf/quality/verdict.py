@@ -20,7 +20,7 @@ from xctrs_tf.quality.reprojection import reprojection_scores
 from xctrs_tf.quality.vertebra_labels import missing, out_of_order, scattered
 
 QUALITY_FORMAT = "xctrs-quality/1"
-LEVELS = ("pass", "review", "fail")
+VERDICT_LEVELS = ("pass", "review", "fail")
 UNCALIBRATED = "no thresholds: the model was not calibrated (python -m experiments.calibrate)"
 
 
@@ -153,7 +153,7 @@ def verdict_of(scored, reference):
         findings.append(Finding("calibration", "review", UNCALIBRATED))
     else:
         findings += _soft_findings(scored, reference["thresholds"])
-    findings.sort(key=lambda finding: -LEVELS.index(finding.level))
+    findings.sort(key=lambda finding: -VERDICT_LEVELS.index(finding.level))
     level = findings[0].level if findings else "pass"
     return Verdict(level, findings, scored.scores, scored.errors)
 

@@ -85,7 +85,7 @@ def run_batch(pairs, folder, reconstruct, overwrite):
     return outcomes
 
 
-def describe(outcomes):
+def count_outcomes(outcomes):
     """Count the outcomes of a batch, in one line."""
     count = collections.Counter(outcome.status for outcome in outcomes)
     verdicts = collections.Counter(outcome.verdict for outcome in outcomes if outcome.verdict)

@@ -33,7 +33,7 @@ class Measure:
     reason: str | None = None
 
 
-def measure(labels, spacing_mm, origin_mm):
+def measure_spine(labels, spacing_mm, origin_mm):
     """Measure every vertebra and the column.
 
     The Cobb angle is between the rims of the lower end plates of C2 and C7, seen from

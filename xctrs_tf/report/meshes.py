@@ -12,7 +12,7 @@ from xctrs_tf.style import NOTICE
 # Standard deviation in voxels of the Gaussian that smooths the steps of the voxels.
 SMOOTHING_VOXELS = 0.75
 # Voxels around a vertebra's bounding box, wide enough for the smoothing.
-MARGIN = 4
+_PADDING_VOXELS = 4
 # Samples closer to the level than this share of the field's range are moved away from
 # it, since a triangle at such a sample shrinks to a point.
 _OFF_LEVEL = 1e-3
@@ -56,12 +56,12 @@ def vertebra_mesh(mask, spacing_mm, origin_mm):
     """
     voxels = np.argwhere(mask)
     low, high = voxels.min(axis=0), voxels.max(axis=0) + 1
-    box = np.pad(mask[tuple(map(slice, low, high))], MARGIN).astype(np.float64)
+    box = np.pad(mask[tuple(map(slice, low, high))], _PADDING_VOXELS).astype(np.float64)
     field = ndimage.gaussian_filter(box, SMOOTHING_VOXELS)
     ordered = np.sort(field.ravel())[::-1]
     level = (ordered[len(voxels) - 1] + ordered[len(voxels)]) / 2
     vertices, faces = isosurface(field, level)
-    return Mesh(np.asarray(origin_mm) + (vertices + low - MARGIN) * spacing_mm, faces)
+    return Mesh(np.asarray(origin_mm) + (vertices + low - _PADDING_VOXELS) * spacing_mm, faces)
 
 
 def isosurface(field, level):

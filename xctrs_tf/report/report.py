@@ -6,7 +6,7 @@ import pathlib
 
 from xctrs_tf.files import write_text
 from xctrs_tf.quality.verdict import assess
-from xctrs_tf.report.measures import measure
+from xctrs_tf.report.measures import measure_spine
 from xctrs_tf.report.meshes import write_meshes
 from xctrs_tf.report.page import render_page
 from xctrs_tf.style import NOTICE
@@ -75,7 +75,7 @@ def make_record(reconstruction, verdict, uncertainty=None):
 def _plain_measures(labels, spacing_mm, origin_mm):
     if labels is None:
         return {"vertebrae": {}, "column": {}}
-    measures = measure(labels, spacing_mm, origin_mm)
+    measures = measure_spine(labels, spacing_mm, origin_mm)
     return {
         "vertebrae": {
             name: {quantity: dataclasses.asdict(m) for quantity, m in quantities.items()}

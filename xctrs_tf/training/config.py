@@ -4,7 +4,7 @@ import dataclasses
 import json
 import pathlib
 
-from xctrs_tf.data.stream.augmentation import STREAMS, augmentations
+from xctrs_tf.data.stream.augmentation import AUGMENTATIONS, augmentations
 from xctrs_tf.errors import UserError
 from xctrs_tf.geometry import SIZES
 from xctrs_tf.models.catalogue import (
@@ -110,7 +110,9 @@ class TrainingConfig:
     stop_gradient_on_target: bool = _option(
         False, "no gradient of the RSC divergence into the segmentation of the CT"
     )
-    augment: str = _option("", f"random augmentations, separated by commas: {', '.join(STREAMS)}")
+    augment: str = _option(
+        "", f"random augmentations, separated by commas: {', '.join(AUGMENTATIONS)}"
+    )
     precision: str = _option("float32", f"one of {', '.join(PRECISIONS)}")
     remat: bool = _option(
         False, "compute features again in the backward pass instead of keeping them: less memory"

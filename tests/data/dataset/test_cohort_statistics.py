@@ -8,7 +8,7 @@ from xctrs_tf.data.dataset.cohort_statistics import (
     OUTLIER_Z,
     find_outliers,
     histogram,
-    measure,
+    measure_case,
     robust_z,
 )
 
@@ -26,7 +26,7 @@ def boxes():
 
 
 def test_measures_of_boxes():
-    measures = measure(boxes())
+    measures = measure_case(boxes())
     assert measures["C1 (ml)"] == pytest.approx(2 * 0.008)
     assert measures["C7 (ml)"] == pytest.approx(8 * 0.008)
     assert measures["C1 to C7 (mm)"] == 12.0
@@ -39,7 +39,7 @@ def test_measures_of_boxes():
 
 def test_a_patient_without_labels_has_measures_too():
     case = dataclasses.replace(boxes(), segmentation=np.zeros((10,) * 3, np.uint8))
-    assert np.isnan(measure(case)["C1 to C7 (mm)"]) and measure(case)["C3 (ml)"] == 0
+    assert np.isnan(measure_case(case)["C1 to C7 (mm)"]) and measure_case(case)["C3 (ml)"] == 0
 
 
 def test_every_voxel_is_in_one_bin():

@@ -8,7 +8,7 @@ from xctrs_tf.data.films.film_normalisation import normalise_film
 from xctrs_tf.data.projection.drr import hu_to_mu, parallel_projection
 from xctrs_tf.data.stream import augmentation
 from xctrs_tf.data.stream.augmentation import (
-    STREAMS,
+    AUGMENTATIONS,
     add_noise,
     augmented_arrays,
     mirror,
@@ -113,19 +113,19 @@ def test_moves_are_small(monkeypatch):
 
 def test_one_switch_leaves_the_draws_of_the_others():
     case = blob_case()
-    everything = augmented_arrays(case, tuple(STREAMS), 7, 5)
+    everything = augmented_arrays(case, tuple(AUGMENTATIONS), 7, 5)
     posed = augmented_arrays(case, ("mirror", "pose"), 7, 5)
     np.testing.assert_array_equal(everything["ct"], posed["ct"])
     histogram = augmented_arrays(case, ("histogram",), 7, 5)
-    rng = np.random.default_rng([7, 5, STREAMS["histogram"]])
+    rng = np.random.default_rng([7, 5, AUGMENTATIONS["histogram"]])
     expected = network_arrays(case)
     for view in ("ap", "la"):
         np.testing.assert_array_equal(histogram[view], randomise_histogram(expected[view], rng))
     np.testing.assert_array_equal(histogram["ct"], expected["ct"])
-    again = augmented_arrays(case, tuple(STREAMS), 7, 5)
+    again = augmented_arrays(case, tuple(AUGMENTATIONS), 7, 5)
     for name, array in everything.items():
         np.testing.assert_array_equal(again[name], array)
-    other = augmented_arrays(case, tuple(STREAMS), 7, 6)
+    other = augmented_arrays(case, tuple(AUGMENTATIONS), 7, 6)
     assert np.any(other["ap"] != everything["ap"])
 
 

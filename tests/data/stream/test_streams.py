@@ -9,7 +9,7 @@ from xctrs_tf.data.dataset import network_arrays, open_dataset
 from xctrs_tf.data.projection.film_simulation import FilmSimulation
 from xctrs_tf.data.projection.projection_geometry import ProjectionGeometry
 from xctrs_tf.data.stream import sample_stream as samples
-from xctrs_tf.data.stream.augmentation import STREAMS, augmented_arrays, mirror
+from xctrs_tf.data.stream.augmentation import AUGMENTATIONS, augmented_arrays, mirror
 from xctrs_tf.data.stream.numpy_batches import numpy_batches
 from xctrs_tf.data.stream.sample_stream import SampleStream, batch_ids, vgg_planes
 from xctrs_tf.errors import UserError
@@ -67,7 +67,7 @@ def test_every_patient_comes_once_an_epoch_and_in_another_order_in_the_next(data
     assert seen[:7] != seen[7:]
 
 
-@pytest.mark.parametrize("augment", [(), ("mirror",), tuple(STREAMS)])
+@pytest.mark.parametrize("augment", [(), ("mirror",), tuple(AUGMENTATIONS)])
 def test_a_resumed_stream_goes_on_as_the_uninterrupted_one(dataset, augment):
     options = {"seed": 2, "augment": augment, "vgg_slices": 2}
     whole = batches(training_pipeline(dataset, dataset.ids, 3, **options), 7)
@@ -97,7 +97,7 @@ def test_mirroring_is_seeded_and_takes_about_half(dataset):
     assert 16 < sum(flips) < 40
 
 
-@pytest.mark.parametrize("augment", [("mirror",), ("histogram", "noise"), tuple(STREAMS)])
+@pytest.mark.parametrize("augment", [("mirror",), ("histogram", "noise"), tuple(AUGMENTATIONS)])
 def test_samples_are_functions_of_the_seed_and_their_number(dataset, augment):
     stream = batches(training_pipeline(dataset, dataset.ids, 2, seed=5, augment=augment), 2)
     for step, batch in enumerate(stream):
@@ -157,7 +157,7 @@ def test_fewer_patients_than_a_batch_are_refused(dataset):
 
 def test_numpy_batches_are_the_same_batches(dataset):
     """For backends without TensorFlow's pipeline."""
-    options = {"seed": 2, "augment": tuple(STREAMS), "vgg_slices": 3}
+    options = {"seed": 2, "augment": tuple(AUGMENTATIONS), "vgg_slices": 3}
     stream = SampleStream(dataset, dataset.ids, 3, **options)
     ours = itertools.islice(numpy_batches(stream, start_step=4), 5)
     theirs = batches(training_pipeline(dataset, dataset.ids, 3, start_step=4, **options), 5)

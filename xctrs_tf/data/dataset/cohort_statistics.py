@@ -14,7 +14,7 @@ _BINS = 50
 _AIR_HU, _SOFT_TISSUE_HU = -500, (-200, 200)
 
 
-def measure(case):
+def measure_case(case):
     """Measure what is compared between patients.
 
     Args:

@@ -10,6 +10,7 @@ from xctrs_tf.data.phantom.bones import head, thorax
 from xctrs_tf.data.phantom.bones.spine import FACET_GAP_MM, pose
 from xctrs_tf.data.phantom.noise import mottle, scan
 from xctrs_tf.data.phantom.tissues import soft_tissue
+from xctrs_tf.data.volumes.volume import AIR_HU
 from xctrs_tf.geometry import VERTEBRAE
 
 # Size of the mottle in cancellous bone.
@@ -88,7 +89,10 @@ def _rasterise(patient, spine, grid):
     vertebrae = {name: raster.rasterise(bone, grid) for name, bone in spine.bones.items()}
     for upper, lower in itertools.pairwise(vertebrae.values()):
         raster.separate(upper, lower, FACET_GAP_MM)
-    others = [*head.bones(patient, spine.skull, spine.hyoid), *thorax.bones(patient, spine)]
+    others = [
+        *head.head_bones(patient, spine.skull, spine.hyoid),
+        *thorax.thorax_bones(patient, spine),
+    ]
     others = {bone.name: raster.rasterise(bone, grid) for bone in others}
     for name in ("C1", "C2"):
         raster.separate(others["skull"], vertebrae[name], FACET_GAP_MM)
@@ -97,7 +101,7 @@ def _rasterise(patient, spine, grid):
 
 def _paint(patient, spine, vertebrae, others, grid):
     """Return float32 CT numbers: soft tissue painted first, bone over it."""
-    hu = np.full(grid.shape, soft_tissue.AIR_HU, np.float32)
+    hu = np.full(grid.shape, AIR_HU, np.float32)
     soft_tissue.paint_all(hu, grid, patient, spine)
     for upper, lower in itertools.pairwise(vertebrae.values()):
         soft_tissue.cartilage(hu, grid, upper, lower)

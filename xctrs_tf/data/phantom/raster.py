@@ -7,7 +7,7 @@ import numpy as np
 from xctrs_tf.data.phantom import shapes
 
 # Distances are computed up to this far outside a surface.
-MARGIN_MM = 3.0
+_MARGIN_MM = 3.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -141,7 +141,7 @@ def rasterise(bone, grid):
         `Field`.
     """
     # A further voxel, for the partial volume ramp and the gap to a neighbour.
-    margin = MARGIN_MM + grid.spacing_mm
+    margin = _MARGIN_MM + grid.spacing_mm
     window = grid.window(*extent(bone), margin)
     distance = np.full([s.stop - s.start for s in window], 10.0 + margin, np.float32)
     for part in bone.parts:

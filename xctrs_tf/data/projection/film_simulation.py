@@ -10,7 +10,7 @@ from xctrs_tf.errors import UserError
 from xctrs_tf.geometry import VIEWS
 
 # Pose and noise draw from separate generators, so that noise changes no pose.
-STREAMS = {"pose": 0, "ap": 1, "la": 2}
+_RANDOM_STREAMS = {"pose": 0, "ap": 1, "la": 2}
 
 
 def _option(default, low, high, text):
@@ -142,7 +142,7 @@ class FilmSimulation:
         return film_effects(line_integrals, self._entropy(patient, view), **effects)
 
     def _entropy(self, patient, stream):
-        return [self.seed, STREAMS[stream], *patient.encode()]
+        return [self.seed, _RANDOM_STREAMS[stream], *patient.encode()]
 
 
 def _options():

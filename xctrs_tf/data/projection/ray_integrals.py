@@ -19,7 +19,7 @@ from xctrs_tf.geometry import RAY_AXIS
 
 # A film turned by 15 degrees about each axis extends beyond the unturned film by less
 # than this share of its longer edge, if the source is at least three edges away.
-MARGIN = 1 / 4
+_MARGIN_SHARE = 1 / 4
 
 # Generators of the rotations about x, y and z: cross products with the unit vectors.
 _GENERATORS = np.array([np.cross(np.eye(3), axis) for axis in np.eye(3)], np.float32)
@@ -66,7 +66,7 @@ def project(
     to_patient = _rotation(rotation_deg, axes) if turned else ops.eye(3)
     shift = ops.zeros(3) if translation_mm is None else _permuted(translation_mm, axes)
     centre = -ops.matmul(to_patient, shift)
-    margin = math.ceil(MARGIN * max(pixels)) if turned else 0
+    margin = math.ceil(_MARGIN_SHARE * max(pixels)) if turned else 0
     film = [count + 2 * margin for count in pixels]
     rays = _Rays(centre, to_patient[:, 0], 0.0 if source_mm is None else 1.0 / source_mm)
 

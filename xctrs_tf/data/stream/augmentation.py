@@ -16,7 +16,7 @@ from xctrs_tf.geometry import VIEWS
 
 # A generator of its own for each: switching one on leaves the others' draws.
 # They start at 1 because the order of the patients draws without a number.
-STREAMS = {"mirror": 1, "histogram": 2, "pose": 3, "noise": 4}
+AUGMENTATIONS = {"mirror": 1, "histogram": 2, "pose": 3, "noise": 4}
 
 ROTATION_DEG = 5.0
 TRANSLATION = 0.03  # of the frame's edge
@@ -28,14 +28,14 @@ def augmentations(augment):
     """Return the names of changes as a tuple.
 
     Args:
-        augment: names of `STREAMS`.
+        augment: names of `AUGMENTATIONS`.
 
     Raises:
         UserError: an unknown name.
     """
-    unknown = [name for name in augment if name not in STREAMS]
+    unknown = [name for name in augment if name not in AUGMENTATIONS]
     if unknown:
-        raise UserError(f"augment {unknown[0]!r}: must be one of {', '.join(STREAMS)}")
+        raise UserError(f"augment {unknown[0]!r}: must be one of {', '.join(AUGMENTATIONS)}")
     return tuple(augment)
 
 
@@ -81,7 +81,7 @@ def augmented_arrays(case, names, seed, index, reconstruction=None):
     """
 
     def draws(name):
-        return np.random.default_rng([seed, int(index), STREAMS[name]])
+        return np.random.default_rng([seed, int(index), AUGMENTATIONS[name]])
 
     arrays = move(case, draws("pose")) if "pose" in names else network_arrays(case)
     if reconstruction is not None:

@@ -5,7 +5,7 @@ import functools
 import numpy as np
 
 from xctrs_tf.data.stream.augmentation import (
-    STREAMS,
+    AUGMENTATIONS,
     augmentations,
     augmented_arrays,
     check_projection,
@@ -15,7 +15,7 @@ from xctrs_tf.errors import UserError
 # Whole data sets up to this size stay in memory after the first epoch.
 CACHE_BYTES = 2 * 1024**3
 # Number of the random generator of the VGG planes, beside those of the augmentations.
-_PLANES = max(STREAMS.values()) + 1
+_PLANES = max(AUGMENTATIONS.values()) + 1
 
 
 class SampleStream:
@@ -29,7 +29,7 @@ class SampleStream:
         ids: patients to train on.
         batch_size: patients of a step; not more than there are.
         seed: of the order, the augmentation and the VGG planes.
-        augment: names of `augmentation.STREAMS`.
+        augment: names of `augmentation.AUGMENTATIONS`.
         reconstruct: function from a patient's id to a reconstruction ``[x, y,
             z]`` that was made before, or None.
         vgg_slices: planes of each view that are drawn for a step's VGG loss; 0

@@ -6,7 +6,7 @@ import scipy
 from xctrs_tf.data.volumes.volume import AIR_HU, Volume, resample
 from xctrs_tf.geometry import VERTEBRAE
 
-MARGIN_MM = 4.0
+_MARGIN_MM = 4.0
 # A cube counts as centred on C1..C7 within this share of its edge.
 CENTRED = 0.05
 # A vertebra whose largest piece has less than this share of its voxels is a labelling
@@ -87,7 +87,7 @@ def crop_to_frame(ct, labels, size, spacing_mm):
         labels of the same shape; the spacing and the origin in mm.
     """
     low, high = _box_mm(labels)
-    needed = float(np.max(high - low)) + 2 * MARGIN_MM
+    needed = float(np.max(high - low)) + 2 * _MARGIN_MM
     spacing_mm = max(float(spacing_mm), needed / size)
     frame = (size, spacing_mm, _frame_origin(ct, low, high, size, spacing_mm))
     hu = resample(_widen(_near(ct, *frame), spacing_mm), *frame, fill=AIR_HU).array
@@ -118,8 +118,8 @@ def _frame_origin(ct, low, high, size, spacing_mm):
     if (
         np.allclose(scan_high - scan_low, field_mm, rtol=1e-4)
         and np.all(np.abs(corner - scan_low) <= CENTRED * field_mm)
-        and np.all(low - MARGIN_MM >= scan_low)
-        and np.all(high + MARGIN_MM <= scan_high)
+        and np.all(low - _MARGIN_MM >= scan_low)
+        and np.all(high + _MARGIN_MM <= scan_high)
     ):
         corner = scan_low
     first = corner + spacing_mm / 2

@@ -6,7 +6,12 @@ import json
 import numpy as np
 from matplotlib.figure import Figure
 
-from xctrs_tf.data.dataset.cohort_statistics import OUTLIER_Z, find_outliers, histogram, measure
+from xctrs_tf.data.dataset.cohort_statistics import (
+    OUTLIER_Z,
+    find_outliers,
+    histogram,
+    measure_case,
+)
 from xctrs_tf.data.films.film_normalisation import normalise_film
 from xctrs_tf.data.volumes.intensity import WINDOW_HU, normalise_hu
 from xctrs_tf.evaluation.figures.drawing import PANEL, draw_legend, draw_patient, save_figure
@@ -47,7 +52,7 @@ def check_dataset(dataset, watch=iter):
         folder.mkdir()
         for patient in watch(dataset.ids):
             case = dataset.load(patient)
-            measures[patient] = measure(case)
+            measures[patient] = measure_case(case)
             counts = counts + histogram(case)
             patient_figure(folder / f"{patient}.png", case)
         outliers = find_outliers(measures)

@@ -24,7 +24,7 @@ _BOOTSTRAP_SEED = 0
 
 
 @dataclasses.dataclass(frozen=True)
-class Column:
+class TableColumn:
     """A column of a table, one figure of `evaluate_case`.
 
     Attributes:
@@ -40,22 +40,22 @@ class Column:
     scale: float = 1.0
 
 
-IMAGE_COLUMNS = (Column("ssim", "SSIM", 3), Column("psnr", "PSNR (dB)", 2))
+IMAGE_COLUMNS = (TableColumn("ssim", "SSIM", 3), TableColumn("psnr", "PSNR (dB)", 2))
 DICE_COLUMNS = tuple(
-    Column(key, name, digits=2, scale=100.0)
+    TableColumn(key, name, digits=2, scale=100.0)
     for key, name in zip((*DICE_KEYS, "dice_mean"), (*VERTEBRAE, "Mean"), strict=True)
 )
 # What the paper does not report.
 FURTHER_IMAGE_COLUMNS = (
-    Column("ssim_3d", "SSIM, 3D", 3),
-    Column("mae_hu", "MAE (HU)", 1),
-    Column("mae_bone_hu", "MAE in bone (HU)", 1),
+    TableColumn("ssim_3d", "SSIM, 3D", 3),
+    TableColumn("mae_hu", "MAE (HU)", 1),
+    TableColumn("mae_bone_hu", "MAE in bone (HU)", 1),
 )
 FURTHER_DICE_COLUMNS = (
-    Column("hd95_mean", "HD95 (mm)", 2),
-    Column("assd_mean", "ASSD (mm)", 2),
-    Column("nsd_mean", "NSD (%)", 2, scale=100.0),
-    Column("missed", "missed vertebrae", 2),
+    TableColumn("hd95_mean", "HD95 (mm)", 2),
+    TableColumn("assd_mean", "ASSD (mm)", 2),
+    TableColumn("nsd_mean", "NSD (%)", 2, scale=100.0),
+    TableColumn("missed", "missed vertebrae", 2),
 )
 
 
@@ -147,7 +147,7 @@ class Cell:
 
     Attributes:
         row: name of `models.catalogue.TABLE_ROWS`.
-        column: `Column`.
+        column: `TableColumn`.
         mean: over patients; NaN if none has it.
         sd: sample standard deviation.
         n: patients that have it.
@@ -158,7 +158,7 @@ class Cell:
     """
 
     row: str
-    column: Column
+    column: TableColumn
     mean: float
     sd: float
     n: int

@@ -9,7 +9,7 @@ import time
 import numpy as np
 
 from xctrs_tf.evaluation.tables import paper
-from xctrs_tf.evaluation.tables.grids import NOTHING, Grid
+from xctrs_tf.evaluation.tables.grids import NOTHING, TableGrid
 from xctrs_tf.models.catalogue import NETWORKS, TABLE_ROWS
 
 
@@ -113,7 +113,7 @@ def cost_grid(results, table):
         table: `comparison.Table`.
 
     Returns:
-        `Grid`.
+        `TableGrid`.
     """
     measured = results.complexity
     here = "as run" if measured is None else f"as run ({measured['size']}^3)"
@@ -131,7 +131,7 @@ def cost_grid(results, table):
                 _text(costs["seconds_run"], "{:.3f}"),
             ]
         )
-    return Grid(f"{table.number}: cost", headings, lines, _notes(measured, table))
+    return TableGrid(f"{table.number}: cost", headings, lines, _notes(measured, table))
 
 
 def cost_lines(results, table):

@@ -20,7 +20,7 @@ _LATEX = {
 
 
 @dataclasses.dataclass(frozen=True)
-class Grid:
+class TableGrid:
     """One grid of a table.
 
     A cell or heading may have a second line after a newline. Plain text stacks the two;
@@ -45,7 +45,7 @@ def text(grid):
     """Render a grid for a terminal.
 
     Args:
-        grid: `Grid`.
+        grid: `TableGrid`.
 
     Returns:
         Lines joined by newlines, without a last one.
@@ -70,7 +70,7 @@ def markdown(grids):
     """Render grids below each other as Markdown.
 
     Args:
-        grids: `Grid`s.
+        grids: `TableGrid`s.
 
     Returns:
         The text, with a newline at its end.
@@ -91,7 +91,7 @@ def latex(grids):
     """Render grids as `tabular` of booktabs, each with its caption.
 
     Args:
-        grids: `Grid`s.
+        grids: `TableGrid`s.
 
     Returns:
         The text, with a newline at its end.

@@ -5,7 +5,7 @@ import math
 from xctrs_tf.evaluation.tables import paper
 from xctrs_tf.evaluation.tables.comparison import COMPARED_TABLES
 from xctrs_tf.evaluation.tables.cost import cost_grid
-from xctrs_tf.evaluation.tables.grids import NOTHING, Grid
+from xctrs_tf.evaluation.tables.grids import NOTHING, TableGrid
 from xctrs_tf.models.catalogue import MEAN_VOLUME_ROW, TABLE_ROWS
 
 LOST = "?"
@@ -23,13 +23,13 @@ def table_grids(results, name, cells):
         cells: of `comparison.compare`.
 
     Returns:
-        List of `Grid`.
+        List of `TableGrid`.
     """
     table = COMPARED_TABLES[name]
     return [
         _accuracy_grid(results, table, cells),
         _difference_grid(results, table, cells),
-        Grid(
+        TableGrid(
             f"{table.number}: what the paper does not report",
             ["", "n", *_headings(results, table.further)],
             [_ours(results, row, table.further, cells) for row in table.rows],
@@ -46,7 +46,7 @@ def summary_grid(results, compared):
         compared: dict from the name of every table to its cells, of `comparison.compare`.
 
     Returns:
-        `Grid`.
+        `TableGrid`.
     """
     found, columns = {}, {}
     for name, table in COMPARED_TABLES.items():
@@ -62,7 +62,7 @@ def summary_grid(results, compared):
         cells = [_cell(found[row].get(column.key), column) for column in shown]
         lines.append([TABLE_ROWS[row].title, _count(results, row), *cells])
     headings = ["PSNR (dB)", "SSIM", f"mean {results.dice_name} (%)", "HD95 (mm)"]
-    return Grid("All methods", ["", "n", *headings], lines, [_settings_note(results)])
+    return TableGrid("All methods", ["", "n", *headings], lines, [_settings_note(results)])
 
 
 def _accuracy_grid(results, table, cells):
@@ -77,7 +77,7 @@ def _accuracy_grid(results, table, cells):
     if any(text.count(LOST) for line in lines for text in line):
         notes += [paper.LOST_NOTE, paper.GAIN_NOTE]
     notes += _run_notes(results, table)
-    return Grid(
+    return TableGrid(
         f"{table.number}: {table.title}",
         ["", "n", *_headings(results, table.columns)],
         lines,
@@ -102,7 +102,7 @@ def _difference_grid(results, table, cells):
     ]
     notes += _power_notes(table, cells)
     caption = f"{table.number}: against X-CTRSNet"
-    return Grid(caption, headings, lines, notes)
+    return TableGrid(caption, headings, lines, notes)
 
 
 def _difference_cells(results, cell):

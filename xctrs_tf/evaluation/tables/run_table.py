@@ -7,7 +7,7 @@ from xctrs_tf.evaluation.patient import DICE_KEYS
 from xctrs_tf.evaluation.statistics import mean_sd
 from xctrs_tf.evaluation.tables import paper
 from xctrs_tf.evaluation.tables.comparison import DICE_COLUMNS, IMAGE_COLUMNS
-from xctrs_tf.evaluation.tables.grids import Grid
+from xctrs_tf.evaluation.tables.grids import TableGrid
 from xctrs_tf.geometry import VERTEBRAE
 
 RUN_COLUMNS = IMAGE_COLUMNS + DICE_COLUMNS
@@ -73,11 +73,11 @@ def run_grid(rows, dice_name="Dice"):
             `"Dice"`, or `"pseudo-label Dice"`.
 
     Returns:
-        `Grid` without a caption; a cell has the mean above the deviation.
+        `TableGrid` without a caption; a cell has the mean above the deviation.
     """
     first, *others = (column.heading for column in DICE_COLUMNS)
     headings = [column.heading.replace(" (", "\n(") for column in IMAGE_COLUMNS]
-    return Grid(
+    return TableGrid(
         caption="",
         headings=["", *headings, f"{dice_name} (%): {first}", *others],
         lines=[

@@ -5,7 +5,7 @@ import numpy as np
 from xctrs_tf.evaluation.perturbations import PERTURBATIONS
 from xctrs_tf.evaluation.statistics import bootstrap_interval, mean_sd
 from xctrs_tf.evaluation.tables.comparison import DICE_COLUMNS, IMAGE_COLUMNS, patient_values
-from xctrs_tf.evaluation.tables.grids import NOTHING, Grid
+from xctrs_tf.evaluation.tables.grids import NOTHING, TableGrid
 from xctrs_tf.metrics import PROTOCOLS
 from xctrs_tf.models.catalogue import MEAN_VOLUME_ROW
 
@@ -27,7 +27,7 @@ def robustness_grid(lines, dice_name):
         dice_name: name of the overlap.
 
     Returns:
-        `Grid`.
+        `TableGrid`.
     """
     headings = [column.heading for column in ROBUSTNESS_COLUMNS[:-1]] + [f"mean {dice_name} (%)"]
     rows = [_line("films as in training", "", perturbed_values(lines, UNPERTURBED))]
@@ -44,7 +44,7 @@ def robustness_grid(lines, dice_name):
             )
     rows.append(_line("mean volume, no film", "", perturbed_values(lines, MEAN_VOLUME_ROW)))
     patients = len({line["id"] for line in lines})
-    return Grid(
+    return TableGrid(
         "Films that differ from those of training",
         ["", "severity", *(text for each in headings for text in (each, "change [95 % interval]"))],
         rows,
@@ -66,7 +66,7 @@ def protocol_grid(lines):
             numbers, or strings as of a CSV.
 
     Returns:
-        `Grid`.
+        `TableGrid`.
     """
     methods = list(dict.fromkeys(line["method"] for line in lines))
     rows = []
@@ -82,7 +82,7 @@ def protocol_grid(lines):
     count = len({line["id"] for line in lines})
     notes = [f"{count} patient{'s' if count > 1 else ''}, mean ± SD; PSNR in dB."]
     notes += [f"{name}: {each.__doc__.splitlines()[0]}" for name, each in PROTOCOLS.items()]
-    return Grid("The same volumes under every protocol", ["", *methods], rows, notes)
+    return TableGrid("The same volumes under every protocol", ["", *methods], rows, notes)
 
 
 def perturbed_values(lines, name, severity=None):

@@ -182,7 +182,7 @@ def _hyoid_parts():
     return tuple(Part(shape, 1.5) for shape in parts)
 
 
-def bones(patient, skull, hyoid):
+def head_bones(patient, skull, hyoid):
     """Return skull, mandible, teeth and hyoid.
 
     Args:

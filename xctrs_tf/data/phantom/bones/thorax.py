@@ -42,7 +42,7 @@ SPINE_OF_SCAPULA = [(76, 52, -28), (105, 40, -8), (140, 8, 6)]
 BLADE = ((80, 46, -14), (92, 44, -70))
 
 
-def bones(patient, spine):
+def thorax_bones(patient, spine):
     """Return ribs and shoulder girdle.
 
     Args:

@@ -8,9 +8,9 @@ from xctrs_tf.data.phantom.bones import head
 from xctrs_tf.data.phantom.noise import mottle
 from xctrs_tf.data.phantom.tissues import airway, columns, muscles
 from xctrs_tf.data.phantom.tissues.columns import CentreLine, Column, paint
+from xctrs_tf.data.volumes.volume import AIR_HU
 
 # CT numbers from radiology textbooks.
-AIR_HU = -1000.0
 LUNG_HU = -830.0
 FAT_HU = -100.0
 CSF_HU = 12.0
