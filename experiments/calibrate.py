@@ -5,8 +5,8 @@
 
 The data must be what the model was trained on. The training patients of its fold
 give the statistics, the validation and test patients the thresholds. Prints the
-rate of false alarms that was asked for and the one that came out, and how often
-faults that are made on purpose in the held-out films are noticed.
+requested and the measured rate of false alarms, and how often simulated faults of
+the held-out films are detected.
 """
 
 import json

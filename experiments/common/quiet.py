@@ -7,7 +7,7 @@ import sys
 
 @contextlib.contextmanager
 def quiet_libraries():
-    """A context in which nothing reaches stderr.
+    """Suppress all output to stderr within the context.
 
     The C libraries under the readers print remarks on damaged files there, past Python;
     the one line that the user needs comes as an exception.

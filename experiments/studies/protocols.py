@@ -2,7 +2,7 @@
 
     python -m experiments.studies.protocols --workdir=RUN
 
-Takes PSNR and SSIM of the run's reconstructions, and of the mean training
+Measures PSNR and SSIM of the run's reconstructions, and of the mean training
 volume, under each protocol of xctrs_tf.metrics (docs/metrics.md). Writes to --output
 protocols.csv (a line a patient and method), protocols.json (where it comes from) and
 protocols.md (means and standard deviations), which it prints.
@@ -53,7 +53,7 @@ def protocol_rows(run, dataset, split, name=XCTRSNET):
         run: `xctrs_tf.training.run.Run`.
         dataset: `Dataset`.
         split: name of a list of `Split`.
-        name: what the run is called.
+        name: name of the method.
 
     Returns:
         List of dicts of `evaluate_protocols` with `method`, two a patient.

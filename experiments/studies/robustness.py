@@ -2,7 +2,7 @@
 
   python -m experiments.studies.robustness --workdir=RUN --output=RESULTS [--scans=DIR]
 
-Takes PSNR, SSIM and mean Dice of the run's test patients with films as in training,
+Measures PSNR, SSIM and mean Dice of the run's test patients with films as in training,
 and with the patient turned or shifted, cone rays, the whole scan's shadow (--scans),
 noise, other exposure, and the two views swapped. Writes robustness.csv (a line a
 patient and severity), .json (where it comes from), .md and .png to --output.

@@ -1,4 +1,4 @@
-"""A run and its data, for the programs that look at what it learned."""
+"""A run and its data, for the programs that evaluate it."""
 
 import json
 import pathlib
@@ -49,8 +49,8 @@ def open_run_dataset(workdir, config, data=None):
         `Dataset`.
 
     Raises:
-        UserError: it does not fit the networks, or it is no longer what the run
-            was trained on, so that its test patients may have been trained on.
+        UserError: it does not fit the networks, or it has changed since the run was
+            trained, so that its test patients may have been training patients.
     """
     dataset = open_dataset(data or config.data)
     if dataset.size != config.size:

@@ -22,8 +22,8 @@ SEGMENTATION_FIGURES = ("dice", "hd95", "assd", "nsd")
 def evaluate_case(case, ct_pred, labels_pred):
     """Compare a reconstruction and its segmentation with the patient's CT.
 
-    Intensities are compared inside the network's HU window, where alone a
-    reconstruction can be right, under the protocol `xctrs`.
+    Intensities are compared inside the HU window of the networks, under the protocol
+    `xctrs`.
 
     Args:
         case: `xctrs_tf.data.dataset.Case` with the ground truth.
@@ -36,8 +36,8 @@ def evaluate_case(case, ct_pred, labels_pred):
         dict of `id`, `psnr` (dB), `ssim`, `ssim_3d`, `mae_hu`, `mae_bone_hu` (in
         the vertebrae of the ground truth; NaN if it has none), `dice_C1` to
         `dice_C7` and `dice_mean` (fractions), the same of `hd95` and `assd`
-        (mm) and of `nsd` (fraction), and `missed`: how many vertebrae of the
-        ground truth were not predicted at all. A figure is NaN where the ground
+        (mm) and of `nsd` (fraction), and `missed`: number of vertebrae of the
+        ground truth that were not predicted. A figure is NaN where the ground
         truth lacks the vertebra, which the mean leaves out.
     """
     return {
@@ -66,14 +66,14 @@ def evaluate_protocols(case, ct_pred):
 
 
 def write_cases_csv(path, rows, provenance):
-    """Write one line a patient, and beside it where the lines come from.
+    """Write one line per patient, and their provenance beside the CSV.
 
     A value that does not exist (NaN) is an empty cell.
 
     Args:
         path: the CSV; the provenance gets the same name with `.json`.
         rows: dicts of `evaluate_case`, at least one.
-        provenance: dict of `xctrs_tf.evaluation.provenance.collect`.
+        provenance: dict of `xctrs_tf.provenance.collect`.
     """
     path = pathlib.Path(path)
     with atomic_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:

@@ -27,10 +27,10 @@ class Perturbation:
     """One way in which films can differ from those of training.
 
     Attributes:
-        title: what it is.
+        title: short description.
         unit: of its severities.
-        severities: numbers, the mildest first; `(1,)` for something that is or is
-            not.
+        severities: numbers, the mildest first; `(1,)` for a perturbation without
+            degrees.
         films: function `(case, severity, rng)` to a dict of `ap` and `la`, in any
             unit; the generator is in the same state for every severity of a
             patient.
@@ -46,7 +46,7 @@ class Perturbation:
 
 
 def project_case(case, geometry, scan=None):
-    """Films of a patient.
+    """Simulate the films of a patient.
 
     Args:
         case: `Case`.
@@ -166,6 +166,6 @@ def perturbed_arrays(case, arrays, name, severity, seed, scan=None):
 
 
 def _direction(rng):
-    """A unit vector, every direction alike."""
+    """Return a random unit vector, uniform over all directions."""
     vector = rng.standard_normal(3)
     return vector / np.linalg.norm(vector)

@@ -21,10 +21,10 @@ class PairedTest:
 
     Attributes:
         p_value: two-sided; NaN if no patient has both values.
-        smallest_p_value: what `p_value` would be had every patient changed the
-            same way: above 0.05 the sample is too small to show anything.
+        smallest_p_value: the p-value if all differences had the same sign; above
+            0.05 the sample is too small for a significant result.
         n: patients that have both values.
-        zeros: how many of them did not change, and so say nothing.
+        zeros: patients without a difference, which the test leaves out.
     """
 
     p_value: float
@@ -34,7 +34,7 @@ class PairedTest:
 
 
 def mean_sd(values):
-    """Mean and sample standard deviation (n - 1).
+    """Return the mean and the sample standard deviation (n - 1).
 
     Args:
         values: one a patient.
@@ -51,12 +51,11 @@ def mean_sd(values):
 
 
 def paired_wilcoxon(first, second):
-    """Wilcoxon's signed-rank test of two methods on the same patients.
+    """Run Wilcoxon's signed-rank test of two methods on the same patients.
 
-    Patients that did not change are dropped, as Wilcoxon did. The p-value is
-    exact, ties or not: it goes through all `2 ** n` ways that the signs could
-    have fallen on the ranks that are there, so that neither ties nor few
-    patients call for an approximation.
+    Patients without a difference are left out, as Wilcoxon did. The p-value is
+    exact, also with ties: it counts all `2 ** n` assignments of signs to the
+    ranks.
 
     Args:
         first: one method's values, one a patient.
@@ -89,7 +88,7 @@ def paired_wilcoxon(first, second):
 
 
 def holm(p_values):
-    """Adjust p-values for their number, after Holm (1979).
+    """Adjust p-values for multiple comparisons, after Holm (1979).
 
     Args:
         p_values: one a comparison; NaN is a comparison that was not made and
@@ -107,16 +106,16 @@ def holm(p_values):
 
 
 def bootstrap_interval(values, seed, level=0.95, num_resamples=9999):
-    """Confidence interval of the mean by resampling patients (BCa).
+    """Return the bootstrap confidence interval of the mean over patients (BCa).
 
-    Of the difference of two methods, resample the patients' differences. Few
-    patients make the interval too narrow: below ten or so it is a hint.
+    For the difference of two methods, give the differences of the patients. With
+    fewer than about ten patients the interval is too narrow.
 
     Args:
         values: one a patient.
         seed: of the resampling; the same seed gives the same interval.
-        level: the share of repetitions whose interval would hold the mean.
-        num_resamples: how many times patients are drawn.
+        level: confidence level.
+        num_resamples: number of bootstrap samples.
 
     Returns:
         `(low, high)`; NaN for less than two values, and where one is infinite;
@@ -139,7 +138,7 @@ def bootstrap_interval(values, seed, level=0.95, num_resamples=9999):
 
 
 def _chances_of_sums(ranks):
-    """Probability of every sum of ranks, each of them counted with chance 1/2."""
+    """Return the probability of each sum of ranks; each rank counts with probability 1/2."""
     chances = np.zeros(ranks.sum() + 1)
     chances[0] = 1.0
     for rank in ranks:

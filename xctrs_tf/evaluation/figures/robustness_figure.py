@@ -58,7 +58,7 @@ def robustness_figure(path, lines, dice_name):
 
 
 def _draw(axis, column, values, unperturbed, mean_volume):
-    """Mean and spread from the unperturbed films to the most severe ones."""
+    """Draw mean and spread from the unperturbed films to the most severe ones."""
     moments = [unperturbed, *(mean_and_sd(each, column) for each in values)]
     means, deviations = np.array(moments).T
     steps = np.arange(len(means))

@@ -1,8 +1,8 @@
-"""From the folders of runs to the figures of every patient, method by method.
+"""Collection of runs: every patient's figures, method by method.
 
 Runs lie in `RUNS/<row>/fold-<n>-seed-<n>/`, each with the evaluation that
 `experiments.evaluate` wrote, and beside it a `.json` of how the job ended, if it
-was one of `experiments.cross_validate`. What cannot stand in one table is refused: runs of
+was one of `experiments.cross_validate`. Runs that do not belong in one table are refused: runs of
 other data or other settings, patients tested twice, evaluations by other code.
 """
 
@@ -17,7 +17,7 @@ from xctrs_tf.models.catalogue import ROWS
 from xctrs_tf.training.config import read_config
 
 _RUN_NAME = re.compile(r"fold-(\d+)-seed-(\d+)")
-# What a run may have of its own: where its files lie, how often it looked up.
+# Settings that may differ between runs of one table: paths, fold, seed, validation interval.
 _FREE = {
     "data",
     "fold",
@@ -27,8 +27,8 @@ _FREE = {
     "validate_every",
     "checkpoint_every",
 }
-# What may differ between the methods of a table: xctrs_tf.models.catalogue.ROWS, and the
-# precision, which not every network bears on every machine.
+# Settings that may differ between the methods of a table: those of
+# xctrs_tf.models.catalogue.ROWS, and the precision, which some networks cannot change.
 _METHOD = {
     "precision",
     "reconstruction",
@@ -43,7 +43,7 @@ _METHOD = {
     "dice_weight",
     "rsc_weight",
 }
-# Without effect where there is no RSC, and those where no segmentation is trained.
+# Settings without effect where there is no RSC, or where no segmentation is trained.
 _OF_RSC = "stop_gradient_on_target"
 _OF_SEGMENTATION = {
     "cross_entropy_weight",
@@ -81,14 +81,14 @@ def collect_runs(runs):
 
 
 def without_folders(text, runs):
-    """A command or an error without the folders of the machine that it ran on.
+    """Remove the folders of the machine from a command or an error message.
 
     Args:
-        text: the command.
+        text: the command or the message.
         runs: folder of the runs, which becomes ``RUNS``.
 
     Returns:
-        The command; of other absolute paths the last name is left.
+        The text; other absolute paths are reduced to their last name.
     """
     text = text.replace(str(pathlib.Path(runs).absolute()), "RUNS")
     return re.sub(r"(?<![\w.])/(?:[^/\s']+/)+", "", text)
@@ -164,7 +164,7 @@ class _Collector:
         )
 
     def _check_same(self, folder, config, origin, results):
-        """Refuse a run that differs from the others in more than it is compared for."""
+        """Refuse a run whose data or settings differ from those of the earlier runs."""
         without_effect = set() if config.uses_segmentation else _OF_SEGMENTATION
         if not config.rsc_weight:
             without_effect = without_effect | {_OF_RSC}
@@ -198,7 +198,8 @@ class _Collector:
             if not _agree(known, {"fold": str(fold), "seed": "", **patient}):
                 raise UserError(
                     f"{folder}: the mean volume's figures of patient {patient['id']} differ from "
-                    "those of other runs, so other code took them; run experiments.evaluate again"
+                    "those of other runs, so they were computed by other code; run "
+                    "experiments.evaluate again"
                 )
 
 
@@ -242,13 +243,13 @@ def _check_evaluation(folder, row, origin):
 
 
 def _job(folder):
-    """The record of the job that made a run; empty if it was made by hand."""
+    """Return the record of the job that made a run; empty if no job made it."""
     record = folder.with_name(f"{folder.name}.json")
     return json.loads(record.read_text(encoding="utf-8")) if record.is_file() else {}
 
 
 def _last_step(history):
-    """Step that a run has reached, or None if it kept no history."""
+    """Return the last step of a run, or None if it has no history."""
     if not history.is_file():
         return None
     return json.loads(history.read_text(encoding="utf-8").splitlines()[-1])["step"]

@@ -45,7 +45,7 @@ DICE_COLUMNS = tuple(
     TableColumn(key, name, digits=2, scale=100.0)
     for key, name in zip((*DICE_KEYS, "dice_mean"), (*VERTEBRAE, "Mean"), strict=True)
 )
-# What the paper does not report.
+# Columns that the paper does not report.
 FURTHER_IMAGE_COLUMNS = (
     TableColumn("ssim_3d", "SSIM, 3D", 3),
     TableColumn("mae_hu", "MAE (HU)", 1),
@@ -168,7 +168,7 @@ class Cell:
 
 
 def compare(results, name):
-    """Every cell of a table.
+    """Compute every cell of a table.
 
     Args:
         results: `Results`.
@@ -215,12 +215,12 @@ def patient_values(lines, figure):
     for line in lines:
         text = line.get(figure, "")
         found.setdefault(line["id"], []).append(float(text) if text else np.nan)
-    # Should a seed have no value, the patient has none: the others are another mean.
+    # A patient without a value for one seed has none, since means would not be comparable.
     return {patient: float(np.mean(values)) for patient, values in found.items()}
 
 
 def _differences(values, figure, printed):
-    """`Difference` of every row that shares patients with X-CTRSNet."""
+    """Return the `Difference` of every row that shares patients with X-CTRSNet."""
     reference = values[REFERENCE_ROW]
     measured = {}
     for row, theirs in values.items():
@@ -247,7 +247,7 @@ def _printed(table, row, figure):
 
 
 def _printed_difference(table, row, figure):
-    """The paper's means of X-CTRSNet less those of a row; None if a cell is missing."""
+    """Return the paper's means of X-CTRSNet less those of a row; None if a cell is missing."""
     means = [(_printed(table, each, figure) or (None,))[0] for each in (REFERENCE_ROW, row)]
     return None if None in means else means[0] - means[1]
 

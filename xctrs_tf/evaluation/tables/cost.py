@@ -14,7 +14,7 @@ from xctrs_tf.models.catalogue import NETWORKS, TABLE_ROWS
 
 
 def network_counts(name, size, width=1.0):
-    """Parameters and operations of a network, as the paper counts them.
+    """Count the parameters and operations of a network, as the paper does.
 
     Args:
         name: of `xctrs_tf.models.catalogue`.
@@ -40,7 +40,7 @@ def network_counts(name, size, width=1.0):
 
 
 def counted_model(name, size, width=1.0):
-    """A network for one patient, to be counted and not to be run.
+    """Build a network for one patient whose operations are counted; it cannot be run.
 
     Networks with training heads have the heads that only training needs, as the
     paper's counts imply.
@@ -60,11 +60,10 @@ def counted_model(name, size, width=1.0):
 
 
 def inference_seconds(names, size, width, repeats, progress=iter):
-    """Seconds that each network takes for one patient on this machine.
+    """Measure the inference time of each network for one patient on this machine.
 
-    Compiled, by `predict_on_batch`; the networks take turns, so that whatever else
-    runs on the machine slows all of them alike. The first call of each, which
-    compiles it, does not count.
+    The networks are compiled and called in turns, so that other programs slow all of
+    them alike. The first call of each, which compiles it, does not count.
 
     Args:
         names: of `xctrs_tf.models.catalogue`.
@@ -106,7 +105,7 @@ def _factory(name):
 
 
 def cost_grid(results, table):
-    """Parameters, operations and seconds of every method, the paper's beside ours.
+    """Lay out parameters, operations and seconds of every method, the paper's beside ours.
 
     Args:
         results: `Results`; without its `complexity` only the paper's are there.
@@ -135,7 +134,7 @@ def cost_grid(results, table):
 
 
 def cost_lines(results, table):
-    """The same for the CSV.
+    """Yield the figures of `cost_grid` for the CSV.
 
     Args:
         results: `Results`.
@@ -154,7 +153,7 @@ def cost_lines(results, table):
 
 
 def method_costs(results, table, row):
-    """Sums over a method's networks that the table counts.
+    """Sum the costs of a method's networks that the table counts.
 
     Args:
         results: `Results`.

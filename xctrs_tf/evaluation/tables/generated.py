@@ -29,7 +29,7 @@ _MARKED = re.compile(
 
 
 def generated_tables(folder):
-    """The tables of a folder of results, from its figures alone.
+    """Render the tables of a folder of results from its figures.
 
     Args:
         folder: `pathlib.Path`.
@@ -81,16 +81,16 @@ def write_tables(folder):
 
 
 def check_tables(folders, documents, root, write=False):
-    """Compare tables with the figures that they are of.
+    """Compare table files with the figures from which they are made.
 
     Args:
         folders: `pathlib.Path`s of results.
         documents: `pathlib.Path`s of documents with markers.
         root: folder that the documents' markers are relative to.
-        write: whether to mend what is stale.
+        write: True rewrites stale files.
 
     Returns:
-        Paths that are stale, and still are.
+        Paths that are stale and were not rewritten.
     """
     stale = []
     for folder in folders:

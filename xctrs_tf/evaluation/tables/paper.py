@@ -1,7 +1,6 @@
-"""The paper's Tables 1 to 3 as printed, so that ours stand beside them.
+"""The paper's Tables 1 to 3 as printed, for comparison with ours.
 
-Some cells of Table 1 are lost in the text that we transcribed; they are None,
-and nothing is put in their place.
+Some cells of Table 1 are lost in the text that we transcribed; they are None.
 """
 
 import dataclasses

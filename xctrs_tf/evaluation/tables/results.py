@@ -1,4 +1,4 @@
-"""A folder of results: what tables and figures are made of, small enough to commit.
+"""A folder of results, the input of tables and figures; small enough to commit.
 
     RESULTS/about.json          where everything comes from, run by run
     RESULTS/complexity.json     parameters, operations and seconds of the networks
@@ -100,7 +100,7 @@ class Results:
 
 
 def method_name(config, frozen_reconstruction=None):
-    """Name of the method that a run trained.
+    """Return the name of the method that a run trained.
 
     Networks that learn together are joined by ``+``; a segmentation after a
     finished reconstruction follows it behind ``>``.
@@ -134,7 +134,7 @@ def write_results(folder, results, origin):
     """Write about.json and the CSVs; tables and complexity.json are left alone.
 
     Args:
-        folder: `pathlib.Path`, made if need be.
+        folder: `pathlib.Path`, created if missing.
         results: `Results`.
         origin: dict of `xctrs_tf.provenance.collect`.
     """
@@ -170,7 +170,7 @@ def read_results(folder):
         `Results`.
 
     Raises:
-        UserError: it is none, or damaged.
+        UserError: it is not a folder of results, or it is damaged.
     """
     folder = pathlib.Path(folder)
     try:
@@ -206,7 +206,7 @@ def read_results(folder):
 
 
 def read_csv(path):
-    """Lines of a CSV as dicts of strings."""
+    """Return the lines of a CSV as dicts of strings."""
     with path.open(newline="", encoding="utf-8") as file:
         return list(csv.DictReader(file))
 
