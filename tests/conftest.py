@@ -1,4 +1,4 @@
-"""Shared by every test: quiet TensorFlow, float32, seeded weights."""
+"""Settings and fixtures of all tests: quiet TensorFlow, float32, seeded weights."""
 
 import os
 
@@ -10,7 +10,19 @@ import pytest
 
 @pytest.fixture(autouse=True)
 def _seeded_float32():
+    """Set the dtype policy and the random seed before every test, and the policy after it."""
     keras.config.set_dtype_policy("float32")
     keras.utils.set_random_seed(0)
     yield
     keras.config.set_dtype_policy("float32")
+
+
+@pytest.fixture(scope="session")
+def models(tmp_path_factory):
+    """Folder of an exported toy run, as a SavedModel of version 1. Tests must not change it."""
+    from tests.export.runs import toy_run
+    from xctrs_tf.export.saved_model import export_run
+
+    folder = tmp_path_factory.mktemp("toy")
+    export_run(toy_run(folder / "run"), folder / "models")
+    return folder / "models"

@@ -1,4 +1,4 @@
-"""Films of one bright block, whose place in the volume is known."""
+"""Films of one bright block at a known position in the volume."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""Calling a function of the tests where Keras runs on JAX."""
+"""Calls of test functions with Keras on JAX."""
 
 import json
 import os
@@ -7,7 +7,11 @@ import sys
 
 
 def on_jax(module, name):
-    """Result of ``name()`` of a module there, through JSON."""
+    """Call the function ``name`` of a module in a process with Keras on JAX.
+
+    Returns:
+        Its result, passed back as JSON.
+    """
     program = f"import json; from {module} import {name}; print(json.dumps({name}()))"
     finished = subprocess.run(
         [sys.executable, "-c", program],

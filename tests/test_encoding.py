@@ -1,4 +1,4 @@
-"""Text files are UTF-8, whatever locale the machine has (a container often has none)."""
+"""Text files are read and written as UTF-8 on any locale; containers often have none."""
 
 import ast
 import pathlib
@@ -11,7 +11,7 @@ FILES = sorted(
     for folder in ("xctrs_tf", "experiments", "tests")
     for path in (ROOT / folder).rglob("*.py")
 )
-# Where each call takes its encoding when it is not given by name.
+# Position of the encoding among the arguments of each method.
 _POSITION = {"read_text": 0, "write_text": 1}
 
 

@@ -28,7 +28,7 @@ def test_one_process_warms_up_itself():
 
 
 class FakeRay(types.ModuleType):
-    """The functions of Ray that are used, run in this process."""
+    """Stand-in for the module `ray` that runs functions in this process."""
 
     def __init__(self, reachable=True):
         super().__init__("ray")

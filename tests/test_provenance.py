@@ -9,7 +9,7 @@ import pytest
 from xctrs_tf import provenance
 
 
-def test_has_what_is_needed_to_make_the_numbers_again():
+def test_records_command_commit_machine_and_versions():
     origin = provenance.collect(n=7, seed=3, data_hash="abc", fold=2)
     assert json.loads(json.dumps(origin)) == origin
     assert list(origin) == [
@@ -47,7 +47,7 @@ def test_machine_names_the_accelerator_of_tensorflow(monkeypatch):
     assert provenance._accelerators() == ["NVIDIA A100"]
 
 
-def test_command_is_what_was_typed(tmp_path):
+def test_command_is_the_command_line(tmp_path):
     program = tmp_path / "report.py"
     program.write_text(
         "from xctrs_tf import provenance\nprint(provenance.collect(1, 0, '')['command'])\n",
@@ -67,7 +67,7 @@ def test_command_is_what_was_typed(tmp_path):
 
 @pytest.fixture
 def checkout(tmp_path, monkeypatch):
-    """A git checkout of one file, taken for the project's."""
+    """Git checkout of one file in place of the project; the fixture is the function `git`."""
 
     def git(*arguments):
         identity = ["-c", "user.name=n", "-c", "user.email=n@example.org"]
@@ -91,14 +91,14 @@ def test_commit_of_a_clean_checkout(checkout):
     assert provenance.collect(1, 0, "")["commit"] == checkout("rev-parse", "HEAD")
 
 
-def test_commit_of_a_changed_checkout_says_so(checkout, tmp_path):
+def test_commit_of_a_changed_checkout_is_marked_dirty(checkout, tmp_path):
     (tmp_path / "file").write_text("b", encoding="utf-8")
     expected = checkout("rev-parse", "HEAD") + "-dirty"
     assert provenance.collect(1, 0, "")["commit"] == expected
 
 
 def test_no_commit_outside_a_checkout(checkout, tmp_path, monkeypatch):
-    # Installed inside the checkout of another project, whose commit is not the package's.
+    # The package is installed inside the checkout of another project.
     inside = tmp_path / "site-packages"
     inside.mkdir()
     monkeypatch.setattr(provenance, "_ROOT", inside)

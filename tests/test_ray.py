@@ -12,7 +12,7 @@ ray = pytest.importorskip("ray", reason="Ray is an optional extra: pip install x
 
 @pytest.fixture
 def address():
-    """A cluster of two nodes with a processor each."""
+    """Address of a cluster of two nodes with one processor each."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         from ray.cluster_utils import Cluster
@@ -25,8 +25,8 @@ def address():
         cluster.shutdown()
 
 
-# Notes who runs a job, and waits until two workers have begun: one of them alone could
-# otherwise do all of these short jobs while the other is still starting.
+# Records the process that runs a job, and waits until two workers have started.
+# Otherwise one worker could run all of these short jobs while the other is starting.
 PROGRAM = """
 import os, pathlib, time
 folder, number = pathlib.Path({folder!r}), {number}

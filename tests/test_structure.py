@@ -1,4 +1,4 @@
-"""Rules of the folders that docs/architecture.md names."""
+"""Rules of docs/architecture.md for folders and modules."""
 
 import ast
 import collections
@@ -7,7 +7,7 @@ import re
 
 ROOT = pathlib.Path(__file__).parents[1]
 MODULES = [path for path in (ROOT / "xctrs_tf").rglob("*.py") if path.name != "__init__.py"]
-# Where TensorFlow itself is imported, below xctrs_tf.
+# Modules and folders of xctrs_tf that may import TensorFlow itself.
 TENSORFLOW = (
     *("data/stream/tf_data.py", "training/tensorflow/", "export/"),
     *("reconstruction/exported_model.py", "serving/grpc_client.py"),
@@ -15,7 +15,7 @@ TENSORFLOW = (
 
 
 def imported(path):
-    """Top-level packages that a module imports anywhere in it."""
+    """Yield the top-level packages that a module imports at any place."""
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             yield from (alias.name.partition(".")[0] for alias in node.names)
@@ -46,3 +46,4 @@ def test_tensorflow_is_imported_where_it_belongs():
     users = [path for path in MODULES if "tensorflow" in imported(path)]
     found = sorted(path.relative_to(ROOT / "xctrs_tf").as_posix() for path in users)
     assert [name for name in found if not name.startswith(TENSORFLOW)] == []
+    assert [each for each in TENSORFLOW if not any(n.startswith(each) for n in found)] == []

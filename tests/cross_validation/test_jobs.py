@@ -22,7 +22,7 @@ TABLES = {number: rows_of_table(number) for number in (1, 2, 3)}
 
 @dataclasses.dataclass(frozen=True)
 class FakeJob(Job):
-    """A job whose programs are lines of Python; each notes that it ran."""
+    """A job whose programs are lines of Python; each adds a letter to the file ``ran``."""
 
     programs: tuple = ("pass", "pass")
 
@@ -37,10 +37,12 @@ class FakeJob(Job):
 
 
 def fake(root, *programs):
+    """Return a job that runs these lines of Python."""
     return FakeJob(root, "table1-vgg", 3, 0, (), (), programs or ("pass", "pass"))
 
 
 def times_run(root):
+    """Return how many programs have started."""
     return len((root / "ran").read_text(encoding="utf-8"))
 
 
@@ -49,7 +51,7 @@ def test_rows_of_the_tables_end_with_xctrsnet():
     assert {rows[-1] for rows in TABLES.values()} == {"table1-xctrsnet"}
 
 
-def test_fold_by_fold_and_what_others_need_first(tmp_path):
+def test_jobs_come_fold_by_fold_and_prerequisites_come_first(tmp_path):
     listed = list_jobs(tmp_path, TABLES[3][-2:], [1, 4], [0], ["--steps=5"])
     assert [(job.row, job.fold) for job in listed] == [
         ("table1-vgg", 1),
@@ -68,7 +70,7 @@ def test_every_fold_row_and_seed_is_listed_once(tmp_path):
     assert len({job.folder for job in listed}) == len(listed)
 
 
-def test_what_a_row_is_about_is_laid_over_the_flags(tmp_path):
+def test_settings_of_a_row_override_the_flags(tmp_path):
     flags = ["--preset=demo", "--vgg_weight=3.0", "--seed=9"]
     train, evaluate = Job(tmp_path, "table1-spadrnet", 2, 1, tuple(flags)).commands
     # The last of two flags counts.
@@ -85,7 +87,7 @@ def test_what_a_row_is_about_is_laid_over_the_flags(tmp_path):
     assert f"--workdir={tmp_path}/table1-spadrnet/fold-02-seed-1" in evaluate
 
 
-def test_table_3_builds_on_the_same_folds_reconstruction(tmp_path):
+def test_a_row_of_table_3_uses_the_reconstruction_of_its_fold(tmp_path):
     job = Job(tmp_path, "table3-dsn", 2, 1, ())
     assert f"--reconstruction_run={tmp_path}/table1-vgg/fold-02-seed-1" in job.commands[0]
 
@@ -118,14 +120,14 @@ def test_a_killed_program_is_a_failure(tmp_path):
     assert record["error"].startswith("exit status -9: ")
 
 
-def test_a_job_whose_reconstruction_failed_says_so(tmp_path):
+def test_a_job_without_its_reconstruction_is_a_failure(tmp_path):
     job = Job(tmp_path, "table3-dsn", 0, 0, ())
     record = run_job(job)
     assert record["status"] == "failed"
     assert record["error"] == "needs table1-vgg fold 0 seed 0, which is not done"
 
 
-def test_a_program_that_was_stopped_stops_all(tmp_path):
+def test_a_stopped_program_stops_the_cross_validation(tmp_path):
     job = fake(tmp_path, f"raise SystemExit({jobs._SIGNALLED})")
     with pytest.raises(KeyboardInterrupt):
         run_job(job)
@@ -133,7 +135,7 @@ def test_a_program_that_was_stopped_stops_all(tmp_path):
 
 
 def test_interruption_lets_the_program_save(tmp_path):
-    """The parent alone is signalled, as a cluster's scheduler does."""
+    """Signal the parent alone, as the scheduler of a cluster does."""
     # A background shell starts its programs with SIGINT ignored.
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     saved = tmp_path / "saved"
@@ -158,13 +160,15 @@ def test_interruption_lets_the_program_save(tmp_path):
     assert saved.exists()
 
 
-def test_an_orphan_keeps_its_job(tmp_path):
-    """The parent is killed; its child goes on, and a second one must not join it."""
+def test_a_child_of_a_killed_parent_keeps_its_job(tmp_path):
+    """Kill the parent: its child goes on, and a second child must not start beside it."""
+    released = tmp_path / "released"
+    program = f"import os, time\nwhile not os.path.exists({str(released)!r}): time.sleep(0.01)"
     script = (
         "import pathlib\n"
         "from tests.cross_validation.test_jobs import fake\n"
         "from xctrs_tf.cross_validation.jobs import run_job\n"
-        f"run_job(fake(pathlib.Path({str(tmp_path)!r}), 'import time; time.sleep(3)'))"
+        f"run_job(fake(pathlib.Path({str(tmp_path)!r}), {program!r}))"
     )
     parent = subprocess.Popen([sys.executable, "-c", script])
     while not (tmp_path / "ran").exists():
@@ -173,6 +177,7 @@ def test_an_orphan_keeps_its_job(tmp_path):
     parent.wait()
     with pytest.raises(UserError, match="another process runs this job; wait for it or stop it"):
         run_job(fake(tmp_path))
+    released.touch()
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline:
         try:
@@ -183,8 +188,8 @@ def test_an_orphan_keeps_its_job(tmp_path):
     assert record["status"] == "done"
 
 
-def test_jobs_travel_to_other_processes(tmp_path):
-    """Ray and process pools pickle them."""
+def test_jobs_can_be_pickled(tmp_path):
+    """Pickle a job, as Ray and process pools do."""
     import pickle
 
     job = Job(tmp_path, "table3-dsn", 2, 1, ("--steps=5",))

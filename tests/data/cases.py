@@ -1,4 +1,4 @@
-"""Small made-up patients for the tests of the data folder."""
+"""Small synthetic patients and data folders."""
 
 import numpy as np
 
@@ -10,6 +10,7 @@ RECORD = {"source": "test", "source_file": "none", "source_sha256": "0", "licenc
 
 
 def make_case(name, number=0, size=6):
+    """Return a case of random voxels; ``number`` is the seed."""
     rng = np.random.default_rng(number)
     ct = rng.integers(-1000, 1500, (size,) * 3, np.int16)
     return Case(

@@ -1,4 +1,4 @@
-"""DICOM films and CT series, written for the tests of reading them."""
+"""Writers of DICOM films and CT series."""
 
 import numpy as np
 import SimpleITK as sitk
@@ -11,7 +11,7 @@ PIXELS = np.random.default_rng(0).integers(0, 4095, (12, 12), np.uint16)
 
 
 def write_dicom(path, pixels=PIXELS, syntax=ExplicitVRLittleEndian, **tags):
-    """Write a film and return its path; a tag of value None is left out."""
+    """Write a DICOM film and return its path; leave out tags whose value is None."""
     meta = FileMetaDataset()
     meta.TransferSyntaxUID = syntax
     meta.MediaStorageSOPClassUID = "1.2.840.10008.5.1.4.1.1.1.1"
@@ -44,15 +44,15 @@ def write_dicom(path, pixels=PIXELS, syntax=ExplicitVRLittleEndian, **tags):
 
 
 def write_series(folder, volume, direction=None, series="1", change=None):
-    """Write a volume as one file a slice, numbered downwards as scanners do.
+    """Write a volume as one file per slice, numbered from head to foot as scanners do.
 
     Args:
-        folder: it is made if it does not exist.
+        folder: output folder, made if it does not exist.
         volume: `Volume` of whole HU.
         direction: `3 x 3`, its rows the directions of the columns, rows and slices.
         series: last part of the series' UID.
-        change: called with each slice's number and its tags; may change them, or
-            return False to leave the slice out.
+        change: function of the number and the tags of each slice; it may change the
+            tags, or return False to leave the slice out.
     """
     folder.mkdir(parents=True, exist_ok=True)
     direction = np.eye(3) if direction is None else np.array(direction, float)

@@ -1,4 +1,4 @@
-"""Tiny copies of the public collections' folders, filled with made-up necks."""
+"""Small folders in the layouts of the public collections, with synthetic necks."""
 
 import numpy as np
 
@@ -9,7 +9,15 @@ from xctrs_tf.geometry import VERTEBRAE
 
 
 def write_pair(ct_file, labels_file, seed=0, number_of=None, spoil=None):
-    """Write a neck and its labels, which may be renumbered and spoilt."""
+    """Write a neck and its labels.
+
+    Args:
+        ct_file: output file of the CT.
+        labels_file: output file of the labels.
+        seed: of the neck.
+        number_of: new number of each label; None to keep the numbers.
+        spoil: function that changes the labels in place; None for none.
+    """
     ct, labels = (volume.array for volume in make_neck(seed))
     if spoil:
         spoil(labels)
@@ -21,7 +29,7 @@ def write_pair(ct_file, labels_file, seed=0, number_of=None, spoil=None):
 
 
 def without_c3(labels):
-    """Take C3 out of the labels."""
+    """Remove C3 from the labels."""
     labels[labels == 3] = 0
 
 
@@ -56,7 +64,7 @@ def write_totalsegmentator(root, patient, seed=0, spoil=None):
 
 
 def write_study(images, labels_file, seed=0, mirrored=None, **series):
-    """Write a DICOM series and its labels, whose array may be mirrored against its header."""
+    """Write a DICOM series and its labels; ``mirrored`` is an index that flips their array."""
     ct, labels = make_neck(seed)
     write_series(images, ct, **series)
     labels_file.parent.mkdir(parents=True, exist_ok=True)
@@ -78,7 +86,7 @@ def write_openkbp(folder, ct):
 
 
 def openkbp_neck():
-    """Return the neck in a corner of OpenKBP's grid, which begins at the origin, and its labels."""
+    """Return the CT, a neck in the corner of the grid of OpenKBP, and its labels."""
     ct, labels = make_neck()
     grid = np.full((128,) * 3, -1000, np.int16)
     place = tuple(slice(4, 4 + length) for length in ct.array.shape)

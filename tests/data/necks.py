@@ -1,4 +1,4 @@
-"""Made-up scans with seven labelled boxes, for the tests of cropping and preparing."""
+"""Synthetic scans with seven labelled boxes, for the tests of cropping and preparing."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""Training batches from a data folder in one call."""
+"""Training batches of a data folder."""
 
 from xctrs_tf.data.stream import tf_data as pipeline
 from xctrs_tf.data.stream.sample_stream import SampleStream

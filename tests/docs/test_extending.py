@@ -1,4 +1,4 @@
-"""docs/extending.md works as it is written."""
+"""The code of docs/extending.md runs as printed."""
 
 import os
 import pathlib
@@ -14,12 +14,13 @@ BLOCK = re.compile(
 
 
 def blocks():
+    """Return (kind, title, text) of every code block with a title."""
     page = (ROOT / "docs" / "extending.md").read_text(encoding="utf-8")
     return [found.group("kind", "title", "text") for found in BLOCK.finditer(page)]
 
 
 def patched(source, diff):
-    """Return a text with the ``+`` lines of a diff put between its other lines."""
+    """Return a text after insertion of the ``+`` lines of a diff."""
     lines = diff.splitlines(keepends=True)
     before = "".join(line[1:] for line in lines if line[0] == " ")
     after = "".join(line[1:] for line in lines)

@@ -1,4 +1,4 @@
-"""Links, pictures and numbers of the pages."""
+"""Links, file names, module names and figures in the documentation."""
 
 import pathlib
 import re
@@ -11,6 +11,11 @@ LINK = re.compile(r"\]\((?!https?:)([^)#\s]+)(?:#[^)]*)?\)")
 MODULE = re.compile(r"`((?:xctrs_tf|experiments)(?:\.\w+)+)`")
 FILE = re.compile(r"`((?:xctrs_tf|experiments|tests|docs)/[\w/.-]+)`")
 FIGURE = re.compile(r"\d[\d.,]* ± [\d.]+")
+
+
+@pytest.mark.parametrize("pattern", [LINK, MODULE, FILE], ids=["link", "module", "file"])
+def test_pages_have_links_modules_and_files(pattern):
+    assert any(pattern.search(page.read_text(encoding="utf-8")) for page in PAGES)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

@@ -1,4 +1,4 @@
-"""docs/paper_map.md leads to functions that exist and name the paper."""
+"""Targets of docs/paper_map.md exist and cite the paper."""
 
 import ast
 import pathlib
@@ -13,20 +13,21 @@ CITATION = re.compile(r"Ge et al\. \(2022\), (?P<places>.+)\.\s*$")
 
 
 def rows():
+    """Return (place in the paper, file, name) of every row of the map."""
     lines = MAP.read_text(encoding="utf-8").splitlines()
     cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if "|" in line]
     return [(place, file, name) for place, _, file, name in cells[2:]]
 
 
 def docstring(file, name):
-    """Return the docstring of a function or class of a file."""
+    """Return the docstring of a function or class of a file, with those of its call methods."""
     tree = ast.parse((ROOT / file).read_text(encoding="utf-8"))
     (found,) = [node for node in tree.body if getattr(node, "name", None) == name]
     return ast.get_docstring(found, clean=True) + "\n" + _calls(found)
 
 
 def _calls(node):
-    """Return the docstring of a class's __call__, where its equations may stand."""
+    """Return the docstrings of a class's __call__ and compute, which may cite equations."""
     inner = [each for each in node.body if getattr(each, "name", None) in ("__call__", "compute")]
     return "\n".join(ast.get_docstring(each) or "" for each in inner)
 

@@ -1,4 +1,4 @@
-"""README's Python and the commands of all pages."""
+"""Python code of the README, and the commands of all pages."""
 
 import importlib
 import pathlib
@@ -23,7 +23,7 @@ def text_of(page):
 def commands(text):
     """Return (program, flags) of each command, in blocks and in running text."""
     text = re.sub(r"\\\n\s*", " ", text)  # continued lines
-    text = re.sub(r"(`[^`\n]*)\n([^`\n]*`)", r"\1 \2", text)  # commands broken by a line's end
+    text = re.sub(r"(`[^`\n]*)\n([^`\n]*`)", r"\1 \2", text)  # commands across two lines
     for found in COMMAND.finditer(text):
         rest = re.split(r"\s#|[;|&]", found["rest"])[0]
         words = rest.split() if rest.count("'") % 2 or rest.count('"') % 2 else shlex.split(rest)
@@ -32,6 +32,7 @@ def commands(text):
 
 
 def all_flags():
+    """Return a dict from program to the flags that the pages use."""
     used = {}
     for page in PAGES:
         for program, flags in commands(text_of(page)):
@@ -65,4 +66,5 @@ def test_readme_python_runs_as_printed(capsys):
     exec(compile(code, "README.md", "exec"), {})
     printed = capsys.readouterr().out.splitlines()
     said = re.findall(r"# (\(.*?\))[:,]", code)
+    assert said
     assert [line for line in printed if line.startswith("(")] == said

@@ -11,7 +11,7 @@ SIZE = 32
 
 
 def make_case(name="p1", seed=0, hu=0):
-    """A neck of constant CT number with seven boxes on top of each other."""
+    """Return a neck of constant CT number ``hu`` with seven stacked boxes as vertebrae."""
     generator = np.random.default_rng(seed)
     ct = np.full((SIZE, SIZE, SIZE), hu, "int16")
     segmentation = np.zeros(ct.shape, "uint8")
@@ -31,7 +31,7 @@ def make_case(name="p1", seed=0, hu=0):
 
 
 class MemoryDataset:
-    """Cases by id; the last one is the test patient, the one before validates."""
+    """Data folder in memory; the last case is for testing, the last but one for validation."""
 
     def __init__(self, cases, path="DATA"):
         self.cases = {case.id: case for case in cases}
@@ -51,7 +51,7 @@ class MemoryDataset:
 
 
 def make_run(reconstruct, segment, path="RUN"):
-    """A run whose networks are functions of NumPy batches."""
+    """Return a run whose networks are functions of NumPy batches."""
     return types.SimpleNamespace(
         path=path,
         step=7,

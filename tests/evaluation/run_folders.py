@@ -33,7 +33,7 @@ FIELDS = {
 
 
 def case_line(patient, psnr=20.0, ssim=0.5, dice=0.5):
-    """A line of cases.csv; `dice=None` for a run that does not segment."""
+    """Return a line of cases.csv; `dice=None` for a run that does not segment."""
     cell = "" if dice is None else f"{dice:.6f}"
     line = {"id": patient, "psnr": f"{psnr:.6f}", "ssim": f"{ssim:.6f}", "ssim_3d": "0.600000"}
     line |= {"mae_hu": "90.000000", "mae_bone_hu": "150.000000"}
@@ -43,17 +43,17 @@ def case_line(patient, psnr=20.0, ssim=0.5, dice=0.5):
 
 
 def write_run(runs, row, lines, fold=0, seed=0, mean_volume_dice=0.25, origin=None, **changes):
-    """Write an evaluated run; returns its folder.
+    """Write an evaluated run; return its folder.
 
     Args:
         runs: folder of all runs.
         row: key of `FIELDS`.
-        lines: of `case_line`.
-        fold: of the run.
-        seed: of the run.
+        lines: list of the results of `case_line`.
+        fold: fold of the run.
+        seed: seed of the run.
         mean_volume_dice: Dice of the mean volume for every patient.
-        origin: what differs in the evaluation's provenance.
-        **changes: fields of `TrainingConfig`.
+        origin: fields of the provenance to replace.
+        **changes: fields of `TrainingConfig` to replace.
     """
     folder = runs / row / f"fold-{fold:02d}-seed-{seed}"
     config = dataclasses.replace(CONFIG, fold=fold, seed=seed, **{**FIELDS[row], **changes})
@@ -96,7 +96,7 @@ def write_run(runs, row, lines, fold=0, seed=0, mean_volume_dice=0.25, origin=No
 
 
 def write_failure(runs, row, error, fold=0, seed=0):
-    """Write the record of a job that failed before it had a folder."""
+    """Write the record of a failed job that has no run folder."""
     record = runs / row / f"fold-{fold:02d}-seed-{seed}.json"
     record.parent.mkdir(parents=True, exist_ok=True)
     record.write_text(json.dumps({"status": "failed", "error": error}), encoding="utf-8")

@@ -32,7 +32,7 @@ def test_keys_are_flat_and_in_order(case):
     assert list(evaluate_case(case, normalise_hu(case.ct), case.segmentation)) == KEYS
 
 
-def test_perfect(case):
+def test_perfect_prediction(case):
     row = evaluate_case(case, normalise_hu(case.ct), case.segmentation)
     assert row["id"] == "p1"
     assert row["psnr"] == np.inf

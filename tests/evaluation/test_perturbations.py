@@ -15,7 +15,7 @@ SIZE, SPACING_MM = 32, 4.0
 
 @pytest.fixture
 def case():
-    """A brick on the patient's right, in front and low; every axis another length."""
+    """Case with a box at the right, anterior and inferior side; its edges differ in length."""
     ct = np.full((SIZE,) * 3, -1000, np.int16)
     ct[6:12, 8:20, 5:15] = 300
     ct[20:23, 12:15, 18:24] = 900
@@ -39,13 +39,13 @@ def difference(case, name, severity, **options):
 @pytest.mark.parametrize(
     "name", [name for name, each in PERTURBATIONS.items() if len(each.severities) > 1]
 )
-def test_more_is_worse_and_the_same_seed_the_same(case, name):
+def test_difference_grows_with_severity_and_depends_on_the_seed(case, name):
     severities = PERTURBATIONS[name].severities
     first, *_, last = (difference(case, name, severity)["la"] for severity in severities)
     assert 0 < first < last
     again = films(case, name, severities[-1])
     assert all(np.array_equal(again[v], films(case, name, severities[-1])[v]) for v in again)
-    # The sign of an exposure is a coin's.
+    # The sign of a change in exposure is random, so one other seed may give the same.
     others = [films(case, name, severities[-1], seed=seed)["la"] for seed in range(1, 9)]
     assert any(not np.array_equal(again["la"], other) for other in others) == (name != "cone")
 
@@ -58,13 +58,13 @@ def test_nothing_but_the_films_changes(case):
     assert changed["ap"].shape == (SIZE, SIZE, 1)
 
 
-def test_movement_is_between_the_films(case):
+def test_movement_changes_the_la_film_only(case):
     assert difference(case, "movement", 5)["ap"] == 0
     assert difference(case, "movement", 5)["la"] > 0
 
 
 def test_translation_has_its_length_in_both_films(case):
-    """Shifts along the films' axes, of the brick's middle: x, z of AP and y, z of LA."""
+    """Measure the shift of the box centre: x and z on AP, y and z on LA."""
     one = dataclasses.replace(case, ct=np.where(case.ct == 300, case.ct, -1000).astype(np.int16))
     one = dataclasses.replace(one, **project_case(one, ProjectionGeometry()))
 
@@ -90,7 +90,7 @@ def test_swapped_films_are_swapped(case):
 
 
 def test_full_field_of_view_shows_what_lies_outside_the_crop(case):
-    """The crop within a scan of three crops' depth, with a rod behind it."""
+    """Put the crop in a scan of three times its depth, with a rod behind the crop."""
     array = np.full((SIZE, 3 * SIZE, SIZE), -1000, np.int16)
     array[:, SIZE : 2 * SIZE] = case.ct
     origin_mm = (-10.0, 20.0 - SIZE * SPACING_MM, 30.0)

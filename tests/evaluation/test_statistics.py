@@ -16,7 +16,7 @@ def test_mean_and_sd_by_hand():
     assert mean_sd([2.0, np.nan, 4.0]) == pytest.approx((3.0, np.sqrt(2)))
 
 
-def test_mean_and_sd_of_little():
+def test_mean_and_sd_of_at_most_two_values():
     assert np.isnan(mean_sd([])).all()
     assert np.isnan(mean_sd([np.nan])).all()
     assert mean_sd([3.0])[0] == 3.0 and np.isnan(mean_sd([3.0])[1])
@@ -66,12 +66,12 @@ def test_wilcoxon_ties_survive_the_rounding_of_six_decimals():
 
 
 @pytest.mark.parametrize(("n", "smallest"), [(1, 1.0), (5, 1 / 16), (6, 1 / 32), (10, 2 / 1024)])
-def test_wilcoxon_says_what_so_few_patients_can_show(n, smallest):
+def test_wilcoxon_gives_the_smallest_possible_p_value(n, smallest):
     result = paired_wilcoxon(np.arange(1, n + 1) + 0.5, np.zeros(n))
     assert result.p_value == result.smallest_p_value == pytest.approx(smallest)
 
 
-def test_wilcoxon_zeros_lower_what_can_be_shown():
+def test_wilcoxon_zeros_raise_the_smallest_possible_p_value():
     result = paired_wilcoxon([1, 2, 3, 4, 5, 6], [0, 0, 0, 0, 5, 6])
     assert (result.n, result.zeros, result.smallest_p_value) == (6, 2, 1 / 8)
 
@@ -117,7 +117,7 @@ def test_bootstrap_of_many_is_nearly_the_normal_interval():
 
 
 def test_bootstrap_follows_skew():
-    # BCa, unlike the percentile interval, reaches further on the long side.
+    # BCa, unlike the percentile interval, extends further on the side of the long tail.
     values = np.exp(normal(30))
     low, high = bootstrap_interval(values, seed=0)
     drawn = values[np.random.default_rng(1).integers(30, size=(9999, 30))].mean(axis=1)
@@ -125,7 +125,7 @@ def test_bootstrap_follows_skew():
     assert low > percentile[0] + 0.02 and high > percentile[1] + 0.05
 
 
-def test_bootstrap_covers_the_mean_as_often_as_it_says():
+def test_bootstrap_has_its_nominal_coverage():
     trials = 200
     hits = 0
     for seed in range(trials):

@@ -1,20 +1,20 @@
-"""Running `experiments.prepare` as a user does."""
+"""Calls of `experiments.prepare`."""
 
 from tests.programs import run_program
 
 
 def prepare(*flags):
-    """Run it; returns the finished program."""
+    """Run `experiments.prepare`; return its exit status and output."""
     return run_program("prepare", *flags)
 
 
 def content(folder):
-    """Dict from path to bytes of all files in a folder."""
+    """Return a dict from path to bytes of all files in a folder."""
     return {
         file.relative_to(folder): file.read_bytes() for file in folder.rglob("*") if file.is_file()
     }
 
 
 def nifti_flags(folder):
-    """Flags from the folder ``in`` to the folder ``out``."""
+    """Return the flags to prepare the NIfTI files in ``in`` into ``out``, two folders in one."""
     return ("--source=nifti", f"--input={folder / 'in'}", f"--output={folder / 'out'}", "--size=32")

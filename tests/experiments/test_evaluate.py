@@ -13,14 +13,14 @@ from xctrs_tf.evaluation.predictions import read_prediction
 
 @pytest.fixture
 def dataset():
-    """p0 to p4, 100 HU apart; the last one's spine is a voxel further left."""
+    """Patients p0 to p4, 100 HU apart; the spine of p4 is a voxel further left."""
     cases = [make_case(f"p{i}", seed=i, hu=100 * i) for i in range(5)]
     cases[4].segmentation[:] = np.roll(cases[4].segmentation, 1, axis=0)
     return MemoryDataset(cases)
 
 
 def oracle(dataset, patient):
-    """A run that knows the patient by heart."""
+    """Return a run that gives the true arrays of a patient."""
     case = dataset.load(patient)
     ct = normalise_hu(case.ct)[None, ..., None]
     probabilities = np.eye(8, dtype="float32")[case.segmentation][None]

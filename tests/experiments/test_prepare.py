@@ -11,7 +11,7 @@ import pytest
 
 from tests.data.necks import ORIGIN_MM, SPACING_MM, make_neck, write_neck
 from tests.experiments.preparing import content, nifti_flags, prepare
-from tests.programs import ROOT, assert_refused, command, start_program
+from tests.programs import ROOT, assert_refused, command
 from xctrs_tf.data.dataset import open_dataset
 from xctrs_tf.data.volumes.volume import write_volume
 
@@ -112,7 +112,7 @@ SPOILERS = {
 }
 
 
-def test_a_cohort_with_damage_is_prepared_but_for_the_damaged(folder):
+def test_damaged_patients_are_rejected_and_the_others_prepared(folder):
     names = [f"p{number}" for number in range(len(SPOILERS))]
     for seed, (name, spoil) in enumerate(zip(names, SPOILERS, strict=True)):
         write_neck(folder / "in", name, seed)
@@ -135,11 +135,12 @@ def test_a_disk_that_fills_up(folder):
     for seed, name in enumerate("ab"):
         write_neck(folder / "in", name, seed)
 
-    def small_files_only():
-        resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
-
-    flags = (*nifti_flags(folder), "--spacing_mm=3", "--workers=1")
-    result = start_program("prepare", *flags, preexec_fn=small_files_only)
+    _, highest = limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, highest))
+    try:
+        result = prepare(*nifti_flags(folder), "--spacing_mm=3", "--workers=1")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     lines = result.stderr.splitlines()
     assert result.returncode == 2 and len(lines) == 1
     assert "a.npz: cannot be written (File too large) (and 1 more)" in lines[0]
@@ -154,7 +155,7 @@ def test_an_only_patient_that_cannot_be_used(folder, spoil):
 
 
 def written(out):
-    """Ids of the patients that an unfinished folder lists."""
+    """Return the ids of the patients that an unfinished folder lists."""
     manifest = out / "manifest.unfinished.json"
     if not manifest.exists():
         return []

@@ -29,7 +29,7 @@ def test_a_cone_on_the_whole_scan(folder):
     assert "made with another projection" in result.stderr
 
 
-def test_films_of_turned_patients_with_all_that_a_detector_does(folder):
+def test_films_with_poses_and_all_detector_effects(folder):
     for seed, name in enumerate("abc"):
         write_neck(folder / "in", name, seed)
     effects = {

@@ -16,14 +16,6 @@ from xctrs_tf.data.volumes.volume import read_volume
 from xctrs_tf.export.saved_model import export_run
 
 
-@pytest.fixture(scope="module")
-def models(tmp_path_factory):
-    """Export of a toy that multiplies the two films."""
-    folder = tmp_path_factory.mktemp("toy")
-    export_run(toy_run(folder / "run"), folder / "models")
-    return folder / "models"
-
-
 @pytest.fixture
 def folder(tmp_path):
     """A folder with the films of a block as ap.png and la.png."""
@@ -74,12 +66,12 @@ def test_two_films_to_files(folder, models, suffix):
         assert (volume.spacing_mm, volume.origin_mm) == ((2.5,) * 3, (-38.75,) * 3)
 
 
-def test_films_from_the_world(folder, models):
+def test_cropped_flipped_and_inverted_films(folder, models):
     result = reconstruct(folder, models, "--report=false")
     assert (result.returncode, "verdict" in result.stdout) == (0, False)
     assert not (folder / "out" / "report.html").exists()
     os.rename(folder / "out", folder / "clean")
-    # AP hangs inside out within a wider picture, LA is upside down and dark on bright.
+    # AP is mirrored and within a wider picture; LA is upside down and inverted.
     ap, la = (np.asarray(Image.open(folder / f"{view}.png")) for view in ("ap", "la"))
     Image.fromarray(np.pad(ap[:, ::-1], ((3, 6), (9, 4)))).save(folder / "ap.png")
     Image.fromarray(65535 - la[::-1]).save(folder / "la.png")
@@ -99,7 +91,7 @@ def test_films_from_the_world(folder, models):
 
 
 def write_dicom_films(folder, **patients):
-    """The films of the block as DICOM, each of the patient that is named for its view."""
+    """Write the films of the block as DICOM; ``patients`` are the patient ids by view."""
     for view, film in block_films().items():
         pixels = (1000 * film.T[::-1]).astype(np.uint16)
         write_dicom(
@@ -196,7 +188,7 @@ def no_picture(folder):
 
 
 def swapped(folder):
-    # From the front a neck is its own mirror image.
+    # A neck is symmetric in the AP view.
     film = np.zeros((SIZE, SIZE))
     film[14:18, BLOCK[2]] = 1
     write_film(folder / "ap.png", block_films()["la"], "ap")

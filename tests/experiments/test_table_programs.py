@@ -1,8 +1,8 @@
-"""The programs that make tables and figures, as they are typed."""
+"""Programs that make tables and figures."""
 
 import pytest
 
-from tests.data.cases import make_case
+from tests.data.cases import CONFIGURATION, RECORD, make_case
 from tests.evaluation.run_folders import case_line, write_run
 from tests.programs import run_program
 from xctrs_tf.data.dataset.dataset_writer import DatasetWriter
@@ -67,20 +67,18 @@ def test_mistakes_are_one_line(program, flags, error):
     assert finished.stderr.count("\n") == 1
 
 
-def test_figures_are_drawn_from_what_was_kept(runs, tmp_path):
+def test_figures_are_drawn_from_saved_predictions(runs, tmp_path):
     data = tmp_path / "data"
-    about = {"source": "test", "size": SIZE, "seed": 0, "projection": {"geometry": "parallel"}}
-    writer = DatasetWriter(data, about)
-    record = {"source": "test", "source_file": "none", "source_sha256": "0", "licence": "none"}
+    writer = DatasetWriter(data, {**CONFIGURATION, "size": SIZE})
     for number, name in enumerate("abcdef"):
-        writer.add(make_case(name, number, SIZE), record)
+        writer.add(make_case(name, number, SIZE), RECORD)
     writer.finalise([["a", "b", "c"], ["d", "e", "f"]], [])
     for row in (REFERENCE_ROW, "table1-vgg"):
         folder = runs / row / "fold-00-seed-0" / "evaluation" / "predictions"
         folder.mkdir()
         case = make_case("c", 2, SIZE)
         labels = case.segmentation if row == REFERENCE_ROW else None
-        # The patient of the median PSNR is c, and no other is needed.
+        # Patient c has the median PSNR; only their prediction is needed.
         write_prediction(folder, "c", normalise_hu(case.ct), labels)
     output = tmp_path / "figures"
     which = "--which=fig6,fig7,vertebrae,curves"

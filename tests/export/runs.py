@@ -1,9 +1,10 @@
-"""Training runs to export: one of the real networks, and toys with outputs known by hand."""
+"""Training runs to export: real networks, and toys whose outputs are known by hand."""
 
 import dataclasses
 import json
 
 import keras
+import numpy as np
 from keras import ops
 
 from xctrs_tf.training import checkpoints
@@ -15,15 +16,21 @@ DATA_SHA256 = "d" * 64
 
 
 def write_config(path, config, data_sha256=DATA_SHA256):
+    """Write the configuration of a run."""
     path.mkdir(parents=True, exist_ok=True)
     record = {"training": config.to_json(), "data_sha256": data_sha256}
     (path / "config.json").write_text(json.dumps(record), encoding="utf-8")
 
 
 def write_run(path, precision="float32"):
-    """Write a run whose best networks are untrained and a quarter as wide.
+    """Write a run with untrained networks of a quarter of the width.
 
-    Returns them as they compute in float32, whatever the run says of its precision.
+    Args:
+        path: run folder.
+        precision: precision in the configuration of the run.
+
+    Returns:
+        Dict of the networks in float32.
     """
     config = TrainingConfig(data="absent", size=SIZE, width=0.25, seed=3)
     write_config(path, dataclasses.replace(config, precision=precision))
@@ -33,14 +40,38 @@ def write_run(path, precision="float32"):
 
 
 def toy_run(path, data="absent", data_sha256=DATA_SHA256, gain=2.0, segmented=True):
-    """A run that multiplies its films: ``ct[x, y, z] = gain * ap[x, z] * la[y, z]``.
+    """Return a run that multiplies its films: ``ct[x, y, z] = gain * ap[x, z] * la[y, z]``.
 
-    Its segmentation says C3 with certainty where the CT is above 1.5, before it
-    is clipped, and nothing elsewhere.
+    Its segmentation is C3 with probability 1 where the CT is above 1.5 before clipping,
+    and background elsewhere.
     """
     config = TrainingConfig(data=data, size=SIZE, dice_weight=float(segmented), rsc_weight=0.0)
     write_config(path, config, data_sha256)
     return Run(path, config, 7, _product(gain), _threshold() if segmented else None)
+
+
+def toy_films(patients):
+    """Return films ``[patient, horizontal, vertical, 1]`` that are dark but for two patients.
+
+    The CT of the last patient has one voxel of 0.75, that of the last but one a voxel
+    of 2, which is clipped to 1.
+    """
+    films = {view: np.zeros((patients, SIZE, SIZE, 1), np.float32) for view in ("ap", "la")}
+    films["ap"][-1, 20, 7] = 0.5
+    films["la"][-1, 11, 7] = 0.75
+    films["ap"][-2, 5, 9] = films["la"][-2, 6, 9] = 1.0
+    return films
+
+
+def assert_toy_outputs(outputs):
+    """Assert that an exported toy run gives the right arrays for ``toy_films(3)``."""
+    assert outputs["ct"].shape == (3, SIZE, SIZE, SIZE, 1)
+    assert outputs["ct"][2, 20, 11, 7, 0] == 0.75
+    # The network output is 2 here, which is above the threshold of the segmentation.
+    assert outputs["ct"][1, 5, 6, 9, 0] == 1.0
+    assert np.count_nonzero(outputs["ct"]) == 2
+    assert outputs["segmentation"][1, 5, 6, 9, 3] == 1.0
+    assert (outputs["segmentation"].argmax(-1) != 0).sum() == 1
 
 
 def _product(gain):
@@ -55,11 +86,12 @@ def _threshold():
 
 
 def read_metadata(folder):
+    """Return the metadata of an exported model."""
     return json.loads((folder / "assets.extra" / "metadata.json").read_text(encoding="utf-8"))
 
 
 def tensors(signature):
-    """Axes, shape and type of every tensor of a signature in the metadata."""
+    """Return axes, shape and type of every tensor of a signature in the metadata."""
     return {
         name: (tensor["axes"], tensor["shape"], tensor["dtype"])
         for name, tensor in {**signature["inputs"], **signature["outputs"]}.items()
@@ -67,5 +99,5 @@ def tensors(signature):
 
 
 def without_warmup(lines):
-    """Lines without the warning of an absent optional package, which another test covers."""
+    """Remove the warning about the optional package tensorflow-serving-api."""
     return [line for line in lines if "tensorflow-serving-api is not installed" not in line]

@@ -1,4 +1,4 @@
-"""Exported models compute what the networks do, each under its own version number."""
+"""Exported models compute the same as the networks; each has its own version number."""
 
 import dataclasses
 
@@ -7,7 +7,14 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.export.runs import SIZE, read_metadata, tensors, toy_run
+from tests.export.runs import (
+    SIZE,
+    assert_toy_outputs,
+    read_metadata,
+    tensors,
+    toy_films,
+    toy_run,
+)
 from xctrs_tf.errors import UserError
 from xctrs_tf.export import saved_model as export_module
 from xctrs_tf.export.saved_model import export_run
@@ -27,17 +34,8 @@ def test_versions_count_up_and_the_newest_is_found(tmp_path):
 
 def test_a_toy_by_hand(tmp_path):
     signature = find_export(export_run(toy_run(tmp_path / "run"), tmp_path / "models")).load()
-    films = {view: np.zeros((3, SIZE, SIZE, 1), np.float32) for view in ("ap", "la")}
-    films["ap"][2, 20, 7] = 0.5
-    films["la"][2, 11, 7] = 0.75
-    films["ap"][1, 5, 9] = films["la"][1, 6, 9] = 1.0
-    outputs = {name: tensor.numpy() for name, tensor in signature(**films).items()}
-    assert outputs["ct"][2, 20, 11, 7, 0] == 0.75
-    # 2 before it is clipped, so above the threshold.
-    assert outputs["ct"][1, 5, 6, 9, 0] == 1.0
-    assert np.count_nonzero(outputs["ct"]) == 2
-    assert outputs["segmentation"][1, 5, 6, 9, 3] == 1.0
-    assert (outputs["segmentation"].argmax(-1) != 0).sum() == 1
+    outputs = signature(**toy_films(3))
+    assert_toy_outputs({name: tensor.numpy() for name, tensor in outputs.items()})
 
 
 def test_a_run_without_segmentation(tmp_path):
@@ -59,7 +57,7 @@ def test_a_saved_model_that_computes_something_else_is_not_kept(tmp_path, monkey
     assert list((tmp_path / "models").iterdir()) == []
 
 
-def test_networks_that_give_no_numbers(tmp_path):
+def test_networks_that_give_nan(tmp_path):
     with pytest.raises(RuntimeError, match="ct of the saved model differs by nan"):
         export_run(toy_run(tmp_path / "run", gain=np.nan), tmp_path / "models")
 
@@ -86,7 +84,7 @@ def test_output_is_a_file(tmp_path):
     assert (tmp_path / "models").read_text(encoding="utf-8") == "mine"
 
 
-def test_the_signatures_of_one_network_follow_each_other(tmp_path):
+def test_signatures_of_single_networks_can_be_chained(tmp_path):
     folder = export_run(toy_run(tmp_path / "run"), tmp_path / "models")
     signatures = find_export(folder).load_signatures()
     films = {view: np.full((1, SIZE, SIZE, 1), 0.9, np.float32) for view in ("ap", "la")}
@@ -115,7 +113,7 @@ def test_two_exports_at_a_time_get_two_numbers(tmp_path, monkeypatch):
     describe, others = export_module.describe_signatures, []
 
     def slow_describe(*args):
-        # Another export begins and ends while the first one is under way.
+        # A second export starts and ends during the first one.
         if not others:
             others.append(None)
             others[0] = export_run(run, output)
@@ -123,7 +121,7 @@ def test_two_exports_at_a_time_get_two_numbers(tmp_path, monkeypatch):
 
     monkeypatch.setattr(export_module, "describe_signatures", slow_describe)
     numbers = version_numbers
-    # The first one has looked for numbers before the other one came.
+    # The first export listed the version numbers before the second one started.
     monkeypatch.setattr(
         export_module, "version_numbers", lambda path: numbers(path) if not others else []
     )

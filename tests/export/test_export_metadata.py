@@ -49,7 +49,7 @@ def test_metadata(tmp_path):
     assert {"python", "keras", "xctrs-tf"} <= metadata["versions"].keys()
 
 
-def test_voxel_size_is_the_median_of_the_very_data(tmp_path, caplog):
+def test_voxel_size_is_the_median_of_the_runs_data(tmp_path, caplog):
     data = write_dataset(tmp_path / "data", num_patients=3, num_folds=3)
     manifest = json.loads((data / "manifest.json").read_text(encoding="utf-8"))
     for patient, spacing_mm in zip(manifest["patients"], (9.0, 2.0, 2.5), strict=True):
@@ -67,7 +67,7 @@ def test_voxel_size_is_the_median_of_the_very_data(tmp_path, caplog):
     assert "no longer the run's data" in without_warmup(caplog.messages)[0]
 
 
-def test_the_data_are_described_and_no_folder_of_the_machine(tmp_path):
+def test_data_are_described_without_machine_paths(tmp_path):
     data = write_dataset(tmp_path / "data", num_patients=3, num_folds=3)
     manifest = json.loads((data / "manifest.json").read_text(encoding="utf-8"))
     for patient, source in zip(manifest["patients"], ("a", "b", "a"), strict=True):
@@ -100,7 +100,7 @@ def write_evaluation(path, step=7, rows="p1,20.0,0.5\np2,22.0,\n"):
     (path / "cases.json").write_text(json.dumps(origin), encoding="utf-8")
 
 
-def test_metrics_and_quality_of_the_very_weights(tmp_path, caplog):
+def test_metrics_and_quality_belong_to_the_exported_weights(tmp_path, caplog):
     run = toy_run(tmp_path / "run")
     write_evaluation(run.path / "evaluation")
     (run.path / "quality.json").write_text('{"format": "xctrs-quality/1"}', encoding="utf-8")

@@ -1,4 +1,4 @@
-"""The export program, and its model in a Python with TensorFlow only."""
+"""The export program, and its model in a process without this package."""
 
 import subprocess
 import sys
@@ -32,7 +32,7 @@ np.savez(sys.argv[3], **{name: tensor.numpy() for name, tensor in outputs.items(
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    """Folder of a run of the real networks, trained in 16 bits, and the networks in float32."""
+    """Folder of a bfloat16 run of the real networks, and the networks in float32."""
     folder = tmp_path_factory.mktemp("run")
     return folder, write_run(folder, "mixed_bfloat16")
 
@@ -68,7 +68,7 @@ def test_plain_tensorflow_computes_what_the_networks_do(run, tmp_path):
     expected = {name: np.asarray(tensor) for name, tensor in model(read, training=False).items()}
     hu = denormalise_hu(expected["ct"][..., 0])
     assert outputs["ct_hu"].dtype == np.int16 and np.ptp(hu) > 100
-    # A rounding error of the network may carry a value over the half of a unit.
+    # A rounding error of the network may change the rounding to whole HU.
     np.testing.assert_allclose(outputs["ct_hu"], hu, rtol=0, atol=1)
     assert np.mean(outputs["ct_hu"] == hu) > 0.99
     assert outputs["segmentation"].dtype == np.uint8

@@ -1,14 +1,13 @@
-"""The graph's films against the library's."""
+"""Films decoded in the graph agree with those that the library reads."""
 
 import io
-import struct
-import zlib
 
 import numpy as np
 import pytest
 import tensorflow as tf
 from PIL import Image
 
+from tests.hostile.parts import png
 from xctrs_tf.data.films.film import read_film
 from xctrs_tf.data.films.film_writer import write_film
 from xctrs_tf.export.film_graph import decode_films
@@ -82,15 +81,9 @@ def test_every_film_of_a_batch_is_scaled_by_itself(tmp_path):
     np.testing.assert_array_equal(decode_films(tf.constant(pngs), SIZE)[..., 0], films > 0)
 
 
-def chunk(kind, content):
-    body = kind + content
-    return struct.pack(">I", len(content)) + body + struct.pack(">I", zlib.crc32(body))
-
-
 def header_of(width, height):
-    """A PNG that says how large it is, and has no pixels."""
-    fields = struct.pack(">IIBBBBB", width, height, 16, 0, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", fields) + chunk(b"IEND", b"")
+    """Return a PNG that states a size and has no pixels."""
+    return png(width, height, depth=16, data=b"")
 
 
 def as_bytes(picture, kind="PNG"):
@@ -112,7 +105,7 @@ def colours():
         (b"hello", "film: not a PNG picture"),
         (as_bytes(grey8(SIZE, SIZE), "JPEG"), "film: not a PNG picture"),
         (header_of(SIZE, 0), "film: not a PNG picture"),
-        # Refused by the header: there are no pixels to unpack.
+        # The header alone leads to the refusal: the file has no pixels.
         (header_of(5793, 5793), "film: over 33554432 pixels or 16383 a side"),
         (header_of(16384, 8), "film: over 33554432 pixels or 16383 a side"),
         (header_of(2**31 - 1, 2**31 - 1), "film: over 33554432 pixels or 16383 a side"),
@@ -127,7 +120,7 @@ def test_what_is_no_film_is_refused(png, message):
         decode_films(tf.constant([png]), SIZE)
 
 
-def test_a_film_as_large_as_may_be_passes_the_header():
+def test_the_largest_film_passes_the_header_check():
     with pytest.raises(tf.errors.InvalidArgumentError, match=r"(?i)png") as caught:
         decode_films(tf.constant([header_of(5792, 5792)]), SIZE)
     assert "film: over" not in caught.value.message

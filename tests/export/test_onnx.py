@@ -1,7 +1,6 @@
 import dataclasses
 import importlib.util
 import json
-import pathlib
 import subprocess
 import sys
 
@@ -9,7 +8,8 @@ import keras
 import numpy as np
 import pytest
 
-from tests.export.runs import SIZE, toy_run, write_run
+from tests.export.runs import SIZE, assert_toy_outputs, toy_films, toy_run, write_run
+from tests.programs import ROOT
 from xctrs_tf.data.films.film_writer import write_film
 from xctrs_tf.errors import UserError
 from xctrs_tf.export import saved_model as export_module
@@ -21,8 +21,6 @@ from xctrs_tf.reconstruction import load, onnx_model
 from xctrs_tf.reconstruction.exported_model import find_export
 from xctrs_tf.reconstruction.onnx_model import require_packages
 from xctrs_tf.training.run import load_run
-
-ROOT = pathlib.Path(__file__).parents[2]
 
 needs_onnx = pytest.mark.skipif(
     not all(map(importlib.util.find_spec, CONVERSION_PACKAGES)),
@@ -41,7 +39,7 @@ outputs = session.run(names, dict(np.load(sys.argv[2])))
 np.savez(sys.argv[3], **dict(zip(names, outputs)))
 """
 
-# A program run where some packages are not installed.
+# Runs a program as if some packages were not installed.
 PROGRAM_WITHOUT = """
 import sys
 for name in sys.argv.pop(1).split(","):
@@ -52,6 +50,7 @@ sys.exit(importlib.import_module(sys.argv.pop(1)).main())
 
 
 def run_without(absent, program, *flags):
+    """Run a program in a process that cannot import ``absent``, comma-separated packages."""
     command = [sys.executable, "-c", PROGRAM_WITHOUT, absent, f"experiments.{program}"]
     return subprocess.run(
         [*command, *map(str, flags)], cwd=ROOT, capture_output=True, encoding="utf-8"
@@ -64,17 +63,9 @@ def export(run, output):
 
 @pytest.fixture(scope="module")
 def toy(tmp_path_factory):
-    """A version folder of the toy: ``ct[x, y, z] = 2 * ap[x, z] * la[y, z]``, C3 above 1.5."""
+    """Version folder of the exported `toy_run`."""
     folder = tmp_path_factory.mktemp("toy")
     return export(toy_run(folder / "run"), folder / "models")
-
-
-def toy_films(patients):
-    films = {view: np.zeros((patients, SIZE, SIZE, 1), np.float32) for view in ("ap", "la")}
-    films["ap"][-1, 20, 7] = 0.5
-    films["la"][-1, 11, 7] = 0.75
-    films["ap"][-2, 5, 9] = films["la"][-2, 6, 9] = 1.0
-    return films
 
 
 @needs_onnx
@@ -99,14 +90,7 @@ def test_plain_onnx_runtime_computes_what_the_networks_do(tmp_path):
 
 @needs_onnx
 def test_a_toy_by_hand(toy):
-    outputs = find_export(toy).load()(**toy_films(3))
-    assert outputs["ct"].shape == (3, SIZE, SIZE, SIZE, 1)
-    assert outputs["ct"][2, 20, 11, 7, 0] == 0.75
-    # 2 before it is clipped, so above the threshold.
-    assert outputs["ct"][1, 5, 6, 9, 0] == 1.0
-    assert np.count_nonzero(outputs["ct"]) == 2
-    assert outputs["segmentation"][1, 5, 6, 9, 3] == 1.0
-    assert (outputs["segmentation"].argmax(-1) != 0).sum() == 1
+    assert_toy_outputs(find_export(toy).load()(**toy_films(3)))
 
 
 @needs_onnx
@@ -154,7 +138,7 @@ def test_both_formats_reconstruct_alike(toy, tmp_path):
 
 
 @needs_onnx
-def test_reconstruct_runs_it_where_there_is_no_tensorflow(toy, tmp_path):
+def test_reconstruct_runs_without_tensorflow(toy, tmp_path):
     flags = [f"--model={toy}", f"--output={tmp_path / 'out'}", "--spacing_mm=4.0"]
     for seed, view in enumerate(("ap", "la")):
         film = np.random.default_rng(seed).random((SIZE, SIZE), np.float32)
@@ -204,7 +188,7 @@ def test_packages_that_are_missing_are_named():
 
 
 @pytest.mark.parametrize("absent", CONVERSION_PACKAGES)
-def test_the_program_says_what_is_not_installed(tmp_path, absent):
+def test_the_program_names_a_missing_package(tmp_path, absent):
     toy_run(tmp_path / "run")
     flags = [f"--workdir={tmp_path / 'run'}", f"--output={tmp_path / 'models'}", "--format=onnx"]
     finished = run_without(f"{absent},tensorflow", "export", *flags)

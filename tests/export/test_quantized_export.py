@@ -14,7 +14,7 @@ from xctrs_tf.reconstruction.exported_model import find_export
 
 
 def narrow_run(path):
-    """A run with weights, small enough to export in seconds."""
+    """Return a run whose networks are small enough to export in seconds."""
     films = {view: keras.Input((SIZE, SIZE, 1), name=view) for view in ("ap", "la")}
     keras.utils.set_random_seed(1)
     features = keras.layers.Dense(256)(films["ap"][:, :, None] * films["la"][:, None])

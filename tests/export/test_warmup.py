@@ -1,4 +1,4 @@
-"""Requests that the server plays before it answers."""
+"""Warm-up requests, which the model server runs at its start."""
 
 import sys
 

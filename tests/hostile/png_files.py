@@ -7,21 +7,8 @@ import zlib
 import numpy as np
 from PIL import Image
 
-from tests.hostile.parts import GREY, bomb, picture_bytes
+from tests.hostile.parts import GREY, bomb, chunk, picture_bytes, png
 from tests.hostile.register import content
-
-
-def chunk(kind, data, length=None):
-    head = struct.pack(">I", len(data) if length is None else length)
-    return head + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-
-def png(width=32, height=32, depth=8, color=0, data=None, extra=b"", end=True):
-    rows = zlib.compress(bytes(height * (1 + width))) if data is None else data
-    header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, depth, color, 0, 0, 0))
-    tail = chunk(b"IEND", b"") if end else b""
-    return b"\x89PNG\r\n\x1a\n" + header + extra + chunk(b"IDAT", rows) + tail
-
 
 content("truncated.png", lambda: picture_bytes(GREY)[:200])
 content("header-only.png", lambda: picture_bytes(GREY)[:33])

@@ -2,7 +2,7 @@
 
     python -m tests.hostile.read_all FOLDER
 
-A process of its own, so that the peak of its memory is that of the readers.
+It runs in its own process, so that its peak memory is that of the readers.
 """
 
 import json
@@ -14,7 +14,7 @@ from xctrs_tf.data.films.film import read_film_pair
 from xctrs_tf.data.films.film_frame import FilmFrame
 from xctrs_tf.errors import UserError
 
-# A safety net for the machine; the limit that the test asserts is lower.
+# Protects the machine; the test asserts a lower limit.
 ADDRESS_SPACE = 6 * 2**30
 
 

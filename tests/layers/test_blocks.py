@@ -1,4 +1,4 @@
-"""The paper's blocks: shapes, parameter arithmetic, and what U may rely on."""
+"""Blocks of the paper: shapes, parameter counts, and the equivalent forms of block U."""
 
 import keras
 import numpy as np
@@ -27,7 +27,7 @@ def _build(block, rank, channels, **kwargs):
         (seq_conv, {"filters": (8, 12)}, 1, 12, lambda k: 4 * 8 * k + 8 * 3 + 8 * 12 * k + 12 * 3),
         (d_conv, {"filters": 8}, 1 / 2, 8, lambda k: 4 * 8 * k),
         (down, {"filters": 8, "steps": 1}, 1 / 2, 8, lambda k: 4 * 8 * k),
-        # the source's width is kept until the last convolution
+        # the number of channels changes in the last convolution
         (down, {"filters": 8, "steps": 3}, 1 / 8, 8, lambda k: 2 * 4 * 4 * k + 4 * 8 * k),
         (up, {"filters": 8, "steps": 2}, 4, 8, lambda k: 4 * 8 + 8 * 2),
         (u_conv, {"filters": 8}, 2, 8, lambda k: 4 * 8 * k + 8 * 2),

@@ -1,4 +1,4 @@
-"""Which nodes feed which: the index pattern of Eq. 2, 3, 8 and 12."""
+"""Connections between the nodes: the index pattern of Eq. 2, 3, 8 and 12."""
 
 import keras
 import pytest
@@ -12,7 +12,7 @@ SPATIAL = (8, 16, 24)
 
 
 def _edges(model):
-    """Layer names of the D and U blocks, without the layers inside the blocks."""
+    """Return the layer names of the D and U blocks, without the layers inside them."""
     names = {layer.name for layer in model.layers}
     return sorted({name.rsplit("_", 1)[0] for name in names if "_d_" in name or "_u_" in name})
 

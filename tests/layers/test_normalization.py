@@ -65,8 +65,7 @@ def test_gradients_of_two_million_voxels_too():
 
 
 def test_half_precision_keeps_float32_statistics():
-    # 1,000 and 1,001 are one number in bfloat16's neighbourhood of 4: with
-    # statistics in bfloat16 the variance of a large offset would be lost.
+    # Near 1,000 bfloat16 has steps of 4: statistics in bfloat16 would lose the variance.
     x = np.random.default_rng(0).normal(200.0, 1.0, (1, 8, 9, 10, 4)).astype(np.float32)
     layer = FoldedGroupNormalization(groups=4, dtype="mixed_bfloat16")
     y = np.asarray(keras.ops.cast(layer(x), "float32"))

@@ -1,4 +1,4 @@
-"""The geometry: a film's feature lands on the voxels of its ray."""
+"""View alignment places a film feature on the voxels of its ray."""
 
 import keras
 import numpy as np
@@ -8,7 +8,7 @@ from keras import layers
 from xctrs_tf.data.projection.drr import parallel_projection
 from xctrs_tf.layers.view_alignment import align_view, align_views, pixel_shuffle
 
-# Pairwise distinct, so that a swapped axis cannot pass.
+# All lengths differ, so that swapped axes are found.
 X, Y, Z = 3, 4, 5
 CHANNELS = 2
 FILM = {"ap": (X, Z), "la": (Y, Z)}
@@ -34,7 +34,7 @@ def test_a_pixel_lands_on_its_ray_and_nowhere_else(view):
 
 @pytest.mark.parametrize("view", ["ap", "la"])
 def test_projection_and_alignment_are_of_one_geometry(view):
-    """The rays that a voxel darkens a film with are those that its pixel spreads over."""
+    """Compare the ray of a pixel in the projection with its ray in the alignment."""
     volume = np.zeros((1, X, Y, Z), np.float32)
     volume[0][VOXEL] = 1.0
     film = np.asarray(parallel_projection(volume, 1.0, view))[0]

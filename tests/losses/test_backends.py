@@ -17,7 +17,7 @@ PLANES = np.array([[5, 0, 2], [11, 3, 4], [9, 7, 1]])
 
 
 def values():
-    """Every loss on fixed inputs."""
+    """Return every loss on fixed inputs."""
     generator = np.random.default_rng(0)
     y_true, y_pred = generator.random((2, 2, 8, 12, 10, 1), "float32")
     labels = one_hot(generator.integers(0, 3, (2, 8, 12, 10)), 3)

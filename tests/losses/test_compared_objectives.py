@@ -25,7 +25,7 @@ ONE_HOT = one_hot(LABELS, 3)
 
 
 def certain(probability):
-    """The true class gets the given probability, the other two share the rest."""
+    """Return predictions: the true class has the given probability, the others share the rest."""
     rest = (1.0 - probability) / 2
     return np.asarray(ONE_HOT) * (probability - rest) + rest
 
@@ -90,7 +90,7 @@ def test_cs2net_adds_a_third_of_each_by_hand():
     y_pred = certain(0.5)
     present = y_pred.mean(axis=(1, 2, 3))
     weights = (1 - present) / present
-    # Every voxel has the same cross-entropy, which no weighting can change.
+    # All voxels have the same cross-entropy, so that weights do not change its mean.
     assert weights.std() > 0
     dice = float(dice_loss(ONE_HOT, y_pred, include_background=True))
     expected = (1.6 * np.log(2) + 0.4 * dice) / 3

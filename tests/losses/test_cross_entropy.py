@@ -8,7 +8,7 @@ from xctrs_tf.losses import cross_entropy
 
 
 def _volume(*voxels):
-    """`(1, voxels, 1, 1, classes)`."""
+    """Reshape ``[voxel, class]`` to `(1, voxels, 1, 1, classes)`."""
     return np.array(voxels, np.float32)[None, :, None, None, :]
 
 

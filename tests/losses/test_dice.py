@@ -8,7 +8,7 @@ SHAPE = (4, 5, 6)
 
 
 def labels_of(*boxes):
-    """A label volume `(1, 4, 5, 6)` with the (label, slices) given."""
+    """Return a label volume `(1, 4, 5, 6)` with the given (label, slices)."""
     labels = np.zeros((1, *SHAPE), "int32")
     for label, box in boxes:
         labels[(0, *box)] = label

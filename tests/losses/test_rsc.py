@@ -6,7 +6,7 @@ from xctrs_tf.losses import one_hot, rsc_terms
 
 
 def row(first, last):
-    """Class 1 in the voxels first..last-1 of a row of eight."""
+    """Return a row of eight voxels with class 1 in first..last-1."""
     labels = np.zeros((1, 1, 2, 8), "int32")
     labels[0, 0, 0, first:last] = 1
     return one_hot(labels, 2)

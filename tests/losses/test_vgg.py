@@ -10,7 +10,7 @@ SHAPE = (2, 8, 12, 10, 1)
 
 
 def draw_planes(seed):
-    """Three planes a view, as the sample stream draws them for a cube."""
+    """Return three random planes per view, as the sample stream draws them."""
     generator = np.random.default_rng(seed)
     return np.stack([generator.permutation(n)[:3] for n in SHAPE[1:4]]).astype("int32")
 
@@ -83,7 +83,7 @@ def test_patients_weigh_alike(loss, pair):
     [((0, 2, 1, 3, 4), ("sagittal", "coronal")), ((0, 1, 3, 2, 4), ("coronal", "axial"))],
 )
 def test_permuted_axes_swap_the_views(loss, permutation, swapped):
-    # Stripes along x of the prediction: each view sees them differently.
+    # Stripes along x in the prediction, which look different in each view.
     y_true = np.zeros((1, 8, 12, 10, 1), "float32")
     y_pred = y_true.copy()
     y_pred[:, ::2, 3:5] = 0.7
@@ -91,8 +91,8 @@ def test_permuted_axes_swap_the_views(loss, permutation, swapped):
     permuted = loss.view_losses(y_true.transpose(permutation), y_pred.transpose(permutation))
     one, other = (float(straight[view]) for view in swapped)
     assert abs(one - other) > 0.02 * one
-    # Swapping the axes of an image also transposes its random features: a
-    # plane of the same content scores alike, not equally.
+    # Swapping the axes of an image does not transpose the random filters: the losses
+    # are similar, not equal.
     assert float(permuted[swapped[0]]) == pytest.approx(other, rel=0.02)
     assert float(permuted[swapped[1]]) == pytest.approx(one, rel=0.02)
 
@@ -120,7 +120,7 @@ def test_network_is_frozen_and_ends_at_the_layer(loss):
 
 @pytest.mark.parametrize("axis", [0, 1, 2])
 def test_each_view_takes_its_own_planes(pair, axis):
-    """A difference in one plane of a view counts where that plane is chosen."""
+    """Change one plane of a view: the loss is above 0 only if that plane is chosen."""
     subset = MultiViewVGG("random", layer="block1_conv1", num_slices=1)
     y_true = pair[0]
     y_pred = y_true.copy()
@@ -136,7 +136,7 @@ def test_random_subset_of_planes_is_unbiased(pair):
     subset = MultiViewVGG("random", layer="block1_conv1", num_slices=3)
     everything = MultiViewVGG("random", layer="block1_conv1")
     y_true, y_pred = (volume[:1].copy() for volume in pair)
-    # One plane that differs far more than the others: a bias would show.
+    # One plane differs far more than the others, which would reveal a bias.
     y_pred[:, 2] = 1 - y_true[:, 2]
     of_planes = tf.function(lambda planes: subset(y_true, y_pred, planes))
     values = [float(of_planes(tf.constant(draw_planes(seed)))) for seed in range(200)]

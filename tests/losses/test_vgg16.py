@@ -11,7 +11,7 @@ LAYER = "block1_conv2"
 
 @pytest.fixture(scope="module")
 def published(tmp_path_factory):
-    """A VGG16 of Keras's own initialisation and its weight file."""
+    """VGG16 of Keras with random weights, and its weight file."""
     network = keras.applications.VGG16(weights=None, include_top=False)
     path = tmp_path_factory.mktemp("vgg16") / "vgg16.weights.h5"
     network.save_weights(path)
@@ -53,7 +53,7 @@ def test_random_weights_are_he_normal_and_always_the_same():
     assert not bias.any()
 
 
-def test_failed_download_names_the_flag_and_the_mend(monkeypatch):
+def test_failed_download_names_the_flag_and_the_remedy(monkeypatch):
     def unreachable(weights, include_top):
         raise Exception("URL fetch failure on storage.googleapis.com: None -- timed out")
 

@@ -15,7 +15,7 @@ def pair():
 
 
 def stored(values):
-    """HU + 1024, cut to [0, 2500], of the window [-1000, 1500]."""
+    """Return HU + 1024, clipped to [0, 2500], of values in the window [-1000, 1500]."""
     return np.clip(2500 * values + 24, 0, 2500)
 
 
@@ -47,7 +47,7 @@ def test_xctrs(pair):
 
 
 def test_x2ct_psnr_by_hand():
-    # 250 HU everywhere, on whole stored values: 20 dB and what the peak is worth.
+    # An error of 250 HU in all voxels: 20 dB, and more by the ratio of the peak values.
     first, second = np.full(SHAPE, 0.25), np.full(SHAPE, 0.35)
     figures = PROTOCOLS["x2ct"](first, second, WINDOW_HU)
     assert figures["psnr"] == pytest.approx(20 * np.log10(4095 / 250))
@@ -65,7 +65,7 @@ def test_x2ct_cuts_stored_values_to_whole_numbers():
 
 
 def test_x2ct_clips_to_its_own_window():
-    # 1480 HU and 1500 HU are above the 1476 HU that 2500 stands for.
+    # 1480 HU and 1500 HU are above 1476 HU, the value of 2500.
     first, second = np.full(SHAPE, 0.992), np.full(SHAPE, 1.0)
     assert PROTOCOLS["x2ct"](first, second, WINDOW_HU)["psnr"] == 100.0
     wider = PROTOCOLS["x2ct"](first, second, (-1024.0, 1476.0))

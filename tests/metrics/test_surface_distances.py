@@ -68,7 +68,7 @@ def test_plates_by_hand():
 
 @pytest.mark.parametrize("start", range(14))
 def test_distance_just_at_the_tolerance_is_within_it(start):
-    # Five voxels of 0.3 mm are 1.5 mm, whatever rounding makes of it.
+    # Five voxels of 0.3 mm are 1.5 mm, with a rounding error.
     pair = mask(np.s_[3, 4, start]), mask(np.s_[3, 4, start + 5])
     assert figures(*pair, spacing_mm=(1, 1, 0.3))[2] == 1.0
     assert figures(*pair, spacing_mm=(1, 1, 0.3), tolerance_mm=1.49)[2] == 0.0
@@ -92,7 +92,7 @@ def test_absent_from_the_truth_is_nan_predicted_or_not():
 def test_present_but_not_predicted_is_the_diagonal():
     diagonal = np.sqrt((13 * 0.5) ** 2 + (16 * 1.25) ** 2 + (19 * 2.0) ** 2)
     assert figures(mask(np.s_[2, 3, 4]), mask()) == pytest.approx((diagonal, diagonal, 0.0))
-    # No prediction is as bad as none.
+    # An empty prediction has the largest distance.
     assert figures(mask(np.s_[0, 0, 0]), mask(np.s_[12, 15, 18]))[0] < diagonal
 
 
@@ -110,7 +110,7 @@ def test_classes_are_compared_one_by_one():
 
 
 def random_bodies(seed):
-    """Two blobs that differ; neither reaches the edge of the volume."""
+    """Return two different blobs that do not reach the border of the volume."""
     generator = np.random.default_rng(seed)
     x, y, z = np.indices(SHAPE)
     bodies = []
@@ -124,7 +124,7 @@ def random_bodies(seed):
 
 
 def contour_and_distance(body):
-    """SimpleITK's contour of a mask, and the distance of every voxel to it, mm."""
+    """Return the contour of a mask by SimpleITK, and the distance of each voxel to it in mm."""
     image = sitk.GetImageFromArray(body.astype("uint8").T)
     image.SetSpacing(SPACING_MM)
     contour = sitk.LabelContour(image, fullyConnected=False)

@@ -18,18 +18,18 @@ from xctrs_tf.models.complexity import layer_costs, trainable_parameters, withou
 def test_counts_at_full_size_are_golden():
     rows = {row["name"]: row for row in complexity(128)}
     spadrnet, mulsisnet = rows["SpaDRNet"], rows["MulSISNet"]
-    # The paper's own numbers (Table 3), met to the last digit.
+    # Exactly the numbers of the paper (Table 3).
     assert mulsisnet["trainable_parameters"] == mulsisnet["paper_parameters"] == 4_410_136
     assert mulsisnet["profiler_flops"] == mulsisnet["paper_flops"] == 658_383_183_305
-    # Not the paper's (Table 2): the regular design closest to them.
+    # Close to the paper (Table 2), but not equal.
     assert spadrnet["trainable_parameters"] == 23_028_489
     assert spadrnet["profiler_flops"] == 216_502_498_249
     assert spadrnet["paper_parameters"] == 22_992_322
     assert spadrnet["paper_flops"] == 216_830_517_469
-    # Within a percent of the paper's Table 2, whose designs are not printed.
+    # Within 1 % of the paper's Table 2, which does not describe the designs.
     for name in ("SIT", "PSR"):
         assert rows[name]["profiler_flops"] == pytest.approx(rows[name]["paper_flops"], rel=0.01)
-    # The near-constant that the compared rows of Table 3 contain.
+    # The nearly constant difference in the compared rows of Table 3.
     for name in ("UNet3D", "DSN", "CS2Net", "ConResNet"):
         remainder = rows[name]["paper_flops"] - rows[name]["profiler_flops"]
         assert remainder == pytest.approx(357e9, rel=0.015), name

@@ -1,4 +1,4 @@
-"""Every network goes through the same tests."""
+"""Tests of SpaDRNet, MulSISNet and X-CTRSNet."""
 
 import functools
 import json
@@ -13,13 +13,13 @@ from xctrs_tf.models import MulSISNet, SpaDRNet, XCTRSNet
 
 GOLDEN = pathlib.Path(__file__).parent.parent / "golden"
 NETWORKS = {"SpaDRNet": SpaDRNet, "MulSISNet": MulSISNet, "XCTRSNet": XCTRSNet}
-# An eighth of the filters is enough to see shapes, gradients and formats.
+# An eighth of the filters, for speed.
 WIDTH = 0.125
 
 
 @functools.cache
 def _shared(name):
-    """A network that no test changes."""
+    """Return a shared network. Tests must not change it."""
     return NETWORKS[name](32, width=WIDTH)
 
 
@@ -63,8 +63,8 @@ def test_every_weight_gets_a_gradient(name):
         )
     )
     assert [path for path, gradient in gradients.items() if gradient is None] == []
-    # Instance normalisation takes a constant away again, so that the biases
-    # before it have no effect; the paper's counts include them.
+    # A bias before an instance normalisation has no effect, but the counts of the
+    # paper include it.
     kernels = {path: g for path, g in gradients.items() if not path.endswith("bias")}
     assert [path for path, g in kernels.items() if np.max(np.abs(g)) < 1e-6] == []
 

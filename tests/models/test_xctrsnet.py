@@ -1,4 +1,4 @@
-"""X-CTRSNet as one model: the package's front door, and one file of weights."""
+"""X-CTRSNet as one model, with one file of weights."""
 
 import warnings
 
@@ -9,7 +9,7 @@ import xctrs_tf
 from xctrs_tf import models
 
 
-def test_the_package_offers_it():
+def test_the_package_exports_xctrsnet():
     assert xctrs_tf.XCTRSNet is models.XCTRSNet
     assert {"XCTRSNet", "load"} <= set(xctrs_tf.__all__)
 

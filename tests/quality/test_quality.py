@@ -30,7 +30,7 @@ def patient():
 
 
 def judge(patient, reference, ap=None, la=None, ct=None, labels=None):
-    """Verdict with some parts replaced."""
+    """Return the verdict on a good reconstruction, with the given parts replaced."""
     good_ct, good_labels = blurred(patient)
     films = {"ap": patient.ap if ap is None else ap, "la": patient.la if la is None else la}
     return assess(
@@ -215,7 +215,7 @@ def test_calibration_refuses_too_few_patients_and_odd_rates():
         calibrate(cases, cases, blurred, false_alarm_rate=0)
 
 
-def test_calibration_says_what_it_was_made_of(reference):
+def test_calibration_records_its_patients_and_rates(reference):
     assert (reference["training"], reference["held_out"]) == (12, 12)
     assert reference["false_alarm_rate"]["asked"] == 0.05
     assert 0 <= reference["false_alarm_rate"]["leave_one_out"] <= 0.34
@@ -232,7 +232,7 @@ def test_rates_of_detection(reference):
     assert {name for name, shares in rates.items() if shares["pass"] > 0.5} == {"none"}
 
 
-def test_each_fault_is_another():
+def test_faults_give_different_films():
     own, other = ({v: getattr(neck(seed), v) for v in ("ap", "la")} for seed in (1, 2))
     pairs = [fault(own, other) for fault in FAULTS.values()]
     for index, pair in enumerate(pairs):
@@ -241,11 +241,11 @@ def test_each_fault_is_another():
             assert any(not np.array_equal(pair[view], later[view]) for view in pair)
 
 
-def test_threshold_is_the_bound_of_a_normal_sample():
+def test_thresholds_of_a_normal_sample():
     generator = np.random.default_rng(0)
     values = generator.normal(1.0, 0.2, 4000)
     bounds = thresholds([{"unswapped": value} for value in values], 0.16)["unswapped"]
-    # 0.16 shared among the checks is a tail of so many deviations.
+    # The rate of 0.16 is divided among 16 checks: 1 % is a tail of 2.326 deviations.
     assert len(CHECKS) == 16
     assert bounds["review"][0] == pytest.approx(1.0 - 2.326 * 0.2, abs=0.02)
     assert bounds["review"][1] is None

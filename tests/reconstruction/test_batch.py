@@ -16,7 +16,7 @@ def pairs_of(*names, **options):
 
 
 def write(pair, folder):
-    """A reconstruction's folder; the pair called bad has none."""
+    """Write the folder of a reconstruction; fail for the pair called bad."""
     if pair.id == "bad":
         raise UserError("ap.png:\nno such file")
     if pair.id == "full":

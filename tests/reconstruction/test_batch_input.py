@@ -45,7 +45,7 @@ def test_a_table(tmp_path):
         *("a\u202eb", "C:x", "a\x00b", "a\tb", "summary.csv", "SUMMARY.CSV", "p0", "P0"),
     ],
 )
-def test_ids_that_are_no_plain_names(tmp_path, name):
+def test_ids_with_special_characters_are_refused(tmp_path, name):
     path = write_table(tmp_path, f"id,ap,la\np0,a.png,b.png\n{name},a.png,b.png\n")
     with pytest.raises(UserError, match=r"pairs\.csv: line 3: id '") as caught:
         read_table(path)
@@ -76,7 +76,7 @@ def test_tables_that_are_refused(tmp_path, text, message):
     assert "\n" not in str(caught.value)
 
 
-def test_a_table_that_is_none(tmp_path):
+def test_a_file_that_is_no_table(tmp_path):
     with pytest.raises(UserError, match=r"absent\.csv: cannot be read \(No such file"):
         read_table(tmp_path / "absent.csv")
     with pytest.raises(UserError, match=r"cannot be read \(Is a directory\)"):

@@ -1,4 +1,4 @@
-"""Exports that are found and loaded, or are damaged."""
+"""Search and loading of exported models, whole and damaged."""
 
 import shutil
 

@@ -21,7 +21,7 @@ REPORT = ["C3.stl", "report.html", "report.json"]
 
 
 def make_reconstruction(segmented=True):
-    """A block of bone in air on voxels of 2.5 mm."""
+    """Return a reconstruction: a block of bone in air, with voxels of 2.5 mm."""
     ct = np.full((SIZE, SIZE, SIZE), -1000, np.int16)
     ct[BLOCK] = 900
     labels = np.zeros(ct.shape, np.uint8)
@@ -56,7 +56,7 @@ def test_simpleitk_finds_every_voxel_where_it_is(tmp_path):
 def test_the_nifti_affine_is_ras(tmp_path):
     write_reconstruction(make_reconstruction(), block_films(), tmp_path / "out", report=False)
     header = gzip.decompress((tmp_path / "out" / "ct.nii.gz").read_bytes())[:348]
-    # srow_x, srow_y, srow_z of the NIfTI standard: x and y point the other way there.
+    # srow_x, srow_y, srow_z of the NIfTI standard, which is RAS: x and y are negated.
     assert np.reshape(struct.unpack_from("<12f", header, 280), (3, 4)).tolist() == [
         [-2.5, 0, 0, 38.75],
         [0, -2.5, 0, 38.75],
@@ -71,7 +71,7 @@ def test_the_preview_shows_films_planes_and_outlines(tmp_path):
         image = imread(out / "preview.png")[..., :3]
         assert image.shape[1] > 3 * image.shape[0]
         panels = np.array_split(image[int(0.15 * len(image)) : int(0.85 * len(image))], 5, axis=1)
-        # The block and the letters in the dark: neither empty axes nor black ones.
+        # Each panel has a bright block and letters on black: no panel is empty or all black.
         assert all(0.01 < (panel.min(-1) > 0.6).mean() < 0.3 for panel in panels)
         coloured = [(np.ptp(panel, axis=-1) > 0.3).sum() > 30 for panel in panels]
         assert coloured == [False, False, segmented, segmented, segmented]
@@ -84,7 +84,7 @@ def test_the_films_are_drawn_as_the_model_gets_them(tmp_path):
     assert (tmp_path / "out/films.png").read_bytes() == (tmp_path / "expected.png").read_bytes()
 
 
-def test_a_result_of_before_the_films_were_drawn_is_replaced(tmp_path):
+def test_an_output_without_films_png_may_be_replaced(tmp_path):
     for name in FILES:
         if name != "films.png":
             (tmp_path / name).write_text("earlier", encoding="utf-8")

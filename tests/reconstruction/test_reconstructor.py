@@ -7,18 +7,10 @@ import numpy as np
 import pytest
 
 import xctrs_tf
-from tests.export.runs import SIZE, toy_run
+from tests.export.runs import SIZE
 from tests.films import BLOCK, block_films
 from xctrs_tf.errors import UserError
-from xctrs_tf.export.saved_model import export_run
 from xctrs_tf.reconstruction import Reconstructor, ReconstructorEnsemble, load
-
-
-@pytest.fixture(scope="module")
-def models(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("toy")
-    export_run(toy_run(folder / "run"), folder / "models")
-    return folder / "models"
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +18,7 @@ def reconstructor(models):
     return xctrs_tf.load(models)
 
 
-def test_importing_the_package_stays_cheap():
+def test_importing_the_package_imports_no_large_library():
     code = (
         "import sys, xctrs_tf; assert not {'numpy', 'SimpleITK', 'keras'} & set(sys.modules); "
         "xctrs_tf.load; assert not {'keras', 'tensorflow', 'matplotlib'} & set(sys.modules)"
@@ -50,7 +42,7 @@ def test_films_to_hu_and_labels(reconstructor):
     assert result.origin_mm == (-38.75, -38.75, -38.75)
 
 
-def test_a_model_that_does_not_segment_but_knows_its_voxels():
+def test_a_model_without_segmentation_and_with_a_voxel_size():
     def predict(ap, la):
         assert ap.shape == la.shape == (1, SIZE, SIZE, 1)
         return {"ct": np.full((1, SIZE, SIZE, SIZE, 1), 0.25, np.float32)}
@@ -80,7 +72,7 @@ def test_bad_films(reconstructor, change, message):
 
 
 def make_reconstructor(ct, label, **metadata):
-    """A model whose CT is one value, and whose labels are one vertebra."""
+    """Return a model with a constant CT whose voxels all have the same label."""
     scores = np.eye(8, dtype=np.float32)[label]
 
     def predict(ap, la):
@@ -94,17 +86,17 @@ def make_reconstructor(ct, label, **metadata):
     return Reconstructor(predict, {**known, **metadata})
 
 
-def test_several_models_answer_together():
+def test_an_ensemble_combines_its_models():
     models = [make_reconstructor(ct, label) for ct, label in ((0.5, 4), (0.6, 4), (0.55, 2))]
     result = ReconstructorEnsemble(models)(**block_films())
-    # 0, 200 and 100 HU: deviation with two degrees of freedom.
+    # 0, 200 and 100 HU: the sample standard deviation is 100 HU.
     assert (result.ct_hu == 100).all() and (result.segmentation == 4).all()
     np.testing.assert_allclose(result.spread_hu, 100, rtol=1e-6)
     assert result.uncertainty["C4"]["agreement"] == pytest.approx(2 / 3)
     assert (result.spacing_mm, result.origin_mm) == (2.0, (-31.0,) * 3)
 
 
-def test_models_of_two_voxel_sizes_need_to_be_told_one():
+def test_models_of_two_voxel_sizes_need_spacing_mm():
     ensemble = ReconstructorEnsemble(
         [make_reconstructor(0.5, 4), make_reconstructor(0.5, 4, spacing_mm=3.0)]
     )

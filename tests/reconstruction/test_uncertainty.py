@@ -3,7 +3,7 @@ import pytest
 
 from xctrs_tf.reconstruction.uncertainty import combine
 
-# Three models, four voxels: agreed, two to one, a tie of three, nothing.
+# Three models, four voxels: agreement, two to one, three different labels, background.
 LABELS = np.array([[2, 2, 3, 0], [2, 2, 0, 0], [2, 3, 4, 0]], np.uint8).reshape(3, 1, 2, 2)
 CT = np.array([[10, 0, -5, 7], [10, 3, -5, 7], [10, 6, -4, 7]], np.int16).reshape(3, 1, 2, 2)
 

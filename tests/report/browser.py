@@ -1,4 +1,4 @@
-"""Pages in headless Chromium, without a driver: what a page did is read off its DOM."""
+"""Pages in headless Chromium, without a driver: a script writes its result into the page."""
 
 import json
 import re
@@ -7,8 +7,8 @@ import subprocess
 
 import pytest
 
-NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-# Before the page's own scripts: whatever goes wrong is collected.
+NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
+# Runs before the page's own scripts and collects all errors and warnings.
 _LISTEN = """<script>
 window.problems = [];
 addEventListener("error", (e) => problems.push(String(e.message)), true);
@@ -17,7 +17,8 @@ addEventListener("securitypolicyviolation", (e) => problems.push(`blocked: ${e.b
 for (const level of ["error", "warn"])
   console[level] = (...words) => problems.push(words.join(" "));
 </script>"""
-# After them: wait until the page is ready, act, and leave the answer in the DOM.
+# Runs after them: waits until the page is ready, runs the test's script, and writes its
+# result into the page.
 _ACT = """<script>
 (async () => {
   const waiting = () =>
@@ -35,11 +36,32 @@ _ACT = """<script>
 
 
 def find_browser():
-    """Path of a Chromium, or skip."""
+    """Return the path of a Chromium; skip the test if there is none."""
     found = next(filter(None, map(shutil.which, NAMES)), None)
     if found is None:
         pytest.skip("no Chromium on this machine")
     return found
+
+
+def open_page(page, folder):
+    """Open a page and return ``(dom, log)``: the resulting HTML and the messages of the browser.
+
+    Args:
+        page: path of the HTML file.
+        folder: folder for the browser's profile.
+    """
+    result = subprocess.run(
+        [
+            *(find_browser(), "--headless", "--no-sandbox", "--use-angle=swiftshader"),
+            *("--enable-unsafe-swiftshader", f"--user-data-dir={folder / 'profile'}"),
+            *("--window-size=1000,900", "--virtual-time-budget=20000", "--dump-dom"),
+            *("--enable-logging=stderr", page.as_uri()),
+        ],
+        capture_output=True,
+        encoding="utf-8",
+        timeout=120,
+    )
+    return result.stdout, result.stderr
 
 
 def run_in_page(page, script, folder):
@@ -50,26 +72,15 @@ def run_in_page(page, script, folder):
         script: body of an async function; what it returns is the answer.
         folder: folder for the changed page and the browser's profile.
     """
-    browser = find_browser()
     html = page.read_text(encoding="utf-8")
     html = html.replace("<head>", "<head>" + _LISTEN, 1).replace(
         "</body>", _ACT % script + "</body>"
     )
     changed = folder / "changed.html"
     changed.write_text(html, encoding="utf-8")
-    result = subprocess.run(
-        [
-            *(browser, "--headless", "--no-sandbox", "--use-angle=swiftshader"),
-            *("--enable-unsafe-swiftshader", f"--user-data-dir={folder / 'profile'}"),
-            *("--window-size=1000,900", "--virtual-time-budget=20000", "--dump-dom"),
-            changed.as_uri(),
-        ],
-        capture_output=True,
-        encoding="utf-8",
-        timeout=120,
-    )
-    left = re.search(r'<pre id="answer">(.*?)</pre>', result.stdout, re.DOTALL)
-    assert left, result.stderr[-2000:]
+    dom, log = open_page(changed, folder)
+    left = re.search(r'<pre id="answer">(.*?)</pre>', dom, re.DOTALL)
+    assert left, log[-2000:]
     text = left[1].replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
     outcome = json.loads(text)
     return outcome["answer"], outcome["problems"]

@@ -1,4 +1,4 @@
-"""Phantoms as patients, small enough for tests, and a stand-in for a model."""
+"""Small phantoms as patients, and a stand-in for a model."""
 
 import functools
 
@@ -14,7 +14,7 @@ SIZE, SPACING_MM = 32, 4.0
 
 @functools.cache
 def neck(seed):
-    """A phantom as a `Case` of 32 voxels a side."""
+    """Return a phantom as a `Case` of 32 voxels per side."""
     phantom = make_phantom(seed, SIZE, SPACING_MM)
     mu = np.asarray(hu_to_mu(phantom.ct))
     films = {v: np.array(parallel_projection(mu, SPACING_MM, v)) for v in ("ap", "la")}
@@ -29,6 +29,6 @@ def neck(seed):
 
 
 def blurred(case):
-    """A reconstruction as good as a blurred scan, and the true labels."""
+    """Return a reconstruction: the blurred CT of a case, and its true labels."""
     ct = ndimage.gaussian_filter(case.ct.astype(np.float32), 1.0)
     return np.round(ct).astype(np.int16), case.segmentation

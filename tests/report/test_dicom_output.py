@@ -49,7 +49,7 @@ def test_simpleitk_finds_one_upright_series(tmp_path, ct):
     assert image[4, 0, 3] == ct[4, 0, 3]
 
 
-def test_header_says_what_it_is(tmp_path, ct):
+def test_header_describes_the_series(tmp_path, ct):
     write_ct_series(tmp_path / "dicom", ct, SPACING, ORIGIN)
     images = [pydicom.dcmread(file) for file in sorted((tmp_path / "dicom").iterdir())]
     assert len({image.SOPInstanceUID for image in images}) == SHAPE[2]
@@ -105,7 +105,7 @@ def test_segmentation_reads_back(tmp_path, ct):
     slices = write_ct_series(tmp_path / "dicom", ct, SPACING, ORIGIN)
     for name in ("a.dcm", "b.dcm"):
         write_segmentation(tmp_path / name, labels, slices)
-        # The clock's second changes between the two.
+        # The second part of the time differs between the two.
         time.sleep(1.01)
     assert (tmp_path / "a.dcm").read_bytes() == (tmp_path / "b.dcm").read_bytes()
     read = highdicom.seg.segread(tmp_path / "a.dcm")
@@ -120,7 +120,7 @@ def test_segmentation_reads_back(tmp_path, ct):
         assert volume.array[..., number].sum() == (labels == label).sum()
 
 
-def test_nothing_segmented_is_said(tmp_path, ct):
+def test_an_empty_segmentation_is_reported(tmp_path, ct):
     from xctrs_tf.report.dicom_segmentation import write_segmentation
 
     with pytest.raises(UserError, match="no vertebra was found"):

@@ -8,7 +8,7 @@ TRIANGLE = np.dtype([("normal", "<f4", 3), ("corners", "<f4", (3, 3)), ("rest", 
 
 
 def blob(shape=(20, 24, 28)):
-    """A ring with a bar through it and a speck: holes, thin parts, two pieces."""
+    """Return a mask of a ring with a bar and a speck: holes, thin parts, two pieces."""
     x, y, z = np.indices(shape) - np.array([9, 11, 13])[:, None, None, None]
     ring = np.abs(np.hypot(x, y) - 6) < 1.6
     mask = (ring & (np.abs(z) <= 2)) | ((np.abs(y) <= 1) & (np.abs(x) <= 6) & (np.abs(z) <= 1))
@@ -24,7 +24,7 @@ def read_stl(path):
 
 
 def assert_closed(faces):
-    """Every edge is there once in each direction."""
+    """Assert that every edge occurs once in each direction."""
     edges = np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]])
     directed, counts = np.unique(edges, axis=0, return_counts=True)
     assert (counts == 1).all()

@@ -19,7 +19,7 @@ C3, C5 = (slice(10, 20), slice(8, 22), slice(24, 32)), (slice(12, 18), slice(9, 
 
 
 class Films:
-    """Films of a volume that is not a cube: the page must not need one."""
+    """Films of a volume that is not a cube."""
 
     ap = np.linspace(0, 1, SHAPE[0] * SHAPE[2]).reshape(SHAPE[0], SHAPE[2])
     la = np.linspace(1, 0, SHAPE[1] * SHAPE[2]).reshape(SHAPE[1], SHAPE[2])
@@ -47,7 +47,7 @@ def folder(tmp_path_factory, reconstruction):
 
 
 class Reader(html.parser.HTMLParser):
-    """Text, references and open elements of a page."""
+    """Parser that collects text, references, pictures and open elements of a page."""
 
     VOID = ("meta", "link", "img", "input", "br")
 
@@ -110,12 +110,12 @@ def test_page_of_the_largest_size_is_small(tmp_path):
     ct = generator.normal(200, 400, (128,) * 3).astype(np.int16)
     noise = {"ap": generator.random((128, 128)), "la": generator.random((128, 128))}
     write_report(tmp_path, Reconstruction(ct, None, 1.0, (0, 0, 0)), noise)
-    # Noise is the worst that there is to compress.
+    # Noise is the worst case for compression.
     assert (tmp_path / "report.html").stat().st_size < 4e6
     assert sorted(f.name for f in tmp_path.iterdir()) == ["report.html", "report.json"]
 
 
-def test_what_is_embedded_comes_back():
+def test_embedded_arrays_are_restored():
     values = np.arange(24, dtype=np.uint16).reshape(2, 3, 4).transpose(2, 0, 1)
     data = zlib.decompress(base64.b64decode(packed(values)))
     np.testing.assert_array_equal(np.frombuffer(data, "<u2").reshape(4, 2, 3), values)
@@ -156,8 +156,10 @@ def test_text_from_outside_cannot_become_markup():
     from xctrs_tf.report.page import _json, _verdict
 
     finding = {"check": "x", "level": "fail", "reason": "<script>alert(1)</script>"}
-    assert "<script>" not in _verdict({"verdict": "fail", "findings": [finding]})
-    assert "</script>" not in _json({"name": "</script>"})
+    shown = _verdict({"verdict": "fail", "findings": [finding]})
+    assert "<script>" not in shown and "&lt;script&gt;alert(1)&lt;/script&gt;" in shown
+    record = {"name": "</script>"}
+    assert "</script>" not in _json(record) and json.loads(_json(record)) == record
 
 
 def test_scripts_are_sound_javascript(folder, tmp_path):

@@ -1,4 +1,4 @@
-"""Model servers for the tests: an exported model behind TensorFlow Serving's two protocols.
+"""Model servers for the tests: an exported model behind both TensorFlow Serving protocols.
 
 They stand in for tensorflow_model_server, of which they share the messages and nothing
 else: the gRPC one is made of tensorflow-serving-api's own servicer, the REST one of
@@ -18,11 +18,11 @@ MODEL = "xctrsnet"
 
 
 class StubModel:
-    """The signatures of a model, and what it was asked.
+    """Signatures of a model that records its requests.
 
     Attributes:
         requests: list of (signature, inputs).
-        busy: how often the next requests are to be turned away.
+        busy: number of next requests to refuse as busy.
     """
 
     def __init__(self, signatures):
@@ -98,7 +98,7 @@ def grpc_server(model, as_fields=True):
 
 @contextlib.contextmanager
 def rest_server(model):
-    """The address of a REST server."""
+    """Run a REST server; yield its address."""
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self):
@@ -134,7 +134,7 @@ def rest_server(model):
 
 @contextlib.contextmanager
 def http_server(handler):
-    """The address of any HTTP server."""
+    """Run an HTTP server; yield its address."""
     with http.server.ThreadingHTTPServer(("localhost", 0), handler) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()

@@ -1,4 +1,4 @@
-"""The client against servers that speak TensorFlow Serving's protocols."""
+"""The client with servers of both TensorFlow Serving protocols."""
 
 import http.server
 import pathlib
@@ -9,13 +9,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.export.runs import SIZE, toy_run
+from tests.export.runs import SIZE
 from tests.films import BLOCK, block_films
 from tests.programs import run_program
 from tests.serving.serving_apis import MODEL, StubModel, grpc_server, http_server, rest_server
 from xctrs_tf.data.films.film_writer import write_film
 from xctrs_tf.errors import UserError
-from xctrs_tf.export.saved_model import export_run
 from xctrs_tf.reconstruction import load
 from xctrs_tf.reconstruction.exported_model import find_export
 from xctrs_tf.serving import client as client_module
@@ -30,9 +29,8 @@ KINDS = {"grpc": (grpc_server, GrpcClient), "rest": (rest_server, RestClient)}
 
 
 @pytest.fixture(scope="module")
-def exported(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("toy")
-    return find_export(export_run(toy_run(folder / "run"), folder / "models"))
+def exported(models):
+    return find_export(models)
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +78,7 @@ def test_answers_over_the_4_mb_that_grpc_takes_by_default():
         structured_outputs = {"ct_hu": tf.TensorSpec((None, *shape[1:]), tf.int16)}  # noqa: RUF012
 
         def __call__(self, **pngs):
-            # Ten bytes each as the server sends them.
+            # The server needs ten bytes for each of these values.
             return {"ct_hu": tf.fill(shape, tf.constant(-1, tf.int16))}
 
     films = {view: np.arange(96.0**2).reshape(96, 96) for view in ("ap", "la")}
@@ -129,7 +127,7 @@ def test_another_model_name(client):
         RemoteReconstructor(other)
 
 
-def test_an_export_of_before_serving_bytes(client, model):
+def test_an_export_without_serving_bytes(client, model):
     model.signatures = {"serving_default": model.signatures["serving_default"]}
     with pytest.raises(UserError, match="has no signature serving_bytes as"):
         RemoteReconstructor(client)
@@ -148,7 +146,7 @@ def test_a_film_that_the_model_refuses(client):
 
 
 class Answers:
-    """A server of which a test chooses the answer."""
+    """Stand-in for a client with a fixed answer."""
 
     address, model = "host:1", MODEL
 
@@ -165,7 +163,7 @@ class Answers:
 CT, LABELS = np.full((SIZE,) * 3, -7), np.full((SIZE,) * 3, 5)
 
 
-def test_the_servers_voxel_size_is_a_short_number():
+def test_the_servers_voxel_size_is_rounded_to_float32_precision():
     answer = Answers(ct_hu=CT, segmentation=LABELS, spacing_mm=np.float32(1.1))
     result = RemoteReconstructor(answer)(**block_films())
     assert result.spacing_mm == 1.1
@@ -184,7 +182,7 @@ def test_the_servers_voxel_size_is_a_short_number():
         ({"ct_hu": CT, "segmentation": LABELS - 6}, "segmentation"),
     ],
 )
-def test_an_answer_that_is_none(answer, name):
+def test_malformed_arrays_in_an_answer(answer, name):
     with pytest.raises(UserError, match=f"the answer's {name} is no volume of 32\\^3"):
         RemoteReconstructor(Answers(**answer))(**block_films(), spacing_mm=1.0)
 

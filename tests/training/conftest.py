@@ -1,4 +1,4 @@
-"""Fixtures of whole runs on toy networks."""
+"""Fixtures for runs of toy networks."""
 
 import pytest
 
@@ -9,11 +9,12 @@ from xctrs_tf.training import run as runs
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
+    """Data folder of random patients."""
     return toy_dataset(tmp_path_factory.mktemp("toy") / "data")
 
 
 @pytest.fixture
 def toy_runs(monkeypatch):
-    """Runs train toy networks, and are loaded with them."""
+    """Make training and loading of runs build toy networks."""
     for module in (loop, runs):
         monkeypatch.setattr(module, "build_networks", toy_networks)

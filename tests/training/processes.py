@@ -1,7 +1,7 @@
-"""Training runs in processes of their own, to be killed or to form a cluster.
+"""Training runs in their own processes, for tests that kill them or form a cluster.
 
-They are forked from a process that has imported TensorFlow and computed nothing,
-since importing it takes longer than a toy run.
+The processes are forked from one that has imported TensorFlow, which saves the time
+of the import, and has computed nothing.
 """
 
 import multiprocessing
@@ -17,20 +17,20 @@ FINISHED, STOPPED, ABORTED, KILLED = 0, 130, 131, -signal.SIGKILL
 
 
 def start(function, *arguments):
-    """Start a process that calls a function of a module; it ends with the test at the latest."""
+    """Start a process that calls a module-level function; it ends with the test process."""
     process = _CONTEXT.Process(target=function, args=arguments, daemon=True)
     process.start()
     return process
 
 
 def status(process, seconds=240):
-    """Wait for a process's end; its exit status."""
+    """Wait for the end of a process; return its exit status."""
     process.join(seconds)
     return process.exitcode
 
 
 def train(config, run, before=None):
-    """Train toy networks, after ``before(loop)`` has changed the module `loop`."""
+    """Train toy networks; ``before(loop)`` may change the module `loop` first."""
     from xctrs_tf.training import loop
 
     loop.build_networks = toy_networks
@@ -46,7 +46,13 @@ def train(config, run, before=None):
 
 
 def kill_at(loop, moment, step):
-    """Make this process kill itself at a step: after it, amid its validation or its checkpoint."""
+    """Make this process kill itself at a step.
+
+    Args:
+        loop: the module `loop`.
+        moment: "after" the step, or while "validating" or "saving" a checkpoint.
+        step: number of the step.
+    """
     owner, name, is_now = {
         "after": (loop._Loop, "_require_finite", lambda _, number, scalars: number == step),
         "validating": (

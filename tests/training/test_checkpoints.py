@@ -1,4 +1,4 @@
-"""Weight files of a checkpoint: one for the whole model, else one for each network."""
+"""Weight files of a checkpoint: one file for X-CTRSNet, else one per network."""
 
 import dataclasses
 import json
@@ -29,7 +29,7 @@ def folder(networks, tmp_path_factory):
 
 @pytest.fixture(autouse=True)
 def _no_warning():
-    """Keras only warns of weights that it does not load."""
+    """Turn warnings into errors: Keras only warns if it does not load a weight."""
     with warnings.catch_warnings():
         warnings.simplefilter("error", UserWarning)
         yield

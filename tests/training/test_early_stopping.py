@@ -1,4 +1,4 @@
-"""Runs that end when the validation part has nothing more to gain."""
+"""Early stopping of runs without a lower validation loss."""
 
 import numpy as np
 import pytest
@@ -13,7 +13,7 @@ pytestmark = pytest.mark.usefixtures("toy_runs")
 
 
 def _config(data, **changes):
-    # So small a rate changes no weight: the first validation stays the best.
+    # So small a rate changes no weight, so the first validation remains the best.
     still = {"learning_rate": 1e-30, "steps": 12, "validate_every": 1}
     return toy_config(data, **still | changes)
 

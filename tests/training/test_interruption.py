@@ -1,4 +1,4 @@
-"""Signals to a run: the first is noted, the second aborts."""
+"""Signals to a run: the first requests a stop, the second aborts."""
 
 import os
 import signal
@@ -16,7 +16,7 @@ def _send(number):
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_is_noted_and_the_handlers_come_back(number):
+def test_a_signal_requests_a_stop_and_handlers_are_restored(number):
     before = signal.getsignal(number)
     with StopRequest() as stop:
         assert not stop.made

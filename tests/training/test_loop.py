@@ -1,4 +1,4 @@
-"""Whole runs on toy networks: resume, interruption, records, losses that are not finite."""
+"""Runs of toy networks: resumption, interruption, run folder, losses that are not finite."""
 
 import json
 import os
@@ -16,7 +16,7 @@ from xctrs_tf.training.tensorflow.tensorflow_trainer import Trainer
 pytestmark = pytest.mark.usefixtures("toy_runs")
 
 
-def test_writes_what_the_documentation_names(data, tmp_path):
+def test_run_folder_holds_the_documented_files(data, tmp_path):
     run = tmp_path / "run"
     loop.train(toy_config(data), run)
     assert {path.name for path in run.iterdir()} == {
@@ -49,7 +49,7 @@ def test_resumed_run_ends_where_an_uninterrupted_one_does(data, tmp_path):
     assert [row["step"] for row in read_history(halves) if row["kind"] == "validation"] == [3, 4, 6]
 
 
-def test_damaged_last_checkpoint_falls_back_aloud(data, tmp_path, caplog):
+def test_damaged_last_checkpoint_falls_back_with_a_warning(data, tmp_path, caplog):
     run = tmp_path / "run"
     loop.train(toy_config(data), run)
     damaged = run / "checkpoints" / "step-00000006"
@@ -84,7 +84,7 @@ def test_time_limit_ends_a_run_cleanly(data, tmp_path):
     assert (run / "best").is_dir()
 
 
-def test_bad_number_names_step_and_patient(data, tmp_path, monkeypatch):
+def test_nan_loss_names_step_and_patient(data, tmp_path, monkeypatch):
     def broken_step(self, batch, seed):
         return {"loss": np.nan, "mae": np.nan, "dice": 0.5}
 

@@ -1,4 +1,4 @@
-"""Options of the update: accumulation, clipping, averages, precision."""
+"""Options of the training step: accumulation, clipping, averages, precision."""
 
 import dataclasses
 
@@ -34,7 +34,7 @@ def _values(trainer):
 
 
 def _plain_descent(trainer, monkeypatch):
-    """Let the update be the gradient itself, as Adam would hide its length."""
+    """Make the update equal to the gradient, since Adam hides the length of gradients."""
     optimizer = trainer.optimizers["optimizer"]
 
     def step(gradient, variable, learning_rate):
@@ -62,7 +62,7 @@ def test_parts_of_a_batch_give_the_update_of_the_whole(monkeypatch):
     for one, other in zip(whole, parts, strict=True):
         np.testing.assert_allclose(other, one, rtol=1e-4, atol=1e-6)
     assert of_parts == pytest.approx(scalars, rel=1e-5)
-    # The patients differ, so that one part alone could not pass.
+    # The patients differ, so that a single part would give another update.
     first = {name: value if name == "vgg_planes" else value[:2] for name, value in batch.items()}
     alone, _ = _update(_config(batch_size=2, **TOY_VGG), monkeypatch, first)
     assert any(
@@ -159,12 +159,12 @@ def test_gradients_and_losses_are_float32_and_unscaled_for_the_clip(precision, a
         ({"strategy": "ring"}, "--strategy=ring: must be one of single, mirrored, multi_worker"),
     ],
 )
-def test_values_that_cannot_be(changes, message):
+def test_impossible_values_are_refused(changes, message):
     with pytest.raises(UserError, match=message):
         _config(**changes).check()
 
 
-def test_a_configuration_of_before_these_options_still_reads():
+def test_a_configuration_without_these_options_is_read():
     record = TrainingConfig(data="DATA").to_json()
     new = ("accumulation", "clip_norm", "ema_momentum", "patience", "remat", "strategy")
     for name in (*new, "deterministic"):

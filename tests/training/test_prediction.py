@@ -11,7 +11,7 @@ VOLUME = (1, SIZE, SIZE, SIZE, 1)
 
 
 def one_hot_of(ct):
-    """Class 3 where the CT is above one half, class 0 elsewhere."""
+    """Return class 3 where the CT is above one half, class 0 elsewhere."""
     probabilities = np.zeros((*ct.shape[:-1], 8), "float32")
     probabilities[..., 3] = ct[..., 0] > 0.5
     probabilities[..., 0] = 0.5
@@ -53,7 +53,7 @@ def test_run_without_segmentation():
 
 
 @pytest.mark.parametrize("broken", ["reconstruction", "segmentation"])
-def test_not_a_number_is_an_error_and_no_empty_cell(broken):
+def test_nan_in_a_prediction_is_an_error(broken):
     def reconstruct(films):
         return np.full(VOLUME, np.nan if broken == "reconstruction" else 0.5, "float32")
 

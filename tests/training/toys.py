@@ -1,4 +1,4 @@
-"""Networks of a few weights, for what does not depend on the architecture."""
+"""Toy networks with few weights, for tests that do not depend on the architecture."""
 
 import dataclasses
 
@@ -6,8 +6,7 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-from tests.data.cases import make_case
-from xctrs_tf.data.dataset.dataset_writer import DatasetWriter
+from tests.data.cases import write_dataset
 from xctrs_tf.data.stream.sample_stream import vgg_planes
 from xctrs_tf.training import checkpoints
 from xctrs_tf.training.config import TrainingConfig
@@ -16,7 +15,7 @@ SIZE = 32
 CONFIG = TrainingConfig(
     size=SIZE, steps=6, validate_every=3, checkpoint_every=2, vgg_weight=0.0, batch_size=1
 )
-# A VGG loss that weighs as much as the others, on few planes and features.
+# A VGG loss on few planes and features, about as large as the other losses.
 TOY_VGG = {
     "vgg_weight": 1e-4,
     "vgg_weights": "random",
@@ -26,12 +25,12 @@ TOY_VGG = {
 
 
 def toy_config(data, **changes):
-    """Configuration of a run on a folder of `toy_dataset`."""
+    """Return the configuration of a run on a folder of `toy_dataset`."""
     return dataclasses.replace(CONFIG, data=str(data), **changes)
 
 
 def toy_networks(config=CONFIG):
-    """Reconstruction: sum of both films' back-projections; segmentation: one convolution."""
+    """Return toy networks: a sum of both back-projections, and one convolution."""
     keras.utils.set_random_seed(config.seed)
     films = {view: layers.Input((SIZE, SIZE, 1), name=view) for view in ("ap", "la")}
     volume = ops.expand_dims(films["ap"], 2) + ops.expand_dims(films["la"], 1)
@@ -46,28 +45,19 @@ def toy_networks(config=CONFIG):
 
 
 def toy_weights(folder):
-    """All weights of a checkpoint folder of toy networks, one after another."""
+    """Return all weights of a checkpoint folder of toy networks as one vector."""
     networks = toy_networks()
     checkpoints.load_weights(folder, networks)
     return np.concatenate([w.ravel() for n in networks.values() for w in n.get_weights()])
 
 
 def toy_dataset(path, num_patients=8):
-    """A prepared folder of random patients at size 32, in four folds."""
-    record = {"source": "test", "source_file": "none", "source_sha256": "0", "licence": "none"}
-    writer = DatasetWriter(
-        path,
-        {"source": "test", "size": SIZE, "seed": 0, "projection": {"geometry": "parallel"}},
-    )
-    ids = [f"p{number}" for number in range(num_patients)]
-    for number, name in enumerate(ids):
-        writer.add(make_case(name, number, SIZE), record)
-    writer.finalise([ids[fold::4] for fold in range(4)], [])
-    return path
+    """Write a data folder of random patients at size 32, in four folds; return its path."""
+    return write_dataset(path, num_patients, SIZE, num_folds=4)
 
 
 def toy_batch(seed=0, batch_size=2, vgg_slices=0):
-    """Arrays of one batch, the segmentation as integers, with VGG planes if asked for."""
+    """Return the arrays of one batch; with ``vgg_slices`` also VGG planes."""
     rng = np.random.default_rng(seed)
     cube = (batch_size, SIZE, SIZE, SIZE)
     shared = {"vgg_planes": vgg_planes(SIZE, vgg_slices, 0, seed)} if vgg_slices else {}

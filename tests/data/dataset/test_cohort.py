@@ -1,5 +1,6 @@
 import numpy as np
 
+from tests.data import cases
 from tests.data.dicoms import write_series
 from tests.data.layouts import without_c3, write_study, write_verse_bids
 from tests.data.necks import make_neck, write_neck
@@ -11,11 +12,11 @@ from xctrs_tf.data.projection.film_simulation import FilmSimulation
 from xctrs_tf.data.projection.projection_geometry import ProjectionGeometry
 from xctrs_tf.data.sources.collections import open_collections
 
-CONFIGURATION = {"source": "test", "size": 32, "seed": 0, "projection": {"geometry": "parallel"}}
+CONFIGURATION = {**cases.CONFIGURATION, "size": 32}
 
 
 def prepare(source, out, mapper=map):
-    """Prepare a source's patients at 32^3 and 3 mm; returns ids and rejections."""
+    """Prepare the patients of a source at 32^3 and 3 mm; return ids and rejections."""
     writer = DatasetWriter(out, CONFIGURATION)
     done, rejected = prepare_cohort(source, source.ids, writer, 32, 3.0, FilmSimulation(), mapper)
     if done:
@@ -113,7 +114,7 @@ def test_a_full_disk_rejects_one_patient(tmp_path, monkeypatch):
 
 
 def films_of(folder, out, simulation, patients="a"):
-    """AP and LA film of each patient of a folder, prepared with a simulation."""
+    """Prepare patients with a simulation; return the films of each, ``[view, ...]``."""
     writer = DatasetWriter(out, {**CONFIGURATION, "projection": simulation.to_json()})
     source = open_collections(["nifti"], [folder])
     done, rejected = prepare_cohort(source, list(patients), writer, 32, 3.0, simulation)

@@ -14,7 +14,7 @@ from xctrs_tf.data.dataset.cohort_statistics import (
 
 
 def boxes():
-    """A case of 2 mm voxels whose vertebra k has k + 1 voxels at height 8 - k."""
+    """Return a case of 2 mm voxels whose vertebra k has k + 1 voxels at height 8 - k."""
     case = make_case("p", size=10)
     labels = np.zeros((10,) * 3, np.uint8)
     ct = np.full((10,) * 3, -1000, np.int16)
@@ -58,7 +58,7 @@ def test_robust_z_is_that_of_the_normal_distribution():
     np.testing.assert_allclose(robust_z([1, 2, 3, 4, 100]), 0.6745 * np.array([-2, -1, 0, 1, 97]))
 
 
-def test_equal_values_have_no_outlier_but_what_differs():
+def test_any_other_value_among_equal_ones_is_an_outlier():
     assert robust_z([2.0, 2.0, 2.0]).tolist() == [0.0, 0.0, 0.0]
     assert robust_z([2.0, 2.0, 3.0]).tolist() == [0.0, 0.0, np.inf]
 

@@ -44,7 +44,7 @@ def test_same_patients_give_the_same_bytes(tmp_path):
     assert open_dataset(first).content_hash() == open_dataset(second).content_hash()
 
 
-def test_the_content_hash_sees_one_voxel(folder):
+def test_the_content_hash_changes_with_one_voxel(folder):
     before = open_dataset(folder).content_hash()
     case = make_case("p4", 4)
     case.ct[1, 2, 3] += 1
@@ -84,7 +84,7 @@ def test_split_validates_a_tenth_and_differs_from_fold_to_fold(tmp_path):
     assert len({tuple(split.validation) for split in splits}) > 5
 
 
-def test_who_validates_is_written_down(folder):
+def test_validation_patients_are_read_from_the_manifest(folder):
     dataset = open_dataset(folder)
     written = dataset.manifest["validation"]
     assert [dataset.split(fold).validation for fold in range(5)] == written

@@ -34,7 +34,7 @@ def test_a_tenth_of_the_others_validates():
         assert set(drawn) <= set(ids) - set(test)
 
 
-def test_who_validates_depends_on_fold_and_seed_and_not_on_the_order():
+def test_validation_patients_depend_on_fold_and_seed_and_not_on_the_order():
     ids = [str(number) for number in range(30)]
     first = draw_validation(ids, ["3"], 0, seed=1)
     assert draw_validation(ids[::-1], ["3"], 0, seed=1) == first
@@ -42,12 +42,12 @@ def test_who_validates_depends_on_fold_and_seed_and_not_on_the_order():
     assert draw_validation(ids, ["3"], 0, seed=2) != first
 
 
-def test_somebody_is_left_to_train_on():
+def test_training_patients_are_left():
     assert draw_validation(["a", "b", "c"], ["a"], 0) in (["b"], ["c"])
     assert draw_validation(["a", "b"], ["a"], 0) == []
 
 
-def test_the_draw_is_the_one_of_earlier_folders():
+def test_validation_patients_are_golden():
     # python -c "import numpy as np; r = np.random.default_rng([5, 2]);
     #            print(r.permutation([f'p{i}' for i in range(1, 9)])[:1])"
     assert draw_validation([f"p{number}" for number in range(9)], ["p0"], 2, seed=5) == ["p1"]

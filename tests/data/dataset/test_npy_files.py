@@ -7,7 +7,7 @@ from xctrs_tf.data.dataset.npy_files import read_array, read_arrays
 
 @pytest.fixture
 def failing(monkeypatch):
-    """Make NumPy's next readings fail as CPython does; give the list of all readings."""
+    """Make the next reads of NumPy fail with the error of CPython; return the list of all reads."""
     calls, load = [], np.load
 
     def fail(number):

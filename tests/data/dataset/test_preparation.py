@@ -11,7 +11,7 @@ from xctrs_tf.errors import UserError
 
 
 class Source:
-    """A source of made-up necks: one scan for each function that spoils it."""
+    """Source of synthetic necks: one scan for each function, which damages its labels."""
 
     def __init__(self, *spoilers):
         self.spoilers = spoilers or (lambda ct, labels: None,)
@@ -49,7 +49,7 @@ def test_the_films_are_line_integrals_of_the_cropped_ct():
     assert case.ap.dtype == case.la.dtype == np.float32
 
 
-def test_the_record_says_what_was_cut_out_of_what():
+def test_the_record_describes_the_crop():
     cropped, _ = crop_patient(Source(), "a", 32, 3.0)
     record = cropped.record
     assert (record["source_file"], record["note"]) == ("a.0.file", "seen")
@@ -62,7 +62,7 @@ def test_the_record_says_what_was_cut_out_of_what():
     np.testing.assert_allclose((low + high) / 2, centre)
 
 
-def test_the_image_hash_tells_images_and_not_labels_or_number_types():
+def test_the_image_hash_depends_on_the_voxel_values_alone():
     def hash_of(spoil):
         return crop_patient(Source(spoil), "a", 32, 3.0)[0].record["image_sha256"]
 
@@ -107,7 +107,7 @@ def test_labels_on_a_grid_of_their_own_must_lie_in_the_scan():
             labels = Volume(raw.labels.array, SPACING_MM, (x + self.shift_mm, y, z))
             return RawPatient(scan, raw.ct, labels)
 
-    # Their right end is at voxel 26 of 40, so 14 * 2 mm are left.
+    # The box ends at voxel 26 of 40, so the scan reaches 14 * 2 mm beyond it.
     assert crop_patient(Shifted(), "a", 32, 3.0)[1] == []
 
     class Outside(Shifted):
@@ -120,7 +120,7 @@ def test_labels_on_a_grid_of_their_own_must_lie_in_the_scan():
 
 
 class WithShoulders(Source):
-    """The neck with 30 mm of air behind it, and behind that 15 mm of something."""
+    """Source of a neck with 30 mm of air behind it, then 15 mm of the CT number ``hu``."""
 
     def __init__(self, hu):
         super().__init__()
@@ -146,7 +146,7 @@ def test_only_a_full_field_of_view_sees_what_lies_behind_the_crop(field_of_view,
 
 
 @pytest.mark.parametrize("field_of_view", ["crop", "full"])
-def test_every_patient_has_a_pose_that_the_record_has(field_of_view):
+def test_the_record_holds_the_pose_of_the_patient(field_of_view):
     simulation = FilmSimulation(
         ProjectionGeometry(field_of_view=field_of_view), pose_rotation_deg=5, pose_translation_mm=4
     )
@@ -158,7 +158,7 @@ def test_every_patient_has_a_pose_that_the_record_has(field_of_view):
         geometry = ProjectionGeometry.from_json(cropped.record["projection"])
         assert geometry == simulation.geometry_of(patient)
         assert geometry.field_of_view == field_of_view
-        # The CT stays; the films are those of the recorded geometry.
+        # The CT does not change; the films follow the recorded geometry.
         np.testing.assert_array_equal(case.ct, plain.ct.array)
         expected = make_case(
             patient,
@@ -171,7 +171,7 @@ def test_every_patient_has_a_pose_that_the_record_has(field_of_view):
 
 
 @pytest.mark.parametrize("scans", [1, 3])
-def test_every_scan_says_why(scans):
+def test_every_rejected_scan_has_a_reason(scans):
     cropped, reasons = crop_patient(Source(*[without_c7] * scans), "a", 32, 3.0)
     assert cropped is None
     assert reasons == [f"a.{number}.file: label C7 missing" for number in range(scans)]

@@ -1,5 +1,4 @@
 import gzip
-import struct
 import zlib
 
 import numpy as np
@@ -7,6 +6,7 @@ import pytest
 import SimpleITK as sitk
 from PIL import Image
 
+from tests.hostile.parts import png
 from xctrs_tf.data.films import slice_film
 from xctrs_tf.data.films.film import read_film
 from xctrs_tf.data.films.film_normalisation import normalise_film
@@ -139,19 +139,8 @@ def test_a_float_tiff_with_nan_names_its_file(tmp_path):
 
 
 def write_png_header(path, width, height):
-    """Write a PNG of few bytes whose header claims any size; return the path."""
-
-    def chunk(kind, content):
-        checksum = struct.pack(">I", zlib.crc32(kind + content))
-        return struct.pack(">I", len(content)) + kind + content + checksum
-
-    header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
-    path.write_bytes(
-        b"\x89PNG\r\n\x1a\n"
-        + chunk(b"IHDR", header)
-        + chunk(b"IDAT", zlib.compress(bytes(1000)))
-        + chunk(b"IEND", b"")
-    )
+    """Write a PNG of 1000 pixels whose header states another size; return the path."""
+    path.write_bytes(png(width, height, data=zlib.compress(bytes(1000))))
     return path
 
 
@@ -204,7 +193,7 @@ def test_a_damaged_gzip(tmp_path):
 
 def test_a_tiff_whose_white_is_zero(tmp_path):
     pixels = np.random.default_rng(0).integers(0, 65535, (8, 8), np.uint16)
-    # By tag 262 only: Pillow itself inverts such pictures only at 8 bits.
+    # Tag 262 alone: Pillow inverts such pictures only if they have 8 bits.
     Image.fromarray(pixels).save(tmp_path / "film.tif", tiffinfo={262: 0})
     with Image.open(tmp_path / "film.tif") as picture:
         assert picture.tag_v2[262] == 0

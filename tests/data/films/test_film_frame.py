@@ -48,7 +48,7 @@ def test_the_networks_square_is_cut_around_the_middle_in_mm():
     frame = FilmFrame(spacing_mm=3.0)
     part = frame.cut(film_of(pixel_mm=(2.0, 4.0)), 4)
     np.testing.assert_array_equal(as_picture(part), PICTURE[3:6, 3:9])
-    # Around the box's middle (8, 4), and with the user's own pixel size.
+    # Around the centre (8, 4) of the box, with the pixel size that the user gives.
     frame = FilmFrame(crop_box=(6, 2, 10, 6), spacing_mm=3.0, pixel_mm=3.0)
     part = frame.cut(film_of(pixel_mm=(2.0, 4.0)), 4)
     np.testing.assert_array_equal(as_picture(part), PICTURE[2:6, 6:10])

@@ -13,7 +13,7 @@ WHOLE = {"ap": FilmFrame(), "la": FilmFrame()}
 
 
 def pixels_of(view):
-    """Return a picture ``[row, column]`` of a view."""
+    """Return the picture ``[row, column]`` of a film."""
     return np.random.default_rng(ord(view[0])).integers(0, 65535, (48, 48), np.uint16)
 
 
@@ -105,19 +105,19 @@ def test_a_spacing_leaves_a_film_of_unknown_scale_to_its_box(tmp_path):
         ),
     ],
 )
-def test_the_boxes_tell_the_voxel_size(tmp_path, frames, expected):
+def test_voxel_size_follows_from_the_boxes(tmp_path, frames, expected):
     _, spacing_mm = read_film_pair(write_pictures(tmp_path), {**WHOLE, **frames}, SIZE)
     assert spacing_mm == (expected if expected is None else pytest.approx(expected))
 
 
-def test_the_file_tells_its_scale_and_the_frame_overrules_it(tmp_path):
+def test_the_frame_overrides_the_scale_of_the_file(tmp_path):
     paths = write_volumes(tmp_path, ap=0.5, la=0.5)
     assert read_film_pair(paths, WHOLE, SIZE)[1] == pytest.approx(1.5)
     frames = {view: FilmFrame(pixel_mm=1.0) for view in ("ap", "la")}
     assert read_film_pair(paths, frames, SIZE)[1] == pytest.approx(3.0)
 
 
-def test_films_that_show_unlike_widths(tmp_path):
+def test_films_of_different_widths_are_refused(tmp_path):
     paths = write_volumes(tmp_path, ap=0.5, la=0.51)
     with pytest.raises(UserError, match="films: AP shows 24 mm and LA 24 mm"):
         read_film_pair(paths, WHOLE, SIZE)

@@ -7,7 +7,7 @@ from xctrs_tf.errors import UserError
 
 
 def neck(seed):
-    """Return AP and LA film of a made-up neck that is mirror-symmetric only from the front."""
+    """Return AP and LA film of a synthetic neck that is symmetric in the AP view only."""
     rng = np.random.default_rng(seed)
     volume = rng.random((16, 18, 20)) + np.linspace(0, 2, 18)[:, np.newaxis]
     volume *= 1 + rng.random(20)

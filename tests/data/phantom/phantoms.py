@@ -1,4 +1,4 @@
-"""Phantoms that several tests look at, made once in each process."""
+"""Phantoms that several tests share, made once in each process."""
 
 import functools
 
@@ -10,5 +10,5 @@ _make = functools.cache(make_phantom)
 
 
 def phantom(seed, size=128, spacing_mm=1.0):
-    """A phantom without noise, which changes no label."""
+    """Return a phantom without noise. Noise does not change the labels."""
     return _make(seed, size, spacing_mm, noise=False)

@@ -9,7 +9,7 @@ from scipy import ndimage
 from tests.data.phantom.phantoms import SEEDS, phantom
 from xctrs_tf.data.phantom import make_phantom, noise
 
-# Cubic centimetres of dry and of segmented adult vertebrae, widened to include small women.
+# Ranges in cm3 of dry and of segmented adult vertebrae, widened to include small women.
 VOLUME_CM3 = {1: (6, 14), 2: (10, 18), 3: (5, 11), 4: (5, 11), 5: (5, 11), 6: (5.5, 12), 7: (7, 14)}
 
 

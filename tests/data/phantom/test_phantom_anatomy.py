@@ -17,7 +17,7 @@ BONE_HU = 250
 
 @functools.cache
 def patient(seed):
-    """Phantom without noise, sampled parameters, posed spine."""
+    """Return a phantom without noise, its sampled parameters and its posed spine."""
     return (phantom(seed), *spine.pose(anatomy.sample(seed)))
 
 
@@ -42,7 +42,7 @@ def test_dens_stands_inside_the_ring_of_c1(seed):
 
 
 def canal_centres(values, column):
-    """Middle of the canal at every level, C1 to C7."""
+    """Return the centre of the canal at every level, C1 to C7."""
     centres = [column.bones["C1"].frame.to_world((0, 14, 0))]
     centres.append(column.bones["C2"].frame.to_world((0, values.axis.canal_depth / 2, 0)))
     for level in LEVELS[1:]:
@@ -65,7 +65,7 @@ def test_canal_is_free_of_bone_from_end_to_end(seed):
 
 
 def cut(made, frame, centre, half_mm, step_mm=0.5):
-    """Labels in a plane across a vertebra, about a local point."""
+    """Return the labels in a plane across a vertebra, around a local point."""
     offsets = np.arange(-half_mm, half_mm + step_mm, step_mm)
     points = [
         frame.to_world((centre[0] + u, centre[1] + v, centre[2])) for u in offsets for v in offsets
@@ -119,7 +119,7 @@ def test_soft_tissue_fills_the_neck(seed):
     }
     assert share["muscle"] > 0.2
     assert share["fat"] > 0.03
-    # The airway, at least; the field is wider than most necks.
+    # The airway, and the air beside most necks.
     assert share["air"] > 0.005
 
 

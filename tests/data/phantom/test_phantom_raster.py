@@ -56,7 +56,7 @@ def test_separate_leaves_a_joint_space_half_from_either_bone():
     for name, field in (("upper", upper), ("lower", lower)):
         here = field.distance[index[0] - field.window[0].start, index[1] - field.window[1].start]
         heights[name] = GRID.axis(2)[field.window[2]][here < 0]
-    # The balls met at z = 0: the space reaches 1 mm to either side.
+    # The balls touched at z = 0: the joint space reaches 1 mm to either side.
     assert heights["upper"].min() == pytest.approx(1.0, abs=0.5)
     assert heights["lower"].max() == pytest.approx(-1.0, abs=0.5)
 

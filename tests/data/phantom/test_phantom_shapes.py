@@ -64,7 +64,7 @@ def test_tube_joins_its_points():
 
 def test_smooth_blends_change_only_the_crease():
     a, b = np.float32([0.0, 0.0, 5.0]), np.float32([0.0, 3.0, 1.0])
-    # At a tie the fillet adds a quarter of its width.
+    # Where both distances are equal, the fillet adds a quarter of its width.
     np.testing.assert_allclose(shapes.smooth_min(a, b, 2.0), [-0.5, 0.0, 1.0])
     np.testing.assert_allclose(shapes.smooth_max(a, b, 2.0), [0.5, 3.0, 5.0])
     np.testing.assert_allclose(shapes.smooth_min(a, b, 0.0), [0.0, 0.0, 1.0])

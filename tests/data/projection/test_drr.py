@@ -11,7 +11,7 @@ from xctrs_tf.data.volumes.volume import Volume
 
 
 def gradient(function, value):
-    """Gradient of a scalar function on whichever Keras backend runs."""
+    """Return the gradient of a scalar function on the current Keras backend."""
     if keras.backend.backend() == "jax":
         import jax
 
@@ -77,7 +77,7 @@ def test_chord_length_of_a_uniform_sphere():
     chord = 2 * np.sqrt(np.maximum(radius_mm**2 - horizontal**2 - vertical**2, 0.0))
     for view in ("ap", "la"):
         film = np.asarray(parallel_projection(sphere, spacing_mm, view))
-        # A ray may miss or gain half a voxel at each end.
+        # A ray may lose or gain half a voxel at each end.
         assert np.abs(film / mu_water - chord).max() <= spacing_mm + 1e-3
 
 

@@ -22,7 +22,7 @@ def test_photons_that_pass():
 def test_counts_have_poissons_mean_and_variance():
     share = np.full((400, 300), 0.25)
     counted = quantum_noise(share, 800.0, np.random.default_rng(0))
-    # 200 photons a pixel: 120,000 pixels know the mean to 1e-5 and the variance to 1 %.
+    # 200 photons a pixel: 120,000 pixels determine the mean to 1e-5 and the variance to 1 %.
     assert counted.mean() == pytest.approx(0.25, abs=2e-4)
     assert counted.var() == pytest.approx(0.25 / 800, rel=0.02)
     assert np.allclose(counted * 800, np.round(counted * 800))
@@ -30,7 +30,7 @@ def test_counts_have_poissons_mean_and_variance():
     np.testing.assert_array_equal(nothing, np.full((3, 4), 0.01))
 
 
-def test_the_veil_is_the_fraction_of_all_photons():
+def test_scatter_is_its_fraction_of_all_photons():
     share = transmission(FILM)
     veiled = scatter_veil(share, 0.4, 6.0)
     # A Gaussian with reflected borders keeps the sum.
@@ -66,7 +66,7 @@ def test_no_effect_leaves_the_line_integrals():
     assert film.dtype == np.float32
 
 
-def test_the_order_of_physics():
+def test_effects_are_applied_in_physical_order():
     film = film_effects(
         FILM, 3, photons=500, scatter_fraction=0.3, scatter_width_pixels=4, blur_pixels=0.8
     )

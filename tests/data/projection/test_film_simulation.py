@@ -33,7 +33,7 @@ def test_by_default_the_films_are_the_line_integrals_to_the_bit(scan):
         assert films[view].tobytes() == expected.tobytes()
 
 
-def test_poses_are_the_patients_and_the_seeds():
+def test_poses_depend_on_patient_and_seed():
     simulation = FilmSimulation(pose_rotation_deg=5, pose_translation_mm=7)
     pose = simulation.geometry_of("a")
     assert pose == simulation.geometry_of("a")
@@ -41,7 +41,7 @@ def test_poses_are_the_patients_and_the_seeds():
     assert pose != FilmSimulation(seed=1, pose_rotation_deg=5, pose_translation_mm=7).geometry_of(
         "a"
     )
-    # Noise takes nothing from the poses' generator.
+    # Noise and poses have separate random generators.
     assert pose == FilmSimulation(
         pose_rotation_deg=5, pose_translation_mm=7, photons=10
     ).geometry_of("a")
@@ -68,7 +68,7 @@ def test_effects_in_mm_are_those_in_the_films_pixels(scan):
     for view, stream in (("ap", 1), ("la", 2)):
         expected = film_effects(
             clean[view],
-            # The seed, the view's number, and the id in UTF-8.
+            # The seed, the number of the view, and the patient id in UTF-8.
             [3, stream, 0xC3, 0xA4],
             photons=500.0,
             scatter_fraction=0.3,
@@ -95,7 +95,7 @@ def test_each_effect_works_alone(scan, effect):
         assert np.abs(films[view] - clean[view]).max() > 0.01
 
 
-def test_noise_is_the_patients_the_views_and_the_seeds():
+def test_noise_depends_on_patient_view_and_seed():
     flat = Volume(np.zeros((12,) * 3, np.int16), (2.0,) * 3, FRAME.origin_mm)
 
     def film(seed=0, patient="a", view="ap"):

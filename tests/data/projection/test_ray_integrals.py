@@ -11,7 +11,7 @@ AXES = {"ap": (1, 0), "la": (0, 1)}
 
 
 def grid(shape, spacing_mm):
-    """Positions of the voxels' centres from the middle of the volume."""
+    """Return the positions of the voxel centres from the centre of the volume, in mm."""
     axes = [
         (np.arange(count) - (count - 1) / 2) * edge
         for count, edge in zip(shape, spacing_mm, strict=True)
@@ -20,7 +20,7 @@ def grid(shape, spacing_mm):
 
 
 def ball(shape, spacing_mm, centre, radius_mm):
-    """A ball of attenuation 1 whose voxels at the surface are partly filled."""
+    """Return a ball of attenuation 1; voxels at its surface have partial values."""
     distance = np.sqrt(
         sum((x - c) ** 2 for x, c in zip(grid(shape, spacing_mm), centre, strict=True))
     )
@@ -159,7 +159,7 @@ def test_a_moved_patient(view, source_mm, rotation_deg, translation_mm):
     scale = 1.0 if source_mm is None else source_mm / (source_mm + place[depth])
     expected = place[[horizontal, 2]] * scale
     np.testing.assert_allclose(centroid(film, 2.0), expected, atol=0.15)
-    # The ball's shadow grows with its scale on the film, and by its obliqueness.
+    # The area of the shadow grows with the magnification and with oblique rays.
     cosine = 1.0 if source_mm is None else source_mm / np.linalg.norm([source_mm, *expected])
     assert film.sum() * 4 == pytest.approx(mu.sum() * 8 * scale**2 / cosine, rel=0.02)
 

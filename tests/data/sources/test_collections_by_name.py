@@ -102,6 +102,6 @@ def test_label_maps_by_name():
         ("0:1,2:2,3:3,4:4,5:5,6:6,7:7", "a number of the file stands twice, or is 0"),
     ],
 )
-def test_label_maps_that_are_none(text, message):
+def test_wrong_label_maps_are_refused(text, message):
     with pytest.raises(UserError, match=message):
         label_maps.parse_label_map(text)

@@ -23,7 +23,7 @@ def test_a_folder_of_pairs_is_its_own_list_of_patients(tmp_path):
     assert raw.labels.array.dtype == np.uint8
 
 
-def test_the_record_tells_a_changed_file(tmp_path):
+def test_the_record_changes_with_the_file(tmp_path):
     write_neck(tmp_path, "a")
     source = NiftiSource(tmp_path)
     before = source.record("a")
@@ -128,7 +128,7 @@ def test_phantoms_are_numbered_and_seeded_by_cohort_and_number(monkeypatch):
 
 
 class Stub:
-    """Stand-in for a phantom: the attributes that its source reads."""
+    """Stand-in for a phantom, with the attributes that its source reads."""
 
     ct = np.zeros((2, 3, 4), np.int16)
     segmentation = np.zeros((2, 3, 4), np.uint8)

@@ -19,7 +19,7 @@ from xctrs_tf.data.volumes.intensity import denormalise_hu
 
 
 def blob_case(size=24):
-    """A soft ball of bone with its label, off the middle."""
+    """Return a case with a blurred ball of bone and its label, away from the centre."""
     x, y, z = np.indices((size,) * 3)
     distance = np.sqrt((x - 9.0) ** 2 + (y - 14.0) ** 2 + (z - 10.0) ** 2)
     ct = np.clip(1400 - 400 * distance, -1000, 1400).astype(np.int16)
@@ -31,7 +31,7 @@ def blob_case(size=24):
 
 
 class Fixed:
-    """Draws what it is told, in place of a random generator."""
+    """Stand-in for a random generator that returns given numbers."""
 
     def __init__(self, *draws):
         self.draws = list(draws)
@@ -50,15 +50,15 @@ def test_the_mirrored_ct_projects_to_the_mirrored_films():
     np.testing.assert_array_equal(mirrored["la"], ct.sum(axis=0))
 
 
-def test_a_rising_line_through_the_histogram():
+def test_grey_values_follow_a_random_rising_line():
     film = np.linspace(0, 1, 600, dtype=np.float32).reshape(20, 30)
     lines = [randomise_histogram(film, np.random.default_rng(seed)) for seed in range(300)]
     for line in lines[:20]:
         assert line.dtype == np.float32 and line.shape == film.shape
         assert line.flat[0] == 0 and line.flat[-1] == pytest.approx(1, abs=1e-6)
         assert np.all(np.diff(line.ravel()) >= 0)
-    # A flat Dirichlet's partial sums have the mean k / 6 and, at one half, the
-    # variance of Beta(3, 3): 1 / 28.
+    # Partial sums of a flat Dirichlet distribution have the mean k / 6. In the middle
+    # their variance is that of Beta(3, 3), 1 / 28.
     middle = [np.interp(0.5, film.ravel(), line.ravel()) for line in lines]
     assert np.mean(middle) == pytest.approx(0.5, abs=4 * np.sqrt(1 / 28 / 300))
     assert np.var(middle) == pytest.approx(1 / 28, rel=0.3)
@@ -111,7 +111,7 @@ def test_moves_are_small(monkeypatch):
     assert 0.5 < away.max() < np.sqrt(3) * (0.72 + 3.8 * np.radians(5))
 
 
-def test_one_switch_leaves_the_draws_of_the_others():
+def test_each_augmentation_has_its_own_random_numbers():
     case = blob_case()
     everything = augmented_arrays(case, tuple(AUGMENTATIONS), 7, 5)
     posed = augmented_arrays(case, ("mirror", "pose"), 7, 5)

@@ -30,7 +30,7 @@ def batches(stream, count):
 
 
 def ids_of(dataset, batch):
-    """Which patients a batch holds, told by their labels."""
+    """Return the ids of the patients in a batch, recognised by their labels."""
     segmentations = {id: dataset.load(id).segmentation for id in dataset.ids}
     return [
         next(id for id, known in segmentations.items() if np.array_equal(known, segmentation))
@@ -48,7 +48,7 @@ def test_element_spec_is_static(dataset):
     }
 
 
-def test_nothing_tunes_it_that_its_end_would_wait_for(dataset):
+def test_autotuning_is_off(dataset):
     assert training_pipeline(dataset, dataset.ids, 2, seed=0).options().autotune.enabled is False
 
 
@@ -60,7 +60,7 @@ def test_batches_hold_the_arrays_of_the_patients_they_name(dataset):
 
 
 def test_every_patient_comes_once_an_epoch_and_in_another_order_in_the_next(dataset):
-    # 7 patients in batches of 2: 7 batches are two epochs, the fourth reaches over.
+    # 7 patients in batches of 2: 7 batches are two epochs; the fourth lies in both.
     stream = batches(training_pipeline(dataset, dataset.ids, 2, seed=1), 7)
     seen = [id for batch in stream for id in ids_of(dataset, batch)]
     assert sorted(seen[:7]) == dataset.ids and sorted(seen[7:]) == dataset.ids
@@ -144,7 +144,7 @@ def test_a_cached_patient_is_read_once(dataset, monkeypatch):
     read = type(dataset).load
     monkeypatch.setattr(type(dataset), "load", lambda self, id: loads.append(id) or read(self, id))
     batches(training_pipeline(dataset, dataset.ids[:2], 2, seed=0), 6)
-    assert len(loads) <= 4  # Two threads may both miss a patient at the start.
+    assert len(loads) <= 4  # Two threads may both read a patient that is not cached yet.
     monkeypatch.setattr(samples, "CACHE_BYTES", 0)
     batches(training_pipeline(dataset, dataset.ids[:2], 2, seed=0), 6)
     assert len(loads) >= 12
@@ -156,7 +156,7 @@ def test_fewer_patients_than_a_batch_are_refused(dataset):
 
 
 def test_numpy_batches_are_the_same_batches(dataset):
-    """For backends without TensorFlow's pipeline."""
+    """Compare the batches for other backends with those of `tf.data`."""
     options = {"seed": 2, "augment": tuple(AUGMENTATIONS), "vgg_slices": 3}
     stream = SampleStream(dataset, dataset.ids, 3, **options)
     ours = itertools.islice(numpy_batches(stream, start_step=4), 5)

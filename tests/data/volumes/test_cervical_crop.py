@@ -148,7 +148,7 @@ def test_metal_beyond_int16_is_clipped():
     assert crop_to_frame(metal, labels, 32, 3.0)[0].max() == 32767
 
 
-def test_only_what_is_near_the_frame_is_looked_at(monkeypatch):
+def test_only_voxels_near_the_frame_are_resampled(monkeypatch):
     # The neck in a scan that reaches 60 voxels further on every side.
     rng = np.random.default_rng(1)
     pads = ((60, 61), (62, 63), (64, 65))

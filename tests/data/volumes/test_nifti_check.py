@@ -16,7 +16,7 @@ def path(request, tmp_path):
 
 
 def rewrite(path, change):
-    """Change the uncompressed bytes of a file."""
+    """Replace the uncompressed contents of a file by a function of them."""
     if path.suffix == ".gz":
         path.write_bytes(gzip.compress(change(gzip.decompress(path.read_bytes()))))
     else:
@@ -88,7 +88,7 @@ def test_an_axis_of_one_voxel_needs_no_size(tmp_path):
 
 
 @pytest.mark.parametrize("content", [b"", b"hello", b"\x5c\x01\x00\x00short"])
-def test_a_file_that_is_none(tmp_path, content):
+def test_a_file_that_is_no_nifti(tmp_path, content):
     (tmp_path / "ct.nii").write_bytes(content)
     with pytest.raises(UserError, match=r"ct\.nii: damaged, or not a NIfTI file"):
         check_nifti(tmp_path / "ct.nii")

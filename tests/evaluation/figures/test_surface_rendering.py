@@ -19,7 +19,7 @@ def drawn(image):
 
 
 def middle(image):
-    """(right, up) of what is drawn, in voxels from the picture's centre."""
+    """Return (right, up) of the centre of the drawing, in voxels from the picture centre."""
     rows, columns = np.nonzero(drawn(image))
     return (columns.mean() + 0.5 - PIXELS / 2) / 2, (PIXELS / 2 - rows.mean() - 0.5) / 2
 
@@ -28,7 +28,7 @@ def render(labels, view):
     return render_surface(labels, view, FRAME, PIXELS)
 
 
-def test_nothing_is_white():
+def test_an_empty_volume_is_white():
     assert (render_surface(np.zeros(SHAPE, "uint8"), pixels=40) == 255).all()
 
 
@@ -77,7 +77,7 @@ def test_light_comes_from_above():
 
 def test_edges_are_smooth():
     image = render(ball(FRAME.center, 8), (0, 0))
-    # The body's blue stays below 100; the rim's pixels lie between it and white.
+    # Blue is below 100 inside the ball; smooth edge pixels lie between that and white.
     blue = image[..., 2]
     assert ((blue > 100) & (blue < 250)).sum() > 0.3 * 2 * np.pi * 8 * 2
 

@@ -84,12 +84,12 @@ def test_other_settings_are_refused(runs, row, changes, message):
         collect_runs(runs)
 
 
-def test_settings_of_a_segmentation_are_free_where_there_is_none(runs):
+def test_segmentation_settings_may_differ_between_runs_without_segmentation(runs):
     write_run(runs, "table1-vgg", LINES, cross_entropy_weight=0.5)
     assert collect_runs(runs).settings["cross_entropy_weight"] == 0.0
 
 
-def test_a_setting_of_rsc_is_free_where_there_is_none(runs):
+def test_rsc_settings_may_differ_between_runs_without_rsc(runs):
     write_run(runs, "table3-unet3d", LINES, stop_gradient_on_target=True)
     assert collect_runs(runs).settings["stop_gradient_on_target"] is False
     write_run(runs, REFERENCE_ROW, [case_line("c")], fold=1, stop_gradient_on_target=True)
@@ -158,7 +158,7 @@ def test_nothing_to_collect(tmp_path):
         collect_runs(tmp_path)
 
 
-def test_commands_lose_the_folders_of_their_machine(tmp_path):
+def test_commands_are_recorded_without_machine_paths(tmp_path):
     command = f"python -m x --workdir={tmp_path}/runs/a/b --data='/home/me/data/d 1' --lr=1/2"
     assert without_folders(command, tmp_path / "runs") == (
         "python -m x --workdir=RUNS/a/b --data='d 1' --lr=1/2"

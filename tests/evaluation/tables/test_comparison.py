@@ -23,7 +23,7 @@ def grids_of(results, name):
 
 @pytest.fixture
 def results(tmp_path):
-    """X-CTRSNet gains 1 to 7 dB over SpaDRNet + VGG, and 0.1 in Dice over 3D UNet."""
+    """Results of X-CTRSNet: 1 to 7 dB above SpaDRNet + VGG, 0.1 in Dice above 3D UNet."""
     ours = [case_line(name, 21.0 + i, 0.5, 0.6) for i, name in enumerate(IDS)]
     vgg = [case_line(name, 20.0, 0.5, None) for name in IDS]
     unet = [case_line(name, 20.0, 0.5, 0.5) for name in IDS[:5]]
@@ -35,7 +35,7 @@ def results(tmp_path):
 
 
 def cells(text, name):
-    """Cells of the lines of a Markdown text that begin with a name."""
+    """Return the cells of the Markdown rows that begin with a name."""
     lines = [line for line in text.splitlines() if line.startswith(f"| {name} |")]
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
 
@@ -46,7 +46,7 @@ def test_means_differences_and_tests(results):
     assert (ours.mean, ours.n) == (24.0, 7)
     assert ours.sd == pytest.approx(np.std(np.arange(7), ddof=1))
     assert ours.difference is None
-    # 1 to 7 dB, all one way: 2 / 2^7, and Holm over the two methods that are there.
+    # 1 to 7 dB, all of one sign: p is 2 / 2^7, times 2 by Holm for the two methods.
     assert vgg.difference.mean == 4.0
     assert vgg.difference.test.p_value == pytest.approx(2 / 128)
     assert vgg.difference.p_holm == pytest.approx(4 / 128)
@@ -56,7 +56,7 @@ def test_means_differences_and_tests(results):
     assert found["table1-spadrnet", "psnr"].paper == (None, 1.90)
     assert math.isnan(found["table1-spadrnet", "psnr"].mean)
     assert found[MEAN_VOLUME_ROW, "psnr"].difference.mean == 6.0
-    # A lost cell of the paper has no difference.
+    # No difference where the paper has an empty cell.
     assert found["table1-vgg", "ssim"].difference.paper is None
 
 
@@ -66,7 +66,7 @@ def test_only_shared_patients_are_compared(results):
     assert unet.difference.mean == pytest.approx(0.1)
 
 
-def test_a_patient_counts_once_with_the_mean_of_his_seeds():
+def test_a_patient_counts_once_with_the_mean_over_seeds():
     lines = [{"id": "a", "x": "1"}, {"id": "b", "x": ""}, {"id": "a", "x": "3"}]
     values = patient_values(lines, "x")
     assert values["a"] == 2.0
@@ -116,14 +116,14 @@ def test_failed_rows_are_shown(results):
     assert "PSR, fold 0, seed 0: failed (no memory)." in text
 
 
-def test_few_patients_cannot_show_anything(tmp_path):
+def test_few_patients_cannot_reach_significance(tmp_path):
     for row, psnr in ((REFERENCE_ROW, 24.0), ("table1-vgg", 23.0)):
         write_run(tmp_path, row, [case_line(n, psnr + i) for i, n in enumerate("abcdef")])
     text = markdown(grids_of(collect_runs(tmp_path), "table1"))
     assert "p cannot be below 0.0312, and after Holm for 2 methods not below 0.0625" in text
 
 
-def test_a_run_that_stopped_early_says_so(tmp_path):
+def test_early_stopping_is_noted(tmp_path):
     folder = write_run(tmp_path, REFERENCE_ROW, [case_line("a"), case_line("b")])
     (folder / "history.jsonl").write_text('{"step": 600, "kind": "training"}\n', encoding="utf-8")
     text = markdown(grids_of(collect_runs(tmp_path), "table1"))
@@ -180,7 +180,7 @@ def test_csv_has_a_line_for_each_method_and_figure(results):
     assert lines[MEAN_VOLUME_ROW, "dice_mean"]["mean"] == "0.25"
 
 
-def test_latex_escapes_what_means_something_to_it(results):
+def test_latex_escapes_special_characters(results):
     text = latex(grids_of(results, "table3"))
     assert r"CS$^2$-Net, paper &  & 72.94 $\pm$ 9.65" in text
     assert r"pseudo-label Dice (\%): C1" in text

@@ -2,7 +2,7 @@ from xctrs_tf.evaluation.tables import cost
 from xctrs_tf.evaluation.tables.paper import COUNTS, PAPER_SIZE
 
 
-def test_a_network_whose_layers_the_paper_gives_has_the_papers_counts():
+def test_counts_are_the_papers_where_it_gives_the_layers():
     parameters, flops = COUNTS["mulsisnet"]
     counts = cost.network_counts("mulsisnet", PAPER_SIZE)
     assert (counts["parameters"], counts["profiler_flops"]) == (parameters, flops)
@@ -15,7 +15,7 @@ def test_width_makes_fewer_parameters():
     assert half["profiler_flops"] < whole["profiler_flops"]
 
 
-def test_networks_take_turns_and_the_first_does_not_count(monkeypatch):
+def test_networks_are_timed_in_turn_without_the_first_call(monkeypatch):
     calls = []
 
     class Network:

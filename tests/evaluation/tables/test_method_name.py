@@ -19,7 +19,7 @@ def test_every_row_of_the_presets_is_called_as_in_the_tables(row):
     assert method_name(config, frozen) == title
 
 
-def test_what_is_in_no_table_has_a_name_too():
+def test_a_run_outside_the_tables_has_a_name():
     alone = TrainingConfig(reconstruction="none", rsc_weight=0.0)
     assert method_name(alone) == "MulSISNet on the CT"
     other = TrainingConfig(segmentation="unet3d", vgg_weight=0.0)

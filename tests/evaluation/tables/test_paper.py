@@ -1,4 +1,4 @@
-"""The transcription against sums that the paper itself makes."""
+"""The transcribed tables agree with the averages in the text of the paper."""
 
 import pytest
 
@@ -24,7 +24,7 @@ def test_mean_dice_is_the_mean_of_the_seven(name, row):
 
 
 def test_gains_of_the_text():
-    """Sect. 3.2.3: 2.27 dB in PSNR and 3.25 % in Dice on average; 18.7 % of SIT's SSIM."""
+    """Sect. 3.2.3: 2.27 dB in PSNR, 3.25 % in Dice on average; 18.7 % in SSIM over SIT."""
     table = PRINTED_TABLES["table2"]
     others = [row for row in table if row.startswith("table2")]
     ours = table["table1-xctrsnet"].figures
@@ -38,7 +38,7 @@ def test_gains_of_the_text():
     assert 0.8044 - sum(dice) / len(dice) == pytest.approx(0.0325, abs=1e-3)
 
 
-def test_a_row_counts_its_own_network():
+def test_printed_counts_are_those_of_the_rows_network():
     own = {"table2": "spadrnet", "table3": "mulsisnet"}
     counted = []
     for name, network in own.items():

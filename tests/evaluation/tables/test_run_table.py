@@ -51,7 +51,7 @@ def test_one_patient_has_no_deviation():
     ]
 
 
-def test_absent_vertebra_is_left_out_and_said():
+def test_absent_vertebra_is_left_out_and_noted():
     rows = [case_row(dice_C1=math.nan), case_row(dice_C1=0.8), case_row(dice_C1=0.6)]
     for table in (text_table, markdown_table):
         shown = table([table_row("ours", rows), table_row("mean volume", rows)])

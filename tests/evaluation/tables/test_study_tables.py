@@ -8,7 +8,7 @@ IDS = ("a", "b", "c")
 
 
 def lines(dice=True):
-    """PSNR falls by a hundredth of the severity's place; the whole scan is not there."""
+    """Return rows whose PSNR falls by 1 dB with each step of severity, without whole scans."""
     made = []
 
     def add(name, severity, loss):
@@ -26,7 +26,7 @@ def lines(dice=True):
     return made
 
 
-def test_every_severity_beside_the_films_as_in_training():
+def test_table_has_a_row_for_every_severity():
     grid = robustness_grid(lines(), "pseudo-label Dice")
     assert grid.headings[-2] == "mean pseudo-label Dice (%)"
     found = {(line[0], line[1]): line[2:] for line in grid.lines}

@@ -17,13 +17,13 @@ from xctrs_tf.metrics import PROTOCOLS
 
 @pytest.fixture
 def dataset():
-    """p0 to p4, 100 HU apart."""
+    """Patients p0 to p4, whose CT numbers are 100 HU apart."""
     return MemoryDataset([make_case(f"p{i}", seed=i, hu=100 * i) for i in range(5)])
 
 
 @pytest.fixture
 def run(dataset):
-    """Reconstructs every patient as p3."""
+    """Run that reconstructs every patient as p3."""
     ct = normalise_hu(dataset.load("p3").ct)[None, ..., None]
     return make_run(lambda films: ct, None)
 

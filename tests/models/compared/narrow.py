@@ -1,4 +1,4 @@
-"""The compared networks, narrow enough to see shapes, gradients and formats fast."""
+"""Narrow versions of the compared networks, for fast tests."""
 
 import functools
 
@@ -30,18 +30,19 @@ _ARGUMENTS = {
 
 
 def narrow(name, size=32, **arguments):
-    """A network with all its outputs."""
+    """Return a narrow network with all its training heads."""
     heads = {"training_heads": True} if name in WITH_TRAINING_HEADS else {}
     return FACTORIES[name](size, **{**_ARGUMENTS[name], **heads, **arguments})
 
 
 @functools.cache
 def shared(name):
-    """A network that no test changes."""
+    """Return a shared network. Tests must not change it."""
     return narrow(name)
 
 
 def inputs_of(name, size=32, batch=2, seed=0):
+    """Return random inputs of a network: films, a CT, or both."""
     rng = np.random.default_rng(seed)
     films = {view: rng.random((batch, size, size, 1), np.float32) for view in ("ap", "la")}
     ct = rng.random((batch, size, size, size, 1), np.float32)
@@ -51,8 +52,10 @@ def inputs_of(name, size=32, batch=2, seed=0):
 
 
 def as_dict(outputs):
+    """Return the outputs of a network as a dict."""
     return outputs if isinstance(outputs, dict) else {"output": outputs}
 
 
 def used(outputs):
+    """Return the output that remains without the training heads."""
     return outputs["segmentation" if "segmentation" in outputs else "ct"]

@@ -1,4 +1,4 @@
-"""The compared networks learn: their own objectives, and on a frozen reconstruction."""
+"""Training of the compared networks: published objectives, and a frozen reconstruction."""
 
 import dataclasses
 import json
@@ -36,7 +36,7 @@ RECONSTRUCT_ALONE = {
 def _network(name):
     arguments = {"num_classes": 8} if name in SEGMENTATION_NETWORKS else {}
     network = narrow(name, **arguments)
-    # Seeded, so that no weight stays unchanged by chance.
+    # Seeded, so that no weight is unchanged by chance.
     keras.utils.set_random_seed(1)
     return network
 
@@ -63,7 +63,7 @@ def test_flags_know_every_network_and_objective():
 
 @pytest.fixture
 def eager():
-    """Steps run without a graph: tracing and optimising it takes longer than one step."""
+    """Run steps without a graph: building the graph takes longer than one step."""
     tf.config.run_functions_eagerly(True)
     yield
     tf.config.run_functions_eagerly(False)
@@ -80,13 +80,14 @@ def test_squared_error_is_in_the_place_of_mae(name):
     scalars = trainer.train_step(batch, SEED)
     assert scalars.keys() == {"loss", "mae", "mse"}
     assert float(scalars["loss"]) == pytest.approx(3.0 * float(scalars["mse"]), rel=1e-5)
-    # A bias before a normalisation gets no more than rounding, and Adam moves it still.
+    # The gradient of a bias before a normalisation is a rounding error, but Adam still
+    # changes the bias.
     assert _unmoved(trainer.networks["reconstruction"], before) == []
 
 
 @pytest.fixture(scope="module")
 def gan_step():
-    """One step of X2CT-GAN: networks, weights before and after, scalars."""
+    """Run one step of X2CT-GAN; return networks, weights before and after, and scalars."""
     networks = {
         "reconstruction": narrow("x2ctgan", training_heads=False),
         "discriminator": narrow("x2ct_discriminator"),
@@ -122,7 +123,7 @@ def test_validation_leaves_the_moving_adversarial_term_out(gan_step):
 
 
 def _step_with_a_slow_discriminator(seconds):
-    """Scalars of a first step, in which the generator waits for the discriminator's weights."""
+    """Return the scalars of a first step with a slow update of the discriminator."""
     networks = {"reconstruction": toy_networks()["reconstruction"]}
     # After the toys, which set the seed.
     networks["discriminator"] = discriminator = narrow("x2ct_discriminator")
@@ -142,12 +143,12 @@ def _step_with_a_slow_discriminator(seconds):
     return {name: float(value) for name, value in trainer.train_step(toy_batch(), SEED).items()}
 
 
-def test_generator_never_meets_a_discriminator_half_updated():
+def test_generator_waits_for_the_update_of_the_discriminator():
     expected = _step_with_a_slow_discriminator(seconds=0.0)
     assert _step_with_a_slow_discriminator(seconds=0.5) == pytest.approx(expected, rel=1e-5)
 
 
-def test_discriminator_teaches_nothing_to_the_generator():
+def test_discriminator_loss_has_no_gradient_in_the_generator():
     networks = {
         "reconstruction": narrow("x2ctgan", training_heads=False),
         "discriminator": narrow("x2ct_discriminator"),
@@ -176,7 +177,7 @@ def test_segmentation_learns_by_its_own_objective(name):
         rsc_weight=0.0,
     )
     before = _weights(trainer.networks["segmentation"])
-    # CS2-Net's attention is let in by weights that are 0 in the first step.
+    # The gates of the attention in CS2-Net are 0 in the first step.
     for _ in range(2):
         scalars = trainer.train_step(toy_batch(), SEED)
     assert scalars.keys() == {"loss", "dice", "published"}
@@ -186,13 +187,13 @@ def test_segmentation_learns_by_its_own_objective(name):
 
 @pytest.mark.parametrize("name", ["dsn", "cs2net"])
 def test_batch_normalisation_sees_reconstruction_and_ct_apart(name):
-    """One stacked call would mix the statistics of both."""
+    """Compare with one stacked call, which would mix the statistics of both."""
     batch = toy_batch()
     batch["reconstruction"] = 0.2 * toy_batch(1)["ct"]
     network = _network(name)
     config = dataclasses.replace(CONFIG, segmentation=name, reconstruction_run="RUN")
     _, terms, _ = make_objective(config)({"segmentation": network}, batch, SEED, training=True)
-    # Batch statistics do not depend on the moving averages that the call changed.
+    # The call changed the moving averages; batch statistics do not depend on them.
     of_ct = network(batch["ct"], training=True)
     of_ct = of_ct["segmentation"] if isinstance(of_ct, dict) else of_ct
     expected = dice_loss(one_hot(batch["segmentation"], 8), of_ct)
@@ -228,14 +229,14 @@ def test_own_objectives_need_the_training_heads():
         ({"beta_1": 1.0}, "--beta_1=1.0: must be from 0 to below 1"),
     ],
 )
-def test_what_cannot_be_trained_is_said(changes, message):
+def test_impossible_trainings_are_refused(changes, message):
     with pytest.raises(UserError, match=message):
         dataclasses.replace(CONFIG, data="D", **changes).check()
 
 
 @pytest.fixture
 def finished(tmp_path, monkeypatch):
-    """A data folder and a finished toy run that reconstructs it."""
+    """Data folder, and a folder with a finished toy run for its reconstruction."""
     monkeypatch.setattr(loop, "build_networks", _toys)
     monkeypatch.setattr(runs, "build_networks", _toys)
     data = toy_dataset(tmp_path / "data")
@@ -272,7 +273,7 @@ def test_frozen_network_reconstructs_once_and_never_learns(finished, monkeypatch
         run.reconstruction.get_weights(), source.reconstruction.get_weights(), strict=True
     ):
         np.testing.assert_array_equal(ours, theirs)
-    # It needs nothing of the run that it builds on.
+    # The loaded run does not need the folder of the reconstruction run.
     (folder / "reconstruction").rename(folder / "away")
     arrays = network_arrays(open_dataset(data).load("p0"))
     ct, labels = predict_case(runs.load_run(folder / "first"), "p0", arrays)
@@ -280,7 +281,7 @@ def test_frozen_network_reconstructs_once_and_never_learns(finished, monkeypatch
 
 
 def test_segmentation_learns_on_the_reconstructions(finished):
-    """Its loss on a patient is that of the reconstruction, not of the CT."""
+    """Compare the loss with that on the reconstruction and that on the true CT."""
     data, folder = finished
     loop.train(_segmentation_config(data, folder), folder / "run")
     run, dataset = runs.load_run(folder / "run"), open_dataset(data)
@@ -302,7 +303,7 @@ def test_segmentation_learns_on_the_reconstructions(finished):
     assert abs(best - np.mean(losses["ct"])) > 1e-4
 
 
-def test_a_network_that_learned_on_is_another(finished):
+def test_a_reconstruction_run_trained_further_is_refused(finished):
     data, folder = finished
     loop.train(_segmentation_config(data, folder), folder / "run")
     state = folder / "reconstruction" / "best" / "state.json"

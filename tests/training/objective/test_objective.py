@@ -1,4 +1,4 @@
-"""The terms of Eq. 1 and the rows of Table 1."""
+"""Terms of Eq. 1 and rows of Table 1."""
 
 import dataclasses
 
@@ -52,8 +52,8 @@ def test_loss_is_the_weighted_sum_of_the_terms():
     assert float(loss) == pytest.approx(expected, rel=1e-5)
 
 
-def test_terms_compare_what_equation_16_says():
-    """One stacked call of the segmentation network must not mix up its two volumes."""
+def test_terms_follow_equation_16():
+    """Compute Eq. 16 by separate calls; the objective makes one stacked call."""
     batch = toy_batch()
     networks, (_, terms, outputs) = _run(CONFIG, batch)
     y_true = one_hot(batch["segmentation"], 8)
@@ -68,7 +68,7 @@ def test_terms_compare_what_equation_16_says():
     }
     for name, value in expected.items():
         assert float(terms[name]) == pytest.approx(float(value), rel=1e-4), name
-    # They differ here, so that a mix-up could not pass.
+    # Both differ here, so that an exchange would be found.
     assert abs(float(terms["dice"]) - float(terms["rsc_segmentation"])) > 1e-4
 
 
@@ -85,14 +85,14 @@ def test_a_stopped_target_gets_no_gradient_from_the_divergence():
     assert not np.allclose(*gradients)
 
 
-def test_a_fading_cross_entropy_ends_where_it_is_told():
+def test_a_fading_cross_entropy_reaches_zero_at_its_step():
     config = dataclasses.replace(
         CONFIG, cross_entropy_weight=3.0, cross_entropy_fade=0.5, steps=40, vgg_weight=0.0
     )
     networks, objective, batch = toy_networks(config), make_objective(config), toy_batch()
 
     def share(step, training=True):
-        """Of the cross-entropy in the loss."""
+        """Return the fraction of its weight with which cross-entropy counts."""
         loss, terms, _ = objective(networks, batch, tf.constant(step), training)
         others = sum(float(terms[name]) * weights[name] for name in terms if name in weights)
         return (float(loss) - others) / (3.0 * float(terms["cross_entropy"]))
@@ -101,5 +101,5 @@ def test_a_fading_cross_entropy_ends_where_it_is_told():
     weights |= dict.fromkeys(("rsc_segmentation", "rsc_divergence"), config.rsc_weight)
     shares = [share(step) for step in (0, 5, 19, 20, 40)]
     assert shares == pytest.approx([1.0, 0.75, 0.05, 0.0, 0.0], abs=1e-4)
-    # Losses of validations compare, whenever they were made.
+    # The validation loss does not fade, so that validations can be compared.
     assert share(0, training=False) == pytest.approx(0.0, abs=1e-4)

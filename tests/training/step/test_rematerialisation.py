@@ -1,4 +1,4 @@
-"""Features computed again give the gradients of features kept."""
+"""Rematerialised networks give the same gradients."""
 
 import keras
 import numpy as np
@@ -16,7 +16,7 @@ _CONVOLUTIONS = (layers.Conv2D, layers.Conv3D, layers.Conv3DTranspose)
 
 
 def _network():
-    """From films to a volume through what the two networks are made of, but small."""
+    """Return a small network from films to a volume with the layers of both networks."""
     film = layers.Input((8, 8, 1), name="film")
     flat = Style(rank=2, normalization="instance")
     encoder = keras.Model(film, pixel_shuffle(seq_conv(film, (4, 16), flat, "flat"), 8, "deep"))
@@ -85,7 +85,7 @@ def test_a_network_with_two_outputs_and_shared_features():
         np.testing.assert_allclose(found[name], value, rtol=1e-6)
 
 
-def test_what_has_a_state_runs_once():
+def test_layers_with_state_run_once():
     x = layers.Input((4,))
     network = keras.Model(x, layers.BatchNormalization(momentum=0.5)(layers.Dense(3)(x)))
     batch = tf.constant(np.random.default_rng(2).random((8, 4), np.float32))

@@ -1,4 +1,4 @@
-"""SpaDRNet and MulSISNet on two replicas, all terms: the update of one device."""
+"""SpaDRNet and MulSISNet on two replicas give the update of one device."""
 
 import dataclasses
 
@@ -13,13 +13,13 @@ ALL_TERMS = dataclasses.replace(
 
 
 def _descend(optimizer, gradient, variable, learning_rate):
-    """The update is the gradient: Adam's would be as long for twice of it, or for mere rounding."""
+    """Make the update equal to the gradient, since Adam hides its length."""
     del learning_rate
     optimizer.assign_sub(variable, gradient)
 
 
 def _step(strategy_name, path):
-    """One step on a patient a replica; the updates and the scalars into a file."""
+    """Run one step with one patient per replica; write updates and scalars to a file."""
     import keras
     import tensorflow as tf
 
@@ -29,7 +29,7 @@ def _step(strategy_name, path):
     from xctrs_tf.training.tensorflow.distribution import make_strategy
     from xctrs_tf.training.tensorflow.tensorflow_trainer import Trainer
 
-    # Tracing both and optimising the graphs would take minutes.
+    # Building and optimising both graphs would take minutes.
     tf.config.run_functions_eagerly(True)
     _Adam.update_step = _descend
     cpu = tf.config.list_physical_devices("CPU")[0]
