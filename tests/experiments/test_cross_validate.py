@@ -1,4 +1,4 @@
-"""The cross-validation as it is typed: its mistakes, a row from start to table, its plan."""
+"""The cross-validation program: wrong flags, its plan, and a row from start to table."""
 
 import json
 

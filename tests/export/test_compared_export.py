@@ -1,4 +1,4 @@
-"""Any reconstruction network with any segmentation network, through an export."""
+"""Export of any reconstruction network with any segmentation network."""
 
 import numpy as np
 import pytest
@@ -24,7 +24,7 @@ def _write_run(path, **networks):
 
 @pytest.fixture
 def _no_graph_optimizer():
-    """Skip the optimization of graphs with 20,000 nodes, which takes longer than running them."""
+    """Skip the graph optimizer, which takes longer than running graphs of 20,000 nodes."""
     tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
     yield
     tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": False})

@@ -1,4 +1,4 @@
-"""Equal weights give equal outputs where Keras runs on JAX: every network, in one process."""
+"""Equal weights give equal outputs on JAX, for every network, in one process."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""Runs that are killed or stopped, and end as an uninterrupted one."""
+"""Killed and stopped runs end like an uninterrupted run."""
 
 import os
 import random
@@ -21,7 +21,7 @@ def _train_and_die(config, run, moment, step):
 
 
 def _kill_points(last):
-    """Yield five random steps in their order, each with one of its moments."""
+    """Yield five random steps in increasing order, each with a moment at which to kill."""
     rng = random.Random(6)
     for step in sorted(rng.sample(range(1, last + 1), 5)):
         moments = ["after"]

@@ -109,7 +109,7 @@ def test_mistakes_end_in_one_line(flag, message):
 
 
 def test_plastimatchs_films_are_ours():
-    """On a phantom, or on the CT that XCTRS_TEST_CT names."""
+    """Compare the films of a phantom, or of the CT in XCTRS_TEST_CT."""
     program = plastimatch.find()
     if program is None:
         pytest.skip("plastimatch is not on PATH: pip install --no-deps plastimatch")
@@ -129,7 +129,7 @@ def test_plastimatchs_films_are_ours():
 
 
 def test_plastimatchs_panels_are_read_upright(tmp_path, monkeypatch):
-    """A stand-in program that answers with the panels of a patient of 3 x 4 x 5 voxels."""
+    """Run a stand-in for plastimatch with known pictures of a volume of 3 x 4 x 5 voxels."""
     program = tmp_path / "plastimatch"
     program.write_text(
         f"#!{sys.executable}\n"

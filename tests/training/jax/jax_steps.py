@@ -46,7 +46,7 @@ CASES = {
 
 
 def make_networks(case):
-    """Networks without dropout, whose draws no two backends share."""
+    """Return networks without dropout, whose random numbers differ between backends."""
     if case == "xctrsnet":
         return {"reconstruction": SpaDRNet(32, 0.125), "segmentation": MulSISNet(32, width=0.125)}
     if case == "batch normalisation":
@@ -58,7 +58,7 @@ def make_networks(case):
 
 
 def take_steps(case, networks, trainer_class):
-    """Train; returns the scalars of every step, and of validations with averages and without."""
+    """Train; return the scalars of every step and of validations with and without averages."""
     changes, arguments = CASES[case]
     config = dataclasses.replace(CONFIG, **changes)
     trainer = trainer_class(
@@ -74,7 +74,7 @@ def take_steps(case, networks, trainer_class):
 
 
 def validation(case, networks, trainer_class):
-    """The last row of `take_steps`, for networks as they are."""
+    """Return the last row of `take_steps` for networks without training."""
     config = dataclasses.replace(CONFIG, **CASES[case][0])
     trainer = trainer_class(networks, make_objective(config), lambda: make_optimizer(config))
     return _floats(trainer.validation_step(_batch(config), 0)[0])
@@ -89,7 +89,7 @@ def _floats(row):
 
 
 def main(case, folder):
-    """Take the steps on JAX."""
+    """Run the steps on JAX."""
     from xctrs_tf.training.jax.jax_trainer import JaxTrainer
 
     # The weights are read below; drawn here, each shape would be compiled by itself.

@@ -1,4 +1,4 @@
-"""On JAX a step does what it does on TensorFlow, and weights go back and forth."""
+"""Training on JAX: the same steps as on TensorFlow, and weights for both backends."""
 
 import dataclasses
 import json
@@ -18,7 +18,7 @@ from xctrs_tf.training.tensorflow.tensorflow_trainer import Trainer
 
 
 class _Trainer(Trainer):
-    """Takes plain integers, as the one for JAX does."""
+    """Trainer that takes plain integers, as the trainer for JAX does."""
 
     def train_step(self, batch, seed):
         return super().train_step(batch, tf.constant(seed))

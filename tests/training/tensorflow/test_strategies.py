@@ -1,4 +1,4 @@
-"""Several replicas: the update of one device, each patient once, a cluster that loses a worker."""
+"""Several replicas: the update of one device, each patient once, the loss of a worker."""
 
 import dataclasses
 import json
@@ -28,7 +28,7 @@ def data(tmp_path_factory):
 
 
 def _steps(strategy_name, config, path):
-    """Three steps on whole batches that are dealt out to the replicas; weights into a file."""
+    """Run three steps on batches that are divided among replicas; write weights to a file."""
     import keras
     import tensorflow as tf
 
@@ -170,7 +170,7 @@ def _worker(index, addresses, config, run, kill_step):
 
 
 def _cluster(config, run, kill_step=None):
-    """Statuses of two workers, the second of which may be killed at a step."""
+    """Run two workers, the second of which may be killed at a step; return both statuses."""
     addresses = [f"localhost:{port}" for port in _ports(2)]
     started = [
         processes.start(_worker, index, addresses, config, run, kill_step if index else None)
