@@ -163,7 +163,12 @@ def test_interruption_lets_the_program_save(tmp_path):
 def test_a_child_of_a_killed_parent_keeps_its_job(tmp_path):
     """Kill the parent: its child goes on, and a second child must not start beside it."""
     released = tmp_path / "released"
-    program = f"import os, time\nwhile not os.path.exists({str(released)!r}): time.sleep(0.01)"
+    program = (
+        "import os, time\n"
+        "for _ in range(6000):\n"
+        f"    if os.path.exists({str(released)!r}): break\n"
+        "    time.sleep(0.01)"
+    )
     script = (
         "import pathlib\n"
         "from tests.cross_validation.test_jobs import fake\n"
