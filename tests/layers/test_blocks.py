@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 from keras import layers
 
-from xctrs_tf.layers.blocks import Style, d_conv, down, seq_conv, u_conv, up
+from xctrs_tf.layers.basic_layers import Style
+from xctrs_tf.layers.blocks import d_conv, down, seq_conv, u_conv, up
 
 SPATIAL = {2: (8, 16), 3: (8, 16, 24)}
 STYLES = {

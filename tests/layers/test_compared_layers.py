@@ -6,7 +6,8 @@ import pytest
 import tensorflow as tf
 from keras import layers
 
-from xctrs_tf.layers.blocks import Style, conv_norm_act, convolution, norm_act_conv, residual
+from xctrs_tf.layers.basic_layers import Style, convolution
+from xctrs_tf.layers.blocks import conv_norm_act, norm_act_conv, residual
 from xctrs_tf.layers.normalization import FoldedGroupNormalization
 from xctrs_tf.layers.slice_difference import slice_difference
 from xctrs_tf.layers.view_alignment import align_view, repeat_along_rays, view_of

@@ -4,7 +4,7 @@ import keras
 import pytest
 from keras import layers
 
-from xctrs_tf.layers.blocks import Style
+from xctrs_tf.layers.basic_layers import Style
 from xctrs_tf.layers.multiscale import hierarchical_decoder, multi_path_encoder, multi_scale_fusion
 
 STYLE = Style(rank=3, normalization="group")

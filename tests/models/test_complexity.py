@@ -6,7 +6,8 @@ from keras import layers
 
 from experiments.studies.complexity import complexity, layer_table, network_layers, table
 from xctrs_tf.evaluation.tables.paper import COUNTS
-from xctrs_tf.layers.blocks import Style, u_conv
+from xctrs_tf.layers.basic_layers import Style
+from xctrs_tf.layers.blocks import u_conv
 from xctrs_tf.layers.slice_difference import SliceDifference
 from xctrs_tf.models.catalogue import NETWORKS
 from xctrs_tf.models.compared.cs2net import ChannelAttention, PositionAttention

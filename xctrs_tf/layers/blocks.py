@@ -1,4 +1,4 @@
-"""Building blocks of the networks, for 2D and 3D.
+"""Blocks of several layers: the paper's, and those that compared networks share.
 
 Every block is a function that takes a tensor, a `Style` and a ``name`` prefix,
 and returns a tensor. The layer names made from the prefix are part of the
@@ -6,161 +6,15 @@ checkpoint format. Channels come last. ``*spatial`` stands for the two axes of a
 film or the three axes of a volume.
 """
 
-import dataclasses
-import math
-
 from keras import layers
 
-from xctrs_tf.layers.normalization import FoldedGroupNormalization
-
-_CONV = {2: layers.Conv2D, 3: layers.Conv3D}
-_CONV_TRANSPOSE = {2: layers.Conv2DTranspose, 3: layers.Conv3DTranspose}
-_UPSAMPLING = {
-    # Nearest: the default of UpSampling2D, and the only choice of UpSampling3D.
-    2: layers.UpSampling2D,
-    3: layers.UpSampling3D,
-}
-_MAX_POOLING = {2: layers.MaxPooling2D, 3: layers.MaxPooling3D}
-
-# Runs are short: with the usual 0.99 the statistics would still contain the
-# first steps at the end.
-_BATCH_MOMENTUM = 0.9
-
-
-@dataclasses.dataclass(frozen=True)
-class Style:
-    """Settings that the blocks of one network share.
-
-    Attributes:
-        rank: 2 for films, 3 for volumes.
-        normalization: ``"instance"`` (SpaDRNet), ``"group"`` (MulSISNet) or
-            ``"batch"``.
-        channels_per_group: channels of each group in group normalisation.
-        num_groups: number of groups in group normalisation, used instead of
-            ``channels_per_group``. Where it does not divide the channels, the
-            greatest common divisor of the two is used.
-        affine: if False, instance and group normalisation have no gain and no
-            offset.
-        epsilon: small number added to the variance.
-        negative_slope: slope of LeakyReLU below 0; with 0 it is ReLU.
-
-    Raises:
-        ValueError: if the rank or the normalisation is not one of the above.
-
-    Ge et al. (2022), Sect. 3.1.
-    """
-
-    rank: int
-    normalization: str
-    channels_per_group: int = 4
-    num_groups: int | None = None
-    affine: bool = True
-    epsilon: float = 1e-5
-    negative_slope: float = 0.2
-
-    def __post_init__(self):
-        if self.rank not in _CONV:
-            raise ValueError(f"rank must be 2 or 3, not {self.rank}")
-        if self.normalization not in ("instance", "group", "batch"):
-            raise ValueError(
-                f"normalization must be 'instance', 'group' or 'batch', not {self.normalization!r}"
-            )
-
-
-def convolution(x, filters, style, name, *, kernel_size=3, **options):
-    """Apply a convolution with "same" padding.
-
-    Args:
-        x: tensor ``(batch, *spatial, channels)``.
-        filters: output channels.
-        style: `Style`; its rank chooses ``Conv2D`` or ``Conv3D``.
-        name: layer name.
-        kernel_size: width of the kernel.
-        **options: other arguments of the Keras layer, e.g. ``strides``.
-
-    Returns:
-        Tensor ``(batch, *spatial / strides, filters)``.
-    """
-    return _CONV[style.rank](filters, kernel_size, padding="same", name=name, **options)(x)
-
-
-def transposed_convolution(x, filters, style, name, *, kernel_size=3, strides=2, use_bias=True):
-    """Apply a transposed convolution with "same" padding.
-
-    Args:
-        x: tensor ``(batch, *spatial, channels)``.
-        filters: output channels.
-        style: `Style`; its rank chooses the Keras layer.
-        name: layer name.
-        kernel_size: width of the kernel.
-        strides: factor of the enlargement.
-        use_bias: add a bias.
-
-    Returns:
-        Tensor ``(batch, *spatial * strides, filters)``.
-    """
-    return _CONV_TRANSPOSE[style.rank](
-        filters, kernel_size, strides=strides, padding="same", use_bias=use_bias, name=name
-    )(x)
-
-
-def max_pool(x, style, name):
-    """Halve the resolution by max-pooling of 2 x 2 (x 2).
-
-    Args:
-        x: tensor ``(batch, *spatial, channels)``.
-        style: `Style`; its rank chooses the Keras layer.
-        name: layer name.
-
-    Returns:
-        Tensor ``(batch, *spatial / 2, channels)``.
-    """
-    return _MAX_POOLING[style.rank](2, name=name)(x)
-
-
-def normalize(x, style, name):
-    """Apply instance, group or batch normalisation.
-
-    Args:
-        x: tensor ``(batch, *spatial, channels)``.
-        style: `Style`.
-        name: layer name.
-
-    Returns:
-        Tensor of the same shape.
-
-    Ge et al. (2022), Sect. 3.1.
-    """
-    channels = x.shape[-1]
-    if style.normalization == "batch":
-        return layers.BatchNormalization(
-            momentum=_BATCH_MOMENTUM, epsilon=style.epsilon, name=name
-        )(x)
-    if style.normalization == "instance":
-        groups = channels
-    elif style.num_groups:
-        groups = math.gcd(style.num_groups, channels)
-    else:
-        groups = max(1, channels // style.channels_per_group)
-    return FoldedGroupNormalization(
-        groups=groups, epsilon=style.epsilon, center=style.affine, scale=style.affine, name=name
-    )(x)
-
-
-def activate(x, style, name):
-    """Apply LeakyReLU or, with a slope of 0, ReLU.
-
-    Args:
-        x: tensor of any shape.
-        style: `Style`.
-        name: layer name.
-
-    Returns:
-        Tensor of the same shape.
-    """
-    if style.negative_slope == 0:
-        return layers.ReLU(name=name)(x)
-    return layers.LeakyReLU(negative_slope=style.negative_slope, name=name)(x)
+from xctrs_tf.layers.basic_layers import (
+    activate,
+    convolution,
+    normalize,
+    transposed_convolution,
+    upsample,
+)
 
 
 def norm_act(x, style, name):
@@ -340,4 +194,4 @@ def up(x, filters, steps, style, name):
     """
     x = convolution(x, filters, style, f"{name}_conv", kernel_size=1, use_bias=False)
     x = normalize(x, style, f"{name}_norm")
-    return _UPSAMPLING[style.rank](2**steps, name=f"{name}_nearest")(x)
+    return upsample(x, 2**steps, style, f"{name}_nearest")

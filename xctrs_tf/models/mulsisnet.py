@@ -4,7 +4,7 @@ import keras
 from keras import layers
 
 from xctrs_tf.geometry import NUM_CLASSES
-from xctrs_tf.layers.blocks import Style, convolution
+from xctrs_tf.layers.basic_layers import Style, convolution
 from xctrs_tf.layers.multiscale import hierarchical_decoder, multi_path_encoder
 from xctrs_tf.models.sizes import check_size, scaled
 

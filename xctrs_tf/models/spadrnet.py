@@ -3,7 +3,7 @@
 import keras
 from keras import layers, ops
 
-from xctrs_tf.layers.blocks import Style, convolution
+from xctrs_tf.layers.basic_layers import Style, convolution
 from xctrs_tf.layers.multiscale import (
     hierarchical_decoder,
     multi_path_encoder,

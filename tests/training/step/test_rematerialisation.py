@@ -6,7 +6,8 @@ import pytest
 import tensorflow as tf
 from keras import layers, ops
 
-from xctrs_tf.layers.blocks import Style, seq_conv
+from xctrs_tf.layers.basic_layers import Style
+from xctrs_tf.layers.blocks import seq_conv
 from xctrs_tf.layers.multiscale import hierarchical_decoder, multi_path_encoder
 from xctrs_tf.layers.view_alignment import align_views, pixel_shuffle
 from xctrs_tf.models import MulSISNet

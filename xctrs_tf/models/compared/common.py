@@ -4,7 +4,7 @@ import keras
 from keras import layers
 
 from xctrs_tf.geometry import VIEWS
-from xctrs_tf.layers.blocks import convolution
+from xctrs_tf.layers.basic_layers import convolution
 from xctrs_tf.layers.view_alignment import align_view, pixel_shuffle
 
 
@@ -40,7 +40,7 @@ def class_probabilities(x, num_classes, style, name, *, kernel_size=1):
     Args:
         x: feature ``(batch, x, y, z, channels)``.
         num_classes: number of classes, background included.
-        style: `xctrs_tf.layers.blocks.Style`.
+        style: `xctrs_tf.layers.basic_layers.Style`.
         name: name of the softmax, prefix of the convolution's name.
         kernel_size: of the convolution.
 

@@ -3,7 +3,8 @@
 from keras import layers
 
 from xctrs_tf.geometry import NUM_CLASSES
-from xctrs_tf.layers.blocks import Style, convolution, norm_act, norm_act_conv, residual
+from xctrs_tf.layers.basic_layers import Style, convolution
+from xctrs_tf.layers.blocks import norm_act, norm_act_conv, residual
 from xctrs_tf.layers.slice_difference import SliceDifference
 from xctrs_tf.models.compared.common import class_probabilities, ct_input, segmentation_model
 from xctrs_tf.models.compared.linear_resampling import LinearDownSampling3D, LinearUpSampling3D

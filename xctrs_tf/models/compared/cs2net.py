@@ -7,14 +7,8 @@ import keras
 from keras import layers, ops
 
 from xctrs_tf.geometry import NUM_CLASSES
-from xctrs_tf.layers.blocks import (
-    Style,
-    convolution,
-    max_pool,
-    residual,
-    seq_conv,
-    transposed_convolution,
-)
+from xctrs_tf.layers.basic_layers import Style, convolution, max_pool, transposed_convolution
+from xctrs_tf.layers.blocks import residual, seq_conv
 from xctrs_tf.layers.multiscale import hierarchical_decoder, scale_name
 from xctrs_tf.models.compared.common import class_probabilities, ct_input
 from xctrs_tf.models.sizes import check_size, scaled

@@ -4,13 +4,8 @@ import keras
 from keras import layers, ops
 
 from xctrs_tf.geometry import NUM_CLASSES
-from xctrs_tf.layers.blocks import (
-    Style,
-    conv_norm_act,
-    convolution,
-    max_pool,
-    transposed_convolution,
-)
+from xctrs_tf.layers.basic_layers import Style, convolution, max_pool, transposed_convolution
+from xctrs_tf.layers.blocks import conv_norm_act
 from xctrs_tf.layers.multiscale import scale_name
 from xctrs_tf.models.compared.common import class_probabilities, ct_input
 from xctrs_tf.models.compared.linear_resampling import LinearUpSampling3D

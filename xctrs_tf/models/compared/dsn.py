@@ -1,7 +1,8 @@
 """3D deeply supervised network (DSN), a compared network of Table 3."""
 
 from xctrs_tf.geometry import NUM_CLASSES
-from xctrs_tf.layers.blocks import Style, max_pool, seq_conv, u_conv
+from xctrs_tf.layers.basic_layers import Style, max_pool
+from xctrs_tf.layers.blocks import seq_conv, u_conv
 from xctrs_tf.models.compared.common import class_probabilities, ct_input, segmentation_model
 from xctrs_tf.models.sizes import check_size, scaled
 

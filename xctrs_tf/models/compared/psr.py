@@ -3,16 +3,14 @@
 import keras
 from keras import layers
 
-from xctrs_tf.layers.blocks import (
+from xctrs_tf.layers.basic_layers import (
     Style,
     activate,
-    conv_norm_act,
     convolution,
     normalize,
-    residual,
     transposed_convolution,
-    u_conv,
 )
+from xctrs_tf.layers.blocks import conv_norm_act, residual, u_conv
 from xctrs_tf.layers.view_alignment import pixel_shuffle
 from xctrs_tf.models.compared.common import ct_from_slices, film_inputs
 from xctrs_tf.models.sizes import check_size, num_halvings, scaled

@@ -3,7 +3,8 @@
 import keras
 from keras import layers, ops
 
-from xctrs_tf.layers.blocks import Style, conv_norm_act, convolution, max_pool, residual
+from xctrs_tf.layers.basic_layers import Style, convolution, max_pool
+from xctrs_tf.layers.blocks import conv_norm_act, residual
 from xctrs_tf.models.compared.common import ct_from_slices, film_inputs
 from xctrs_tf.models.sizes import check_size, scaled
 

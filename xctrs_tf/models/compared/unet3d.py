@@ -5,7 +5,8 @@ import functools
 import keras
 
 from xctrs_tf.geometry import NUM_CLASSES
-from xctrs_tf.layers.blocks import Style, conv_norm_act, seq_conv, u_conv
+from xctrs_tf.layers.basic_layers import Style
+from xctrs_tf.layers.blocks import conv_norm_act, seq_conv, u_conv
 from xctrs_tf.layers.multiscale import hierarchical_decoder, scale_name
 from xctrs_tf.models.compared.common import class_probabilities, ct_input
 from xctrs_tf.models.sizes import check_size, scaled

@@ -4,7 +4,8 @@ import keras
 from keras import layers
 
 from xctrs_tf.geometry import VIEWS
-from xctrs_tf.layers.blocks import Style, activate, conv_norm_act, convolution
+from xctrs_tf.layers.basic_layers import Style, activate, convolution
+from xctrs_tf.layers.blocks import conv_norm_act
 from xctrs_tf.layers.view_alignment import align_view, repeat_along_rays
 from xctrs_tf.models.compared.common import ct_input, film_inputs, float32_output
 from xctrs_tf.models.sizes import check_size, scaled

@@ -4,16 +4,8 @@ import keras
 from keras import layers, ops
 
 from xctrs_tf.geometry import VIEWS
-from xctrs_tf.layers.blocks import (
-    Style,
-    activate,
-    conv_norm_act,
-    convolution,
-    norm_act,
-    norm_act_conv,
-    seq_conv,
-    u_conv,
-)
+from xctrs_tf.layers.basic_layers import Style, activate, convolution
+from xctrs_tf.layers.blocks import conv_norm_act, norm_act, norm_act_conv, seq_conv, u_conv
 from xctrs_tf.layers.multiscale import scale_name
 from xctrs_tf.layers.view_alignment import align_view, repeat_along_rays, view_of
 from xctrs_tf.models.compared.common import film_inputs, float32_output
