@@ -41,31 +41,31 @@ def test_mistakes_are_one_line_and_write_nothing(data, tmp_path, flags, message)
 def test_a_row_is_trained_evaluated_planned_and_tabulated(data, tmp_path):
     runs = tmp_path / "runs"
     flags = [*TINY, f"--data={data}", f"--workdir={runs}"]
-    finished = run_program("cross_validate", "--rows=table1-spadrnet", *flags)
+    finished = run_program("cross_validate", "--rows=table2-sit", *flags)
     assert finished.returncode == 0, finished.stdout
     assert "1 of 1 jobs are done" in finished.stdout
-    record = json.loads((runs / "table1-spadrnet" / "fold-01-seed-0.json").read_text("utf-8"))
+    record = json.loads((runs / "table2-sit" / "fold-01-seed-0.json").read_text("utf-8"))
     assert record["status"] == "done" and record["peak_memory_bytes"] > 2**20
 
     # What is done tells its cost, the other row is tried; nothing is left of that.
     before = sorted(runs.rglob("*"))
-    finished = run_program("cross_validate", "--rows=table1-spadrnet,table2-sit", "--plan", *flags)
+    finished = run_program("cross_validate", "--rows=table2-sit,table2-psr", "--plan", *flags)
     assert finished.returncode == 0, finished.stderr
     done, new, total, _ = finished.stdout.splitlines()
-    assert done.split()[:6] == ["table1-spadrnet", "fold", "1", "seed", "0", "done"]
-    assert new.split()[:6] == ["table2-sit", "fold", "1", "seed", "0", "new"]
+    assert done.split()[:6] == ["table2-sit", "fold", "1", "seed", "0", "done"]
+    assert new.split()[:6] == ["table2-psr", "fold", "1", "seed", "0", "new"]
     for line in (done, new):
         minutes, unit, gigabytes, _ = line.split()[6:]
         assert unit == "minutes" and 0 <= float(minutes) < 10 and 0.1 < float(gigabytes) < 10
     assert total.startswith("2 jobs of 2 steps")
     assert sorted(runs.rglob("*")) == before
 
-    again = run_program("cross_validate", "--rows=table1-spadrnet", *flags)
+    again = run_program("cross_validate", "--rows=table2-sit", *flags)
     assert again.returncode == 0
-    assert "done before: table1-spadrnet fold 1 seed 0" in again.stderr
+    assert "done before: table2-sit fold 1 seed 0" in again.stderr
 
     finished = run_program(
         "tables", f"--runs={runs}", f"--output={tmp_path / 'results'}", "--nomeasure"
     )
     assert finished.returncode == 0, finished.stderr
-    assert "| SpaDRNet | 2 |" in (tmp_path / "results" / "table1.md").read_text("utf-8")
+    assert "| SIT | 2 |" in (tmp_path / "results" / "table2.md").read_text("utf-8")

@@ -1,4 +1,4 @@
-"""A film as its file holds it, and the limits on files from unknown hands."""
+"""A film as stored in its file, and size limits for untrusted files."""
 
 import dataclasses
 import os

@@ -35,8 +35,8 @@ def hu_to_mu(hu):
 def parallel_projection(mu, spacing_mm, view):
     """Compute line integrals of attenuation along parallel rays.
 
-    Only with parallel rays do all voxels of one ray fall into one pixel. The
-    networks' view alignment (Eq. 5 and 6 of the paper) assumes this.
+    All voxels along one ray fall into one pixel. The networks' view alignment (Eq. 5
+    and 6 of the paper) assumes this; it does not hold for cone beams.
 
     Args:
         mu: attenuation ``(x, y, z)`` or ``(batch, x, y, z)`` in 1/mm.

@@ -98,8 +98,13 @@ def augmented_arrays(case, names, seed, index, reconstruction=None):
 def mirror(arrays):
     """Mirror a patient, given as `network_arrays`, left to right.
 
-    The CT, its labels, its reconstruction and the AP film flip along x. Parallel rays along x cross
-    the same voxels in the other order: the LA film stays.
+    The LA film does not change: its rays run along x and sum the same voxels.
+
+    Args:
+        arrays: dict of arrays of one patient; the first axis is x, except in ``la``.
+
+    Returns:
+        Dict with the same names: all arrays but ``la`` flipped along x.
     """
     return {
         name: array if name == "la" else np.flip(array, axis=0) for name, array in arrays.items()
@@ -107,9 +112,9 @@ def mirror(arrays):
 
 
 def randomise_histogram(film, rng):
-    """Map the grey values of a film through a random rising line, as another exposure would.
+    """Map the grey values of a film through a random increasing curve, to imitate exposures.
 
-    The line joins `HISTOGRAM_PIECES` rises, drawn from a flat Dirichlet
+    The curve is piecewise linear; its `HISTOGRAM_PIECES` increments are drawn from a flat Dirichlet
     distribution. As in RadRotator, the networks then learn not to rely on the
     brightness of bone.
 
@@ -118,7 +123,7 @@ def randomise_histogram(film, rng):
         rng: `numpy.random.Generator`.
 
     Returns:
-        float32 array of the same shape in [0, 1]; no two grey values change places.
+        float32 array of the same shape in [0, 1]; the order of grey values is kept.
     """
     heights = np.concatenate([[0.0], np.cumsum(rng.dirichlet(np.ones(HISTOGRAM_PIECES)))])
     return np.interp(film, np.linspace(0, 1, len(heights)), heights).astype(np.float32)

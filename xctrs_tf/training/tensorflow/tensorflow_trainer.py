@@ -47,15 +47,15 @@ class Trainer(BaseTrainer):
         }
 
     def _step_of_replica(self, batch, step):
-        find = self._gradients if self.accumulation == 1 else self._accumulated_gradients
+        compute = self._gradients if self.accumulation == 1 else self._accumulated_gradients
         # Means over patients, of whom every replica has the same number.
         gradients, scalars = tf.distribute.get_replica_context().all_reduce(
-            tf.distribute.ReduceOp.MEAN, find(batch, step)
+            tf.distribute.ReduceOp.MEAN, compute(batch, step)
         )
         # Explicit dependency: the graph optimizer may drop the automatic ordering, and the
         # generator's gradient could then read a discriminator that is already updated.
-        found = tf.group(*tf.nest.flatten((gradients, scalars)))
-        with tf.control_dependencies([found]):
+        computed = tf.group(*tf.nest.flatten((gradients, scalars)))
+        with tf.control_dependencies([computed]):
             for name, optimizer in self.optimizers.items():
                 optimizer.apply(gradients[name], self._variables[name])
         return scalars
@@ -70,14 +70,14 @@ class Trainer(BaseTrainer):
 
         # Traced separately to get the structure of the sum. Keras's own accumulation
         # updates inside a condition, in which replicas cannot exchange gradients.
-        find = tf.function(self._gradients)
-        specs = find.get_concrete_function(part_of_batch(0), step).structured_outputs
+        compute = tf.function(self._gradients)
+        specs = compute.get_concrete_function(part_of_batch(0), step).structured_outputs
         total = tf.nest.map_structure(lambda spec: tf.zeros(spec.shape, spec.dtype), specs)
         for index in tf.range(self.accumulation):
             # Parts that run at the same time would need memory for each.
             tf.autograph.experimental.set_loop_options(parallel_iterations=1)
-            found = find(part_of_batch(index), step)
-            total = tf.nest.map_structure(tf.add, total, found)
+            part = compute(part_of_batch(index), step)
+            total = tf.nest.map_structure(tf.add, total, part)
         return tf.nest.map_structure(lambda x: x / self.accumulation, total)
 
     def _gradients(self, batch, step):
