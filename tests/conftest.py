@@ -8,6 +8,12 @@ import keras
 import pytest
 
 
+def pytest_collection_modifyitems(items):
+    """Put the files with slow tests first: at the end one worker would run them alone."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
+
+
 @pytest.fixture(autouse=True)
 def _seeded_float32():
     """Set the dtype policy and the random seed before every test, and the policy after it."""

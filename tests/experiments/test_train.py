@@ -89,6 +89,7 @@ def test_a_run_finds_its_data_from_any_folder(tmp_path, data, monkeypatch):
     assert read_config(tmp_path / "run").data == str(data)
 
 
+@pytest.mark.slow
 def test_trains_the_real_networks_and_resumes(tmp_path, data):
     flags = [
         f"--workdir={tmp_path / 'run'}",

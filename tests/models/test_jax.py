@@ -30,6 +30,7 @@ for name in ("xctrsnet", *NAMES):
 """
 
 
+@pytest.mark.slow
 def test_equal_weights_give_equal_outputs_on_jax(tmp_path):
     pytest.importorskip("jax")
     models = {"xctrsnet": XCTRSNet(32, width=0.25), **{name: shared(name) for name in NAMES}}

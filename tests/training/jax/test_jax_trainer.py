@@ -67,6 +67,7 @@ def test_a_run_without_tensorflow_trains_and_resumes(tmp_path):
     assert not np.array_equal(networks["segmentation"].get_weights()[0], before)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", CASES)
 def test_same_losses_and_weights_as_tensorflow(case, tmp_path):
     networks = make_networks(case)
