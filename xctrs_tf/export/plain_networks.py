@@ -10,7 +10,7 @@ from xctrs_tf.layers.normalization import FoldedGroupNormalization
 
 
 class PlainGroupNormalization(FoldedGroupNormalization):
-    """`FoldedGroupNormalization` as the textbook writes it, without reshaping the volume.
+    """`FoldedGroupNormalization` in textbook form, without reshaping the volume.
 
     The folded form is fast in TensorFlow. In a converted model, however, it prevents
     moving the channels to the layout of the runtime and recognising the normalisation;

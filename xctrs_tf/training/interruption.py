@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM as a request that a run acts on when it can."""
+"""SIGINT and SIGTERM as a request to stop, on which a run acts between steps."""
 
 import signal
 

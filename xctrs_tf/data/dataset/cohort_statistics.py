@@ -15,7 +15,7 @@ _AIR_HU, _SOFT_TISSUE_HU = -500, (-200, 200)
 
 
 def measure_case(case):
-    """Measure what is compared between patients.
+    """Compute the measures that are compared between patients.
 
     Args:
         case: a `xctrs_tf.data.dataset.Case`.

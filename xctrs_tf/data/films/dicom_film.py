@@ -29,7 +29,7 @@ OPPOSITE = {"L": "R", "R": "L", "A": "P", "P": "A", "F": "H", "H": "F"}
 
 
 def is_dicom(path):
-    """Return whether a file begins as DICOM files do, whatever its name.
+    """Return whether a file is DICOM, by its first bytes.
 
     Args:
         path: the file.

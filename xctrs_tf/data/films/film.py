@@ -74,7 +74,7 @@ def read_film_pair(paths, frames, size, spacing_mm=None):
 
 
 def _read_raw_film(path, view):
-    """Read a film of any kind as its file holds it."""
+    """Read a film from a file of any kind, unprocessed."""
     path = pathlib.Path(path)
     check_file(path)
     name = path.name.lower()
@@ -91,7 +91,7 @@ def _read_raw_film(path, view):
 
 
 def _cut_film(path, raw, size, frame):
-    """Cut the network's square out of a film, normalise it, and resize it if need be."""
+    """Cut the network's region out of a film, normalise it, and resize it where needed."""
     try:
         film = frame.cut(raw, size)
         normalised = normalise_film(film)

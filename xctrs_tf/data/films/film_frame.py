@@ -1,4 +1,4 @@
-"""Frame of a film: the square that the networks see, and the flips that bring it upright."""
+"""Frame of a film: the square region given to the networks, and the flips that turn it upright."""
 
 import dataclasses
 
@@ -11,7 +11,7 @@ ASPECT_TOLERANCE = 0.01
 
 @dataclasses.dataclass(frozen=True)
 class FilmFrame:
-    """The part of a film that the networks see, with the flips that bring it upright.
+    """Region of a film given to the networks, with the flips that turn it upright.
 
     Attributes:
         crop_box: ``(left, top, right, bottom)`` in pixels of the file, as a viewer
@@ -34,7 +34,7 @@ class FilmFrame:
     invert: bool = False
 
     def cut(self, film, size):
-        """Cut the networks' part out of a film and turn it upright.
+        """Cut the region out of a film and turn it upright.
 
         Args:
             film: `RawFilm`.

@@ -1,4 +1,4 @@
-"""Brightness and size of a film as the networks take it."""
+"""Normalisation and resampling of a film for the networks."""
 
 import numpy as np
 from PIL import Image

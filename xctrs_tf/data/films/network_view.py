@@ -1,4 +1,4 @@
-"""Picture of two films as the networks take them."""
+"""Picture of two films as input of the networks."""
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -13,7 +13,7 @@ _SIDE_LETTERS = {"ap": ("R", "L"), "la": ("A", "P")}
 
 
 def draw_network_view(path, ap, la):
-    """Draw both films as the networks get them, pixel by pixel, superior on top.
+    """Draw both films as input of the networks, pixel by pixel, superior on top.
 
     Letters name the sides that the networks take for right, left, anterior and
     posterior: a film that shows another side there must be flipped.

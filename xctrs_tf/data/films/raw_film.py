@@ -16,7 +16,7 @@ MAX_FILE_BYTES = 8 * MAX_PIXELS
 
 @dataclasses.dataclass(frozen=True)
 class RawFilm:
-    """A film as its file holds it, before crop, flips and normalisation.
+    """A film as stored in its file, before crop, flips and normalisation.
 
     Attributes:
         pixels: float32 ``[horizontal, vertical]``, the top row last, bone bright.

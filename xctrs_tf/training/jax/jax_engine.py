@@ -34,7 +34,7 @@ class JaxEngine:
         self.workers = OneWorker()
 
     def scope(self):
-        """Context in which everything of the run is made."""
+        """Context in which networks and optimizers of the run are created."""
         return contextlib.nullcontext()
 
     def make_trainer(self, *arguments):

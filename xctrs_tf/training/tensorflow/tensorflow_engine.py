@@ -32,7 +32,7 @@ class TensorFlowEngine:
 
     @contextlib.contextmanager
     def scope(self):
-        """Context manager in which everything of the run is made."""
+        """Context manager in which networks and optimizers of the run are created."""
         try:
             with self._strategy.scope():
                 yield
