@@ -18,7 +18,7 @@ MAX_ROTATION_DEG = 15.0
 
 @dataclasses.dataclass(frozen=True)
 class VolumeFrame:
-    """Position of the cube that the networks see.
+    """Position of the cube given to the networks.
 
     Attributes:
         size: voxels a side.

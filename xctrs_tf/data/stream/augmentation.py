@@ -66,7 +66,7 @@ def check_projection(names, projection):
 
 
 def augmented_arrays(case, names, seed, index, reconstruction=None):
-    """Return a changed patient, as the networks see it.
+    """Return a changed patient as network input.
 
     Args:
         case: a `Case`.
@@ -144,7 +144,7 @@ def add_noise(film, rng):
 
 
 def move(case, rng):
-    """Rotate and shift a patient a little; return it as the networks see it.
+    """Rotate and shift a patient a little; return the network input.
 
     CT and labels are resampled about the frame's middle, and the films are the
     moved CT's, so that all four show one patient. Air enters at the borders.

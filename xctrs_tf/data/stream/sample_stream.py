@@ -19,7 +19,7 @@ _PLANES = max(AUGMENTATIONS.values()) + 1
 
 
 class SampleStream:
-    """Endless stream of shuffled patients, as the networks see them.
+    """Endless stream of shuffled patients as network input.
 
     Sample ``i`` is a function of ``(seed, i)`` alone, so a resumed run sees the
     samples that an uninterrupted one would see. Every patient comes once an epoch.
