@@ -11,7 +11,7 @@ OUTLIER_Z = 3.5
 # The median absolute deviation of a normal distribution, in standard deviations.
 _MAD = 0.6745
 _BINS = 50
-_AIR_HU, _SOFT_TISSUE_HU = -500, (-200, 200)
+_AIR_BELOW_HU, _SOFT_TISSUE_HU = -500, (-200, 200)
 
 
 def measure_case(case):
@@ -39,7 +39,7 @@ def measure_case(case):
         "C1 to C7 (mm)": float((top - bottom) * case.spacing_mm),
         "vertebrae (HU)": _median(case.ct[case.segmentation > 0]),
         "soft tissue (HU)": _median(soft),
-        "air (%)": float(100.0 * np.mean(case.ct < _AIR_HU)),
+        "air (%)": float(100.0 * np.mean(case.ct < _AIR_BELOW_HU)),
         "voxel (mm)": float(case.spacing_mm),
         "AP film, brightest": float(case.ap.max()),
         "LA film, brightest": float(case.la.max()),

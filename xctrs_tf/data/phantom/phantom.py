@@ -10,7 +10,7 @@ from xctrs_tf.data.phantom.bones import head, thorax
 from xctrs_tf.data.phantom.bones.spine import FACET_GAP_MM, pose
 from xctrs_tf.data.phantom.noise import mottle, scan
 from xctrs_tf.data.phantom.tissues import soft_tissue
-from xctrs_tf.data.volumes.volume import AIR_HU
+from xctrs_tf.data.volumes.intensity import AIR_HU
 from xctrs_tf.geometry import VERTEBRAE
 
 # Size of the mottle in cancellous bone.

@@ -6,7 +6,8 @@ from xctrs_tf.data.sources.dicom_studies import label_file
 from xctrs_tf.data.sources.label_maps import CERVICAL, apply_label_map
 from xctrs_tf.data.sources.pairs import existing, existing_folder, visible_files
 from xctrs_tf.data.sources.raw_patient import PatientSource, RawPatient
-from xctrs_tf.data.volumes.volume import AIR_HU, Volume, read_volume
+from xctrs_tf.data.volumes.intensity import AIR_HU
+from xctrs_tf.data.volumes.volume import Volume, read_volume
 from xctrs_tf.errors import UserError
 from xctrs_tf.files import sha256_of
 

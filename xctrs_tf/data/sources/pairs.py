@@ -7,7 +7,8 @@ import numpy as np
 
 from xctrs_tf.data.sources.label_maps import CERVICAL, apply_label_map
 from xctrs_tf.data.sources.raw_patient import PatientSource, RawPatient
-from xctrs_tf.data.volumes.volume import AIR_HU, read_volume
+from xctrs_tf.data.volumes.intensity import AIR_HU
+from xctrs_tf.data.volumes.volume import read_volume
 from xctrs_tf.errors import UserError
 from xctrs_tf.files import sha256_of
 

@@ -12,7 +12,8 @@ from xctrs_tf.data.sources.pairs import (
     visible_files,
 )
 from xctrs_tf.data.sources.raw_patient import PatientSource, RawPatient
-from xctrs_tf.data.volumes.volume import AIR_HU, Volume, read_volume
+from xctrs_tf.data.volumes.intensity import AIR_HU
+from xctrs_tf.data.volumes.volume import Volume, read_volume
 from xctrs_tf.errors import UserError
 from xctrs_tf.files import sha256_of
 from xctrs_tf.geometry import VERTEBRAE

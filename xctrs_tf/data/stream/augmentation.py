@@ -9,8 +9,7 @@ import scipy
 from xctrs_tf.data.dataset import network_arrays
 from xctrs_tf.data.films.film_normalisation import normalise_film
 from xctrs_tf.data.projection.film_simulation import FilmSimulation
-from xctrs_tf.data.volumes.intensity import normalise_hu
-from xctrs_tf.data.volumes.volume import AIR_HU
+from xctrs_tf.data.volumes.intensity import AIR_HU, normalise_hu
 from xctrs_tf.errors import UserError
 from xctrs_tf.geometry import VIEWS
 
@@ -98,7 +97,7 @@ def augmented_arrays(case, names, seed, index, reconstruction=None):
 def mirror(arrays):
     """Mirror a patient, given as `network_arrays`, left to right.
 
-    The LA film does not change: its rays run along x and sum the same voxels.
+    The LA film does not change: its parallel rays run along x and sum the same voxels.
 
     Args:
         arrays: dict of arrays of one patient; the first axis is x, except in ``la``.

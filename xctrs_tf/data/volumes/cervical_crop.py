@@ -3,7 +3,8 @@
 import numpy as np
 import scipy
 
-from xctrs_tf.data.volumes.volume import AIR_HU, Volume, resample
+from xctrs_tf.data.volumes.intensity import AIR_HU
+from xctrs_tf.data.volumes.volume import Volume, resample
 from xctrs_tf.geometry import VERTEBRAE
 
 _MARGIN_MM = 4.0

@@ -9,7 +9,8 @@ import pathlib
 import numpy as np
 import SimpleITK as sitk
 
-from xctrs_tf.data.volumes.volume import AIR_HU, upright_volume
+from xctrs_tf.data.volumes.intensity import AIR_HU
+from xctrs_tf.data.volumes.volume import upright_volume
 from xctrs_tf.errors import UserError
 
 _SERIES, _POSITION, _ORIENTATION = "0020|000e", "0020|0032", "0020|0037"

@@ -2,6 +2,9 @@
 
 import numpy as np
 
+# Air, also outside the scan: a patient is surrounded by it.
+AIR_HU = -1000.0
+
 # From air to dense cortical bone; metal is clipped.
 WINDOW_HU = (-1000.0, 1500.0)
 

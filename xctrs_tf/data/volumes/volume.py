@@ -10,8 +10,6 @@ from xctrs_tf.data.volumes.nifti_check import check_nifti
 from xctrs_tf.errors import UserError
 from xctrs_tf.files import atomic_path
 
-# Value of a CT outside its scan: a patient is surrounded by air.
-AIR_HU = -1000.0
 READABLE = "a NIfTI, NRRD or MetaImage volume"
 # Tolerance of direction cosines: headers in float32 are off by 1e-7, and 1e-4 moves a
 # voxel 30 cm away by 0.03 mm.

@@ -8,7 +8,7 @@ from xctrs_tf.data.phantom.bones import head
 from xctrs_tf.data.phantom.noise import mottle
 from xctrs_tf.data.phantom.tissues import airway, columns, muscles
 from xctrs_tf.data.phantom.tissues.columns import CentreLine, Column, paint
-from xctrs_tf.data.volumes.volume import AIR_HU
+from xctrs_tf.data.volumes.intensity import AIR_HU
 
 # CT numbers from radiology textbooks.
 LUNG_HU = -830.0
