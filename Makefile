@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test docs lint clean
+.PHONY: demo test soak docs lint clean
 
 $(VENV)/installed: pyproject.toml setup.py
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "xctrs_tf needs Python 3.11 or newer: make PYTHON=python3.11 ...")'
@@ -23,6 +23,10 @@ test: $(VENV)/installed
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+
+# Hundreds of damaged inputs, killed runs and lying servers: long, so not in `make test`.
+soak: $(VENV)/installed
+	$(BIN)/python -m pytest -m soak -n 2 --dist loadfile
 
 # Guides and API pages, in site/. The variable silences an advertisement.
 docs: $(VENV)/installed
