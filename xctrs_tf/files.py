@@ -1,6 +1,7 @@
 """Atomic writing and hashing of files: no reader ever sees half a file."""
 
 import contextlib
+import csv
 import hashlib
 import os
 import pathlib
@@ -47,3 +48,17 @@ def sha256_of(*files):
         with open(file, "rb") as stream:
             hashlib.file_digest(stream, lambda: digest)
     return digest.hexdigest()
+
+
+def read_csv(path):
+    """Return the lines of a CSV as dicts of strings."""
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def write_csv(path, lines):
+    """Write dicts with equal keys as the lines of a CSV."""
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, fieldnames=list(lines[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(lines)

@@ -28,13 +28,12 @@ from xctrs_tf.evaluation.patient import evaluate_case, write_cases_csv
 from xctrs_tf.evaluation.perturbations import PERTURBATIONS, perturbed_arrays
 from xctrs_tf.evaluation.tables.collection import without_folders
 from xctrs_tf.evaluation.tables.grids import markdown
-from xctrs_tf.evaluation.tables.results import read_csv
 from xctrs_tf.evaluation.tables.study_tables import (
     ROBUSTNESS_FIGURES,
     UNPERTURBED,
     robustness_grid,
 )
-from xctrs_tf.files import write_text
+from xctrs_tf.files import read_csv, write_text
 from xctrs_tf.models.catalogue import MEAN_VOLUME_ROW
 from xctrs_tf.training.config import read_config
 

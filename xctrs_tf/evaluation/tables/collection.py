@@ -6,15 +6,14 @@ was one of `experiments.cross_validate`. Runs that do not belong in one table ar
 other data or other settings, patients tested twice, evaluations by other code.
 """
 
-import json
 import math
 import pathlib
 import re
 
 from xctrs_tf.errors import UserError
-from xctrs_tf.evaluation.tables.results import Results, RowResults, RunRecord, read_csv
+from xctrs_tf.evaluation.finished_run import is_evaluated, read_finished_run, read_job
+from xctrs_tf.evaluation.tables.results import Results, RowResults, RunRecord
 from xctrs_tf.models.catalogue import ROWS
-from xctrs_tf.training.config import read_config
 
 _RUN_NAME = re.compile(r"fold-(\d+)-seed-(\d+)")
 # Settings that may differ between runs of one table: paths, fold, seed, validation interval.
@@ -104,49 +103,18 @@ class _Collector:
     def add(self, row, folder):
         """Read one run folder."""
         fold, seed = map(int, _RUN_NAME.fullmatch(folder.name).groups())
-        results = self._rows[row]
-        evaluation = folder / "evaluation"
-        job = _job(folder)
+        runs = self._rows[row].runs
+        job = read_job(folder)
         if job.get("status") == "failed":
             error = without_folders(" ".join(job["error"].split()), self._root)
-            results.runs.append(RunRecord(fold, seed, "failed", error))
-            return
-        if not (evaluation / "cases.json").is_file():
-            results.runs.append(RunRecord(fold, seed, "not finished"))
-            return
-        config = read_config(folder)
-        origin = json.loads((evaluation / "cases.json").read_text(encoding="utf-8"))
-        _check_place(folder, fold, seed, config)
-        _check_evaluation(folder, row, origin)
-        self._check_same(folder, config, origin, results)
-        patients = read_csv(evaluation / "cases.csv")
-        tested = {(each["seed"], each["id"]) for each in results.patients}
-        for patient in patients:
-            if (str(seed), patient["id"]) in tested:
-                raise UserError(
-                    f"{folder}: patient {patient['id']} was tested in another fold of {row} too; "
-                    "a patient counts once"
-                )
-        place = {"fold": str(fold), "seed": str(seed)}
-        results.patients += [{**place, **patient} for patient in patients]
-        results.method = origin["method"]
-        results.runs.append(
-            RunRecord(
-                fold,
-                seed,
-                "evaluated",
-                step=origin["step"],
-                steps=config.steps,
-                steps_trained=_last_step(folder / "history.jsonl"),
-                commands=[
-                    without_folders(command, self._root)
-                    for command in job.get("commands", [origin["command"]])
-                ],
-                seconds=job.get("seconds"),
-                evaluation={key: origin[key] for key in ("commit", "date", "machine", "versions")},
-            )
-        )
-        self._add_mean_volume(folder, fold, read_csv(evaluation / "baselines.csv"))
+            runs.append(RunRecord(fold, seed, "failed", error))
+        elif not is_evaluated(folder):
+            runs.append(RunRecord(fold, seed, "not finished"))
+        else:
+            run = read_finished_run(folder)
+            _check_place(folder, fold, seed, run)
+            _check_evaluation(folder, row, run)
+            self._add_evaluated(row, folder, run, job)
 
     def results(self):
         """Return the results that were read."""
@@ -163,8 +131,41 @@ class _Collector:
             dice_name=self._dice_name,
         )
 
-    def _check_same(self, folder, config, origin, results):
+    def _add_evaluated(self, row, folder, run, job):
+        results = self._rows[row]
+        fold, seed, origin = run.config.fold, run.config.seed, run.origin
+        self._check_same(folder, run, results)
+        tested = {(each["seed"], each["id"]) for each in results.patients}
+        for patient in run.patients:
+            if (str(seed), patient["id"]) in tested:
+                raise UserError(
+                    f"{folder}: patient {patient['id']} was tested in another fold of {row} too; "
+                    "a patient counts once"
+                )
+        place = {"fold": str(fold), "seed": str(seed)}
+        results.patients += [{**place, **patient} for patient in run.patients]
+        results.method = origin["method"]
+        results.runs.append(
+            RunRecord(
+                fold,
+                seed,
+                "evaluated",
+                step=origin["step"],
+                steps=run.config.steps,
+                steps_trained=run.steps_trained,
+                commands=[
+                    without_folders(command, self._root)
+                    for command in job.get("commands", [origin["command"]])
+                ],
+                seconds=job.get("seconds"),
+                evaluation={key: origin[key] for key in ("commit", "date", "machine", "versions")},
+            )
+        )
+        self._add_mean_volume(folder, fold, run.mean_volume)
+
+    def _check_same(self, folder, run, results):
         """Refuse a run whose data or settings differ from those of the earlier runs."""
+        config, origin = run.config, run.origin
         without_effect = set() if config.uses_segmentation else _OF_SEGMENTATION
         if not config.rsc_weight:
             without_effect = without_effect | {_OF_RSC}
@@ -203,24 +204,21 @@ class _Collector:
                 )
 
 
-def _check_place(folder, fold, seed, config):
-    if (config.fold, config.seed) != (fold, seed):
+def _check_place(folder, fold, seed, run):
+    if (run.config.fold, run.config.seed) != (fold, seed):
         raise UserError(
-            f"{folder}: its configuration has fold {config.fold} and seed {config.seed}; "
+            f"{folder}: its configuration has fold {run.config.fold} and seed {run.config.seed}; "
             "name the folder so"
         )
-    if not config.reconstruction_run:
-        return
-    trained_fold = read_config(folder / "reconstruction_run").fold
-    if trained_fold != fold:
+    if run.frozen_fold not in (None, fold):
         raise UserError(
-            f"{folder}: its reconstruction was trained on fold {trained_fold}, and so on patients "
-            f"that fold {fold} tests; train it on that of its own fold"
+            f"{folder}: its reconstruction was trained on fold {run.frozen_fold}, and so on "
+            f"patients that fold {fold} tests; train it on that of its own fold"
         )
 
 
-def _check_evaluation(folder, row, origin):
-    record = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+def _check_evaluation(folder, row, run):
+    origin = run.origin
     if origin["split"] != "test" or "method" not in origin:
         raise UserError(
             f"{folder / 'evaluation'}: not of the test patients, or by an older version; run "
@@ -229,30 +227,16 @@ def _check_evaluation(folder, row, origin):
     # The networks of Table 3 come after a reconstruction, which their names begin with.
     if origin["method"].split(" > ")[-1] != ROWS[row].title:
         raise UserError(f"{folder}: is {origin['method']} and no {row}; name the folder after it")
-    if origin["data_hash"] != record["data_sha256"]:
+    if origin["data_hash"] != run.data_hash:
         raise UserError(
             f"{folder / 'evaluation'}: on other data than the run was trained on; run "
             "experiments.evaluate again without --data"
         )
-    best = json.loads((folder / "best" / "state.json").read_text(encoding="utf-8"))["step"]
-    if origin["step"] != best:
+    if origin["step"] != run.best_step:
         raise UserError(
             f"{folder / 'evaluation'}: of step {origin['step']}, but the best is that of step "
-            f"{best}; run experiments.evaluate again"
+            f"{run.best_step}; run experiments.evaluate again"
         )
-
-
-def _job(folder):
-    """Return the record of the job that made a run; empty if no job made it."""
-    record = folder.with_name(f"{folder.name}.json")
-    return json.loads(record.read_text(encoding="utf-8")) if record.is_file() else {}
-
-
-def _last_step(history):
-    """Return the last step of a run, or None if it has no history."""
-    if not history.is_file():
-        return None
-    return json.loads(history.read_text(encoding="utf-8").splitlines()[-1])["step"]
 
 
 def _agree(first, second):

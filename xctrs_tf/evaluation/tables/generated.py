@@ -17,10 +17,10 @@ from xctrs_tf.errors import UserError
 from xctrs_tf.evaluation.tables.comparison import COMPARED_TABLES, compare
 from xctrs_tf.evaluation.tables.grids import latex, markdown
 from xctrs_tf.evaluation.tables.publication import summary_grid, table_grids
-from xctrs_tf.evaluation.tables.results import COMPLEXITY, read_csv, read_results
+from xctrs_tf.evaluation.tables.results import COMPLEXITY, read_results
 from xctrs_tf.evaluation.tables.study_tables import protocol_grid, robustness_grid
 from xctrs_tf.evaluation.tables.table_csv import table_csv
-from xctrs_tf.files import write_text
+from xctrs_tf.files import read_csv, write_text
 
 NOT_RUN = "*not run yet*\n"
 _MARKED = re.compile(

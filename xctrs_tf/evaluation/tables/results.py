@@ -8,13 +8,12 @@
 The tables beside them are a function of these files alone.
 """
 
-import csv
 import dataclasses
 import json
 import pathlib
 
 from xctrs_tf.errors import UserError
-from xctrs_tf.files import atomic_path, write_text
+from xctrs_tf.files import atomic_path, read_csv, write_csv, write_text
 from xctrs_tf.models.catalogue import MEAN_VOLUME_ROW, NETWORKS, ROWS, TABLE_ROWS, XCTRSNET
 
 RESULTS_FORMAT = "xctrs-results/1"
@@ -142,7 +141,7 @@ def write_results(folder, results, origin):
         temporary.mkdir()
         for row in TABLE_ROWS:
             if results.patients(row):
-                _write_csv(temporary / f"{row}.csv", results.patients(row))
+                write_csv(temporary / f"{row}.csv", results.patients(row))
     about = {
         "format": RESULTS_FORMAT,
         **origin,
@@ -205,19 +204,6 @@ def read_results(folder):
         raise UserError(f"{folder}: damaged ({error}); collect the runs again") from None
 
 
-def read_csv(path):
-    """Return the lines of a CSV as dicts of strings."""
-    with path.open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
-
-
 def _read_lines(folder, row):
     path = folder / "rows" / f"{row}.csv"
     return read_csv(path) if path.is_file() else []
-
-
-def _write_csv(path, lines):
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, fieldnames=list(lines[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(lines)
