@@ -2,11 +2,20 @@
 
 import contextlib
 import csv
+import ctypes
 import hashlib
 import os
 import pathlib
+import re
 import shutil
 import tempfile
+
+# Of Linux's renameat2, in glibc since 2.28.
+_AT_FDCWD, _RENAME_EXCHANGE = -100, 2
+# Name in the scratch folder of what was at the path before.
+_REPLACED = "replaced"
+# `tempfile.mkdtemp` ends the name of a scratch folder with eight such characters.
+_SCRATCH = re.compile(r"\.(?P<name>.+)\.[a-z0-9_]{8}")
 
 
 @contextlib.contextmanager
@@ -14,8 +23,9 @@ def atomic_path(path):
     """Give a temporary path beside ``path`` and rename it when the block succeeds.
 
     The temporary path has the same suffixes, since writers choose the format by
-    them. If the block raises, the temporary file or folder is removed and
-    ``path`` stays as it was. A folder replaces an existing folder.
+    them. If the block raises, or the new file cannot be put in place, the temporary
+    file or folder is removed and ``path`` stays as it was. A folder replaces an
+    existing folder. The content is on the disk before it gets its name.
 
     Args:
         path: final path of a file or folder; its parent must exist.
@@ -28,17 +38,51 @@ def atomic_path(path):
     temporary = scratch / path.name
     try:
         yield temporary
+        sync(temporary)
         if temporary.is_dir() and path.is_dir():
-            os.replace(path, scratch / "replaced")
-        os.replace(temporary, path)
+            _replace_folder(temporary, path)
+        else:
+            os.replace(temporary, path)
+        _sync_one(path.parent)
     finally:
-        shutil.rmtree(scratch, ignore_errors=True)
+        _remove_scratch(scratch, path)
+
+
+def remove_leftovers(folder, name=None):
+    """Remove what killed processes left of `atomic_path` in a folder.
+
+    Call it only while no other process writes there (`folder_lock.folder_lock`). A
+    folder that was being replaced when the process was killed is put back.
+
+    Args:
+        folder: the folder; it may be absent.
+        name: only what was to become this file or folder; None for any.
+    """
+    folder = pathlib.Path(folder)
+    for scratch in sorted(folder.iterdir()) if folder.is_dir() else []:
+        found = _SCRATCH.fullmatch(scratch.name)
+        if found is None or name not in (None, found["name"]):
+            continue
+        if scratch.is_symlink() or not scratch.is_dir():
+            continue
+        # With other entries it was not made by `atomic_path`.
+        if {entry.name for entry in scratch.iterdir()} <= {found["name"], _REPLACED}:
+            _remove_scratch(scratch, folder / found["name"])
 
 
 def write_text(path, text):
     """Write a UTF-8 text file atomically."""
     with atomic_path(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def sync(path):
+    """Write a file, or a folder with all that it holds, from memory to the disk."""
+    path = pathlib.Path(path)
+    if path.is_dir():
+        for entry in path.rglob("*"):
+            _sync_one(entry)
+    _sync_one(path)
 
 
 def sha256_of(*files):
@@ -62,3 +106,41 @@ def write_csv(path, lines):
         writer = csv.DictWriter(file, fieldnames=list(lines[0]), lineterminator="\n")
         writer.writeheader()
         writer.writerows(lines)
+
+
+def _replace_folder(temporary, path):
+    if not _exchange(temporary, path):
+        os.replace(path, temporary.with_name(_REPLACED))
+        os.replace(temporary, path)
+
+
+def _remove_scratch(scratch, path):
+    """Remove a scratch folder, but put back what was at the path if nothing is there."""
+    replaced = scratch / _REPLACED
+    if replaced.exists() and not path.exists():
+        os.replace(replaced, path)
+    shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _exchange(one, other):
+    """Exchange two paths in one step; return False where the system cannot."""
+    renameat2 = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
+    if renameat2 is None:
+        return False
+    paths = (_AT_FDCWD, os.fsencode(one), _AT_FDCWD, os.fsencode(other))
+    return renameat2(*paths, _RENAME_EXCHANGE) == 0
+
+
+def _sync_one(path):
+    if path.is_symlink() or not (path.is_file() or path.is_dir()):
+        return
+    try:
+        number = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(number)
+        finally:
+            os.close(number)
+    except OSError:
+        # Some network file systems cannot do this for folders.
+        if not path.is_dir():
+            raise

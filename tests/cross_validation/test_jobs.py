@@ -180,7 +180,7 @@ def test_a_child_of_a_killed_parent_keeps_its_job(tmp_path):
         time.sleep(0.01)
     parent.kill()
     parent.wait()
-    with pytest.raises(UserError, match="another process runs this job; wait for it or stop it"):
+    with pytest.raises(UserError, match=r"a program that process \d+ started writes to it; wait"):
         run_job(fake(tmp_path))
     released.touch()
     deadline = time.monotonic() + 30

@@ -6,9 +6,7 @@ is repeated: training continues from its last checkpoint, and a job whose record
 says ``done`` is skipped.
 """
 
-import contextlib
 import dataclasses
-import fcntl
 import json
 import os
 import pathlib
@@ -17,8 +15,8 @@ import subprocess
 import sys
 import time
 
-from xctrs_tf.errors import UserError
-from xctrs_tf.files import write_text
+from xctrs_tf.files import remove_leftovers, write_text
+from xctrs_tf.folder_lock import folder_lock
 from xctrs_tf.models.catalogue import RECONSTRUCTION_ROW, ROWS
 
 _SIGNALLED = 130
@@ -136,20 +134,24 @@ def run_job(job):
         KeyboardInterrupt: the job was stopped; a second call continues it.
         UserError: another process runs this job.
     """
-    if (record := finished_record(job)) is not None:
-        return record
-    job.folder.parent.mkdir(parents=True, exist_ok=True)
+    # The run folder has a lock of its own, which training and evaluation take in turn.
+    with folder_lock(job.folder, beside=True) as lock:
+        remove_leftovers(job.record.parent, job.record.name)
+        record = finished_record(job) or _run_programs(job, lock)
+    return record
+
+
+def _run_programs(job, lock):
     record = {"status": "done", "commands": [], "seconds": 0.0, "peak_memory_bytes": 0}
     if job.needs is not None and job.needs.state() != "done":
         record |= {"status": "failed", "error": f"needs {job.needs}, which is not done"}
     else:
-        with _alone(job) as lock:
-            for arguments in job.commands:
-                record["commands"].append(shlex.join(["python", *arguments]))
-                error = _run(job, arguments, lock, record)
-                if error:
-                    record |= {"status": "failed", "error": error}
-                    break
+        for arguments in job.commands:
+            record["commands"].append(shlex.join(["python", *arguments]))
+            error = _run(job, arguments, lock, record)
+            if error:
+                record |= {"status": "failed", "error": error}
+                break
     write_text(job.record, json.dumps(record, indent=1) + "\n")
     return record
 
@@ -192,16 +194,3 @@ def _last_line(log):
     # A progress bar returns to the start of its line.
     lines = [line.split("\r")[-1].strip() for line in text.splitlines()]
     return next((line for line in reversed(lines) if line), "")
-
-
-@contextlib.contextmanager
-def _alone(job):
-    """Hold the lock of a job; it is free again when the last process that holds it ends."""
-    with job.folder.with_suffix(".lock").open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise UserError(
-                f"{job.folder}: another process runs this job; wait for it or stop it"
-            ) from None
-        yield file.fileno()

@@ -1,0 +1,150 @@
+"""Lock of a folder: one process at a time writes to it."""
+
+import contextlib
+import errno
+import fcntl
+import json
+import logging
+import os
+import pathlib
+import socket
+
+from xctrs_tf.errors import UserError
+from xctrs_tf.files import remove_leftovers
+
+# File systems that have no locks answer so.
+_WITHOUT_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP)
+# Of opening a lock that another process is removing.
+_ATTEMPTS = 100
+
+
+@contextlib.contextmanager
+def folder_lock(folder, *parts, beside=False):
+    """Keep a folder for this process, and remove what killed processes left in it.
+
+    The lock ends with the process, however that ends, and with every process that
+    inherited the file descriptor. On a file system without locks there is a warning
+    instead. A folder that was made for the lock and is empty at the end is removed.
+
+    Args:
+        folder: the folder to write to; created if missing, unless ``beside``.
+        *parts: folders in it from which leftovers of `files.atomic_path` are removed,
+            besides itself.
+        beside: the lock lies beside the folder, which is written as a whole and may
+            be absent; leftovers are those of the folder itself.
+
+    Yields:
+        File descriptor that holds the lock.
+
+    Raises:
+        UserError: another process holds the lock, or the folder cannot be written.
+    """
+    folder = pathlib.Path(folder).absolute()
+    home = folder.parent if beside else folder
+    file = home / (f".{folder.name}.lock" if beside else ".lock")
+    made = [path for path in (home, *home.parents) if not path.exists()]
+    try:
+        descriptor = _open_locked(file, folder)
+    except OSError as error:
+        _remove_empty(made)
+        if isinstance(error, (FileExistsError, NotADirectoryError)):
+            raise UserError(f"{folder}: not a folder; choose another output folder") from error
+        raise UserError(
+            f"{folder}: cannot be written ({error.strerror}); choose another output folder"
+        ) from error
+    try:
+        if beside:
+            remove_leftovers(home, folder.name)
+        else:
+            for path in (folder, *(folder / part for part in parts)):
+                remove_leftovers(path)
+        yield descriptor
+    finally:
+        # Removed while it is held: who opened it meanwhile sees that it has no name any more.
+        with contextlib.suppress(OSError):
+            file.unlink()
+        os.close(descriptor)
+        _remove_empty(made)
+
+
+def _open_locked(file, folder):
+    for _ in range(_ATTEMPTS):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            descriptor = os.open(file, os.O_RDWR | os.O_CREAT, 0o666)
+        except FileNotFoundError:
+            continue  # Its holder removed the folder between the two calls.
+        try:
+            _lock(descriptor, folder)
+            if _has_name(descriptor, file):
+                _write_owner(descriptor, file)
+                return descriptor
+        except BaseException:
+            os.close(descriptor)
+            raise
+        os.close(descriptor)
+    raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(file))
+
+
+def _write_owner(descriptor, file):
+    owner = {"process": os.getpid(), "machine": socket.gethostname()}
+    try:
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, json.dumps(owner).encode(), 0)
+    except OSError:
+        file.unlink(missing_ok=True)
+        raise
+
+
+def _lock(descriptor, folder):
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise UserError(
+            f"{folder}: {_owner(descriptor)} writes to it; wait until that ends, or stop it"
+        ) from None
+    except OSError as error:
+        if error.errno not in _WITHOUT_LOCKS:
+            raise
+        logging.warning(
+            "%s: its file system has no locks (%s); let no second process write to it",
+            folder,
+            error.strerror,
+        )
+
+
+def _owner(descriptor):
+    """Name the process that holds a lock."""
+    try:
+        owner = json.loads(os.pread(descriptor, 1000, 0))
+        process, machine = int(owner["process"]), str(owner["machine"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return "another process"
+    if machine == socket.gethostname() and not _runs(process):
+        return f"a program that process {process} started"
+    return f"process {process} on {machine}"
+
+
+def _runs(process):
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        pass
+    return True
+
+
+def _has_name(descriptor, file):
+    """Return False if the previous holder removed the file after it was opened."""
+    try:
+        return os.path.samestat(os.fstat(descriptor), os.stat(file))
+    except FileNotFoundError:
+        return False
+
+
+def _remove_empty(folders):
+    """Remove folders, the innermost first, as far as they are empty."""
+    with contextlib.suppress(OSError):
+        for folder in folders:
+            folder.rmdir()
