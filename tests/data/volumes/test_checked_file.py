@@ -21,7 +21,7 @@ def test_a_file_is_unpacked_by_its_content_and_not_by_its_name(tmp_path, name, s
 def test_more_bytes_than_allowed_are_refused_packed_and_unpacked(tmp_path):
     for stored in (CONTENT, gzip.compress(CONTENT)):
         (tmp_path / "a").write_bytes(stored)
-        with pytest.raises(UserError, match="a: over 0 MB, more than is read"):
+        with pytest.raises(UserError, match="over 0 MB, more than is read"):
             read_checked(tmp_path / "a", len(CONTENT) - 1)
 
 

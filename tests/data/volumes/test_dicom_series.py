@@ -149,7 +149,7 @@ def test_a_slice_whose_pixels_are_cut(tmp_path):
     write_series(tmp_path, make_volume((64, 64, 5)))
     file = tmp_path / "1-003.dcm"
     file.write_bytes(file.read_bytes()[:-3000])
-    with pytest.raises(UserError, match="damaged"):
+    with pytest.raises(UserError, match=r"1-003\.dcm: ends before its last pixel"):
         read_series(tmp_path)
 
 
@@ -160,7 +160,7 @@ def test_slices_of_two_sizes(tmp_path):
     (tmp_path / "other" / "1-003.dcm").replace(tmp_path / "1-003.dcm")
     for file in (tmp_path / "other").iterdir():
         file.unlink()
-    with pytest.raises(UserError, match="damaged, or slices of different sizes"):
+    with pytest.raises(UserError, match=r"1-003\.dcm: 9 x 8 pixels, where .*1-001\.dcm has 7 x 6"):
         read_series(tmp_path)
 
 
@@ -170,5 +170,5 @@ def test_a_pixel_spacing_of_zero(tmp_path):
     content = file.read_bytes()
     assert content.count(b".75\\.75") == 1
     file.write_bytes(content.replace(b".75\\.75", b"0.0\\0.0"))
-    with pytest.raises(UserError, match=r"1-003\.dcm: a pixel spacing of zero; correct its header"):
+    with pytest.raises(UserError, match=r"1-003\.dcm: PixelSpacing: a voxel size of 0 mm"):
         read_series(tmp_path)

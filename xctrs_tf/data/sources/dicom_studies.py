@@ -12,8 +12,8 @@ from xctrs_tf.data.sources.pairs import (
     require_same_shape,
 )
 from xctrs_tf.data.sources.raw_patient import PatientSource, RawPatient
-from xctrs_tf.data.volumes.dicom_series import read_series, slice_files
-from xctrs_tf.data.volumes.volume import Volume, read_volume
+from xctrs_tf.data.volumes.dicom_series import read_series_and_grid, slice_files
+from xctrs_tf.data.volumes.volume import Volume, read_labels
 from xctrs_tf.errors import UserError
 from xctrs_tf.files import sha256_of
 
@@ -84,8 +84,8 @@ class DicomSource(PatientSource):
     def load(self, scan):
         """Read one scan as a `RawPatient`, whose notes say how the labels were placed."""
         folder, labels_file = self._scans[scan]
-        ct = read_series(folder)
-        labels = read_volume(labels_file, interpolation="nearest")
+        ct, grid = read_series_and_grid(folder)
+        labels = read_labels(labels_file, grid)
         require_same_shape(ct, labels, labels_file)
         labels = apply_label_map(labels, self.label_map, labels_file)
         labels, placing = place_labels(ct, labels, labels_file)

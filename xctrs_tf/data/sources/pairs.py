@@ -7,8 +7,7 @@ import numpy as np
 
 from xctrs_tf.data.sources.label_maps import CERVICAL, apply_label_map
 from xctrs_tf.data.sources.raw_patient import PatientSource, RawPatient
-from xctrs_tf.data.volumes.intensity import AIR_HU
-from xctrs_tf.data.volumes.volume import read_volume
+from xctrs_tf.data.volumes.volume import read_ct, read_labels
 from xctrs_tf.errors import UserError
 from xctrs_tf.files import sha256_of
 
@@ -100,8 +99,8 @@ def read_pair(ct_file, labels_file, label_map=CERVICAL):
     Raises:
         UserError: a file is unreadable, or the two are on different grids.
     """
-    ct = read_volume(ct_file, fill=AIR_HU)
-    labels = read_volume(labels_file, interpolation="nearest")
+    ct, grid = read_ct(ct_file)
+    labels = read_labels(labels_file, grid)
     require_same_shape(ct, labels, labels_file)
     if not on_one_grid(ct, labels):
         raise UserError(f"{labels_file}: not on the grid of its CT; resample it first")

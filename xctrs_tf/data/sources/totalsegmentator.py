@@ -12,8 +12,7 @@ from xctrs_tf.data.sources.pairs import (
     visible_files,
 )
 from xctrs_tf.data.sources.raw_patient import PatientSource, RawPatient
-from xctrs_tf.data.volumes.intensity import AIR_HU
-from xctrs_tf.data.volumes.volume import Volume, read_volume
+from xctrs_tf.data.volumes.volume import Volume, read_ct, read_labels
 from xctrs_tf.errors import UserError
 from xctrs_tf.files import sha256_of
 from xctrs_tf.geometry import VERTEBRAE
@@ -63,10 +62,10 @@ class TotalSegmentatorSource(PatientSource):
         ct_file = self._folders[scan] / _CT
         if len(files) == 1:
             return RawPatient(scan, *read_pair(ct_file, files[0], TOTALSEGMENTATOR))
-        ct = read_volume(ct_file, fill=AIR_HU)
+        ct, grid = read_ct(ct_file)
         array = np.zeros(ct.array.shape, np.uint8)
         for number, file in enumerate(files, start=1):
-            mask = read_volume(file, interpolation="nearest")
+            mask = read_labels(file, grid)
             require_same_shape(ct, mask, file)
             if not on_one_grid(ct, mask):
                 raise UserError(f"{file}: not on the grid of its CT; resample it first")

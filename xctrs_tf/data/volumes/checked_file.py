@@ -23,7 +23,7 @@ def read_checked(path, max_bytes):
         max_bytes: most bytes, packed and unpacked.
 
     Returns:
-        The unpacked content.
+        The unpacked content, a `bytearray`.
 
     Raises:
         UserError: missing, not a regular file, unreadable, too large, or a damaged gzip.
@@ -34,7 +34,7 @@ def read_checked(path, max_bytes):
         return content
     try:
         with gzip.open(io.BytesIO(content)) as stream:
-            return _read_at_most(path, stream, max_bytes)
+            return _read_at_most(path, stream, max_bytes, "unpacks to over")
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise UserError(f"{path}: damaged gzip; fetch the file again") from error
 
@@ -101,10 +101,10 @@ def _open(path):
         raise UserError(f"{path}: cannot be read ({error.strerror or error})") from error
 
 
-def _read_at_most(path, stream, max_bytes):
+def _read_at_most(path, stream, max_bytes, words="over"):
     content = bytearray()
     while chunk := stream.read(min(_CHUNK, max_bytes + 1 - len(content))):
         content += chunk
         if len(content) > max_bytes:
-            raise UserError(f"{path}: over {max_bytes / 1e6:.0f} MB, more than is read")
-    return bytes(content)
+            raise UserError(f"{path}: {words} {max_bytes / 1e6:.0f} MB, more than is read")
+    return content

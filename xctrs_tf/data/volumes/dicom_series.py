@@ -1,27 +1,29 @@
-"""CT series of DICOM slices as volumes.
+"""CT series of DICOM slices as volumes, placed by the headers of all slices."""
 
-SimpleITK's reader spaces the slices evenly and ignores their positions, so that a
-missing slice would shift all that follow: the positions are checked here.
-"""
-
+import os
 import pathlib
 
 import numpy as np
-import SimpleITK as sitk
 
+from xctrs_tf.data.volumes.checked_file import read_start
+from xctrs_tf.data.volumes.dicom_slice import read_slices
+from xctrs_tf.data.volumes.grid import make_grid, to_lps
 from xctrs_tf.data.volumes.intensity import AIR_HU
+from xctrs_tf.data.volumes.stored_image import MAX_BYTES
 from xctrs_tf.data.volumes.volume import upright_volume
 from xctrs_tf.errors import UserError
 
-_SERIES, _POSITION, _ORIENTATION = "0020|000e", "0020|0032", "0020|0037"
-_PIXEL_SPACING, _MODALITY = "0028|0030", "0008|0060"
+_PREAMBLE, _MAGIC = 128, b"DICM"
+# The first group of a DICOM file without a preamble.
+_FIRST_GROUP = b"\x08\x00"
+_SUFFIXES = (".dcm", ".ima")
 # Tolerances of the steps between slices, whose positions are rounded.
 _STEP_TOLERANCE = 0.02
 _STEP_ROUNDING_MM = 0.011
 
 
 def slice_files(folder):
-    """List the files of a series: those named ``.dcm``, or all files if there are none.
+    """List the DICOM files of a folder, by suffix or content; all files if there are none.
 
     Args:
         folder: a folder.
@@ -32,75 +34,113 @@ def slice_files(folder):
     files = sorted(
         file
         for file in pathlib.Path(folder).iterdir()
-        if file.is_file() and not file.name.startswith(".") and file.name != "DICOMDIR"
+        if not file.is_dir() and not file.name.startswith(".") and file.name != "DICOMDIR"
     )
-    return [file for file in files if file.suffix.lower() == ".dcm"] or files
+    return [file for file in files if _is_dicom(file)] or files
 
 
 def read_series(folder):
     """Read the one CT series in a folder.
 
     Args:
-        folder: a folder of DICOM files, one slice each.
+        folder: a folder of DICOM files, one slice each, or one Enhanced CT.
 
     Returns:
         `Volume` in HU, along LPS.
 
     Raises:
         UserError: a file is unreadable, or the files are not one CT series of
-            parallel, evenly spaced slices.
+            parallel, evenly spaced slices of one size.
     """
+    return read_series_and_grid(folder)[0]
+
+
+def read_series_and_grid(folder):
+    """Read the one CT series in a folder, as `read_series` does.
+
+    Args:
+        folder: a folder of DICOM files, one slice each, or one Enhanced CT.
+
+    Returns:
+        `Volume` in HU, along LPS; and the `Grid` of the slices, for `read_labels`.
+
+    Raises:
+        UserError: as `read_series`.
+    """
+    slices = _read_all(folder)
+    first = slices[0]
+    for slice_ in slices:
+        _check_alike(folder, first, slice_)
+    heights = _heights(folder, slices)
+    order = np.argsort(heights, kind="stable")
+    if len(slices) < 2:
+        raise UserError(f"{folder}: a single slice; a volume is needed")
+    _check_steps(folder, heights[order])
+    slices = [slices[place] for place in order]
+    step = (slices[-1].position_mm - slices[0].position_mm) / (len(slices) - 1)
+    row, column = first.orientation.reshape(2, 3)
+    # PixelSpacing is the distance of the rows, then that of the columns.
+    between_rows, between_columns = first.pixel_mm
+    affine = np.column_stack(
+        [row * between_columns, column * between_rows, step, slices[0].position_mm]
+    )
+    array = np.stack([slice_.hu for slice_ in slices]).transpose(2, 1, 0)
+    array, grid = to_lps(array, make_grid(folder, array.shape, affine))
+    return upright_volume(folder, array, grid, fill=AIR_HU), grid
+
+
+def _is_dicom(file):
+    if file.suffix.lower() in _SUFFIXES:
+        return True
+    try:
+        start = read_start(file, _PREAMBLE + len(_MAGIC))
+    except UserError:
+        # Reading it will tell why.
+        return os.path.lexists(file)
+    return start[_PREAMBLE:] == _MAGIC or start.startswith(_FIRST_GROUP)
+
+
+def _read_all(folder):
     files = slice_files(folder)
     if not files:
         raise UserError(f"{folder}: no DICOM files")
-    headers = [_header(file) for file in files]
-    series = {header[_SERIES] for header in headers}
+    slices, left = [], MAX_BYTES
+    for file in files:
+        slices += read_slices(file)
+        left -= sum(slice_.hu.nbytes for slice_ in slices if slice_.file is file)
+        if left < 0:
+            raise UserError(f"{folder}: over {MAX_BYTES / 1e6:.0f} MB; cut out the neck first")
+    series = {slice_.series for slice_ in slices}
     if len(series) > 1:
         raise UserError(f"{folder}: {len(series)} series; keep each in a folder of its own")
-    heights = _heights(folder, files, headers)
-    order = np.argsort(heights, kind="stable")
-    if len(files) < 2:
-        raise UserError(f"{folder}: a single slice; a volume is needed")
-    _check_steps(folder, heights[order])
-    reader = sitk.ImageSeriesReader()
-    reader.SetFileNames([str(files[index]) for index in order])
-    try:
-        image = reader.Execute()
-    except RuntimeError as error:
-        raise UserError(f"{folder}: damaged, or slices of different sizes") from error
-    return upright_volume(image, fill=AIR_HU)
+    return slices
 
 
-def _header(file):
-    """Return the tags that give a slice's place, as numbers."""
-    reader = sitk.ImageFileReader()
-    reader.SetImageIO("GDCMImageIO")
-    reader.SetFileName(str(file))
-    try:
-        reader.ReadImageInformation()
-        header = {
-            tag: tuple(map(float, reader.GetMetaData(tag).split("\\")))
-            for tag in (_POSITION, _ORIENTATION, _PIXEL_SPACING)
-        }
-        header[_SERIES] = reader.GetMetaData(_SERIES).strip()
-    except (RuntimeError, ValueError) as error:
-        raise UserError(f"{file}: damaged, or not a DICOM slice of a CT") from error
-    modality = reader.GetMetaData(_MODALITY).strip() if reader.HasMetaDataKey(_MODALITY) else "CT"
-    if modality != "CT":
-        raise UserError(f"{file}: a slice of modality {modality}; CT is needed")
-    if min(header[_PIXEL_SPACING]) <= 0:
-        raise UserError(f"{file}: a pixel spacing of zero; correct its header")
-    return header
+def _check_alike(folder, first, other):
+    """Refuse a slice that is not of the size and direction of the first."""
+    if not np.allclose(other.orientation, first.orientation, atol=1e-3):
+        raise UserError(f"{other.file}: not parallel to the other slices of {folder}")
+    if not np.allclose(other.pixel_mm, first.pixel_mm, rtol=1e-3, atol=0):
+        raise UserError(
+            f"{other.file}: PixelSpacing {_words(other.pixel_mm)}, where {first.file} has "
+            f"{_words(first.pixel_mm)}; correct the wrong one"
+        )
+    if other.hu.shape != first.hu.shape:
+        raise UserError(
+            f"{other.file}: {_words(other.hu.shape)} pixels, where {first.file} has "
+            f"{_words(first.hu.shape)}; keep slices of one size in {folder}"
+        )
 
 
-def _heights(folder, files, headers):
+def _words(numbers):
+    return " x ".join(f"{number:g}" for number in numbers)
+
+
+def _heights(folder, slices):
     """Return the position of each slice along the common normal, in mm."""
-    orientation = np.array(headers[0][_ORIENTATION])
-    for file, header in zip(files, headers, strict=True):
-        if not np.allclose(header[_ORIENTATION], orientation, atol=1e-3):
-            raise UserError(f"{file}: not parallel to the other slices of {folder}")
+    orientation = slices[0].orientation
     normal = np.cross(orientation[:3], orientation[3:])
-    positions = np.array([header[_POSITION] for header in headers])
+    positions = np.array([slice_.position_mm for slice_ in slices])
     heights = positions @ normal
     beside = positions - positions[0] - np.outer(heights - heights[0], normal)
     if np.abs(beside).max() > 0.1:

@@ -6,14 +6,15 @@ import pathlib
 import numpy as np
 import SimpleITK as sitk
 
-from xctrs_tf.data.volumes.nifti_check import check_nifti
+from xctrs_tf.data.volumes.grid import along_axes, check_voxel_mm, make_grid, to_lps
+from xctrs_tf.data.volumes.intensity import AIR_HU, check_hu, padding_to_air
+from xctrs_tf.data.volumes.nifti_file import read_nifti
+from xctrs_tf.data.volumes.stored_image import MAX_BYTES
+from xctrs_tf.data.volumes.text_header_file import read_text_header_file
 from xctrs_tf.errors import UserError
 from xctrs_tf.files import atomic_path
 
 READABLE = "a NIfTI, NRRD or MetaImage volume"
-# Tolerance of direction cosines: headers in float32 are off by 1e-7, and 1e-4 moves a
-# voxel 30 cm away by 0.03 mm.
-ALIGNMENT_TOLERANCE = 1e-4
 INTERPOLATORS = {"linear": sitk.sitkLinear, "nearest": sitk.sitkNearestNeighbor}
 
 
@@ -32,6 +33,26 @@ class Volume:
     origin_mm: tuple
 
 
+def read_stored_image(path, check_shape=None, max_bytes=MAX_BYTES):
+    """Read an image file in its index order; the direction in the header is not applied.
+
+    Args:
+        path: a NIfTI, NRRD or MetaImage file of one piece.
+        check_shape: function of the shape that refuses too large images; it is called
+            before the voxels are read.
+        max_bytes: most bytes of the voxels as stored.
+
+    Returns:
+        `StoredImage`.
+
+    Raises:
+        UserError: missing, unreadable, too large or not finite.
+    """
+    if pathlib.Path(path).name.lower().endswith((".nii", ".nii.gz")):
+        return read_nifti(path, check_shape, max_bytes)
+    return read_text_header_file(path, check_shape, max_bytes)
+
+
 def read_image_array(path):
     """Read an image file as its array ``[first index, second index, ...]``.
 
@@ -46,7 +67,7 @@ def read_image_array(path):
     Raises:
         UserError: missing, unreadable or not finite.
     """
-    return _to_array(_read(path))
+    return read_stored_image(path).array
 
 
 def read_volume(path, interpolation="linear", fill=0.0):
@@ -64,30 +85,68 @@ def read_volume(path, interpolation="linear", fill=0.0):
         `Volume`.
 
     Raises:
-        UserError: missing, unreadable, not 3D, not finite.
+        UserError: missing, unreadable, too large, not 3D, not finite, without an
+            orientation, sheared, or of voxels that no CT has.
     """
-    image = _read(path)
-    if image.GetDimension() != 3 or 1 in image.GetSize():
-        shape = " x ".join(map(str, image.GetSize()))
-        raise UserError(f"{path}: {shape} values; a volume of three axes is needed")
-    return upright_volume(image, interpolation, fill)
+    return upright_volume(path, *_read_oriented(path), interpolation, fill)
 
 
-def upright_volume(image, interpolation="linear", fill=0.0):
-    """Bring an image to LPS by its position in space.
+def read_ct(path):
+    """Read a CT in HU, its padding as air.
 
     Args:
-        image: a SimpleITK image of three axes.
+        path: a file.
+
+    Returns:
+        `Volume`, and the `Grid` of its file, for `read_labels`.
+
+    Raises:
+        UserError: as `read_volume`, or values that are no CT numbers.
+    """
+    array, grid = _read_oriented(path)
+    check_hu(path, array)
+    return upright_volume(path, padding_to_air(array), grid, fill=AIR_HU), grid
+
+
+def read_labels(path, ct_grid=None):
+    """Read labels; where their header is that of their CT up to rounding, take the CT's.
+
+    Args:
+        path: a file.
+        ct_grid: `Grid` of the CT's file, or None.
+
+    Returns:
+        `Volume`; where the headers agree, on the same grid as the CT's `Volume`.
+
+    Raises:
+        UserError: as `read_volume`.
+    """
+    array, grid = _read_oriented(path)
+    if ct_grid is not None and ct_grid.is_at(grid):
+        grid = ct_grid
+    return upright_volume(path, array, grid, "nearest")
+
+
+def upright_volume(path, array, grid, interpolation="linear", fill=0.0):
+    """Bring an array on a grid near the LPS axes to a `Volume` along them.
+
+    Args:
+        path: the file, for the error.
+        array: ``[x, y, z]``, its axes as near to LPS as possible.
+        grid: its `Grid`.
         interpolation: ``"linear"`` or ``"nearest"``, for an oblique scan.
         fill: value outside an oblique scan.
 
     Returns:
         `Volume`.
+
+    Raises:
+        UserError: an oblique scan whose box along the axes is too large.
     """
-    image = sitk.DICOMOrient(image, "LPS")
-    if np.abs(np.array(image.GetDirection()) - np.eye(3).ravel()).max() > ALIGNMENT_TOLERANCE:
-        image = _resample_upright(image, interpolation, fill)
-    return Volume(_to_array(image), image.GetSpacing(), image.GetOrigin())
+    upright = along_axes(grid)
+    if upright is None:
+        return _resample_upright(path, array, grid, interpolation, fill)
+    return Volume(array, tuple(upright.spacing_mm.tolist()), tuple(upright.origin_mm.tolist()))
 
 
 def write_volume(path, array, spacing_mm, origin_mm):
@@ -140,21 +199,22 @@ def resample(volume, size, spacing_mm, origin_mm, interpolation="linear", fill=0
     return Volume(_to_array(image), image.GetSpacing(), image.GetOrigin())
 
 
-def _read(path):
-    path = pathlib.Path(path)
-    if not path.is_file():
-        raise UserError(f"{path}: no such file")
-    if path.name.lower().endswith((".nii", ".nii.gz")):
-        check_nifti(path)
-    try:
-        image = sitk.ReadImage(str(path))
-    except RuntimeError as error:
-        raise UserError(f"{path}: damaged, or not {READABLE}") from error
-    if image.GetNumberOfComponentsPerPixel() != 1:
-        raise UserError(f"{path}: several values a voxel; one channel is needed")
-    if not np.isfinite(sitk.GetArrayViewFromImage(image)).all():
-        raise UserError(f"{path}: holds NaN or infinite values; replace them first")
-    return image
+def _read_oriented(path):
+    """Return the array of a volume, its axes as near to LPS as possible, and its `Grid`."""
+    image = read_stored_image(path, lambda shape: _check_shape(path, shape))
+    check_voxel_mm(path, image.spacing_mm)
+    if image.affine is None:
+        raise UserError(
+            f"{path}: no orientation in its header (in NIfTI, sform_code and qform_code are 0), "
+            "so that left and right are unknown; save it with its orientation"
+        )
+    return to_lps(image.array, make_grid(path, image.array.shape, image.affine))
+
+
+def _check_shape(path, shape):
+    if len(shape) != 3 or 1 in shape:
+        words = " x ".join(map(str, shape))
+        raise UserError(f"{path}: {words} values; a volume of three axes is needed")
 
 
 def _to_array(image):
@@ -168,26 +228,28 @@ def _to_image(volume):
     return image
 
 
-def _resample_upright(image, interpolation, fill):
-    """Resample an oblique image to the smallest grid along LPS that holds all its voxels."""
-    last = np.array(image.GetSize()) - 1
-    corners = np.array(
-        [
-            image.TransformIndexToPhysicalPoint((last * corner).tolist())
-            for corner in np.ndindex(2, 2, 2)
-        ]
-    )
-    spacing_mm = np.array(image.GetSpacing())
-    low, high = corners.min(0), corners.max(0)
+def _resample_upright(path, array, grid, interpolation, fill):
+    """Resample an oblique array to the smallest grid along LPS that holds all its voxels."""
+    corners_mm = grid.corners_mm()
+    low, high = corners_mm.min(0), corners_mm.max(0)
     # The small margin avoids an extra voxel where rounding exceeds an exact multiple.
-    size = np.ceil((high - low) / spacing_mm - 1e-6).astype(int) + 1
-    return sitk.Resample(
+    size = np.ceil((high - low) / grid.spacing_mm - 1e-6) + 1
+    if np.prod(size) * array.itemsize > MAX_BYTES:
+        shape = " x ".join(f"{count:.0f}" for count in size)
+        raise UserError(
+            f"{path}: an oblique scan, {shape} voxels along the patient's axes; cut out the neck "
+            "first"
+        )
+    image = _to_image(Volume(array, grid.spacing_mm, grid.origin_mm))
+    image.SetDirection(grid.direction.ravel().tolist())
+    resampled = sitk.Resample(
         image,
-        size.tolist(),
+        size.astype(int).tolist(),
         sitk.Transform(),
         INTERPOLATORS[interpolation],
         low.tolist(),
-        spacing_mm.tolist(),
+        grid.spacing_mm.tolist(),
         np.eye(3).ravel().tolist(),
         float(fill),
     )
+    return Volume(_to_array(resampled), resampled.GetSpacing(), resampled.GetOrigin())

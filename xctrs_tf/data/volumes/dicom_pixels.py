@@ -1,0 +1,138 @@
+"""Stored pixels of DICOM frames, without rescaling: uncompressed by pydicom, else by GDCM.
+
+GDCM is in SimpleITK. It gets a file of nothing but the pixels, so that no other field of
+the header, such as the SOP class or MONOCHROME1, changes what it gives back.
+"""
+
+import io
+import struct
+
+import numpy as np
+import SimpleITK as sitk
+
+from xctrs_tf.data.volumes.checked_file import alone
+from xctrs_tf.errors import UserError
+
+# BitsAllocated and PixelRepresentation -> NumPy type.
+PIXEL_TYPES = {
+    (8, 0): np.uint8,
+    (8, 1): np.int8,
+    (16, 0): np.uint16,
+    (16, 1): np.int16,
+    (32, 0): np.uint32,
+    (32, 1): np.int32,
+}
+# A plain image: GDCM changes no value of it.
+_SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
+# Bytes of code for a byte of pixels: above, something else is in the frame.
+_MOST_CODE = 4
+# The markers before the size of a JPEG 2000 stream.
+_JPEG2000_SIZE = b"\xff\x4f\xff\x51"
+
+
+def stored_frames(file, header, count):
+    """Yield the frames of a file as they are stored.
+
+    Args:
+        file: its name, for the error.
+        header: pydicom dataset with its pixels; Rows, Columns, BitsAllocated and
+            PixelRepresentation were checked.
+        count: how many frames there are.
+
+    Yields:
+        ``[row, column]`` of the type of the header.
+
+    Raises:
+        UserError: too few pixels, or compressed frames that are damaged or of another size.
+    """
+    from pydicom.encaps import generate_frames
+
+    kind = np.dtype(PIXEL_TYPES[int(header.BitsAllocated), int(header.PixelRepresentation)])
+    shape = int(header.Rows), int(header.Columns)
+    content = header.get("PixelData")
+    if content is None:
+        raise UserError(f"{file}: no PixelData; export it again")
+    syntax = header.file_meta.get("TransferSyntaxUID") if hasattr(header, "file_meta") else None
+    if syntax is None or not syntax.is_compressed:
+        order = "<" if header.original_encoding[1] else ">"
+        frames = _uncompressed(file, content, count, shape, kind.newbyteorder(order))
+        yield from (frame.astype(kind, copy=False) for frame in frames)
+        return
+    limit = _MOST_CODE * shape[0] * shape[1] * kind.itemsize + 2**16
+    for frame in generate_frames(content, number_of_frames=count):
+        _check_code(file, frame, shape, limit)
+        yield _decode(file, header, syntax, frame, shape).astype(kind, copy=False)
+
+
+def _uncompressed(file, content, count, shape, kind):
+    pixels = count * shape[0] * shape[1]
+    if len(content) < pixels * kind.itemsize:
+        raise UserError(f"{file}: ends before its last pixel; fetch it again")
+    return np.frombuffer(content, kind, pixels).reshape(count, *shape)
+
+
+def _check_code(file, frame, shape, limit):
+    """Refuse code that would unpack to another number of pixels than the header says."""
+    size = _coded_size(frame)
+    if size is not None and size != shape:
+        raise UserError(
+            f"{file}: its header says {shape[1]} x {shape[0]} pixels, its compressed picture "
+            f"{size[1]} x {size[0]}; export it again"
+        )
+    if len(frame) > limit:
+        raise UserError(f"{file}: compressed to more bytes than its pixels have; export it again")
+
+
+def _coded_size(frame):
+    """Return rows and columns of a JPEG, JPEG-LS or JPEG 2000 stream, or None."""
+    place = frame.find(_JPEG2000_SIZE, 0, 4096)
+    if place >= 0:
+        width, height, left, top = struct.unpack_from(">4I", frame, place + 8)
+        return height - top, width - left
+    if not frame.startswith(b"\xff\xd8"):
+        return None
+    place = 2
+    while place + 9 <= len(frame):
+        marker, length = struct.unpack_from(">2sH", frame, place)
+        if marker[0] != 0xFF:
+            return None
+        if (0xC0 <= marker[1] <= 0xCF and marker[1] not in (0xC4, 0xC8, 0xCC)) or marker[1] == 0xF7:
+            return struct.unpack_from(">HH", frame, place + 5)
+        place += 2 + length
+    return None
+
+
+def _decode(file, header, syntax, frame, shape):
+    from pydicom.dataset import Dataset, FileMetaDataset
+    from pydicom.encaps import encapsulate
+
+    meta = FileMetaDataset()
+    meta.TransferSyntaxUID = syntax
+    meta.MediaStorageSOPClassUID = _SECONDARY_CAPTURE
+    meta.MediaStorageSOPInstanceUID = "2.25.1"
+    data = Dataset()
+    data.file_meta = meta
+    data.SOPClassUID, data.SOPInstanceUID = _SECONDARY_CAPTURE, "2.25.1"
+    data.SamplesPerPixel, data.PhotometricInterpretation = 1, "MONOCHROME2"
+    for keyword in (
+        "Rows",
+        "Columns",
+        "BitsAllocated",
+        "BitsStored",
+        "HighBit",
+        "PixelRepresentation",
+    ):
+        setattr(data, keyword, header.get(keyword))
+    data.PixelData = encapsulate([frame])
+    data["PixelData"].VR = "OB"
+    stream = io.BytesIO()
+    data.save_as(stream, enforce_file_format=True)
+    with alone(stream.getvalue(), "frame.dcm") as copy:
+        try:
+            image = sitk.ReadImage(str(copy), imageIO="GDCMImageIO")
+        except RuntimeError as error:
+            raise UserError(f"{file}: damaged compressed pixels; fetch it again") from error
+    array = sitk.GetArrayFromImage(image)
+    if array.size != shape[0] * shape[1]:
+        raise UserError(f"{file}: compressed pixels of another size; export it again")
+    return array.reshape(shape)
