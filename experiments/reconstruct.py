@@ -37,6 +37,7 @@ from xctrs_tf.data.films.film import read_film_pair
 from xctrs_tf.data.films.view_check import check_views
 from xctrs_tf.errors import UserError
 from xctrs_tf.files import require_plain_file, require_utf8
+from xctrs_tf.folder_lock import folder_lock
 from xctrs_tf.reconstruction import check_output, load, write_reconstruction
 from xctrs_tf.reconstruction.batch import FAILED, count_outcomes, prepare_output, run_batch
 from xctrs_tf.reconstruction.batch_input import FilmPair, find_pairs, read_table
@@ -130,14 +131,18 @@ def execute():
         dicom=DICOM.value,
         private=not SHARE.value,
     )
-    if PAIRS.value is None and INPUT.value is None:
-        return _one(paths, read, write)
-    return _batch(read, write)
-
-
-def _one(paths, read, write):
     output = pathlib.Path(OUTPUT.value)
-    check_output(output)
+    if PAIRS.value is None and INPUT.value is None:
+        check_output(output)
+        with folder_lock(output.resolve(), beside=True):
+            return _one(paths, output, read, write)
+    pairs = read_table(PAIRS.value) if PAIRS.value is not None else find_pairs(INPUT.value)
+    prepare_output(output, private=not SHARE.value)
+    with folder_lock(output):
+        return _batch(pairs, output, read, write)
+
+
+def _one(paths, output, read, write):
     films, spacing_mm, patient = read(FilmPair("", paths))
     reconstruction = _load()(**films, spacing_mm=spacing_mm)
     verdict = write(reconstruction, films, output, patient=patient)
@@ -150,9 +155,7 @@ def _one(paths, read, write):
     return EXIT_VERDICT_FAIL if STRICT.value and verdict.level == "fail" else 0
 
 
-def _batch(read, write):
-    pairs = read_table(PAIRS.value) if PAIRS.value is not None else find_pairs(INPUT.value)
-    output = prepare_output(OUTPUT.value, private=not SHARE.value)
+def _batch(pairs, output, read, write):
     reconstructor = _load()
 
     def reconstruct(pair):

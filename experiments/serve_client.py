@@ -20,6 +20,7 @@ from experiments.common.film_flags import FilmFlags
 from xctrs_tf.data.films.film import read_film_pair
 from xctrs_tf.data.films.view_check import check_views
 from xctrs_tf.errors import UserError
+from xctrs_tf.folder_lock import folder_lock
 from xctrs_tf.reconstruction import check_output, write_reconstruction
 from xctrs_tf.serving.client import RetryPolicy, Security
 from xctrs_tf.serving.remote import RemoteReconstructor
@@ -90,6 +91,12 @@ def execute():
     """Send the two films to the server and write its reconstruction."""
     output = pathlib.Path(OUTPUT.value)
     check_output(output)
+    with folder_lock(output.resolve(), beside=True):
+        _reconstruct(output)
+    print(*sorted(output.resolve().iterdir()), sep="\n")
+
+
+def _reconstruct(output):
     reconstructor = RemoteReconstructor(_server())
     paths, frames = FILMS.paths_and_frames()
     films, spacing_mm = read_film_pair(paths, frames, reconstructor.size, FILMS.spacing_mm.value)
@@ -99,7 +106,6 @@ def execute():
     write_reconstruction(
         reconstruction, films, output, report=REPORT.value, private=not SHARE.value
     )
-    print(*sorted(output.resolve().iterdir()), sep="\n")
 
 
 def _server():

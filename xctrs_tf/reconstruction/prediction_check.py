@@ -36,7 +36,8 @@ def checked_spacing(spacing_mm, size, name):
     """
     is_number = isinstance(spacing_mm, numbers.Real) and not isinstance(spacing_mm, bool)
     if not is_number or not 0 < spacing_mm < 2**100:
-        raise UserError(f"{name}={one_line(spacing_mm, 60)}: must be above 0, and a number of mm")
+        shown = repr(spacing_mm) if isinstance(spacing_mm, str) else spacing_mm
+        raise UserError(f"{name}={one_line(shown, 60)}: must be above 0, and a number of mm")
     low, high = EXTENT_MM
     if not low <= size * spacing_mm <= high:
         raise UserError(

@@ -28,7 +28,7 @@ class RetryPolicy:
 
 @dataclasses.dataclass(frozen=True)
 class Security:
-    """How the connection is made.
+    """Encryption, authorities and proxy of a connection.
 
     Attributes:
         tls: encrypt it, and check the server's certificate.

@@ -101,7 +101,7 @@ class _Connection(http.client.HTTPConnection):
 
 
 class _Limits:
-    """What is left of the time and of the bytes."""
+    """Time and bytes that are left to one request."""
 
     def __init__(self, deadline, max_bytes):
         self._deadline, self._bytes_left = deadline, max_bytes
