@@ -9,15 +9,21 @@ ORIGIN_MM = (-30.0, 12.0, 100.0)
 SHAPE = (40, 52, 46)
 
 
-def make_neck(seed=0):
-    """Return CT and labels: C7 lowest, each vertebra 14 x 12 x 4 voxels, in soft tissue and air."""
+def make_neck(seed=0, box=(slice(6, 27), slice(9, 33))):
+    """Return CT and labels: C7 lowest, each vertebra a box 4 voxels high, in soft tissue and air.
+
+    Args:
+        seed: number of the patient, whose bones lie so many voxels further back.
+        box: slices of every vertebra along x and y.
+    """
     rng = np.random.default_rng(seed)
     ct = np.full(SHAPE, -1000, np.int16)
     ct[4:36, 6:48] = rng.integers(20, 60, (32, 42, SHAPE[2]))
     labels = np.zeros(SHAPE, np.uint8)
     for number in range(1, 8):
         bottom = 5 + 5 * (7 - number)
-        bone = (slice(12, 26), slice(18 + seed, 30 + seed), slice(bottom, bottom + 4))
+        back = slice(box[1].start + seed, box[1].stop + seed)
+        bone = (box[0], back, slice(bottom, bottom + 4))
         ct[bone] = 600 + number
         labels[bone] = number
     return Volume(ct, SPACING_MM, ORIGIN_MM), Volume(labels, SPACING_MM, ORIGIN_MM)

@@ -5,6 +5,7 @@ import pathlib
 
 import numpy as np
 
+from xctrs_tf.data.patient_ids import check_id
 from xctrs_tf.data.volumes.intensity import denormalise_hu
 from xctrs_tf.errors import UserError
 from xctrs_tf.files import atomic_path
@@ -31,13 +32,16 @@ def write_prediction(folder, patient, ct, labels):
         patient: id.
         ct: reconstruction in [0, 1], `[x, y, z]`, or None.
         labels: integer labels `[x, y, z]`, or None.
+
+    Raises:
+        UserError: an id that cannot name a file.
     """
     arrays = {}
     if ct is not None:
         arrays["ct"] = denormalise_hu(ct)
     if labels is not None:
         arrays["segmentation"] = labels.astype(np.uint8)
-    with atomic_path(folder / f"{patient}.npz") as temporary:
+    with atomic_path(folder / f"{check_id(patient)}.npz") as temporary:
         np.savez_compressed(temporary, **arrays)
 
 
@@ -52,9 +56,9 @@ def read_prediction(folder, patient):
         `Prediction`.
 
     Raises:
-        UserError: there is none.
+        UserError: there is none, or an id that cannot name a file.
     """
-    path = pathlib.Path(folder) / f"{patient}.npz"
+    path = pathlib.Path(folder) / f"{check_id(patient)}.npz"
     try:
         with np.load(path) as stored:
             return Prediction(*(stored.get(name) for name in ("ct", "segmentation")))

@@ -5,26 +5,18 @@ import csv
 import dataclasses
 import pathlib
 import re
-import unicodedata
 
+from xctrs_tf.data.patient_ids import check_id, id_key
 from xctrs_tf.errors import UserError
-from xctrs_tf.files import require_plain_file, require_utf8
 from xctrs_tf.geometry import VIEWS
 
 SUMMARY = "summary.csv"
 COLUMNS, SPACING = ("id", *VIEWS), "spacing_mm"
 # Ten times the size of a table of 100,000 pairs.
 MAX_TABLE_BYTES = 2**26
-# The id names a folder, and the temporary folder beside it has a longer name.
-MAX_ID_BYTES = 200
 
-_ID = re.compile(r"\w[\w.-]*")
 _FLAT = re.compile(r"(.+)_(ap|la)(\..*)?", re.IGNORECASE | re.DOTALL)
 _NESTED = re.compile(r"(ap|la)(\..*)?", re.IGNORECASE | re.DOTALL)
-
-
-# macOS writes such a file beside each one on disks of other systems.
-_SIDECAR = "._"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,7 +50,6 @@ def read_table(path):
     """
     path = pathlib.Path(path)
     try:
-        require_plain_file(path)
         if path.stat().st_size > MAX_TABLE_BYTES:
             raise UserError(f"{path}: over {MAX_TABLE_BYTES / 1e6:.0f} MB; split the table")
         with path.open(encoding="utf-8-sig", newline="") as stream:
@@ -79,25 +70,16 @@ def find_pairs(folder):
 
     Returns:
         List of `FilmPair` in the order of their ids. A pair that lacks a film, has two
-        of one view, or whose id cannot name a folder, has a ``problem``; so has a
-        folder that cannot be read.
+        of one view, or whose id cannot name a folder, has a ``problem``.
 
     Raises:
         UserError: not a folder, or no pairs in it.
     """
     folder = pathlib.Path(folder)
-    require_utf8(folder)
     found = collections.defaultdict(lambda: {view: [] for view in VIEWS})
-    unreadable = {}
     try:
         for entry in folder.iterdir():
-            if entry.name.startswith(_SIDECAR):
-                continue
-            try:
-                films = _films_within(entry)
-            except OSError as error:
-                unreadable[entry.name] = f"{entry}: cannot be read ({error.strerror})"
-                continue
+            films = _films_within(entry)
             if films:
                 for view, film in films:
                     found[entry.name][view].append(film)
@@ -105,14 +87,13 @@ def find_pairs(folder):
                 found[match[1]][match[2].lower()].append(entry)
     except OSError as error:
         raise UserError(f"{error.filename}: cannot be read ({error.strerror})") from error
-    if not found and not unreadable:
+    if not found:
         raise UserError(
             f"{folder}: no pairs; name the films ID_ap.* and ID_la.*, or ap.* and la.* in a "
             "folder ID"
         )
     seen = set()
-    pairs = [_found_pair(folder, name, found[name], seen) for name in sorted(found)]
-    return pairs + [FilmPair(name, {}, problem=text) for name, text in sorted(unreadable.items())]
+    return [_found_pair(folder, name, found[name], seen) for name in sorted(found)]
 
 
 def _table_pairs(path, reader):
@@ -155,13 +136,7 @@ def _spacing_mm(text):
 
 def _check_id(name, seen):
     """Refuse an id that is not a plain folder name or that was used before."""
-    if not _ID.fullmatch(name) or name.endswith(".") or len(name.encode()) > MAX_ID_BYTES:
-        raise UserError(
-            f"id {name[:MAX_ID_BYTES]!r}: no plain file name; use up to {MAX_ID_BYTES} letters, "
-            "digits, dots, dashes and underscores"
-        )
-    # Some file systems do not distinguish case or Unicode composition.
-    key = unicodedata.normalize("NFC", name).casefold()
+    key = id_key(check_id(name))
     if key == SUMMARY:
         raise UserError(f"id {name!r}: is the batch's own file; choose another")
     if key in seen:

@@ -105,7 +105,7 @@ def test_selections_that_cannot_be_made(tmp_path):
     with pytest.raises(UserError, match=r"manifest\.csv: no column 'id'"):
         NiftiSource(tmp_path)
     manifest.write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(UserError, match=r"manifest\.csv: unreadable; save it as CSV in UTF-8"):
+    with pytest.raises(UserError, match=r"manifest\.csv: not UTF-8 text; save it as CSV in UTF-8"):
         NiftiSource(tmp_path)
 
 

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from tests.data.necks import ORIGIN_MM, SPACING_MM, make_neck
+from tests.data import necks
+from tests.data.necks import ORIGIN_MM, SPACING_MM
 from xctrs_tf.data.volumes import cervical_crop as cervical
 from xctrs_tf.data.volumes.cervical_crop import check_labels, crop_to_frame
 from xctrs_tf.data.volumes.volume import Volume, resample
@@ -12,6 +13,11 @@ from xctrs_tf.data.volumes.volume import Volume, resample
 # Box of C1..C7 in make_neck: voxels 12..25, 18..29, 5..38 along x, y, z.
 BOX_CENTRE = np.array(ORIGIN_MM) + np.array([18.5, 23.5, 21.5]) * SPACING_MM
 BOX_HEIGHT_MM = 34 * 2.5
+
+
+def make_neck():
+    """Return a neck whose bones leave room around them."""
+    return necks.make_neck(box=(slice(12, 26), slice(18, 30)))
 
 
 def test_good_labels_have_no_fault():

@@ -14,7 +14,7 @@ from xctrs_tf.data.dataset.preparation import crop_patient, make_case
 from xctrs_tf.data.sources.nifti import NiftiSource
 
 # Spacings and origin that float32 cannot hold exactly, as in real headers.
-SPACING_MM = (0.7, 1.3, 1.1)
+SPACING_MM = (2.1, 1.3, 2.3)
 ORIGIN_MM = (-31.7, 12.3, 1007.9)
 ORDERS = [
     (axes, flips)
@@ -53,7 +53,7 @@ def bytes_of(folder, axes, flips):
     folder.mkdir()
     for volume, suffix in zip(make_neck(), ("ct", "seg"), strict=True):
         write_reordered(folder / f"a_{suffix}.nii.gz", volume.array, axes, flips)
-    cropped, reasons = crop_patient(NiftiSource(folder), "a", 32, 2.0)
+    cropped, reasons = crop_patient(NiftiSource(folder), "a", 32, 3.0)
     assert reasons == []
     writer = DatasetWriter(folder / "out", {**CONFIGURATION, "size": 32})
     writer.add(make_case("a", cropped), {**cropped.record, "source_file": "a"})

@@ -102,7 +102,11 @@ class MergedSource(PatientSource):
         self._sources = [source for _, source in sources]
         prefixed = len({collection for collection, _ in sources}) > 1
         self._scans = {}
+        self.unusable = {}
         for number, (collection, source) in enumerate(sources):
+            for place, reason in source.unusable.items():
+                again = place in self.unusable
+                self.unusable[f"--input {number + 1}: {place}" if again else place] = reason
             for patient in source.ids:
                 name = f"{collection}-{patient}" if prefixed else patient
                 if name in self._scans and collection not in merge:

@@ -1,7 +1,9 @@
 """CTSpine1K: pairs of a CT and its labels, in one folder or in two."""
 
+from xctrs_tf.data.input_folders import by_id, existing_folder, visible_files
+from xctrs_tf.data.patient_ids import normalise_id
 from xctrs_tf.data.sources.label_maps import CERVICAL
-from xctrs_tf.data.sources.pairs import Pair, PairSource, existing_folder, visible_files
+from xctrs_tf.data.sources.pairs import Pair, PairSource
 from xctrs_tf.errors import UserError
 
 _SUFFIX, _LABELS = ".nii.gz", "_seg.nii.gz"
@@ -14,26 +16,25 @@ class CtSpine1kSource(PairSource):
         folder: a folder that holds both, at any depth.
 
     Raises:
-        UserError: no such folder, no CT in it, or two CTs of one name.
+        UserError: no such folder, or no CT in it.
     """
 
     def __init__(self, folder):
         folder = existing_folder(folder)
-        files = visible_files(folder, f"*{_SUFFIX}")
-        labels, pairs = {}, {}
-        for file in files:
+        labels, cts, unusable = {}, [], {}
+        for file in visible_files(folder, f"*{_SUFFIX}", unusable):
             if file.name.endswith(_LABELS):
-                labels.setdefault(file.name.removesuffix(_LABELS), []).append(file)
-        for ct in files:
-            name = ct.name.removesuffix(_SUFFIX)
-            if ct.name.endswith(_LABELS):
-                continue
-            if name in pairs:
-                raise UserError(f"{ct}: a second CT of this name; rename one of the two")
-            pairs[name] = [Pair(ct, _nearest(ct, labels.get(name, [])))]
-        if not pairs:
+                name = normalise_id(file.name.removesuffix(_LABELS))
+                labels.setdefault(name, []).append(file)
+            else:
+                cts.append((file.name.removesuffix(_SUFFIX), file))
+        pairs = {
+            name: [Pair(ct, _nearest(ct, labels.get(name, [])))]
+            for name, ct in by_id(cts, unusable).items()
+        }
+        if not pairs and not unusable:
             raise UserError(f"{folder}: no CT; CTSpine1K has <name>{_SUFFIX}, <name>{_LABELS}")
-        super().__init__(folder, pairs, "ctspine1k", "CC BY-NC-SA", CERVICAL)
+        super().__init__(folder, pairs, "ctspine1k", "CC BY-NC-SA", CERVICAL, unusable)
 
 
 def _nearest(ct, candidates):

@@ -1,28 +1,22 @@
 """DICOM series with labels in NIfTI files, whose headers may contradict each other."""
 
-import itertools
-
-import numpy as np
-
-from xctrs_tf.data.sources.label_maps import CERVICAL, apply_label_map
-from xctrs_tf.data.sources.pairs import (
+from xctrs_tf.data.input_folders import (
+    by_id,
     existing,
     existing_folder,
-    on_one_grid,
-    require_same_shape,
+    file_named,
+    folder_name,
+    visible_entries,
 )
+from xctrs_tf.data.label_placing import place_labels, require_same_shape
+from xctrs_tf.data.sources.label_maps import CERVICAL, apply_label_map
 from xctrs_tf.data.sources.raw_patient import PatientSource, RawPatient
 from xctrs_tf.data.volumes.dicom_series import read_series_and_grid, slice_files
-from xctrs_tf.data.volumes.volume import Volume, read_labels
+from xctrs_tf.data.volumes.volume import read_labels
 from xctrs_tf.errors import UserError
 from xctrs_tf.files import sha256_of
 
 _LABEL_SUFFIXES = ("_seg.nii.gz", ".nii.gz", "_seg.nii", ".nii")
-# Least CT number of bone; cartilage, contrast agent and noise are mostly below.
-_BONE_HU = 200.0
-# The header is followed unless another placing covers so much more bone (share of the
-# labelled voxels).
-_CLEARLY_MORE = 0.1
 
 
 class DicomSource(PatientSource):
@@ -57,39 +51,43 @@ class DicomSource(PatientSource):
         self.name = name
         self.licence = licence
         self.label_map = label_map
-        folders = sorted(folder for folder in self.images.iterdir() if folder.is_dir())
+        self.unusable = {}
+        folders = [entry for entry in visible_entries(self.images) if entry.is_dir()]
+        self.labels = labels
         if labels.is_file() and not folders:
-            self._scans = {self.images.name: (self.images, labels)}
+            folders = [self.images]
         else:
             existing_folder(labels)
-            self._scans = {
-                folder.name: (folder, label_file(labels, folder.name)) for folder in folders
-            }
-        if only_labelled:
-            self._scans = {id: scan for id, scan in self._scans.items() if scan[1].is_file()}
-        self.ids = sorted(self._scans)
-        if not self.ids:
+            if only_labelled:
+                folders = [folder for folder in folders if label_files(labels, folder.name)]
+        named = ((folder_name(folder), folder) for folder in folders)
+        self._folders = by_id(named, self.unusable)
+        self.ids = list(self._folders)
+        if not self.ids and not self.unusable:
             raise UserError(f"{self.images}: no DICOM series with labels in {labels}")
 
     def record(self, scan):
         """Return the origin of a scan for the manifest."""
-        folder, labels = self._scans[scan]
+        files = existing(*slice_files(self._folders[scan]), self._labels_file(scan))
         return {
             "source": self.name,
             "source_file": scan,
-            "source_sha256": sha256_of(*slice_files(folder), *existing(labels)),
+            "source_sha256": sha256_of(*files),
             "licence": self.licence,
         }
 
     def load(self, scan):
         """Read one scan as a `RawPatient`, whose notes say how the labels were placed."""
-        folder, labels_file = self._scans[scan]
-        ct, grid = read_series_and_grid(folder)
+        labels_file = self._labels_file(scan)
+        ct, grid = read_series_and_grid(self._folders[scan])
         labels = read_labels(labels_file, grid)
         require_same_shape(ct, labels, labels_file)
         labels = apply_label_map(labels, self.label_map, labels_file)
         labels, placing = place_labels(ct, labels, labels_file)
         return RawPatient(scan, ct, labels, {"label_placing": placing})
+
+    def _labels_file(self, scan):
+        return self.labels if self.labels.is_file() else label_file(self.labels, scan)
 
 
 class Rsna2022Source(DicomSource):
@@ -110,51 +108,6 @@ class Rsna2022Source(DicomSource):
         )
 
 
-def place_labels(ct, labels, labels_file):
-    """Place labels on the grid of their CT, by their header or against it.
-
-    A header that mirrors an axis puts the labels beside the bones, or on the wrong
-    bones. So the labels are tried as the header says and mirrored along each axis;
-    the header is followed unless another placing covers clearly more bone.
-
-    Args:
-        ct: `Volume` in HU.
-        labels: `Volume` of the same shape.
-        labels_file: its name, for the error.
-
-    Returns:
-        `Volume` of the labels on the CT's grid, and a few words on how they were placed.
-
-    Raises:
-        UserError: the header's place is not that of the CT, and no placing is clearly right.
-    """
-    bone = ct.array > _BONE_HU
-    shares = {}
-    for mirrored in itertools.product((False, True), repeat=3):
-        array = _mirror(labels.array, mirrored)
-        shares[mirrored] = float(bone[array > 0].mean()) if array.any() else 0.0
-    best = max(shares, key=shares.get)
-    as_stored = (False, False, False)
-    if on_one_grid(ct, labels) and shares[best] < shares[as_stored] + _CLEARLY_MORE:
-        return labels, "physical space"
-    # Necks are nearly symmetric: the better of left and right is taken even if the two
-    # are close. Front and back, top and bottom must differ clearly.
-    rival = max(share for mirrored, share in shares.items() if mirrored[1:] != best[1:])
-    if shares[best] < rival + _CLEARLY_MORE:
-        raise UserError(f"{labels_file}: not in the space of its CT, and no mirroring fits clearly")
-    array = np.ascontiguousarray(_mirror(labels.array, best))
-    axes = "".join(axis for axis, flag in zip("xyz", best, strict=True) if flag)
-    how = f"mirrored along {axes}" if axes else "moved onto the CT"
-    words = (
-        f"{how} against the header: {shares[best]:.0%} on bone, as stored {shares[as_stored]:.0%}"
-    )
-    return Volume(array, ct.spacing_mm, ct.origin_mm), words
-
-
-def _mirror(array, mirrored):
-    return array[tuple(slice(None, None, -1 if flag else 1) for flag in mirrored)]
-
-
 def label_file(folder, name):
     """Return a patient's label file, or if there is none, the expected path.
 
@@ -163,8 +116,19 @@ def label_file(folder, name):
         name: name of the patient.
 
     Returns:
-        Path of the first of ``<name>_seg.nii.gz``, ``<name>.nii.gz`` and the two
+        Path of the one of ``<name>_seg.nii.gz``, ``<name>.nii.gz`` and the two
         without gzip that exists, else the first.
+
+    Raises:
+        UserError: several of them exist.
     """
-    files = [folder / f"{name}{suffix}" for suffix in _LABEL_SUFFIXES]
-    return next((file for file in files if file.is_file()), files[0])
+    files = label_files(folder, name)
+    if len(files) > 1:
+        raise UserError(f"{files[1]}: the labels are also in {files[0].name}; keep one")
+    return files[0] if files else folder / f"{name}{_LABEL_SUFFIXES[0]}"
+
+
+def label_files(folder, name):
+    """List the label files of a patient that exist; see `label_file`."""
+    files = [file_named(folder, f"{name}{suffix}") for suffix in _LABEL_SUFFIXES]
+    return [file for file in files if file.is_file()]

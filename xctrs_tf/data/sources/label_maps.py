@@ -72,3 +72,26 @@ def apply_label_map(labels, label_map, file):
     for there, here in label_map.items():
         array[labels.array == there] = here
     return Volume(array, labels.spacing_mm, labels.origin_mm)
+
+
+def binary_mask(mask, file):
+    """Return where a mask of one class is set; one that was resampled linearly is cut at a half.
+
+    Args:
+        mask: `Volume` of a file of one class.
+        file: name of the file, for the error.
+
+    Returns:
+        Boolean array.
+
+    Raises:
+        UserError: neither 0 and one other number, nor shares from 0 to 1.
+    """
+    array = mask.array
+    low, high = float(array.min()), float(array.max())
+    if np.issubdtype(array.dtype, np.floating) and low > -0.5 and high < 1.5:
+        # Interpolation of a higher order exceeds 0 and 1 a little.
+        return array > 0.5
+    if low < 0 or not np.all((array == 0) | (array == high)):
+        raise UserError(f"{file}: values from {low:g} to {high:g}; a mask has 0 and one other")
+    return array > 0

@@ -1,9 +1,18 @@
 """Folders of `<id>_ct.nii.gz` and `<id>_seg.nii.gz`, with an optional table of patients."""
 
 import csv
+import io
 
+from xctrs_tf.data.input_folders import (
+    by_id,
+    existing,
+    existing_folder,
+    file_named,
+    visible_entries,
+)
+from xctrs_tf.data.patient_ids import normalise_id
 from xctrs_tf.data.sources.label_maps import CERVICAL
-from xctrs_tf.data.sources.pairs import existing, existing_folder, read_pair
+from xctrs_tf.data.sources.pairs import read_pair
 from xctrs_tf.data.sources.raw_patient import PatientSource, RawPatient
 from xctrs_tf.errors import UserError
 from xctrs_tf.files import sha256_of
@@ -11,6 +20,8 @@ from xctrs_tf.files import sha256_of
 _CT_SUFFIX = "_ct.nii.gz"
 _LABELS_SUFFIX = "_seg.nii.gz"
 _PATIENT_TABLE = "manifest.csv"
+# Ten times the size of a table of 100,000 patients.
+_MAX_TABLE_BYTES = 2**26
 
 
 class NiftiSource(PatientSource):
@@ -34,10 +45,25 @@ class NiftiSource(PatientSource):
     def __init__(self, folder, select=None, label_map=CERVICAL):
         self.folder = existing_folder(folder)
         self.label_map = label_map
-        rows = self._table_rows(select)
-        self._licences = {row["id"]: row.get("licence") or "not stated" for row in rows}
-        self.ids = sorted(self._licences)
-        if not self.ids:
+        self.unusable = {}
+        table = self.folder / _PATIENT_TABLE
+        self._licences = {}
+        if table.exists():
+            rows = read_patient_table(table, select, self.unusable)
+            places = [(row["id"], f"{table}: {where}") for where, row in rows]
+            self._licences = {
+                normalise_id(row["id"]): row.get("licence") or "not stated" for _, row in rows
+            }
+        elif select:
+            raise UserError(f"{table}: no such file; a selection needs it")
+        else:
+            places = [
+                (file.name.removesuffix(_CT_SUFFIX), file)
+                for file in visible_entries(self.folder)
+                if file.name.endswith(_CT_SUFFIX)
+            ]
+        self.ids = list(by_id(places, self.unusable))
+        if not self.ids and not self.unusable:
             raise UserError(f"{self.folder}: no patients; name the files <id>{_CT_SUFFIX}")
 
     def record(self, patient):
@@ -47,7 +73,7 @@ class NiftiSource(PatientSource):
             "source": "nifti",
             "source_file": files[0].name,
             "source_sha256": sha256_of(*files),
-            "licence": self._licences[patient],
+            "licence": self._licences.get(patient, "not stated"),
         }
 
     def load(self, patient):
@@ -56,30 +82,68 @@ class NiftiSource(PatientSource):
 
     def _files(self, patient):
         return existing(
-            *(self.folder / f"{patient}{suffix}" for suffix in (_CT_SUFFIX, _LABELS_SUFFIX))
+            *(
+                file_named(self.folder, f"{patient}{suffix}")
+                for suffix in (_CT_SUFFIX, _LABELS_SUFFIX)
+            )
         )
 
-    def _table_rows(self, select):
-        """Return the selected rows of manifest.csv, or without it one row for each CT."""
-        table = self.folder / _PATIENT_TABLE
-        if not table.exists():
-            if select:
-                raise UserError(f"{table}: no such file; a selection needs it")
-            files = self.folder.glob(f"*{_CT_SUFFIX}")
-            return [{"id": file.name.removesuffix(_CT_SUFFIX)} for file in files]
-        try:
-            with table.open(newline="", encoding="utf-8") as stream:
-                reader = csv.DictReader(stream)
-                columns, rows = reader.fieldnames or [], list(reader)
-        except (OSError, ValueError, csv.Error) as error:
-            raise UserError(f"{table}: unreadable; save it as CSV in UTF-8") from error
-        needed = ["id", select[0]] if select else ["id"]
+
+def read_patient_table(table, select, unusable):
+    """Read the rows of a manifest.csv, as spreadsheets write it.
+
+    A byte order mark, semicolons or tabs between the columns, spaces around the fields and
+    empty rows are accepted.
+
+    Args:
+        table: path of the file.
+        select: ``(column, value)``: return only the rows with this value; None for all.
+        unusable: dict that gets the ids of rows with more or fewer fields than there are
+            columns, and the reason.
+
+    Returns:
+        List of the number of the line and a dict from column to text, for each row.
+
+    Raises:
+        UserError: unreadable, a column is missing, or no row is selected.
+    """
+    needed = ["id", select[0]] if select else ["id"]
+    rows = []
+    text = _table_text(table)
+    delimiter = max(",;\t", key=text.partition("\n")[0].count)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    try:
+        columns = [field.strip() for field in next(reader, [])]
         for column in needed:
-            if column not in columns:
-                raise UserError(f"{table}: no column {column!r}")
-        if select:
-            column, value = select
-            rows = [row for row in rows if row[column] == value]
-            if not rows:
-                raise UserError(f"{table}: no row with {column}={value}")
-        return rows
+            if columns.count(column) != 1:
+                problem = "two columns" if column in columns else "no column"
+                raise UserError(f"{table}: {problem} {column!r}")
+        for fields in reader:
+            row = dict(zip(columns, map(str.strip, fields), strict=False))
+            where = f"line {reader.line_num}"
+            if not any(fields):
+                continue
+            if len(fields) < len(columns) or any(fields[len(columns) :]) or not row["id"]:
+                problem = f"{len(fields)} fields for {len(columns)} columns, or no id"
+                unusable[row.get("id") or where] = f"{table}: {where}: {problem}"
+            elif not select or row[select[0]] == select[1]:
+                rows.append((where, row))
+    except csv.Error as error:
+        raise UserError(f"{table}: line {reader.line_num}: {error}") from error
+    if select and not rows:
+        raise UserError(f"{table}: no row with {select[0]}={select[1]}")
+    return rows
+
+
+def _table_text(table):
+    if not table.is_file():
+        raise UserError(f"{table}: no file; save it as CSV in UTF-8")
+    try:
+        if table.stat().st_size > _MAX_TABLE_BYTES:
+            raise UserError(f"{table}: over {_MAX_TABLE_BYTES / 1e6:.0f} MB; split it")
+        # Spreadsheets begin the file with a byte order mark.
+        return table.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise UserError(f"{table}: cannot be read ({error.strerror})") from error
+    except ValueError as error:
+        raise UserError(f"{table}: not UTF-8 text; save it as CSV in UTF-8") from error

@@ -2,17 +2,20 @@
 
 import numpy as np
 
+from xctrs_tf.data.input_folders import by_id, existing, existing_folder, folder_name, visible_files
 from xctrs_tf.data.sources.dicom_studies import label_file
 from xctrs_tf.data.sources.label_maps import CERVICAL, apply_label_map
-from xctrs_tf.data.sources.pairs import existing, existing_folder, visible_files
 from xctrs_tf.data.sources.raw_patient import PatientSource, RawPatient
-from xctrs_tf.data.volumes.intensity import AIR_HU
-from xctrs_tf.data.volumes.volume import Volume, read_volume
+from xctrs_tf.data.volumes.grid import check_voxel_mm
+from xctrs_tf.data.volumes.intensity import AIR_HU, check_hu, padding_to_air
+from xctrs_tf.data.volumes.volume import Volume, read_labels
 from xctrs_tf.errors import UserError
 from xctrs_tf.files import sha256_of
 
 _CT, _SPACING = "ct.csv", "voxel_dimensions.csv"
 _SIDE = 128
+# Three times the size of a table of every voxel.
+_MAX_TABLE_BYTES = 2**28
 # A stored number is HU + 1000; voxels that are not listed are outside the body.
 _OFFSET_HU = 1000.0
 
@@ -40,9 +43,13 @@ class OpenKbpSource(PatientSource):
         self.folder = existing_folder(folder)
         self.labels = existing_folder(labels)
         self.label_map = label_map
-        self._folders = {file.parent.name: file.parent for file in visible_files(self.folder, _CT)}
-        self.ids = sorted(self._folders)
-        if not self.ids:
+        self.unusable = {}
+        files = visible_files(self.folder, _CT, self.unusable)
+        self._folders = by_id(
+            ((folder_name(file.parent), file.parent) for file in files), self.unusable
+        )
+        self.ids = list(self._folders)
+        if not self.ids and not self.unusable:
             raise UserError(f"{self.folder}: no patients; OpenKBP has pt_<n>/{_CT}")
 
     def record(self, scan):
@@ -60,7 +67,7 @@ class OpenKbpSource(PatientSource):
         ct_file, spacing_file, labels_file = self._files(scan)
         rows, columns, slices = _read_spacing(spacing_file)
         ct = Volume(read_sparse_ct(ct_file), (columns, rows, slices), (0.0, 0.0, 0.0))
-        labels = read_volume(labels_file, interpolation="nearest")
+        labels = read_labels(labels_file)
         return RawPatient(scan, ct, apply_label_map(labels, self.label_map, labels_file))
 
     def _files(self, scan):
@@ -89,6 +96,8 @@ def read_sparse_ct(file):
         raise UserError(f"{file}: voxels outside the grid of {_SIDE}^3; fetch the file again")
     grid = np.full(_SIDE**3, AIR_HU, np.float32)
     grid[places] = table[:, 1] - _OFFSET_HU
+    check_hu(file, grid)
+    grid = padding_to_air(grid)
     return np.ascontiguousarray(grid.reshape((_SIDE,) * 3).transpose(1, 0, 2)[:, :, ::-1])
 
 
@@ -98,10 +107,13 @@ def _read_spacing(file):
         raise UserError(f"{file}: damaged; fetch the file again")
     if min(edges) <= 0:
         raise UserError(f"{file}: a voxel size of zero; fetch the file again")
+    check_voxel_mm(file, edges)
     return edges
 
 
 def _read_numbers(file, columns, skip):
+    if file.stat().st_size > _MAX_TABLE_BYTES:
+        raise UserError(f"{file}: over {_MAX_TABLE_BYTES / 1e6:.0f} MB; fetch the file again")
     try:
         table = np.loadtxt(file, delimiter=",", skiprows=skip, ndmin=2)
         if table.shape[1] != columns or not np.isfinite(table).all():

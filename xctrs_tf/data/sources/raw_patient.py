@@ -2,6 +2,7 @@
 
 import abc
 import dataclasses
+import types
 
 from xctrs_tf.data.volumes.volume import Volume
 
@@ -30,10 +31,13 @@ class PatientSource(abc.ABC):
     A source is sent to worker processes, so it holds names of files, not arrays.
 
     Attributes:
-        ids: names of the patients, sorted.
+        ids: names of the patients, sorted. Each can name a file (`check_id`).
+        unusable: dict from a name that is not in ``ids`` to the reason, such as an id
+            that two folders have, or a folder that cannot be read.
     """
 
     ids: list
+    unusable: dict = types.MappingProxyType({})
 
     def scans(self, patient):
         """Return the keys of a patient's scans, the preferred one first.

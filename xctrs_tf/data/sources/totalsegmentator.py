@@ -2,15 +2,10 @@
 
 import numpy as np
 
-from xctrs_tf.data.sources.label_maps import TOTALSEGMENTATOR
-from xctrs_tf.data.sources.pairs import (
-    existing,
-    existing_folder,
-    on_one_grid,
-    read_pair,
-    require_same_shape,
-    visible_files,
-)
+from xctrs_tf.data.input_folders import by_id, existing, existing_folder, folder_name, visible_files
+from xctrs_tf.data.label_placing import on_one_grid, require_same_shape
+from xctrs_tf.data.sources.label_maps import TOTALSEGMENTATOR, binary_mask
+from xctrs_tf.data.sources.pairs import read_pair
 from xctrs_tf.data.sources.raw_patient import PatientSource, RawPatient
 from xctrs_tf.data.volumes.volume import Volume, read_ct, read_labels
 from xctrs_tf.errors import UserError
@@ -41,9 +36,13 @@ class TotalSegmentatorSource(PatientSource):
 
     def __init__(self, folder):
         self.folder = existing_folder(folder)
-        self._folders = {file.parent.name: file.parent for file in visible_files(self.folder, _CT)}
-        self.ids = sorted(self._folders)
-        if not self.ids:
+        self.unusable = {}
+        files = visible_files(self.folder, _CT, self.unusable)
+        self._folders = by_id(
+            ((folder_name(file.parent), file.parent) for file in files), self.unusable
+        )
+        self.ids = list(self._folders)
+        if not self.ids and not self.unusable:
             raise UserError(f"{self.folder}: no patients; TotalSegmentator has <id>/{_CT}")
 
     def record(self, scan):
@@ -69,7 +68,7 @@ class TotalSegmentatorSource(PatientSource):
             require_same_shape(ct, mask, file)
             if not on_one_grid(ct, mask):
                 raise UserError(f"{file}: not on the grid of its CT; resample it first")
-            array[mask.array > 0] = number
+            array[binary_mask(mask, file)] = number
         return RawPatient(scan, ct, Volume(array, ct.spacing_mm, ct.origin_mm))
 
     def _label_files(self, scan):

@@ -2,8 +2,10 @@
 
 import re
 
+from xctrs_tf.data.input_folders import existing_folder, visible_files
+from xctrs_tf.data.patient_ids import normalise_id
 from xctrs_tf.data.sources.label_maps import CERVICAL
-from xctrs_tf.data.sources.pairs import Pair, PairSource, existing_folder, visible_files
+from xctrs_tf.data.sources.pairs import Pair, PairSource
 from xctrs_tf.errors import UserError
 
 _BIDS_CT = "_ct.nii.gz"
@@ -27,24 +29,28 @@ class VerseSource(PairSource):
 
     def __init__(self, folder):
         folder = existing_folder(folder)
-        files = visible_files(folder, "*.nii.gz")
+        unusable = {}
+        files = visible_files(folder, "*.nii.gz", unusable)
         bids = [file for file in files if file.name.startswith("sub-")]
         challenge = [file for file in files if not file.name.startswith("sub-")]
         pairs, subjects = {}, {}
         for ct in bids:
-            if ct.name.endswith(_BIDS_CT):
-                subject, part = _SUBJECT.match(ct.name).groups()
+            match = _SUBJECT.match(ct.name)
+            if ct.name.endswith(_BIDS_CT) and match:
+                subject, part = match.groups()
                 subjects[part or subject] = subject
-                pairs.setdefault(subject.lower(), []).append(Pair(ct, _bids_labels(ct)))
+                pairs.setdefault(normalise_id(subject.lower()), []).append(
+                    Pair(ct, _bids_labels(ct))
+                )
         for ct in challenge:
             if not ct.name.endswith(_LABELS):
-                name = re.split(r"[_.]", ct.name)[0].lower()
+                name = normalise_id(re.split(r"[_.]", ct.name)[0].lower())
                 subject = subjects.get(name, name)
                 labels = ct.with_name(ct.name.replace(".nii.gz", _LABELS))
                 pairs.setdefault(subject, []).append(Pair(ct, labels))
-        if not pairs:
+        if not pairs and not unusable:
             raise UserError(f"{folder}: no VerSe scan (sub-*{_BIDS_CT}, or <name>.nii.gz)")
-        super().__init__(folder, pairs, "verse", "CC BY-SA 4.0", CERVICAL)
+        super().__init__(folder, pairs, "verse", "CC BY-SA 4.0", CERVICAL, unusable)
 
 
 def _bids_labels(ct):
