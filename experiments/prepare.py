@@ -25,6 +25,7 @@ from xctrs_tf.data.sources.collections import COLLECTIONS, open_collections
 from xctrs_tf.data.sources.label_maps import parse_label_map
 from xctrs_tf.data.sources.phantoms import PhantomSource
 from xctrs_tf.errors import UserError
+from xctrs_tf.folder_lock import folder_lock
 from xctrs_tf.geometry import SIZES
 from xctrs_tf.parallel import parallel_map
 
@@ -134,6 +135,12 @@ def execute():
     spacing_mm = SPACING_MM.value or FIELD_MM / size
     simulation = PROJECTION.simulation(SEED.value)
     source = _make_source(size, spacing_mm)
+    # Found out before anything is computed: that the folder can be written, by no one else.
+    with folder_lock(OUTPUT.value, "patients"):
+        return _prepare(source, size, spacing_mm, simulation)
+
+
+def _prepare(source, size, spacing_mm, simulation):
     writer = DatasetWriter(OUTPUT.value, _configuration(size, spacing_mm, simulation))
     ids = source.ids[: NUM_PATIENTS.value]
     # The workers need TensorFlow only where a film shows more than the crop.
@@ -162,8 +169,16 @@ def execute():
         f"content hash {dataset.content_hash()}"
     )
     for scan in rejected:
-        print(f"rejected {scan['id']}: {scan['reason']}")
+        print(_one_line(f"rejected {scan['id']}: {scan['reason']}"))
     return EXIT_REJECTED if rejected else 0
+
+
+def _one_line(text):
+    """Return a text without line ends and control characters, which file names may have."""
+    return "".join(
+        letter if letter.isprintable() else letter.encode("unicode_escape").decode()
+        for letter in " ".join(text.split())
+    )
 
 
 def _check():

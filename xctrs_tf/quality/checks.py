@@ -4,8 +4,6 @@ import dataclasses
 
 import numpy as np
 
-QUALITY_FORMAT = "xctrs-quality/1"
-
 
 @dataclasses.dataclass(frozen=True)
 class Check:

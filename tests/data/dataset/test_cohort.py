@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 
 from tests.data import cases
 from tests.data.dicoms import write_series
@@ -11,6 +12,7 @@ from xctrs_tf.data.dataset.preparation import prepare_cohort
 from xctrs_tf.data.projection.film_simulation import FilmSimulation
 from xctrs_tf.data.projection.projection_geometry import ProjectionGeometry
 from xctrs_tf.data.sources.collections import open_collections
+from xctrs_tf.errors import UserError
 
 CONFIGURATION = {**cases.CONFIGURATION, "size": 32}
 
@@ -92,7 +94,7 @@ def test_a_changed_source_is_prepared_again(tmp_path):
     assert before.content_hash() != after.content_hash()
 
 
-def test_a_full_disk_rejects_one_patient(tmp_path, monkeypatch):
+def test_a_full_disk_ends_the_preparation(tmp_path, monkeypatch):
     (tmp_path / "in").mkdir()
     for seed, name in enumerate("abc"):
         write_neck(tmp_path / "in", name, seed)
@@ -105,10 +107,9 @@ def test_a_full_disk_rejects_one_patient(tmp_path, monkeypatch):
 
     monkeypatch.setattr(np, "savez", full_for_b)
     source = open_collections(["nifti"], [tmp_path / "in"])
-    done, rejected = prepare(source, tmp_path / "out")
-    assert done == ["a", "c"]
-    file = tmp_path / "out/patients/b.npz"
-    assert rejected == [("b", f"{file}: cannot be written (No space left on device)")]
+    with pytest.raises(UserError, match=r"patients/b\.npz: cannot be written \(No space left on"):
+        prepare(source, tmp_path / "out")
+    assert not (tmp_path / "out/manifest.json").exists()
     monkeypatch.undo()
     assert prepare(source, tmp_path / "out") == (["a", "b", "c"], [])
 

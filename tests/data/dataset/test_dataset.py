@@ -8,6 +8,31 @@ from tests.data.cases import CONFIGURATION, RECORD, make_case, write_dataset
 from xctrs_tf.data.dataset import network_arrays, open_dataset
 from xctrs_tf.data.dataset.dataset_writer import DatasetWriter
 from xctrs_tf.errors import UserError
+from xctrs_tf.files import sha256_of
+
+ARRAYS = ("ct", "segmentation", "ap", "la")
+
+
+def rewrite(folder, patient, **arrays):
+    """Exchange a patient's arrays, and their hash in the manifest."""
+    file = folder / f"patients/{patient}.npz"
+    with np.load(file) as stored:
+        np.savez(file, **{**stored, **arrays})
+
+    def with_its_hash(manifest):
+        for record in manifest["patients"]:
+            if record["id"] == patient:
+                record["sha256"] = sha256_of(file)
+
+    edit(folder, with_its_hash)
+
+
+def edit(folder, change):
+    """Change the manifest by a function of its dict."""
+    file = folder / "manifest.json"
+    manifest = json.loads(file.read_text(encoding="utf-8"))
+    change(manifest)
+    file.write_text(json.dumps(manifest), encoding="utf-8")
 
 
 @pytest.fixture
@@ -158,12 +183,12 @@ def test_a_flipped_bit_in_a_patient_file(folder):
     content[middle] ^= 1
     file.write_bytes(content)
     dataset = open_dataset(folder)
-    with pytest.raises(UserError, match=r"p7.npz: damaged; run experiments\.prepare"):
+    with pytest.raises(UserError, match=r"p7.npz: damaged or changed since it was prepared"):
         dataset.load("p7")
 
 
 def test_a_patient_of_another_size(folder):
     case = make_case("p7", size=5)
-    np.savez(folder / "patients/p7.npz", **{k: getattr(case, k) for k in vars(case)})
-    with pytest.raises(UserError, match=r"p7.npz: not of size 6; run experiments\.prepare"):
+    rewrite(folder, "p7", **{name: getattr(case, name) for name in ARRAYS})
+    with pytest.raises(UserError, match=r"p7.npz: ct not of size 6; run experiments\.prepare"):
         open_dataset(folder).load("p7")

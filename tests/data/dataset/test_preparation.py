@@ -57,8 +57,8 @@ def test_the_record_describes_the_crop():
     assert record["scan_spacing_mm"] == list(SPACING_MM)
     low, high = np.array(record["crop_box_mm"])
     np.testing.assert_allclose(high - low, 96.0)
-    # The box of the labels: voxels 12..25, 18..29, 5..38 along x, y, z.
-    centre = np.array(ORIGIN_MM) + np.array([18.5, 23.5, 21.5]) * SPACING_MM
+    # The box of the labels: voxels 6..26, 9..32, 5..38 along x, y, z.
+    centre = np.array(ORIGIN_MM) + np.array([16.0, 20.5, 21.5]) * SPACING_MM
     np.testing.assert_allclose((low + high) / 2, centre)
 
 
@@ -98,20 +98,22 @@ def test_an_unforeseen_error_rejects_one_scan():
 
 
 def test_labels_on_a_grid_of_their_own_must_lie_in_the_scan():
-    class Shifted(Source):
-        shift_mm = 25.0
+    class Cut(Source):
+        """Source of a scan without its first voxels along x, with the labels of all."""
+
+        cut = 6
 
         def load(self, scan):
             raw = super().load(scan)
-            x, y, z = raw.labels.origin_mm
-            labels = Volume(raw.labels.array, SPACING_MM, (x + self.shift_mm, y, z))
-            return RawPatient(scan, raw.ct, labels)
+            x, y, z = raw.ct.origin_mm
+            ct = Volume(raw.ct.array[self.cut :], SPACING_MM, (x + self.cut * 2.0, y, z))
+            return RawPatient(scan, ct, raw.labels)
 
-    # The box ends at voxel 26 of 40, so the scan reaches 14 * 2 mm beyond it.
-    assert crop_patient(Shifted(), "a", 32, 3.0)[1] == []
+    # The box of the labels begins at voxel 6.
+    assert crop_patient(Cut(), "a", 32, 3.0)[1] == []
 
-    class Outside(Shifted):
-        shift_mm = 28.1
+    class Outside(Cut):
+        cut = 7
 
     assert crop_patient(Outside(), "a", 32, 3.0) == (
         None,
@@ -141,7 +143,7 @@ def test_only_a_full_field_of_view_sees_what_lies_behind_the_crop(field_of_view,
         for hu in (-1000, 1000)
     )
     np.testing.assert_array_equal(air.ct, bone.ct)
-    np.testing.assert_allclose((bone.ap - air.ap)[4:28, 4:28], seen, atol=1e-3)
+    np.testing.assert_allclose((bone.ap - air.ap)[5:28, 4:28], seen, atol=1e-3)
     assert isinstance(bone.ap, np.ndarray) and bone.ap.dtype == np.float32
 
 

@@ -2,21 +2,30 @@
 
 import dataclasses
 import hashlib
-import json
+import os
 import pathlib
 import zipfile
 
 import numpy as np
 
+from xctrs_tf.data.dataset.manifest import MANIFEST, check_folds, read_manifest
 from xctrs_tf.data.dataset.npy_files import read_arrays
+from xctrs_tf.data.dataset.sanity import check_films
 from xctrs_tf.data.films.film_normalisation import normalise_film
+from xctrs_tf.data.patient_ids import check_id
 from xctrs_tf.data.volumes.intensity import normalise_hu
 from xctrs_tf.errors import UserError
+from xctrs_tf.geometry import NUM_CLASSES
 
-DATASET_FORMAT = "xctrs-dataset/1"
-MANIFEST = "manifest.json"
-# The manifest of a preparation that is running or was killed.
-UNFINISHED = "manifest.unfinished.json"
+# Dimensions and type of a patient's arrays.
+_TYPES = {
+    "ct": (3, np.int16),
+    "segmentation": (3, np.uint8),
+    "ap": (2, np.float32),
+    "la": (2, np.float32),
+}
+# Size and time of the files that this process has compared with their hash.
+_VERIFIED = set()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,12 +93,18 @@ def open_dataset(path):
     """
     path = pathlib.Path(path)
     manifest = read_manifest(path / MANIFEST)
+    check_folds(path / MANIFEST, manifest)
     dataset = Dataset(path, manifest)
     for patient in dataset.ids:
         file = patient_path(path, patient)
         if not file.is_file():
             raise UserError(f"{file}: missing; run experiments.prepare again")
-        if not zipfile.is_zipfile(file):
+        try:
+            with file.open("rb") as stream:
+                whole = zipfile.is_zipfile(stream)
+        except OSError as error:
+            raise UserError(f"{file}: cannot be read ({error.strerror})") from error
+        if not whole:
             raise UserError(f"{file}: damaged; run experiments.prepare again")
     return dataset
 
@@ -126,19 +141,35 @@ class Dataset:
         if patient not in self._records:
             raise UserError(f"{self.path}: no patient {patient!r}; its ids are in {MANIFEST}")
         file = patient_path(self.path, patient)
+        record = self._records[patient]
+        content = _verified_content(file, record["sha256"])
         try:
-            arrays = read_arrays(file, ("ct", "segmentation", "ap", "la"))
+            arrays = read_arrays(content, tuple(_TYPES))
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
             raise UserError(f"{file}: damaged; run experiments.prepare again") from error
-        if any(array.shape != (self.size,) * array.ndim for array in arrays.values()):
-            raise UserError(f"{file}: not of size {self.size}; run experiments.prepare again")
-        record = self._records[patient]
+        self._check(file, arrays)
         return Case(
             id=patient,
             spacing_mm=record["spacing_mm"],
             origin_mm=tuple(record["origin_mm"]),
             **arrays,
         )
+
+    def _check(self, file, arrays):
+        for name, (rank, kind) in _TYPES.items():
+            array = arrays[name]
+            if array.shape != (self.size,) * rank:
+                problem = f"{name} not of size {self.size}"
+            elif array.dtype != kind:
+                problem = f"{name} of type {array.dtype}, not {kind}"
+            else:
+                continue
+            raise UserError(f"{file}: {problem}; run experiments.prepare again")
+        highest = arrays["segmentation"].max()
+        if highest >= NUM_CLASSES:
+            raise UserError(f"{file}: a label {highest}; run experiments.prepare again")
+        if problem := check_films(arrays):
+            raise UserError(f"{file}: {problem}; run experiments.prepare again")
 
     def split(self, fold):
         """Return the training, validation and test patients of one fold.
@@ -178,36 +209,24 @@ class Dataset:
 
 def patient_path(path, patient):
     """Return the path of a patient's arrays in a prepared folder."""
-    return path / "patients" / f"{patient}.npz"
+    return path / "patients" / f"{check_id(patient)}.npz"
 
 
-def read_manifest(file):
-    """Read a manifest.
-
-    Args:
-        file: its path.
-
-    Returns:
-        Dict with every key that `Dataset` needs.
-
-    Raises:
-        UserError: the file is missing, unreadable or of another format.
-    """
+def _verified_content(file, sha256):
+    """Return the bytes of a file, which are compared with their hash once in a process."""
     try:
-        manifest = json.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        if file.with_name(UNFINISHED).exists():
-            remedy = "its preparation was interrupted: run the same experiments.prepare again"
-        else:
-            remedy = "make one with python -m experiments.prepare"
-        raise UserError(
-            f"{file.parent}: no prepared data folder ({file.name}); {remedy}"
-        ) from error
-    except (OSError, ValueError) as error:
-        raise UserError(f"{file}: unreadable; run experiments.prepare again") from error
-    if not isinstance(manifest, dict) or manifest.get("format") != DATASET_FORMAT:
-        raise UserError(f"{file}: not of format {DATASET_FORMAT}; run experiments.prepare again")
-    missing = {"version", "size", "seed", "folds", "validation", "patients"} - manifest.keys()
-    if missing:
-        raise UserError(f"{file}: lacks {min(missing)!r}; run experiments.prepare again")
-    return manifest
+        with file.open("rb") as stream:
+            status = os.fstat(stream.fileno())
+            content = stream.read()
+    except OSError as error:
+        problem = "missing" if isinstance(error, FileNotFoundError) else error.strerror
+        raise UserError(f"{file}: {problem}; run experiments.prepare again") from error
+    key = (os.path.realpath(file), len(content), status.st_mtime_ns, status.st_ino, sha256)
+    if key not in _VERIFIED:
+        if hashlib.sha256(content).hexdigest() != sha256:
+            raise UserError(
+                f"{file}: damaged or changed since it was prepared (its sha256 is not that of "
+                f"{MANIFEST}); run experiments.prepare again"
+            )
+        _VERIFIED.add(key)
+    return content

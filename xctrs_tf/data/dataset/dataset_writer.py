@@ -9,14 +9,9 @@ import scipy
 import SimpleITK as sitk
 
 import xctrs_tf
-from xctrs_tf.data.dataset.dataset import (
-    DATASET_FORMAT,
-    MANIFEST,
-    UNFINISHED,
-    patient_path,
-    read_manifest,
-)
+from xctrs_tf.data.dataset.dataset import patient_path
 from xctrs_tf.data.dataset.folds import draw_validation
+from xctrs_tf.data.dataset.manifest import DATASET_FORMAT, MANIFEST, UNFINISHED, read_manifest
 from xctrs_tf.errors import UserError
 from xctrs_tf.files import atomic_path, sha256_of, write_text
 
@@ -160,7 +155,7 @@ class DatasetWriter:
                     "choose another output folder"
                 )
             self._records = {record["id"]: record for record in manifest["patients"]}
-            for rejected in manifest["rejected"]:
+            for rejected in manifest.get("rejected", []):
                 self._rejected.setdefault(rejected["id"], []).append(rejected["reason"])
             # Half-written patients of a killed run.
             for scratch in self.path.glob("patients/.*.npz.*"):

@@ -1,5 +1,8 @@
 """NumPy files read by several threads at once."""
 
+import io
+import pathlib
+
 import numpy as np
 
 # A reading fails only if a thread switch falls into its short parse of the header.
@@ -10,7 +13,7 @@ def read_arrays(file, names):
     """Read arrays of an ``.npz`` file.
 
     Args:
-        file: path.
+        file: path, or the content as bytes.
         names: names of the arrays.
 
     Returns:
@@ -21,7 +24,8 @@ def read_arrays(file, names):
     """
 
     def read():
-        with open(file, "rb") as stream, np.load(stream, allow_pickle=False) as stored:
+        content = file if isinstance(file, bytes) else pathlib.Path(file).read_bytes()
+        with np.load(io.BytesIO(content), allow_pickle=False) as stored:
             return {name: stored[name] for name in names}
 
     return _retry(read)

@@ -1,13 +1,15 @@
 """Preparation of patients: choose a scan, check and crop it, project it, write it."""
 
 import dataclasses
+import errno
 import functools
 import hashlib
 
 import numpy as np
 
-from xctrs_tf.data.dataset import Case
+from xctrs_tf.data.dataset import Case, sanity
 from xctrs_tf.data.dataset.dataset_writer import rejections
+from xctrs_tf.data.patient_ids import check_id
 from xctrs_tf.data.projection.film_simulation import FilmSimulation
 from xctrs_tf.data.projection.projection_geometry import VolumeFrame
 from xctrs_tf.data.volumes.cervical_crop import check_labels, check_place, crop_to_frame
@@ -15,6 +17,9 @@ from xctrs_tf.data.volumes.volume import Volume
 from xctrs_tf.errors import UserError
 
 PARALLEL = FilmSimulation()
+# Faults of the machine, which the next patient would meet as well.
+_MACHINE_FAULTS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+_LONGEST_CAUSE = 300
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,10 +59,14 @@ def prepare_cohort(source, ids, writer, size, spacing_mm, simulation, mapper=map
     Returns:
         Sorted list of the ids that are in the folder now, and the list of dicts
         ``id``, ``reason`` of the scans that were rejected.
+
+    Raises:
+        UserError: the folder cannot be written, for example on a full disk.
     """
     todo = [patient for patient in ids if not _is_done(source, patient, writer)]
     done = sorted(set(ids) - set(todo))
     rejected = {patient: writer.rejected_with(patient) for patient in done}
+    rejected |= {name: [reason] for name, reason in source.unusable.items()}
     images = {writer.image_of(patient): patient for patient in done}
     images.pop(None, None)
     crop = functools.partial(
@@ -73,10 +82,11 @@ def prepare_cohort(source, ids, writer, size, spacing_mm, simulation, mapper=map
             rejected[patient].append(f"{file}: the same image as patient {images[image]}")
             continue
         try:
-            writer.add(make_case(patient, cropped, simulation), cropped.record, reasons)
-        except UserError as error:
-            rejected[patient].append(str(error))
+            case = _checked_case(patient, cropped, simulation)
+        except Exception as error:
+            rejected[patient].append(_in_words(patient, error))
             continue
+        writer.add(case, cropped.record, reasons)
         images[image] = patient
         done.append(patient)
     return sorted(done), rejections(rejected)
@@ -95,17 +105,20 @@ def crop_patient(source, patient, size, spacing_mm, simulation=PARALLEL):
     Returns:
         `CroppedPatient`, or None where no scan is usable; and for each scan
         before it the reason why it is not.
+
+    Raises:
+        UserError: the machine cannot go on, for example because its disk is full.
     """
     reasons = []
     for scan in source.scans(patient):
         try:
+            check_id(patient)
             return _crop_scan(source, patient, scan, size, spacing_mm, simulation), reasons
-        except UserError as error:
-            reasons.append(str(error))
-        except (OSError, MemoryError, RuntimeError) as error:
-            # A damaged file that passed the readers' checks rejects one scan, not the cohort.
-            cause = " ".join(str(error).split()) or type(error).__name__
-            reasons.append(f"{patient}: cannot be read ({cause})")
+        except Exception as error:
+            # Whatever is wrong with a file rejects one scan, not the cohort.
+            if isinstance(error, OSError) and error.errno in _MACHINE_FAULTS:
+                raise UserError(f"{patient}: {error}; run the same command again") from error
+            reasons.append(_in_words(patient, error))
     return None, reasons
 
 
@@ -131,6 +144,22 @@ def make_case(patient, cropped, simulation=PARALLEL):
     )
 
 
+def _checked_case(patient, cropped, simulation):
+    """Return `make_case`; refuse films that show nothing."""
+    case = make_case(patient, cropped, simulation)
+    if reason := sanity.check_films({"ap": case.ap, "la": case.la}):
+        raise UserError(f"{cropped.record['source_file']}: {reason}")
+    return case
+
+
+def _in_words(patient, error):
+    """Return a line on what is wrong with a patient."""
+    if isinstance(error, UserError):
+        return str(error)
+    cause = " ".join(str(error).split())[:_LONGEST_CAUSE] or type(error).__name__
+    return f"{patient}: cannot be read ({cause})"
+
+
 def _is_done(source, patient, writer):
     """Return whether one of a patient's scans is written and its files are unchanged."""
     # Hashing a collection takes as long as reading it: hash only what was written before.
@@ -140,7 +169,7 @@ def _is_done(source, patient, writer):
         try:
             if writer.has(patient, source.record(scan)["source_sha256"]):
                 return True
-        except (UserError, OSError):
+        except Exception:
             continue  # Preparing it again will reject it for the same reason.
     return False
 
@@ -148,12 +177,19 @@ def _is_done(source, patient, writer):
 def _crop_scan(source, patient, scan, size, spacing_mm, simulation):
     record = source.record(scan)
     raw = source.load(scan)
-    reason = check_labels(raw.labels) or check_place(raw.ct, raw.labels)
+    reason = (
+        sanity.check_scan(raw.ct)
+        or check_labels(raw.labels)
+        or sanity.check_size(raw.labels)
+        or check_place(raw.ct, raw.labels)
+    )
     if reason:
         raise UserError(f"{record['source_file']}: {reason}")
     ct, labels, spacing_mm, origin_mm = crop_to_frame(raw.ct, raw.labels, size, spacing_mm)
     grid = ((spacing_mm,) * 3, origin_mm)
     ct, labels = Volume(ct, *grid), Volume(labels, *grid)
+    if reason := sanity.check_crop(ct, labels):
+        raise UserError(f"{record['source_file']}: {reason}")
     low = np.array(origin_mm) - spacing_mm / 2
     record |= {
         "image_sha256": _image_hash(raw.ct),

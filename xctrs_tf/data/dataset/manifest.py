@@ -1,0 +1,124 @@
+"""The manifest of a prepared data folder: reading and checking."""
+
+import json
+import math
+
+from xctrs_tf.data.patient_ids import check_id, id_key
+from xctrs_tf.errors import UserError
+
+DATASET_FORMAT = "xctrs-dataset/1"
+MANIFEST = "manifest.json"
+# The manifest of a preparation that is running or was killed.
+UNFINISHED = "manifest.unfinished.json"
+_NEEDED = ("version", "size", "seed", "folds", "validation", "patients")
+_AGAIN = "run experiments.prepare again"
+
+
+def read_manifest(file):
+    """Read a manifest, finished or not, and check its patients.
+
+    Args:
+        file: its path.
+
+    Returns:
+        Dict with every key that `Dataset` needs.
+
+    Raises:
+        UserError: the file is missing, unreadable or of another format, or a patient's
+            entry cannot be right.
+    """
+    try:
+        manifest = json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        if file.with_name(UNFINISHED).exists():
+            remedy = "its preparation was interrupted: run the same experiments.prepare again"
+        else:
+            remedy = "make one with python -m experiments.prepare"
+        raise UserError(
+            f"{file.parent}: no prepared data folder ({file.name}); {remedy}"
+        ) from error
+    except OSError as error:
+        raise UserError(f"{file}: cannot be read ({error.strerror})") from error
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{file}: unreadable; {_AGAIN}") from error
+    if not isinstance(manifest, dict) or manifest.get("format") != DATASET_FORMAT:
+        raise UserError(f"{file}: not of format {DATASET_FORMAT}; {_AGAIN}")
+    missing = set(_NEEDED) - manifest.keys()
+    if missing:
+        raise UserError(f"{file}: lacks {min(missing)!r}; {_AGAIN}")
+    size = manifest["size"]
+    if not _is_whole(size) or size < 1:
+        raise UserError(f"{file}: size {size!r}; {_AGAIN}")
+    _check_patients(file, manifest["patients"])
+    return manifest
+
+
+def check_folds(file, manifest):
+    """Refuse folds in which a patient is both tested and trained on, or validated with.
+
+    Args:
+        file: path of the manifest, for the error.
+        manifest: dict of `read_manifest`.
+
+    Raises:
+        UserError: the folds do not deal each patient once, or a fold's test patient is
+            among those that validate it.
+    """
+    folds, validation = manifest["folds"], manifest["validation"]
+    if not _are_texts(folds) or not _are_texts(validation) or len(folds) != len(validation):
+        raise UserError(f"{file}: folds or validation are no lists of ids; {_AGAIN}")
+    ids = {record["id"] for record in manifest["patients"]}
+    dealt = [patient for fold in folds for patient in fold]
+    if len(dealt) != len(ids) or set(dealt) != ids:
+        odd = sorted(set(dealt) ^ ids) or sorted(each for each in ids if dealt.count(each) > 1)
+        raise UserError(f"{file}: patient {odd[0]!r} is not in one fold exactly; {_AGAIN}")
+    for number, (test, validating) in enumerate(zip(folds, validation, strict=True)):
+        if strange := sorted(set(validating) - (ids - set(test))):
+            raise UserError(
+                f"{file}: fold {number}: {strange[0]!r} validates, but is no patient or one of "
+                f"the test patients; {_AGAIN}"
+            )
+
+
+def _check_patients(file, records):
+    if not isinstance(records, list):
+        raise UserError(f"{file}: patients is no list; {_AGAIN}")
+    seen = set()
+    for record in records:
+        if not isinstance(record, dict):
+            raise UserError(f"{file}: a patient is no object; {_AGAIN}")
+        try:
+            key = id_key(check_id(record.get("id")))
+            if key in seen:
+                raise UserError(f"id {record['id']!r} stands twice")
+            _check_record(record)
+        except UserError as error:
+            raise UserError(f"{file}: {error}; {_AGAIN}") from error
+        seen.add(key)
+
+
+def _check_record(record):
+    patient = record["id"]
+    for name in ("sha256", "source_sha256"):
+        if not isinstance(record.get(name), str):
+            raise UserError(f"patient {patient!r}: no {name}")
+    spacing = record.get("spacing_mm")
+    if not _is_number(spacing) or spacing <= 0:
+        raise UserError(f"patient {patient!r}: spacing_mm {spacing!r}")
+    origin = record.get("origin_mm")
+    if not isinstance(origin, list) or len(origin) != 3 or not all(map(_is_number, origin)):
+        raise UserError(f"patient {patient!r}: origin_mm {origin!r}")
+
+
+def _are_texts(groups):
+    return isinstance(groups, list) and all(
+        isinstance(group, list) and all(isinstance(each, str) for each in group) for group in groups
+    )
+
+
+def _is_whole(value):
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_number(value):
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)

@@ -1,0 +1,159 @@
+"""Checks that a patient's scan, labels and films are what they are taken for.
+
+The limits hold for 93 necks of OpenKBP and for the phantoms, with a margin
+(docs/data.md).
+"""
+
+import itertools
+
+import numpy as np
+import scipy
+
+from xctrs_tf.geometry import VERTEBRAE, VIEWS
+
+_AIR_BELOW_HU, _LEAST_AIR = -500.0, 0.002
+# Median CT number of the labelled voxels.
+_BONE_RANGE_HU = (100.0, 1000.0)
+# Distance between the centres of C1 and C7, and the width of C1..C7 along x and y.
+_LENGTH_RANGE_MM = (50.0, 150.0)
+_WIDTH_RANGE_MM = {"x": (40.0, 130.0), "y": (30.0, 160.0)}
+# The bodies of C3..C7 are their thickest parts. They lie in front of the centres; in a neck
+# whose front and back are exchanged, behind them.
+_FACING = range(3, 8)
+_BACKWARDS_MM = -1.0
+# CT numbers inside the labels, up to dense bone, must exceed those of the labels moved by
+# this distance along any axes.
+_DENSE_HU = 600.0
+_MOVE_MM = 5.0
+_LEAST_GAIN_HU = 5.0
+
+
+def check_scan(ct):
+    """Return why a scan is not in HU.
+
+    Args:
+        ct: `Volume`.
+
+    Returns:
+        The reason in a few words, or None.
+    """
+    low, high = float(ct.array.min()), float(ct.array.max())
+    if low == high:
+        return f"the CT is {low:g} everywhere"
+    if np.mean(ct.array < _AIR_BELOW_HU) < _LEAST_AIR:
+        return f"no air (CT numbers {low:g} to {high:g}); the CT is not in HU, or has no air in it"
+    return None
+
+
+def check_size(labels):
+    """Return why labels do not have the size and the direction of a neck.
+
+    Args:
+        labels: `Volume` with C1..C7.
+
+    Returns:
+        The reason in a few words, or None.
+    """
+    boxes = scipy.ndimage.find_objects(labels.array, max_label=len(VERTEBRAE))
+    corners = np.array([[(part.start, part.stop) for part in box] for box in boxes])
+    starts, stops = corners[..., 0].min(axis=0), corners[..., 1].max(axis=0)
+    array = labels.array[tuple(map(slice, starts, stops))]
+    places = np.nonzero((array >= 1) & (array <= len(VERTEBRAE)))
+    numbers = array[places]
+    heights = [places[2][numbers == number].mean() for number in (1, len(VERTEBRAE))]
+    length = (heights[0] - heights[1]) * labels.spacing_mm[2]
+    if not _LENGTH_RANGE_MM[0] <= length <= _LENGTH_RANGE_MM[1]:
+        return (
+            f"{length:.3g} mm from C1 to C7 ({_LENGTH_RANGE_MM[0]:g} to {_LENGTH_RANGE_MM[1]:g} "
+            "are possible); correct the voxel size"
+        )
+    for axis, (name, (low, high)) in enumerate(_WIDTH_RANGE_MM.items()):
+        width = (stops - starts)[axis] * labels.spacing_mm[axis]
+        if not low <= width <= high:
+            return (
+                f"C1 to C7 are {width:.3g} mm wide along {name} ({low:g} to {high:g} are "
+                "possible); correct the voxel size"
+            )
+    return None
+
+
+def facing_mm(segmentation):
+    """Return how far the thickest parts of C3..C7 lie in front of their centres.
+
+    Args:
+        segmentation: `Volume` of labels with C3..C7.
+
+    Returns:
+        Mean of C3..C7 in mm; positive in a neck that faces to the front.
+    """
+    distances = []
+    boxes = scipy.ndimage.find_objects(segmentation.array, max_label=len(VERTEBRAE))
+    for number in _FACING:
+        mask = np.pad(segmentation.array[boxes[number - 1]] == number, 1)
+        depth = scipy.ndimage.distance_transform_edt(mask, segmentation.spacing_mm)
+        thickest = np.nonzero(depth >= depth.max() - 1e-6)[1].mean()
+        distances.append((np.nonzero(mask)[1].mean() - thickest) * segmentation.spacing_mm[1])
+    return float(np.mean(distances))
+
+
+def bone_gain_hu(ct, segmentation):
+    """Return how much denser the labels' place is than the places around it.
+
+    Args:
+        ct: `Volume` in HU.
+        segmentation: `Volume` of labels on the same grid.
+
+    Returns:
+        Mean CT number inside the labels, clipped to 0..600 HU, less the largest one of the
+        26 places that are 5 mm away along one or more axes.
+    """
+    step = max(1, round(_MOVE_MM / ct.spacing_mm[0]))
+    hu = np.pad(np.clip(ct.array, 0, _DENSE_HU).astype(np.float32), step)
+    x, y, z = (index + step for index in np.nonzero(segmentation.array))
+    moves = itertools.product((0, -step, step), repeat=3)
+    here, *others = (float(hu[x + dx, y + dy, z + dz].mean()) for dx, dy, dz in moves)
+    return here - max(others)
+
+
+def check_crop(ct, segmentation):
+    """Return why a cropped patient cannot be used.
+
+    Args:
+        ct: `Volume` in HU.
+        segmentation: `Volume` of labels on the same grid.
+
+    Returns:
+        The reason in a few words, or None.
+    """
+    counts = np.bincount(segmentation.array.ravel(), minlength=len(VERTEBRAE) + 1)
+    lost = [name for name, count in zip(VERTEBRAE, counts[1:], strict=True) if not count]
+    if lost:
+        return f"label {', '.join(lost)} lost in voxels of {ct.spacing_mm[0]:.3g} mm; take smaller"
+    median = float(np.median(ct.array[segmentation.array > 0]))
+    low, high = _BONE_RANGE_HU
+    if not low <= median <= high:
+        return (
+            f"a median of {median:g} HU in C1 to C7 ({low:g} to {high:g} are possible); the CT is "
+            "not in HU, or the labels are of another scan"
+        )
+    if bone_gain_hu(ct, segmentation) < _LEAST_GAIN_HU:
+        return "C1 to C7 do not lie on the bones; the labels are of another scan"
+    if facing_mm(segmentation) < _BACKWARDS_MM:
+        return "front and back of C3 to C7 are exchanged; correct the direction in the header"
+    return None
+
+
+def check_films(films):
+    """Return why films show nothing.
+
+    Args:
+        films: dict of ``ap`` and ``la``.
+
+    Returns:
+        The reason in a few words, or None.
+    """
+    for view in VIEWS:
+        film = films[view]
+        if not np.isfinite(film).all() or film.min() == film.max():
+            return f"nothing is to be seen on the {view.upper()} film"
+    return None
