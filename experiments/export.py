@@ -2,9 +2,9 @@
 
     python -m experiments.export --workdir=RUN --output=MODELS/xctrsnet
 
-Writes the next version, MODELS/xctrsnet/1, 2, ..., and prints its path; with
---format=onnx it holds model.onnx in place of a SavedModel, so give a folder that no
-TensorFlow Serving watches. What it
+Writes the next version, MODELS/xctrsnet/1, 2, ..., and prints its path and the flag with
+which experiments.reconstruct takes no other model. With --format=onnx it holds model.onnx
+in place of a SavedModel, so give a folder that no TensorFlow Serving watches. What it
 says of itself in assets.extra/metadata.json has the metrics of RUN/evaluation and
 the thresholds of RUN/quality.json, if they are there (experiments.evaluate and
 experiments.calibrate). docs/serving.md tells how to serve it.
@@ -17,6 +17,7 @@ from absl import flags, logging
 
 from experiments.common import cli
 from xctrs_tf.export.onnx_conversion import CONVERSION_PACKAGES
+from xctrs_tf.reconstruction.export_files import model_sha256
 from xctrs_tf.reconstruction.onnx_model import require_packages
 from xctrs_tf.training.config import read_config
 
@@ -65,7 +66,8 @@ def execute():
     from xctrs_tf.training.run import load_run
 
     run = load_run(WORKDIR.value, CHECKPOINT.value, precision="float32")
-    print(export_run(run, OUTPUT.value, QUANTIZE.value, FORMAT.value))
+    folder = export_run(run, OUTPUT.value, QUANTIZE.value, FORMAT.value)
+    print(folder, f"--model_sha256={model_sha256(folder)}", sep="\n")
 
 
 def main(argv=None):

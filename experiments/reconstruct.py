@@ -11,7 +11,8 @@ OUT holds ct.nii.gz (HU), segmentation.nii.gz with its label tables for ITK-SNAP
 (.label) and 3D Slicer (.ctbl), C1.stl .. C7.stl, films.png (what the model saw),
 preview.png, report.html, report.json and reconstruction.json. With several --model
 the CT is their mean and the labels their majority; spread_hu.nii.gz tells how far
-they differ. Not for diagnosis.
+they differ. Only you can read OUT, unless --share. A SavedModel is a program: take only models
+that you trust. Not for diagnosis.
 
 A batch (--pairs, --input) writes such a folder for every id into OUT, and
 OUT/summary.csv. A bad pair is one line on stderr, and the others go on; a rerun does
@@ -35,6 +36,8 @@ from experiments.common.quiet import quiet_libraries
 from xctrs_tf.data.films.film import read_film_pair
 from xctrs_tf.data.films.view_check import check_views
 from xctrs_tf.errors import UserError
+from xctrs_tf.files import require_plain_file, require_utf8
+from xctrs_tf.folder_lock import folder_lock
 from xctrs_tf.reconstruction import check_output, load, write_reconstruction
 from xctrs_tf.reconstruction.batch import FAILED, count_outcomes, prepare_output, run_batch
 from xctrs_tf.reconstruction.batch_input import FilmPair, find_pairs, read_table
@@ -52,8 +55,21 @@ MODEL = flags.DEFINE_multi_string(
     "together; the quality checks are then the first one's.",
     flag_values=FLAGS,
 )
+MODEL_SHA256 = flags.DEFINE_multi_string(
+    "model_sha256",
+    None,
+    "Take no other model: what experiments.export printed for it (docs/serving.md). With several "
+    "--model, one for each.",
+    flag_values=FLAGS,
+)
 OUTPUT = flags.DEFINE_string(
     "output", None, "Folder to write; an earlier result is replaced.", flag_values=FLAGS
+)
+SHARE = flags.DEFINE_boolean(
+    "share",
+    False,
+    "Let other users of the machine read the output, as far as the umask does.",
+    flag_values=FLAGS,
 )
 PAIRS = flags.DEFINE_string(
     "pairs",
@@ -113,15 +129,20 @@ def execute():
         quality_reference=exports[0].metadata.get("quality"),
         report=REPORT.value,
         dicom=DICOM.value,
+        private=not SHARE.value,
     )
-    if PAIRS.value is None and INPUT.value is None:
-        return _one(paths, read, write)
-    return _batch(read, write)
-
-
-def _one(paths, read, write):
     output = pathlib.Path(OUTPUT.value)
-    check_output(output)
+    if PAIRS.value is None and INPUT.value is None:
+        check_output(output)
+        with folder_lock(output.resolve(), beside=True):
+            return _one(paths, output, read, write)
+    pairs = read_table(PAIRS.value) if PAIRS.value is not None else find_pairs(INPUT.value)
+    prepare_output(output, private=not SHARE.value)
+    with folder_lock(output):
+        return _batch(pairs, output, read, write)
+
+
+def _one(paths, output, read, write):
     films, spacing_mm, patient = read(FilmPair("", paths))
     reconstruction = _load()(**films, spacing_mm=spacing_mm)
     verdict = write(reconstruction, films, output, patient=patient)
@@ -134,17 +155,20 @@ def _one(paths, read, write):
     return EXIT_VERDICT_FAIL if STRICT.value and verdict.level == "fail" else 0
 
 
-def _batch(read, write):
-    pairs = read_table(PAIRS.value) if PAIRS.value is not None else find_pairs(INPUT.value)
-    output = prepare_output(OUTPUT.value)
+def _batch(pairs, output, read, write):
     reconstructor = _load()
 
-    def reconstruct(pair, folder):
+    def reconstruct(pair):
         films, spacing_mm, patient = read(pair)
-        reconstruction = reconstructor(**films, spacing_mm=spacing_mm)
+        return reconstructor(**films, spacing_mm=spacing_mm), films, patient
+
+    def write_pair(result, folder):
+        reconstruction, films, patient = result
         return write(reconstruction, films, folder, patient=patient)
 
-    outcomes = run_batch(pairs, output, reconstruct, OVERWRITE.value)
+    outcomes = run_batch(
+        pairs, output, reconstruct, write_pair, OVERWRITE.value, private=not SHARE.value
+    )
     print(count_outcomes(outcomes))
     if any(outcome.status == FAILED for outcome in outcomes):
         return EXIT_PAIR_FAILED
@@ -155,6 +179,9 @@ def _batch(read, write):
 def _read(pair, frames, size):
     """Read a pair: films, edge of a voxel, and patient."""
     spacing_mm = pair.spacing_mm or FILMS.spacing_mm.value
+    for path in pair.paths.values():
+        require_utf8(path)
+        require_plain_file(path)
     with quiet_libraries():
         films, spacing_mm = read_film_pair(pair.paths, frames, size, spacing_mm)
     if CHECK_VIEWS.value:
@@ -164,7 +191,7 @@ def _read(pair, frames, size):
 
 def _patient(paths):
     # Only this needs pydicom.
-    from xctrs_tf.report.dicom_ct import patient_of_pair
+    from xctrs_tf.report.dicom_patient import patient_of_pair
 
     return patient_of_pair(**paths)
 
@@ -173,7 +200,7 @@ def _load():
     # Keras projects the CT for the report; nothing else needs it where the model is ONNX.
     if REPORT.value or not all(export.is_onnx for export in find_exports(MODEL.value)):
         cli.load_tensorflow()
-    return load(*MODEL.value)
+    return load(*MODEL.value, sha256=MODEL_SHA256.value or ())
 
 
 def _check_flags():

@@ -6,7 +6,7 @@
 The server is TensorFlow Serving with a model of experiments.export (docs/serving.md).
 Films are read, and OUT is written, as by experiments.reconstruct; the thresholds of
 its quality checks are in the model's folder, which is not at hand here, so that no
-report says more than "review". Connections are not encrypted: put a proxy between
+report says more than "review". Without --tls the connection is not encrypted: use it
 where the network is not your own. Not for diagnosis.
 """
 
@@ -19,8 +19,10 @@ from experiments.common import cli
 from experiments.common.film_flags import FilmFlags
 from xctrs_tf.data.films.film import read_film_pair
 from xctrs_tf.data.films.view_check import check_views
+from xctrs_tf.errors import UserError
+from xctrs_tf.folder_lock import folder_lock
 from xctrs_tf.reconstruction import check_output, write_reconstruction
-from xctrs_tf.serving.client import RetryPolicy
+from xctrs_tf.serving.client import RetryPolicy, Security
 from xctrs_tf.serving.remote import RemoteReconstructor
 
 FLAGS = flags.FlagValues()
@@ -36,7 +38,10 @@ OUTPUT = flags.DEFINE_string(
     "output", None, "Folder to write; an earlier result is replaced.", flag_values=FLAGS
 )
 TIMEOUT_S = flags.DEFINE_float(
-    "timeout_s", RetryPolicy.timeout_s, "Seconds to wait for one answer.", flag_values=FLAGS
+    "timeout_s",
+    RetryPolicy.timeout_s,
+    "Seconds for one request and all of its answer.",
+    flag_values=FLAGS,
 )
 RETRIES = flags.DEFINE_integer(
     "retries",
@@ -47,6 +52,28 @@ RETRIES = flags.DEFINE_integer(
 )
 REPORT = flags.DEFINE_boolean(
     "report", True, "Make surfaces, measures and report.html; they take seconds.", flag_values=FLAGS
+)
+TLS = flags.DEFINE_boolean(
+    "tls", False, "Encrypt the connection, and check the server's certificate.", flag_values=FLAGS
+)
+CA_FILE = flags.DEFINE_string(
+    "ca_file",
+    None,
+    "With --tls: PEM file of the authority that signed the certificate; by default those that "
+    "the system trusts.",
+    flag_values=FLAGS,
+)
+USE_PROXY = flags.DEFINE_boolean(
+    "use_proxy",
+    False,
+    "Go through the proxy of http_proxy or https_proxy; without --tls it sees the films.",
+    flag_values=FLAGS,
+)
+SHARE = flags.DEFINE_boolean(
+    "share",
+    False,
+    "Let other users of the machine read the output, as far as the umask does.",
+    flag_values=FLAGS,
 )
 CHECK_VIEWS = flags.DEFINE_boolean(
     "check_views",
@@ -64,26 +91,36 @@ def execute():
     """Send the two films to the server and write its reconstruction."""
     output = pathlib.Path(OUTPUT.value)
     check_output(output)
+    with folder_lock(output.resolve(), beside=True):
+        _reconstruct(output)
+    print(*sorted(output.resolve().iterdir()), sep="\n")
+
+
+def _reconstruct(output):
     reconstructor = RemoteReconstructor(_server())
     paths, frames = FILMS.paths_and_frames()
     films, spacing_mm = read_film_pair(paths, frames, reconstructor.size, FILMS.spacing_mm.value)
     if CHECK_VIEWS.value:
         check_views(**films)
     reconstruction = reconstructor(**films, spacing_mm=spacing_mm)
-    write_reconstruction(reconstruction, films, output, report=REPORT.value)
-    print(*sorted(output.resolve().iterdir()), sep="\n")
+    write_reconstruction(
+        reconstruction, films, output, report=REPORT.value, private=not SHARE.value
+    )
 
 
 def _server():
+    if CA_FILE.value is not None and not TLS.value:
+        raise UserError("--ca_file: only --tls checks a certificate; add it")
     retry = RetryPolicy(TIMEOUT_S.value, RETRIES.value)
+    security = Security(TLS.value, CA_FILE.value, USE_PROXY.value)
     if REST.value:
         from xctrs_tf.serving.rest_client import RestClient
 
-        return RestClient(SERVER.value, MODEL_NAME.value, retry)
+        return RestClient(SERVER.value, MODEL_NAME.value, retry, security)
     cli.load_tensorflow()
     from xctrs_tf.serving.grpc_client import GrpcClient
 
-    return GrpcClient(SERVER.value, MODEL_NAME.value, retry)
+    return GrpcClient(SERVER.value, MODEL_NAME.value, retry, security)
 
 
 def main(argv=None):

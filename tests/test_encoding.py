@@ -1,9 +1,11 @@
-"""Text files are read and written as UTF-8 on any locale; containers often have none."""
+"""Text is read and written as UTF-8 on any locale, and what a terminal gets is harmless."""
 
 import ast
 import pathlib
 
 import pytest
+
+from xctrs_tf.errors import one_line
 
 ROOT = pathlib.Path(__file__).parents[1]
 FILES = sorted(
@@ -39,3 +41,22 @@ def test_every_text_file_is_read_and_written_as_utf_8(folder):
         if file.startswith(folder + "/")
         for line in _calls_without_encoding((ROOT / file).read_text(encoding="utf-8"))
     ] == []
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("a\nb\t c", "a b c"),
+        ("\x1b[2J\x1b]0;title\x07red", "?[2J?]0;title?red"),
+        ("\x9b31mC1 control", "?31mC1 control"),
+        ("abc\u202ecba\u2066", "abc?cba?"),
+        ("Müller – Иванов", "Müller – Иванов"),
+        ("\udcff", "?"),
+    ],
+)
+def test_a_line_holds_no_character_that_acts_on_a_terminal(text, line):
+    assert one_line(text) == line
+
+
+def test_a_long_text_is_cut_off():
+    assert one_line(10_000_000 * "x", limit=5) == "xxxxx ..."

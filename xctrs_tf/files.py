@@ -8,7 +8,10 @@ import os
 import pathlib
 import re
 import shutil
+import stat
 import tempfile
+
+from xctrs_tf.errors import UserError
 
 # Of Linux's renameat2, in glibc since 2.28.
 _AT_FDCWD, _RENAME_EXCHANGE = -100, 2
@@ -83,6 +86,40 @@ def sync(path):
         for entry in path.rglob("*"):
             _sync_one(entry)
     _sync_one(path)
+
+
+def require_utf8(path):
+    """Refuse a path whose bytes are not UTF-8: image libraries end the process over it.
+
+    Args:
+        path: path of a file or folder.
+
+    Raises:
+        UserError: it is not UTF-8.
+    """
+    try:
+        os.fspath(path).encode()
+    except UnicodeEncodeError as error:
+        name = os.fsencode(path).decode("utf-8", "backslashreplace")
+        raise UserError(f"{name}: its name is not UTF-8 text; rename it") from error
+
+
+def require_plain_file(path):
+    """Refuse a pipe or a device, whose content may never end.
+
+    Args:
+        path: path of a file; where there is none, or a folder, nothing is refused.
+
+    Raises:
+        UserError: a pipe, a socket or a device.
+        OSError: the path cannot be looked at.
+    """
+    try:
+        mode = os.stat(path).st_mode
+    except FileNotFoundError:
+        return
+    if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+        raise UserError(f"{path}: a pipe or a device; name a file")
 
 
 def sha256_of(*files):

@@ -16,7 +16,7 @@ from absl import flags
 from absl import logging as absl_logging
 
 from xctrs_tf import provenance
-from xctrs_tf.errors import UserError
+from xctrs_tf.errors import UserError, one_line
 
 EXIT_USER_ERROR = 2
 EXIT_INTERRUPTED = 130
@@ -100,7 +100,7 @@ def run(execute, flag_values, argv=None):
         _parse(flag_values, [name, *argv])
         return execute() or 0
     except UserError as error:
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        print(f"error: {one_line(error)}", file=sys.stderr)
         return EXIT_USER_ERROR
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)

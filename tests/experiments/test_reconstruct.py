@@ -251,7 +251,7 @@ def test_a_damaged_model(folder, models, tmp_path):
     file = tmp_path / "models" / "1" / "saved_model.pb"
     file.write_bytes(file.read_bytes()[:-200])
     result = reconstruct(folder, tmp_path / "models")
-    assert_refused(result, "models/1: damaged; run experiments.export again", folder / "out")
+    assert_refused(result, "models/1/saved_model.pb: changed since the export", folder / "out")
 
 
 def test_an_output_folder_of_others_is_left_alone(folder, models):

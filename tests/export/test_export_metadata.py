@@ -7,6 +7,7 @@ import pytest
 
 from tests.data.cases import write_dataset
 from tests.export.runs import DATA_SHA256, read_metadata, tensors, toy_run, without_warmup
+from tests.quality.references import plain_reference
 from xctrs_tf.data.dataset import open_dataset
 from xctrs_tf.errors import UserError
 from xctrs_tf.export.metadata import describe_run
@@ -103,12 +104,12 @@ def write_evaluation(path, step=7, rows="p1,20.0,0.5\np2,22.0,\n"):
 def test_metrics_and_quality_belong_to_the_exported_weights(tmp_path, caplog):
     run = toy_run(tmp_path / "run")
     write_evaluation(run.path / "evaluation")
-    (run.path / "quality.json").write_text('{"format": "xctrs-quality/1"}', encoding="utf-8")
+    (run.path / "quality.json").write_text(json.dumps(plain_reference()), encoding="utf-8")
     metadata = describe_run(run)
     assert metadata["metrics"]["means"] == {"psnr": 21.0, "dice_C1": 0.5}
     assert (metadata["metrics"]["patients"], metadata["metrics"]["split"]) == (2, "test")
     assert "/somewhere" not in json.dumps(metadata)
-    assert metadata["quality"] == {"format": "xctrs-quality/1"}
+    assert metadata["quality"] == plain_reference()
     caplog.clear()
     assert describe_run(dataclasses.replace(run, step=8))["metrics"] is None
     assert "of other weights or data" in caplog.messages[-1]

@@ -12,6 +12,7 @@ from xctrs_tf.data.films.film import read_film
 from xctrs_tf.data.films.film_writer import write_film
 from xctrs_tf.data.volumes.intensity import denormalise_hu
 from xctrs_tf.models import XCTRSNet
+from xctrs_tf.reconstruction.export_files import model_sha256
 
 # Code of a user without this package.
 PLAIN_TENSORFLOW = """
@@ -42,7 +43,9 @@ def test_plain_tensorflow_computes_what_the_networks_do(run, tmp_path):
     folder, networks = run
     output = tmp_path / "models" / "xctrsnet"
     result = run_program("export", f"--workdir={folder}", f"--output={output}")
-    assert (result.returncode, result.stdout) == (0, f"{output / '1'}\n"), result.stderr
+    pin = model_sha256(output / "1")
+    printed = f"{output / '1'}\n--model_sha256={pin}\n"
+    assert (result.returncode, result.stdout) == (0, printed), result.stderr
     (warning,) = without_warmup(result.stderr.splitlines())
     assert "absent is no longer the run's data" in warning
 

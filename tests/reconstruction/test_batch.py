@@ -1,5 +1,6 @@
 import csv
 import json
+import os
 
 import pytest
 
@@ -15,12 +16,26 @@ def pairs_of(*names, **options):
     return [FilmPair(name, {"ap": "ap.png", "la": "la.png"}, **options) for name in names]
 
 
-def write(pair, folder):
-    """Write the folder of a reconstruction; fail for the pair called bad."""
-    if pair.id == "bad":
-        raise UserError("ap.png:\nno such file")
-    if pair.id == "full":
+def reconstruct(pair):
+    """Return the id; fail for some."""
+    errors = {
+        "bad": UserError("ap.png:\nno such file"),
+        "away": OSError(5, "Input/output error"),
+        "odd": ValueError("Unable to convert 'unknown' to 'DA' object\n"),
+        "deep": RecursionError("maximum recursion depth exceeded"),
+        "large": MemoryError(),
+    }
+    if pair.id in errors:
+        raise errors[pair.id]
+    return pair.id
+
+
+def write(result, folder):
+    """Write the folder of a reconstruction."""
+    if result == "full":
         raise OSError(28, "No space left on device")
+    if result == "unwritten":
+        raise ZeroDivisionError("division by zero")
     folder.mkdir(exist_ok=True)
     (folder / "reconstruction.json").write_text("{}", encoding="utf-8")
     report = {"quality": {"verdict": "pass", "findings": [{"reason": "three"}]}}
@@ -28,74 +43,117 @@ def write(pair, folder):
     return VERDICT
 
 
+def run(pairs, folder, write=write, overwrite=False):
+    return run_batch(pairs, folder, reconstruct, write, overwrite)
+
+
 def rows(folder):
     with (folder / "summary.csv").open(encoding="utf-8", newline="") as stream:
         return list(csv.reader(stream))
 
 
-def test_a_bad_pair_does_not_stop_the_others(tmp_path, capsys):
-    pairs = [
-        *pairs_of("p1", "bad", "full"),
-        *pairs_of("odd\n", problem="x\x1b[31m"),
-        *pairs_of("p2"),
-    ]
-    outcomes = run_batch(pairs, tmp_path, write, overwrite=False)
+def test_the_others_go_on_after_any_exception_of_a_pair(tmp_path, capsys):
+    failing = ("bad", "away", "odd", "deep", "large", "unwritten")
+    pairs = [*pairs_of("p1", *failing), *pairs_of("c\n", problem="x\x1b[31m"), *pairs_of("p2")]
+    outcomes = run(pairs, tmp_path)
+    lines = {
+        "bad": "ap.png: no such file",
+        "away": "[Errno 5] Input/output error",
+        "odd": "ValueError: Unable to convert 'unknown' to 'DA' object",
+        "deep": "RecursionError: maximum recursion depth exceeded",
+        "large": "MemoryError:",
+        "unwritten": "ZeroDivisionError: division by zero",
+        "c": "x?[31m",
+    }
     assert rows(tmp_path) == [
         ["id", "status", "verdict", "reasons"],
         ["p1", "done", "review", "one; two"],
-        ["bad", "failed", "", "bad: ap.png: no such file"],
-        ["full", "failed", "", "full: [Errno 28] No space left on device"],
-        ["odd", "failed", "", "odd : x?[31m"],
+        *([name, "failed", "", f"{name}: {lines[name]}"] for name in failing),
+        ["c", "failed", "", "c : x?[31m"],
         ["p2", "done", "review", "one; two"],
     ]
-    assert capsys.readouterr().err.splitlines() == [
-        "error: bad: ap.png: no such file",
-        "error: full: [Errno 28] No space left on device",
-        "error: odd : x?[31m",
-    ]
-    assert count_outcomes(outcomes) == "2 done, 0 skipped, 3 failed, verdict review: 2"
+    errors = capsys.readouterr().err.splitlines()
+    assert errors == [f"error: {row[3]}" for row in rows(tmp_path) if row[1] == "failed"]
+    assert count_outcomes(outcomes) == "2 done, 0 skipped, 7 failed, verdict review: 2"
+
+
+def test_an_output_that_cannot_be_written_ends_the_batch(tmp_path):
+    with pytest.raises(OSError, match="No space left"):
+        run(pairs_of("p1", "full", "p2"), tmp_path)
+    assert [row[0] for row in rows(tmp_path)] == ["id", "p1"]
+
+
+def test_no_cell_of_the_summary_is_a_formula(tmp_path):
+    names = ["=1+1", "@SUM(A1)", "-2+3|cmd", "+7", "＝1", "plain"]
+    run([pair for name in names for pair in pairs_of(name, problem="no film")], tmp_path)
+    marked = [f"'{name}" for name in names[:-1]] + ["plain"]
+    assert [row[0] for row in rows(tmp_path)[1:]] == marked
+    assert rows(tmp_path)[1][3] == "'=1+1: no film"
 
 
 def test_finished_pairs_are_skipped_unless_overwritten(tmp_path):
-    run_batch(pairs_of("p1"), tmp_path, write, overwrite=False)
+    run(pairs_of("p1"), tmp_path)
     done = []
 
-    def again(pair, folder):
-        done.append(pair.id)
-        return write(pair, folder)
+    def again(result, folder):
+        done.append(result)
+        return write(result, folder)
 
-    outcomes = run_batch(pairs_of("p1", "p2"), tmp_path, again, overwrite=False)
+    outcomes = run(pairs_of("p1", "p2"), tmp_path, again)
     assert outcomes[0] == Outcome("p1", "skipped", "pass", "three")
     assert done == ["p2"]
-    run_batch(pairs_of("p1", "p2"), tmp_path, again, overwrite=True)
+    run(pairs_of("p1", "p2"), tmp_path, again, overwrite=True)
     assert done == ["p2", "p1", "p2"]
 
 
 def test_a_folder_of_others_is_a_failed_pair(tmp_path):
     (tmp_path / "p1").mkdir()
     (tmp_path / "p1" / "mine.txt").write_text("mine", encoding="utf-8")
-    (outcome,) = run_batch(pairs_of("p1"), tmp_path, write, overwrite=True)
+    (outcome,) = run(pairs_of("p1"), tmp_path, overwrite=True)
     assert (outcome.status, "holds other files" in outcome.reasons) == ("failed", True)
 
 
 def test_an_interruption_leaves_a_summary(tmp_path):
-    def stop(pair, folder):
-        if pair.id == "p2":
+    def stop(result, folder):
+        if result == "p2":
             raise KeyboardInterrupt
-        return write(pair, folder)
+        return write(result, folder)
 
     with pytest.raises(KeyboardInterrupt):
-        run_batch(pairs_of("p1", "p2", "p3"), tmp_path, stop, overwrite=False)
+        run(pairs_of("p1", "p2", "p3"), tmp_path, stop)
     assert [row[0] for row in rows(tmp_path)] == ["id", "p1"]
 
 
 def test_the_folder_of_a_batch(tmp_path):
     folder = prepare_output(tmp_path / "deep" / "out")
-    run_batch(pairs_of("p1"), folder, write, overwrite=False)
+    run(pairs_of("p1"), folder)
     assert prepare_output(folder) == folder
     (folder / "summary.csv").write_text("mine", encoding="utf-8")
     with pytest.raises(UserError, match=r"summary\.csv: was not written by this program"):
         prepare_output(folder)
     (tmp_path / "file").touch()
-    with pytest.raises(UserError, match="file: no folder to write to"):
+    with pytest.raises(UserError, match="file: cannot be made"):
         prepare_output(tmp_path / "file")
+    with pytest.raises(UserError, match=r"\\xff: its name is not UTF-8 text; rename it"):
+        prepare_output(tmp_path / "\udcff")
+
+
+def test_a_pipe_in_place_of_the_summary_is_refused(tmp_path):
+    os.mkfifo(tmp_path / "summary.csv")
+    with pytest.raises(UserError, match=r"summary\.csv: a pipe or a device"):
+        prepare_output(tmp_path)
+
+
+def permissions(path):
+    return path.stat().st_mode & 0o777
+
+
+@pytest.mark.parametrize(("private", "allowed"), [(True, (0o700, 0o600)), (False, (0o755, 0o644))])
+def test_only_the_user_may_read_a_batch_unless_it_is_shared(tmp_path, private, allowed):
+    mask = os.umask(0o022)
+    try:
+        folder = prepare_output(tmp_path / "out", private)
+        run_batch(pairs_of("p1"), folder, reconstruct, write, False, private)
+    finally:
+        os.umask(mask)
+    assert (permissions(folder), permissions(folder / "summary.csv")) == allowed

@@ -1,5 +1,6 @@
 import dataclasses
 import gzip
+import os
 import re
 import struct
 
@@ -126,7 +127,7 @@ def test_an_output_that_is_no_folder(tmp_path):
     (tmp_path / "file").write_text("mine", encoding="utf-8")
     with pytest.raises(UserError, match="file: not a folder; choose another output folder"):
         check_output(tmp_path / "file")
-    with pytest.raises(UserError, match=r"file/out: cannot be made \(.*\)"):
+    with pytest.raises(UserError, match=r"file: cannot be made \(.*\)"):
         write_reconstruction(
             make_reconstruction(), block_films(), tmp_path / "file" / "out", report=False
         )
@@ -183,3 +184,16 @@ def test_a_failure_leaves_nothing(tmp_path, monkeypatch):
     with pytest.raises(ValueError, match="no ink"):
         write_reconstruction(make_reconstruction(), block_films(), tmp_path / "out", report=False)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("private", "allowed"), [(True, (0o700, 0o600)), (False, (0o755, 0o644))])
+def test_only_the_user_may_read_a_reconstruction_unless_it_is_shared(tmp_path, private, allowed):
+    mask = os.umask(0o022)
+    try:
+        write_reconstruction(
+            *(make_reconstruction(), block_films(), tmp_path / "out"), dicom=True, private=private
+        )
+    finally:
+        os.umask(mask)
+    found = {(entry.is_dir(), entry.stat().st_mode & 0o777) for entry in tmp_path.rglob("*")}
+    assert found == {(True, allowed[0]), (False, allowed[1])}

@@ -11,6 +11,7 @@ from tests.export.runs import SIZE
 from tests.films import BLOCK, block_films
 from xctrs_tf.errors import UserError
 from xctrs_tf.reconstruction import Reconstructor, ReconstructorEnsemble, load
+from xctrs_tf.reconstruction.export_files import model_sha256
 
 
 @pytest.fixture(scope="module")
@@ -61,6 +62,7 @@ def test_a_model_without_segmentation_and_with_a_voxel_size():
     [
         ({"spacing_mm": None}, "--spacing_mm: missing, and the model does not know"),
         ({"spacing_mm": 0.0}, "--spacing_mm=0.0: must be above 0"),
+        ({"spacing_mm": 1e-20}, "--spacing_mm=1e-20: 32 voxels of it are 3.2e-19 mm, and a neck"),
         ({"la": np.zeros((SIZE, 64))}, r"films: \(32, 64\); the model takes \(32, 32\)"),
         ({"ap": np.zeros((SIZE, SIZE))}, "film: constant"),
         ({"ap": np.full((SIZE, SIZE), np.nan)}, "film: holds NaN"),
@@ -109,8 +111,8 @@ def test_models_of_two_voxel_sizes_need_spacing_mm():
     ("change", "message"),
     [
         ({"size": 64}, r"--model=.*other/1: its size is 64, and 32 of .*models/1; name models"),
-        ({"window_hu": [0, 9]}, r"its window_hu is \[0, 9\], and \[-1000.0, 1500.0\]"),
-        ({"frame": "RAS"}, r"its frame is RAS, and LPS"),
+        ({"window_hu": [-900, 900]}, r"its window_hu is \[-900, 900\], and \[-1000.0, 1500.0\]"),
+        ({"frame": "LPS, in mm"}, r"its frame is LPS, in mm, and LPS: x grows"),
         ({"classes": None}, "its classes is None"),
     ],
 )
@@ -127,3 +129,36 @@ def test_models_that_do_not_fit_together(models, tmp_path, change, message):
 def test_a_model_named_twice(models):
     with pytest.raises(UserError, match="models/1: named twice"):
         load(models, models / "1")
+
+
+@pytest.mark.parametrize(
+    "error", [ValueError("no\nsuch \x1b[1minput"), KeyError("ap"), MemoryError()]
+)
+def test_a_model_that_fails_is_one_line(error):
+    def predict(ap, la):
+        raise error
+
+    metadata = {"size": SIZE, "spacing_mm": 3.0, "window_hu": [-1000.0, 1500.0]}
+    with pytest.raises(
+        UserError, match=rf"M/1: the model fails \({type(error).__name__}"
+    ) as caught:
+        Reconstructor(predict, metadata, "M/1")(**block_films())
+    assert str(caught.value).isprintable()
+
+
+def test_a_model_without_the_labels_that_its_metadata_names():
+    def predict(ap, la):
+        return {"ct": np.zeros((1, SIZE, SIZE, SIZE, 1), np.float32)}
+
+    metadata = {"size": SIZE, "spacing_mm": 3.0, "window_hu": [-1000.0, 1500.0], "classes": ["C1"]}
+    with pytest.raises(UserError, match=r"the model's segmentation is no volume .* it is missing"):
+        Reconstructor(predict, metadata)(**block_films())
+
+
+def test_a_pinned_model_is_loaded_and_no_other(models):
+    pin = model_sha256(models / "1")
+    assert load(models, sha256=[pin.upper()]).size == SIZE
+    with pytest.raises(UserError, match=f"--model_sha256={'0' * 64}: .*models/1 has {pin}; is it"):
+        load(models, sha256=["0" * 64])
+    with pytest.raises(UserError, match="--model_sha256: 2 of them; give one for every --model"):
+        load(models, sha256=[pin, pin])

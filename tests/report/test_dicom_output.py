@@ -7,7 +7,8 @@ import SimpleITK as sitk
 
 from xctrs_tf.data.volumes.dicom_series import read_series
 from xctrs_tf.errors import UserError
-from xctrs_tf.report.dicom_ct import patient_fields, write_ct_series
+from xctrs_tf.report.dicom_ct import write_ct_series
+from xctrs_tf.report.dicom_patient import patient_fields
 
 SHAPE, SPACING, ORIGIN = (5, 7, 4), 1.25, (-3.5, 20.25, -100.123456)
 

@@ -72,7 +72,7 @@ def test_a_server_answers_as_the_library_does(client, exported):
 
 
 def test_answers_over_the_4_mb_that_grpc_takes_by_default():
-    shape = (1, 96, 96, 96)
+    shape = (1, 128, 128, 128)
 
     class Large:
         structured_outputs = {"ct_hu": tf.TensorSpec((None, *shape[1:]), tf.int16)}  # noqa: RUF012
@@ -81,7 +81,7 @@ def test_answers_over_the_4_mb_that_grpc_takes_by_default():
             # The server needs ten bytes for each of these values.
             return {"ct_hu": tf.fill(shape, tf.constant(-1, tf.int16))}
 
-    films = {view: np.arange(96.0**2).reshape(96, 96) for view in ("ap", "la")}
+    films = {view: np.arange(128.0**2).reshape(128, 128) for view in ("ap", "la")}
     with grpc_server(StubModel({"serving_bytes": Large()})) as address:
         client = GrpcClient(address, MODEL, RetryPolicy(60.0, 0))
         result = RemoteReconstructor(client)(**films, spacing_mm=1.0)
@@ -141,7 +141,7 @@ def test_no_voxel_size(client):
 def test_a_film_that_the_model_refuses(client):
     pngs = {"ap_bytes": b"hello", "la_bytes": b"hello"}
     with pytest.raises(UserError, match=f"{MODEL}: .*film: not a PNG picture") as caught:
-        client.predict("serving_bytes", pngs)
+        client.predict("serving_bytes", pngs, {})
     assert "\n" not in str(caught.value)
 
 
@@ -156,7 +156,7 @@ class Answers:
     def output_shapes(self, signature):
         return dict.fromkeys(("ct_hu", "segmentation"), (-1, SIZE, SIZE, SIZE))
 
-    def predict(self, signature, inputs):
+    def predict(self, signature, inputs, shapes):
         return self.answer
 
 

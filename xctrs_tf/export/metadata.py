@@ -11,8 +11,8 @@ from xctrs_tf import provenance
 from xctrs_tf.data.dataset import open_dataset
 from xctrs_tf.data.volumes.intensity import WINDOW_HU
 from xctrs_tf.errors import UserError
-from xctrs_tf.geometry import VERTEBRAE
-from xctrs_tf.reconstruction.exported_model import EXPORT_FORMAT
+from xctrs_tf.quality.reference import check_reference
+from xctrs_tf.reconstruction.export_files import CLASSES, EXPORT_FORMAT
 from xctrs_tf.style import NOTICE
 
 # Fields of the configuration that name folders of the training machine.
@@ -45,7 +45,7 @@ def describe_run(run):
         "size": run.config.size,
         "spacing_mm": _spacing_mm(dataset),
         "window_hu": WINDOW_HU,
-        "classes": None if run.segmentation is None else ["background", *VERTEBRAE],
+        "classes": None if run.segmentation is None else CLASSES,
         "training": training,
         "step": run.step,
         "data": dataset and _describe_data(dataset, run.config.fold),
@@ -129,8 +129,10 @@ def _mean(rows, name):
 def _read_quality(file):
     """Read the result of experiments.calibrate; return None without one."""
     try:
-        return json.loads(file.read_text(encoding="utf-8"))
+        reference = json.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise UserError(f"{file}: damaged; run experiments.calibrate again") from error
+    check_reference(reference, file)
+    return reference

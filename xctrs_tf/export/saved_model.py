@@ -17,9 +17,9 @@ from xctrs_tf.export.plain_networks import with_plain_normalizations
 from xctrs_tf.export.signatures import Signatures, describe_signatures
 from xctrs_tf.export.verification import differences, run_networks
 from xctrs_tf.files import write_text
+from xctrs_tf.reconstruction.export_files import CHECKSUMS, METADATA, write_checksums
 from xctrs_tf.reconstruction.exported_model import (
     DEFAULT_SIGNATURE,
-    METADATA,
     ONNX_MODEL,
     WARMUP,
     Export,
@@ -111,6 +111,7 @@ def _write(run, folder, quantize, file_format):
     )
     metadata["signatures"] = {name: described[name] for name in described if name in loaded}
     metadata["weights"] = {"quantize": quantize, "largest_differences": found}
+    metadata["checksums"] = CHECKSUMS
     (folder / METADATA).parent.mkdir()
     write_text(folder / METADATA, json.dumps(metadata, indent=1) + "\n")
     if file_format == "savedmodel" and not _write_warmup(folder, trial.requests()):
@@ -118,6 +119,7 @@ def _write(run, folder, quantize, file_format):
             "tensorflow-serving-api is not installed: the export has no warm-up requests "
             "(pip install 'xctrs-tf[serving]')"
         )
+    write_checksums(folder)
 
 
 def _write_warmup(folder, requests):

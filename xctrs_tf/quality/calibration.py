@@ -6,9 +6,9 @@ from scipy import stats
 from xctrs_tf.errors import UserError
 from xctrs_tf.geometry import VIEWS
 from xctrs_tf.quality.anatomy_scores import anatomy_statistics
-from xctrs_tf.quality.checks import CHECKS, inverse_transform, transform
+from xctrs_tf.quality.checks import CHECKS, QUALITY_FORMAT, inverse_transform, transform
 from xctrs_tf.quality.film_scores import film_statistics
-from xctrs_tf.quality.verdict import QUALITY_FORMAT, score, verdict_of
+from xctrs_tf.quality.verdict import score, verdict_of
 
 MIN_HELD_OUT = 8
 # A faultless patient fails this many times more rarely than it is sent to review.

@@ -4,6 +4,8 @@ import dataclasses
 
 import numpy as np
 
+QUALITY_FORMAT = "xctrs-quality/1"
+
 
 @dataclasses.dataclass(frozen=True)
 class Check:

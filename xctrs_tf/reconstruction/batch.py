@@ -5,16 +5,21 @@ import csv
 import dataclasses
 import io
 import json
+import logging
 import pathlib
 import sys
+import unicodedata
 
 from tqdm import tqdm
 
-from xctrs_tf.errors import UserError
-from xctrs_tf.files import write_text
+from xctrs_tf.errors import UserError, one_line
+from xctrs_tf.files import atomic_path, require_plain_file
 from xctrs_tf.reconstruction import check_output, is_finished
 from xctrs_tf.reconstruction.batch_input import SUMMARY
+from xctrs_tf.reconstruction.output_folder import make_folder, make_private
 
+# A spreadsheet program runs a cell that begins so.
+_FORMULA_STARTS = "=+-@\t\r\n|%"
 HEADER = ("id", "status", "verdict", "reasons")
 DONE, SKIPPED, FAILED = "done", "skipped", "failed"
 
@@ -36,11 +41,12 @@ class Outcome:
     reasons: str = ""
 
 
-def prepare_output(folder):
+def prepare_output(folder, private=True):
     """Create the output folder of a batch.
 
     Args:
         folder: the folder; it may hold an earlier batch.
+        private: as for `output_folder.write_reconstruction`.
 
     Returns:
         Its `pathlib.Path`.
@@ -50,38 +56,48 @@ def prepare_output(folder):
     """
     folder = pathlib.Path(folder)
     summary = folder / SUMMARY
+    make_folder(folder, private)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        require_plain_file(summary)
         header = ",".join(HEADER).encode()
-        if summary.exists() and not summary.read_bytes().startswith(header):
-            raise UserError(f"{summary}: was not written by this program; move it away")
+        if summary.exists():
+            with summary.open("rb") as stream:
+                if stream.read(len(header)) != header:
+                    raise UserError(f"{summary}: was not written by this program; move it away")
     except OSError as error:
-        raise UserError(f"{folder}: no folder to write to ({error.strerror})") from error
+        raise UserError(f"{summary}: cannot be read ({error.strerror})") from error
     return folder
 
 
-def run_batch(pairs, folder, reconstruct, overwrite):
+def run_batch(pairs, folder, reconstruct, write, overwrite, private=True):
     """Reconstruct every unfinished pair; record those that fail; write summary.csv.
 
     Args:
         pairs: list of `FilmPair`.
         folder: folder of `prepare_output`; each pair gets a folder in it.
-        reconstruct: function from a pair and its folder that writes the folder and
+        reconstruct: function from a pair to a result. Whatever it raises is one failed
+            pair.
+        write: function from the result and the pair's folder that writes the folder and
             returns a `Verdict` or None.
         overwrite: reconstruct finished pairs again.
+        private: let no other user read summary.csv.
 
     Returns:
         List of `Outcome`.
+
+    Raises:
+        OSError: the output cannot be written. That ends the batch, since the next pair
+            would fail alike.
     """
     outcomes = []
     try:
         for pair in tqdm(pairs, unit="pair", disable=None):
-            outcomes.append(_outcome(pair, folder / pair.id, reconstruct, overwrite))
+            outcomes.append(_outcome(pair, folder, reconstruct, write, overwrite))
             if outcomes[-1].status == FAILED:
                 tqdm.write(f"error: {outcomes[-1].reasons}", file=sys.stderr)
     finally:
         # Written after an interruption as well.
-        _write_summary(folder / SUMMARY, outcomes)
+        _write_summary(folder / SUMMARY, outcomes, private)
     return outcomes
 
 
@@ -99,18 +115,33 @@ def reasons(verdict):
     return "; ".join(finding.reason for finding in verdict.findings)
 
 
-def _outcome(pair, folder, reconstruct, overwrite):
+def _outcome(pair, output, reconstruct, write, overwrite):
     try:
         if pair.problem:
             raise UserError(pair.problem)
+        folder = output / pair.id
         if is_finished(folder) and not overwrite:
             return Outcome(pair.id, SKIPPED, *_earlier_verdict(folder))
         check_output(folder)
-        verdict = reconstruct(pair, folder)
-    # A full disk or a deleted folder must not stop the other pairs.
-    except (UserError, OSError, MemoryError) as error:
-        return Outcome(_printable(pair.id), FAILED, reasons=_printable(f"{pair.id}: {error}"))
+        result = reconstruct(pair)
+    # A film may hold anything, and so may what the libraries make of it.
+    except Exception as error:
+        return _failed(pair, error)
+    try:
+        verdict = write(result, folder)
+    except OSError:
+        raise
+    except Exception as error:
+        return _failed(pair, error)
     return Outcome(pair.id, DONE, *((verdict.level, reasons(verdict)) if verdict else ()))
+
+
+def _failed(pair, error):
+    """Return the outcome of a pair that raised; its traceback is in the debug log."""
+    expected = isinstance(error, (UserError, OSError))
+    reason = str(error) if expected else f"{type(error).__name__}: {error}"
+    logging.debug("%s", one_line(pair.id), exc_info=error)
+    return Outcome(one_line(pair.id), FAILED, reasons=one_line(f"{pair.id}: {reason}"))
 
 
 def _earlier_verdict(folder):
@@ -118,19 +149,23 @@ def _earlier_verdict(folder):
     try:
         quality = json.loads((folder / "report.json").read_text(encoding="utf-8"))["quality"]
         return quality["verdict"], "; ".join(f["reason"] for f in quality["findings"])
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, LookupError, TypeError, RecursionError):
         return "", ""
 
 
-def _printable(text):
-    """Return text as one printable line, whatever characters a file name has."""
-    text = " ".join(text.split())
-    return "".join(letter if letter.isprintable() else "?" for letter in text)
-
-
-def _write_summary(path, outcomes):
+def _write_summary(path, outcomes, private):
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow(HEADER)
-    writer.writerows(dataclasses.astuple(outcome) for outcome in outcomes)
-    write_text(path, stream.getvalue())
+    writer.writerows(map(_plain_cell, dataclasses.astuple(outcome)) for outcome in outcomes)
+    with atomic_path(path) as temporary:
+        temporary.write_text(stream.getvalue(), encoding="utf-8")
+        if private:
+            make_private(temporary)
+
+
+def _plain_cell(text):
+    """Mark a cell that a spreadsheet program would run as a formula."""
+    # NFKC makes the wide forms of the signs plain.
+    start = unicodedata.normalize("NFKC", text[:1])
+    return f"'{text}" if start and start in _FORMULA_STARTS else text

@@ -8,6 +8,7 @@ import re
 
 from xctrs_tf.data.patient_ids import check_id, id_key
 from xctrs_tf.errors import UserError
+from xctrs_tf.files import require_plain_file, require_utf8
 from xctrs_tf.geometry import VIEWS
 
 SUMMARY = "summary.csv"
@@ -17,6 +18,10 @@ MAX_TABLE_BYTES = 2**26
 
 _FLAT = re.compile(r"(.+)_(ap|la)(\..*)?", re.IGNORECASE | re.DOTALL)
 _NESTED = re.compile(r"(ap|la)(\..*)?", re.IGNORECASE | re.DOTALL)
+
+
+# macOS writes such a file beside each one on disks of other systems.
+_SIDECAR = "._"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,6 +55,7 @@ def read_table(path):
     """
     path = pathlib.Path(path)
     try:
+        require_plain_file(path)
         if path.stat().st_size > MAX_TABLE_BYTES:
             raise UserError(f"{path}: over {MAX_TABLE_BYTES / 1e6:.0f} MB; split the table")
         with path.open(encoding="utf-8-sig", newline="") as stream:
@@ -70,16 +76,25 @@ def find_pairs(folder):
 
     Returns:
         List of `FilmPair` in the order of their ids. A pair that lacks a film, has two
-        of one view, or whose id cannot name a folder, has a ``problem``.
+        of one view, or whose id cannot name a folder, has a ``problem``; so has a
+        folder that cannot be read.
 
     Raises:
         UserError: not a folder, or no pairs in it.
     """
     folder = pathlib.Path(folder)
+    require_utf8(folder)
     found = collections.defaultdict(lambda: {view: [] for view in VIEWS})
+    unreadable = {}
     try:
         for entry in folder.iterdir():
-            films = _films_within(entry)
+            if entry.name.startswith(_SIDECAR):
+                continue
+            try:
+                films = _films_within(entry)
+            except OSError as error:
+                unreadable[entry.name] = f"{entry}: cannot be read ({error.strerror})"
+                continue
             if films:
                 for view, film in films:
                     found[entry.name][view].append(film)
@@ -87,13 +102,14 @@ def find_pairs(folder):
                 found[match[1]][match[2].lower()].append(entry)
     except OSError as error:
         raise UserError(f"{error.filename}: cannot be read ({error.strerror})") from error
-    if not found:
+    if not found and not unreadable:
         raise UserError(
             f"{folder}: no pairs; name the films ID_ap.* and ID_la.*, or ap.* and la.* in a "
             "folder ID"
         )
     seen = set()
-    return [_found_pair(folder, name, found[name], seen) for name in sorted(found)]
+    pairs = [_found_pair(folder, name, found[name], seen) for name in sorted(found)]
+    return pairs + [FilmPair(name, {}, problem=text) for name, text in sorted(unreadable.items())]
 
 
 def _table_pairs(path, reader):

@@ -11,18 +11,20 @@ from xctrs_tf.reconstruction.uncertainty import combine
 SHARED = ("size", "window_hu", "frame", "classes")
 
 
-def load(*paths):
+def load(*paths, sha256=()):
     """Load an exported model, or several as an ensemble.
 
     Args:
         *paths: folders of `experiments.export`, of which the newest version is taken,
             or version folders.
+        sha256: `export_files.model_sha256` that each model must have; empty demands none.
 
     Returns:
         `Reconstructor`, or `ReconstructorEnsemble` for several paths.
 
     Raises:
-        UserError: a folder holds no model or a damaged one; the models do not agree.
+        UserError: a folder holds no model, another one or a damaged one; the models do
+            not agree.
 
     Example:
         >>> reconstructor = xctrs_tf.load("MODELS/xctrsnet")
@@ -31,7 +33,13 @@ def load(*paths):
         >>> reconstructor(ap, la).ct_hu
     """
     exports = find_exports(paths)
-    reconstructors = [Reconstructor(export.load(), export.metadata) for export in exports]
+    pins = [None] * len(exports) if not sha256 else list(sha256)
+    if len(pins) != len(exports):
+        raise UserError(f"--model_sha256: {len(pins)} of them; give one for every --model")
+    reconstructors = [
+        Reconstructor(export.load(pin), export.metadata, str(export.path))
+        for export, pin in zip(exports, pins, strict=True)
+    ]
     return reconstructors[0] if len(reconstructors) == 1 else ReconstructorEnsemble(reconstructors)
 
 

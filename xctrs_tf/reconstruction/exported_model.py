@@ -5,17 +5,18 @@ holds one ONNX file. ``assets.extra/metadata.json`` describes the model; the ser
 ignores it.
 """
 
+import contextlib
 import dataclasses
-import json
 import pathlib
+import tempfile
 
-from xctrs_tf.errors import UserError
+from xctrs_tf.errors import UserError, one_line
+from xctrs_tf.files import require_utf8
+from xctrs_tf.reconstruction.export_files import check_files, read_metadata
 from xctrs_tf.reconstruction.onnx_model import load_onnx
 
-EXPORT_FORMAT = "xctrs-export/2"
 SAVED_MODEL = "saved_model.pb"
 ONNX_MODEL = "model.onnx"
-METADATA = "assets.extra/metadata.json"
 WARMUP = "assets.extra/tf_serving_warmup_requests"
 DEFAULT_SIGNATURE = "serving_default"
 BYTES_SIGNATURE = "serving_bytes"
@@ -45,8 +46,11 @@ class Export:
         """True for an ONNX file, which runs without TensorFlow."""
         return (self.path / ONNX_MODEL).is_file()
 
-    def load(self):
+    def load(self, sha256=None):
         """Load the model.
+
+        Args:
+            sha256: `export_files.model_sha256` that the model must have, or None.
 
         Returns:
             Function from the keywords ``ap`` and ``la``, float32 batches
@@ -54,34 +58,55 @@ class Export:
             ``serving_default``.
 
         Raises:
-            UserError: the model is damaged, or ONNX Runtime is not installed.
+            UserError: as `load_signatures`.
         """
-        return self.load_signatures()[DEFAULT_SIGNATURE]
+        return self.load_signatures(sha256)[DEFAULT_SIGNATURE]
 
-    def load_signatures(self):
+    def load_signatures(self, sha256=None):
         """Load all signatures of the model.
+
+        Args:
+            sha256: as for `load`.
 
         Returns:
             Dict from signature to a function from its inputs, as keywords, to the
             dict of its outputs; an ONNX file has ``serving_default`` only.
 
         Raises:
-            UserError: the model is damaged, or ONNX Runtime is not installed.
+            UserError: the model is another one or damaged, a file of it cannot be read,
+                or ONNX Runtime is not installed.
         """
+        check_files(self.path, self.metadata, sha256)
         if self.is_onnx:
             return {DEFAULT_SIGNATURE: load_onnx(self.path / ONNX_MODEL)}
         # Importing it takes seconds; metadata and films are checked without it.
         import tensorflow as tf
 
         try:
-            model = tf.saved_model.load(self.path)
+            with _plain_path(self.path) as path:
+                model = tf.saved_model.load(path)
             signatures = dict(model.signatures)
             # TensorFlow does not guarantee that a signature keeps its variables alive.
             for signature in (signatures[DEFAULT_SIGNATURE], *signatures.values()):
                 signature.model = model
-        except (OSError, ValueError, KeyError, tf.errors.OpError) as error:
-            raise UserError(f"{self.path}: damaged; run experiments.export again") from error
+        # A damaged graph may raise anything.
+        except Exception as error:
+            raise UserError(
+                f"{self.path}: damaged ({one_line(error, 100)}); run experiments.export again"
+            ) from error
         return signatures
+
+
+@contextlib.contextmanager
+def _plain_path(path):
+    """Give a path without characters that TensorFlow takes for a pattern of names."""
+    if not set(str(path)) & set("[]*?\\{}"):
+        yield path
+        return
+    with tempfile.TemporaryDirectory(prefix="xctrs-") as folder:
+        link = pathlib.Path(folder) / "model"
+        link.symlink_to(path.absolute(), target_is_directory=True)
+        yield link
 
 
 def find_export(path):
@@ -97,27 +122,21 @@ def find_export(path):
         UserError: the folder holds no exported model, or its metadata cannot be read.
     """
     path = pathlib.Path(path)
-    versions = [path / str(number) for number in version_numbers(path)]
-    folder = versions[-1] if versions else path
-    if not any((folder / model).is_file() for model in (SAVED_MODEL, ONNX_MODEL)):
+    require_utf8(path)
+    try:
+        versions = [path / str(number) for number in version_numbers(path)]
+        folder = versions[-1] if versions else path
+        found = any((folder / model).is_file() for model in (SAVED_MODEL, ONNX_MODEL))
+    except OSError as error:
+        raise UserError(f"{error.filename}: cannot be read ({error.strerror})") from error
+    if not found:
         raise UserError(f"{folder}: no exported model; make one with experiments.export")
-    return Export(folder, _read_metadata(folder / METADATA))
+    return Export(folder, read_metadata(folder))
 
 
 def version_numbers(path):
     """Return the numbers of the version folders in a folder, in order."""
     if not path.is_dir():
         return []
-    return sorted(int(entry.name) for entry in path.iterdir() if entry.name.isdecimal())
-
-
-def _read_metadata(file):
-    try:
-        metadata = json.loads(file.read_text(encoding="utf-8"))
-        if metadata["format"] == EXPORT_FORMAT:
-            return metadata
-    except (OSError, ValueError, KeyError, TypeError):
-        pass
-    raise UserError(
-        f"{file}: missing, or not of format {EXPORT_FORMAT}; run experiments.export again"
-    )
+    names = (entry.name for entry in path.iterdir())
+    return sorted(int(name) for name in names if name.isascii() and name.isdecimal())

@@ -8,7 +8,7 @@ from xctrs_tf.data.films.film_normalisation import normalise_film
 from xctrs_tf.data.films.network_view import draw_network_view
 from xctrs_tf.data.volumes.volume import write_volume
 from xctrs_tf.errors import UserError
-from xctrs_tf.files import atomic_path, write_text
+from xctrs_tf.files import atomic_path, require_utf8, write_text
 from xctrs_tf.geometry import VERTEBRAE
 from xctrs_tf.reconstruction.label_tables import ITK_SNAP_TABLE, SLICER_TABLE, write_label_tables
 from xctrs_tf.style import NOTICE
@@ -39,7 +39,14 @@ _DICOM_FILE = re.compile(r"slice-\d+\.dcm|" + re.escape(DICOM_SEGMENTATION_FILE)
 
 
 def write_reconstruction(
-    reconstruction, films, folder, quality_reference=None, report=True, dicom=False, patient=None
+    reconstruction,
+    films,
+    folder,
+    quality_reference=None,
+    report=True,
+    dicom=False,
+    patient=None,
+    private=True,
 ):
     """Write the output folder of a reconstruction, completely or not at all.
 
@@ -56,7 +63,9 @@ def write_reconstruction(
         report: also write report.html, report.json and C1.stl .. C7.stl.
         dicom: also write the folder dicom/: a CT series and, if a vertebra was
             found, segmentation.dcm.
-        patient: `report.dicom_ct.patient_fields` for the DICOM files.
+        patient: `report.dicom_patient.patient_fields` for the DICOM files.
+        private: let no other user of the machine enter the folder and read its files;
+            False leaves that to the process's umask.
 
     Returns:
         `quality.verdict.Verdict`, or None without a report.
@@ -70,10 +79,7 @@ def write_reconstruction(
     check_output(folder)
     # Resolved, so that the folder has a name even if given as ".".
     folder = pathlib.Path(folder).resolve()
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"{folder}: cannot be made ({error.strerror})") from error
+    make_folder(folder.parent, private=False)
     verdict = None
     with atomic_path(folder) as temporary:
         temporary.mkdir()
@@ -88,7 +94,32 @@ def write_reconstruction(
         if dicom:
             _write_dicom(temporary / DICOM_FOLDER, reconstruction, patient)
         write_text(temporary / RECORD_FILE, json.dumps(_record(reconstruction), indent=1) + "\n")
+        if private:
+            make_private(temporary)
     return verdict
+
+
+def make_folder(folder, private=True):
+    """Make a folder with its parents, if it is not there.
+
+    Args:
+        folder: `pathlib.Path`.
+        private: let no other user of the machine enter it, if it is made here.
+
+    Raises:
+        UserError: it cannot be made.
+    """
+    require_utf8(folder)
+    try:
+        folder.mkdir(0o700 if private else 0o777, parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"{folder}: cannot be made ({error.strerror})") from error
+
+
+def make_private(path):
+    """Take the right to read a file, or a folder with all in it, from other users."""
+    for each in (path, *path.rglob("*")):
+        each.chmod(0o700 if each.is_dir() else 0o600)
 
 
 def is_finished(folder):
@@ -103,9 +134,10 @@ def check_output(folder):
         folder: the folder; it need not exist.
 
     Raises:
-        UserError: it holds other files, or is not a folder.
+        UserError: it holds other files, is not a folder, or its name is not UTF-8.
     """
     folder = pathlib.Path(folder)
+    require_utf8(folder)
     if not folder.exists():
         return
     if not folder.is_dir():

@@ -5,9 +5,9 @@ import dataclasses
 import numpy as np
 
 from xctrs_tf.data.films.film_normalisation import normalise_film
-from xctrs_tf.data.volumes.intensity import denormalise_hu
-from xctrs_tf.errors import UserError
+from xctrs_tf.errors import UserError, one_line
 from xctrs_tf.geometry import VIEWS
+from xctrs_tf.reconstruction.prediction_check import checked_spacing, model_volumes
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,14 +43,15 @@ class Reconstructor:
         predict: function from the keywords ``ap`` and ``la``, batches, to a dict
             of batches ``ct`` and, if the model segments, ``segmentation``.
         metadata: metadata of the exported model.
+        source: the model's folder, for messages.
 
     Attributes:
         metadata: as given.
         size: pixels a side of the films.
     """
 
-    def __init__(self, predict, metadata):
-        self._predict = predict
+    def __init__(self, predict, metadata, source="model"):
+        self._predict, self._source = predict, source
         self.metadata = metadata
         self.size = metadata["size"]
 
@@ -67,14 +68,14 @@ class Reconstructor:
             `Reconstruction`.
 
         Raises:
-            UserError: films of another size or constant films, or no voxel size.
+            UserError: films of another size or constant films, no voxel size or an
+                impossible one, or a model that fails or gives no volumes.
         """
         if spacing_mm is None:
             spacing_mm = self.metadata["spacing_mm"]
         if spacing_mm is None:
             raise UserError("--spacing_mm: missing, and the model does not know its voxel size")
-        if not spacing_mm > 0:
-            raise UserError(f"--spacing_mm={spacing_mm}: must be above 0")
+        spacing_mm = checked_spacing(spacing_mm, self.size, "--spacing_mm")
         for film in (ap, la):
             if film.shape != (self.size, self.size):
                 raise UserError(f"films: {film.shape}; the model takes {(self.size,) * 2}")
@@ -82,14 +83,25 @@ class Reconstructor:
             view: normalise_film(film)[np.newaxis, ..., np.newaxis]
             for view, film in zip(VIEWS, (ap, la), strict=True)
         }
-        outputs = self._predict(**batches)
-        ct = np.asarray(outputs["ct"])[0, ..., 0]
-        segmentation = None
-        if "segmentation" in outputs:
-            segmentation = np.asarray(outputs["segmentation"])[0].argmax(-1).astype(np.uint8)
+        # Metadata written by hand in a program need not tell the classes.
+        segments = self.metadata["classes"] is not None if "classes" in self.metadata else None
+        window_hu = self.metadata["window_hu"]
+        ct_hu, labels = model_volumes(
+            self._run(batches), self.size, window_hu, segments, f"{self._source}: the model"
+        )
         return Reconstruction(
-            ct_hu=denormalise_hu(ct, self.metadata["window_hu"]),
-            segmentation=segmentation,
+            ct_hu=ct_hu,
+            segmentation=labels,
             spacing_mm=spacing_mm,
             origin_mm=(-(self.size - 1) / 2 * spacing_mm,) * 3,
         )
+
+    def _run(self, batches):
+        try:
+            outputs = self._predict(**batches)
+            return {name: np.asarray(output) for name, output in outputs.items()}
+        # A model is a program of someone else: its runtime may raise anything.
+        except Exception as error:
+            raise UserError(
+                f"{self._source}: the model fails ({type(error).__name__}: {one_line(error, 200)})"
+            ) from error

@@ -12,26 +12,9 @@ import pydicom
 from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
 
-from xctrs_tf.data.films.dicom_film import is_dicom
-from xctrs_tf.errors import UserError
 from xctrs_tf.files import atomic_path
 from xctrs_tf.style import LEVEL_HU, NOTICE, WIDTH_HU
 
-# Fields copied from a film, so that an archive files the series with it.
-PATIENT_FIELDS = (
-    "PatientName",
-    "PatientID",
-    "IssuerOfPatientID",
-    "PatientBirthDate",
-    "PatientSex",
-    "StudyInstanceUID",
-    "StudyDate",
-    "StudyTime",
-    "StudyID",
-    "StudyDescription",
-    "AccessionNumber",
-    "ReferringPhysicianName",
-)
 # Fields that must be present, and may be empty.
 _EMPTY = (
     "PatientName",
@@ -51,54 +34,6 @@ ANONYMOUS_ID = "RECONSTRUCTION"
 SERIES_NUMBER = 9001
 
 
-def patient_fields(path):
-    """Read the patient and the study of a DICOM film, to copy them.
-
-    Args:
-        path: a film of the reconstruction.
-
-    Returns:
-        `pydicom.Dataset` of those of `PATIENT_FIELDS` that the film has.
-
-    Raises:
-        UserError: not a DICOM file.
-    """
-    try:
-        header = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=PATIENT_FIELDS)
-    except (OSError, pydicom.errors.InvalidDicomError) as error:
-        raise UserError(
-            f"{path}: no DICOM file to copy the patient from; leave the copying out"
-        ) from error
-    fields = pydicom.Dataset()
-    for name in PATIENT_FIELDS:
-        # An empty StudyInstanceUID would be invalid; other empty fields are useless.
-        if header.get(name):
-            setattr(fields, name, header.get(name))
-    return fields
-
-
-def patient_of_pair(ap, la):
-    """Read the patient and the study of the AP film; refuse an LA film of another patient.
-
-    Args:
-        ap: the AP film, DICOM.
-        la: the LA film, of any file type.
-
-    Returns:
-        `pydicom.Dataset` of `patient_fields`.
-
-    Raises:
-        UserError: the AP film is not DICOM, or the films name two patients.
-    """
-    fields = patient_fields(ap)
-    if is_dicom(la) and patient_fields(la).get("PatientID") != fields.get("PatientID"):
-        raise UserError(
-            f"{la}: its PatientID is not that of {ap}; take both films of one patient, or leave "
-            "the copying out"
-        )
-    return fields
-
-
 def ct_series(ct_hu, spacing_mm, origin_mm, patient=None):
     """Return the slices of a CT series, the lowest first.
 
@@ -106,7 +41,7 @@ def ct_series(ct_hu, spacing_mm, origin_mm, patient=None):
         ct_hu: int16 CT numbers ``[x, y, z]``.
         spacing_mm: edge of a voxel.
         origin_mm: LPS position of the centre of voxel ``[0, 0, 0]``.
-        patient: `patient_fields`; by default the series is anonymous.
+        patient: `dicom_patient.patient_fields`; by default the series is anonymous.
 
     Returns:
         List of `pydicom.FileDataset`, one per slice.
@@ -128,7 +63,7 @@ def write_ct_series(folder, ct_hu, spacing_mm, origin_mm, patient=None):
         ct_hu: int16 CT numbers ``[x, y, z]``.
         spacing_mm: edge of a voxel.
         origin_mm: LPS position of the centre of voxel ``[0, 0, 0]``.
-        patient: `patient_fields`; by default the series is anonymous.
+        patient: `dicom_patient.patient_fields`; by default the series is anonymous.
 
     Returns:
         List of the slices written, for `dicom_segmentation.write_segmentation`.

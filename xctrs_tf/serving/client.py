@@ -2,11 +2,14 @@
 
 import dataclasses
 import logging
+import ssl
 import time
 
-from xctrs_tf.errors import UserError
+from xctrs_tf.errors import UserError, one_line
 
 FIRST_DELAY_S = 0.5
+# Characters of a server's message that are shown.
+MESSAGE_LENGTH = 300
 
 
 @dataclasses.dataclass(frozen=True)
@@ -14,13 +17,47 @@ class RetryPolicy:
     """Time limit of a request, and number of repetitions.
 
     Attributes:
-        timeout_s: seconds to wait for one response.
+        timeout_s: seconds from the start of a request to the last byte of the response.
         retries: repetitions of a request to a server that is unreachable or busy. The
             pause before the first is half a second and doubles each time.
     """
 
     timeout_s: float = 120.0
     retries: int = 3
+
+
+@dataclasses.dataclass(frozen=True)
+class Security:
+    """Encryption, authorities and proxy of a connection.
+
+    Attributes:
+        tls: encrypt it, and check the server's certificate.
+        ca_file: PEM file of the authorities that sign it; None takes the system's.
+        use_proxy: go through the proxy that the environment names (``http_proxy``,
+            ``https_proxy``, ``no_proxy``), which then sees the films.
+    """
+
+    tls: bool = False
+    ca_file: str | None = None
+    use_proxy: bool = False
+
+    def context(self):
+        """Return the `ssl.SSLContext`, or None without encryption.
+
+        Raises:
+            UserError: the authorities' file cannot be read or holds no certificate.
+        """
+        if not self.tls:
+            return None
+        try:
+            context = ssl.create_default_context(cafile=self.ca_file)
+        except ssl.SSLError as error:
+            raise UserError(f"--ca_file={self.ca_file}: no certificates in PEM format") from error
+        except OSError as error:
+            raise UserError(
+                f"--ca_file={self.ca_file}: cannot be read ({error.strerror})"
+            ) from error
+        return context
 
 
 class Unavailable(Exception):
@@ -34,14 +71,15 @@ class ModelClient:
         address: ``host:port``.
         model: name of the model on the server.
         retry: `RetryPolicy`.
+        security: `Security`.
 
     Attributes:
         address: as given.
         model: as given.
     """
 
-    def __init__(self, address, model, retry=RetryPolicy()):
-        self.address, self.model, self._retry = address, model, retry
+    def __init__(self, address, model, retry=RetryPolicy(), security=Security()):
+        self.address, self.model, self._retry, self._security = address, model, retry, security
 
     def _request(self, *request):
         """Call `_call`, and repeat it while the server is unreachable or busy.
@@ -60,14 +98,19 @@ class ModelClient:
             try:
                 return self._call(*request)
             except Unavailable as error:
+                reason = one_line(error, MESSAGE_LENGTH)
                 if not left:
                     raise UserError(
-                        f"--server={self.address}: no answer ({error}); is the model server up, "
+                        f"--server={self.address}: no answer ({reason}); is the model server up, "
                         "and is this its port?"
                     ) from error
-                logging.warning("%s: %s; asked again in %.1f s", self.address, error, delay_s)
+                logging.warning("%s: %s; asked again in %.1f s", self.address, reason, delay_s)
             time.sleep(delay_s)
             delay_s *= 2
+
+    def _refused(self, message, status):
+        text = one_line(message, MESSAGE_LENGTH)
+        return UserError(f"--server={self.address}, {self.model}: {text} ({status})")
 
     def _too_slow(self):
         return UserError(

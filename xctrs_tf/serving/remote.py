@@ -4,9 +4,10 @@ import numpy as np
 
 from xctrs_tf.data.films.film_writer import film_bytes
 from xctrs_tf.errors import UserError
-from xctrs_tf.geometry import VIEWS
+from xctrs_tf.geometry import SIZES, VIEWS
 from xctrs_tf.reconstruction import Reconstruction
 from xctrs_tf.reconstruction.exported_model import BYTES_SIGNATURE
+from xctrs_tf.reconstruction.prediction_check import checked_spacing, server_volumes
 
 
 class RemoteReconstructor:
@@ -26,7 +27,7 @@ class RemoteReconstructor:
         self._client = client
         shapes = client.output_shapes(BYTES_SIGNATURE)
         shape = shapes.get("ct_hu", ())
-        if len(shape) != 4 or shape[1] < 1 or len(set(shape[1:])) != 1:
+        if len(shape) != 4 or shape[1] not in SIZES or len(set(shape[1:])) != 1:
             raise UserError(
                 f"--server={client.address}: {client.model} has no signature {BYTES_SIGNATURE} "
                 "as experiments.export writes it; export it again and serve that"
@@ -48,34 +49,34 @@ class RemoteReconstructor:
         Raises:
             UserError: no response, an invalid one, or no voxel size.
         """
+        if spacing_mm is not None:
+            spacing_mm = checked_spacing(spacing_mm, self.size, "--spacing_mm")
         pngs = {f"{v}_bytes": film_bytes(f, v) for v, f in zip(VIEWS, (ap, la), strict=True)}
-        response = self._client.predict(BYTES_SIGNATURE, pngs)
-        ct_hu = self._volume(response, "ct_hu", np.int16)
-        segmentation = self._volume(response, "segmentation", np.uint8) if self._segments else None
+        shapes = {"ct_hu": (self.size,) * 3, "spacing_mm": ()}
+        if self._segments:
+            shapes["segmentation"] = shapes["ct_hu"]
+        response = self._client.predict(BYTES_SIGNATURE, pngs, shapes)
+        ct_hu, labels = server_volumes(
+            response,
+            self.size,
+            self._segments,
+            f"--server={self._client.address}: the answer",
+            self._client.model,
+        )
         if spacing_mm is None:
             spacing_mm = self._spacing_mm(response)
         return Reconstruction(
             ct_hu=ct_hu,
-            segmentation=segmentation,
+            segmentation=labels,
             spacing_mm=spacing_mm,
             origin_mm=(-(self.size - 1) / 2 * spacing_mm,) * 3,
-        )
-
-    def _volume(self, response, name, dtype):
-        try:
-            volume = np.asarray(response[name])
-            if volume.shape == (self.size,) * 3 and (volume == volume.astype(dtype)).all():
-                return volume.astype(dtype)
-        except (KeyError, TypeError, ValueError):
-            pass
-        raise UserError(
-            f"--server={self._client.address}: the answer's {name} is no volume of {self.size}^3 "
-            f"{np.dtype(dtype)} values; is {self._client.model} an export of this project?"
         )
 
     def _spacing_mm(self, response):
         spacing_mm = response.get("spacing_mm")
         if spacing_mm is None:
             raise UserError("--spacing_mm: missing, and the model does not know its voxel size")
+        name = f"--server={self._client.address}: the answer's spacing_mm"
+        spacing_mm = checked_spacing(spacing_mm, self.size, name)
         # The shortest decimal number with the float32 value that was sent.
         return float(str(np.float32(spacing_mm)))

@@ -3,18 +3,27 @@
 import base64
 import http.client
 import json
-import urllib.error
-import urllib.request
+import ssl
+import urllib.parse
 
 from xctrs_tf.errors import UserError
 from xctrs_tf.serving.client import ModelClient, Unavailable
+from xctrs_tf.serving.http_connection import TooLarge, exchange
 
 # Too many requests, bad gateway, unavailable: a repetition may help.
 _BUSY = (429, 502, 503)
+_OK, _REDIRECTS = 200, range(300, 400)
+# The answer of a 128^3 model has up to 22 MB (docs/serving.md). Python needs up to 25
+# bytes of memory for each byte of it.
+MAX_ANSWER_BYTES = 2**25
 
 
 class RestClient(ModelClient):
     """Client for the REST port of a model server; arguments as for `ModelClient`."""
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self._context = self._security.context()
 
     def output_shapes(self, signature):
         """Read the shapes of a signature's outputs.
@@ -37,18 +46,21 @@ class RestClient(ModelClient):
                 name: tuple(int(dim["size"]) for dim in output["tensor_shape"]["dim"])
                 for name, output in outputs.items()
             }
-        except (KeyError, TypeError, ValueError) as error:
+        except (AttributeError, LookupError, OverflowError, TypeError, ValueError) as error:
             raise self._invalid_response() from error
 
-    def predict(self, signature, inputs):
+    def predict(self, signature, inputs, shapes):
         """Run a signature for one patient.
 
         Args:
             signature: name of the signature.
             inputs: dict from input to bytes.
+            shapes: dict from each output that is wanted to its shape without the batch
+                axis.
 
         Returns:
-            Dict from output to nested lists, without the batch axis.
+            Dict from output to nested lists, without the batch axis. Nothing in them
+            is checked.
 
         Raises:
             UserError: no server, an error of the model, or an invalid response.
@@ -57,46 +69,72 @@ class RestClient(ModelClient):
         response = self._request(":predict", {"signature_name": signature, "instances": [instance]})
         try:
             (outputs,) = response["predictions"]
-        except (KeyError, TypeError, ValueError) as error:
+        except (LookupError, TypeError, ValueError) as error:
             raise self._invalid_response() from error
         # The only output of a signature comes without its name.
-        return outputs if isinstance(outputs, dict) else {"ct_hu": outputs}
+        outputs = outputs if isinstance(outputs, dict) else {"ct_hu": outputs}
+        return {name: outputs[name] for name in shapes if name in outputs}
 
     def _call(self, path, body=None):
         data = None if body is None else json.dumps(body).encode()
-        headers = {"Content-Type": "application/json"}
-        url = f"http://{self.address}/v1/models/{self.model}{path}"
-        request = urllib.request.Request(url, data, headers)
         try:
-            with urllib.request.urlopen(request, timeout=self._retry.timeout_s) as response:
-                return json.load(response)
-        except urllib.error.HTTPError as error:
-            if error.code in _BUSY:
-                raise Unavailable(f"status {error.code}") from error
-            raise UserError(
-                f"--server={self.address}, {self.model}: {_message(error)} (status {error.code})"
-            ) from error
+            status, reason, content = exchange(
+                self.address,
+                f"/v1/models/{urllib.parse.quote(self.model, safe='')}{path}",
+                data,
+                timeout_s=self._retry.timeout_s,
+                max_bytes=MAX_ANSWER_BYTES,
+                context=self._context,
+                use_proxy=self._security.use_proxy,
+            )
         except TimeoutError as error:
             raise self._too_slow() from error
-        except urllib.error.URLError as error:
-            if isinstance(error.reason, TimeoutError):
-                raise self._too_slow() from error
-            raise Unavailable(error.reason) from error
-        except ConnectionError as error:
+        except TooLarge as error:
+            raise UserError(
+                f"--server={self.address}: answers with over {MAX_ANSWER_BYTES / 1e6:.0f} MB; "
+                "is this a model server's REST port (8501 by default)?"
+            ) from error
+        except ssl.SSLCertVerificationError as error:
+            raise UserError(
+                f"--server={self.address}: its certificate is refused ({error.verify_message}); "
+                "name the authority's file with --ca_file"
+            ) from error
+        except ssl.SSLError as error:
+            raise UserError(
+                f"--server={self.address}: no TLS connection ({error.reason}); does it speak TLS "
+                "on this port?"
+            ) from error
+        except http.client.RemoteDisconnected as error:
             raise Unavailable(error) from error
+        # Before OSError: some are both.
         except (http.client.HTTPException, ValueError) as error:
             raise self._invalid_response() from error
+        except OSError as error:
+            raise Unavailable(error.strerror or error) from error
+        return self._content(status, reason, content)
+
+    def _content(self, status, reason, content):
+        """Return the JSON of a response of status 200; raise the error that another one is."""
+        if status in _BUSY:
+            raise Unavailable(f"status {status}")
+        if status in _REDIRECTS:
+            raise UserError(
+                f"--server={self.address}: sends on to another address (status {status}), which "
+                "is not followed; name the model server itself"
+            )
+        try:
+            answer = json.loads(content)
+        except (ValueError, RecursionError) as error:
+            if status == _OK:
+                raise self._invalid_response() from error
+            answer = None
+        if status != _OK:
+            message = answer.get("error") if isinstance(answer, dict) else None
+            raise self._refused(message if isinstance(message, str) else reason, f"status {status}")
+        return answer
 
     def _invalid_response(self):
         return UserError(
             f"--server={self.address}: does not answer as TensorFlow Serving's REST API does; "
             "is this its REST port (8501 by default)?"
         )
-
-
-def _message(error):
-    """Return the server's error message, in one line."""
-    try:
-        return " ".join(str(json.load(error)["error"]).split())
-    except (ValueError, KeyError, TypeError, OSError):
-        return error.reason

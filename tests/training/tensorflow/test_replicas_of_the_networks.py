@@ -25,13 +25,13 @@ def _step(strategy_name, path):
 
     from xctrs_tf.models import MulSISNet, SpaDRNet
     from xctrs_tf.training.objective import make_objective
-    from xctrs_tf.training.step.optimizer import _Adam, make_optimizer
+    from xctrs_tf.training.step.optimizer import _FusedAdam, make_optimizer
     from xctrs_tf.training.tensorflow.distribution import make_strategy
     from xctrs_tf.training.tensorflow.tensorflow_trainer import Trainer
 
     # Building and optimising both graphs would take minutes.
     tf.config.run_functions_eagerly(True)
-    _Adam.update_step = _descend
+    _FusedAdam.update_step = _descend
     cpu = tf.config.list_physical_devices("CPU")[0]
     logical = tf.config.LogicalDeviceConfiguration()
     tf.config.set_logical_device_configuration(cpu, [logical, logical])

@@ -1,6 +1,7 @@
 """The optimizer of a training run."""
 
 import keras
+from keras import ops
 
 # Networks that minimise the objective; the discriminator has a loss of its own.
 TRAINED = ("reconstruction", "segmentation")
@@ -18,6 +19,37 @@ class _Adam(keras.optimizers.Adam):
         return grads_and_vars
 
 
+class _FusedAdam(_Adam):
+    """Adam with one TensorFlow operation for a variable, where Keras has about 25.
+
+    The arithmetic is the same. The hundreds of small variables of the networks make a
+    third fewer operations in the training step, which is traced and optimised sooner.
+    """
+
+    def _backend_update_step(self, grads, trainable_variables, learning_rate):
+        step = ops.cast(self.iterations + 1, "float32")
+        correction = ops.sqrt(1 - self.beta_2**step) / (1 - self.beta_1**step)
+        super()._backend_update_step(grads, trainable_variables, learning_rate * correction)
+
+    def update_step(self, gradient, variable, learning_rate):
+        """Update a variable; the learning rate has the correction of Adam's means."""
+        import tensorflow as tf
+
+        index = self._get_variable_index(variable)
+        tf.raw_ops.ResourceApplyAdam(
+            var=variable.handle,
+            m=self._momentums[index].value.handle,
+            v=self._velocities[index].value.handle,
+            beta1_power=0.0,
+            beta2_power=0.0,
+            lr=learning_rate,
+            beta1=self.beta_1,
+            beta2=self.beta_2,
+            epsilon=self.epsilon,
+            grad=gradient,
+        )
+
+
 def make_optimizer(config):
     """Make Adam, with loss scaling where the precision needs it.
 
@@ -32,7 +64,8 @@ def make_optimizer(config):
     learning_rate = config.learning_rate
     if config.schedule == "cosine":
         learning_rate = keras.optimizers.schedules.CosineDecay(learning_rate, config.steps)
-    optimizer = _Adam(
+    adam = _FusedAdam if keras.backend.backend() == "tensorflow" else _Adam
+    optimizer = adam(
         learning_rate,
         config.beta_1,
         config.beta_2,

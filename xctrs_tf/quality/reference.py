@@ -1,0 +1,59 @@
+"""Check of a calibration that was read from a file: the numbers that the verdict uses."""
+
+import itertools
+
+import numpy as np
+
+from xctrs_tf.errors import UserError, one_line
+from xctrs_tf.geometry import VERTEBRAE, VIEWS
+from xctrs_tf.quality.checks import CHECKS, QUALITY_FORMAT
+from xctrs_tf.quality.film_scores import QUANTILES, THUMBNAIL
+
+_PAIRS = [f"{upper}-{lower}" for upper, lower in itertools.pairwise(VERTEBRAE)]
+_MEND = "run experiments.calibrate and experiments.export again"
+
+
+def check_reference(reference, source):
+    """Refuse a quality reference that `calibration.calibrate` does not give.
+
+    Args:
+        reference: JSON values that should be a dict of `calibration.calibrate`.
+        source: file and field, for the message.
+
+    Raises:
+        UserError: of another format, or a part is missing or impossible.
+    """
+    if not isinstance(reference, dict) or reference.get("format") != QUALITY_FORMAT:
+        raise UserError(f"{source}: not of format {QUALITY_FORMAT}; {_MEND}")
+    try:
+        for view in VIEWS:
+            film = reference["films"][view]
+            _require(film["thumbnail"], f"films, {view}, thumbnail", (THUMBNAIL, THUMBNAIL))
+            _require(film["quantiles"], f"films, {view}, quantiles", (QUANTILES,))
+        for kind, names in (("volume", VERTEBRAE), ("spacing", _PAIRS)):
+            for name, values in reference["anatomy"][kind].items():
+                _require(values, f"anatomy, {kind}, {name}", (2,), name in names and values[1] > 0)
+        for name, bounds in reference["thresholds"].items():
+            for level in ("review", "fail"):
+                low, high = bounds[level]
+                given = [end for end in (low, high) if end is not None]
+                known = name in CHECKS and given == sorted(given)
+                _require(given, f"thresholds, {name}, {level}", (len(given),), known)
+    except _Impossible as error:
+        raise UserError(f"{source}: {error}; {_MEND}") from error
+    except (LookupError, TypeError, ValueError, AttributeError, OverflowError) as error:
+        raise UserError(
+            f"{source}: damaged ({type(error).__name__}: {one_line(error, 60)}); {_MEND}"
+        ) from error
+
+
+class _Impossible(Exception):
+    """A part that no calibration has."""
+
+
+def _require(values, name, shape, holds=True):
+    """Refuse values that are no finite numbers of a shape."""
+    array = np.asarray(values)
+    numbers = array.dtype.kind in "iuf" or not array.size
+    if not holds or array.shape != shape or not numbers or not np.isfinite(array).all():
+        raise _Impossible(f"{one_line(name, 80)} is impossible")

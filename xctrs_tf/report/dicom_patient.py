@@ -1,0 +1,144 @@
+"""Patient and study of a DICOM film, to copy them to the reconstruction's DICOM files."""
+
+import logging
+import warnings
+
+import pydicom
+from pydicom import charset, config, valuerep
+
+from xctrs_tf.data.films.dicom_film import is_dicom
+from xctrs_tf.errors import UserError, one_line
+
+# Fields copied from a film, so that an archive files the series with it.
+PATIENT_FIELDS = (
+    "PatientName",
+    "PatientID",
+    "IssuerOfPatientID",
+    "PatientBirthDate",
+    "PatientSex",
+    "StudyInstanceUID",
+    "StudyDate",
+    "StudyTime",
+    "StudyID",
+    "StudyDescription",
+    "AccessionNumber",
+    "ReferringPhysicianName",
+)
+# A series without these would be filed with nobody, or with another patient.
+_IDENTITY = ("PatientName", "PatientID", "IssuerOfPatientID")
+# Bytes after which a name begins again in the first of several character sets: ^ and =.
+_DELIMITERS = {0x5E, 0x3D}
+_SEXES = ("M", "F", "O")
+_MEND = "mend the film's header, or leave --copy_patient out"
+
+
+def patient_fields(path):
+    """Read the patient and the study of a DICOM film, to copy them.
+
+    A date, a time or another field that is not as DICOM wants it is left out with a
+    warning, since no archive would take it.
+
+    Args:
+        path: a film of the reconstruction.
+
+    Returns:
+        `pydicom.Dataset` of those of `PATIENT_FIELDS` that the film has.
+
+    Raises:
+        UserError: not a DICOM file, or a name or an id that cannot be read or copied.
+    """
+    try:
+        with warnings.catch_warnings():
+            # Of values that are looked at below.
+            warnings.simplefilter("ignore")
+            header = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=PATIENT_FIELDS)
+    # A damaged header may raise anything.
+    except Exception as error:
+        raise UserError(
+            f"{path}: no DICOM file to copy the patient from; leave --copy_patient out"
+        ) from error
+    fields, left_out = pydicom.Dataset(), []
+    for name in PATIENT_FIELDS:
+        try:
+            # An empty StudyInstanceUID would be invalid; other empty fields are useless.
+            if value := _text(header, name):
+                _require_valid(name, value)
+                setattr(fields, name, value)
+        except ValueError as error:
+            if name in _IDENTITY:
+                raise UserError(f"{path}: {name}: {one_line(error, 200)}; {_MEND}") from error
+            left_out.append(name)
+    if left_out:
+        logging.warning(
+            "%s: not copied, since DICOM has no such values: %s", path, ", ".join(left_out)
+        )
+    return fields
+
+
+def patient_of_pair(ap, la):
+    """Read the patient and the study of the AP film; refuse an LA film of another patient.
+
+    Args:
+        ap: the AP film, DICOM.
+        la: the LA film, of any file type.
+
+    Returns:
+        `pydicom.Dataset` of `patient_fields`.
+
+    Raises:
+        UserError: the AP film is not DICOM, or the films name two patients.
+    """
+    fields = patient_fields(ap)
+    if not is_dicom(la):
+        return fields
+    other = patient_fields(la)
+    # Devices spell names differently, so that they tell only where there is no id.
+    compared = ["PatientID"]
+    if "PatientID" not in fields and "PatientID" not in other:
+        compared = ["PatientName", "PatientBirthDate"]
+    for name in compared:
+        if other.get(name) != fields.get(name):
+            raise UserError(
+                f"{la}: its {name} is not that of {ap}; take both films of one patient, or leave "
+                "--copy_patient out"
+            )
+    return fields
+
+
+def _text(header, name):
+    """Return a field as text, or None; ValueError if its bytes have no sure meaning."""
+    if name not in header:
+        return None
+    raw = header.get_item(name).value
+    if not isinstance(raw, bytes):
+        return None if raw is None else str(raw).strip()
+    if raw.isascii() and b"\x1b" not in raw:
+        return raw.decode("ascii").strip(" \0")
+    sets = header.get("SpecificCharacterSet")
+    if not sets:
+        raise ValueError("letters other than ASCII, and no SpecificCharacterSet to read them by")
+    with warnings.catch_warnings():
+        # Other warnings are about spelling that pydicom understands.
+        warnings.simplefilter("ignore")
+        warnings.filterwarnings("error", "Unknown encoding|Failed to decode")
+        try:
+            encodings = charset.convert_encodings(sets)
+            return charset.decode_bytes(raw, encodings, _DELIMITERS).strip(" \0")
+        except (Warning, LookupError, ValueError) as error:
+            raise ValueError(
+                f"cannot be read by its SpecificCharacterSet {one_line(sets, 60)}"
+            ) from error
+
+
+def _require_valid(name, value):
+    """Raise ValueError for a value that DICOM does not allow."""
+    vr = pydicom.datadict.dictionary_VR(name)
+    if not value.isprintable() or "\\" in value:
+        raise ValueError("holds control characters or several values")
+    valuerep.validate_value(vr, value, config.RAISE)
+    if vr == "DA":
+        valuerep.DA(value)
+    elif vr == "TM":
+        valuerep.TM(value)
+    elif name == "PatientSex" and value not in _SEXES:
+        raise ValueError(f"none of {', '.join(_SEXES)}")
