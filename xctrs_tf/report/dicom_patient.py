@@ -6,7 +6,7 @@ import warnings
 import pydicom
 from pydicom import charset, config, valuerep
 
-from xctrs_tf.data.films.dicom_film import is_dicom
+from xctrs_tf.data.films.formats.dicom_film import is_dicom
 from xctrs_tf.errors import UserError, one_line
 
 # Fields copied from a film, so that an archive files the series with it.
@@ -51,7 +51,13 @@ def patient_fields(path):
         with warnings.catch_warnings():
             # Of values that are looked at below.
             warnings.simplefilter("ignore")
-            header = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=PATIENT_FIELDS)
+            header = pydicom.dcmread(
+                path,
+                stop_before_pixels=True,
+                specific_tags=PATIENT_FIELDS,
+                # A film may lack its preamble.
+                force=is_dicom(path),
+            )
     # A damaged header may raise anything.
     except Exception as error:
         raise UserError(

@@ -1,16 +1,19 @@
 """Films from file to array: read, cut out, normalise and resize, each step once."""
 
+import contextlib
 import dataclasses
 import pathlib
+import warnings
 
 import numpy as np
 
-from xctrs_tf.data.films.dicom_film import is_dicom, read_dicom_film
 from xctrs_tf.data.films.film_frame import ASPECT_TOLERANCE, FilmFrame
-from xctrs_tf.data.films.film_normalisation import normalise_film, resize_film
-from xctrs_tf.data.films.picture_film import PICTURE_SUFFIXES, read_picture_film
-from xctrs_tf.data.films.raw_film import check_file
-from xctrs_tf.data.films.slice_film import SLICE_SUFFIXES, read_slice_film
+from xctrs_tf.data.films.film_normalisation import fill_padding, normalise_film, resize_film
+from xctrs_tf.data.films.formats.dicom_film import open_dicom, starts_like_dicom
+from xctrs_tf.data.films.formats.picture_film import PICTURE_SUFFIXES, open_picture
+from xctrs_tf.data.films.formats.slice_film import SLICE_SUFFIXES, open_slice
+from xctrs_tf.data.films.raw_film import MAX_FILE_BYTES, read_stored
+from xctrs_tf.data.volumes.checked_file import read_checked
 from xctrs_tf.errors import UserError
 from xctrs_tf.geometry import VIEWS
 
@@ -76,24 +79,40 @@ def read_film_pair(paths, frames, size, spacing_mm=None):
 def _read_raw_film(path, view):
     """Read a film from a file of any kind, unprocessed."""
     path = pathlib.Path(path)
-    check_file(path)
     name = path.name.lower()
-    try:
-        if name.endswith(PICTURE_SUFFIXES):
-            return read_picture_film(path)
-        if name.endswith(SLICE_SUFFIXES):
-            return read_slice_film(path)
-        if is_dicom(path):
-            return read_dicom_film(path, view)
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror})") from error
+    if name.endswith(SLICE_SUFFIXES):
+        with _reading(path, "damaged, or not a NIfTI, NRRD or MetaImage film"):
+            return read_stored(path, open_slice(path, view))
+    content = read_checked(path, MAX_FILE_BYTES)
+    if name.endswith(PICTURE_SUFFIXES):
+        with _reading(path, "damaged, or not a PNG or TIFF picture"):
+            return read_stored(path, open_picture(path, content))
+    if starts_like_dicom(content):
+        with _reading(path, "a damaged DICOM file, or of a kind that cannot be read"):
+            return read_stored(path, open_dicom(path, content, view))
     raise UserError(f"{path}: unknown kind of film; use DICOM, PNG, TIFF or NIfTI")
+
+
+@contextlib.contextmanager
+def _reading(path, problem):
+    """Turn whatever the libraries raise within the block into one line, without remarks."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    except UserError:
+        raise
+    except MemoryError as error:
+        raise UserError(f"{path}: too large for the free memory; shrink the film") from error
+    # A hostile file can make the libraries raise anything, RecursionError included.
+    except Exception as error:
+        raise UserError(f"{path}: {problem}; export the film again") from error
 
 
 def _cut_film(path, raw, size, frame):
     """Cut the network's region out of a film, normalise it, and resize it where needed."""
     try:
-        film = frame.cut(raw, size)
+        film = fill_padding(frame.cut(raw, size))
         normalised = normalise_film(film)
     except UserError as error:
         raise UserError(f"{path}: {error}") from error

@@ -53,7 +53,7 @@ class FilmFrame:
             pixel_mm = tuple(float(edge) for edge in np.broadcast_to(self.pixel_mm, 2))
         box = self._box(film.pixels.shape)
         if self.spacing_mm is None:
-            _check_square(box, pixel_mm)
+            _check_square(box, pixel_mm or film.pixel_shape, pixel_mm is not None)
         else:
             box = _square(box, pixel_mm, size * self.spacing_mm, film.pixels.shape)
         left, top, right, bottom = box
@@ -78,12 +78,13 @@ class FilmFrame:
         return self.crop_box
 
 
-def _check_square(box, pixel_mm):
+def _check_square(box, pixel_shape, in_mm):
     width, height = box[2] - box[0], box[3] - box[1]
-    across, up = pixel_mm or (1.0, 1.0)
+    across, up = pixel_shape
     edges = width * across, height * up
     if abs(edges[0] - edges[1]) > ASPECT_TOLERANCE * max(edges):
-        unit = "" if across == up else f" of {across:g} x {up:g} mm"
+        unit = f" of {across:g} x {up:g} mm" if in_mm else f" of shape {across:g} x {up:g}"
+        unit = "" if across == up else unit
         raise UserError(f"{width} x {height} pixels{unit}; crop or pad the film square")
 
 

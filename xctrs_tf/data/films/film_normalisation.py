@@ -33,6 +33,32 @@ def normalise_film(film):
     return np.clip((film - low) / (high - low), 0.0, 1.0)
 
 
+def fill_padding(film):
+    """Fill pixels that are no part of a film with its dark end.
+
+    A collimator's border is neither bone nor air. It gets the value that `normalise_film`
+    maps to 0, so that it does not change how the film's own pixels are scaled.
+
+    Args:
+        film: array ``[horizontal, vertical]``, bone bright; masked where there is no film.
+
+    Returns:
+        Array of the same shape without a mask.
+
+    Raises:
+        UserError: more than half of it is masked.
+    """
+    if not np.ma.is_masked(film):
+        return np.ma.getdata(film)
+    own = film.compressed()
+    if 2 * own.size < film.size:
+        raise UserError(
+            "film: more than half of it is padding (PixelPaddingValue); give a crop box inside "
+            "the exposed field"
+        )
+    return film.filled(np.percentile(own, PERCENTILES[0], method="lower"))
+
+
 def resize_film(film, size):
     """Resample a film to the network's size.
 

@@ -1,17 +1,35 @@
-"""A film as stored in its file, and size limits for untrusted files."""
+"""A film as stored in its file, and the limits for films of untrusted files."""
 
 import dataclasses
-import os
+import math
+from collections.abc import Callable
 
 import numpy as np
 
 from xctrs_tf.errors import UserError
 
-# Twice the pixels of the largest detectors; reading such a film takes some 400 MB.
+# Twice the pixels of the largest detectors; reading such a film takes some 600 MB.
 MAX_PIXELS = 2**25
 MAX_EDGE = 2**14 - 1
 # MAX_PIXELS pixels of eight bytes.
 MAX_FILE_BYTES = 8 * MAX_PIXELS
+# Detectors have pixels of 0.05 to 0.4 mm, and films for the networks up to 4 mm.
+MIN_PIXEL_MM, MAX_PIXEL_MM = 0.01, 20.0
+
+
+@dataclasses.dataclass(frozen=True)
+class StoredFilm:
+    """A film whose header was read and whose pixels were not.
+
+    Attributes:
+        width: pixels across.
+        height: pixels from top to bottom.
+        read: function without arguments that reads the pixels and returns a `RawFilm`.
+    """
+
+    width: int
+    height: int
+    read: Callable
 
 
 @dataclasses.dataclass(frozen=True)
@@ -19,16 +37,40 @@ class RawFilm:
     """A film as stored in its file, before crop, flips and normalisation.
 
     Attributes:
-        pixels: float32 ``[horizontal, vertical]``, the top row last, bone bright.
+        pixels: float32 ``[horizontal, vertical]``, the top row last, bone bright; a masked
+            array where pixels are no part of the film.
         pixel_mm: width and height of a pixel at the patient, or None if unknown.
+        pixel_shape: width and height of a pixel in any unit, used where ``pixel_mm`` is None.
         flip_horizontal: the file says that left and right must be exchanged.
         flip_vertical: the file says that top and bottom must be exchanged.
     """
 
     pixels: np.ndarray
     pixel_mm: tuple | None = None
+    pixel_shape: tuple = (1.0, 1.0)
     flip_horizontal: bool = False
     flip_vertical: bool = False
+
+
+def read_stored(path, stored):
+    """Read the pixels of a film if its size is plausible.
+
+    Args:
+        path: the file, for the message.
+        stored: `StoredFilm`.
+
+    Returns:
+        `RawFilm`.
+
+    Raises:
+        UserError: no pixels, more than `MAX_PIXELS` or `MAX_EDGE`, or pixels of an impossible
+            size in mm.
+    """
+    check_size(path, stored.width, stored.height)
+    raw = stored.read()
+    if raw.pixel_mm is not None:
+        _check_pixel_mm(path, raw.pixel_mm)
+    return raw
 
 
 def screen_to_film(picture):
@@ -36,25 +78,7 @@ def screen_to_film(picture):
     return picture[::-1].swapaxes(0, 1)
 
 
-def check_file(path):
-    """Refuse a path that is not a file, or a file larger than any film, before it is opened.
-
-    Args:
-        path: the file.
-
-    Raises:
-        UserError: missing, a folder, or too large.
-    """
-    # Unlike pathlib's methods, these accept any string that a table may hold.
-    if os.path.isdir(path):
-        raise UserError(f"{path}: a folder; name the film itself")
-    if not os.path.isfile(path):
-        raise UserError(f"{path}: no such file")
-    if os.path.getsize(path) > MAX_FILE_BYTES:
-        raise UserError(f"{path}: over {MAX_FILE_BYTES / 1e6:.0f} MB; no film is so large")
-
-
-def check_pixels(path, width, height):
+def check_size(path, width, height):
     """Refuse a film that is empty or too large, before its pixels are read.
 
     Args:
@@ -71,4 +95,13 @@ def check_pixels(path, width, height):
         raise UserError(
             f"{path}: {width} x {height} pixels, more than the {MAX_PIXELS / 1e6:.0f} million "
             "that are read; shrink the film first"
+        )
+
+
+def _check_pixel_mm(path, pixel_mm):
+    if not all(math.isfinite(edge) and MIN_PIXEL_MM <= edge <= MAX_PIXEL_MM for edge in pixel_mm):
+        edges = " x ".join(f"{edge:g}" for edge in pixel_mm)
+        raise UserError(
+            f"{path}: its header gives pixels of {edges} mm; a film's are {MIN_PIXEL_MM:g} to "
+            f"{MAX_PIXEL_MM:g} mm wide: correct the header"
         )

@@ -1,0 +1,336 @@
+"""Values, bits and numbers of DICOM films as machines of the world write them."""
+
+import io
+import pathlib
+
+import numpy as np
+import pydicom
+import pytest
+import SimpleITK as sitk
+from PIL import Image
+from pydicom.dataset import FileMetaDataset
+from pydicom.encaps import encapsulate
+from pydicom.uid import (
+    ExplicitVRBigEndian,
+    HTJ2KLossless,
+    ImplicitVRLittleEndian,
+    JPEG2000Lossless,
+    JPEGLosslessSV1,
+    RLELossless,
+)
+
+from tests.data.dicoms import PIXELS, write_dicom
+from xctrs_tf.data.films.film import read_film
+from xctrs_tf.data.films.film_normalisation import normalise_film
+from xctrs_tf.errors import UserError
+
+TWELVE = {"BitsStored": 12, "HighBit": 11}
+# Smooth, so that foreign bits show as edges.
+SMOOTH = np.add.outer(np.arange(12), np.arange(12)).astype(np.uint16) * 180
+
+
+def as_film(picture):
+    return normalise_film(np.asarray(picture, np.float32)[::-1].T)
+
+
+def check(path, picture, view="ap", atol=1e-6):
+    np.testing.assert_allclose(read_film(path, view, 12), as_film(picture), atol=atol)
+
+
+def compress(path, syntax, frame, **tags):
+    """Write a DICOM film of one compressed picture."""
+    image = pydicom.dcmread(write_dicom(path, **tags))
+    image.file_meta.TransferSyntaxUID = syntax
+    image.PixelData = encapsulate([frame])
+    image["PixelData"].VR = "OB"
+    image["PixelData"].is_undefined_length = True
+    image.save_as(path)
+    return path
+
+
+def jpeg_2000(pixels):
+    stream = io.BytesIO()
+    Image.fromarray(pixels).save(stream, "JPEG2000", irreversible=False, no_jp2=True)
+    return stream.getvalue()
+
+
+def lossless_jpeg(path, pixels):
+    """Return the lossless JPEG picture that SimpleITK writes."""
+    writer = sitk.ImageFileWriter()
+    writer.SetImageIO("GDCMImageIO")
+    writer.UseCompressionOn()
+    writer.SetCompressor("JPEG")
+    writer.SetFileName(str(path))
+    writer.Execute(sitk.GetImageFromArray(pixels[np.newaxis]))
+    written = pydicom.dcmread(path)
+    assert written.file_meta.TransferSyntaxUID == JPEGLosslessSV1
+    return next(pydicom.encaps.generate_frames(written.PixelData, number_of_frames=1))
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_lossless_jpeg_is_read(tmp_path, dtype):
+    pixels = (PIXELS >> (4 if dtype == np.uint8 else 0)).astype(dtype)
+    frame = lossless_jpeg(tmp_path / "itk.dcm", pixels)
+    bits = {"BitsAllocated": 8, "BitsStored": 8, "HighBit": 7} if dtype == np.uint8 else {}
+    path = compress(tmp_path / "film.dcm", JPEGLosslessSV1, frame, pixels=pixels, **bits)
+    check(path, pixels)
+
+
+def test_lossless_jpeg_cut_short_or_of_another_size_is_refused(tmp_path):
+    frame = lossless_jpeg(tmp_path / "itk.dcm", PIXELS)
+    path = compress(tmp_path / "film.dcm", JPEGLosslessSV1, frame[:-20])
+    with pytest.raises(UserError, match="its compressed picture is damaged"):
+        read_film(path, "ap", 12)
+    path = compress(tmp_path / "film.dcm", JPEGLosslessSV1, frame, Rows=24)
+    with pytest.raises(UserError, match="says 12 x 24 pixels, its compressed picture 12 x 12"):
+        read_film(path, "ap", 12)
+
+
+def test_an_unknown_compression_is_named(tmp_path):
+    path = compress(tmp_path / "film.dcm", HTJ2KLossless, jpeg_2000(PIXELS))
+    with pytest.raises(UserError, match=r"compressed as High-Throughput JPEG 2000 .*uncompr"):
+        read_film(path, "ap", 12)
+
+
+def test_bits_of_overlays_are_no_part_of_the_film(tmp_path):
+    foreign = SMOOTH.copy()
+    foreign[2:5, 3:9] |= 0x1000
+    foreign[7:10, 1:4] |= 0x8000
+    check(write_dicom(tmp_path / "plain.dcm", foreign, **TWELVE), SMOOTH)
+    path = compress(tmp_path / "jpeg.dcm", JPEG2000Lossless, jpeg_2000(foreign), **TWELVE)
+    check(path, SMOOTH)
+
+
+def test_values_of_more_bits_than_stored_are_refused(tmp_path):
+    path = write_dicom(tmp_path / "film.dcm", SMOOTH * 4, **TWELVE)
+    with pytest.raises(UserError, match="more bits than its BitsStored of 12; correct"):
+        read_film(path, "ap", 12)
+
+
+def test_left_aligned_values_are_shifted(tmp_path):
+    window = {"WindowCenter": 2048, "WindowWidth": 4096}
+    tags = {"BitsStored": 12, "HighBit": 15, **window}
+    check(write_dicom(tmp_path / "plain.dcm", SMOOTH << 4, **tags), SMOOTH)
+    path = compress(tmp_path / "jpeg.dcm", JPEG2000Lossless, jpeg_2000(SMOOTH << 4), **tags)
+    check(path, SMOOTH)
+
+
+@pytest.mark.parametrize(
+    "tags",
+    [
+        {"BitsStored": 12, "HighBit": 16},
+        {"BitsStored": 12, "HighBit": 10},
+        {"BitsStored": 17, "HighBit": 16},
+        {"BitsStored": 0, "HighBit": 15},
+    ],
+)
+def test_bits_that_contradict_each_other_are_refused(tmp_path, tags):
+    with pytest.raises(UserError, match=r"BitsStored .* HighBit .* contradict each other"):
+        read_film(write_dicom(tmp_path / "film.dcm", **tags), "ap", 12)
+
+
+@pytest.mark.parametrize("allocated", [1, 12, 64])
+def test_unusual_depths_are_refused(tmp_path, allocated):
+    path = write_dicom(tmp_path / "film.dcm", BitsAllocated=allocated, BitsStored=1, HighBit=0)
+    with pytest.raises(UserError, match=f"its BitsAllocated is {allocated}; export the film with"):
+        read_film(path, "ap", 12)
+
+
+@pytest.mark.parametrize("kind", ["<i2", "<u4", "u1"])
+def test_signed_long_and_short_values(tmp_path, kind):
+    kind = np.dtype(kind)
+    pixels = (PIXELS // 16).astype(kind) - (100 if kind.kind == "i" else 0)
+    bits = 8 * kind.itemsize
+    tags = {"BitsAllocated": bits, "BitsStored": bits, "HighBit": bits - 1}
+    path = write_dicom(
+        tmp_path / "film.dcm", pixels, PixelRepresentation=int(kind.kind == "i"), **tags
+    )
+    check(path, pixels)
+
+
+def test_signed_values_of_twelve_bits(tmp_path):
+    pixels = (SMOOTH.astype(np.int16) - 2000) & 0x0FFF
+    path = write_dicom(
+        tmp_path / "film.dcm", pixels.astype(np.uint16), PixelRepresentation=1, **TWELVE
+    )
+    check(path, SMOOTH)
+
+
+@pytest.mark.parametrize("photometric", ["MONOCHROME1", "MONOCHROME2"])
+@pytest.mark.parametrize(
+    ("value", "tags"),
+    [
+        (0, {"PixelPaddingValue": 0}),
+        (65535, {"PixelPaddingValue": 65535}),
+        (65535, {"PixelPaddingValue": 65535, **TWELVE}),
+        (4090, {"PixelPaddingValue": 4080, "PixelPaddingRangeLimit": 4095}),
+        (4090, {"PixelPaddingValue": 4095, "PixelPaddingRangeLimit": 4080}),
+    ],
+)
+def test_padding_does_not_change_how_the_film_is_scaled(tmp_path, photometric, value, tags):
+    pixels = np.random.default_rng(1).integers(1000, 3000, (12, 12), np.uint16)
+    pixels[:, :2] = value
+    path = write_dicom(tmp_path / "film.dcm", pixels, PhotometricInterpretation=photometric, **tags)
+    film = read_film(path, "ap", 12)
+    own = pixels[:, 2:].astype(np.float32) * (-1 if photometric == "MONOCHROME1" else 1)
+    np.testing.assert_allclose(film[2:], as_film(own), atol=1e-6)
+    assert (film[:2] == 0).all()
+
+
+def test_a_film_that_is_mostly_padding_is_refused(tmp_path):
+    pixels = PIXELS.copy()
+    pixels[:, :7] = 0
+    path = write_dicom(tmp_path / "film.dcm", pixels, PixelPaddingValue=0)
+    with pytest.raises(UserError, match=r"more than half of it is padding .*give a crop box"):
+        read_film(path, "ap", 12)
+
+
+@pytest.mark.parametrize(
+    ("photometric", "shape"), [("MONOCHROME2", "INVERSE"), ("MONOCHROME1", "IDENTITY")]
+)
+def test_a_header_that_contradicts_itself_about_the_bright_side(tmp_path, photometric, shape):
+    tags = {"PhotometricInterpretation": photometric, "PresentationLUTShape": shape}
+    with pytest.raises(UserError, match=f"{photometric} and PresentationLUTShape {shape} contra"):
+        read_film(write_dicom(tmp_path / "film.dcm", **tags), "ap", 12)
+
+
+def test_a_header_that_agrees_about_the_bright_side(tmp_path):
+    tags = {"PhotometricInterpretation": "MONOCHROME1", "PresentationLUTShape": "INVERSE"}
+    check(write_dicom(tmp_path / "film.dcm", **tags), 4095.0 - PIXELS)
+
+
+def write_text(path, **texts):
+    """Write a film whose number fields hold these texts, each as long as its stand-in."""
+    stands = {
+        name: "".join(letter if letter in "\\" else "1" for letter in text)
+        for name, text in texts.items()
+    }
+    write_dicom(path, **{name: text.split("\\") for name, text in stands.items()})
+    content = pathlib.Path(path).read_bytes()
+    for name, text in texts.items():
+        tag = pydicom.tag.Tag(name)
+        start = content.index(tag.group.to_bytes(2, "little") + tag.element.to_bytes(2, "little"))
+        content = content[:start] + content[start:].replace(stands[name].encode(), text.encode(), 1)
+    pathlib.Path(path).write_bytes(content)
+    return path
+
+
+def test_decimal_commas_are_points(tmp_path):
+    path = write_text(
+        tmp_path / "film.dcm",
+        WindowCenter="1999,5",
+        WindowWidth="2000,0",
+        RescaleSlope="2,0",
+        RescaleIntercept="-1000,0",
+    )
+    check(path, np.clip(PIXELS, 1000, 2000), atol=2e-3)
+    path = write_text(tmp_path / "film.dcm", PixelSpacing="0,200\\0,100")
+    with pytest.raises(UserError, match=r"12 x 12 pixels of 0\.1 x 0\.2 mm"):
+        read_film(path, "ap", 12)
+
+
+@pytest.mark.parametrize(
+    ("field", "text"),
+    [
+        ("WindowWidth", "2,048"),
+        ("PixelSpacing", "1,250\\1,250"),
+        ("RescaleSlope", "1,2,3"),
+        ("WindowCenter", "10 000"),
+        ("ImagerPixelSpacing", "0.1 mm\\0.1 mm"),
+        ("RescaleIntercept", "infinity"),
+    ],
+)
+def test_numbers_of_two_meanings_or_none_are_named(tmp_path, field, text):
+    other = {"WindowWidth": "WindowCenter", "WindowCenter": "WindowWidth"}.get(field)
+    texts = {field: text, **({other: "100"} if other else {})}
+    with pytest.raises(UserError, match=f"its {field} is "):
+        read_film(write_text(tmp_path / "film.dcm", **texts), "ap", 12)
+
+
+@pytest.mark.parametrize("width", [0, -5])
+def test_a_width_that_is_none_leaves_the_window_out(tmp_path, width):
+    check(write_dicom(tmp_path / "film.dcm", WindowCenter=2048, WindowWidth=width), PIXELS)
+
+
+def test_a_window_below_1_of_small_values(tmp_path):
+    tags = {"RescaleSlope": "0.00025", "RescaleIntercept": 0, "WindowCenter": "0.5"}
+    path = write_dicom(tmp_path / "film.dcm", **tags, WindowWidth="0.5")
+    check(path, np.clip(PIXELS, 1000, 3000), atol=1e-4)
+
+
+@pytest.mark.parametrize(("center", "width"), [(9000, 100), (2048, 1), (-5, 2)])
+def test_a_window_that_leaves_nothing_is_named(tmp_path, center, width):
+    path = write_dicom(tmp_path / "film.dcm", WindowCenter=center, WindowWidth=width)
+    with pytest.raises(
+        UserError, match=f"WindowCenter {center}, WindowWidth {width}.* leaves noth"
+    ):
+        read_film(path, "ap", 12)
+
+
+@pytest.mark.parametrize("function", ["LINEAR_EXACT", "SIGMOID"])
+def test_other_window_functions(tmp_path, function):
+    path = write_dicom(
+        tmp_path / "film.dcm", WindowCenter=2000, WindowWidth=2000, VOILUTFunction=function
+    )
+    values = (PIXELS - 2000.0) / 2000
+    expected = (
+        np.clip(values, -0.5, 0.5) if function == "LINEAR_EXACT" else 1 / (1 + np.exp(-4 * values))
+    )
+    check(path, expected, atol=1e-5)
+
+
+def strip(path, preamble=True, meta=True, syntax=True, implicit=False):
+    """Leave parts of the file's beginning out."""
+    image = pydicom.dcmread(path)
+    if not syntax:
+        del image.file_meta.TransferSyntaxUID
+    if not meta:
+        image.file_meta, image.preamble = FileMetaDataset(), None
+    image.save_as(path, enforce_file_format=False, implicit_vr=implicit, little_endian=True)
+    if not preamble:
+        path.write_bytes(path.read_bytes()[132:])
+    return path
+
+
+@pytest.mark.parametrize(
+    "missing",
+    [
+        {"preamble": False},
+        {"syntax": False},
+        {"syntax": False, "implicit": True},
+        {"meta": False},
+        {"meta": False, "implicit": True},
+        {"preamble": False, "syntax": False},
+    ],
+)
+def test_a_file_without_its_beginning(tmp_path, missing):
+    tags = {"WindowCenter": 2000, "WindowWidth": 2000, "PixelPaddingValue": 5}
+    path = strip(write_dicom(tmp_path / "film", **tags), **missing)
+    check(path, np.clip(PIXELS, 1000.5, 2999.5), atol=1e-3)
+
+
+def test_an_implicit_and_a_big_endian_header(tmp_path):
+    check(write_dicom(tmp_path / "film.dcm", syntax=ImplicitVRLittleEndian), PIXELS)
+    swapped = PIXELS.astype(">u2")
+    check(write_dicom(tmp_path / "film.dcm", swapped, syntax=ExplicitVRBigEndian), PIXELS)
+
+
+def test_compressed_pixels_without_a_transfer_syntax_are_refused(tmp_path):
+    path = compress(tmp_path / "film.dcm", JPEG2000Lossless, jpeg_2000(PIXELS))
+    with pytest.raises(UserError, match="compressed, and its TransferSyntaxUID is missing"):
+        read_film(strip(path, syntax=False), "ap", 12)
+
+
+def test_run_length_code(tmp_path):
+    path = write_dicom(tmp_path / "film.dcm", **TWELVE)
+    image = pydicom.dcmread(path)
+    image.compress(RLELossless)
+    image.save_as(path)
+    check(path, PIXELS)
+
+
+def test_an_unknown_character_set_is_no_obstacle(tmp_path):
+    path = write_dicom(tmp_path / "film.dcm", PatientName="XXXX", SpecificCharacterSet="ISO_IR 100")
+    content = path.read_bytes().replace(b"ISO_IR 100", b"ISO_IR 999")
+    path.write_bytes(content.replace(b"XXXX", "Ивaн".encode("cp1251")))
+    check(path, PIXELS)

@@ -1,0 +1,115 @@
+"""Films from DICOM files: grey values, pixel size, view and orientation by the header."""
+
+import io
+import pathlib
+import re
+
+import numpy as np
+
+from xctrs_tf.data.films.raw_film import RawFilm, StoredFilm, screen_to_film
+from xctrs_tf.errors import UserError
+
+PREAMBLE, MAGIC = 128, b"DICM"
+# The deflated syntax is refused: its unpacked size cannot be bounded, and no X-ray
+# machine writes it.
+DEFLATED = "1.2.840.10008.1.2.1.99"
+# First tag of a file without a preamble: group 2 or 8, little or big-endian, and the kind
+# of its value, or its length in an implicit header.
+_BARE = re.compile(
+    rb"(?:[\x02\x08]\x00.\x00|\x00[\x02\x08]\x00.)(?:[A-Z]{2}|..\x00\x00)", re.DOTALL
+)
+
+
+def is_dicom(path):
+    """Return whether a file is DICOM, by its first bytes.
+
+    Args:
+        path: the file.
+    """
+    with pathlib.Path(path).open("rb") as stream:
+        return starts_like_dicom(stream.read(PREAMBLE + len(MAGIC)))
+
+
+def starts_like_dicom(content):
+    """Return whether a file begins as DICOM files do, with or without a preamble.
+
+    Args:
+        content: the file's bytes, or at least the first 132.
+    """
+    has_magic = content[PREAMBLE : PREAMBLE + len(MAGIC)] == MAGIC
+    return has_magic or _BARE.match(content) is not None
+
+
+def open_dicom(path, content, view):
+    """Read the header of a DICOM film.
+
+    Grey values pass the modality's rescaling and the window (or their tables),
+    and MONOCHROME1 is inverted, so that bone is bright as on a viewer.
+
+    Args:
+        path: the file, for messages.
+        content: its bytes.
+        view: ``"ap"`` or ``"la"``.
+
+    Returns:
+        `StoredFilm`; PatientOrientation decides its flips.
+
+    Raises:
+        UserError: not an X-ray film, of several frames, of raw detector values, or a header
+            that contradicts the view or itself.
+    """
+    # Imported here, since only DICOM films need pydicom.
+    import pydicom
+
+    from xctrs_tf.data.films.formats import dicom_header, dicom_values, dicom_scale
+
+    if _transfer_syntax(content) == DEFLATED:
+        raise UserError(f"{path}: a deflated DICOM file; export it uncompressed")
+    image = pydicom.dcmread(io.BytesIO(content), force=True)
+    _complete_meta(path, image)
+    dicom_header.check(path, image, view)
+    flips = dicom_header.flips(path, image, view)
+    pixel_mm, pixel_shape = dicom_scale.pixel_scale(path, image)
+
+    def read():
+        values, padding = dicom_values.stored_values(path, image)
+        picture = dicom_values.shown_values(path, image, values, padding)
+        if image.PhotometricInterpretation == "MONOCHROME1":
+            picture = -picture
+        if padding.any():
+            picture = np.ma.masked_array(picture, padding)
+        return RawFilm(screen_to_film(picture), pixel_mm, pixel_shape, *flips)
+
+    return StoredFilm(*dicom_header.size(path, image), read)
+
+
+def _transfer_syntax(content):
+    """Return the transfer syntax before anything is unpacked; None where none is given."""
+    from pydicom.filereader import data_element_generator, read_preamble
+
+    stream = io.BytesIO(content)
+    read_preamble(stream, force=True)
+    for element in data_element_generator(
+        stream, False, True, stop_when=lambda tag, vr, length: tag.group != 2
+    ):
+        if element.tag == 0x00020010:
+            return element.value.decode("ascii", "replace").strip("\0 ")
+    return None
+
+
+def _complete_meta(path, image):
+    """Add the transfer syntax that the file's beginning shows where the header has none."""
+    from pydicom.dataset import FileMetaDataset
+    from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
+
+    if getattr(image, "file_meta", None) is None:
+        image.file_meta = FileMetaDataset()
+    if image.file_meta.get("TransferSyntaxUID"):
+        return
+    if "PixelData" in image and image["PixelData"].is_undefined_length:
+        raise UserError(
+            f"{path}: compressed, and its TransferSyntaxUID is missing; export it again"
+        )
+    is_implicit, is_little = image.original_encoding
+    explicit = ExplicitVRLittleEndian if is_little else ExplicitVRBigEndian
+    image.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian if is_implicit else explicit

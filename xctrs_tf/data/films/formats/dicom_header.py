@@ -1,0 +1,124 @@
+"""Header of a DICOM film: that it is an X-ray film of the view, and how it is turned."""
+
+from xctrs_tf.data.films.formats.dicom_numbers import whole_number
+from xctrs_tf.errors import UserError
+
+# The modalities of the DICOM standard that are X-ray projections.
+MODALITIES = ("CR", "DX", "RF", "RG", "XA")
+VIEW_POSITIONS = {
+    "ap": ("AP", "PA"),
+    "la": ("LL", "RL", "LLD", "RLD", "LAT", "LATERAL", "LA"),
+}
+# PatientOrientation of an upright film: directions in which columns and rows grow.
+UPRIGHT = {"ap": ("L", "F"), "la": ("P", "F")}
+OPPOSITE = {"L": "R", "R": "L", "A": "P", "P": "A", "F": "H", "H": "F"}
+
+
+def check(path, header, view):
+    """Refuse a file that is not one X-ray film of the view, ready to be looked at.
+
+    Args:
+        path: the file, for messages.
+        header: `pydicom.Dataset`.
+        view: ``"ap"`` or ``"la"``.
+
+    Raises:
+        UserError: another modality, several frames, colours, raw detector values, no
+            pixels, or fields that contradict each other or the view.
+    """
+    modality = header.get("Modality", "")
+    if modality not in MODALITIES:
+        raise UserError(
+            f"{path}: modality {modality or 'not given'}; an X-ray film is one of "
+            f"{', '.join(MODALITIES)}"
+        )
+    frames = whole_number(path, header, "NumberOfFrames", 1)
+    if frames != 1:
+        raise UserError(f"{path}: {frames} frames; save one film a file")
+    _check_grey(path, header)
+    if header.get("PresentationIntentType", "") == "FOR PROCESSING":
+        raise UserError(f"{path}: raw detector values; export the image for presentation")
+    if "PixelData" not in header:
+        raise UserError(f"{path}: its PixelData are missing; export the film again")
+    _check_view(path, header, view)
+
+
+def size(path, header):
+    """Return columns and rows.
+
+    Args:
+        path: the file, for messages.
+        header: `pydicom.Dataset`.
+    """
+    return tuple(whole_number(path, header, name) for name in ("Columns", "Rows"))
+
+
+def flips(path, header, view):
+    """Return whether left and right, and whether top and bottom, must be exchanged.
+
+    Args:
+        path: the file, for messages.
+        header: `pydicom.Dataset`.
+        view: ``"ap"`` or ``"la"``.
+
+    Raises:
+        UserError: PatientOrientation is that of no upright film of the view, or incomplete.
+    """
+    directions = header.get("PatientOrientation") or ()
+    directions = [directions] if isinstance(directions, str) else list(map(str, directions))
+    if not any(directions):
+        return False, False
+    found = "/".join(directions)
+    # The first letter is the main direction; further letters describe a tilt.
+    mains = [direction[:1].upper() for direction in directions]
+    if len(mains) != 2 or not all(mains):
+        raise UserError(
+            f"{path}: its PatientOrientation is {found}, where two directions are needed, of "
+            "columns and rows; correct the header"
+        )
+    for main, upright in zip(mains, UPRIGHT[view], strict=True):
+        if main not in (upright, OPPOSITE[upright]):
+            raise UserError(
+                f"{path}: its PatientOrientation is {found}, which is not an upright "
+                f"{view.upper()} film; turn it, exchange the films or correct the header"
+            )
+    return tuple(
+        main == OPPOSITE[upright] for main, upright in zip(mains, UPRIGHT[view], strict=True)
+    )
+
+
+def _check_grey(path, header):
+    photometric = header.get("PhotometricInterpretation") or "not given"
+    if whole_number(path, header, "SamplesPerPixel", 1) != 1 or photometric not in (
+        "MONOCHROME1",
+        "MONOCHROME2",
+    ):
+        raise UserError(
+            f"{path}: its PhotometricInterpretation is {photometric}; export the film as grey"
+        )
+    shape = str(header.get("PresentationLUTShape") or "").upper()
+    expected = "IDENTITY" if photometric == "MONOCHROME2" else "INVERSE"
+    if shape in ("IDENTITY", "INVERSE") and shape != expected:
+        raise UserError(
+            f"{path}: its PhotometricInterpretation {photometric} and PresentationLUTShape "
+            f"{shape} contradict each other (is bone dark or bright?); correct the header"
+        )
+    if header.get("PresentationLUTSequence"):
+        raise UserError(
+            f"{path}: its PresentationLUTSequence is not applied; export the film as it is shown"
+        )
+
+
+def _check_view(path, header, view):
+    position = str(header.get("ViewPosition") or "").upper()
+    if position and position not in VIEW_POSITIONS[view]:
+        raise UserError(
+            f"{path}: its ViewPosition is {position}, which is not an {view.upper()} film; "
+            "exchange the films or correct the header"
+        )
+    laterality = header.get("ImageLaterality") or header.get("Laterality") or ""
+    if view == "ap" and laterality in ("L", "R"):
+        raise UserError(
+            f"{path}: its laterality is {laterality}, which no AP film of a neck has; "
+            "exchange the films or correct the header"
+        )

@@ -1,0 +1,112 @@
+"""Films from PNG and TIFF pictures."""
+
+import io
+import warnings
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from xctrs_tf.data.films.formats.tiff_header import TiffHeader, is_tiff
+from xctrs_tf.data.films.raw_film import RawFilm, StoredFilm, screen_to_film
+from xctrs_tf.errors import UserError
+
+PICTURE_SUFFIXES = (".png", ".tif", ".tiff")
+# Modes of Pillow that hold grey values, perhaps as equal colours or with transparency.
+_GREY_MODES = ("1", "L", "LA", "I", "F", "I;16", "I;16B", "I;16L", "I;16N")
+_COLOUR_MODES = ("P", "PA", "RGB", "RGBA", "RGBX")
+_ORIENTATION = 274
+# Value of the orientation tag -> what turns the stored picture as viewers show it.
+_TURNS = {
+    2: lambda picture: picture[:, ::-1],
+    3: lambda picture: picture[::-1, ::-1],
+    4: lambda picture: picture[::-1],
+    5: lambda picture: picture.T,
+    6: lambda picture: np.rot90(picture, -1),
+    7: lambda picture: picture[::-1, ::-1].T,
+    8: np.rot90,
+}
+_SIDEWAYS = (5, 6, 7, 8)
+
+
+def open_picture(path, content):
+    """Read the header of a PNG or TIFF film, stored as a radiologist looks at it.
+
+    Args:
+        path: the file, for messages.
+        content: its bytes.
+
+    Returns:
+        `StoredFilm` without a pixel size, turned by the orientation that EXIF or TIFF give.
+
+    Raises:
+        UserError: coloured, of several pages, or not a PNG or TIFF picture.
+    """
+    header = TiffHeader(path, content) if is_tiff(content) else None
+    try:
+        picture = _open(path, header.plain() if header else content)
+    except UnidentifiedImageError as error:
+        if header is None:
+            raise
+        raise UserError(
+            f"{path}: a TIFF picture of {header.kind}, damaged or not read; export the film as "
+            "8- or 16-bit grey"
+        ) from error
+    if _has_second_page(picture):
+        raise UserError(f"{path}: several pages; save one film a file")
+    if picture.mode not in (*_GREY_MODES, *_COLOUR_MODES):
+        raise UserError(
+            f"{path}: a colour picture ({picture.mode}); export the film as 8- or 16-bit grey"
+        )
+
+    def read():
+        pixels = _grey_pixels(path, picture)
+        pixels = (header.values(pixels) if header else pixels).astype(np.float32)
+        # EXIF may follow the pixels of a PNG.
+        orientation = header.orientation if header else picture.getexif().get(_ORIENTATION)
+        shape = header.pixel_shape if header else _png_pixel_shape(picture)
+        if orientation in _TURNS:
+            pixels = _TURNS[orientation](pixels)
+            shape = shape[::-1] if orientation in _SIDEWAYS else shape
+        return RawFilm(screen_to_film(pixels), pixel_shape=shape)
+
+    return StoredFilm(*picture.size, read)
+
+
+def _open(path, content):
+    with warnings.catch_warnings():
+        # Pillow's warning of a very large picture must be an error, since it would read it.
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        try:
+            return Image.open(io.BytesIO(content), formats=("PNG", "TIFF"))
+        except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+            raise UserError(f"{path}: far too many pixels; shrink the film first") from error
+
+
+def _has_second_page(picture):
+    """Return whether there is a second page; do not count them, there may be very many."""
+    try:
+        picture.seek(1)
+    except EOFError:
+        return False
+    finally:
+        picture.seek(0)
+    return True
+
+
+def _grey_pixels(path, picture):
+    if picture.mode in ("P", "PA"):
+        picture = picture.convert("RGB")
+    pixels = np.asarray(picture)
+    if pixels.ndim == 2:
+        return pixels
+    grey = pixels[..., 0]
+    if picture.mode != "LA" and (pixels[..., :3] != grey[..., np.newaxis]).any():
+        raise UserError(f"{path}: a colour picture; export the film as 8- or 16-bit grey")
+    return grey
+
+
+def _png_pixel_shape(picture):
+    """Return width and height of a pixel by the chunk pHYs, in any unit."""
+    across, up = picture.info.get("dpi") or picture.info.get("aspect") or (1, 1)
+    # Programs that know no resolution write zeros.
+    return (max(across, up) / across, max(across, up) / up) if across > 0 < up else (1.0, 1.0)
