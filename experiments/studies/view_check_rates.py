@@ -27,6 +27,10 @@ def execute():
         "films of one patient": films,
         "swapped films": [(la, ap) for ap, la in films],
         "LA upside down": [(ap, la[:, ::-1]) for ap, la in films],
+        "both upside down": [(ap[:, ::-1], la[:, ::-1]) for ap, la in films],
+        "LA mirrored": [(ap, la[::-1]) for ap, la in films],
+        "both dark-boned": [(1 - ap, 1 - la) for ap, la in films],
+        "LA twice": [(la, la) for _, la in films],
         "films of two patients": [
             (ap, la)
             for first, (ap, _) in enumerate(films)

@@ -61,7 +61,7 @@ def open_dicom(path, content, view):
     # Imported here, since only DICOM films need pydicom.
     import pydicom
 
-    from xctrs_tf.data.films.formats import dicom_header, dicom_values, dicom_scale
+    from xctrs_tf.data.films.formats import dicom_header, dicom_scale, dicom_values
 
     if _transfer_syntax(content) == DEFLATED:
         raise UserError(f"{path}: a deflated DICOM file; export it uncompressed")
