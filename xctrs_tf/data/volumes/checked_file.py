@@ -6,6 +6,7 @@ import io
 import os
 import pathlib
 import stat
+import sys
 import tempfile
 import zlib
 
@@ -66,7 +67,8 @@ def alone(content, name):
     """Put checked bytes into an empty folder, where a reader finds no other file.
 
     Readers choose files of similar names (``ct.nii`` for ``ct.nii.gz``), and some
-    cannot open every path. The copy is removed at the end of the block.
+    cannot open every path. What they print to stderr by themselves is suppressed in the
+    block. The copy is removed at its end.
 
     Args:
         content: bytes.
@@ -78,7 +80,22 @@ def alone(content, name):
     with tempfile.TemporaryDirectory(prefix="xctrs-") as folder:
         file = pathlib.Path(folder) / name
         file.write_bytes(content)
-        yield file
+        with _no_stderr():
+            yield file
+
+
+@contextlib.contextmanager
+def _no_stderr():
+    """Suppress what C libraries print to stderr, past Python."""
+    sys.stderr.flush()
+    stderr, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        yield
+    finally:
+        os.dup2(stderr, 2)
+        os.close(stderr)
+        os.close(nowhere)
 
 
 @contextlib.contextmanager

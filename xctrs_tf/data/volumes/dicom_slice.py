@@ -7,7 +7,7 @@ import warnings
 import numpy as np
 
 from xctrs_tf.data.volumes.checked_file import read_checked
-from xctrs_tf.data.volumes.dicom_pixels import PIXEL_TYPES, stored_frames
+from xctrs_tf.data.volumes.dicom_frames import PIXEL_TYPES, stored_frames
 from xctrs_tf.data.volumes.grid import MAX_POSITION_MM, check_voxel_mm
 from xctrs_tf.data.volumes.intensity import AIR_HU, check_hu, padding_to_air
 from xctrs_tf.data.volumes.stored_image import MAX_BYTES

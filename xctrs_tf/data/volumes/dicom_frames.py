@@ -105,6 +105,7 @@ def _coded_size(frame):
 def _decode(file, header, syntax, frame, shape):
     from pydicom.dataset import Dataset, FileMetaDataset
     from pydicom.encaps import encapsulate
+    from pydicom.uid import RLELossless
 
     meta = FileMetaDataset()
     meta.TransferSyntaxUID = syntax
@@ -125,6 +126,8 @@ def _decode(file, header, syntax, frame, shape):
         setattr(data, keyword, header.get(keyword))
     data.PixelData = encapsulate([frame])
     data["PixelData"].VR = "OB"
+    if syntax == RLELossless:
+        return data.pixel_array
     stream = io.BytesIO()
     data.save_as(stream, enforce_file_format=True)
     with alone(stream.getvalue(), "frame.dcm") as copy:
