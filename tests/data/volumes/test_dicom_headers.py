@@ -339,11 +339,13 @@ def test_damaged_compressed_pixels_say_one_line(series, capfd):
 def test_labels_rounded_against_their_oblique_series_lie_on_it(tmp_path):
     cos, sin = np.cos(0.14), np.sin(0.14)
     direction = np.array([[1, 0, 0], [0, cos, sin], [0, -sin, cos]])
-    write_series(tmp_path / "ct" / "p", Volume(ARRAY, SPACING_MM, ORIGIN_MM), direction)
+    bone = Volume(np.full_like(ARRAY, 700), SPACING_MM, ORIGIN_MM)
+    write_series(tmp_path / "ct" / "p", bone, direction)
     affine = lps_to_ras(SPACING_MM, ORIGIN_MM, direction.T)
     affine[:3, :3] += np.random.default_rng(0).uniform(-1e-4, 1e-4, (3, 3))
     (tmp_path / "labels").mkdir()
-    labels = np.ones(ARRAY.shape, np.uint8)
+    labels = np.zeros(ARRAY.shape, np.uint8)
+    labels[2:4, 2:5, 1:4] = 1
     write_nifti(tmp_path / "labels" / "p.nii.gz", labels, affine, affine, kind="u1")
     raw = DicomSource(tmp_path / "ct", tmp_path / "labels").load("p")
     assert raw.notes == {"label_placing": "physical space"}
