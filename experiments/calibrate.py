@@ -22,7 +22,7 @@ from xctrs_tf.data.volumes.intensity import denormalise_hu
 from xctrs_tf.errors import UserError
 from xctrs_tf.files import write_text
 from xctrs_tf.reconstruction.exported_model import find_export
-from xctrs_tf.training.config import read_config
+from xctrs_tf.training.config import read_run_record
 
 FLAGS = flags.FlagValues()
 WORKDIR = flags.DEFINE_string(
@@ -101,9 +101,8 @@ def _training_of_model():
     if MODEL.value:
         metadata = find_export(MODEL.value).metadata
         return metadata["training"]["fold"], metadata["data_sha256"]
-    config = read_config(WORKDIR.value)
-    record = json.loads((pathlib.Path(WORKDIR.value) / "config.json").read_text(encoding="utf-8"))
-    return config.fold, record["data_sha256"]
+    config, data_sha256 = read_run_record(WORKDIR.value)
+    return config.fold, data_sha256
 
 
 def _model():

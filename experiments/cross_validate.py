@@ -17,7 +17,6 @@ The exit status is 0, or 1 when jobs failed.
 """
 
 import pathlib
-import signal
 import sys
 
 from absl import flags
@@ -30,6 +29,7 @@ from xctrs_tf.data.dataset import open_dataset
 from xctrs_tf.errors import UserError
 from xctrs_tf.models.catalogue import ROWS, rows_of_table
 from xctrs_tf.parallel import parallel_map
+from xctrs_tf.training.interruption import end_like_ctrl_c
 
 FLAGS = flags.FlagValues()
 TABLE = flags.DEFINE_list(
@@ -85,8 +85,8 @@ def execute():
     if PLAN.value:
         print_plan(jobs, _config().steps)
         return 0
-    # SIGTERM reaches the running job, which saves a checkpoint before it ends.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # A signal reaches the running job, which saves a checkpoint before it ends.
+    end_like_ctrl_c()
     failed = {}
     # Jobs that others depend on run first.
     for wave in (

@@ -10,6 +10,7 @@ patients of the split, and with --save_predictions predictions/<id>.npz, which
 experiments.figures draws from.
 """
 
+import contextlib
 import pathlib
 import sys
 
@@ -27,6 +28,7 @@ from xctrs_tf.evaluation.predictions import write_prediction
 from xctrs_tf.evaluation.tables.grids import markdown, text
 from xctrs_tf.evaluation.tables.run_table import PAPER_ROW, run_grid, table_row
 from xctrs_tf.files import atomic_path, write_text
+from xctrs_tf.folder_lock import folder_lock
 from xctrs_tf.models.catalogue import MEAN_VOLUME, XCTRSNET
 
 FLAGS = flags.FlagValues()
@@ -48,20 +50,24 @@ SAVE_PREDICTIONS = flags.DEFINE_bool(
 
 def execute():
     """Evaluate the run that the flags name."""
-    run, dataset = open_run(
-        RUN.workdir.value, RUN.checkpoint.value, RUN.data.value, cli.load_tensorflow
-    )
-    output = pathlib.Path(RUN.output.value or run.path / "evaluation")
-    printed = evaluate_run(
-        run,
-        dataset,
-        SPLITS[RUN.split.value],
-        output,
-        name=run_name(run),
-        num_figures=FIGURES.value,
-        label_name=RUN.label_name.value,
-        save_predictions=SAVE_PREDICTIONS.value,
-    )
+    with contextlib.ExitStack() as stack:
+        output = pathlib.Path(RUN.output.value or f"{RUN.workdir.value}/evaluation")
+
+        def begin():
+            stack.enter_context(folder_lock(output))
+            cli.load_tensorflow()
+
+        run, dataset = open_run(RUN.workdir.value, RUN.checkpoint.value, RUN.data.value, begin)
+        printed = evaluate_run(
+            run,
+            dataset,
+            SPLITS[RUN.split.value],
+            output,
+            name=run_name(run),
+            num_figures=FIGURES.value,
+            label_name=RUN.label_name.value,
+            save_predictions=SAVE_PREDICTIONS.value,
+        )
     print(printed)
 
 
@@ -118,6 +124,8 @@ def evaluate_run(
     )
     # Files are written only after every patient was evaluated.
     cli.make_output_folder(output)
+    # Without it the evaluation is not complete, and nothing reads the other files.
+    (output / "cases.json").unlink(missing_ok=True)
     if save_predictions:
         _save(output / "predictions", predicted)
     figures = []

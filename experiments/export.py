@@ -17,6 +17,7 @@ from absl import flags, logging
 
 from experiments.common import cli
 from xctrs_tf.export.onnx_conversion import CONVERSION_PACKAGES
+from xctrs_tf.folder_lock import folder_lock
 from xctrs_tf.reconstruction.export_files import model_sha256
 from xctrs_tf.reconstruction.onnx_model import require_packages
 from xctrs_tf.training.config import read_config
@@ -57,6 +58,9 @@ def execute():
     read_config(WORKDIR.value)
     if FORMAT.value == "onnx":
         require_packages(CONVERSION_PACKAGES, "--format=onnx")
+    # Before the networks are loaded: may another process export to it, can it be written?
+    with folder_lock(OUTPUT.value):
+        pass
     # A training run may hold the GPU, and saving needs none.
     os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
     cli.load_tensorflow()

@@ -12,7 +12,6 @@ Unless --patients names them, they are drawn of the patient whose PSNR by X-CTRS
 is the median of the fold.
 """
 
-import json
 import pathlib
 import sys
 
@@ -27,6 +26,7 @@ from xctrs_tf.evaluation.tables.collection import collect_runs
 from xctrs_tf.evaluation.tables.comparison import patient_values
 from xctrs_tf.models.catalogue import REFERENCE_ROW, ROWS, TABLE_ROWS
 from xctrs_tf.training.config import read_config
+from xctrs_tf.training.history import read_history
 
 FLAGS = flags.FlagValues()
 RUNS = flags.DEFINE_string(
@@ -128,10 +128,7 @@ def _draw_curves(path, runs, results):
     histories = {}
     for row in _evaluated(results):
         files = sorted((runs / row).glob("fold-*-seed-*/history.jsonl"))
-        histories[row] = [
-            [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
-            for file in files
-        ]
+        histories[row] = [read_history(file.parent) for file in files]
     curves_figure(path, histories)
 
 

@@ -6,8 +6,8 @@ The same command resumes a run that was stopped or killed. docs/training.md has 
 do for memory, several GPUs and clusters.
 """
 
+import contextlib
 import dataclasses
-import signal
 import sys
 
 from absl import flags
@@ -17,6 +17,7 @@ from experiments.common.presets import PRESETS, preset_config
 from xctrs_tf.data.dataset import open_dataset
 from xctrs_tf.errors import UserError
 from xctrs_tf.models.catalogue import ROWS
+from xctrs_tf.training.interruption import end_like_ctrl_c
 
 FLAGS = flags.FlagValues()
 flags.DEFINE_string(
@@ -44,8 +45,6 @@ training_flags.define(FLAGS)
 
 def execute():
     """Train as the flags say."""
-    # Until the run handles signals itself, SIGTERM acts as Ctrl-C does.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     if not FLAGS.workdir:
         raise UserError("--workdir is missing: name the run's folder")
     config = config_from_flags()
@@ -55,10 +54,14 @@ def execute():
     cli.load_tensorflow()
     from xctrs_tf.training.loop import Interrupted, train
 
+    # Before, nothing is written, and an exception would come out of the middle of an import.
+    end_like_ctrl_c()
     try:
         train(config, FLAGS.workdir, FLAGS.max_minutes)
     except Interrupted as interruption:
-        print(interruption, file=sys.stderr)
+        # The terminal may be what is gone.
+        with contextlib.suppress(OSError):
+            print(interruption, file=sys.stderr)
         return cli.EXIT_INTERRUPTED
     return 0
 

@@ -1,5 +1,17 @@
 """The exception for mistakes of the user, and text that is safe to print."""
 
+import errno
+import os
+import re
+
+_MENDS = {
+    "free space on that disk, then run the same command again": (
+        *(errno.ENOSPC, errno.EDQUOT, errno.EFBIG),
+    ),
+    "choose another place, or change its permissions": (*(errno.EACCES, errno.EPERM, errno.EROFS),),
+    "check the path": (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.ELOOP),
+}
+
 
 class UserError(Exception):
     """Wrong input. The message is one line with the file or flag and the remedy.
@@ -27,3 +39,28 @@ def one_line(text, limit=2000):
     line = " ".join(str(text)[: 4 * limit].split())
     line = "".join(letter if letter.isprintable() else "?" for letter in line)
     return line if len(line) <= limit else f"{line[:limit]} ..."
+
+
+def os_error_text(error, path=None):
+    """Describe an error of the operating system in one line: file, reason, remedy.
+
+    Args:
+        error: an `OSError`, or what a C library raises in its place.
+        path: the file, where the error does not name it.
+
+    Returns:
+        Such as ``"RUN/config.json: No space left on device; free space on that disk,
+        then run the same command again"``.
+    """
+    text = one_line(error)
+    number = getattr(error, "errno", None) or _errno_in(text)
+    named = path or getattr(error, "filename", None)
+    reason = os.strerror(number) if number in errno.errorcode else text or type(error).__name__
+    mend = next((mend for mend, numbers in _MENDS.items() if number in numbers), None)
+    return (f"{named}: " if named else "") + reason + (f"; {mend}" if mend else "")
+
+
+def _errno_in(text):
+    """Return the number that HDF5 and others write into their messages, or None."""
+    found = re.search(r"errno = (\d+)", text)
+    return int(found[1]) if found else None

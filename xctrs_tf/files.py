@@ -3,7 +3,9 @@
 import contextlib
 import csv
 import ctypes
+import errno
 import hashlib
+import json
 import os
 import pathlib
 import re
@@ -47,6 +49,11 @@ def atomic_path(path):
         else:
             os.replace(temporary, path)
         _sync_one(path.parent)
+    except OSError as error:
+        # Of a full disk, the system does not say which file was being written.
+        if error.filename is None or str(error.filename).startswith(str(scratch)):
+            error.filename = str(path)
+        raise
     finally:
         _remove_scratch(scratch, path)
 
@@ -79,10 +86,43 @@ def write_text(path, text):
         temporary.write_text(text, encoding="utf-8")
 
 
-def sync(path):
-    """Write a file, or a folder with all that it holds, from memory to the disk."""
+def append_text(path, text):
+    """Append to a UTF-8 text file; an error names the file."""
+    try:
+        with open(path, "a", encoding="utf-8") as file:
+            file.write(text)
+    except OSError as error:
+        error.filename = str(path)
+        raise
+
+
+def require_space(folder, size):
+    """Raise OSError unless the disk of a folder takes this many bytes more.
+
+    For writers that do not tell that a file was cut short, or end the process over it.
+
+    Args:
+        folder: an existing folder.
+        size: bytes.
+    """
+    with tempfile.TemporaryFile(dir=folder) as file:
+        try:
+            os.posix_fallocate(file.fileno(), 0, max(1, int(size)))
+        except OSError as error:
+            # Other errors say that the file system cannot tell.
+            if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+                raise
+
+
+def sync(path, content=True):
+    """Write a file or folder from memory to the disk.
+
+    Args:
+        path: the file or folder.
+        content: False writes a folder's names alone, without the files in it.
+    """
     path = pathlib.Path(path)
-    if path.is_dir():
+    if content and path.is_dir():
         for entry in path.rglob("*"):
             _sync_one(entry)
     _sync_one(path)
@@ -131,10 +171,53 @@ def sha256_of(*files):
     return digest.hexdigest()
 
 
+def read_json(path, kind=dict):
+    """Read a JSON file.
+
+    Args:
+        path: the file.
+        kind: type of the value in it.
+
+    Returns:
+        The value.
+
+    Raises:
+        OSError: the file cannot be read.
+        ValueError: it is damaged, or its value is of another type.
+    """
+    try:
+        value = json.loads(pathlib.Path(path).read_bytes())
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+    if not isinstance(value, kind):
+        raise ValueError(f"holds a {type(value).__name__} in place of a {kind.__name__}")
+    return value
+
+
 def read_csv(path):
-    """Return the lines of a CSV as dicts of strings."""
-    with path.open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
+    """Read a CSV as dicts of strings.
+
+    Args:
+        path: the file.
+
+    Returns:
+        List of dicts, one a line, with the keys of the first line.
+
+    Raises:
+        OSError: the file cannot be read.
+        ValueError: it is damaged.
+    """
+    with pathlib.Path(path).open(newline="", encoding="utf-8") as file:
+        reader = csv.DictReader(file)
+        try:
+            lines = list(reader)
+        except csv.Error as error:
+            raise ValueError(str(error)) from error
+    for number, line in enumerate(lines, 2):
+        # DictReader gives cells without a name the key None, and absent cells the value None.
+        if None in line or None in line.values():
+            raise ValueError(f"line {number} has not the cells of the first line")
+    return lines
 
 
 def write_csv(path, lines):

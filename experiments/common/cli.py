@@ -4,6 +4,7 @@ A program defines its flags on a `flags.FlagValues` of its own, so that several 
 can be imported into one process, and has a `main(argv=None)` that calls `run`.
 """
 
+import contextlib
 import logging
 import os
 import shutil
@@ -16,7 +17,7 @@ from absl import flags
 from absl import logging as absl_logging
 
 from xctrs_tf import provenance
-from xctrs_tf.errors import UserError, one_line
+from xctrs_tf.errors import UserError, one_line, os_error_text
 
 EXIT_USER_ERROR = 2
 EXIT_INTERRUPTED = 130
@@ -75,7 +76,8 @@ def make_output_folder(path):
 def run(execute, flag_values, argv=None):
     """Run a program on a command line.
 
-    A mistake in the flags or a `UserError` is one line on stderr.
+    A mistake in the flags, a `UserError` or a file that cannot be read or written is one
+    line on stderr.
 
     Args:
         execute: the program: a function without arguments that returns the exit
@@ -96,9 +98,12 @@ def run(execute, flag_values, argv=None):
     try:
         if any(argument in _HELP for argument in argv):
             print(help_text(module.__doc__, name, flag_values))
-            return 0
-        _parse(flag_values, [name, *argv])
-        return execute() or 0
+            status = 0
+        else:
+            _parse(flag_values, [name, *argv])
+            status = execute() or 0
+        _flush_stdout()
+        return status
     except UserError as error:
         print(f"error: {one_line(error)}", file=sys.stderr)
         return EXIT_USER_ERROR
@@ -107,8 +112,13 @@ def run(execute, flag_values, argv=None):
         return EXIT_INTERRUPTED
     except BrokenPipeError:
         # `command | head` closes the pipe early, which is not an error.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _discard_stdout()
         return 128 + signal.SIGPIPE
+    except OSError as error:
+        print(f"error: {one_line(os_error_text(error))}", file=sys.stderr)
+        with contextlib.suppress(OSError):
+            _flush_stdout()
+        return EXIT_USER_ERROR
     finally:
         provenance.set_command(None)
 
@@ -175,6 +185,25 @@ def _module_name(module):
     specification = getattr(module, "__spec__", None)
     name = specification.name if specification else module.__name__
     return name.removesuffix(".__main__")
+
+
+def _flush_stdout():
+    """Write what is printed, so that a full disk is an error of the program."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        # Python would try again at its end.
+        _discard_stdout()
+        error.filename = "standard output"
+        raise
+
+
+def _discard_stdout():
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)
 
 
 def _use_plain_streams():

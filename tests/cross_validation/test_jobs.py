@@ -12,7 +12,6 @@ import time
 
 import pytest
 
-from xctrs_tf.cross_validation import jobs
 from xctrs_tf.cross_validation.jobs import Job, list_jobs, run_job
 from xctrs_tf.errors import UserError
 from xctrs_tf.models.catalogue import rows_of_table
@@ -115,6 +114,38 @@ def test_a_failed_job_is_recorded_and_tried_again(tmp_path):
     assert run_job(fake(tmp_path))["status"] == "done"
 
 
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"null", b"[]", b'{"status": "done"}', b'{"status": "done", "seco', b'{"status": 1}'],
+)
+def test_a_damaged_record_is_a_job_to_do_again_and_says_so(tmp_path, caplog, content):
+    job = fake(tmp_path)
+    record = run_job(job)
+    job.folder.mkdir()
+    job.record.write_bytes(content)
+    assert job.state() == "begun"
+    assert f"{job.record}: damaged" in caplog.text
+    assert run_job(job).keys() == record.keys()
+    assert times_run(tmp_path) == 4
+
+
+def test_leftovers_of_a_killed_job_are_removed(tmp_path):
+    job = fake(tmp_path)
+    for name in (job.record.name, job.folder.name):
+        (job.folder.parent / f".{name}.abcd1234" / name).mkdir(parents=True)
+    (job.folder.parent / f".{job.folder.name}.lock").touch()
+    run_job(job)
+    assert sorted(path.name for path in job.folder.parent.iterdir()) == [
+        job.record.name,
+        job.log.name,
+    ]
+
+
+def test_ctrl_c_does_not_reach_the_program_itself(tmp_path):
+    run_job(job := fake(tmp_path, "import os; print(os.getpgid(0))"))
+    assert int(job.log.read_text(encoding="utf-8")) != os.getpgid(0)
+
+
 def test_a_killed_program_is_a_failure(tmp_path):
     record = run_job(fake(tmp_path, "import os; os.kill(os.getpid(), 9)"))
     assert record["error"].startswith("exit status -9: ")
@@ -127,8 +158,13 @@ def test_a_job_without_its_reconstruction_is_a_failure(tmp_path):
     assert record["error"] == "needs table1-vgg fold 0 seed 0, which is not done"
 
 
-def test_a_stopped_program_stops_the_cross_validation(tmp_path):
-    job = fake(tmp_path, f"raise SystemExit({jobs._SIGNALLED})")
+@pytest.mark.parametrize(
+    "end",
+    ["raise SystemExit(130)", "import os; os.kill(os.getpid(), 15)"],
+    ids=["saved", "at once"],
+)
+def test_a_stopped_program_stops_the_cross_validation(tmp_path, end):
+    job = fake(tmp_path, end)
     with pytest.raises(KeyboardInterrupt):
         run_job(job)
     assert not job.record.exists()

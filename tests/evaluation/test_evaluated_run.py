@@ -17,7 +17,8 @@ def dataset():
 @pytest.fixture
 def opened(monkeypatch, tmp_path, dataset):
     monkeypatch.setattr("xctrs_tf.evaluation.evaluated_run.open_dataset", lambda path: dataset)
-    (tmp_path / "config.json").write_text(json.dumps({"data_sha256": "0" * 64}), encoding="utf-8")
+    record = {"training": TrainingConfig().to_json(), "data_sha256": "0" * 64}
+    (tmp_path / "config.json").write_text(json.dumps(record), encoding="utf-8")
     return types.SimpleNamespace(data="DATA", size=SIZE)
 
 

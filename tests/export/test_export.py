@@ -19,7 +19,7 @@ from xctrs_tf.errors import UserError
 from xctrs_tf.export import saved_model as export_module
 from xctrs_tf.export.saved_model import export_run
 from xctrs_tf.export.signatures import Signatures
-from xctrs_tf.reconstruction.exported_model import find_export, version_numbers
+from xctrs_tf.reconstruction.exported_model import find_export
 
 
 def test_versions_count_up_and_the_newest_is_found(tmp_path):
@@ -54,7 +54,7 @@ def test_a_saved_model_that_computes_something_else_is_not_kept(tmp_path, monkey
     )
     with pytest.raises(RuntimeError, match=r"ct of the saved model differs by 0\.00\d+ from the"):
         export_run(run, tmp_path / "models")
-    assert list((tmp_path / "models").iterdir()) == []
+    assert not (tmp_path / "models").exists()
 
 
 def test_networks_that_give_nan(tmp_path):
@@ -79,7 +79,7 @@ def test_networks_that_compute_in_16_bits(tmp_path):
 
 def test_output_is_a_file(tmp_path):
     (tmp_path / "models").write_text("mine", encoding="utf-8")
-    with pytest.raises(UserError, match=r"models: no folder .*; choose another"):
+    with pytest.raises(UserError, match="models: not a folder; choose another"):
         export_run(toy_run(tmp_path / "run"), tmp_path / "models")
     assert (tmp_path / "models").read_text(encoding="utf-8") == "mine"
 
@@ -107,25 +107,29 @@ def test_without_segmentation_there_is_no_signature_of_it(tmp_path):
     assert "segmentation" not in tensors(read_metadata(folder)["signatures"]["serving_bytes"])
 
 
-def test_two_exports_at_a_time_get_two_numbers(tmp_path, monkeypatch):
-    run = toy_run(tmp_path / "run", segmented=False)
-    output = tmp_path / "models"
-    describe, others = export_module.describe_signatures, []
+def test_a_second_export_to_the_folder_waits_for_its_turn(tmp_path, monkeypatch):
+    run, output = toy_run(tmp_path / "run", segmented=False), tmp_path / "models"
+    describe, refused = export_module.describe_signatures, []
 
-    def slow_describe(*args):
-        # A second export starts and ends during the first one.
-        if not others:
-            others.append(None)
-            others[0] = export_run(run, output)
+    def export_meanwhile(*args):
+        with pytest.raises(UserError, match=r"models: process \d+ on .* writes to it") as error:
+            export_run(run, output)
+        refused.append(error)
         return describe(*args)
 
-    monkeypatch.setattr(export_module, "describe_signatures", slow_describe)
-    numbers = version_numbers
-    # The first export listed the version numbers before the second one started.
-    monkeypatch.setattr(
-        export_module, "version_numbers", lambda path: numbers(path) if not others else []
-    )
-    assert export_run(run, output) == output / "2"
-    assert others == [output / "1"]
-    assert sorted(entry.name for entry in output.iterdir()) == ["1", "2"]
-    assert all((output / n / "saved_model.pb").is_file() for n in "12")
+    monkeypatch.setattr(export_module, "describe_signatures", export_meanwhile)
+    # Of an export that was killed.
+    (output / ".export-abc" / "version").mkdir(parents=True)
+    assert export_run(run, output) == output / "1"
+    assert len(refused) == 1
+    assert [entry.name for entry in output.iterdir()] == ["1"]
+
+
+def test_a_full_disk_is_one_line_and_leaves_no_version(tmp_path, monkeypatch):
+    def full(*args, **kwargs):
+        raise tf.errors.ResourceExhaustedError(None, None, "x.data; No space left on device")
+
+    monkeypatch.setattr(tf.saved_model, "save", full)
+    with pytest.raises(UserError, match=r"models: the export failed .*No space left on device"):
+        export_run(toy_run(tmp_path / "run"), tmp_path / "models")
+    assert not (tmp_path / "models").exists()

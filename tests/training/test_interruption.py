@@ -1,21 +1,25 @@
 """Signals to a run: the first requests a stop, the second aborts."""
 
+import errno
+import io
 import os
 import signal
+import sys
 
 import pytest
+from tqdm import tqdm
 
 from tests.training import processes
 from tests.training.toys import toy_config
 from xctrs_tf.training import checkpoints
-from xctrs_tf.training.interruption import StopRequest
+from xctrs_tf.training.interruption import StopRequest, end_like_ctrl_c
 
 
 def _send(number):
     os.kill(os.getpid(), number)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_requests_a_stop_and_handlers_are_restored(number):
     before = signal.getsignal(number)
     with StopRequest() as stop:
@@ -31,6 +35,54 @@ def test_a_second_signal_aborts():
         with pytest.raises(KeyboardInterrupt):
             _send(signal.SIGINT)
         assert stop.made
+
+
+def test_a_terminal_that_closes_may_send_sighup_more_than_once():
+    with StopRequest() as stop:
+        _send(signal.SIGTERM)
+        _send(signal.SIGHUP)
+        _send(signal.SIGHUP)
+        assert stop.made
+
+
+def test_nohup_keeps_ignoring_sighup():
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with StopRequest() as stop:
+            _send(signal.SIGHUP)
+            assert not stop.made
+        end_like_ctrl_c()
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def test_messages_to_a_terminal_that_is_gone_are_dropped(monkeypatch):
+    class Gone(io.StringIO):
+        def write(self, text=""):
+            raise OSError(errno.EIO, "Input/output error")
+
+        flush = write
+
+    monkeypatch.setattr(sys, "stderr", Gone())
+    with StopRequest():
+        tqdm.write("stopped", file=sys.stderr)
+        with tqdm(total=2, mininterval=0) as bar:
+            bar.update()
+    with pytest.raises(OSError, match="Input/output error"):
+        sys.stderr.write("outside")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_outside_a_run_a_signal_acts_like_ctrl_c(number):
+    before = {each: signal.getsignal(each) for each in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        end_like_ctrl_c()
+        with pytest.raises(KeyboardInterrupt):
+            _send(number)
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)
 
 
 def _train_with_signals(config, run, step, signals):
@@ -52,7 +104,7 @@ def _train_with_signals(config, run, step, signals):
     ("step", "signals", "status", "checkpoint"),
     [
         (1, [signal.SIGTERM], processes.STOPPED, "step-00000001"),
-        (2, [signal.SIGINT], processes.STOPPED, "step-00000002"),
+        (2, [signal.SIGHUP, signal.SIGHUP], processes.STOPPED, "step-00000002"),
         (2, [signal.SIGINT, signal.SIGINT], processes.ABORTED, None),
     ],
 )

@@ -11,15 +11,18 @@ import json
 import os
 import pathlib
 import shlex
+import signal
 import subprocess
 import sys
 import time
 
+from xctrs_tf.evaluation.finished_run import read_job
 from xctrs_tf.files import remove_leftovers, write_text
 from xctrs_tf.folder_lock import folder_lock
 from xctrs_tf.models.catalogue import RECONSTRUCTION_ROW, ROWS
 
-_SIGNALLED = 130
+# Of a program that a signal ended; while it imports TensorFlow, the signal itself ends it.
+_SIGNALLED = (130, -signal.SIGTERM, -signal.SIGHUP)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,9 +87,14 @@ class Job:
 
     def state(self):
         """Return ``done``, ``failed``, ``begun`` or ``new``."""
-        if self.record.exists():
-            return _read(self.record)["status"]
-        return "begun" if self.folder.exists() else "new"
+        return self.read()[0]
+
+    def read(self):
+        """Return the state, and the record of a job that is done or failed, else None."""
+        record = read_job(self.folder)
+        if record:
+            return record["status"], record
+        return ("begun" if self.folder.exists() else "new"), None
 
 
 def list_jobs(root, rows, folds, seeds, flags, evaluation=()):
@@ -117,7 +125,8 @@ def list_jobs(root, rows, folds, seeds, flags, evaluation=()):
 
 def finished_record(job):
     """Return the record of a job that is done, None for any other."""
-    return _read(job.record) if job.state() == "done" else None
+    state, record = job.read()
+    return record if state == "done" else None
 
 
 def run_job(job):
@@ -156,10 +165,6 @@ def _run_programs(job, lock):
     return record
 
 
-def _read(record):
-    return json.loads(record.read_text(encoding="utf-8"))
-
-
 def _run(job, arguments, lock, record):
     """Run one program of a job; return its last line of output if it failed, else None."""
     began = time.monotonic()
@@ -170,6 +175,8 @@ def _run(job, arguments, lock, record):
             stderr=subprocess.STDOUT,
             # If this process is killed, its child still holds the lock.
             pass_fds=[lock],
+            # Ctrl-C reaches this process alone, which then asks the child once to end.
+            process_group=0,
         )
         try:
             _, status, usage = os.wait4(child.pid, 0)
@@ -182,7 +189,7 @@ def _run(job, arguments, lock, record):
     record["seconds"] += time.monotonic() - began
     # ru_maxrss is in KiB on Linux.
     record["peak_memory_bytes"] = max(record["peak_memory_bytes"], usage.ru_maxrss * 1024)
-    if child.returncode == _SIGNALLED:
+    if child.returncode in _SIGNALLED:
         raise KeyboardInterrupt
     if child.returncode == 0:
         return None

@@ -1,12 +1,11 @@
 """A run and its data, for the programs that evaluate it."""
 
-import json
 import pathlib
 
 from xctrs_tf.data.dataset import open_dataset
 from xctrs_tf.errors import UserError
 from xctrs_tf.evaluation.tables.results import method_name
-from xctrs_tf.training.config import read_config
+from xctrs_tf.training.config import read_config, read_run_record
 
 
 def open_run(workdir, checkpoint, data=None, warm_up=None):
@@ -58,7 +57,7 @@ def open_run_dataset(workdir, config, data=None):
             f"{dataset.path} has {dataset.size} voxels a side, the run {workdir} has "
             f"{config.size}; prepare with --size={config.size}"
         )
-    trained_on = json.loads((workdir / "config.json").read_text(encoding="utf-8"))["data_sha256"]
+    _, trained_on = read_run_record(workdir)
     if data is None and dataset.content_hash() != trained_on:
         raise UserError(
             f"{dataset.path} has changed since {workdir} was trained on it, its folds too "

@@ -1,10 +1,23 @@
 """Everything that a table needs of one run: its files, read once."""
 
 import dataclasses
-import json
+import logging
 
-from xctrs_tf.files import read_csv
-from xctrs_tf.training.config import TrainingConfig, read_config
+from xctrs_tf.errors import UserError
+from xctrs_tf.evaluation.patient import read_cases_csv
+from xctrs_tf.files import read_json
+from xctrs_tf.training.config import TrainingConfig, read_config, read_run_record
+from xctrs_tf.training.history import read_history
+
+# By the status of the job.
+_JOB_TYPES = {
+    "failed": {"error": str},
+    "done": {"commands": list, "seconds": (int, float), "peak_memory_bytes": int},
+}
+_ORIGIN_TYPES = {
+    **dict.fromkeys(("command", "data_hash", "date", "dice_name", "split"), str),
+    **{"n": int, "step": int, "versions": dict, "machine": object, "commit": object},
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,10 +52,18 @@ def read_job(folder):
         folder: `pathlib.Path` of the run.
 
     Returns:
-        Dict; empty if no job made the run.
+        Dict; empty if no job made the run, or with a warning if its record is damaged.
     """
     record = folder.with_name(f"{folder.name}.json")
-    return _read_json(record) if record.is_file() else {}
+    try:
+        job = read_json(record)
+        _require_types(job, {"status": str, **_JOB_TYPES.get(job["status"], {})})
+        return job
+    except FileNotFoundError:
+        return {}
+    except (KeyError, ValueError) as error:
+        logging.warning("%s: damaged (%s); the job counts as not done", record, error)
+        return {}
 
 
 def is_evaluated(folder):
@@ -60,27 +81,54 @@ def read_finished_run(folder):
         `FinishedRun`.
 
     Raises:
-        UserError: the configuration is missing or damaged.
+        UserError: a file is missing or damaged.
     """
-    config = read_config(folder)
+    config, data_hash = read_run_record(folder)
     frozen = read_config(folder / "reconstruction_run") if config.reconstruction_run else None
+    history = read_history(folder)
+    evaluation = folder / "evaluation"
+    origin = _read(evaluation / "cases.json", _read_origin)
+    patients = _read(evaluation / "cases.csv", read_cases_csv)
+    if len(patients) != origin["n"]:
+        raise UserError(
+            f"{evaluation / 'cases.csv'}: {len(patients)} of {origin['n']} patients; "
+            "run experiments.evaluate again"
+        )
     return FinishedRun(
         config=config,
-        data_hash=_read_json(folder / "config.json")["data_sha256"],
+        data_hash=data_hash,
         frozen_fold=frozen and frozen.fold,
-        best_step=_read_json(folder / "best" / "state.json")["step"],
-        steps_trained=_last_step(folder / "history.jsonl"),
-        origin=_read_json(folder / "evaluation" / "cases.json"),
-        patients=read_csv(folder / "evaluation" / "cases.csv"),
-        mean_volume=read_csv(folder / "evaluation" / "baselines.csv"),
+        best_step=_read(folder / "best" / "state.json", _read_step),
+        steps_trained=history[-1]["step"] if history else None,
+        origin=origin,
+        patients=patients,
+        mean_volume=_read(evaluation / "baselines.csv", read_cases_csv),
     )
 
 
-def _read_json(path):
-    return json.loads(path.read_text(encoding="utf-8"))
+def _read(path, read):
+    try:
+        return read(path)
+    except FileNotFoundError:
+        raise UserError(f"{path}: missing; run experiments.evaluate again") from None
+    except (KeyError, ValueError) as error:
+        raise UserError(f"{path}: damaged ({error}); run experiments.evaluate again") from None
 
 
-def _last_step(history):
-    if not history.is_file():
-        return None
-    return json.loads(history.read_text(encoding="utf-8").splitlines()[-1])["step"]
+def _read_origin(path):
+    origin = read_json(path)
+    _require_types(origin, _ORIGIN_TYPES)
+    return origin
+
+
+def _read_step(path):
+    state = read_json(path)
+    _require_types(state, {"step": int})
+    return state["step"]
+
+
+def _require_types(record, types):
+    """Raise KeyError or ValueError unless a dict has values of these types."""
+    for name, kind in types.items():
+        if not isinstance(record[name], kind):
+            raise ValueError(f"{name} is {record[name]!r:.40}")

@@ -9,7 +9,7 @@ import pathlib
 import numpy as np
 
 from xctrs_tf.data.volumes.intensity import WINDOW_HU, normalise_hu
-from xctrs_tf.files import atomic_path, write_text
+from xctrs_tf.files import atomic_path, read_csv, write_text
 from xctrs_tf.geometry import NUM_CLASSES, VERTEBRAE
 from xctrs_tf.metrics import PROTOCOLS, dice_per_class, surface_per_class
 
@@ -76,11 +76,37 @@ def write_cases_csv(path, rows, provenance):
         provenance: dict of `xctrs_tf.provenance.collect`.
     """
     path = pathlib.Path(path)
+    # Without it the CSV does not count: a kill in between leaves no wrong provenance.
+    path.with_suffix(".json").unlink(missing_ok=True)
     with atomic_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, fieldnames=list(rows[0]), lineterminator="\n")
         writer.writeheader()
         writer.writerows({key: _cell(value) for key, value in row.items()} for row in rows)
     write_text(path.with_suffix(".json"), json.dumps(provenance, indent=2) + "\n")
+
+
+def read_cases_csv(path):
+    """Read a CSV with one line per patient.
+
+    Args:
+        path: the CSV.
+
+    Returns:
+        List of dicts of strings, at least one: ``id``, perhaps ``fold`` and ``seed``,
+        and figures, which are numbers or empty.
+
+    Raises:
+        OSError: the file cannot be read.
+        ValueError: it is damaged.
+    """
+    lines = read_csv(path)
+    if not lines or "id" not in lines[0]:
+        raise ValueError("no patients")
+    for line in lines:
+        for name, cell in line.items():
+            if cell and name != "id":
+                float(cell)
+    return lines
 
 
 def _image_figures(case, ct_pred):

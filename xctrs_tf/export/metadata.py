@@ -14,6 +14,7 @@ from xctrs_tf.errors import UserError
 from xctrs_tf.quality.reference import check_reference
 from xctrs_tf.reconstruction.export_files import CLASSES, EXPORT_FORMAT
 from xctrs_tf.style import NOTICE
+from xctrs_tf.training.config import read_run_record
 
 # Fields of the configuration that name folders of the training machine.
 _FOLDERS = ("data", "reconstruction_run")
@@ -31,13 +32,13 @@ def describe_run(run):
     Raises:
         UserError: quality.json or the evaluation in the run's folder is damaged.
     """
-    record = json.loads((run.path / "config.json").read_text(encoding="utf-8"))
+    _, data_sha256 = read_run_record(run.path)
     training = run.config.to_json()
     for field in _FOLDERS:
         training.pop(field)
     # The folder of the weights belongs to the training machine.
     training["vgg_weights"] = pathlib.PurePath(training["vgg_weights"]).name
-    dataset = _open_training_data(run.config.data, record["data_sha256"])
+    dataset = _open_training_data(run.config.data, data_sha256)
     return {
         "format": EXPORT_FORMAT,
         "notice": NOTICE,
@@ -49,8 +50,8 @@ def describe_run(run):
         "training": training,
         "step": run.step,
         "data": dataset and _describe_data(dataset, run.config.fold),
-        "data_sha256": record["data_sha256"],
-        "metrics": _read_metrics(run, record["data_sha256"]),
+        "data_sha256": data_sha256,
+        "metrics": _read_metrics(run, data_sha256),
         "quality": _read_quality(run.path / "quality.json"),
         "versions": provenance.versions(),
     }

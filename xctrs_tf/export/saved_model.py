@@ -1,11 +1,10 @@
 """Export of a training run as a SavedModel or ONNX file that runs without this package."""
 
-import errno
-import itertools
 import json
 import logging
 import os
 import pathlib
+import shutil
 import tempfile
 
 import tensorflow as tf
@@ -16,7 +15,8 @@ from xctrs_tf.export.onnx_conversion import CONVERSION_PACKAGES, write_onnx
 from xctrs_tf.export.plain_networks import with_plain_normalizations
 from xctrs_tf.export.signatures import Signatures, describe_signatures
 from xctrs_tf.export.verification import differences, run_networks
-from xctrs_tf.files import write_text
+from xctrs_tf.files import sync, write_text
+from xctrs_tf.folder_lock import folder_lock
 from xctrs_tf.reconstruction.export_files import CHECKSUMS, METADATA, write_checksums
 from xctrs_tf.reconstruction.exported_model import (
     DEFAULT_SIGNATURE,
@@ -28,6 +28,8 @@ from xctrs_tf.reconstruction.exported_model import (
 from xctrs_tf.reconstruction.onnx_model import require_packages
 from xctrs_tf.style import NOTICE
 
+# Start of the name of a version folder that is being written.
+_SCRATCH = ".export-"
 # Largest difference allowed between the networks and the saved model, in the unit of the
 # outputs: CT scaled to [0, 1], and probability.
 TOLERANCE = 1e-5
@@ -40,8 +42,7 @@ QUANTIZED_TOLERANCE = {"float16": 5e-2}
 def export_run(run, output, quantize=None, file_format="savedmodel"):
     """Save the networks of a run as the next version in a folder.
 
-    `signatures.describe_signatures` lists the signatures and their tensors. Several exports may
-    write to one folder at the same time.
+    `signatures.describe_signatures` lists the signatures and their tensors.
 
     Args:
         run: `xctrs_tf.training.run.Run`.
@@ -56,7 +57,8 @@ def export_run(run, output, quantize=None, file_format="savedmodel"):
     Raises:
         UserError: the run has no reconstruction network or does not compute in
             float32, quantised or converted outputs differ too much, the packages for
-            conversion are not installed, or the folder cannot be made.
+            conversion are not installed, another process exports to the folder, or it
+            cannot be written.
         RuntimeError: the outputs of the saved model differ from the networks'.
     """
     if run.reconstruction is None:
@@ -69,14 +71,21 @@ def export_run(run, output, quantize=None, file_format="savedmodel"):
                 f"--quantize={quantize}: not with --format=onnx, whose weights are float32"
             )
     output = pathlib.Path(output)
-    try:
-        output.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"{output}: no folder ({error.strerror}); choose another") from error
-    with tempfile.TemporaryDirectory(prefix=".export-", dir=output) as scratch:
-        folder = pathlib.Path(scratch) / "version"
-        _write(run, folder, quantize, file_format)
-        return _publish(folder, output)
+    with folder_lock(output):
+        for leftover in output.glob(f"{_SCRATCH}*"):
+            shutil.rmtree(leftover)
+        with tempfile.TemporaryDirectory(prefix=_SCRATCH, dir=output) as scratch:
+            folder = pathlib.Path(scratch) / "version"
+            try:
+                _write(run, folder, quantize, file_format)
+                sync(folder)
+            except tf.errors.OpError as error:
+                reason = " ".join(error.message.split())
+                raise UserError(f"{output}: the export failed ({reason:.200})") from error
+            version = output / str(max(version_numbers(output), default=0) + 1)
+            os.rename(folder, version)
+            sync(output, content=False)
+    return version
 
 
 def _require_float32(run):
@@ -170,20 +179,3 @@ def _require_same_outputs(run, found, quantize, file_format):
             f"{run.path}: {name} of the saved model differs by {difference:.2g} from the "
             f"networks' (at most {tolerance:.0e} is allowed)"
         )
-
-
-def _publish(folder, output):
-    """Rename a complete version folder to the next free number.
-
-    A folder cannot be renamed to one that holds files. So if two exports finish at
-    the same time, the second takes the next number.
-    """
-    for number in itertools.count(max(version_numbers(output), default=0) + 1):
-        version = output / str(number)
-        try:
-            os.rename(folder, version)
-        except OSError as error:
-            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
-                raise
-        else:
-            return version

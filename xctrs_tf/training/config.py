@@ -1,11 +1,11 @@
 """The configuration of a training run."""
 
 import dataclasses
-import json
 import pathlib
 
 from xctrs_tf.data.stream.augmentation import AUGMENTATIONS, augmentations
 from xctrs_tf.errors import UserError
+from xctrs_tf.files import read_json
 from xctrs_tf.geometry import SIZES
 from xctrs_tf.models.catalogue import (
     NETWORKS,
@@ -218,6 +218,13 @@ class TrainingConfig:
                 "with --reconstruction_run; leave it out"
             )
 
+    def check_types(self):
+        """Raise ValueError unless every value has the type of its default."""
+        for field in dataclasses.fields(self):
+            value, kind = getattr(self, field.name), type(field.default)
+            if type(value) is not kind and not (kind is float and type(value) is int):
+                raise ValueError(f"{field.name} is {value!r:.40}, not of type {kind.__name__}")
+
     def _require(self, name, holds, what):
         if not holds:
             raise UserError(f"--{name}={getattr(self, name)}: must be {what}")
@@ -239,12 +246,32 @@ def read_config(path):
     Raises:
         UserError: it is missing, damaged or of another version.
     """
+    return read_run_record(path)[0]
+
+
+def read_run_record(path):
+    """Read a run's config.json.
+
+    Args:
+        path: the run folder.
+
+    Returns:
+        `TrainingConfig`, and the hash of the data that the run was trained on.
+
+    Raises:
+        UserError: it is missing, damaged or of another version.
+    """
     path = pathlib.Path(path) / "config.json"
     try:
-        return TrainingConfig(**json.loads(path.read_text(encoding="utf-8"))["training"])
+        record = read_json(path)
+        config = TrainingConfig(**record["training"])
+        config.check_types()
+        if not isinstance(record["data_sha256"], str):
+            raise ValueError("data_sha256 is no text")
     except FileNotFoundError:
         raise UserError(
             f"{path} is missing: --workdir must name a run of experiments.train"
         ) from None
     except (KeyError, TypeError, ValueError) as error:
         raise UserError(f"{path} is not a run's configuration ({error})") from None
+    return config, record["data_sha256"]

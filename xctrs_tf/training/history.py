@@ -1,11 +1,15 @@
 """The record of a run's losses: history.jsonl and TensorBoard events."""
 
 import json
+import logging
 import pathlib
 
 import numpy as np
 
+from xctrs_tf.files import append_text, write_text
 from xctrs_tf.geometry import PLANE_AXIS, screen
+
+_FILE = "history.jsonl"
 
 
 class History:
@@ -19,11 +23,9 @@ class History:
     """
 
     def __init__(self, run, step, events=None):
-        self._path = pathlib.Path(run) / "history.jsonl"
-        rows = read_history(run)
-        self._path.write_text(
-            "".join(_line(row) for row in rows if row["step"] <= step), encoding="utf-8"
-        )
+        self._path = pathlib.Path(run) / _FILE
+        rows = [row for row in read_history(run) if row["step"] <= step]
+        write_text(self._path, "".join(map(_line, rows)))
         self._events = events
 
     def scalars(self, step, kind, values):
@@ -34,8 +36,7 @@ class History:
             kind: ``"training"`` or ``"validation"``.
             values: dict of floats.
         """
-        with self._path.open("a", encoding="utf-8") as file:
-            file.write(_line({"step": step, "kind": kind, **values}))
+        append_text(self._path, _line({"step": step, "kind": kind, **values}))
         if self._events is not None:
             named = {f"{kind}/{name}": value for name, value in values.items()}
             self._events.scalars(step, named)
@@ -59,17 +60,33 @@ def read_history(run):
         run: the run folder.
 
     Returns:
-        List of dicts, one a line; a line that a kill cut short and all after it
-        are left out. Empty if there is no file.
+        List of dicts with ``step`` and ``kind``, one a line. Damaged lines are left out
+        with a warning, but for a last one that a kill cut short. Empty if there is no
+        file.
     """
-    path = pathlib.Path(run) / "history.jsonl"
-    rows = []
-    for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else []:
-        try:
-            rows.append(json.loads(line))
-        except ValueError:
-            break
+    path = pathlib.Path(run) / _FILE
+    rows, damaged = [], []
+    *lines, last = path.read_bytes().split(b"\n") if path.exists() else [b""]
+    for number, line in enumerate([*lines, last], 1):
+        row = _read_line(line)
+        if row is not None:
+            rows.append(row)
+        elif line.strip() and number <= len(lines):
+            damaged.append(number)
+    if damaged:
+        logging.warning("%s: left out what is damaged: line %s", path, ", ".join(map(str, damaged)))
     return rows
+
+
+def _read_line(line):
+    """Return the row of a line, None if it is damaged."""
+    try:
+        row = json.loads(line)
+        if isinstance(row["step"], int) and isinstance(row["kind"], str):
+            return row
+    except (ValueError, KeyError, TypeError, RecursionError):
+        pass
+    return None
 
 
 def mid_planes(*volumes):

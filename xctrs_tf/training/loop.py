@@ -1,6 +1,8 @@
 """A training run: resume, steps, validation, checkpoints, interruption."""
 
+import contextlib
 import itertools
+import logging
 import math
 import pathlib
 import sys
@@ -12,6 +14,7 @@ from tqdm import tqdm
 from xctrs_tf.data.dataset import open_dataset
 from xctrs_tf.data.stream.sample_stream import SampleStream, batch_ids
 from xctrs_tf.errors import UserError
+from xctrs_tf.folder_lock import folder_lock
 from xctrs_tf.training import checkpoints
 from xctrs_tf.training.engine import make_engine
 from xctrs_tf.training.frozen_reconstruction import Reconstructions, freeze, frozen_folder
@@ -36,8 +39,8 @@ def train(config, workdir, max_minutes=None):
             step.
 
     Raises:
-        UserError: for bad data, a folder of another configuration, or a loss
-            that is not finite.
+        UserError: for bad data, a folder of another configuration or one that another
+            process writes to or that cannot be written, or a loss that is not finite.
         Interrupted: after SIGINT or SIGTERM, or when another worker is gone.
         KeyboardInterrupt: after a second signal.
     """
@@ -47,12 +50,15 @@ def train(config, workdir, max_minutes=None):
     split = dataset.split(config.fold)
     engine = make_engine(config)
     with engine.scope():
-        _train(config, pathlib.Path(workdir), dataset, split, engine, max_minutes)
+        objective = make_objective(config)
+        # One worker creates the files, the others wait for them.
+        writes = engine.workers.writes
+        with folder_lock(workdir, "checkpoints") if writes else contextlib.nullcontext():
+            _train(config, pathlib.Path(workdir), dataset, split, objective, engine, max_minutes)
 
 
-def _train(config, workdir, dataset, split, engine, max_minutes):
-    workers, objective = engine.workers, make_objective(config)
-    # One worker creates the files, the others wait for them.
+def _train(config, workdir, dataset, split, objective, engine, max_minutes):
+    workers = engine.workers
     if not workers.writes:
         workers.wait()
     else:
@@ -131,14 +137,20 @@ class _Loop:
 
     def _restore(self):
         state = checkpoints.restore_latest(self.workdir, self.networks, self.trainer.optimizers)
-        state = state or {"step": 0, "best_loss": None}
-        self.best_loss = math.inf if state["best_loss"] is None else state["best_loss"]
+        state = state or {"step": 0}
+        loss = state.get("best_loss")
+        self.best_loss = math.inf if loss is None else float(loss)
         self.without_gain = state.get("without_gain", 0)
         self.validated = state.get("validated", state["step"])
+        if math.isfinite(self.best_loss) and checkpoints.read_state(self.workdir / "best") is None:
+            logging.warning("%s: damaged; the next validation writes it", self.workdir / "best")
+            self.best_loss, self.validated = math.inf, -1
         return state["step"]
 
     def _steps(self, start):
         config = self.config
+        if self.workers.writes:
+            checkpoints.check_space(self.workdir, self.networks, self.trainer.optimizers)
         batches = self._batches(start)
         first = next(batches)
         self.trainer.trace(first)

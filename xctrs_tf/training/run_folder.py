@@ -7,7 +7,7 @@ import keras
 
 from xctrs_tf import provenance
 from xctrs_tf.errors import UserError
-from xctrs_tf.files import write_text
+from xctrs_tf.files import read_json, write_text
 from xctrs_tf.training.config import TrainingConfig
 
 # Fields that may differ between the starts of one run: its length, the intervals, the
@@ -40,7 +40,7 @@ def claim_workdir(workdir, config, dataset):
     path = workdir / "config.json"
     if path.exists():
         _require_same(path, record)
-    elif workdir.exists() and any(workdir.iterdir()):
+    elif workdir.exists() and any(not entry.name.startswith(".") for entry in workdir.iterdir()):
         raise UserError(f"--workdir={workdir} is neither empty nor a run: name another folder")
     workdir.mkdir(parents=True, exist_ok=True)
     write_text(path, json.dumps(record, indent=1) + "\n")
@@ -48,7 +48,7 @@ def claim_workdir(workdir, config, dataset):
 
 def _require_same(path, record):
     try:
-        before = json.loads(path.read_text(encoding="utf-8"))
+        before = read_json(path)
         # A field that did not exist when the run began had its default value.
         trained = {**TrainingConfig().to_json(), **before["training"]}
         differing = [

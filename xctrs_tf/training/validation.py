@@ -1,11 +1,13 @@
 """Losses and figures of a run on its validation patients."""
 
 import dataclasses
+import math
 
 import numpy as np
 
 from xctrs_tf.data.dataset import network_arrays
 from xctrs_tf.data.stream.sample_stream import vgg_planes
+from xctrs_tf.errors import UserError
 from xctrs_tf.geometry import NUM_CLASSES
 from xctrs_tf.metrics.image import psnr
 from xctrs_tf.metrics.overlap import dice_per_class
@@ -43,6 +45,9 @@ def validate(trainer, dataset, patients, config, reconstructions=None, stopped=l
 
     Returns:
         `Validation`, or None if it was stopped.
+
+    Raises:
+        UserError: a patient's files are damaged, or their loss is not finite.
     """
     rows, first = [], None
     for position, patient in enumerate(patients):
@@ -57,6 +62,12 @@ def validate(trainer, dataset, patients, config, reconstructions=None, stopped=l
             batch["vgg_planes"] = planes
         scalars, ct, labels = trainer.validation_step(batch, np.int32(position))
         row = {name: float(value) for name, value in scalars.items()}
+        bad = [name for name, value in row.items() if not math.isfinite(value)]
+        if bad:
+            raise UserError(
+                f"validation: {', '.join(bad)} is not a number on patient {patient}; check that "
+                "patient's files, or lower --learning_rate"
+            )
         y_true, y_pred = arrays["ct"][..., 0], np.clip(np.asarray(ct), 0.0, 1.0)[0, ..., 0]
         if config.reconstructs:
             row["psnr"] = psnr(y_true, y_pred)

@@ -70,10 +70,16 @@ def network_arrays(case):
         Dict of ``ap`` and ``la`` ``(size, size, 1)`` and ``ct`` ``(size, size,
         size, 1)``, float32 in [0, 1], and ``segmentation`` uint8 ``(size, size,
         size)``.
+
+    Raises:
+        UserError: a film shows nothing.
     """
+    try:
+        films = {"ap": normalise_film(case.ap), "la": normalise_film(case.la)}
+    except UserError as error:
+        raise UserError(f"patient {case.id}: {error}") from error
     return {
-        "ap": normalise_film(case.ap)[..., np.newaxis],
-        "la": normalise_film(case.la)[..., np.newaxis],
+        **{view: film[..., np.newaxis] for view, film in films.items()},
         "ct": normalise_hu(case.ct)[..., np.newaxis],
         "segmentation": case.segmentation,
     }

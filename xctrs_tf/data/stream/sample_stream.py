@@ -39,6 +39,8 @@ class SampleStream:
         names: keys of every sample.
         size: voxels a side.
         batch_size: patients a batch.
+        error: what stopped the reading of a sample, or None. A pipeline that reads in
+            other threads loses the type of an exception.
 
     Raises:
         UserError: fewer patients than a batch holds, or an augmentation that is
@@ -46,6 +48,7 @@ class SampleStream:
     """
 
     def __init__(self, dataset, ids, batch_size, seed, augment=(), reconstruct=None, vgg_slices=0):
+        self.error = None
         self._augmentations = augmentations(augment)
         check_projection(self._augmentations, dataset.manifest["projection"])
         if len(ids) < batch_size:
@@ -65,12 +68,21 @@ class SampleStream:
         self.names = ("ap", "la", "ct", "segmentation", *made_before)
 
     def __getitem__(self, index):
-        """Return a dict of arrays like `network_arrays`, with ``reconstruction`` where made."""
+        """Return a dict of arrays like `network_arrays`, with ``reconstruction`` where made.
+
+        Raises:
+            UserError: the patient's files are damaged or show nothing; also kept in `error`.
+        """
         patient = _patient_at(self._ids, self._seed, index)
-        reconstruction = None if self._reconstruct is None else self._reconstruct(patient)
-        return augmented_arrays(
-            self._load(patient), self._augmentations, self._seed, index, reconstruction
-        )
+        try:
+            reconstruction = None if self._reconstruct is None else self._reconstruct(patient)
+            return augmented_arrays(
+                self._load(patient), self._augmentations, self._seed, index, reconstruction
+            )
+        except UserError as error:
+            named = str(error) if patient in str(error) else f"patient {patient}: {error}"
+            self.error = UserError(named)
+            raise self.error from error
 
     def of_step(self, step):
         """Return the arrays that all patients of a step share.

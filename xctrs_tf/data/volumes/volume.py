@@ -1,6 +1,9 @@
 """Medical volumes: reading, writing and resampling, with SimpleITK's axes kept inside."""
 
 import dataclasses
+import errno
+import gzip
+import os
 import pathlib
 
 import numpy as np
@@ -12,7 +15,7 @@ from xctrs_tf.data.volumes.nifti_file import read_nifti
 from xctrs_tf.data.volumes.stored_image import MAX_BYTES
 from xctrs_tf.data.volumes.text_header_file import read_text_header_file
 from xctrs_tf.errors import UserError
-from xctrs_tf.files import atomic_path
+from xctrs_tf.files import atomic_path, require_space
 
 READABLE = "a NIfTI, NRRD or MetaImage volume"
 INTERPOLATORS = {"linear": sitk.sitkLinear, "nearest": sitk.sitkNearestNeighbor}
@@ -160,16 +163,30 @@ def write_volume(path, array, spacing_mm, origin_mm):
 
     Raises:
         UserError: unknown suffix, or no folder to write to.
+        OSError: the file cannot be written, for example on a full disk.
     """
     path = pathlib.Path(path)
     if not path.parent.is_dir():
         raise UserError(f"{path.parent}: no such folder; make it first")
     volume = Volume(np.asarray(array), tuple(np.broadcast_to(spacing_mm, 3)), tuple(origin_mm))
     with atomic_path(path) as temporary:
+        # On a full disk ITK cuts a NIfTI file short without an error.
+        require_space(temporary.parent, volume.array.nbytes)
         try:
             sitk.WriteImage(_to_image(volume), str(temporary))
         except RuntimeError as error:
             raise UserError(f"{path}: cannot be written; name it .nii.gz, .nrrd or .mha") from error
+        if ".nii" in temporary.suffixes and not _is_whole(temporary, volume.array.nbytes):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+
+
+def _is_whole(file, size):
+    """Return whether a NIfTI file has a header and this many bytes of voxels."""
+    try:
+        with gzip.open(file) if file.suffix == ".gz" else file.open("rb") as stream:
+            return sum(len(block) for block in iter(lambda: stream.read(2**20), b"")) >= 352 + size
+    except EOFError:
+        return False
 
 
 def resample(volume, size, spacing_mm, origin_mm, interpolation="linear", fill=0.0):

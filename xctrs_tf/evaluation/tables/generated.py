@@ -9,7 +9,6 @@ A document that people write holds a generated table between markers:
 The text between them is the Markdown file of that name.
 """
 
-import json
 import pathlib
 import re
 
@@ -20,7 +19,7 @@ from xctrs_tf.evaluation.tables.publication import summary_grid, table_grids
 from xctrs_tf.evaluation.tables.results import COMPLEXITY, read_results
 from xctrs_tf.evaluation.tables.study_tables import protocol_grid, robustness_grid
 from xctrs_tf.evaluation.tables.table_csv import table_csv
-from xctrs_tf.files import read_csv, write_text
+from xctrs_tf.files import read_csv, read_json, write_text
 
 NOT_RUN = "*not run yet*\n"
 _MARKED = re.compile(
@@ -61,14 +60,22 @@ def generated_tables(folder):
         }
     perturbed = folder / "robustness.csv"
     if perturbed.is_file():
-        about = json.loads(perturbed.with_suffix(".json").read_text(encoding="utf-8"))
-        files["robustness.md"] = markdown(
-            [robustness_grid(read_csv(perturbed), about["dice_name"])]
-        )
+        files["robustness.md"] = _read(perturbed, _robustness)
     protocols = folder / "protocols.csv"
     if protocols.is_file():
-        files["protocols.md"] = markdown([protocol_grid(read_csv(protocols))])
+        files["protocols.md"] = _read(protocols, lambda path: protocol_grid(read_csv(path)))
     return files
+
+
+def _robustness(path):
+    return robustness_grid(read_csv(path), read_json(path.with_suffix(".json"))["dice_name"])
+
+
+def _read(path, make_grid):
+    try:
+        return markdown([make_grid(path)])
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{path}: damaged ({error}); make it again (docs/results.md)") from None
 
 
 def write_tables(folder):

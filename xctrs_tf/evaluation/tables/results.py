@@ -13,7 +13,8 @@ import json
 import pathlib
 
 from xctrs_tf.errors import UserError
-from xctrs_tf.files import atomic_path, read_csv, write_csv, write_text
+from xctrs_tf.evaluation.patient import read_cases_csv
+from xctrs_tf.files import atomic_path, read_json, write_csv, write_text
 from xctrs_tf.models.catalogue import MEAN_VOLUME_ROW, NETWORKS, ROWS, TABLE_ROWS, XCTRSNET
 
 RESULTS_FORMAT = "xctrs-results/1"
@@ -173,7 +174,7 @@ def read_results(folder):
     """
     folder = pathlib.Path(folder)
     try:
-        about = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
+        about = read_json(folder / ABOUT)
         if about["format"] != RESULTS_FORMAT:
             raise UserError(
                 f"{folder / ABOUT}: not of format {RESULTS_FORMAT}; collect the runs again"
@@ -194,16 +195,16 @@ def read_results(folder):
             about["settings"],
             about["data_hash"],
             about["dice_name"],
-            json.loads(complexity.read_text(encoding="utf-8")) if complexity.is_file() else None,
+            read_json(complexity) if complexity.is_file() else None,
         )
     except FileNotFoundError as error:
         raise UserError(
             f"{error.filename}: missing; make the folder with experiments.tables --runs=RUNS"
         ) from None
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(f"{folder}: damaged ({error}); collect the runs again") from None
 
 
 def _read_lines(folder, row):
     path = folder / "rows" / f"{row}.csv"
-    return read_csv(path) if path.is_file() else []
+    return read_cases_csv(path) if path.is_file() else []

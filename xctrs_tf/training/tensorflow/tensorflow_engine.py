@@ -1,10 +1,12 @@
 """The training engine on TensorFlow: one device, or several under `tf.distribute`."""
 
 import contextlib
+import re
 
 import tensorflow as tf
 
 from xctrs_tf.data.stream.tf_data import training_pipeline
+from xctrs_tf.errors import UserError, one_line
 from xctrs_tf.training.interruption import Interrupted
 from xctrs_tf.training.tensorflow.distribution import Workers, make_strategy, require_equal_parts
 from xctrs_tf.training.tensorflow.tensorflow_trainer import Trainer
@@ -49,7 +51,11 @@ class TensorFlowEngine:
         return Trainer(*arguments)
 
     def batches(self, samples, start_step):
-        """Return an iterator over the batches of a `SampleStream`, split among the replicas."""
+        """Iterate over the batches of a `SampleStream`, split among the replicas.
+
+        Raises:
+            UserError: a sample cannot be read.
+        """
 
         def of_worker(context):
             return training_pipeline(
@@ -59,7 +65,15 @@ class TensorFlowEngine:
                 worker=(context.input_pipeline_id, context.num_input_pipelines),
             )
 
-        return iter(self._strategy.distribute_datasets_from_function(of_worker))
+        batches = iter(self._strategy.distribute_datasets_from_function(of_worker))
+        while True:
+            try:
+                batch = next(batches)
+            except tf.errors.OpError:
+                if samples.error is None:
+                    raise
+                raise samples.error from None
+            yield batch
 
     def events(self, workdir):
         """Make the writer of TensorBoard events."""
@@ -69,28 +83,45 @@ class TensorFlowEngine:
 class Events:
     """Writer of TensorBoard events.
 
+    Its methods raise UserError where the folder cannot be written.
+
     Args:
         folder: of the events.
     """
 
     def __init__(self, folder):
-        self._writer = tf.summary.create_file_writer(str(folder))
+        self._folder = folder
+        with self._writing():
+            self._writer = tf.summary.create_file_writer(str(folder))
 
     def scalars(self, step, values):
         """Add a dict of floats at a step."""
-        with self._writer.as_default(step=step):
-            for name, value in values.items():
-                tf.summary.scalar(name, value)
-        self._writer.flush()
+        with self._writing():
+            with self._writer.as_default(step=step):
+                for name, value in values.items():
+                    tf.summary.scalar(name, value)
+            self._writer.flush()
 
     def picture(self, step, name, picture):
         """Add an array ``[row, column]`` in [0, 1]."""
-        with self._writer.as_default(step=step):
-            tf.summary.image(name, picture[None, ..., None])
-        self._writer.flush()
+        with self._writing():
+            with self._writer.as_default(step=step):
+                tf.summary.image(name, picture[None, ..., None])
+            self._writer.flush()
+
+    @contextlib.contextmanager
+    def _writing(self):
+        try:
+            yield
+        except tf.errors.OpError as error:
+            raise UserError(
+                f"{self._folder}: cannot be written ({one_line(_reason(error), 200)}); free space "
+                "on that disk, then run the same command again"
+            ) from error
 
 
 def _reason(error):
     """Return the first informative line of the message."""
-    lines = [line for line in error.message.splitlines() if line.strip()]
+    message = re.sub(r"\{\{.*?\}\} ?", "", error.message)  # names of nodes of the graph
+    lines = [line for line in message.splitlines() if line.strip()]
     return next((line for line in lines if line != "Graph execution error:"), type(error).__name__)

@@ -1,0 +1,62 @@
+"""Errors of the operating system in any program: one line, status 2."""
+
+import errno
+import os
+import subprocess
+import sys
+
+import pytest
+from absl import flags
+
+from experiments.common import cli
+from tests.programs import ROOT
+
+FLAGS = flags.FlagValues()
+
+
+def _run(execute):
+    execute.__module__ = __name__
+    return cli.run(execute, FLAGS, [])
+
+
+@pytest.mark.parametrize(
+    ("number", "words"),
+    [
+        (errno.ENOSPC, "No space left on device; free space on that disk"),
+        (errno.EROFS, "Read-only file system; choose another place"),
+        (errno.EACCES, "Permission denied; choose another place, or change its permissions"),
+        (errno.EIO, "Input/output error"),
+        (errno.ENOENT, "No such file or directory; check the path"),
+    ],
+)
+def test_an_error_of_the_system_is_one_line_with_the_file(capsys, number, words):
+    def execute():
+        raise OSError(number, os.strerror(number), "DATA/manifest.json")
+
+    assert _run(execute) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"error: DATA/manifest.json: {words}")
+
+
+def test_an_error_of_a_library_is_one_line(capsys):
+    def execute():
+        raise OSError("Unable to write\n(file write failed: errno = 28, buf = 0x12)")
+
+    assert _run(execute) == 2
+    assert capsys.readouterr().err.startswith("error: No space left on device; free space")
+
+
+def test_what_is_printed_to_a_full_disk_is_an_error_too():
+    program = (
+        "import sys\n"
+        "from absl import flags\n"
+        "from experiments.common import cli\n"
+        "def execute(): print('the result')\n"
+        "sys.exit(cli.run(execute, flags.FlagValues(), []))"
+    )
+    with open("/dev/full", "w") as full:
+        ended = subprocess.run(
+            [sys.executable, "-c", program], stdout=full, stderr=-1, cwd=ROOT, encoding="utf-8"
+        )
+    assert (ended.returncode, len(ended.stderr.splitlines())) == (2, 1), ended.stderr
+    assert "No space left on device; free space on that disk" in ended.stderr
