@@ -167,7 +167,7 @@ def test_a_file_that_computes_something_else_is_not_kept(tmp_path, monkeypatch):
     monkeypatch.setattr(export_module, "Signatures", lambda run, *args: signatures(other, *args))
     with pytest.raises(UserError, match=r"--format=onnx: serving_default: ct differs by 0\.00\d+"):
         export(run, tmp_path / "models")
-    assert list((tmp_path / "models").iterdir()) == []
+    assert not (tmp_path / "models").exists()
 
 
 @pytest.fixture

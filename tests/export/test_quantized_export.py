@@ -54,4 +54,4 @@ def test_weights_that_float16_cannot_hold(tmp_path):
     run.reconstruction.set_weights([1e7 * weights[0], *weights[1:]])
     with pytest.raises(UserError, match=r"--quantize=float16: .* differs by .*; export without it"):
         export_run(run, tmp_path / "models", "float16")
-    assert list((tmp_path / "models").iterdir()) == []
+    assert not (tmp_path / "models").exists()
