@@ -4,7 +4,13 @@ import pathlib
 
 import pytest
 
-from xctrs_tf.data.volumes.checked_file import alone, read_checked, read_start
+from xctrs_tf.data.volumes.checked_file import (
+    alone,
+    check_end,
+    printable,
+    read_checked,
+    read_start,
+)
 from xctrs_tf.errors import UserError
 
 CONTENT = b"some content " * 100
@@ -68,3 +74,16 @@ def test_a_copy_is_alone_and_goes_away():
         assert file.read_bytes() == CONTENT
         assert list(file.parent.iterdir()) == [file]
     assert not file.parent.exists()
+
+
+def test_a_file_ends_with_its_last_voxel():
+    for rest in (b"", b"\0\0", b"\r\n"):
+        check_end("a.nii", CONTENT + rest, len(CONTENT))
+    with pytest.raises(UserError, match=r"a\.nii: ends before its last voxel"):
+        check_end("a.nii", CONTENT[:-1], len(CONTENT))
+    with pytest.raises(UserError, match=r"a\.nii: 3 bytes more than its header says"):
+        check_end("a.nii", CONTENT + b"\0\0x", len(CONTENT))
+
+
+def test_text_of_a_file_cannot_command_a_terminal():
+    assert printable("a\x1b[31m\nb\u202e") == "a?[31m?b?"

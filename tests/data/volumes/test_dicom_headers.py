@@ -113,6 +113,15 @@ def without_meta(data):
     return plain
 
 
+def test_pixels_that_were_shifted_by_a_few_bytes(series):
+    file = series / "1-003.dcm"
+    content = file.read_bytes()
+    middle = len(content) - ARRAY[..., 0].nbytes // 2
+    file.write_bytes(content[:middle] + b"\0\x18" * 5 + content[middle:])
+    with pytest.raises(UserError, match=r"1-003\.dcm: (more bytes after its pixels|damaged)"):
+        read_series(series)
+
+
 def test_a_link_to_nothing_and_a_pipe_are_not_passed_over(series):
     (series / "6.dcm").symlink_to(series / "absent.dcm")
     with pytest.raises(UserError, match=r"6\.dcm: no such file"):

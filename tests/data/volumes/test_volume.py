@@ -4,7 +4,7 @@ import SimpleITK as sitk
 
 from xctrs_tf.data.volumes.volume import (
     Volume,
-    read_image_array,
+    read_stored_image,
     read_volume,
     resample,
     write_volume,
@@ -54,7 +54,7 @@ def test_axes_are_brought_to_lps_by_their_position_in_space(tmp_path):
     np.testing.assert_allclose(volume.spacing_mm, (2.0, 2.5, 1.5), atol=1e-6)
     # The first voxel is now the one farthest to the right and anterior.
     np.testing.assert_allclose(volume.origin_mm, (10.0 - 4 * 2.0, -20.0 - 5 * 2.5, 30.0), atol=1e-5)
-    np.testing.assert_array_equal(read_image_array(path), stored)
+    np.testing.assert_array_equal(read_stored_image(path).array, stored)
 
 
 def test_an_oblique_scan_keeps_its_content_where_it_was(tmp_path):

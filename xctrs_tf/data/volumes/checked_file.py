@@ -62,6 +62,34 @@ def read_start(path, count):
             raise UserError(f"{path}: damaged gzip; fetch the file again") from error
 
 
+def check_end(path, content, end):
+    """Refuse a file that does not end with its last voxel: the voxels may be shifted.
+
+    Args:
+        path: the file, for the error.
+        content: its bytes.
+        end: where its header says that the voxels end. Zeros and line ends may follow.
+
+    Raises:
+        UserError: too few bytes, or too many.
+    """
+    if len(content) < end:
+        raise UserError(f"{path}: ends before its last voxel; fetch the file again")
+    if bytes(content[end:]).strip(b"\0\r\n"):
+        raise UserError(
+            f"{path}: {len(content) - end} bytes more than its header says; fetch the file again"
+        )
+
+
+def printable(text):
+    """Return text of a file on one line, without what a terminal would obey.
+
+    Args:
+        text: any text.
+    """
+    return "".join(letter if letter.isprintable() else "?" for letter in text)
+
+
 @contextlib.contextmanager
 def alone(content, name):
     """Put checked bytes into an empty folder, where a reader finds no other file.

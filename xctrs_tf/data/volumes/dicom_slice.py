@@ -6,7 +6,7 @@ import warnings
 
 import numpy as np
 
-from xctrs_tf.data.volumes.checked_file import read_checked
+from xctrs_tf.data.volumes.checked_file import printable, read_checked
 from xctrs_tf.data.volumes.dicom_frames import PIXEL_TYPES, stored_frames
 from xctrs_tf.data.volumes.grid import MAX_POSITION_MM, check_voxel_mm
 from xctrs_tf.data.volumes.intensity import AIR_HU, check_hu, padding_to_air
@@ -16,6 +16,7 @@ from xctrs_tf.errors import UserError
 # The unpacked size of the deflated syntax cannot be bounded, and no scanner writes it.
 _DEFLATED = b"1.2.840.10008.1.2.1.99"
 _META_BYTES = 4096
+_PIXEL_DATA = 0x7FE00010
 # Padding of these CT numbers would be indistinguishable from a patient.
 _TISSUE_HU = (-900.0, 3071.0)
 _PLACE = (
@@ -85,7 +86,7 @@ def _read(file, content, max_bytes):
         raise UserError(f"{file}: damaged, or not a DICOM slice of a CT")
     modality = str(header.get("Modality") or "CT").strip()
     if modality != "CT":
-        raise UserError(f"{file}: a slice of modality {modality}; CT is needed")
+        raise UserError(f"{file}: a slice of modality {printable(modality)}; CT is needed")
     _check_pixels(file, header, max_bytes)
     groups = _frame_groups(file, header)
     series = str(header.get("SeriesInstanceUID", ""))
@@ -100,10 +101,16 @@ def _read(file, content, max_bytes):
 
 
 def _check_pixels(file, header, max_bytes):
+    tags = list(header.keys())
+    if _PIXEL_DATA in tags and min(tags[tags.index(_PIXEL_DATA) :]) < _PIXEL_DATA:
+        # Tags ascend in a file: these bytes are pixels that were shifted.
+        raise UserError(f"{file}: more bytes after its pixels than its header says; fetch it again")
     samples = int(header.get("SamplesPerPixel") or 1)
     colours = str(header.get("PhotometricInterpretation") or "MONOCHROME2").strip()
     if samples != 1 or colours not in ("MONOCHROME1", "MONOCHROME2"):
-        raise UserError(f"{file}: PhotometricInterpretation {colours}; CT numbers are needed")
+        raise UserError(
+            f"{file}: PhotometricInterpretation {printable(colours)}; CT numbers are needed"
+        )
     allocated, stored = int(header.BitsAllocated), int(header.get("BitsStored") or 0)
     if (allocated, int(header.PixelRepresentation)) not in PIXEL_TYPES:
         raise UserError(f"{file}: BitsAllocated is {allocated}; 8, 16 or 32 are read")
@@ -180,7 +187,7 @@ def _scale(file, find):
             )
     kind = str(data.get("RescaleType") or "HU").strip()
     if kind.upper() not in _HU_TYPES:
-        raise UserError(f"{file}: RescaleType is {kind}; values in HU are needed")
+        raise UserError(f"{file}: RescaleType is {printable(kind)}; values in HU are needed")
     slope = float(_numbers(file, data, "RescaleSlope", 1)[0])
     intercept = float(_numbers(file, data, "RescaleIntercept", 1)[0])
     if slope <= 0:

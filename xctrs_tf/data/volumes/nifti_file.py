@@ -9,7 +9,7 @@ import math
 
 import numpy as np
 
-from xctrs_tf.data.volumes.checked_file import read_checked, read_start
+from xctrs_tf.data.volumes.checked_file import check_end, read_checked, read_start
 from xctrs_tf.data.volumes.stored_image import MAX_BYTES, StoredImage
 from xctrs_tf.errors import UserError
 
@@ -67,7 +67,7 @@ _RAS_TO_LPS = np.array([[-1.0], [-1.0], [1.0]])
 # Sizes and directions of the header's two places may differ by rounding.
 _SAME_SIZE = 0.01
 _SAME_DIRECTION_DEG = 1.0
-# Notes that may follow the voxels.
+# Zeros may follow the voxels.
 _SLACK_BYTES = 2**20
 
 
@@ -98,8 +98,7 @@ def read_nifti(path, check_shape=None, max_bytes=MAX_BYTES):
     content = read_checked(path, header.end + _SLACK_BYTES)
     # The file may have changed since its start was read.
     header = _Header(path, content)
-    if len(content) < header.end:
-        raise UserError(f"{path}: ends before its last voxel; fetch the file again")
+    check_end(path, content, header.end)
     values = np.frombuffer(content, header.kind, header.count, header.start)
     if header.kind.kind == "f" and not np.isfinite(values).all():
         raise UserError(f"{path}: holds NaN or infinite values; replace them first")

@@ -11,7 +11,7 @@ import zlib
 
 import numpy as np
 
-from xctrs_tf.data.volumes.checked_file import read_checked, read_start
+from xctrs_tf.data.volumes.checked_file import check_end, printable, read_checked, read_start
 from xctrs_tf.data.volumes.stored_image import MAX_BYTES, StoredImage
 from xctrs_tf.errors import UserError
 
@@ -96,8 +96,8 @@ def read_text_header_file(path, check_shape=None, max_bytes=MAX_BYTES):
     data = memoryview(content)[header.start :]
     if header.packed:
         data = _unpack(path, data, size)
-    if len(data) < size:
-        raise UserError(f"{path}: ends before its last voxel; fetch the file again")
+    else:
+        check_end(path, content, header.start + size)
     values = np.frombuffer(data, header.kind, math.prod(header.shape))
     if header.kind.kind == "f" and not np.isfinite(values).all():
         raise UserError(f"{path}: holds NaN or infinite values; replace them first")
@@ -118,8 +118,8 @@ def _parse(path, content):
 
 def _words(error):
     if isinstance(error, KeyError):
-        return f"{error.args[0]} is missing or unknown"
-    return " ".join(str(error).split())[:80]
+        return f"{printable(str(error.args[0]))[:40]} is missing or unknown"
+    return printable(str(error))[:80]
 
 
 def _unpack(path, data, size):
@@ -233,7 +233,7 @@ def _parse_meta(path, fields, start):
         raise UserError(f"{path}: several values a voxel; one channel is needed")
     for name, usual in _META_USUAL.items():
         if fields.get(name, usual[0]).lower() not in usual:
-            raise UserError(f"{path}: {name} {fields[name]} is not read; save the image again")
+            raise UserError(f"{path}: {name} {printable(fields[name])} is not read; save it again")
     big = fields.get("elementbyteordermsb") or fields.get("binarydatabyteordermsb", "False")
     kind = np.dtype(_META_TYPES[fields["elementtype"].upper()])
     kind = kind.newbyteorder(">" if big.lower() in ("true", "1") else "<")

@@ -56,23 +56,6 @@ def read_stored_image(path, check_shape=None, max_bytes=MAX_BYTES):
     return read_text_header_file(path, check_shape, max_bytes)
 
 
-def read_image_array(path):
-    """Read an image file as its array ``[first index, second index, ...]``.
-
-    The direction in the header is ignored; `read_volume` applies it.
-
-    Args:
-        path: an image file.
-
-    Returns:
-        Array in index order.
-
-    Raises:
-        UserError: missing, unreadable or not finite.
-    """
-    return read_stored_image(path).array
-
-
 def read_volume(path, interpolation="linear", fill=0.0):
     """Read a volume and bring it to LPS by its position in space.
 
