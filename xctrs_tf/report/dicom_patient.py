@@ -1,5 +1,6 @@
 """Patient and study of a DICOM film, to copy them to the reconstruction's DICOM files."""
 
+import contextlib
 import logging
 import warnings
 
@@ -48,14 +49,12 @@ def patient_fields(path):
         UserError: not a DICOM file, or a name or an id that cannot be read or copied.
     """
     try:
-        with warnings.catch_warnings():
-            # Of values that are looked at below.
-            warnings.simplefilter("ignore")
+        with _quiet_pydicom():
+            # Films that are DICOM without saying so at their start are read, too.
             header = pydicom.dcmread(
                 path,
                 stop_before_pixels=True,
                 specific_tags=PATIENT_FIELDS,
-                # A film may lack its preamble.
                 force=is_dicom(path),
             )
     # A damaged header may raise anything.
@@ -120,12 +119,12 @@ def _text(header, name):
         return None if raw is None else str(raw).strip()
     if raw.isascii() and b"\x1b" not in raw:
         return raw.decode("ascii").strip(" \0")
-    sets = header.get("SpecificCharacterSet")
+    with _quiet_pydicom():
+        sets = header.get("SpecificCharacterSet")
     if not sets:
         raise ValueError("letters other than ASCII, and no SpecificCharacterSet to read them by")
-    with warnings.catch_warnings():
+    with _quiet_pydicom():
         # Other warnings are about spelling that pydicom understands.
-        warnings.simplefilter("ignore")
         warnings.filterwarnings("error", "Unknown encoding|Failed to decode")
         try:
             encodings = charset.convert_encodings(sets)
@@ -148,3 +147,17 @@ def _require_valid(name, value):
         valuerep.TM(value)
     elif name == "PatientSex" and value not in _SEXES:
         raise ValueError(f"none of {', '.join(_SEXES)}")
+
+
+@contextlib.contextmanager
+def _quiet_pydicom():
+    """Drop warnings about values that are looked at here; pydicom also logs each one."""
+    logger = logging.getLogger("pydicom")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)

@@ -2,10 +2,14 @@
 
 import logging
 import math
+import os
 import pathlib
 
 from xctrs_tf.errors import UserError
 from xctrs_tf.serving.client import ModelClient, Unavailable
+
+# gRPC writes what a server says to stderr, whatever characters it has. Read at the import.
+os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 
 try:
     import grpc

@@ -11,7 +11,7 @@ import time
 import urllib.parse
 import urllib.request
 
-from xctrs_tf.errors import UserError
+from xctrs_tf.errors import UserError, one_line
 
 
 class TooLarge(Exception):
@@ -169,6 +169,7 @@ def _host_and_port(address):
     except (ValueError, AttributeError):
         port = host = None
     plain = host and port and parts.netloc == address and "@" not in address
-    if not plain or not address.isprintable():
-        raise UserError(f"--server={address}: write it as host:port, without http:// and paths")
+    if not plain or not address.isprintable() or " " in address:
+        shown = one_line(address, 100)
+        raise UserError(f"--server={shown}: write it as host:port, without http:// and paths")
     return host, port

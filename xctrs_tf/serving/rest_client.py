@@ -1,8 +1,10 @@
 """Client for TensorFlow Serving's REST API, without TensorFlow and gRPC."""
 
 import base64
+import gc
 import http.client
 import json
+import math
 import ssl
 import urllib.parse
 
@@ -16,6 +18,9 @@ _OK, _REDIRECTS = 200, range(300, 400)
 # The answer of a 128^3 model has up to 22 MB (docs/serving.md). Python needs up to 25
 # bytes of memory for each byte of it.
 MAX_ANSWER_BYTES = 2**25
+MAX_METADATA_BYTES = 2**22
+# Of an answer: names and brackets, and a number with its separators and line ends.
+_BYTES, _BYTES_A_NUMBER = 2**20, 16
 
 
 class RestClient(ModelClient):
@@ -37,7 +42,7 @@ class RestClient(ModelClient):
         Raises:
             UserError: no server, no such model, or an invalid response.
         """
-        response = self._request("/metadata")
+        response = self._request("/metadata", None, MAX_METADATA_BYTES)
         try:
             signatures = response["metadata"]["signature_def"]["signature_def"]
             outputs = signatures[signature]["outputs"] if signature in signatures else {}
@@ -66,7 +71,10 @@ class RestClient(ModelClient):
             UserError: no server, an error of the model, or an invalid response.
         """
         instance = {n: {"b64": base64.b64encode(v).decode()} for n, v in inputs.items()}
-        response = self._request(":predict", {"signature_name": signature, "instances": [instance]})
+        body = {"signature_name": signature, "instances": [instance]}
+        numbers = sum(map(math.prod, shapes.values()))
+        max_bytes = min(MAX_ANSWER_BYTES, _BYTES + _BYTES_A_NUMBER * numbers)
+        response = self._request(":predict", body, max_bytes)
         try:
             (outputs,) = response["predictions"]
         except (LookupError, TypeError, ValueError) as error:
@@ -75,7 +83,7 @@ class RestClient(ModelClient):
         outputs = outputs if isinstance(outputs, dict) else {"ct_hu": outputs}
         return {name: outputs[name] for name in shapes if name in outputs}
 
-    def _call(self, path, body=None):
+    def _call(self, path, body, max_bytes):
         data = None if body is None else json.dumps(body).encode()
         try:
             status, reason, content = exchange(
@@ -83,7 +91,7 @@ class RestClient(ModelClient):
                 f"/v1/models/{urllib.parse.quote(self.model, safe='')}{path}",
                 data,
                 timeout_s=self._retry.timeout_s,
-                max_bytes=MAX_ANSWER_BYTES,
+                max_bytes=max_bytes,
                 context=self._context,
                 use_proxy=self._security.use_proxy,
             )
@@ -91,7 +99,7 @@ class RestClient(ModelClient):
             raise self._too_slow() from error
         except TooLarge as error:
             raise UserError(
-                f"--server={self.address}: answers with over {MAX_ANSWER_BYTES / 1e6:.0f} MB; "
+                f"--server={self.address}: answers with over {max_bytes / 1e6:.0f} MB; "
                 "is this a model server's REST port (8501 by default)?"
             ) from error
         except ssl.SSLCertVerificationError as error:
@@ -123,7 +131,7 @@ class RestClient(ModelClient):
                 "is not followed; name the model server itself"
             )
         try:
-            answer = json.loads(content)
+            answer = _parsed(content)
         except (ValueError, RecursionError) as error:
             if status == _OK:
                 raise self._invalid_response() from error
@@ -138,3 +146,14 @@ class RestClient(ModelClient):
             f"--server={self.address}: does not answer as TensorFlow Serving's REST API does; "
             "is this its REST port (8501 by default)?"
         )
+
+
+def _parsed(content):
+    """Parse JSON; the garbage collector would walk over millions of lists again and again."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        return json.loads(content)
+    finally:
+        if enabled:
+            gc.enable()

@@ -1,0 +1,131 @@
+"""Patient and study of a film, as they are copied, left out or refused."""
+
+import numpy as np
+import pydicom
+import pytest
+
+from tests.data.dicoms import write_dicom
+from xctrs_tf.errors import UserError
+from xctrs_tf.report.dicom_ct import ct_series
+from xctrs_tf.report.dicom_patient import patient_fields, patient_of_pair
+
+WHOLE = {
+    "PatientName": "Doe^Jane",
+    "PatientID": "42",
+    "PatientBirthDate": "19500131",
+    "PatientSex": "F",
+    "StudyInstanceUID": "1.2.3",
+    "StudyDate": "20200131",
+    "StudyTime": "123000.5",
+    "AccessionNumber": "A7",
+}
+
+
+def write(path, **tags):
+    with pydicom.config.disable_value_validation():
+        return write_dicom(path, **{**WHOLE, **tags})
+
+
+def write_bytes(path, name, character_set):
+    """Write a film whose PatientName has these bytes."""
+    placeholder = b"X" * len(name)
+    write(path, PatientName=placeholder.decode(), SpecificCharacterSet="ISO_IR 100")
+    content = path.read_bytes().replace(placeholder, name)
+    path.write_bytes(content.replace(b"ISO_IR 100", character_set.ljust(10).encode()))
+    return path
+
+
+def test_a_valid_header_is_copied_whole(tmp_path, caplog):
+    fields = patient_fields(write(tmp_path / "ap.dcm", PatientID=" 42 "))
+    assert {name: fields.get(name) for name in WHOLE} == WHOLE
+    assert not caplog.messages
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("PatientBirthDate", "unknown"),
+        ("PatientBirthDate", "19500000"),
+        ("PatientBirthDate", "19500230"),
+        ("PatientBirthDate", "050Y"),
+        ("StudyDate", "2020-01-31"),
+        ("StudyTime", "12:30:00"),
+        ("StudyTime", "2400"),
+        ("PatientSex", "Male"),
+        ("PatientSex", "W"),
+        ("AccessionNumber", "12345678901234567890"),
+        ("StudyInstanceUID", "1.2.x"),
+        ("StudyInstanceUID", "1.02.3"),
+        ("StudyDescription", "neck\x1b[2J"),
+        ("ReferringPhysicianName", "x" * 65),
+    ],
+)
+def test_an_invalid_value_is_left_out_and_named(tmp_path, caplog, name, value):
+    film = write(tmp_path / "ap.dcm", **{name: value})
+    fields = patient_fields(film)
+    assert name not in fields
+    others = {other: kept for other, kept in WHOLE.items() if other != name}
+    assert {other: fields.get(other) for other in others} == others
+    assert caplog.messages == [f"{film}: not copied, since DICOM has no such values: {name}"]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("PatientID", "1" * 65),
+        ("PatientID", "1\\2"),
+        ("PatientID", "1\x1b[2J"),
+        ("PatientName", "x" * 65),
+        ("IssuerOfPatientID", "9" * 65),
+    ],
+)
+def test_an_identity_that_cannot_be_copied_is_refused(tmp_path, name, value):
+    film = write(tmp_path / "ap.dcm", **{name: value})
+    with pytest.raises(UserError, match=rf"ap\.dcm: {name}: .*; mend the film's header, or leave"):
+        patient_fields(film)
+
+
+@pytest.mark.parametrize(
+    ("character_set", "encoding"), [("ISO_IR 192", "utf-8"), ("ISO_IR 144", "iso8859-5")]
+)
+def test_a_name_in_a_known_character_set_reaches_the_slices(tmp_path, character_set, encoding):
+    film = write_bytes(tmp_path / "ap.dcm", "Иванов^И".encode(encoding), character_set)
+    fields = patient_fields(film)
+    assert str(fields.PatientName) == "Иванов^И"
+    (image, *_) = ct_series(np.zeros((2, 2, 2), "i2"), 1.0, (0, 0, 0), fields)
+    image.save_as(tmp_path / "slice.dcm", enforce_file_format=True)
+    assert str(pydicom.dcmread(tmp_path / "slice.dcm").PatientName) == "Иванов^И"
+
+
+@pytest.mark.parametrize("character_set", ["ISO_IR 999", "ISO_IR 192", "", "GIBBERISH"])
+def test_a_name_that_cannot_be_read_for_sure_is_refused(tmp_path, character_set, caplog):
+    film = write_bytes(tmp_path / "ap.dcm", "Иванов И".encode("cp1251"), character_set)
+    with pytest.raises(UserError, match=r"ap\.dcm: PatientName: .*SpecificCharacterSet"):
+        patient_fields(film)
+    assert not caplog.messages
+
+
+def test_plain_letters_need_no_known_character_set(tmp_path, caplog):
+    film = write_bytes(tmp_path / "ap.dcm", b"Doe^Jane", "ISO_IR 999")
+    assert str(patient_fields(film).PatientName) == "Doe^Jane"
+    assert not caplog.messages
+
+
+@pytest.mark.parametrize(
+    ("ap", "la", "name"),
+    [
+        ({}, {"PatientID": "43"}, "PatientID"),
+        ({}, {"PatientID": None}, "PatientID"),
+        ({"PatientID": None}, {"PatientID": None, "PatientName": "Doe^John"}, "PatientName"),
+        ({"PatientID": ""}, {"PatientID": "", "PatientBirthDate": "19500201"}, "PatientBirthDate"),
+    ],
+)
+def test_films_of_two_patients_are_refused(tmp_path, ap, la, name):
+    films = [write(tmp_path / "ap.dcm", **ap), write(tmp_path / "la.dcm", **la)]
+    with pytest.raises(UserError, match=rf"la\.dcm: its {name} is not that of .*ap\.dcm"):
+        patient_of_pair(*films)
+
+
+def test_films_of_one_patient_may_spell_the_name_differently(tmp_path):
+    films = [write(tmp_path / "ap.dcm"), write(tmp_path / "la.dcm", PatientName="DOE^JANE")]
+    assert patient_of_pair(*films).PatientName == "Doe^Jane"

@@ -1,0 +1,49 @@
+"""Some 300 lies over REST and 150 over gRPC: each is one line or a possible answer."""
+
+import resource
+
+import pytest
+
+from tests.serving import rest_lies
+from tests.serving.lies import outcome
+from xctrs_tf.serving.client import RetryPolicy
+from xctrs_tf.serving.rest_client import RestClient
+
+pytestmark = pytest.mark.soak
+
+GIGABYTES = 2
+NUMBER_RANDOM = 150
+
+
+def lies_of(module):
+    """Return all lies of a protocol by name."""
+    randoms = {f"random {seed}": module.random_lie(seed) for seed in range(NUMBER_RANDOM)}
+    return {**module.fixed_lies(), **randoms}
+
+
+REST = lies_of(rest_lies)
+
+
+@pytest.fixture(autouse=True)
+def bounded_memory():
+    """Fail if the process needs 2 GB more than before."""
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    yield
+    after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    assert after - before < GIGABYTES * 2**20
+
+
+@pytest.mark.parametrize("name", REST)
+def test_a_lie_over_rest(name):
+    with rest_lies.lying_server(REST[name]) as (address, _):
+        outcome(lambda: RestClient(address, "xctrsnet", RetryPolicy(3.0, 0)))
+
+
+def test_lies_over_grpc():
+    pytest.importorskip("tensorflow_serving", reason="needs tensorflow-serving-api")
+    from tests.serving import grpc_lies
+    from xctrs_tf.serving.grpc_client import GrpcClient
+
+    for lies in lies_of(grpc_lies).values():
+        with grpc_lies.lying_grpc_server(lies) as address:
+            outcome(lambda address=address: GrpcClient(address, "xctrsnet", RetryPolicy(3.0, 0)))
