@@ -65,8 +65,12 @@ GOOD = {"GetModelMetadata": metadata(), "Predict": answer()}
 
 
 @contextlib.contextmanager
-def lying_grpc_server(lies):
+def lying_grpc_server(lies, credentials=None):
     """Answer each method by ``lies``: bytes, or a function of the context; else truthfully.
+
+    Args:
+        lies: dict from method to the answer.
+        credentials: `grpc.ServerCredentials`, or None.
 
     Yields:
         The address.
@@ -83,7 +87,11 @@ def lying_grpc_server(lies):
     service = "tensorflow.serving.PredictionService"
     handlers = {method: handler(method) for method in GOOD}
     server.add_generic_rpc_handlers([grpc.method_handlers_generic_handler(service, handlers)])
-    port = server.add_insecure_port("127.0.0.1:0")
+    place = "127.0.0.1:0"
+    if credentials is None:
+        port = server.add_insecure_port(place)
+    else:
+        port = server.add_secure_port(place, credentials)
     server.start()
     try:
         yield f"127.0.0.1:{port}"

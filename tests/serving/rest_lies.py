@@ -33,29 +33,37 @@ GOOD = {"GET": response(metadata()), "POST": response({"predictions": [plain_ans
 
 
 @contextlib.contextmanager
-def lying_server(lies):
-    """Answer each method by ``lies``: bytes, or an iterable of pieces; else truthfully.
+def lying_server(lies, context=None):
+    """Answer each method by ``lies``: bytes, or a function of pieces; else truthfully.
+
+    Args:
+        lies: dict from method to the answer.
+        context: `ssl.SSLContext` of the server, or None.
 
     Yields:
         The address, and the list of the request lines.
     """
     requests, listener = [], socket.create_server(("127.0.0.1", 0))
 
-    def serve(connection):
-        with connection, contextlib.suppress(OSError):
-            connection.settimeout(20)
-            request = b""
-            while _END not in request:
-                request += connection.recv(65536)
-            head, _, body = request.partition(_END)
-            requests.append(head.split(b"\r\n")[0].decode())
-            length = head.lower().partition(b"content-length:")[2].split(b"\r\n")[0]
-            while len(body) < int(length or 0):
-                body += connection.recv(65536)
-            method = requests[-1].split(" ")[0]
-            answer = lies.get(method, GOOD[method])
-            for piece in [answer] if isinstance(answer, bytes) else answer():
-                connection.sendall(piece)
+    def serve(plain):
+        with contextlib.suppress(OSError):
+            plain.settimeout(20)
+            with context.wrap_socket(plain, server_side=True) if context else plain as connection:
+                answer(connection)
+
+    def answer(connection):
+        request = b""
+        while _END not in request:
+            request += connection.recv(65536)
+        head, _, body = request.partition(_END)
+        requests.append(head.split(b"\r\n")[0].decode())
+        length = head.lower().partition(b"content-length:")[2].split(b"\r\n")[0]
+        while len(body) < int(length or 0):
+            body += connection.recv(65536)
+        method = requests[-1].split(" ")[0]
+        content = lies.get(method, GOOD[method])
+        for piece in [content] if isinstance(content, bytes) else content():
+            connection.sendall(piece)
 
     def accept():
         while True:

@@ -1,0 +1,114 @@
+"""Encrypted connections of both clients, with certificates that are made here."""
+
+import functools
+import shutil
+import socket
+import ssl
+import subprocess
+import threading
+
+import pytest
+
+pytest.importorskip("tensorflow_serving", reason="needs tensorflow-serving-api")
+
+from tests.serving.grpc_lies import grpc, lying_grpc_server
+from tests.serving.lies import outcome
+from tests.serving.rest_lies import TRANSPORT, lying_server
+from xctrs_tf.serving.client import RetryPolicy, Security
+from xctrs_tf.serving.grpc_client import GrpcClient
+from xctrs_tf.serving.rest_client import RestClient
+
+RETRY = RetryPolicy(5.0, 0)
+
+
+def make_certificate(folder, names):
+    """Write cert.pem, signed by itself, and its key.pem into a new folder."""
+    folder.mkdir()
+    command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt"]
+    command += ["ec_paramgen_curve:prime256v1", "-nodes", "-days", "2", "-subj", "/CN=test"]
+    command += ["-addext", f"subjectAltName={names}", "-keyout", "key.pem", "-out", "cert.pem"]
+    subprocess.run(command, cwd=folder, check=True, capture_output=True)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def own(tmp_path_factory):
+    if shutil.which("openssl") is None:
+        pytest.skip("needs openssl")
+    return make_certificate(tmp_path_factory.mktemp("tls") / "own", "IP:127.0.0.1")
+
+
+@pytest.fixture(scope="module")
+def foreign(own):
+    return make_certificate(own.parent / "foreign", "DNS:elsewhere")
+
+
+def context_of(folder):
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(folder / "cert.pem", folder / "key.pem")
+    return context
+
+
+def ask_rest(certificate, lies=None, retry=RETRY, **security):
+    context = certificate and context_of(certificate)
+    with lying_server(lies or {}, context) as (address, _):
+        return outcome(lambda: RestClient(address, "m", retry, Security(**security)))
+
+
+def ask_grpc(certificate, **security):
+    pair = [((certificate / name).read_bytes()) for name in ("key.pem", "cert.pem")]
+    credentials = grpc.ssl_server_credentials([tuple(pair)])
+    with lying_grpc_server({}, credentials) as address:
+        return outcome(lambda: GrpcClient(address, "m", RETRY, Security(**security)))
+
+
+@pytest.mark.parametrize("ask", [ask_rest, ask_grpc])
+def test_a_server_whose_certificate_is_known(own, ask):
+    assert ask(own, tls=True, ca_file=str(own / "cert.pem")).spacing_mm == 2.5
+
+
+def test_certificates_that_are_refused_over_rest(own, foreign):
+    assert "its certificate is refused (self" in ask_rest(own, tls=True)
+    line = ask_rest(foreign, tls=True, ca_file=str(foreign / "cert.pem"))
+    assert "its certificate is refused (IP address mismatch" in line
+    assert "name the authority's file with --ca_file" in line
+
+
+def test_certificates_that_are_refused_over_grpc(own, foreign):
+    assert "no answer (" in ask_grpc(own, tls=True)
+    assert "no answer (" in ask_grpc(foreign, tls=True, ca_file=str(foreign / "cert.pem"))
+
+
+def test_a_server_that_does_not_encrypt(own):
+    def refuse():
+        connection, _ = listener.accept()
+        with connection:
+            connection.recv(65536)
+            connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=refuse)
+        thread.start()
+        address = f"127.0.0.1:{listener.getsockname()[1]}"
+        line = outcome(lambda: RestClient(address, "m", RETRY, Security(tls=True)))
+        thread.join()
+    assert "no TLS connection (" in line
+    assert isinstance(ask_rest(own), str)
+
+
+def test_the_deadline_holds_for_encrypted_answers(own):
+    lies = {"GET": TRANSPORT["drip-fed content"]}
+    ca_file = str(own / "cert.pem")
+    line = ask_rest(own, lies, RetryPolicy(0.5, 0), tls=True, ca_file=ca_file)
+    assert "no answer within 0.5 s" in line
+
+
+@pytest.mark.parametrize("client", [RestClient, GrpcClient])
+def test_a_file_of_authorities_that_is_none(client, tmp_path):
+    (tmp_path / "a.pem").write_text("no certificate", encoding="utf-8")
+    found = []
+    for name in ("a.pem", "absent.pem"):
+        security = Security(tls=True, ca_file=str(tmp_path / name))
+        found.append(outcome(functools.partial(client, "h:1", "m", RETRY, security)))
+    assert "no certificates in PEM format" in found[0]
+    assert "cannot be read (No such file" in found[1]
