@@ -10,6 +10,7 @@ the held-out films are detected.
 """
 
 import json
+import operator
 import pathlib
 import sys
 
@@ -99,8 +100,15 @@ def _counted(function, progress):
 def _training_of_model():
     """Return the fold and the data hash of the run or the export."""
     if MODEL.value:
-        metadata = find_export(MODEL.value).metadata
-        return metadata["training"]["fold"], metadata["data_sha256"]
+        export = find_export(MODEL.value)
+        try:
+            fold = operator.index(export.metadata["training"]["fold"])
+            return fold, export.metadata["data_sha256"]
+        except (KeyError, TypeError) as error:
+            raise UserError(
+                f"{export.path}: its metadata do not name the data it was trained on; run "
+                "experiments.export again"
+            ) from error
     config, data_sha256 = read_run_record(WORKDIR.value)
     return config.fold, data_sha256
 

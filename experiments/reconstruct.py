@@ -36,7 +36,6 @@ from experiments.common.quiet import quiet_libraries
 from xctrs_tf.data.films.film import read_film_pair
 from xctrs_tf.data.films.view_check import check_views
 from xctrs_tf.errors import UserError
-from xctrs_tf.files import require_plain_file, require_utf8
 from xctrs_tf.folder_lock import folder_lock
 from xctrs_tf.reconstruction import check_output, load, write_reconstruction
 from xctrs_tf.reconstruction.batch import FAILED, count_outcomes, prepare_output, run_batch
@@ -179,9 +178,6 @@ def _batch(pairs, output, read, write):
 def _read(pair, frames, size):
     """Read a pair: films, edge of a voxel, and patient."""
     spacing_mm = pair.spacing_mm or FILMS.spacing_mm.value
-    for path in pair.paths.values():
-        require_utf8(path)
-        require_plain_file(path)
     with quiet_libraries():
         films, spacing_mm = read_film_pair(pair.paths, frames, size, spacing_mm)
     if CHECK_VIEWS.value:

@@ -90,16 +90,14 @@ def test_cropped_flipped_and_inverted_films(folder, models):
         assert (world.spacing_mm, clean.spacing_mm) == ((1.25,) * 3, (2.5,) * 3)
 
 
-def write_dicom_films(folder, **patients):
-    """Write the films of the block as DICOM; ``patients`` are the patient ids by view."""
+def write_dicom_films(folder, ap, la, **tags):
+    """Write the films of the block as DICOM of patients whose ids are ``ap`` and ``la``."""
+    patients = {"ap": ap, "la": la}
     for view, film in block_films().items():
         pixels = (1000 * film.T[::-1]).astype(np.uint16)
-        write_dicom(
-            folder / f"{view}.dcm",
-            np.ascontiguousarray(pixels),
-            PatientID=patients[view],
-            PatientName="Doe^Jane",
-        )
+        header = {"PatientName": "Doe^Jane", "PatientID": patients[view], **tags}
+        with pydicom.config.disable_value_validation():
+            write_dicom(folder / f"{view}.dcm", np.ascontiguousarray(pixels), **header)
 
 
 def test_two_models_dicom_and_a_strict_status(folder, models, tmp_path_factory):
@@ -170,6 +168,42 @@ def test_a_table_goes_on_after_a_bad_pair_and_a_rerun_does_what_is_missing(folde
     assert (out / "p1").stat().st_ino == before
 
 
+def test_a_batch_with_invalid_headers_copies_what_is_valid_and_goes_on(folder, models):
+    headers = {
+        "a": {"PatientBirthDate": "unknown", "PatientSex": "Male", "StudyDate": "2020-01-31"},
+        "b": {"PatientName": "Doe^Jane\x1b[2J"},
+        "c": {"StudyTime": "12:30:00", "AccessionNumber": "12345678901234567890"},
+    }
+    (folder / "films").mkdir()
+    for name, tags in headers.items():
+        write_dicom_films(folder, ap=name, la=name, **tags)
+        for view in ("ap", "la"):
+            shutil.move(folder / f"{view}.dcm", folder / "films" / f"{name}_{view}.dcm")
+    flags = (f"--input={folder / 'films'}", "--dicom", "--copy_patient", "--report=false")
+    result = batch(folder, models, *flags)
+    assert (result.returncode, result.stdout) == (1, "2 done, 0 skipped, 1 failed\n")
+    lines = [line for line in result.stderr.splitlines() if line.startswith("error: ")]
+    assert len(lines) == 1 and "b_ap.dcm: PatientName: letters other than ASCII" in lines[0]
+    for name in ("a", "c"):
+        header = pydicom.dcmread(folder / "out" / name / "dicom" / "slice-001.dcm")
+        assert (header.PatientID, str(header.PatientName)) == (name, "Doe^Jane")
+        assert not header.PatientBirthDate and not header.AccessionNumber
+
+
+def test_films_in_a_folder_whose_name_is_not_utf8(folder, models):
+    films = folder / "films\udcff"
+    films.mkdir()
+    for view in ("ap", "la"):
+        shutil.move(folder / f"{view}.png", films / f"p_{view}.png")
+    result = batch(folder, models, f"--input={films}", "--report=false")
+    assert (result.returncode, result.stdout) == (0, "1 done, 0 skipped, 0 failed\n")
+
+
+def test_an_output_whose_name_is_not_utf8(folder, models):
+    result = reconstruct(folder, models, f"--output={folder / 'out'}\udcff")
+    assert_refused(result, r"out\xff: its name is not UTF-8 text; rename it", folder / "out")
+
+
 def missing(folder):
     (folder / "la.png").unlink()
 
@@ -234,6 +268,8 @@ def test_a_film_with_nan(folder, models):
         (["--la_crop_box=0,0,9,40"], "la.png: crop box 0,0,9,40: not inside the film of 32 x 32"),
         (["--la_pixel_mm=0"], "--la_pixel_mm=0.0: must be above 0"),
         (["--spacing_mm=nan"], "--spacing_mm=nan: must be above 0"),
+        (["--spacing_mm=1e-20"], "--spacing_mm=1e-20: 32 voxels of it are 3.2e-19 mm, and a neck"),
+        (["--model_sha256=abc"], "--model_sha256=abc: "),
         (["--pairs=a.csv"], "films: give --ap and --la, or --pairs, or --input, and only one"),
         (["--overwrite"], "--overwrite: for --pairs and --input"),
         (["--copy_patient"], "--copy_patient: only DICOM files hold a patient; add --dicom"),

@@ -1,8 +1,10 @@
+import os
 import pathlib
 
 import pytest
 
 from xctrs_tf.errors import UserError
+from xctrs_tf.reconstruction import batch_input
 from xctrs_tf.reconstruction.batch_input import FilmPair, find_pairs, read_table
 
 
@@ -122,3 +124,30 @@ def test_folders_without_pairs(tmp_path):
         find_pairs(tmp_path)
     with pytest.raises(UserError, match=r"absent: cannot be read \(No such file"):
         find_pairs(tmp_path / "absent")
+
+
+def test_a_pipe_or_a_device_is_no_table(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", "/dev/zero"):
+        with pytest.raises(UserError, match=f"{path}: a pipe or a device; name a file"):
+            read_table(path)
+
+
+def test_sidecars_of_macos_make_no_pair(tmp_path):
+    touch(tmp_path, "a_ap.png", "a_la.png", "._a_ap.png", "._a_la.png", "._b/ap.png")
+    assert [pair.id for pair in find_pairs(tmp_path)] == ["a"]
+
+
+def test_a_folder_that_cannot_be_read_is_a_pair_with_a_problem(tmp_path, monkeypatch):
+    touch(tmp_path, "a_ap.png", "a_la.png", "locked/ap.png")
+
+    def films_within(entry):
+        if entry.name == "locked":
+            raise PermissionError(13, "Permission denied", str(entry))
+        return []
+
+    monkeypatch.setattr(batch_input, "_films_within", films_within)
+    assert [(pair.id, pair.problem) for pair in find_pairs(tmp_path)] == [
+        ("a", None),
+        ("locked", f"{tmp_path / 'locked'}: cannot be read (Permission denied)"),
+    ]

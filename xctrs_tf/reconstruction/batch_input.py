@@ -8,7 +8,7 @@ import re
 
 from xctrs_tf.data.patient_ids import check_id, id_key
 from xctrs_tf.errors import UserError
-from xctrs_tf.files import require_plain_file, require_utf8
+from xctrs_tf.files import require_plain_file
 from xctrs_tf.geometry import VIEWS
 
 SUMMARY = "summary.csv"
@@ -83,7 +83,6 @@ def find_pairs(folder):
         UserError: not a folder, or no pairs in it.
     """
     folder = pathlib.Path(folder)
-    require_utf8(folder)
     found = collections.defaultdict(lambda: {view: [] for view in VIEWS})
     unreadable = {}
     try:

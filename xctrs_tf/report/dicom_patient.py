@@ -48,6 +48,46 @@ def patient_fields(path):
     Raises:
         UserError: not a DICOM file, or a name or an id that cannot be read or copied.
     """
+    fields, left_out = _read(path)
+    if left_out:
+        logging.warning(
+            "%s: not copied, since DICOM has no such values: %s", path, ", ".join(left_out)
+        )
+    return fields
+
+
+def patient_of_pair(ap, la):
+    """Read the patient and the study of the AP film; refuse an LA film of another patient.
+
+    Args:
+        ap: the AP film, DICOM.
+        la: the LA film, of any file type.
+
+    Returns:
+        `pydicom.Dataset` of `patient_fields`.
+
+    Raises:
+        UserError: the AP film is not DICOM, or the films name two patients.
+    """
+    fields = patient_fields(ap)
+    if not is_dicom(la):
+        return fields
+    other, _ = _read(la)
+    # Devices spell names differently, so that they tell only where there is no id.
+    compared = ["PatientID"]
+    if "PatientID" not in fields and "PatientID" not in other:
+        compared = ["PatientName", "PatientBirthDate"]
+    for name in compared:
+        if other.get(name) != fields.get(name):
+            raise UserError(
+                f"{la}: its {name} is not that of {ap}; take both films of one patient, or leave "
+                "--copy_patient out"
+            )
+    return fields
+
+
+def _read(path):
+    """Return the fields of a film, and the names of those whose values are not valid."""
     try:
         with _quiet_pydicom():
             # Films that are DICOM without saying so at their start are read, too.
@@ -73,41 +113,7 @@ def patient_fields(path):
             if name in _IDENTITY:
                 raise UserError(f"{path}: {name}: {one_line(error, 200)}; {_MEND}") from error
             left_out.append(name)
-    if left_out:
-        logging.warning(
-            "%s: not copied, since DICOM has no such values: %s", path, ", ".join(left_out)
-        )
-    return fields
-
-
-def patient_of_pair(ap, la):
-    """Read the patient and the study of the AP film; refuse an LA film of another patient.
-
-    Args:
-        ap: the AP film, DICOM.
-        la: the LA film, of any file type.
-
-    Returns:
-        `pydicom.Dataset` of `patient_fields`.
-
-    Raises:
-        UserError: the AP film is not DICOM, or the films name two patients.
-    """
-    fields = patient_fields(ap)
-    if not is_dicom(la):
-        return fields
-    other = patient_fields(la)
-    # Devices spell names differently, so that they tell only where there is no id.
-    compared = ["PatientID"]
-    if "PatientID" not in fields and "PatientID" not in other:
-        compared = ["PatientName", "PatientBirthDate"]
-    for name in compared:
-        if other.get(name) != fields.get(name):
-            raise UserError(
-                f"{la}: its {name} is not that of {ap}; take both films of one patient, or leave "
-                "--copy_patient out"
-            )
-    return fields
+    return fields, left_out
 
 
 def _text(header, name):
