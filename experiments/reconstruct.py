@@ -31,10 +31,7 @@ import sys
 from absl import flags
 
 from experiments.common import cli
-from experiments.common.film_flags import FilmFlags
-from experiments.common.quiet import quiet_libraries
-from xctrs_tf.data.films.film import read_film_pair
-from xctrs_tf.data.films.view_check import check_views
+from experiments.common.film_flags import FilmFlags, read_films
 from xctrs_tf.errors import UserError
 from xctrs_tf.folder_lock import folder_lock
 from xctrs_tf.reconstruction import check_output, load, write_reconstruction
@@ -105,7 +102,7 @@ COPY_PATIENT = flags.DEFINE_boolean(
 CHECK_VIEWS = flags.DEFINE_boolean(
     "check_views",
     True,
-    "Refuse films that look swapped or not like one patient's.",
+    "Refuse films that look swapped, turned, dark-boned or not like one patient's.",
     flag_values=FLAGS,
 )
 STRICT = flags.DEFINE_boolean(
@@ -178,10 +175,7 @@ def _batch(pairs, output, read, write):
 def _read(pair, frames, size):
     """Read a pair: films, edge of a voxel, and patient."""
     spacing_mm = pair.spacing_mm or FILMS.spacing_mm.value
-    with quiet_libraries():
-        films, spacing_mm = read_film_pair(pair.paths, frames, size, spacing_mm)
-    if CHECK_VIEWS.value:
-        check_views(**films)
+    films, spacing_mm = read_films(pair.paths, frames, size, spacing_mm, CHECK_VIEWS.value)
     return films, spacing_mm, _patient(pair.paths) if COPY_PATIENT.value else None
 
 

@@ -16,9 +16,7 @@ import sys
 from absl import flags
 
 from experiments.common import cli
-from experiments.common.film_flags import FilmFlags
-from xctrs_tf.data.films.film import read_film_pair
-from xctrs_tf.data.films.view_check import check_views
+from experiments.common.film_flags import FilmFlags, read_films
 from xctrs_tf.errors import UserError
 from xctrs_tf.folder_lock import folder_lock
 from xctrs_tf.reconstruction import check_output, write_reconstruction
@@ -78,7 +76,7 @@ SHARE = flags.DEFINE_boolean(
 CHECK_VIEWS = flags.DEFINE_boolean(
     "check_views",
     True,
-    "Refuse films that look swapped or not like one patient's.",
+    "Refuse films that look swapped, turned, dark-boned or not like one patient's.",
     flag_values=FLAGS,
 )
 flags.register_validator(
@@ -99,9 +97,9 @@ def execute():
 def _reconstruct(output):
     reconstructor = RemoteReconstructor(_server())
     paths, frames = FILMS.paths_and_frames()
-    films, spacing_mm = read_film_pair(paths, frames, reconstructor.size, FILMS.spacing_mm.value)
-    if CHECK_VIEWS.value:
-        check_views(**films)
+    films, spacing_mm = read_films(
+        paths, frames, reconstructor.size, FILMS.spacing_mm.value, CHECK_VIEWS.value
+    )
     reconstruction = reconstructor(**films, spacing_mm=spacing_mm)
     write_reconstruction(
         reconstruction, films, output, report=REPORT.value, private=not SHARE.value

@@ -2,6 +2,7 @@
 
 from absl import flags
 
+from experiments.common.quiet import quiet_libraries
 from xctrs_tf.errors import UserError
 from xctrs_tf.geometry import VIEWS
 
@@ -73,12 +74,15 @@ class FilmFlags:
             "side; where no pixel's size is known, the median of the training patients.",
             **where,
         )
-        for flag in (self.spacing_mm, *self._pixels_mm.values()):
+        flags.register_validator(
+            self.spacing_mm,
+            lambda value: value is None or 0 < value < float("inf"),
+            "must be above 0",
+            **where,
+        )
+        for flag in self._pixels_mm.values():
             flags.register_validator(
-                flag,
-                lambda value: value is None or 0 < value < float("inf"),
-                "must be above 0",
-                **where,
+                flag, _is_pixel_mm, "must be 0.01 to 20, in mm, as pixels of films are", **where
             )
 
     def paths_and_frames(self):
@@ -100,6 +104,38 @@ class FilmFlags:
             for view in VIEWS
         }
         return {view: flag.value for view, flag in self.paths.items()}, frames
+
+
+def read_films(paths, frames, size, spacing_mm, check):
+    """Read a pair of films without remarks of the libraries, and check that it is one.
+
+    Args:
+        paths: dict of ``ap`` and ``la``, the files.
+        frames: dict of a `FilmFrame` for each.
+        size: pixels a side of the network.
+        spacing_mm: edge of a voxel, or None.
+        check: refuse films that look swapped, turned or not like one patient's.
+
+    Returns:
+        Films and edge of a voxel, as `read_film_pair` gives them.
+
+    Raises:
+        UserError: as `read_film_pair` and `check_views`.
+    """
+    from xctrs_tf.data.films.film import read_film_pair
+    from xctrs_tf.data.films.view_check import check_views
+
+    with quiet_libraries():
+        films, spacing_mm = read_film_pair(paths, frames, size, spacing_mm)
+    if check:
+        check_views(**films)
+    return films, spacing_mm
+
+
+def _is_pixel_mm(value):
+    from xctrs_tf.data.films.raw_film import MAX_PIXEL_MM, MIN_PIXEL_MM
+
+    return value is None or MIN_PIXEL_MM <= value <= MAX_PIXEL_MM
 
 
 def _crop_box(flag):

@@ -48,4 +48,5 @@ def main(folder):
         print(json.dumps(row), flush=True)
 
 
-main(pathlib.Path(sys.argv[1]))
+if __name__ == "__main__":
+    main(pathlib.Path(sys.argv[1]))

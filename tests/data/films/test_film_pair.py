@@ -122,3 +122,14 @@ def test_films_of_different_widths_are_refused(tmp_path):
     with pytest.raises(UserError, match="films: AP shows 24 mm and LA 24 mm"):
         read_film_pair(paths, WHOLE, SIZE)
     assert read_film_pair(paths, WHOLE, SIZE, 1.0)[1] == 1.0
+
+
+def test_one_film_given_twice_is_refused_whatever_its_files_are_called(tmp_path):
+    paths = write_pictures(tmp_path)
+    again = tmp_path / "again.tif"
+    Image.fromarray(pixels_of("ap")).save(again)
+    for other in (paths["ap"], again):
+        with pytest.raises(
+            UserError, match="AP and LA have the same pixels; give one film of each"
+        ):
+            read_film_pair({"ap": paths["ap"], "la": other}, WHOLE, SIZE)

@@ -64,9 +64,10 @@ def read_film_pair(paths, frames, size, spacing_mm=None):
         which is None where no film's scale is known.
 
     Raises:
-        UserError: as `read_film` does, or the films show different widths.
+        UserError: as `read_film` does, both films are one, or they show different widths.
     """
     raws = {view: _read_raw_film(paths[view], view) for view in VIEWS}
+    _check_two(raws)
     widths = {view: _width_mm(raws[view], frames[view]) for view in VIEWS}
     if spacing_mm is not None:
         known = [view for view in VIEWS if widths[view] is not None]
@@ -74,6 +75,12 @@ def read_film_pair(paths, frames, size, spacing_mm=None):
         frames = {**frames, **cut}
     films = {view: _cut_film(paths[view], raws[view], size, frames[view]) for view in VIEWS}
     return films, spacing_mm or _spacing_mm(widths, size)
+
+
+def _check_two(raws):
+    """Refuse one film given for both views, whatever its files are called."""
+    if np.array_equal(raws["ap"].pixels, raws["la"].pixels):
+        raise UserError("films: AP and LA have the same pixels; give one film of each view")
 
 
 def _read_raw_film(path, view):

@@ -1,7 +1,7 @@
 """Header of a DICOM film: that it is an X-ray film of the view, and how it is turned."""
 
 from xctrs_tf.data.films.formats.dicom_numbers import whole_number
-from xctrs_tf.errors import UserError
+from xctrs_tf.errors import UserError, one_line
 
 # The modalities of the DICOM standard that are X-ray projections.
 MODALITIES = ("CR", "DX", "RF", "RG", "XA")
@@ -26,7 +26,7 @@ def check(path, header, view):
         UserError: another modality, several frames, colours, raw detector values, no
             pixels, or fields that contradict each other or the view.
     """
-    modality = header.get("Modality", "")
+    modality = _text(header, "Modality")
     if modality not in MODALITIES:
         raise UserError(
             f"{path}: modality {modality or 'not given'}; an X-ray film is one of "
@@ -36,7 +36,7 @@ def check(path, header, view):
     if frames != 1:
         raise UserError(f"{path}: {frames} frames; save one film a file")
     _check_grey(path, header)
-    if header.get("PresentationIntentType", "") == "FOR PROCESSING":
+    if _text(header, "PresentationIntentType") == "FOR PROCESSING":
         raise UserError(f"{path}: raw detector values; export the image for presentation")
     if "PixelData" not in header:
         raise UserError(f"{path}: its PixelData are missing; export the film again")
@@ -68,7 +68,7 @@ def flips(path, header, view):
     directions = [directions] if isinstance(directions, str) else list(map(str, directions))
     if not any(directions):
         return False, False
-    found = "/".join(directions)
+    found = one_line("/".join(directions), 40)
     # The first letter is the main direction; further letters describe a tilt.
     mains = [direction[:1].upper() for direction in directions]
     if len(mains) != 2 or not all(mains):
@@ -87,8 +87,13 @@ def flips(path, header, view):
     )
 
 
+def _text(header, keyword):
+    """Return a field as text that is safe to print; empty where it is missing."""
+    return one_line(header.get(keyword) or "", 40).strip()
+
+
 def _check_grey(path, header):
-    photometric = header.get("PhotometricInterpretation") or "not given"
+    photometric = _text(header, "PhotometricInterpretation") or "not given"
     if whole_number(path, header, "SamplesPerPixel", 1) != 1 or photometric not in (
         "MONOCHROME1",
         "MONOCHROME2",
@@ -96,7 +101,7 @@ def _check_grey(path, header):
         raise UserError(
             f"{path}: its PhotometricInterpretation is {photometric}; export the film as grey"
         )
-    shape = str(header.get("PresentationLUTShape") or "").upper()
+    shape = _text(header, "PresentationLUTShape").upper()
     expected = "IDENTITY" if photometric == "MONOCHROME2" else "INVERSE"
     if shape in ("IDENTITY", "INVERSE") and shape != expected:
         raise UserError(
@@ -110,13 +115,13 @@ def _check_grey(path, header):
 
 
 def _check_view(path, header, view):
-    position = str(header.get("ViewPosition") or "").upper()
+    position = _text(header, "ViewPosition").upper()
     if position and position not in VIEW_POSITIONS[view]:
         raise UserError(
             f"{path}: its ViewPosition is {position}, which is not an {view.upper()} film; "
             "exchange the films or correct the header"
         )
-    laterality = header.get("ImageLaterality") or header.get("Laterality") or ""
+    laterality = _text(header, "ImageLaterality") or _text(header, "Laterality")
     if view == "ap" and laterality in ("L", "R"):
         raise UserError(
             f"{path}: its laterality is {laterality}, which no AP film of a neck has; "

@@ -6,7 +6,7 @@ import re
 from pydicom.datadict import dictionary_VR
 from pydicom.dataelem import RawDataElement
 
-from xctrs_tf.errors import UserError
+from xctrs_tf.errors import UserError, one_line
 
 # Kinds of values that hold numbers as text.
 _TEXT = ("DS", "IS", "LO", "SH", "CS", "ST")
@@ -94,9 +94,9 @@ def _number(path, keyword, text):
     try:
         return _finite(path, keyword, float(text.replace(",", ".")))
     except ValueError as error:
-        said = "".join(letter if letter.isprintable() else "?" for letter in text)[:40]
         raise UserError(
-            f"{path}: its {keyword} is {said!r}, which is no number; correct the header"
+            f"{path}: its {keyword} is {one_line(text, 40)!r}, which is no number; correct the "
+            "header"
         ) from error
 
 

@@ -14,6 +14,7 @@ import numpy as np
 from xctrs_tf.errors import UserError
 
 _WIDTH, _HEIGHT, _BITS, _PHOTOMETRIC, _ORIENTATION = 256, 257, 258, 262, 274
+_COMPRESSION, _ROWS_PER_STRIP, _STRIP_BYTES = 259, 278, 279
 _SAMPLES, _X_RESOLUTION, _Y_RESOLUTION, _SAMPLE_FORMAT = 277, 282, 283, 339
 _NAMES = {
     _WIDTH: "ImageWidth",
@@ -21,7 +22,10 @@ _NAMES = {
     _BITS: "BitsPerSample",
     _PHOTOMETRIC: "PhotometricInterpretation",
     _ORIENTATION: "Orientation",
+    _COMPRESSION: "Compression",
     _SAMPLES: "SamplesPerPixel",
+    _ROWS_PER_STRIP: "RowsPerStrip",
+    _STRIP_BYTES: "StripByteCounts",
     _X_RESOLUTION: "XResolution",
     _Y_RESOLUTION: "YResolution",
     _SAMPLE_FORMAT: "SampleFormat",
@@ -32,6 +36,7 @@ _UNSIGNED, _SIGNED = 1, 2
 # Type of a field -> format of a value; others are not needed.
 _TYPES = {1: "B", 3: "H", 4: "I", 5: "II", 16: "Q"}
 _MAX_TAGS = 4096
+_UNCOMPRESSED = 1
 
 
 def is_tiff(content):
@@ -71,6 +76,7 @@ class TiffHeader:
         self._format = self._value(_SAMPLE_FORMAT, _UNSIGNED)
         self.orientation = self._value(_ORIENTATION, 1)
         self.pixel_shape = self._pixel_shape()
+        self._check_strips()
 
     def plain(self):
         """Return the file with upright pixels whose zero is black, for a reader."""
@@ -147,6 +153,27 @@ class TiffHeader:
         if not (0 < across < math.inf and 0 < up < math.inf):
             return 1.0, 1.0
         return max(across, up) / across, max(across, up) / up
+
+    def _check_strips(self):
+        """Refuse uncompressed strips of other lengths than the tags for the pixels say."""
+        if self._value(_COMPRESSION, _UNCOMPRESSED) != _UNCOMPRESSED:
+            return
+        if _STRIP_BYTES not in self._places:
+            return
+        kind, count, place = self._places[_STRIP_BYTES]
+        height, samples = self._value(_HEIGHT), self._value(_SAMPLES, 1)
+        rows = min(self._value(_ROWS_PER_STRIP, height), height)
+        row_bytes = -(-self._value(_WIDTH) * self._bits * samples // 8)
+        strips = -(-height // rows) if rows else 0
+        if count != strips or len(_TYPES[kind]) > 1:
+            raise self._damaged()
+        lengths = self._unpack(f"{count}{_TYPES[kind]}", place)
+        expected = [row_bytes * rows] * (strips - 1) + [row_bytes * (height - rows * (strips - 1))]
+        if list(lengths) != expected:
+            raise UserError(
+                f"{self._path}: its tags say {sum(expected)} bytes of pixels and its strips have "
+                f"{sum(lengths)}; export the film again"
+            )
 
     def _write(self, content, tag, value):
         kind, _, place = self._places[tag]
