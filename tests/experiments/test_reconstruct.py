@@ -266,7 +266,7 @@ def test_a_film_with_nan(folder, models):
         (["stray"], "unexpected argument 'stray'"),
         (["--ap_crop_box=1,2,3"], "--ap_crop_box=1,2,3: write it as left,top,right,bottom"),
         (["--la_crop_box=0,0,9,40"], "la.png: crop box 0,0,9,40: not inside the film of 32 x 32"),
-        (["--la_pixel_mm=0"], "--la_pixel_mm=0.0: must be above 0"),
+        (["--la_pixel_mm=0"], "--la_pixel_mm=0.0: must be 0.01 to 20, in mm"),
         (["--spacing_mm=nan"], "--spacing_mm=nan: must be above 0"),
         (["--spacing_mm=1e-20"], "--spacing_mm=1e-20: 32 voxels of it are 3.2e-19 mm, and a neck"),
         (["--model_sha256=abc"], "--model_sha256=abc: "),
