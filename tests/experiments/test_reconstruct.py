@@ -14,6 +14,7 @@ from tests.programs import assert_refused, run_program
 from xctrs_tf.data.films.film_writer import write_film
 from xctrs_tf.data.volumes.volume import read_volume
 from xctrs_tf.export.saved_model import export_run
+from xctrs_tf.folder_lock import folder_lock
 
 
 @pytest.fixture
@@ -202,6 +203,52 @@ def test_films_in_a_folder_whose_name_is_not_utf8(folder, models):
 def test_an_output_whose_name_is_not_utf8(folder, models):
     result = reconstruct(folder, models, f"--output={folder / 'out'}\udcff")
     assert_refused(result, r"out\xff: its name is not UTF-8 text; rename it", folder / "out")
+
+
+def fill_the_disk(monkeypatch):
+    def write(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("xctrs_tf.reconstruction.output_folder.write_label_tables", write)
+
+
+def test_a_full_disk_is_one_line_and_leaves_nothing(folder, models, monkeypatch):
+    fill_the_disk(monkeypatch)
+    before = sorted(folder.iterdir())
+    result = reconstruct(folder, models, "--report=false")
+    assert_refused(result, "No space left on device; free space on that disk", folder / "out")
+    assert sorted(folder.iterdir()) == before
+
+
+def test_a_full_disk_ends_a_batch(folder, models, monkeypatch):
+    fill_the_disk(monkeypatch)
+    (folder / "pairs.csv").write_text("id,ap,la\np,ap.png,la.png\n", encoding="utf-8")
+    result = batch(folder, models, f"--pairs={folder / 'pairs.csv'}", "--report=false")
+    assert (result.returncode, result.stdout) == (2, "")
+    assert [line for line in result.stderr.splitlines() if "error" in line] == [
+        f"error: {folder / 'out' / 'p'}: No space left on device; free space on that disk, then "
+        "run the same command again"
+    ]
+    assert [path.name for path in (folder / "out").iterdir()] == ["summary.csv"]
+
+
+def test_what_a_killed_run_left_is_removed(folder, models):
+    left = folder / ".out.abcd_123"
+    (left / "out").mkdir(parents=True)
+    (left / "out" / "ct.nii.gz").touch()
+    assert reconstruct(folder, models, "--report=false").returncode == 0
+    assert not [path for path in folder.iterdir() if path.name.startswith(".")]
+
+
+def test_two_runs_do_not_write_to_one_folder(folder, models):
+    with folder_lock(folder / "out", beside=True):
+        result = reconstruct(folder, models)
+    assert_refused(result, "out: process", folder / "out")
+    for view in ("ap", "la"):
+        shutil.copy(folder / f"{view}.png", folder / f"p_{view}.png")
+    with folder_lock(folder / "out"):
+        result = batch(folder, models, f"--input={folder}")
+    assert (result.returncode, "out: process" in result.stderr) == (2, True)
 
 
 def missing(folder):

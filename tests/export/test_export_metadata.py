@@ -128,3 +128,10 @@ def test_damaged_thresholds(tmp_path):
     (run.path / "quality.json").write_text("{", encoding="utf-8")
     with pytest.raises(UserError, match=r"quality.json: damaged; run experiments.calibrate again"):
         describe_run(run)
+
+
+def test_a_voxel_size_that_cannot_be_is_not_exported(tmp_path, monkeypatch):
+    monkeypatch.setattr("xctrs_tf.export.metadata._spacing_mm", lambda dataset: 0.0025)
+    with pytest.raises(UserError, match=r"run: spacing_mm=0\.0025: 32 voxels of it are 0\.08 mm"):
+        export_run(toy_run(tmp_path / "run"), tmp_path / "models")
+    assert not (tmp_path / "models").exists()

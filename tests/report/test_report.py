@@ -264,3 +264,10 @@ def test_a_page_without_labels_works_too(tmp_path, reconstruction):
     assert problems == []
     # Neither the surface nor the switch for the labels is shown.
     assert answer == [0, 0, [33, 37]]
+
+
+def test_no_cell_of_a_table_is_a_formula(folder):
+    page = (folder / "report.html").read_text(encoding="utf-8")
+    cells = re.findall(r"<t[dh][^>]*>([^<]+)", page)
+    assert len(cells) > 20
+    assert not [cell for cell in cells if cell.strip()[:1] in "=+-@"]

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.serving.lies import outcome
-from tests.serving.rest_lies import fixed_lies, lying_server, random_lie
+from tests.serving.rest_lies import GOOD, HEAD, fixed_lies, lying_server, random_lie
 from xctrs_tf.serving import rest_client
 from xctrs_tf.serving.client import RetryPolicy, Security
 from xctrs_tf.serving.rest_client import RestClient
@@ -59,6 +59,19 @@ def test_a_true_answer_is_taken():
         "GET /v1/models/xctrsnet/metadata HTTP/1.1",
         "POST /v1/models/xctrsnet:predict HTTP/1.1",
     ]
+
+
+def test_true_answers_in_chunks_and_without_a_length_are_taken():
+    lies = {}
+    for method, whole in GOOD.items():
+        content = whole.partition(b"\r\n\r\n")[2]
+        half = len(content) // 2
+        chunks = [b"%x\r\n%s\r\n" % (len(c), c) for c in (content[:half], content[half:], b"")]
+        lies[method] = HEAD + b"Transfer-Encoding: chunked\r\n\r\n" + b"".join(chunks)
+    assert ask(lies)[0].spacing_mm == 2.5
+    for method, whole in GOOD.items():
+        lies[method] = b"HTTP/1.0 200 OK\r\n\r\n" + whole.partition(b"\r\n\r\n")[2]
+    assert ask(lies)[0].spacing_mm == 2.5
 
 
 def test_a_redirect_is_not_followed():

@@ -45,7 +45,7 @@ def describe_run(run):
         "frame": "LPS: x grows to the patient's left, y to posterior, z to superior",
         "size": run.config.size,
         "spacing_mm": _spacing_mm(dataset),
-        "window_hu": WINDOW_HU,
+        "window_hu": list(WINDOW_HU),
         "classes": None if run.segmentation is None else CLASSES,
         "training": training,
         "step": run.step,

@@ -17,7 +17,12 @@ from xctrs_tf.export.signatures import Signatures, describe_signatures
 from xctrs_tf.export.verification import differences, run_networks
 from xctrs_tf.files import sync, write_text
 from xctrs_tf.folder_lock import folder_lock
-from xctrs_tf.reconstruction.export_files import CHECKSUMS, METADATA, write_checksums
+from xctrs_tf.reconstruction.export_files import (
+    CHECKSUMS,
+    METADATA,
+    check_metadata,
+    write_checksums,
+)
 from xctrs_tf.reconstruction.exported_model import (
     DEFAULT_SIGNATURE,
     ONNX_MODEL,
@@ -100,6 +105,7 @@ def _require_float32(run):
 
 def _write(run, folder, quantize, file_format):
     metadata = describe_run(run)
+    check_metadata(metadata, run.path)
     if file_format == "onnx":
         signatures = Signatures(with_plain_normalizations(run))
         folder.mkdir()
