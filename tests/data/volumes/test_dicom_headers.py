@@ -113,6 +113,29 @@ def without_meta(data):
     return plain
 
 
+def test_big_endian_pixels(series):
+    for file in series.iterdir():
+        data = pydicom.dcmread(file)
+        data.PixelData = data.pixel_array.byteswap().tobytes()
+        data.file_meta.TransferSyntaxUID = pydicom.uid.ExplicitVRBigEndian
+        pydicom.dcmwrite(file, data, implicit_vr=False, little_endian=False)
+    assert_as_stored(series)
+
+
+def test_slices_of_several_scales(series):
+    files = sorted(series.iterdir())
+    data = pydicom.dcmread(files[2])
+    data.RescaleIntercept = float(data.RescaleIntercept) + 24
+    set_pixels(data, data.pixel_array.astype(int) - 24)
+    data.save_as(files[2])
+    data = pydicom.dcmread(files[3])
+    data.RescaleIntercept = float(data.RescaleIntercept) + 0.25
+    data.save_as(files[3])
+    read = read_series(series).array
+    np.testing.assert_allclose(read, ARRAY, atol=0.25)
+    assert read.dtype == np.float32
+
+
 def test_pixels_that_were_shifted_by_a_few_bytes(series):
     file = series / "1-003.dcm"
     content = file.read_bytes()

@@ -149,7 +149,16 @@ def test_a_pair_of_header_and_voxels_in_two_files_is_refused(tmp_path):
 
 @pytest.mark.parametrize(
     ("slope", "intercept", "expected"),
-    [(0, 9, 7), (np.nan, np.nan, 7), (1, 0, 7), (2, -1024, -1010), (1, np.nan, 7)],
+    [
+        (0, 9, 7),
+        (np.nan, np.nan, 7),
+        (1, 0, 7),
+        (2, -1024, -1010),
+        (1, np.nan, 7),
+        (0.5, -1000, -996.5),
+        (10_000, 0, 70_000),
+        (-1, 0, -7),
+    ],
 )
 def test_slope_and_intercept(tmp_path, slope, intercept, expected):
     array = np.full((4, 4, 4), 7)

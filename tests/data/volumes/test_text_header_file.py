@@ -36,6 +36,13 @@ def test_line_ends_of_windows(tmp_path, suffix):
     np.testing.assert_array_equal(read_text_header_file(tmp_path / f"ct{suffix}").array, ARRAY)
 
 
+def test_comments_may_be_repeated(tmp_path):
+    content = saved(tmp_path / "ct.mha")
+    comments = b"Comment = one\nComment = two\n"
+    (tmp_path / "ct.mha").write_bytes(content.replace(b"NDims", comments + b"NDims", 1))
+    np.testing.assert_array_equal(read_text_header_file(tmp_path / "ct.mha").array, ARRAY)
+
+
 def test_big_endian(tmp_path):
     content = saved(tmp_path / "ct.nrrd").replace(b"endian: little", b"endian: big")
     (tmp_path / "ct.nrrd").write_bytes(content)

@@ -1,3 +1,5 @@
+import os
+
 import numpy as np
 import pytest
 import SimpleITK as sitk
@@ -158,3 +160,13 @@ def test_where_nothing_can_be_written(tmp_path):
     with pytest.raises(UserError, match=r"ct\.doc: cannot be written; name it \.nii\.gz"):
         write_volume(tmp_path / "ct.doc", array, 1.0, ORIGIN)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("suffix", [".nii.gz", ".nrrd"])
+def test_a_path_that_is_not_utf8_is_written_and_read(tmp_path, suffix):
+    folder = tmp_path / os.fsdecode(b"caf\xe9")
+    folder.mkdir()
+    array = random_volume().array
+    write_volume(folder / f"ct{suffix}", array, SPACING, ORIGIN)
+    np.testing.assert_array_equal(read_volume(folder / f"ct{suffix}").array, array)
+    assert len(list(folder.iterdir())) == 1

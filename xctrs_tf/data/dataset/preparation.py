@@ -175,8 +175,9 @@ def _is_done(source, patient, writer):
 
 
 def _crop_scan(source, patient, scan, size, spacing_mm, simulation):
-    record = source.record(scan)
+    # The readers bound what they read: a file that passed them can be hashed in bounded time.
     raw = source.load(scan)
+    record = source.record(scan)
     reason = (
         sanity.check_scan(raw.ct)
         or check_labels(raw.labels)

@@ -84,9 +84,18 @@ def read_series_and_grid(folder):
     affine = np.column_stack(
         [row * between_columns, column * between_rows, step, slices[0].position_mm]
     )
-    array = np.stack([slice_.hu for slice_ in slices]).transpose(2, 1, 0)
+    array = _stack(slices).transpose(2, 1, 0)
     array, grid = to_lps(array, make_grid(folder, array.shape, affine))
     return upright_volume(folder, array, grid, fill=AIR_HU), grid
+
+
+def _stack(slices):
+    """Return the slices as one array ``[slice, row, column]``, and empty the list."""
+    kind = np.result_type(*{slice_.hu.dtype for slice_ in slices})
+    array = np.empty((len(slices), *slices[0].hu.shape), kind)
+    for place in reversed(range(len(slices))):
+        array[place] = slices.pop().hu
+    return array
 
 
 def _is_dicom(file):

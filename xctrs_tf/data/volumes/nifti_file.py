@@ -69,6 +69,7 @@ _SAME_SIZE = 0.01
 _SAME_DIRECTION_DEG = 1.0
 # Zeros may follow the voxels.
 _SLACK_BYTES = 2**20
+_PART = 2**22
 
 
 def read_nifti(path, check_shape=None, max_bytes=MAX_BYTES):
@@ -136,10 +137,17 @@ class _Header:
         # A slope of 0 means no scaling; some programs write NaN for it.
         if slope == 0 or math.isnan(slope) or (slope, intercept) == (1, 0):
             return values.astype(values.dtype.newbyteorder("="), copy=False)
-        if math.isnan(intercept):
-            intercept = 0.0
+        intercept = 0.0 if math.isnan(intercept) else intercept
+        if values.dtype.kind in "iu" and slope.is_integer() and intercept.is_integer():
+            ends = [int(end) * int(slope) + int(intercept) for end in (values.min(), values.max())]
+            if max(map(abs, ends)) < 2**15:
+                return values.astype(np.int16) * np.int16(slope) + np.int16(intercept)
+        scaled = np.empty(values.shape, np.float32)
         with np.errstate(over="ignore", invalid="ignore"):
-            scaled = (values * slope + intercept).astype(np.float32)
+            # In parts: the products are of eight bytes each.
+            for start in range(0, len(values), _PART):
+                part = slice(start, start + _PART)
+                scaled[part] = values[part] * slope + intercept
         if not np.isfinite(scaled).all():
             raise self._error(f"its scl_slope is {slope:g}; correct its header")
         return scaled

@@ -216,7 +216,7 @@ def _meta_fields(path, content):
         if not equals:
             raise ValueError(f"no field in {line[:20]!r}")
         name = name.strip().lower()
-        if name in fields:
+        if name in fields and name != "comment":
             raise ValueError(f"{name} twice")
         fields[name] = value.strip()
         if name == "elementdatafile":

@@ -5,6 +5,8 @@ import errno
 import gzip
 import os
 import pathlib
+import shutil
+import tempfile
 
 import numpy as np
 import SimpleITK as sitk
@@ -156,7 +158,7 @@ def write_volume(path, array, spacing_mm, origin_mm):
         # On a full disk ITK cuts a NIfTI file short without an error.
         require_space(temporary.parent, volume.array.nbytes)
         try:
-            sitk.WriteImage(_to_image(volume), str(temporary))
+            _write_image(_to_image(volume), temporary)
         except RuntimeError as error:
             raise UserError(f"{path}: cannot be written; name it .nii.gz, .nrrd or .mha") from error
         if ".nii" in temporary.suffixes and not _is_whole(temporary, volume.array.nbytes):
@@ -215,6 +217,20 @@ def _check_shape(path, shape):
     if len(shape) != 3 or 1 in shape:
         words = " x ".join(map(str, shape))
         raise UserError(f"{path}: {words} values; a volume of three axes is needed")
+
+
+def _write_image(image, path):
+    """Write an image; SimpleITK would abort the process at a path that is not UTF-8."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        suffix = ".nii.gz" if path.name.endswith(".nii.gz") else path.suffix
+        with tempfile.TemporaryDirectory(prefix="xctrs-") as folder:
+            file = pathlib.Path(folder) / f"image{suffix}"
+            sitk.WriteImage(image, str(file))
+            shutil.copyfile(file, path)
+    else:
+        sitk.WriteImage(image, str(path))
 
 
 def _to_array(image):
