@@ -2,6 +2,7 @@
 
 import collections
 import concurrent.futures
+import concurrent.futures.process
 import contextlib
 import multiprocessing
 import os
@@ -30,7 +31,7 @@ def parallel_map(processes, ray_address=None, warm_up=None, num_gpus=0):
         The ``map``.
 
     Raises:
-        UserError: the cluster cannot be reached.
+        UserError: the cluster cannot be reached, or a process was ended from outside.
     """
     if ray_address is not None:
         yield _ray_map(ray_address, num_gpus)
@@ -40,6 +41,11 @@ def parallel_map(processes, ray_address=None, warm_up=None, num_gpus=0):
         )
         try:
             yield executor.map
+        except concurrent.futures.process.BrokenProcessPool as error:
+            raise UserError(
+                "a worker process was ended from outside, perhaps for lack of memory; run the same "
+                "command again with fewer --workers"
+            ) from error
         finally:
             executor.shutdown(cancel_futures=True)
     else:

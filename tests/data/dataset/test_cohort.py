@@ -1,3 +1,7 @@
+import errno
+import os
+import typing
+
 import numpy as np
 import pytest
 
@@ -12,6 +16,7 @@ from xctrs_tf.data.dataset.preparation import prepare_cohort
 from xctrs_tf.data.projection.film_simulation import FilmSimulation
 from xctrs_tf.data.projection.projection_geometry import ProjectionGeometry
 from xctrs_tf.data.sources.collections import open_collections
+from xctrs_tf.data.sources.raw_patient import PatientSource, RawPatient
 from xctrs_tf.errors import UserError
 
 CONFIGURATION = {**cases.CONFIGURATION, "size": 32}
@@ -148,3 +153,62 @@ def test_pose_and_noise_of_a_patient_do_not_depend_on_the_others(tmp_path):
     patients = open_dataset(tmp_path / "both").manifest["patients"]
     turns = [record["projection"]["rotation_deg"] for record in patients]
     assert turns[0] != turns[1]
+
+
+class Faulty(PatientSource):
+    """Source whose patients fail in ways that no reader foresees; ``good`` does not."""
+
+    faults: typing.ClassVar = {
+        "a": ZeroDivisionError("float\ndivision by zero"),
+        "b": KeyError("pixdim"),
+        "c": AssertionError(),
+        "d": MemoryError(),
+        "e": RecursionError("maximum recursion depth exceeded"),
+        "f": UnicodeEncodeError("utf-8", "\udcff", 0, 1, "surrogates not allowed"),
+        "g": OSError(5, "Input/output error"),
+        "h": OverflowError("x" * 10_000),
+    }
+
+    def __init__(self):
+        self.ids = ["../out", *self.faults, "good"]
+        self.unusable = {"sub": "sub: cannot be read"}
+
+    def record(self, scan):
+        return {"source": "test", "source_file": scan, "source_sha256": "0", "licence": "none"}
+
+    def load(self, scan):
+        if scan in self.faults:
+            raise self.faults[scan]
+        return RawPatient(scan, *make_neck())
+
+
+def test_whatever_is_wrong_with_a_patient_rejects_that_one(tmp_path):
+    done, rejected = prepare(Faulty(), tmp_path / "out")
+    assert done == open_dataset(tmp_path / "out").ids == ["good"]
+    reasons = dict(rejected)
+    assert reasons.keys() == {"../out", *Faulty.faults, "sub"}
+    assert reasons["a"] == "a: cannot be read (float division by zero)"
+    assert reasons["c"] == "c: cannot be read (AssertionError)"
+    assert reasons["../out"].startswith("id '../out': no plain file name")
+    assert max(map(len, reasons.values())) < 400 and "\n" not in "".join(reasons.values())
+    assert list(tmp_path.iterdir()) == [tmp_path / "out"]
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EROFS])
+def test_a_disk_that_fills_up_while_a_patient_is_read_ends_the_preparation(tmp_path, number):
+    source = Faulty()
+    source.ids = ["good", "z"]
+    source.faults = {"z": OSError(number, os.strerror(number), "/tmp/copy")}
+    with pytest.raises(UserError, match=r"z: .*; run the same command again"):
+        prepare(source, tmp_path / "out")
+    assert not (tmp_path / "out/manifest.json").exists()
+
+
+def test_a_patient_whose_films_show_nothing_is_rejected(tmp_path, monkeypatch):
+    source = Faulty()
+    source.ids = ["good"]
+    blank = {view: np.zeros((32, 32), np.float32) for view in ("ap", "la")}
+    monkeypatch.setattr(FilmSimulation, "films", lambda *_: blank)
+    done, rejected = prepare(source, tmp_path / "out")
+    assert done == []
+    assert rejected[0] == ("good", "good: nothing is to be seen on the AP film")

@@ -1,10 +1,13 @@
+import hashlib
 import json
+import pathlib
 import zipfile
 
 import numpy as np
 import pytest
 
 from tests.data.cases import CONFIGURATION, RECORD, make_case, write_dataset
+from xctrs_tf.data.dataset import dataset as dataset_module
 from xctrs_tf.data.dataset import network_arrays, open_dataset
 from xctrs_tf.data.dataset.dataset_writer import DatasetWriter
 from xctrs_tf.errors import UserError
@@ -192,3 +195,125 @@ def test_a_patient_of_another_size(folder):
     rewrite(folder, "p7", **{name: getattr(case, name) for name in ARRAYS})
     with pytest.raises(UserError, match=r"p7.npz: ct not of size 6; run experiments\.prepare"):
         open_dataset(folder).load("p7")
+
+
+def test_a_patient_that_was_changed_is_not_read(folder):
+    file = folder / "patients/p7.npz"
+    dataset = open_dataset(folder)
+    dataset.load("p7")
+    with np.load(file) as stored:
+        arrays = dict(stored)
+    arrays["ct"] += 500
+    np.savez(file, **arrays)
+    with pytest.raises(UserError, match=r"p7\.npz: damaged or changed since it was prepared"):
+        dataset.load("p7")
+
+
+def test_a_patient_is_compared_with_its_hash_once(folder, monkeypatch):
+    dataset = open_dataset(folder)
+    hashed = []
+    sha256 = hashlib.sha256
+
+    def counted(content):
+        hashed.append(len(content))
+        return sha256(content)
+
+    monkeypatch.setattr(dataset_module.hashlib, "sha256", counted)
+    for _ in range(3):
+        dataset.load("p7")
+    open_dataset(folder).load("p7")
+    dataset.load("p8")
+    assert len(hashed) == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "message"),
+    [
+        ("segmentation", lambda array: array + np.uint8(193), "a label 200"),
+        ("ct", lambda array: array.astype(np.float32), "ct of type float32, not int16"),
+        ("segmentation", lambda array: array.astype(np.int64), "segmentation of type int64"),
+        ("ap", lambda array: array * 0, "nothing is to be seen on the AP film"),
+        ("la", lambda array: array * np.float32("nan"), "nothing is to be seen on the LA film"),
+        ("la", lambda array: array[:5], "la not of size 6"),
+    ],
+)
+def test_arrays_that_no_patient_has_are_refused(folder, name, change, message):
+    array = getattr(make_case("p7", 7), name)
+    array.flat[0] = 7
+    rewrite(folder, "p7", **{name: change(array)})
+    with pytest.raises(UserError, match=rf"p7\.npz: {message}.*; run experiments\.prepare again"):
+        open_dataset(folder).load("p7")
+
+
+def test_a_patient_that_may_not_be_read_is_not_called_damaged(folder, monkeypatch):
+    opened = pathlib.Path.open
+
+    def forbid(path, *args, **kwargs):
+        if path.suffix == ".npz":
+            raise PermissionError(13, "Permission denied")
+        return opened(path, *args, **kwargs)
+
+    monkeypatch.setattr(pathlib.Path, "open", forbid)
+    with pytest.raises(UserError, match=r"p0\.npz: cannot be read \(Permission denied\)"):
+        open_dataset(folder)
+
+
+RECORDS = [
+    ({"id": "../../p7"}, "id '../../p7': no plain file name"),
+    ({"id": "/etc/p7"}, "id '/etc/p7': no plain file name"),
+    ({"id": 7}, "id 7: no plain file name"),
+    ({"id": "p1"}, "id 'p1' stands twice"),
+    ({"id": "P1"}, "id 'P1' stands twice"),
+    ({"spacing_mm": 0}, "patient 'p7': spacing_mm 0"),
+    ({"spacing_mm": float("nan")}, "patient 'p7': spacing_mm nan"),
+    ({"spacing_mm": float("inf")}, "patient 'p7': spacing_mm inf"),
+    ({"spacing_mm": "2"}, "patient 'p7': spacing_mm '2'"),
+    ({"spacing_mm": True}, "patient 'p7': spacing_mm True"),
+    ({"origin_mm": [0, 1]}, r"patient 'p7': origin_mm \[0, 1\]"),
+    ({"origin_mm": [0, 1, float("nan")]}, "patient 'p7': origin_mm"),
+    ({"sha256": None}, "patient 'p7': no sha256"),
+]
+
+
+@pytest.mark.parametrize(("change", "message"), RECORDS)
+def test_records_that_no_patient_has_are_refused(folder, change, message):
+    edit(folder, lambda manifest: manifest["patients"][7].update(change))
+    with pytest.raises(UserError, match=rf"manifest\.json: {message}.*experiments\.prepare again"):
+        open_dataset(folder)
+
+
+def in_training(manifest):
+    manifest["folds"][0].remove("p0")
+
+
+def in_two_folds(manifest):
+    manifest["folds"][1].append("p0")
+
+
+def validated_by_tests(manifest):
+    manifest["validation"][2] = [manifest["folds"][2][0]]
+
+
+def nobody_validates(manifest):
+    manifest["validation"][2] = ["nobody"]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (in_training, "patient 'p0' is not in one fold exactly"),
+        (in_two_folds, "patient 'p0' is not in one fold exactly"),
+        (validated_by_tests, "fold 2: 'p2' validates, but is no patient or one of the test patients"),
+        (nobody_validates, "fold 2: 'nobody' validates, but is no patient"),
+        (lambda manifest: manifest["folds"].pop(), "folds or validation are no lists of ids"),
+        (lambda manifest: manifest.update(folds=7), "folds or validation are no lists of ids"),
+        (lambda manifest: manifest.update(patients={"p0": 1}), "patients is no list"),
+        (lambda manifest: manifest.update(patients=["p0"]), "a patient is no object"),
+        (lambda manifest: manifest.update(size=0), "size 0"),
+        (lambda manifest: manifest.update(size="6"), "size '6'"),
+    ],
+)
+def test_folds_that_mix_patients_are_refused(folder, change, message):
+    edit(folder, change)
+    with pytest.raises(UserError, match=rf"manifest\.json: {message}"):
+        open_dataset(folder)

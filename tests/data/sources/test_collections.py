@@ -232,3 +232,66 @@ def test_openkbp_damaged_tables(tmp_path, file, text, message):
     source = open_collections(["openkbp"], [tmp_path], labels=tmp_path)
     with pytest.raises(UserError, match=message):
         layouts.only_scan(source, "pt_4")
+
+
+@pytest.mark.parametrize(
+    "soften",
+    [
+        lambda mask: np.where(mask > 0, 0.9, 1e-3).astype(np.float32),
+        lambda mask: np.where(mask > 0, 1.04, -0.04).astype(np.float32),
+        lambda mask: mask * np.uint8(255),
+    ],
+)
+def test_totalsegmentator_soft_masks_are_cut_at_a_half(tmp_path, soften):
+    layouts.write_totalsegmentator(tmp_path, "s0011")
+    rewrite_c3(tmp_path, soften)
+    layouts.assert_is_the_neck(
+        layouts.only_scan(open_collections(["totalsegmentator"], [tmp_path]), "s0011")
+    )
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda mask: np.where(mask > 0, 255, np.arange(mask.shape[2]) % 3).astype(np.uint8),
+        lambda mask: np.where(mask > 0, 255, 0.3).astype(np.float32),
+        lambda mask: mask.astype(np.int16) - 1,
+    ],
+)
+def test_totalsegmentator_masks_of_several_values_are_refused(tmp_path, spoil):
+    layouts.write_totalsegmentator(tmp_path, "s0011")
+    rewrite_c3(tmp_path, spoil)
+    source = open_collections(["totalsegmentator"], [tmp_path])
+    with pytest.raises(UserError, match=r"vertebrae_C3\.nii\.gz: values from .* 0 and one other"):
+        layouts.only_scan(source, "s0011")
+
+
+def rewrite_c3(folder, function):
+    ct, labels = make_neck()
+    mask = function((labels.array == 3).astype(np.uint8))
+    file = folder / "s0011/segmentations/vertebrae_C3.nii.gz"
+    write_volume(file, mask, ct.spacing_mm, ct.origin_mm)
+
+
+def test_folders_of_one_name_are_nobody_s(tmp_path):
+    for seed, place in enumerate(("a/s1", "b/s1", "b/s2")):
+        layouts.write_totalsegmentator(tmp_path, place, seed)
+    source = open_collections(["totalsegmentator"], [tmp_path])
+    assert source.ids == ["s2"]
+    folders = [tmp_path / name for name in ("a/s1", "b/s1")]
+    reason = f"{folders[0]}: id 's1' is also that of {folders[1]}; rename one"
+    assert source.unusable == {"s1": reason}
+
+
+def test_dicom_labels_in_two_files_are_refused(tmp_path):
+    layouts.write_study(tmp_path / "images/a", tmp_path / "labels/a.nii")
+    (tmp_path / "labels/a_seg.nii.gz").write_bytes(b"of another version")
+    source = open_collections(["dicom"], [tmp_path / "images"], labels=tmp_path / "labels")
+    with pytest.raises(UserError, match=r"a\.nii: the labels are also in a_seg\.nii\.gz; keep one"):
+        layouts.only_scan(source, "a")
+
+
+def test_verse_files_without_a_subject_are_left_out(tmp_path):
+    layouts.write_verse_bids(tmp_path, "verse004")
+    (tmp_path / "sub-_ct.nii.gz").write_bytes(b"nobody's")
+    assert open_collections(["verse"], [tmp_path]).ids == ["verse004"]

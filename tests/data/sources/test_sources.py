@@ -1,4 +1,7 @@
 import dataclasses
+import os
+import pathlib
+import unicodedata
 
 import numpy as np
 import pytest
@@ -142,3 +145,85 @@ def test_a_real_phantom_has_good_labels():
     raw = PhantomSource(1, 0, 32, 4.0).load("phantom-0000")
     assert raw.ct.array.shape == (32, 32, 32)
     assert set(np.unique(raw.labels.array)) == set(range(8))
+
+
+GOOD = [("a", "x"), ("b", "not stated")]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "\ufeffid,licence\na,x\nb,\n",
+        "\ufeffid;licence\r\na;x\r\nb;\r\n",
+        "id\tlicence\na\tx\nb\t\n",
+        "id , licence\n a, x \n\n,\nb,,\n",
+        '"id","licence"\n"a","x"\n"b",""\n',
+    ],
+)
+def test_tables_as_spreadsheets_write_them(tmp_path, text):
+    (tmp_path / "manifest.csv").write_bytes(text.encode())
+    for name in "ab":
+        write_neck(tmp_path, name)
+    source = NiftiSource(tmp_path)
+    assert [(name, source.record(name)["licence"]) for name in source.ids] == GOOD
+    assert source.unusable == {}
+
+
+def test_bad_rows_of_a_table_cost_one_patient_each(tmp_path):
+    table = tmp_path / "manifest.csv"
+    rows = ["id,site,licence", "a,1,x", "b", "c,1,x,y", ",1,x", "d,1,x", "d,2,x", "../e,1,x"]
+    table.write_text("\n".join(rows), encoding="utf-8")
+    source = NiftiSource(tmp_path)
+    assert source.ids == ["a"]
+    assert source.unusable == {
+        "b": f"{table}: line 3: 1 fields for 3 columns, or no id",
+        "c": f"{table}: line 4: 4 fields for 3 columns, or no id",
+        "line 5": f"{table}: line 5: 3 fields for 3 columns, or no id",
+        "d": f"{table}: line 6: id 'd' is also that of {table}: line 7; rename one",
+        "../e": f"{table}: line 8: id '../e': no plain file name; use up to 200 letters, digits "
+        "and ._-+,=@()[], with a letter or digit first",
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "no column 'id'"),
+        ("id,id\na,b\n", "two columns 'id'"),
+        ('id\n"a\n', "line 2: unexpected end of data"),
+    ],
+)
+def test_tables_that_cannot_be_understood(tmp_path, text, message):
+    (tmp_path / "manifest.csv").write_text(text, encoding="utf-8")
+    with pytest.raises(UserError, match=rf"manifest\.csv: {message}"):
+        NiftiSource(tmp_path)
+
+
+def test_a_table_that_is_no_file(tmp_path):
+    os.mkfifo(tmp_path / "manifest.csv")
+    with pytest.raises(UserError, match=r"manifest\.csv: no file"):
+        NiftiSource(tmp_path)
+
+
+def test_a_table_that_may_not_be_read(tmp_path, monkeypatch):
+    (tmp_path / "manifest.csv").write_text("id\na\n", encoding="utf-8")
+
+    def forbid(*args, **kwargs):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(pathlib.Path, "read_text", forbid)
+    with pytest.raises(UserError, match=r"manifest\.csv: cannot be read \(Permission denied\)"):
+        NiftiSource(tmp_path)
+
+
+def test_what_a_mac_writes_is_no_patient(tmp_path):
+    composed, decomposed = (unicodedata.normalize(form, "Jörg") for form in ("NFC", "NFD"))
+    write_neck(tmp_path, composed)
+    (tmp_path / f"._{composed}_ct.nii.gz").write_bytes(b"attributes")
+    (tmp_path / f"{composed}_seg.nii.gz").rename(tmp_path / f"{decomposed}_seg.nii.gz")
+    source = NiftiSource(tmp_path)
+    assert source.ids == [composed] and source.unusable == {}
+    np.testing.assert_array_equal(source.load(composed).labels.array, make_neck()[1].array)
+    write_neck(tmp_path, decomposed)
+    twins = NiftiSource(tmp_path)
+    assert twins.ids == [] and "is also that of" in next(iter(twins.unusable.values()))

@@ -19,10 +19,10 @@ from xctrs_tf.geometry import NUM_CLASSES
 
 # Dimensions and type of a patient's arrays.
 _TYPES = {
-    "ct": (3, np.int16),
-    "segmentation": (3, np.uint8),
-    "ap": (2, np.float32),
-    "la": (2, np.float32),
+    "ct": (3, "int16"),
+    "segmentation": (3, "uint8"),
+    "ap": (2, "float32"),
+    "la": (2, "float32"),
 }
 # Size and time of the files that this process has compared with their hash.
 _VERIFIED = set()

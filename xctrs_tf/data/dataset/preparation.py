@@ -110,9 +110,13 @@ def crop_patient(source, patient, size, spacing_mm, simulation=PARALLEL):
         UserError: the machine cannot go on, for example because its disk is full.
     """
     reasons = []
-    for scan in source.scans(patient):
+    try:
+        check_id(patient)
+        scans = source.scans(patient)
+    except Exception as error:
+        return None, [_in_words(patient, error)]
+    for scan in scans:
         try:
-            check_id(patient)
             return _crop_scan(source, patient, scan, size, spacing_mm, simulation), reasons
         except Exception as error:
             # Whatever is wrong with a file rejects one scan, not the cohort.

@@ -15,7 +15,7 @@ _AIR_BELOW_HU, _LEAST_AIR = -500.0, 0.002
 # Median CT number of the labelled voxels.
 _BONE_RANGE_HU = (100.0, 1000.0)
 # Distance between the centres of C1 and C7, and the width of C1..C7 along x and y.
-_LENGTH_RANGE_MM = (50.0, 150.0)
+_LENGTH_RANGE_MM = (60.0, 150.0)
 _WIDTH_RANGE_MM = {"x": (40.0, 130.0), "y": (30.0, 160.0)}
 # The bodies of C3..C7 are their thickest parts. They lie in front of the centres; in a neck
 # whose front and back are exchanged, behind them.
