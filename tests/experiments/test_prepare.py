@@ -9,11 +9,13 @@ import time
 import numpy as np
 import pytest
 
+from experiments import prepare as prepare_program
 from tests.data.necks import ORIGIN_MM, SPACING_MM, make_neck, write_neck
 from tests.experiments.preparing import content, nifti_flags, prepare
 from tests.programs import ROOT, assert_refused, command
 from xctrs_tf.data.dataset import open_dataset
 from xctrs_tf.data.volumes.volume import write_volume
+from xctrs_tf.folder_lock import folder_lock
 
 
 @pytest.fixture
@@ -145,6 +147,63 @@ def test_a_disk_that_fills_up(folder):
     assert result.returncode == 2 and len(lines) == 1
     assert "a.npz: cannot be written (File too large)" in lines[0]
     assert not list(folder.glob("out/**/*.npz"))
+
+
+def test_two_preparations_into_one_folder(folder):
+    write_neck(folder / "in", "a")
+    with folder_lock(folder / "out"):
+        result = prepare(*nifti_flags(folder), "--workers=1")
+    assert_refused(result, "writes to it; wait until that ends", folder / "out")
+
+
+def test_an_output_that_cannot_be_written_is_found_before_computing(folder, monkeypatch):
+    write_neck(folder / "in", "a")
+    (folder / "file").write_bytes(b"")
+    monkeypatch.setattr(prepare_program, "prepare_cohort", None)
+    result = prepare(*nifti_flags(folder)[:-2], f"--output={folder / 'file/out'}", "--size=32")
+    assert_refused(result, "not a folder; choose another output folder", folder / "out")
+
+
+def test_leftovers_of_killed_preparations_are_removed(folder):
+    write_neck(folder / "in", "a")
+    left = [".manifest.unfinished.json.ab12cd34", "patients/.a.npz.ef56ab78"]
+    flags = (*nifti_flags(folder), "--workers=1", "--spacing_mm=3")
+    assert prepare(*flags).returncode == 0
+    finished = content(folder / "out")
+    for name in left:
+        (folder / "out" / name).mkdir()
+    assert prepare(*flags).returncode == 0
+    assert content(folder / "out") == finished
+    assert not any((folder / "out" / name).exists() for name in left)
+
+
+def test_ids_that_are_paths_write_nothing_elsewhere(folder):
+    write_neck(folder / "in", "a")
+    write_neck(folder, "up")
+    ids = ["a", "../up", str(folder / "up"), "a\x1b[31m"]
+    (folder / "in/manifest.csv").write_text("\n".join(["id", *ids]), encoding="utf-8")
+    before = set(folder.iterdir())
+    result = prepare(*nifti_flags(folder), "--workers=1", "--spacing_mm=3")
+    assert (result.returncode, result.stderr) == (1, "")
+    lines = result.stdout.splitlines()
+    assert len(lines) == 4 and all(line.isprintable() for line in lines)
+    assert all("no plain file name" in line for line in lines[1:])
+    assert set(folder.iterdir()) - before == {folder / "out"}
+    assert [file.name for file in folder.glob("out/**/*.npz")] == ["a.npz"]
+
+
+def test_a_hand_edited_manifest_writes_nothing_elsewhere(folder):
+    write_neck(folder / "in", "a")
+    flags = (*nifti_flags(folder), "--workers=1", "--spacing_mm=3")
+    assert prepare(*flags).returncode == 0
+    file = folder / "out/manifest.json"
+    text = file.read_text(encoding="utf-8")
+    file.write_text(text.replace('"id": "a"', '"id": "../../a"'), encoding="utf-8")
+    for arguments in ([f"--check={folder / 'out'}"], flags):
+        result = prepare(*arguments)
+        assert result.returncode == 2
+        assert "manifest.json: id '../../a': no plain file name" in result.stderr
+    assert not list(folder.glob("*.png"))
 
 
 @pytest.mark.parametrize("spoil", [without_labels, no_c7])

@@ -303,7 +303,10 @@ def nobody_validates(manifest):
     [
         (in_training, "patient 'p0' is not in one fold exactly"),
         (in_two_folds, "patient 'p0' is not in one fold exactly"),
-        (validated_by_tests, "fold 2: 'p2' validates, but is no patient or one of the test patients"),
+        (
+            validated_by_tests,
+            "fold 2: 'p2' validates, but is no patient or one of the test patients",
+        ),
         (nobody_validates, "fold 2: 'nobody' validates, but is no patient"),
         (lambda manifest: manifest["folds"].pop(), "folds or validation are no lists of ids"),
         (lambda manifest: manifest.update(folds=7), "folds or validation are no lists of ids"),

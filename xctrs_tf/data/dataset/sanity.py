@@ -25,7 +25,7 @@ _BACKWARDS_MM = -1.0
 # this distance along any axes.
 _DENSE_HU = 600.0
 _MOVE_MM = 5.0
-_LEAST_GAIN_HU = 5.0
+_LEAST_GAIN_HU = 8.0
 
 
 def check_scan(ct):
