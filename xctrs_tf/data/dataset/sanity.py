@@ -5,6 +5,7 @@ The limits hold for 93 necks of OpenKBP and for the phantoms, with a margin
 """
 
 import itertools
+import math
 
 import numpy as np
 import scipy
@@ -22,10 +23,10 @@ _WIDTH_RANGE_MM = {"x": (40.0, 130.0), "y": (30.0, 160.0)}
 _FACING = range(3, 8)
 _BACKWARDS_MM = -1.0
 # CT numbers inside the labels, up to dense bone, must exceed those of the labels moved by
-# this distance along any axes.
+# these distances (or the next whole voxel) along any axes.
 _DENSE_HU = 600.0
-_MOVE_MM = 5.0
-_LEAST_GAIN_HU = 8.0
+_MOVES_MM = (2.5, 5.0)
+_LEAST_GAIN_HU = 5.0
 
 
 def check_scan(ct):
@@ -105,14 +106,18 @@ def bone_gain_hu(ct, segmentation):
 
     Returns:
         Mean CT number inside the labels, clipped to 0..600 HU, less the largest one of the
-        26 places that are 5 mm away along one or more axes.
+        places that are 2.5 mm or 5 mm away along one or more axes.
     """
-    step = max(1, round(_MOVE_MM / ct.spacing_mm[0]))
-    hu = np.pad(np.clip(ct.array, 0, _DENSE_HU).astype(np.float32), step)
-    x, y, z = (index + step for index in np.nonzero(segmentation.array))
-    moves = itertools.product((0, -step, step), repeat=3)
-    here, *others = (float(hu[x + dx, y + dy, z + dz].mean()) for dx, dy, dz in moves)
-    return here - max(others)
+    steps = sorted({math.ceil(move / ct.spacing_mm[0] - 1e-6) for move in _MOVES_MM})
+    hu = np.pad(np.clip(ct.array, 0, _DENSE_HU).astype(np.float32), steps[-1])
+    x, y, z = (index + steps[-1] for index in np.nonzero(segmentation.array))
+    others = [
+        float(hu[x + dx, y + dy, z + dz].mean())
+        for step in steps
+        for dx, dy, dz in itertools.product((0, -step, step), repeat=3)
+        if (dx, dy, dz) != (0, 0, 0)
+    ]
+    return float(hu[x, y, z].mean()) - max(others)
 
 
 def check_crop(ct, segmentation):
