@@ -183,8 +183,8 @@ def _crop_scan(source, patient, scan, size, spacing_mm, simulation):
     raw = source.load(scan)
     record = source.record(scan)
     reason = (
-        sanity.check_scan(raw.ct)
-        or check_labels(raw.labels)
+        check_labels(raw.labels)
+        or sanity.check_scan(raw.ct)
         or sanity.check_size(raw.labels)
         or check_place(raw.ct, raw.labels)
     )

@@ -12,7 +12,8 @@ import scipy
 
 from xctrs_tf.geometry import VERTEBRAE, VIEWS
 
-_AIR_BELOW_HU, _LEAST_AIR = -500.0, 0.002
+# A neck has air around or in it.
+_AIR_BELOW_HU = -500.0
 # Median CT number of the labelled voxels.
 _BONE_RANGE_HU = (100.0, 1000.0)
 # Distance between the centres of C1 and C7, and the width of C1..C7 along x and y.
@@ -41,7 +42,7 @@ def check_scan(ct):
     low, high = float(ct.array.min()), float(ct.array.max())
     if low == high:
         return f"the CT is {low:g} everywhere"
-    if np.mean(ct.array < _AIR_BELOW_HU) < _LEAST_AIR:
+    if low >= _AIR_BELOW_HU:
         return f"no air (CT numbers {low:g} to {high:g}); the CT is not in HU, or has no air in it"
     return None
 
