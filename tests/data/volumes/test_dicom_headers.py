@@ -7,9 +7,10 @@ import re
 import numpy as np
 import pydicom
 import pytest
+import SimpleITK as sitk
 from PIL import Image
 from pydicom.dataset import Dataset
-from pydicom.encaps import encapsulate
+from pydicom.encaps import encapsulate, generate_frames
 
 from tests.data.dicoms import write_series
 from tests.data.niftis import lps_to_ras, write_nifti
@@ -175,6 +176,8 @@ REFUSED = [
     ({"ImagePositionPatient": [1.0, 2.0, 1e150]}, "ImagePositionPatient lies beyond"),
     ({"ImageOrientationPatient": [0.0] * 6}, "ImageOrientationPatient is no two directions"),
     ({"ImageOrientationPatient": [1.0, 0, 0, 1, 0, 0]}, "ImageOrientationPatient is no two"),
+    ({"Columns": None}, "no Columns"),
+    ({"PixelRepresentation": None}, "no PixelRepresentation"),
     ({"BitsAllocated": 1}, "BitsAllocated is 1"),
     ({"BitsStored": 12, "HighBit": 15}, "BitsStored is 12 and HighBit 15, which do not fit"),
     ({"Rows": 60000, "Columns": 60000}, "60000 x 60000 x 1 pixels are over 1074 MB"),
@@ -316,17 +319,43 @@ def test_a_deflated_file_is_refused_before_it_is_unpacked(series):
         read_series(series)
 
 
-@pytest.mark.parametrize("syntax", ["rle", "jpeg2000"])
+@pytest.mark.parametrize("syntax", ["rle", "jpeg2000", "jpeg"])
 def test_compressed_slices(series, syntax):
     for file in series.iterdir():
         data = pydicom.dcmread(file)
         if syntax == "rle":
             data.compress(pydicom.uid.RLELossless, generate_instance_uid=False)
-        else:
+        elif syntax == "jpeg2000":
             jpeg2000(data)
+        else:
+            lossless_jpeg(data, series.parent / "itk.dcm")
         data.PhotometricInterpretation = "MONOCHROME1"
         data.save_as(file)
     assert_as_stored(series)
+
+
+def lossless_jpeg(data, path):
+    writer = sitk.ImageFileWriter()
+    writer.SetImageIO("GDCMImageIO")
+    writer.UseCompressionOn()
+    writer.SetCompressor("JPEG")
+    writer.SetFileName(str(path))
+    writer.Execute(sitk.GetImageFromArray(data.pixel_array[np.newaxis]))
+    written = pydicom.dcmread(path)
+    data.file_meta.TransferSyntaxUID = written.file_meta.TransferSyntaxUID
+    data.PixelData = written.PixelData
+    data["PixelData"].VR = "OB"
+
+
+def test_a_compressed_picture_that_is_cut_short(series):
+    file = series / "1-002.dcm"
+    data = pydicom.dcmread(file)
+    lossless_jpeg(data, series.parent / "itk.dcm")
+    frame = next(generate_frames(data.PixelData, number_of_frames=1))
+    data.PixelData = encapsulate([frame[:-20]])
+    data.save_as(file)
+    with pytest.raises(UserError, match=r"1-002\.dcm: its compressed picture is cut short"):
+        read_series(series)
 
 
 def jpeg2000(data):
@@ -350,7 +379,9 @@ def test_a_compressed_picture_of_another_size_is_refused_before_it_is_decoded(se
     jpeg2000(data)
     data.Rows = 700
     data.save_as(file)
-    with pytest.raises(UserError, match="its header says 6 x 700 pixels, its compressed picture 6"):
+    with pytest.raises(
+        UserError, match="its header says 6 x 700 x 1 values, its compressed picture 6 x 7"
+    ):
         read_series(series)
 
 
@@ -363,7 +394,7 @@ def test_damaged_compressed_pixels_say_one_line(series, capfd):
     # Quantisation, which no lossless stream can do without.
     assert content.count(b"\xff\x5c") == 1
     file.write_bytes(content.replace(b"\xff\x5c", b"\x00\x00"))
-    with pytest.raises(UserError, match=r"1-002\.dcm: damaged compressed pixels"):
+    with pytest.raises(UserError, match=r"1-002\.dcm: its pixels, compressed as JPEG 2000"):
         read_series(series)
     assert capfd.readouterr() == ("", "")
 

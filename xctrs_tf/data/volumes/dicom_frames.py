@@ -26,7 +26,9 @@ PIXEL_TYPES = {
 _SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
 # Bytes of code for a byte of pixels: above, something else is in the frame.
 _MOST_CODE = 4
-# The markers before the size of a JPEG 2000 stream.
+# The markers before the size of a JPEG or JPEG-LS and of a JPEG 2000 stream.
+_JPEG_SIZES = {*range(0xC0, 0xD0), 0xF7} - {0xC4, 0xC8, 0xCC}
+_END = b"\xff\xd9"
 _JPEG2000_SIZE = b"\xff\x4f\xff\x51"
 
 
@@ -74,30 +76,32 @@ def _uncompressed(file, content, count, shape, kind):
 def _check_code(file, frame, shape, limit):
     """Refuse code that would unpack to another number of pixels than the header says."""
     size = _coded_size(frame)
-    if size is not None and size != shape:
+    if size is not None and size != (*shape, 1):
         raise UserError(
-            f"{file}: its header says {shape[1]} x {shape[0]} pixels, its compressed picture "
-            f"{size[1]} x {size[0]}; export it again"
+            f"{file}: its header says {shape[1]} x {shape[0]} x 1 values, its compressed picture "
+            f"{size[1]} x {size[0]} x {size[2]}; export it again"
         )
+    if size is not None and not frame.rstrip(b"\0").endswith(_END):
+        raise UserError(f"{file}: its compressed picture is cut short; fetch it again")
     if len(frame) > limit:
         raise UserError(f"{file}: compressed to more bytes than its pixels have; export it again")
 
 
 def _coded_size(frame):
-    """Return rows and columns of a JPEG, JPEG-LS or JPEG 2000 stream, or None."""
+    """Return rows, columns and values a pixel of JPEG, JPEG-LS or JPEG 2000 code, or None."""
     place = frame.find(_JPEG2000_SIZE, 0, 4096)
     if place >= 0:
-        width, height, left, top = struct.unpack_from(">4I", frame, place + 8)
-        return height - top, width - left
+        width, height, left, top, *_, values = struct.unpack_from(">8IH", frame, place + 8)
+        return height - top, width - left, values
     if not frame.startswith(b"\xff\xd8"):
         return None
     place = 2
-    while place + 9 <= len(frame):
+    while place + 10 <= len(frame):
         marker, length = struct.unpack_from(">2sH", frame, place)
         if marker[0] != 0xFF:
             return None
-        if (0xC0 <= marker[1] <= 0xCF and marker[1] not in (0xC4, 0xC8, 0xCC)) or marker[1] == 0xF7:
-            return struct.unpack_from(">HH", frame, place + 5)
+        if marker[1] in _JPEG_SIZES:
+            return struct.unpack_from(">HHB", frame, place + 5)
         place += 2 + length
     return None
 
@@ -134,7 +138,10 @@ def _decode(file, header, syntax, frame, shape):
         try:
             image = sitk.ReadImage(str(copy), imageIO="GDCMImageIO")
         except RuntimeError as error:
-            raise UserError(f"{file}: damaged compressed pixels; fetch it again") from error
+            raise UserError(
+                f"{file}: its pixels, compressed as {syntax.name}, are damaged or of a kind that "
+                "is not read; export it uncompressed"
+            ) from error
     array = sitk.GetArrayFromImage(image)
     if array.size != shape[0] * shape[1]:
         raise UserError(f"{file}: compressed pixels of another size; export it again")

@@ -105,13 +105,19 @@ def _check_pixels(file, header, max_bytes):
     if _PIXEL_DATA in tags and min(tags[tags.index(_PIXEL_DATA) :]) < _PIXEL_DATA:
         # Tags ascend in a file: these bytes are pixels that were shifted.
         raise UserError(f"{file}: more bytes after its pixels than its header says; fetch it again")
+    for keyword in ("Rows", "Columns", "BitsAllocated", "PixelRepresentation"):
+        if header.get(keyword) is None:
+            raise UserError(f"{file}: no {keyword}; export it again")
     samples = int(header.get("SamplesPerPixel") or 1)
     colours = str(header.get("PhotometricInterpretation") or "MONOCHROME2").strip()
     if samples != 1 or colours not in ("MONOCHROME1", "MONOCHROME2"):
         raise UserError(
             f"{file}: PhotometricInterpretation {printable(colours)}; CT numbers are needed"
         )
-    allocated, stored = int(header.BitsAllocated), int(header.get("BitsStored") or 0)
+    allocated, stored = (
+        int(header.BitsAllocated),
+        int(header.get("BitsStored") or header.BitsAllocated),
+    )
     if (allocated, int(header.PixelRepresentation)) not in PIXEL_TYPES:
         raise UserError(f"{file}: BitsAllocated is {allocated}; 8, 16 or 32 are read")
     high = int(header.get("HighBit", stored - 1))

@@ -13,9 +13,11 @@ MAX_POSITION_MM = 1e5
 # A header is rounded, or a scan was registered: up to this angle the axes are made
 # right-angled, which moves a voxel 10 cm from the centre by 0.4 mm.
 MAX_SHEAR_DEG = 0.5
-# Two grids are the same, and a grid is along the axes, if no corner is off by more than
-# this share of a voxel.
-SAME_VOXEL = 0.1
+# A grid is along the axes if no corner is off by more than this share of a voxel.
+_UPRIGHT_VOXEL = 0.1
+# Labels are on the grid of their CT up to this share: one header may be rounded, or sheared
+# and made right-angled, and half a voxel is another grid.
+_SAME_VOXEL = 0.25
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,12 +41,17 @@ class Grid:
         indices = np.array(list(np.ndindex(2, 2, 2))) * (np.array(self.shape) - 1)
         return self.origin_mm + indices * self.spacing_mm @ self.direction.T
 
-    def is_at(self, other):
-        """Return whether the voxels of another grid of this shape lie on the own."""
+    def is_at(self, other, share=_SAME_VOXEL):
+        """Return whether the voxels of another grid of this shape lie on the own.
+
+        Args:
+            other: a `Grid`.
+            share: how far a corner may be off, in voxels.
+        """
         if self.shape != other.shape:
             return False
         off = np.linalg.norm(self.corners_mm() - other.corners_mm(), axis=1).max()
-        return bool(off <= SAME_VOXEL * self.spacing_mm.min())
+        return bool(off <= share * self.spacing_mm.min())
 
     def turned(self, direction):
         """Return the grid turned about its centre to another direction."""
@@ -134,7 +141,7 @@ def to_lps(array, grid):
 def along_axes(grid):
     """Return a grid turned to the LPS axes, or None where that would move voxels."""
     upright = grid.turned(np.eye(3))
-    return upright if grid.is_at(upright) else None
+    return upright if grid.is_at(upright, _UPRIGHT_VOXEL) else None
 
 
 def _nearest_axes(direction):
