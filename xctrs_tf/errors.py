@@ -60,6 +60,16 @@ def os_error_text(error, path=None):
     return (f"{named}: " if named else "") + reason + (f"; {mend}" if mend else "")
 
 
+def graph_error_text(error):
+    """Return the informative line of an error of TensorFlow, without names of graph nodes."""
+    lines = re.sub(r"\{\{.*?\}\} ?", "", error.message).splitlines()
+    lines = [line for line in lines if line.strip() and line != "Graph execution error:"]
+    text = one_line(lines[0] if lines else type(error).__name__, 300)
+    number = errno.ENOSPC if os.strerror(errno.ENOSPC) in text else None
+    mend = next((mend for mend, numbers in _MENDS.items() if number in numbers), None)
+    return text + (f"; {mend}" if mend else "")
+
+
 def _errno_in(text):
     """Return the number that HDF5 and others write into their messages, or None."""
     found = re.search(r"errno = (\d+)", text)

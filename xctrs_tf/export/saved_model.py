@@ -9,7 +9,7 @@ import tempfile
 
 import tensorflow as tf
 
-from xctrs_tf.errors import UserError
+from xctrs_tf.errors import UserError, graph_error_text
 from xctrs_tf.export.metadata import describe_run
 from xctrs_tf.export.onnx_conversion import CONVERSION_PACKAGES, write_onnx
 from xctrs_tf.export.plain_networks import with_plain_normalizations
@@ -85,8 +85,7 @@ def export_run(run, output, quantize=None, file_format="savedmodel"):
                 _write(run, folder, quantize, file_format)
                 sync(folder)
             except tf.errors.OpError as error:
-                reason = " ".join(error.message.split())
-                raise UserError(f"{output}: the export failed ({reason:.200})") from error
+                raise UserError(f"{output}: export failed: {graph_error_text(error)}") from error
             version = output / str(max(version_numbers(output), default=0) + 1)
             os.rename(folder, version)
             sync(output, content=False)

@@ -1,12 +1,11 @@
 """The training engine on TensorFlow: one device, or several under `tf.distribute`."""
 
 import contextlib
-import re
 
 import tensorflow as tf
 
 from xctrs_tf.data.stream.tf_data import training_pipeline
-from xctrs_tf.errors import UserError, one_line
+from xctrs_tf.errors import UserError, graph_error_text
 from xctrs_tf.training.interruption import Interrupted
 from xctrs_tf.training.tensorflow.distribution import Workers, make_strategy, require_equal_parts
 from xctrs_tf.training.tensorflow.tensorflow_trainer import Trainer
@@ -43,7 +42,7 @@ class TensorFlowEngine:
                 raise
             raise Interrupted(
                 "another worker is gone; started again on all of them, the same command goes on "
-                f"from the last checkpoint ({_reason(error)})"
+                f"from the last checkpoint ({graph_error_text(error)})"
             ) from error
 
     def make_trainer(self, *arguments):
@@ -115,13 +114,5 @@ class Events:
             yield
         except tf.errors.OpError as error:
             raise UserError(
-                f"{self._folder}: cannot be written ({one_line(_reason(error), 200)}); free space "
-                "on that disk, then run the same command again"
+                f"{self._folder}: cannot be written: {graph_error_text(error)}"
             ) from error
-
-
-def _reason(error):
-    """Return the first informative line of the message."""
-    message = re.sub(r"\{\{.*?\}\} ?", "", error.message)  # names of nodes of the graph
-    lines = [line for line in message.splitlines() if line.strip()]
-    return next((line for line in lines if line != "Graph execution error:"), type(error).__name__)
