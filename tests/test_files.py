@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
@@ -159,6 +160,24 @@ def test_the_lock_of_a_killed_process_is_free_and_its_leftovers_go(tmp_path):
     with folder_lock.folder_lock(tmp_path, "part"):
         assert sorted(path.name for path in tmp_path.rglob("*")) == [".lock", "part"]
     assert sorted(path.name for path in tmp_path.rglob("*")) == ["part"]
+
+
+def test_who_waits_gets_the_lock_when_it_is_free(tmp_path, caplog):
+    program = (
+        "import sys\n"
+        "from xctrs_tf.folder_lock import folder_lock\n"
+        "with folder_lock(sys.argv[1]):\n"
+        "    print('held', flush=True)\n"
+        "    input()\n"
+        "    print('left', file=open(sys.argv[1] + '/note', 'w'))\n"
+    )
+    command = [sys.executable, "-c", program, tmp_path]
+    holder = subprocess.Popen(command, stdin=-1, stdout=-1, encoding="utf-8")
+    assert holder.stdout.readline() == "held\n"
+    threading.Timer(0.2, holder.communicate, ["\n"]).start()
+    with folder_lock.folder_lock(tmp_path, wait=True):
+        assert (tmp_path / "note").read_text(encoding="utf-8") == "left\n"
+    assert f"{tmp_path}: waits for process {holder.pid} on" in caplog.text
 
 
 def test_a_child_that_inherits_the_descriptor_keeps_the_lock(tmp_path):

@@ -19,7 +19,7 @@ _ATTEMPTS = 100
 
 
 @contextlib.contextmanager
-def folder_lock(folder, *parts, beside=False):
+def folder_lock(folder, *parts, beside=False, wait=False):
     """Keep a folder for this process, and remove what killed processes left in it.
 
     The lock ends with the process, however that ends, and with every process that
@@ -32,19 +32,21 @@ def folder_lock(folder, *parts, beside=False):
             besides itself.
         beside: the lock lies beside the folder, which is written as a whole and may
             be absent; leftovers are those of the folder itself.
+        wait: wait for another process that holds the lock, with a warning.
 
     Yields:
         File descriptor that holds the lock.
 
     Raises:
-        UserError: another process holds the lock, or the folder cannot be written.
+        UserError: another process holds the lock, unless ``wait``; or the folder cannot be
+            written.
     """
     folder = pathlib.Path(folder).absolute()
     home = folder.parent if beside else folder
     file = home / (f".{folder.name}.lock" if beside else ".lock")
     made = [path for path in (home, *home.parents) if not path.exists()]
     try:
-        descriptor = _open_locked(file, folder)
+        descriptor = _open_locked(file, folder, wait)
     except OSError as error:
         _remove_empty(made)
         if isinstance(error, (FileExistsError, NotADirectoryError)):
@@ -67,7 +69,7 @@ def folder_lock(folder, *parts, beside=False):
         _remove_empty(made)
 
 
-def _open_locked(file, folder):
+def _open_locked(file, folder, wait):
     for _ in range(_ATTEMPTS):
         file.parent.mkdir(parents=True, exist_ok=True)
         try:
@@ -75,7 +77,7 @@ def _open_locked(file, folder):
         except FileNotFoundError:
             continue  # Its holder removed the folder between the two calls.
         try:
-            _lock(descriptor, folder)
+            _lock(descriptor, folder, wait)
             if _has_name(descriptor, file):
                 _write_owner(descriptor, file)
                 return descriptor
@@ -96,13 +98,17 @@ def _write_owner(descriptor, file):
         raise
 
 
-def _lock(descriptor, folder):
+def _lock(descriptor, folder, wait):
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        raise UserError(
-            f"{folder}: {_owner(descriptor)} writes to it; wait until that ends, or stop it"
-        ) from None
+        owner = _owner(descriptor)
+        if not wait:
+            raise UserError(
+                f"{folder}: {owner} writes to it; wait until that ends, or stop it"
+            ) from None
+        logging.warning("%s: waits for %s", folder, owner)
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
     except OSError as error:
         if error.errno not in _WITHOUT_LOCKS:
             raise

@@ -130,8 +130,6 @@ def test_a_full_disk_is_one_line_and_leaves_no_version(tmp_path, monkeypatch):
         raise tf.errors.ResourceExhaustedError(None, None, "x.data; No space left on device")
 
     monkeypatch.setattr(tf.saved_model, "save", full)
-    with pytest.raises(
-        UserError, match=r"models: export failed: .*No space left on device; free"
-    ):
+    with pytest.raises(UserError, match=r"models: export failed: .*No space left on device; free"):
         export_run(toy_run(tmp_path / "run"), tmp_path / "models")
     assert not (tmp_path / "models").exists()

@@ -1,15 +1,18 @@
 """Damaged files of a run: the next best is taken with a warning, and nothing else is lost."""
 
 import json
+import types
 
 import keras
 import numpy as np
 import pytest
 
-from tests.training.toys import toy_config
+from tests.export.runs import write_config
+from tests.training.toys import toy_config, toy_networks
 from xctrs_tf.errors import UserError
 from xctrs_tf.training import checkpoints, loop
 from xctrs_tf.training.config import TrainingConfig, read_config
+from xctrs_tf.training.frozen_reconstruction import Reconstructions
 from xctrs_tf.training.history import History, read_history
 from xctrs_tf.training.run import load_run
 
@@ -151,3 +154,37 @@ def test_a_damaged_best_checkpoint_is_made_again_at_the_next_start(data, tmp_pat
     assert f"{run / 'best'}: damaged; the next validation writes it" in caplog.text
     after = json.loads((run / "best" / "state.json").read_text(encoding="utf-8"))
     assert after["step"] == json.loads(before)["step"] == load_run(run).step == 1
+
+
+@pytest.mark.usefixtures("toy_runs")
+def test_a_checkpoint_that_is_replaced_while_it_is_read_is_read_again(tmp_path, monkeypatch):
+    networks = toy_networks()
+    write_config(tmp_path, toy_config("absent"))
+    checkpoints.save(tmp_path / "best", networks, {}, {"step": 3})
+    load, replaced = checkpoints.load_weights, []
+
+    def load_late(folder, into):
+        if not replaced:
+            for each in networks.values():
+                each.set_weights([np.full_like(w, 0.5) for w in each.get_weights()])
+            checkpoints.save(folder, networks, {}, {"step": 6})
+            replaced.append(folder)
+        load(folder, into)
+
+    monkeypatch.setattr(checkpoints, "load_weights", load_late)
+    run = load_run(tmp_path)
+    assert run.step == 6
+    assert all((w == 0.5).all() for w in run.reconstruction.get_weights())
+
+
+@pytest.mark.parametrize("content", [b"", b"no array", None])
+def test_a_damaged_reconstruction_of_a_finished_run_is_one_line(data, tmp_path, content):
+    dataset = loop.open_dataset(data)
+    made = Reconstructions(types.SimpleNamespace(step=3), dataset, tmp_path)
+    made._folder.mkdir(parents=True)
+    if content is None:
+        np.save(made._path("p0"), np.zeros((2, 2, 2), np.float32))
+    else:
+        made._path("p0").write_bytes(content)
+    with pytest.raises(UserError, match=r"p0\.npy: damaged; remove it"):
+        made.load("p0")

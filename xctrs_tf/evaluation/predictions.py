@@ -2,6 +2,7 @@
 
 import dataclasses
 import pathlib
+import zipfile
 
 import numpy as np
 
@@ -66,3 +67,7 @@ def read_prediction(folder, patient):
         raise UserError(
             f"{path}: missing; run experiments.evaluate with --save_predictions"
         ) from None
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise UserError(
+            f"{path}: damaged; run experiments.evaluate with --save_predictions again"
+        ) from error

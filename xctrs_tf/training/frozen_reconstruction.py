@@ -14,6 +14,7 @@ from xctrs_tf.data.dataset import network_arrays
 from xctrs_tf.data.dataset.npy_files import read_array
 from xctrs_tf.errors import UserError
 from xctrs_tf.files import atomic_path
+from xctrs_tf.folder_lock import folder_lock
 from xctrs_tf.training.prediction import reconstruct_case
 
 _CHECKPOINT = "best"
@@ -83,16 +84,35 @@ class Reconstructions:
         Raises:
             UserError: the output of the network is not finite.
         """
-        self._folder.mkdir(parents=True, exist_ok=True)
-        for patient in progress([each for each in ids if not self._path(each).exists()]):
-            arrays = network_arrays(self._dataset.load(patient))
-            ct = reconstruct_case(self._run, patient, arrays)
-            with atomic_path(self._path(patient)) as temporary, temporary.open("wb") as file:
-                np.save(file, ct)
+        if not self._missing(ids):
+            return
+        # Several runs may build on this one at the same time; one of them reconstructs.
+        with folder_lock(self._folder, wait=True):
+            for patient in progress(self._missing(ids)):
+                arrays = network_arrays(self._dataset.load(patient))
+                ct = reconstruct_case(self._run, patient, arrays)
+                with atomic_path(self._path(patient)) as temporary, temporary.open("wb") as file:
+                    np.save(file, ct)
 
     def load(self, patient):
-        """Read a patient's reconstruction, float32 ``[x, y, z]``, not clipped."""
-        return read_array(self._path(patient))
+        """Read a patient's reconstruction, float32 ``[x, y, z]``, not clipped.
+
+        Raises:
+            UserError: the file is damaged.
+        """
+        path = self._path(patient)
+        try:
+            ct = read_array(path)
+            if ct.dtype != np.float32 or ct.shape != (self._dataset.size,) * 3:
+                raise ValueError(f"{ct.dtype} {ct.shape}")
+        except (OSError, ValueError, EOFError) as error:
+            raise UserError(
+                f"{path}: damaged; remove it, and run the same command again"
+            ) from error
+        return ct
+
+    def _missing(self, ids):
+        return [patient for patient in ids if not self._path(patient).exists()]
 
     def _path(self, patient):
         return self._folder / f"{patient}.npy"

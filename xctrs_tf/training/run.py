@@ -5,7 +5,7 @@ import pathlib
 
 import keras
 
-from xctrs_tf.errors import UserError
+from xctrs_tf.errors import UserError, one_line
 from xctrs_tf.models import XCTRSNet
 from xctrs_tf.models.catalogue import NETWORKS
 from xctrs_tf.models.compared.common import without_training_heads
@@ -90,18 +90,12 @@ def load_run(path, checkpoint="best", precision=None):
     """
     path = pathlib.Path(path)
     config = read_config(path)
-    folder = path / "best" if checkpoint == "best" else checkpoints.latest(path)
-    state = checkpoints.read_state(folder) if folder else None
-    if state is None:
-        raise UserError(
-            f"{path} holds no whole {checkpoint} checkpoint: let experiments.train run on, "
-            "or choose the other of --checkpoint=best|last"
-        )
+    _newest_whole(path, checkpoint)
     networks = build_networks(dataclasses.replace(config, precision=precision or config.precision))
     networks.pop("discriminator", None)
-    checkpoints.load_weights(folder, networks)
-    if config.ema_momentum and checkpoint == "last":
-        _load_averages(folder, config, networks)
+    state = None
+    while state is None:
+        state = _load_checkpoint(path, checkpoint, config, networks)
     if config.reconstruction_run:
         frozen = load_run(frozen_folder(path), precision=precision)
         networks["reconstruction"] = frozen.reconstruction
@@ -110,6 +104,34 @@ def load_run(path, checkpoint="best", precision=None):
     return Run(
         path, config, state["step"], networks.get("reconstruction"), networks.get("segmentation")
     )
+
+
+def _newest_whole(path, checkpoint):
+    """Return folder and state of a run's checkpoint."""
+    folder = path / "best" if checkpoint == "best" else checkpoints.latest(path)
+    state = checkpoints.read_state(folder) if folder else None
+    if state is None:
+        raise UserError(
+            f"{path} holds no whole {checkpoint} checkpoint: let experiments.train run on, "
+            "or choose the other of --checkpoint=best|last"
+        )
+    return folder, state
+
+
+def _load_checkpoint(path, checkpoint, config, networks):
+    """Load a checkpoint; return its state, or None if the training replaced it meanwhile."""
+    folder, state = _newest_whole(path, checkpoint)
+    try:
+        checkpoints.load_weights(folder, networks)
+        if config.ema_momentum and checkpoint == "last":
+            _load_averages(folder, config, networks)
+    except (OSError, ValueError, KeyError) as error:
+        if checkpoints.read_state(folder) == state:
+            raise UserError(
+                f"{folder}: does not fit the networks of config.json ({one_line(error, 200)})"
+            ) from error
+        return None
+    return state if checkpoints.read_state(folder) == state else None
 
 
 def _load_averages(folder, config, networks):
