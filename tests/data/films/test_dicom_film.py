@@ -51,6 +51,24 @@ def test_rescaling_comes_before_the_window(tmp_path):
         ({}, None),
         ({"PixelSpacing": [0.2, 0.1]}, (0.1, 0.2)),
         ({"ImagerPixelSpacing": [0.2, 0.1]}, (0.1, 0.2)),
+        ({"NominalScannedPixelSpacing": [0.2, 0.1]}, (0.1, 0.2)),
+        (
+            {
+                "NominalScannedPixelSpacing": [0.24, 0.12],
+                "EstimatedRadiographicMagnificationFactor": 1.2,
+            },
+            (0.1, 0.2),
+        ),
+        (
+            {
+                "ImagerPixelSpacing": [0.2, 0.1],
+                "PixelSpacing": [0.2, 0.1],
+                "PixelSpacingCalibrationType": "FIDUCIAL",
+                "EstimatedRadiographicMagnificationFactor": 1.2,
+            },
+            (0.1, 0.2),
+        ),
+        ({"PixelSpacing": [0.2, 0.1], "PixelAspectRatio": [2, 1]}, (0.1, 0.2)),
         ({"ImagerPixelSpacing": [0.24, 0.12], "PixelSpacing": [0.2, 0.1]}, (0.1, 0.2)),
         (
             {
@@ -136,6 +154,34 @@ def test_headers_that_agree_with_the_view(tmp_path, view, tags):
         ("ap", {"Rows": 13}, "need 312 bytes of PixelData, and it has 288"),
         ("ap", {"Rows": None}, "its Rows is missing; one whole number"),
         ("ap", {"PixelSpacing": [0.0, 0.1]}, "its PixelSpacing is 0 and 0.1; two numbers"),
+        ("ap", {"PixelSpacing": [143, 143]}, "gives pixels of 143 x 143 mm; a film's are"),
+        ("ap", {"PixelAspectRatio": [2, 1]}, "12 x 12 pixels of shape 0.5 x 1; crop or pad"),
+        ("ap", {"PixelAspectRatio": [2, 0]}, "its PixelAspectRatio is 2 and 0; two numbers"),
+        (
+            "ap",
+            {"PixelAspectRatio": [2, 1], "PixelSpacing": [0.1, 0.1]},
+            "its PixelAspectRatio contradicts its pixels of 0.1 x 0.1 mm",
+        ),
+        *(
+            ("ap", {"ImagerPixelSpacing": [0.2, 0.2], **tags}, f"a magnification of {value}")
+            for value, tags in (
+                ("120 by Est", {"EstimatedRadiographicMagnificationFactor": 120}),
+                ("0.8 by Est", {"EstimatedRadiographicMagnificationFactor": 0.8}),
+                ("-1.2 by Est", {"EstimatedRadiographicMagnificationFactor": -1.2}),
+                (
+                    "12 by Dist",
+                    {"DistanceSourceToDetector": 1800, "DistanceSourceToPatient": 150},
+                ),
+                (
+                    "0.833333 by Dist",
+                    {"DistanceSourceToDetector": 1500, "DistanceSourceToPatient": 1800},
+                ),
+                ("10 by Imager", {"PixelSpacing": [0.02, 0.02]}),
+            )
+        ),
+        ("ap", {"PatientOrientation": "R"}, "its PatientOrientation is R, where two directions"),
+        ("ap", {"PatientOrientation": ["L", ""]}, "its PatientOrientation is L/, where two"),
+        ("la", {"PatientOrientation": ["P", "F", "L"]}, "is P/F/L, where two directions"),
         ("ap", {"PixelSpacing": [0.1]}, "its PixelSpacing is 0.1; two numbers"),
     ],
 )

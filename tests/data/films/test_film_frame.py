@@ -85,6 +85,14 @@ def test_spacings_that_make_no_sense():
             frame.cut(film_of(), 4)
 
 
+def test_one_size_for_pixels_that_are_not_square_is_refused():
+    film = film_of(pixel_shape=(1.0, 2.0))
+    with pytest.raises(UserError, match="the shape 1 x 2, for which one size in mm is too little"):
+        FilmFrame(pixel_mm=0.5).cut(film, 4)
+    # 12 columns of 3 and 9 rows of 4 are a square.
+    assert FilmFrame().cut(film_of(pixel_shape=(3.0, 4.0)), 4).shape == (12, 9)
+
+
 def test_a_picture_in_the_networks_frame(tmp_path):
     pixels = np.random.default_rng(0).integers(0, 65535, (40, 30), np.uint16)
     Image.fromarray(pixels).save(tmp_path / "film.png")

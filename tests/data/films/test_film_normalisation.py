@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from xctrs_tf.data.films.film_normalisation import normalise_film
+from xctrs_tf.data.films.film_normalisation import fill_padding, normalise_film
 from xctrs_tf.errors import UserError
 
 
@@ -34,3 +34,20 @@ def test_a_constant_film_but_for_a_single_speck():
     film[3, 4] = 9.0
     with pytest.raises(UserError, match="film: constant"):
         normalise_film(film)
+
+
+def test_values_whose_range_overflows_are_refused():
+    film = np.linspace(0, 1, 256, dtype=np.float32).reshape(16, 16)
+    film[:2], film[-2:] = -3e38, 3e38
+    with pytest.raises(UserError, match=r"its values go from -3e\+38 to 3e\+38"):
+        normalise_film(film)
+
+
+def test_padding_gets_the_dark_end_of_the_film():
+    film = np.random.default_rng(0).random((20, 20)).astype(np.float32)
+    outside = np.broadcast_to(np.arange(20) < 5, film.shape)
+    padded = np.ma.masked_array(np.where(outside, 1e9, film), outside)
+    filled = normalise_film(fill_padding(padded))
+    assert (filled[:, :5] == 0).all()
+    np.testing.assert_allclose(filled[:, 5:], normalise_film(film[:, 5:]), atol=0.02)
+    assert fill_padding(film) is film

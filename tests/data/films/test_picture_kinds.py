@@ -147,6 +147,22 @@ def test_exif_turns_a_png(tmp_path, number):
     check(tmp_path / "film.png")
 
 
+def test_other_places_of_the_orientation_in_a_png(tmp_path):
+    """A program may write EXIF as text, as ImageMagick does, or XMP, as Photoshop does."""
+    exif = Image.Exif()
+    exif[274] = 2
+    raw = b"\nexif\n%8d\n%s\n" % (len(exif.tobytes()), exif.tobytes().hex().encode())
+    xmp = b"XML:com.adobe.xmp\0\0\0\0\0" + b'<x tiff:Orientation="2"/>'
+    rows = np.ascontiguousarray(PIXELS[:, ::-1] >> 4).astype(np.uint8)
+    data = zlib.compress(b"".join(b"\0" + row.tobytes() for row in rows))
+    for extra in (
+        chunk(b"zTXt", b"Raw profile type exif\0\0" + zlib.compress(raw)),
+        chunk(b"iTXt", xmp),
+    ):
+        (tmp_path / "film.png").write_bytes(png(12, 12, data=data, extra=extra))
+        check(tmp_path / "film.png", PIXELS >> 4)
+
+
 def test_exif_after_the_pixels_turns_a_png(tmp_path):
     exif = Image.Exif()
     exif[274] = 2

@@ -68,7 +68,7 @@ def read_film_pair(paths, frames, size, spacing_mm=None):
     """
     raws = {view: _read_raw_film(paths[view], view) for view in VIEWS}
     _check_two(raws)
-    widths = {view: _width_mm(raws[view], frames[view]) for view in VIEWS}
+    widths = {view: _width_mm(paths[view], raws[view], frames[view]) for view in VIEWS}
     if spacing_mm is not None:
         known = [view for view in VIEWS if widths[view] is not None]
         cut = {view: dataclasses.replace(frames[view], spacing_mm=spacing_mm) for view in known}
@@ -116,19 +116,27 @@ def _reading(path, problem):
         raise UserError(f"{path}: {problem}; export the film again") from error
 
 
-def _cut_film(path, raw, size, frame):
-    """Cut the network's region out of a film, normalise it, and resize it where needed."""
+@contextlib.contextmanager
+def _named(path):
+    """Put the file before the messages of the block."""
     try:
-        film = fill_padding(frame.cut(raw, size))
-        normalised = normalise_film(film)
+        yield
     except UserError as error:
         raise UserError(f"{path}: {error}") from error
+
+
+def _cut_film(path, raw, size, frame):
+    """Cut the network's region out of a film, normalise it, and resize it where needed."""
+    with _named(path):
+        film = fill_padding(frame.cut(raw, size))
+        normalised = normalise_film(film)
     return normalised if film.shape == (size, size) else normalise_film(resize_film(film, size))
 
 
-def _width_mm(raw, frame):
+def _width_mm(path, raw, frame):
     """Return the width of a film's crop box at the patient, or None if unknown."""
-    pixel_mm = raw.pixel_mm if frame.pixel_mm is None else np.broadcast_to(frame.pixel_mm, 2)
+    with _named(path):
+        pixel_mm = frame.pixel_size(raw)
     if pixel_mm is None:
         return None
     left, _, right, _ = frame.crop_box or (0, 0, *raw.pixels.shape)

@@ -48,9 +48,7 @@ class FilmFrame:
             UserError: the box or the square lies outside the film, the box is not
                 square, or the pixel's size is needed and unknown.
         """
-        pixel_mm = film.pixel_mm
-        if self.pixel_mm is not None:
-            pixel_mm = tuple(float(edge) for edge in np.broadcast_to(self.pixel_mm, 2))
+        pixel_mm = self.pixel_size(film)
         box = self._box(film.pixels.shape)
         if self.spacing_mm is None:
             _check_square(box, pixel_mm or film.pixel_shape, pixel_mm is not None)
@@ -64,6 +62,25 @@ class FilmFrame:
         if film.flip_vertical != self.flip_vertical:
             part = part[:, ::-1]
         return -part if self.invert else part
+
+    def pixel_size(self, film):
+        """Return width and height of a film's pixel at the patient in mm, or None if unknown.
+
+        Args:
+            film: `RawFilm`.
+
+        Raises:
+            UserError: one number for pixels that are not square by their file.
+        """
+        if self.pixel_mm is None:
+            return film.pixel_mm
+        across, up = film.pixel_shape
+        if np.ndim(self.pixel_mm) == 0 and film.pixel_mm is None and across != up:
+            raise UserError(
+                f"its pixels have the shape {across:g} x {up:g}, for which one size in mm is too "
+                "little; resample the film to square pixels"
+            )
+        return tuple(float(edge) for edge in np.broadcast_to(self.pixel_mm, 2))
 
     def _box(self, shape):
         width, height = shape

@@ -28,6 +28,10 @@ def normalise_film(film):
         raise UserError("film: holds NaN or infinite values; export it again")
     low = np.percentile(film, PERCENTILES[0], method="lower")
     high = np.percentile(film, PERCENTILES[1], method="higher")
+    with np.errstate(over="ignore"):
+        is_finite = np.isfinite(high - low)
+    if not is_finite:
+        raise UserError(f"film: its values go from {low:g} to {high:g}; export it again")
     if not high > low:
         raise UserError("film: constant, nothing is to be seen on it; export it again")
     return np.clip((film - low) / (high - low), 0.0, 1.0)

@@ -8,7 +8,7 @@ import numpy as np
 
 from xctrs_tf.errors import UserError
 
-# Twice the pixels of the largest detectors; reading such a film takes some 600 MB.
+# Twice the pixels of the largest detectors; reading such a film takes up to 1.2 GB.
 MAX_PIXELS = 2**25
 MAX_EDGE = 2**14 - 1
 # MAX_PIXELS pixels of eight bytes.
