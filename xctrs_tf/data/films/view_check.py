@@ -11,7 +11,9 @@ PAIR_CORRELATION = 0.9
 SWAP_ASYMMETRY = 0.1
 # Mirror symmetry that parts the views. Of 93 real necks and 60 phantoms, AP films have 0.78
 # or more and LA films 0.55 or less.
-VIEW_SYMMETRY = 0.66
+VIEW_SYMMETRY = 0.72
+# Lateral films have more correlation than this with the mean LA film, facing left or right.
+LATERAL_FIT = 0.4
 # Correlation from which two films are one and the same film, however it is turned. AP and
 # LA of a patient have at most 0.82.
 ONE_FILM_CORRELATION = 0.9
@@ -75,9 +77,12 @@ def check_views(ap, la):
     ap_symmetry, la_symmetry = _mirror_symmetry(ap), _mirror_symmetry(la)
     if la_symmetry - ap_symmetry > SWAP_ASYMMETRY:
         raise UserError("films: AP and LA look swapped; exchange the two files")
-    if ap_symmetry < VIEW_SYMMETRY or la_symmetry > VIEW_SYMMETRY:
-        view = "lateral" if ap_symmetry < VIEW_SYMMETRY else "AP"
-        raise UserError(f"films: both look like {view} films; give one film of each view")
+    if la_symmetry > VIEW_SYMMETRY:
+        raise UserError("films: both look like AP films; give one film of each view")
+    fields = _fields(ap)
+    fit = max(_correlation(fields, MEAN_LATERAL), _correlation(fields[::-1], MEAN_LATERAL))
+    if ap_symmetry < VIEW_SYMMETRY and fit > LATERAL_FIT:
+        raise UserError("films: both look like lateral films; give one film of each view")
     steps = [np.diff(film.mean(axis=0)) for film in (ap, la)]
     if not _correlation(*steps) >= PAIR_CORRELATION:
         raise UserError(
@@ -89,7 +94,7 @@ def check_views(ap, la):
 
 def _check_lateral(la):
     """Refuse an LA film that fits the mean LA film better when it is turned or inverted."""
-    fields = resize_film(la, len(MEAN_LATERAL))
+    fields = _fields(la)
     fit = _correlation(fields, MEAN_LATERAL)
     if fit < -TURN_MARGIN:
         raise UserError(
@@ -99,6 +104,11 @@ def _check_lateral(la):
     best = max(turned, key=turned.get)
     if turned[best] > fit + TURN_MARGIN:
         raise UserError(f"films: LA looks {best}")
+
+
+def _fields(film):
+    """Return the mean brightness of the fields of `MEAN_LATERAL`."""
+    return resize_film(film, len(MEAN_LATERAL))
 
 
 def _mean_lateral():
