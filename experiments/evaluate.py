@@ -18,6 +18,7 @@ from absl import flags
 from tqdm import tqdm
 
 from experiments.common import cli
+from experiments.common.privacy import define_share, private_files
 from experiments.common.run_flags import SPLITS, RunFlags
 from xctrs_tf import provenance
 from xctrs_tf.data.dataset import network_arrays
@@ -48,9 +49,12 @@ SAVE_PREDICTIONS = flags.DEFINE_bool(
 )
 
 
+SHARE = define_share(FLAGS)
+
+
 def execute():
     """Evaluate the run that the flags name."""
-    with contextlib.ExitStack() as stack:
+    with private_files(SHARE.value), contextlib.ExitStack() as stack:
         output = pathlib.Path(RUN.output.value or f"{RUN.workdir.value}/evaluation")
 
         def begin():

@@ -16,6 +16,7 @@ from absl import flags
 from tqdm import tqdm
 
 from experiments.common import cli
+from experiments.common.privacy import define_share, private_files
 from experiments.common.projection_flags import ProjectionFlags
 from xctrs_tf.data.dataset import open_dataset
 from xctrs_tf.data.dataset.dataset_writer import DatasetWriter
@@ -124,6 +125,9 @@ flags.register_validator(
 )
 
 
+SHARE = define_share(FLAGS)
+
+
 def execute():
     """Prepare or check the folder that the flags name; return the exit status."""
     if CHECK.value is not None:
@@ -136,7 +140,8 @@ def execute():
     simulation = PROJECTION.simulation(SEED.value)
     source = _make_source(size, spacing_mm)
     # Found out before anything is computed: that the folder can be written, by no one else.
-    with folder_lock(OUTPUT.value, "patients"):
+    private = private_files(SHARE.value or "phantom" in SOURCE.value)
+    with private, folder_lock(OUTPUT.value, "patients"):
         return _prepare(source, size, spacing_mm, simulation)
 
 
@@ -188,7 +193,10 @@ def _check():
     # Drawing takes a second to load, and nothing else here needs it.
     from xctrs_tf.evaluation.figures.contact_sheet import check_dataset
 
-    index, outliers = check_dataset(dataset, lambda ids: tqdm(ids, unit="patient", disable=None))
+    with private_files(SHARE.value):
+        index, outliers = check_dataset(
+            dataset, lambda ids: tqdm(ids, unit="patient", disable=None)
+        )
     print(f"{index}: {len(dataset.ids)} patients, {len(outliers)} to look at")
     for line in outliers:
         print(f"look at {line}")

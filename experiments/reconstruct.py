@@ -32,6 +32,7 @@ from absl import flags
 
 from experiments.common import cli
 from experiments.common.film_flags import FilmFlags, read_films
+from experiments.common.privacy import define_share
 from xctrs_tf.errors import UserError
 from xctrs_tf.folder_lock import folder_lock
 from xctrs_tf.reconstruction import check_output, load, write_reconstruction
@@ -61,12 +62,7 @@ MODEL_SHA256 = flags.DEFINE_multi_string(
 OUTPUT = flags.DEFINE_string(
     "output", None, "Folder to write; an earlier result is replaced.", flag_values=FLAGS
 )
-SHARE = flags.DEFINE_boolean(
-    "share",
-    False,
-    "Let other users of the machine read the output, as far as the umask does.",
-    flag_values=FLAGS,
-)
+SHARE = define_share(FLAGS)
 PAIRS = flags.DEFINE_string(
     "pairs",
     None,

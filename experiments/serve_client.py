@@ -17,6 +17,7 @@ from absl import flags
 
 from experiments.common import cli
 from experiments.common.film_flags import FilmFlags, read_films
+from experiments.common.privacy import define_share
 from xctrs_tf.errors import UserError
 from xctrs_tf.folder_lock import folder_lock
 from xctrs_tf.reconstruction import check_output, write_reconstruction
@@ -67,12 +68,7 @@ USE_PROXY = flags.DEFINE_boolean(
     "Go through the proxy of http_proxy or https_proxy; without --tls it sees the films.",
     flag_values=FLAGS,
 )
-SHARE = flags.DEFINE_boolean(
-    "share",
-    False,
-    "Let other users of the machine read the output, as far as the umask does.",
-    flag_values=FLAGS,
-)
+SHARE = define_share(FLAGS)
 CHECK_VIEWS = flags.DEFINE_boolean(
     "check_views",
     True,

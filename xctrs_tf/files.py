@@ -128,22 +128,6 @@ def sync(path, content=True):
     _sync_one(path)
 
 
-def require_utf8(path):
-    """Refuse a path whose bytes are not UTF-8: image libraries end the process over it.
-
-    Args:
-        path: path of a file or folder.
-
-    Raises:
-        UserError: it is not UTF-8.
-    """
-    try:
-        os.fspath(path).encode()
-    except UnicodeEncodeError as error:
-        name = os.fsencode(path).decode("utf-8", "backslashreplace")
-        raise UserError(f"{name}: its name is not UTF-8 text; rename it") from error
-
-
 def require_plain_file(path):
     """Refuse a pipe or a device, whose content may never end.
 

@@ -206,6 +206,13 @@ def _discard_stdout():
     os.close(nowhere)
 
 
+class _LineFormatter(logging.Formatter):
+    """Formatter of messages as one printable line; a traceback keeps its lines."""
+
+    def formatMessage(self, record):
+        return one_line(super().formatMessage(record))
+
+
 def _use_plain_streams():
     # Tables contain a plus-minus sign, which the locale C lacks.
     for stream in (sys.stdout, sys.stderr):
@@ -214,7 +221,7 @@ def _use_plain_streams():
     # A warning is a line for a person, without thread and line numbers.
     absl_logging.use_absl_handler()
     handler = absl_logging.get_absl_handler()
-    handler.setFormatter(logging.Formatter("%(levelname)s: %(message)s"))
+    handler.setFormatter(_LineFormatter("%(levelname)s: %(message)s"))
     handler.python_handler.stream = sys.stderr
     # absl's own flags are not offered; unparsed, they would make its log complain.
     if not flags.FLAGS.is_parsed():

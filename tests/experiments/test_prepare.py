@@ -170,6 +170,8 @@ def test_leftovers_of_killed_preparations_are_removed(folder):
     flags = (*nifti_flags(folder), "--workers=1", "--spacing_mm=3")
     assert prepare(*flags).returncode == 0
     finished = content(folder / "out")
+    # Nobody else may read the patients.
+    assert {path.stat().st_mode & 0o077 for path in folder.rglob("out/**/*")} == {0}
     for name in left:
         (folder / "out" / name).mkdir()
     assert prepare(*flags).returncode == 0

@@ -7,11 +7,11 @@ ignores it.
 
 import contextlib
 import dataclasses
+import os
 import pathlib
 import tempfile
 
 from xctrs_tf.errors import UserError, one_line
-from xctrs_tf.files import require_utf8
 from xctrs_tf.reconstruction.export_files import check_files, read_metadata
 from xctrs_tf.reconstruction.onnx_model import load_onnx
 
@@ -78,7 +78,8 @@ class Export:
         """
         check_files(self.path, self.metadata, sha256)
         if self.is_onnx:
-            return {DEFAULT_SIGNATURE: load_onnx(self.path / ONNX_MODEL)}
+            with _plain_path(self.path) as path:
+                return {DEFAULT_SIGNATURE: load_onnx(path / ONNX_MODEL)}
         # Importing it takes seconds; metadata and films are checked without it.
         import tensorflow as tf
 
@@ -99,8 +100,12 @@ class Export:
 
 @contextlib.contextmanager
 def _plain_path(path):
-    """Give a path without characters that TensorFlow takes for a pattern of names."""
-    if not set(str(path)) & set("[]*?\\{}"):
+    """Give a path of the folder that TensorFlow and ONNX Runtime can open.
+
+    They cannot where it is not UTF-8, and TensorFlow takes brackets for a pattern of names.
+    """
+    is_text = os.fsencode(path).decode("utf-8", "replace") == str(path)
+    if is_text and not set(str(path)) & set("[]*?\\"):
         yield path
         return
     with tempfile.TemporaryDirectory(prefix="xctrs-") as folder:
@@ -122,7 +127,6 @@ def find_export(path):
         UserError: the folder holds no exported model, or its metadata cannot be read.
     """
     path = pathlib.Path(path)
-    require_utf8(path)
     try:
         versions = [path / str(number) for number in version_numbers(path)]
         folder = versions[-1] if versions else path

@@ -8,7 +8,7 @@ from xctrs_tf.data.films.film_normalisation import normalise_film
 from xctrs_tf.data.films.network_view import draw_network_view
 from xctrs_tf.data.volumes.volume import write_volume
 from xctrs_tf.errors import UserError
-from xctrs_tf.files import atomic_path, require_utf8, write_text
+from xctrs_tf.files import atomic_path, write_text
 from xctrs_tf.geometry import VERTEBRAE
 from xctrs_tf.reconstruction.label_tables import ITK_SNAP_TABLE, SLICER_TABLE, write_label_tables
 from xctrs_tf.style import NOTICE
@@ -109,7 +109,6 @@ def make_folder(folder, private=True):
     Raises:
         UserError: it cannot be made.
     """
-    require_utf8(folder)
     try:
         folder.mkdir(0o700 if private else 0o777, parents=True, exist_ok=True)
     except OSError as error:
@@ -134,10 +133,9 @@ def check_output(folder):
         folder: the folder; it need not exist.
 
     Raises:
-        UserError: it holds other files, is not a folder, or its name is not UTF-8.
+        UserError: it holds other files, or is not a folder.
     """
     folder = pathlib.Path(folder)
-    require_utf8(folder)
     if not folder.exists():
         return
     if not folder.is_dir():
