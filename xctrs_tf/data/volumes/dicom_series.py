@@ -115,8 +115,9 @@ def _read_all(folder):
         raise UserError(f"{folder}: no DICOM files")
     slices, left = [], MAX_BYTES
     for file in files:
-        slices += read_slices(file)
-        left -= sum(slice_.hu.nbytes for slice_ in slices if slice_.file is file)
+        read = read_slices(file)
+        slices += read
+        left -= sum(slice_.hu.nbytes for slice_ in read)
         if left < 0:
             raise UserError(f"{folder}: over {MAX_BYTES / 1e6:.0f} MB; cut out the neck first")
     series = {slice_.series for slice_ in slices}

@@ -16,6 +16,7 @@ from xctrs_tf.errors import UserError
 # The unpacked size of the deflated syntax cannot be bounded, and no scanner writes it.
 _DEFLATED = b"1.2.840.10008.1.2.1.99"
 _META_BYTES = 4096
+_MAX_FRAMES = 2**14
 _PIXEL_DATA = 0x7FE00010
 # Padding of these CT numbers would be indistinguishable from a patient.
 _TISSUE_HU = (-900.0, 3071.0)
@@ -127,7 +128,7 @@ def _check_pixels(file, header, max_bytes):
         )
     rows, columns = int(header.Rows), int(header.Columns)
     frames = int(header.get("NumberOfFrames") or 1)
-    if min(rows, columns, frames) < 1:
+    if min(rows, columns, frames) < 1 or frames > _MAX_FRAMES:
         raise UserError(f"{file}: {columns} x {rows} x {frames} pixels; export it again")
     if rows * columns * frames * allocated // 8 > max_bytes:
         raise UserError(
