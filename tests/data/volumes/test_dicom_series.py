@@ -56,7 +56,7 @@ def test_files_without_a_suffix_and_an_index_among_them(tmp_path):
     write_series(tmp_path, make_volume())
     for file in list(tmp_path.iterdir()):
         file.rename(file.with_suffix(""))
-    (tmp_path / "DICOMDIR").write_text("index", encoding="utf-8")
+    (tmp_path / "dicomdir").write_text("index", encoding="utf-8")
     (tmp_path / ".hidden").write_text("junk", encoding="utf-8")
     assert read_series(tmp_path).array.shape == (6, 7, 5)
 

@@ -66,6 +66,32 @@ def test_every_order_of_axes_is_where_simpleitk_says(tmp_path, suffix, axes):
     assert (volume.array > -1000).any()
 
 
+@pytest.mark.parametrize(
+    ("space", "signs"),
+    [("right-anterior-superior", (-1, -1, 1)), ("RAS", (-1, -1, 1)), ("LAS", (1, -1, 1))],
+)
+def test_spaces_of_nrrd_files(tmp_path, space, signs):
+    header = f"""NRRD0004
+type: int16
+dimension: 3
+sizes: 6 7 8
+space: {space}
+space directions: ({signs[0] * 1.5},0,0) (0,{signs[1] * 2.0},0) (0,0,{signs[2] * 2.5})
+space origin: ({signs[0] * 10.0},{signs[1] * -20.0},{signs[2] * 30.0})
+kinds: domain domain domain
+endian: little
+encoding: raw
+
+"""
+    (tmp_path / "ct.nrrd").write_bytes(header.encode() + ARRAY.tobytes(order="F"))
+    assert_upright(tmp_path / "ct.nrrd")
+    (tmp_path / "ct.nrrd").write_bytes(
+        header.replace(space, "scanner-xyz").encode() + ARRAY.tobytes(order="F")
+    )
+    with pytest.raises(UserError, match="no orientation in its header"):
+        read_volume(tmp_path / "ct.nrrd")
+
+
 def test_a_header_without_an_orientation(tmp_path):
     write_nifti(tmp_path / "ct.nii.gz", ARRAY, pixdim=SPACING)
     image = sitk.GetImageFromArray(ARRAY.T)

@@ -34,7 +34,7 @@ def slice_files(folder):
     files = sorted(
         file
         for file in pathlib.Path(folder).iterdir()
-        if not file.is_dir() and not file.name.startswith(".") and file.name != "DICOMDIR"
+        if not file.is_dir() and not file.name.startswith(".") and file.name.upper() != "DICOMDIR"
     )
     return [file for file in files if _is_dicom(file)] or files
 
