@@ -7,6 +7,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import keras
 import pytest
+import tensorflow as tf
 
 # To trace a network makes millions of objects that live on; to look for garbage among
 # them and the modules of TensorFlow every 700 objects takes a tenth of the time.
@@ -27,6 +28,14 @@ def _seeded_float32():
     keras.utils.set_random_seed(0)
     yield
     keras.config.set_dtype_policy("float32")
+
+
+@pytest.fixture
+def no_graph_optimizer():
+    """Skip the graph optimizer, which takes longer than running graphs of 20,000 nodes."""
+    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
+    yield
+    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": False})
 
 
 @pytest.fixture(scope="session")

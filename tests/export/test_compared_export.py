@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-import tensorflow as tf
 
 from tests.export.runs import SIZE, write_config
 from xctrs_tf.data.volumes.intensity import denormalise_hu
@@ -22,15 +21,7 @@ def _write_run(path, **networks):
     return load_run(path)
 
 
-@pytest.fixture
-def _no_graph_optimizer():
-    """Skip the graph optimizer, which takes longer than running graphs of 20,000 nodes."""
-    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
-    yield
-    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": False})
-
-
-@pytest.mark.usefixtures("_no_graph_optimizer")
+@pytest.mark.usefixtures("no_graph_optimizer")
 @pytest.mark.parametrize(
     ("reconstruction", "segmentation", "objective"),
     [

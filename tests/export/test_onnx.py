@@ -70,6 +70,7 @@ def toy(tmp_path_factory):
 
 @needs_onnx
 @pytest.mark.slow
+@pytest.mark.usefixtures("no_graph_optimizer")
 def test_plain_onnx_runtime_computes_what_the_networks_do(tmp_path):
     networks = write_run(tmp_path / "run")
     version = export(load_run(tmp_path / "run"), tmp_path / "models")
