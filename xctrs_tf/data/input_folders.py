@@ -20,7 +20,7 @@ def existing(*files):
     for file in files:
         _require_utf8(file)
         if not file.is_file():
-            raise UserError(f"{file}: no such file")
+            raise UserError(f"{file}: {'not a file' if file.exists() else 'no such file'}")
     return files
 
 

@@ -167,6 +167,7 @@ class Faulty(PatientSource):
         "f": UnicodeEncodeError("utf-8", "\udcff", 0, 1, "surrogates not allowed"),
         "g": OSError(5, "Input/output error"),
         "h": OverflowError("x" * 10_000),
+        "i": PermissionError(13, "Permission denied", "/in/i_ct.nii.gz"),
     }
 
     def __init__(self):
@@ -189,6 +190,7 @@ def test_whatever_is_wrong_with_a_patient_rejects_that_one(tmp_path):
     assert reasons.keys() == {"../out", *Faulty.faults, "sub"}
     assert reasons["a"] == "a: cannot be read (float division by zero)"
     assert reasons["c"] == "c: cannot be read (AssertionError)"
+    assert reasons["i"] == "/in/i_ct.nii.gz: cannot be read (Permission denied)"
     assert reasons["../out"].startswith("id '../out': no plain file name")
     assert max(map(len, reasons.values())) < 400 and "\n" not in "".join(reasons.values())
     assert list(tmp_path.iterdir()) == [tmp_path / "out"]

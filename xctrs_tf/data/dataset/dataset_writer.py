@@ -155,7 +155,7 @@ class DatasetWriter:
                     "choose another output folder"
                 )
             self._records = {record["id"]: record for record in manifest["patients"]}
-            for rejected in manifest.get("rejected", []):
+            for rejected in manifest["rejected"]:
                 self._rejected.setdefault(rejected["id"], []).append(rejected["reason"])
             # Half-written patients of a killed run.
             for scratch in self.path.glob("patients/.*.npz.*"):

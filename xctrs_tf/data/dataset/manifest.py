@@ -2,15 +2,17 @@
 
 import json
 import math
+import pathlib
 
 from xctrs_tf.data.patient_ids import check_id, id_key
+from xctrs_tf.data.projection.film_simulation import FilmSimulation
 from xctrs_tf.errors import UserError
 
 DATASET_FORMAT = "xctrs-dataset/1"
 MANIFEST = "manifest.json"
 # The manifest of a preparation that is running or was killed.
 UNFINISHED = "manifest.unfinished.json"
-_NEEDED = ("version", "size", "seed", "folds", "validation", "patients")
+_NEEDED = ("version", "size", "seed", "projection", "folds", "validation", "patients")
 _AGAIN = "run experiments.prepare again"
 
 
@@ -49,7 +51,11 @@ def read_manifest(file):
     size = manifest["size"]
     if not _is_whole(size) or size < 1:
         raise UserError(f"{file}: size {size!r}; {_AGAIN}")
+    _check_projection(file, manifest["projection"])
     _check_patients(file, manifest["patients"])
+    rejected = manifest.setdefault("rejected", [])
+    if not isinstance(rejected, list) or not all(map(_is_rejection, rejected)):
+        raise UserError(f"{file}: rejected is no list of ids and reasons; {_AGAIN}")
     return manifest
 
 
@@ -80,6 +86,15 @@ def check_folds(file, manifest):
             )
 
 
+def _check_projection(file, projection):
+    try:
+        FilmSimulation.from_json(projection)
+    except UserError as error:
+        raise UserError(f"{file}: {error}") from error
+    except (TypeError, ValueError, AttributeError) as error:
+        raise UserError(f"{file}: projection is no geometry; {_AGAIN}") from error
+
+
 def _check_patients(file, records):
     if not isinstance(records, list):
         raise UserError(f"{file}: patients is no list; {_AGAIN}")
@@ -99,6 +114,12 @@ def _check_patients(file, records):
 
 def _check_record(record):
     patient = record["id"]
+    for name in ("source", "source_file", "licence"):
+        if not isinstance(record.get(name, ""), str):
+            raise UserError(f"patient {patient!r}: {name} {record[name]!r}")
+    path = pathlib.PurePosixPath(record.get("source_file", ""))
+    if path.is_absolute() or ".." in path.parts:
+        raise UserError(f"patient {patient!r}: source_file {str(path)!r} leads elsewhere")
     for name in ("sha256", "source_sha256"):
         if not isinstance(record.get(name), str):
             raise UserError(f"patient {patient!r}: no {name}")
@@ -113,6 +134,12 @@ def _check_record(record):
 def _are_texts(groups):
     return isinstance(groups, list) and all(
         isinstance(group, list) and all(isinstance(each, str) for each in group) for group in groups
+    )
+
+
+def _is_rejection(entry):
+    return isinstance(entry, dict) and all(
+        isinstance(entry.get(name), str) for name in ("id", "reason")
     )
 
 

@@ -160,6 +160,8 @@ def _in_words(patient, error):
     """Return a line on what is wrong with a patient."""
     if isinstance(error, UserError):
         return str(error)
+    if isinstance(error, OSError) and error.filename and error.strerror:
+        return f"{error.filename}: cannot be read ({error.strerror})"
     cause = " ".join(str(error).split())[:_LONGEST_CAUSE] or type(error).__name__
     return f"{patient}: cannot be read ({cause})"
 
