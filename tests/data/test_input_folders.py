@@ -47,9 +47,11 @@ def test_a_folder_that_cannot_be_read_is_named(tmp_path, monkeypatch):
 def test_a_name_is_found_however_its_letters_are_composed(tmp_path):
     touch(tmp_path, DECOMPOSED)
     assert file_named(tmp_path, COMPOSED) == tmp_path / DECOMPOSED
+    touch(tmp_path, "P1_SEG.NII.GZ")
+    assert file_named(tmp_path, "p1_seg.nii.gz") == tmp_path / "P1_SEG.NII.GZ"
     assert file_named(tmp_path, "Jürg") == tmp_path / "Jürg"
     touch(tmp_path, COMPOSED)
-    with pytest.raises(UserError, match="two files of this name, composed and decomposed"):
+    with pytest.raises(UserError, match="two files of this name, which differ in case"):
         file_named(tmp_path, COMPOSED)
 
 

@@ -85,7 +85,7 @@ def folder_name(folder):
 
 
 def file_named(folder, name):
-    """Find a file by its name, whichever way its letters are composed.
+    """Find a file by its name, in upper or lower case, however its letters are composed.
 
     Systems write one name as different bytes (Unicode NFC and NFD).
 
@@ -100,12 +100,15 @@ def file_named(folder, name):
         UserError: two files have this name.
     """
     file = folder / name
-    if name.isascii() or not folder.is_dir():
+    if (name.isascii() and file.is_file()) or not folder.is_dir():
         return file
-    wanted = normalise_id(name)
-    found = [entry for entry in visible_entries(folder) if normalise_id(entry.name) == wanted]
+    wanted = id_key(name)
+    found = [entry for entry in visible_entries(folder) if id_key(entry.name) == wanted]
     if len(found) > 1:
-        raise UserError(f"{found[1]}: two files of this name, composed and decomposed; remove one")
+        raise UserError(
+            f"{found[1]}: two files of this name, which differ in case or in how letters are "
+            "composed; remove one"
+        )
     return found[0] if found else file
 
 

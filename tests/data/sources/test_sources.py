@@ -1,4 +1,5 @@
 import dataclasses
+import gzip
 import os
 import pathlib
 import unicodedata
@@ -227,3 +228,20 @@ def test_what_a_mac_writes_is_no_patient(tmp_path):
     write_neck(tmp_path, decomposed)
     twins = NiftiSource(tmp_path)
     assert twins.ids == [] and "is also that of" in next(iter(twins.unusable.values()))
+
+
+def test_upper_case_and_files_without_gzip_are_patients(tmp_path):
+    for name in ("a", "b", "c"):
+        write_neck(tmp_path, name)
+    for kind in ("ct", "seg"):
+        (tmp_path / f"a_{kind}.nii.gz").rename(tmp_path / f"a_{kind}.nii.gz".upper())
+        content = gzip.decompress((tmp_path / f"b_{kind}.nii.gz").read_bytes())
+        (tmp_path / f"b_{kind}.nii").write_bytes(content)
+        (tmp_path / f"b_{kind}.nii.gz").unlink()
+        (tmp_path / f"c_{kind}.nii").write_bytes(b"another")
+    source = NiftiSource(tmp_path)
+    assert (source.ids, source.unusable) == (["A", "b", "c"], {})
+    files = [source.record(name)["source_file"] for name in source.ids]
+    assert files == ["A_CT.NII.GZ", "b_ct.nii", "c_ct.nii.gz"]
+    for name in source.ids:
+        np.testing.assert_array_equal(source.load(name).labels.array, make_neck()[1].array)

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 
 from xctrs_tf.data.input_folders import (
     by_id,
@@ -10,22 +11,23 @@ from xctrs_tf.data.input_folders import (
     file_named,
     visible_entries,
 )
-from xctrs_tf.data.patient_ids import normalise_id
+from xctrs_tf.data.patient_ids import id_key, normalise_id
 from xctrs_tf.data.sources.label_maps import CERVICAL
 from xctrs_tf.data.sources.pairs import read_pair
 from xctrs_tf.data.sources.raw_patient import PatientSource, RawPatient
 from xctrs_tf.errors import UserError
 from xctrs_tf.files import sha256_of
 
-_CT_SUFFIX = "_ct.nii.gz"
-_LABELS_SUFFIX = "_seg.nii.gz"
+_CT, _LABELS = "_ct", "_seg"
+_SUFFIXES = (".nii.gz", ".nii")
+_CT_FILE = re.compile(rf"(.+){_CT}\.nii(\.gz)?", re.IGNORECASE | re.DOTALL)
 _PATIENT_TABLE = "manifest.csv"
 # Ten times the size of a table of 100,000 patients.
 _MAX_TABLE_BYTES = 2**26
 
 
 class NiftiSource(PatientSource):
-    """CTs in HU and their labels in pairs of NIfTI files on one grid.
+    """CTs in HU and their labels in pairs of NIfTI files (gzip or not) on one grid.
 
     An optional ``manifest.csv`` with a column ``id`` names the patients, and its
     column ``licence`` their licences.
@@ -57,14 +59,10 @@ class NiftiSource(PatientSource):
         elif select:
             raise UserError(f"{table}: no such file; a selection needs it")
         else:
-            places = [
-                (file.name.removesuffix(_CT_SUFFIX), file)
-                for file in visible_entries(self.folder)
-                if file.name.endswith(_CT_SUFFIX)
-            ]
+            places = _ct_files(self.folder)
         self.ids = list(by_id(places, self.unusable))
         if not self.ids and not self.unusable:
-            raise UserError(f"{self.folder}: no patients; name the files <id>{_CT_SUFFIX}")
+            raise UserError(f"{self.folder}: no patients; name the files <id>{_CT}.nii.gz")
 
     def record(self, patient):
         """Return the origin of a patient for the manifest of the data folder."""
@@ -81,12 +79,22 @@ class NiftiSource(PatientSource):
         return RawPatient(patient, *read_pair(*self._files(patient), self.label_map))
 
     def _files(self, patient):
-        return existing(
-            *(
-                file_named(self.folder, f"{patient}{suffix}")
-                for suffix in (_CT_SUFFIX, _LABELS_SUFFIX)
-            )
-        )
+        return existing(*(self._file(patient + kind) for kind in (_CT, _LABELS)))
+
+    def _file(self, stem):
+        files = [file_named(self.folder, stem + suffix) for suffix in _SUFFIXES]
+        return next((file for file in files if file.is_file()), files[0])
+
+
+def _ct_files(folder):
+    """Return ids and paths of the CTs; of one that is there with and without gzip, the first."""
+    files = [
+        (match, entry)
+        for entry in visible_entries(folder)
+        if (match := _CT_FILE.fullmatch(entry.name))
+    ]
+    packed = {id_key(match[1]) for match, _ in files if match[2]}
+    return [(match[1], file) for match, file in files if match[2] or id_key(match[1]) not in packed]
 
 
 def read_patient_table(table, select, unusable):
