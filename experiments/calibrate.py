@@ -32,6 +32,12 @@ WORKDIR = flags.DEFINE_string(
 MODEL = flags.DEFINE_string(
     "model", None, "Folder of experiments.export, or one version in it.", flag_values=FLAGS
 )
+MODEL_SHA256 = flags.DEFINE_string(
+    "model_sha256",
+    None,
+    "Take no other --model: what experiments.export printed for it.",
+    flag_values=FLAGS,
+)
 DATA = flags.DEFINE_string(
     "data", None, "Prepared data folder that the model was trained on.", flag_values=FLAGS
 )
@@ -118,7 +124,7 @@ def _model():
     if MODEL.value:
         from xctrs_tf.reconstruction import load
 
-        reconstructor = load(MODEL.value)
+        reconstructor = load(MODEL.value, sha256=[MODEL_SHA256.value])
 
         def reconstruct(case):
             result = reconstructor(case.ap, case.la, case.spacing_mm)

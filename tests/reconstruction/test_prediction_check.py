@@ -31,6 +31,18 @@ def check_model(segments=True, **changes):
     return model_volumes(answer_of_a_model(**changes), SIZE, WINDOW, segments, "M/1: the model")
 
 
+def test_a_constant_ct_is_taken_with_a_warning(caplog):
+    check_model()
+    check_server()
+    assert caplog.messages == [
+        "M/1: the model's CT is 250 HU everywhere: it shows nothing of these films",
+        "--server=h:1: the answer's CT is -7 HU everywhere: it shows nothing of these films",
+    ]
+    caplog.clear()
+    check_model(ct=changed(GOOD["ct"], (0, 1, 1, 1, 0), 0.2))
+    assert not caplog.messages
+
+
 def test_a_good_model():
     ct_hu, labels = check_model()
     assert (ct_hu == 250).all() and (labels == 2).all()

@@ -5,7 +5,7 @@ import pytest
 from tests.export.test_mutated_exports import calibrated_export, check_mutation
 from xctrs_tf.errors import one_line
 
-pytestmark = pytest.mark.soak
+pytestmark = [pytest.mark.soak, pytest.mark.usefixtures("bounded_memory")]
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,5 @@
 """Some 300 lies over REST and 150 over gRPC: each is one line or a possible answer."""
 
-import resource
-
 import pytest
 
 from tests.serving import rest_lies
@@ -9,9 +7,8 @@ from tests.serving.lies import outcome
 from xctrs_tf.serving.client import RetryPolicy
 from xctrs_tf.serving.rest_client import RestClient
 
-pytestmark = pytest.mark.soak
+pytestmark = [pytest.mark.soak, pytest.mark.usefixtures("bounded_memory")]
 
-GIGABYTES = 2
 NUMBER_RANDOM = 150
 
 
@@ -22,15 +19,6 @@ def lies_of(module):
 
 
 REST = lies_of(rest_lies)
-
-
-@pytest.fixture(autouse=True)
-def bounded_memory():
-    """Fail if the process needs 2 GB more than before."""
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    yield
-    after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    assert after - before < GIGABYTES * 2**20
 
 
 @pytest.mark.parametrize("name", REST)

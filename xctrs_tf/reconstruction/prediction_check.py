@@ -5,6 +5,7 @@ server by `server_volumes`. NaN, infinite values, wrong shapes, CT numbers outsi
 window and labels that do not exist are refused, never converted.
 """
 
+import logging
 import numbers
 
 import numpy as np
@@ -69,6 +70,7 @@ def model_volumes(outputs, size, window_hu, segments, source):
     shape = (1, size, size, size)
     ct = _unit_volume(outputs, "ct", (*shape, 1), source)
     ct_hu = denormalise_hu(ct[0, ..., 0], window_hu)
+    _warn_of_constant(ct_hu, source)
     if segments is None:
         segments = "segmentation" in outputs
     if not segments:
@@ -98,10 +100,18 @@ def server_volumes(outputs, size, segments, source, model):
     mend = f"is {model} an export of this project?"
     shape = (size,) * 3
     ct_hu = _integers(outputs, "ct_hu", shape, WINDOW_HU, np.int16, source, mend)
+    _warn_of_constant(ct_hu, source)
     if not segments:
         return ct_hu, None
     labels = (0, NUM_CLASSES - 1)
     return ct_hu, _integers(outputs, "segmentation", shape, labels, np.uint8, source, mend)
+
+
+def _warn_of_constant(ct_hu, source):
+    if ct_hu.min() == ct_hu.max():
+        logging.warning(
+            "%s's CT is %d HU everywhere: it shows nothing of these films", source, ct_hu.flat[0]
+        )
 
 
 def _unit_volume(outputs, name, shape, source):
