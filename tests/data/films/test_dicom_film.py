@@ -179,6 +179,8 @@ def test_headers_that_agree_with_the_view(tmp_path, view, tags):
                 ("10 by Imager", {"PixelSpacing": [0.02, 0.02]}),
             )
         ),
+        ("ap", {"PatientOrientation": ["LR", "F"]}, "is LR/F, which are no directions"),
+        ("ap", {"PatientOrientation": ["L", "FX"]}, "is L/FX, which are no directions"),
         ("ap", {"PatientOrientation": "R"}, "its PatientOrientation is R, where two directions"),
         ("ap", {"PatientOrientation": ["L", ""]}, "its PatientOrientation is L/, where two"),
         ("la", {"PatientOrientation": ["P", "F", "L"]}, "is P/F/L, where two directions"),

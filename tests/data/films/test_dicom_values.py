@@ -115,6 +115,10 @@ def test_left_aligned_values_are_shifted(tmp_path):
     check(path, SMOOTH)
 
 
+def test_right_aligned_values_with_the_highest_bit_of_left_aligned_ones(tmp_path):
+    check(write_dicom(tmp_path / "film.dcm", SMOOTH + 3, BitsStored=12, HighBit=15), SMOOTH)
+
+
 @pytest.mark.parametrize(
     "tags",
     [

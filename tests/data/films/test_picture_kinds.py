@@ -105,10 +105,10 @@ def test_a_compressed_tiff_whose_white_is_zero(tmp_path, compression):
     check(path)
 
 
-def test_bits_in_reverse_order(tmp_path):
-    reverse = np.array([int(f"{byte:08b}"[::-1], 2) for byte in range(256)], np.uint8)
-    data = reverse[np.frombuffer(PIXELS.astype("<u2").tobytes(), np.uint8)].tobytes()
-    check(tiff(tmp_path / "film.tif", data, 16, 1, fill_order=2))
+def test_bits_in_reverse_order_are_refused(tmp_path):
+    path = tiff(tmp_path / "film.tif", PIXELS.astype("<u2").tobytes(), 16, 1, fill_order=2)
+    with pytest.raises(UserError, match="its FillOrder is 2, which programs read in two ways"):
+        read_film(path, "ap", 12)
 
 
 def test_colours_of_printing_and_video_are_refused(tmp_path):

@@ -30,6 +30,8 @@ def read_checked(path, max_bytes):
         UserError: missing, not a regular file, unreadable, too large, or a damaged gzip.
     """
     with _open(path) as stream:
+        if os.fstat(stream.fileno()).st_size > max_bytes:
+            raise _too_large(path, "over", max_bytes)
         content = _read_at_most(path, stream, max_bytes)
     if not content.startswith(_GZIP):
         return content
@@ -151,5 +153,9 @@ def _read_at_most(path, stream, max_bytes, words="over"):
     while chunk := stream.read(min(_CHUNK, max_bytes + 1 - len(content))):
         content += chunk
         if len(content) > max_bytes:
-            raise UserError(f"{path}: {words} {max_bytes / 1e6:.0f} MB, more than is read")
+            raise _too_large(path, words, max_bytes)
     return content
+
+
+def _too_large(path, words, max_bytes):
+    return UserError(f"{path}: {words} {max_bytes / 1e6:.0f} MB, more than is read")

@@ -76,6 +76,13 @@ def flips(path, header, view):
             f"{path}: its PatientOrientation is {found}, where two directions are needed, of "
             "columns and rows; correct the header"
         )
+    for direction in directions:
+        letters = set(direction.upper())
+        if not letters <= OPPOSITE.keys() or letters & {OPPOSITE[each] for each in letters}:
+            raise UserError(
+                f"{path}: its PatientOrientation is {found}, which are no directions; correct the "
+                "header"
+            )
     for main, upright in zip(mains, UPRIGHT[view], strict=True):
         if main not in (upright, OPPOSITE[upright]):
             raise UserError(

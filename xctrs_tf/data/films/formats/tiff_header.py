@@ -14,7 +14,8 @@ import numpy as np
 from xctrs_tf.errors import UserError
 
 _WIDTH, _HEIGHT, _BITS, _PHOTOMETRIC, _ORIENTATION = 256, 257, 258, 262, 274
-_COMPRESSION, _ROWS_PER_STRIP, _STRIP_BYTES = 259, 278, 279
+_COMPRESSION, _FILL_ORDER = 259, 266
+_ROWS_PER_STRIP, _STRIP_BYTES = 278, 279
 _SAMPLES, _X_RESOLUTION, _Y_RESOLUTION, _SAMPLE_FORMAT = 277, 282, 283, 339
 _NAMES = {
     _WIDTH: "ImageWidth",
@@ -23,6 +24,7 @@ _NAMES = {
     _PHOTOMETRIC: "PhotometricInterpretation",
     _ORIENTATION: "Orientation",
     _COMPRESSION: "Compression",
+    _FILL_ORDER: "FillOrder",
     _SAMPLES: "SamplesPerPixel",
     _ROWS_PER_STRIP: "RowsPerStrip",
     _STRIP_BYTES: "StripByteCounts",
@@ -73,6 +75,11 @@ class TiffHeader:
                 "8- or 16-bit grey"
             )
         self._bits = self._value(_BITS, 1)
+        if self._value(_FILL_ORDER, 1) != 1 and self._bits > 1:
+            raise UserError(
+                f"{path}: its FillOrder is {self._value(_FILL_ORDER)}, which programs read in two "
+                "ways; export the film with FillOrder 1"
+            )
         self._format = self._value(_SAMPLE_FORMAT, _UNSIGNED)
         self.orientation = self._value(_ORIENTATION, 1)
         self.pixel_shape = self._pixel_shape()
