@@ -11,9 +11,13 @@ def test_every_kind_of_pair_is_counted(tmp_path):
         "films of one patient",
         "swapped films",
         "LA upside down",
+        "both upside down",
+        "LA mirrored",
+        "both dark-boned",
+        "LA twice",
         "films of two patients",
     ]
-    assert [int(line[22:].split()[0]) for line in lines] == [4, 4, 4, 12]
+    assert [int(line[22:].split()[0]) for line in lines] == [4] * 7 + [12]
 
 
 def test_a_folder_without_a_manifest(tmp_path):
