@@ -70,6 +70,7 @@ def execute():
             "unknown; give that data"
         )
     split = dataset.split(fold)
+    cli.lock_output(OUTPUT.value, beside=True)
     cli.load_tensorflow()
     from xctrs_tf.quality.calibration import calibrate
     from xctrs_tf.quality.faults import FAULTS, detection_rates

@@ -36,6 +36,7 @@ def execute():
     """Run every step from phantoms to a reconstruction."""
     began = time.monotonic()
     output = pathlib.Path(FLAGS.output)
+    cli.lock_output(output, beside=True)
     if output.exists() and not FLAGS.keep:
         _remove_earlier(output)
     output.mkdir(parents=True, exist_ok=True)

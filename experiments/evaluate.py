@@ -10,7 +10,6 @@ patients of the split, and with --save_predictions predictions/<id>.npz, which
 experiments.figures draws from.
 """
 
-import contextlib
 import pathlib
 import sys
 
@@ -29,7 +28,6 @@ from xctrs_tf.evaluation.predictions import write_prediction
 from xctrs_tf.evaluation.tables.grids import markdown, text
 from xctrs_tf.evaluation.tables.run_table import PAPER_ROW, run_grid, table_row
 from xctrs_tf.files import atomic_path, write_text
-from xctrs_tf.folder_lock import folder_lock
 from xctrs_tf.models.catalogue import MEAN_VOLUME, XCTRSNET
 
 FLAGS = flags.FlagValues()
@@ -54,13 +52,13 @@ SHARE = define_share(FLAGS)
 
 def execute():
     """Evaluate the run that the flags name."""
-    with private_files(SHARE.value), contextlib.ExitStack() as stack:
-        output = pathlib.Path(RUN.output.value or f"{RUN.workdir.value}/evaluation")
+    output = pathlib.Path(RUN.output.value or f"{RUN.workdir.value}/evaluation")
 
-        def begin():
-            stack.enter_context(folder_lock(output))
-            cli.load_tensorflow()
+    def begin():
+        cli.lock_output(output)
+        cli.load_tensorflow()
 
+    with private_files(SHARE.value):
         run, dataset = open_run(RUN.workdir.value, RUN.checkpoint.value, RUN.data.value, begin)
         printed = evaluate_run(
             run,

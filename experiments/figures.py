@@ -53,7 +53,7 @@ def execute():
         raise UserError(f"--which={unknown[0]}: must be of {', '.join(DRAWN)}")
     runs, output = pathlib.Path(RUNS.value), pathlib.Path(OUTPUT.value)
     results = collect_runs(runs)
-    cli.make_output_folder(output)
+    cli.lock_output(output)
     for name in WHICH.value:
         path = output / f"{name}.png"
         DRAWN[name](path, runs, results)

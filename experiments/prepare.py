@@ -190,6 +190,7 @@ def _check():
     if SOURCE.value or OUTPUT.value:
         raise UserError("--check: looks at a finished folder; leave --source and --output out")
     dataset = open_dataset(CHECK.value)
+    cli.lock_output(dataset.path / "check", beside=True)
     # Drawing takes a second to load, and nothing else here needs it.
     from xctrs_tf.evaluation.figures.contact_sheet import check_dataset
 

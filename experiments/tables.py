@@ -28,7 +28,6 @@ from xctrs_tf.evaluation.tables.generated import check_tables, write_tables
 from xctrs_tf.evaluation.tables.paper import PAPER_SIZE
 from xctrs_tf.evaluation.tables.results import ABOUT, COMPLEXITY, write_results
 from xctrs_tf.files import write_text
-from xctrs_tf.folder_lock import folder_lock
 from xctrs_tf.models.catalogue import ROWS
 
 FLAGS = flags.FlagValues()
@@ -72,11 +71,11 @@ def execute():
         if not flag.value:
             raise UserError(f"--{flag.name} is missing: both --runs and --output, or --check")
     output = pathlib.Path(OUTPUT.value)
-    with folder_lock(output, "rows"):
-        results = collect(pathlib.Path(RUNS.value), output)
-        if MEASURE.value:
-            write_text(output / COMPLEXITY, json.dumps(_measure(results), indent=1) + "\n")
-        paths = write_tables(output)
+    cli.lock_output(output)
+    results = collect(pathlib.Path(RUNS.value), output)
+    if MEASURE.value:
+        write_text(output / COMPLEXITY, json.dumps(_measure(results), indent=1) + "\n")
+    paths = write_tables(output)
     print(paths[0].read_text(encoding="utf-8"))
     print("\n".join(map(str, paths)))
     return 0

@@ -18,11 +18,14 @@ from absl import logging as absl_logging
 
 from xctrs_tf import provenance
 from xctrs_tf.errors import UserError, one_line, os_error_text
+from xctrs_tf.folder_lock import folder_lock
 
 EXIT_USER_ERROR = 2
 EXIT_INTERRUPTED = 130
 _HELP = ("--help", "-help", "-h", "--helpshort", "--helpfull")
 _WIDTH = 100
+# What is undone when a program ends; a program may call another one.
+_ends = []
 
 
 def load_tensorflow():
@@ -73,6 +76,19 @@ def make_output_folder(path):
         ) from error
 
 
+def lock_output(path, beside=False):
+    """Keep an output folder for this program until it ends (`folder_lock.folder_lock`).
+
+    Args:
+        path: the folder.
+        beside: as of `folder_lock`; ``path`` may then be a file.
+
+    Raises:
+        UserError: another process writes to it, or it cannot be written.
+    """
+    _ends[-1].enter_context(folder_lock(path, beside=beside))
+
+
 def run(execute, flag_values, argv=None):
     """Run a program on a command line.
 
@@ -95,13 +111,16 @@ def run(execute, flag_values, argv=None):
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     _use_plain_streams()
     provenance.set_command(["python", "-m", name, *argv])
+    depth = len(_ends)
     try:
         if any(argument in _HELP for argument in argv):
             print(help_text(module.__doc__, name, flag_values))
             status = 0
         else:
             _parse(flag_values, [name, *argv])
-            status = execute() or 0
+            with contextlib.ExitStack() as end:
+                _ends.append(end)
+                status = execute() or 0
         _flush_stdout()
         return status
     except UserError as error:
@@ -120,6 +139,7 @@ def run(execute, flag_values, argv=None):
             _flush_stdout()
         return EXIT_USER_ERROR
     finally:
+        del _ends[depth:]
         provenance.set_command(None)
 
 

@@ -34,12 +34,15 @@ RUN = RunFlags(FLAGS, ("workdir", "data", "split", "checkpoint", "output"))
 
 def execute():
     """Evaluate the run under every protocol."""
-    run, dataset = open_run(
-        RUN.workdir.value, RUN.checkpoint.value, RUN.data.value, cli.load_tensorflow
-    )
+    output = pathlib.Path(RUN.output.value or f"{RUN.workdir.value}/evaluation")
+
+    def begin():
+        cli.lock_output(output)
+        cli.load_tensorflow()
+
+    run, dataset = open_run(RUN.workdir.value, RUN.checkpoint.value, RUN.data.value, begin)
     split = SPLITS[RUN.split.value]
     rows = protocol_rows(run, dataset, split, run_name(run))
-    output = pathlib.Path(RUN.output.value or run.path / "evaluation")
     write_rows(output, rows, run, dataset, split)
     text = markdown([protocol_grid(rows)])
     write_text(output / "protocols.md", text)

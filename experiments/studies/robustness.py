@@ -62,6 +62,7 @@ def execute():
     if not config.reconstructs:
         raise UserError(f"--workdir={workdir}: reconstructs nothing, so films do not matter to it")
     _check_projection(dataset)
+    cli.lock_output(output)
     cli.load_tensorflow()
     from xctrs_tf.training.run import load_run
 
@@ -77,7 +78,6 @@ def execute():
         dice_name=RUN.label_name.value,
     )
     origin["command"] = without_folders(origin["command"], workdir.parent)
-    cli.make_output_folder(output)
     write_cases_csv(output / "robustness.csv", rows, origin)
     lines = read_csv(output / "robustness.csv")
     text = markdown([robustness_grid(lines, RUN.label_name.value)])

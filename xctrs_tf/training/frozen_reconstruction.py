@@ -15,6 +15,7 @@ from xctrs_tf.data.dataset.npy_files import read_array
 from xctrs_tf.errors import UserError
 from xctrs_tf.files import atomic_path
 from xctrs_tf.folder_lock import folder_lock
+from xctrs_tf.training import checkpoints
 from xctrs_tf.training.prediction import reconstruct_case
 
 _CHECKPOINT = "best"
@@ -33,7 +34,7 @@ def freeze(reconstruction_run, workdir):
         workdir: folder of the run that builds on it.
 
     Raises:
-        UserError: the finished run has no best checkpoint, or another one than
+        UserError: the finished run has no whole best checkpoint, or another one than
             the copy that is already there.
     """
     source, target = pathlib.Path(reconstruction_run), frozen_folder(workdir)
@@ -53,6 +54,11 @@ def freeze(reconstruction_run, workdir):
         temporary.mkdir(parents=True)
         shutil.copy2(source / "config.json", temporary)
         shutil.copytree(source / _CHECKPOINT, temporary / _CHECKPOINT)
+        if checkpoints.read_state(temporary / _CHECKPOINT) is None:
+            raise UserError(
+                f"--reconstruction_run={source}: its best checkpoint is damaged, or was written "
+                "meanwhile; let experiments.train run on, then run the same command again"
+            )
         nested = frozen_folder(source)
         if nested.exists():
             shutil.copytree(nested, frozen_folder(temporary))

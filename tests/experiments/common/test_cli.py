@@ -60,3 +60,21 @@ def test_what_is_printed_to_a_full_disk_is_an_error_too():
         )
     assert (ended.returncode, len(ended.stderr.splitlines())) == (2, 1), ended.stderr
     assert "No space left on device; free space on that disk" in ended.stderr
+
+
+def test_a_program_keeps_its_output_until_it_ends_even_inside_another(tmp_path, capsys):
+    def inner():
+        cli.lock_output(tmp_path / "inner")
+        cli.lock_output(tmp_path / "outer")
+
+    def outer():
+        cli.lock_output(tmp_path / "outer")
+        (tmp_path / "file").touch()
+        cli.lock_output(tmp_path / "file", beside=True)
+        assert _run(inner) == 2
+        assert {path.name for path in tmp_path.iterdir()} == {"outer", "file", ".file.lock"}
+
+    assert _run(outer) == 0
+    (line,) = capsys.readouterr().err.splitlines()
+    assert f"outer: process {os.getpid()} on" in line
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
