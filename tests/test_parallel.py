@@ -1,3 +1,4 @@
+import concurrent.futures.process
 import os
 import socket
 import sys
@@ -25,6 +26,12 @@ def test_one_process_warms_up_itself():
     calls = []
     with parallel_map(1, warm_up=lambda: calls.append(1)):
         assert calls == [1]
+
+
+def test_a_worker_that_is_ended_from_outside_is_one_line():
+    broken = concurrent.futures.process.BrokenProcessPool("terminated abruptly")
+    with pytest.raises(UserError, match="a worker process was ended from outside"), parallel_map(2):
+        raise broken
 
 
 class FakeRay(types.ModuleType):

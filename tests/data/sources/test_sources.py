@@ -66,6 +66,14 @@ def test_labels_with_fractions(tmp_path):
         NiftiSource(tmp_path).load("a")
 
 
+def test_labels_that_a_scale_rounded_are_whole_numbers(tmp_path):
+    write_neck(tmp_path, "a")
+    array = make_neck()[1].array * np.float32(0.99999)
+    write_volume(tmp_path / "a_seg.nii.gz", array, SPACING_MM, ORIGIN_MM)
+    labels = NiftiSource(tmp_path).load("a").labels
+    np.testing.assert_array_equal(labels.array, make_neck()[1].array)
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

@@ -15,6 +15,9 @@ CERVICAL = {number: number for number in _NUMBERS}
 TOTALSEGMENTATOR = {51 - number: number for number in _NUMBERS}
 TOTALSEGMENTATOR_V1 = {42 - number: number for number in _NUMBERS}
 
+# Largest error of a whole number that a header's scale was applied to.
+_ROUNDING = 1e-3
+
 NAMED = {
     "cervical": CERVICAL,
     "totalsegmentator": TOTALSEGMENTATOR,
@@ -65,12 +68,14 @@ def apply_label_map(labels, label_map, file):
     Raises:
         UserError: the values are not whole numbers.
     """
-    is_float = np.issubdtype(labels.array.dtype, np.floating)
-    if is_float and not np.array_equal(labels.array, np.rint(labels.array)):
-        raise UserError(f"{file}: holds fractions; labels are whole numbers")
-    array = np.zeros(labels.array.shape, np.uint8)
+    stored = labels.array
+    if np.issubdtype(stored.dtype, np.floating):
+        stored = np.rint(stored)
+        if np.abs(stored - labels.array).max() > _ROUNDING:
+            raise UserError(f"{file}: holds fractions; labels are whole numbers")
+    array = np.zeros(stored.shape, np.uint8)
     for there, here in label_map.items():
-        array[labels.array == there] = here
+        array[stored == there] = here
     return Volume(array, labels.spacing_mm, labels.origin_mm)
 
 
