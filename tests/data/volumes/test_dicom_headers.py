@@ -146,6 +146,26 @@ def test_pixels_that_were_shifted_by_a_few_bytes(series):
         read_series(series)
 
 
+def test_a_header_is_parsed_no_further_than_allowed(series, monkeypatch):
+    file = series / "1-003.dcm"
+    data = pydicom.dcmread(file)
+    data.add_new((0x0009, 0x0010), "LO", "long")
+    data.add_new((0x0009, 0x1000), "OB", bytes(10_000))
+    data.save_as(file)
+    read_series(series)
+    monkeypatch.setattr("xctrs_tf.data.volumes.dicom_frames.MAX_HEADER_BYTES", 10_000)
+    with pytest.raises(UserError, match=r"1-003\.dcm: no pixels in its first 0 MB"):
+        read_series(series)
+
+
+def test_padding_after_the_pixels_is_left_out(series):
+    file = series / "1-003.dcm"
+    data = pydicom.dcmread(file)
+    data.DataSetTrailingPadding = bytes(100)
+    data.save_as(file)
+    assert_as_stored(series)
+
+
 def test_a_link_to_nothing_and_a_pipe_are_not_passed_over(series):
     (series / "6.dcm").symlink_to(series / "absent.dcm")
     with pytest.raises(UserError, match=r"6\.dcm: no such file"):

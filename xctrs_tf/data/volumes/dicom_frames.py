@@ -13,6 +13,8 @@ import SimpleITK as sitk
 from xctrs_tf.data.volumes.checked_file import alone
 from xctrs_tf.errors import UserError
 
+# Parsing takes up to 2 s a MB; an Enhanced CT has some 1.5 kB a frame.
+MAX_HEADER_BYTES = 2**21
 # BitsAllocated and PixelRepresentation -> NumPy type.
 PIXEL_TYPES = {
     (8, 0): np.uint8,
@@ -28,8 +30,50 @@ _SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
 _MOST_CODE = 4
 # The markers before the size of a JPEG or JPEG-LS and of a JPEG 2000 stream.
 _JPEG_SIZES = {*range(0xC0, 0xD0), 0xF7} - {0xC4, 0xC8, 0xCC}
+_UNDEFINED = 0xFFFFFFFF
 _END = b"\xff\xd9"
 _JPEG2000_SIZE = b"\xff\x4f\xff\x51"
+
+
+def read_dataset(file, content):
+    """Parse a DICOM file in bounded time: its header, and its pixels as bytes.
+
+    Args:
+        file: its name, for the error.
+        content: its bytes.
+
+    Returns:
+        pydicom dataset, whose PixelData, if any, is set; what follows it is left out.
+
+    Raises:
+        UserError: a long header, or other bytes after the pixels than the header says.
+        Exception: what pydicom raises where the file is damaged.
+    """
+    import pydicom
+
+    stream = io.BytesIO(content[:MAX_HEADER_BYTES])
+    header = pydicom.dcmread(stream, force=True, stop_before_pixels=True)
+    implicit, little = header.original_encoding
+    start = stream.tell()
+    order = "<" if little else ">"
+    if content[start : start + 4] != struct.pack(order + "HH", 0x7FE0, 0x0010):
+        if len(content) > MAX_HEADER_BYTES:
+            raise UserError(
+                f"{file}: no pixels in its first {MAX_HEADER_BYTES / 1e6:.0f} MB; export it again"
+            )
+        return header
+    (length,) = struct.unpack_from(order + "I", content, start + (4 if implicit else 8))
+    start += 8 if implicit else 12
+    end = len(content) if length == _UNDEFINED else start + length
+    # Tags ascend in a file: others after the pixels are pixels that were shifted.
+    if len(content) - end >= 4:
+        group, _ = struct.unpack_from(order + "HH", content, end)
+        if group < 0x7FE0:
+            raise UserError(
+                f"{file}: more bytes after its pixels than its header says; fetch it again"
+            )
+    header.add_new(0x7FE00010, "OB", bytes(content[start:end]))
+    return header
 
 
 def stored_frames(file, header, count):
@@ -61,8 +105,10 @@ def stored_frames(file, header, count):
         yield from (frame.astype(kind, copy=False) for frame in frames)
         return
     limit = _MOST_CODE * shape[0] * shape[1] * kind.itemsize + 2**16
+    if len(content) > count * limit:
+        raise UserError(f"{file}: compressed to more bytes than its pixels have; export it again")
     for frame in generate_frames(content, number_of_frames=count):
-        _check_code(file, frame, shape, limit)
+        _check_code(file, frame, shape)
         yield _decode(file, header, syntax, frame, shape).astype(kind, copy=False)
 
 
@@ -73,7 +119,7 @@ def _uncompressed(file, content, count, shape, kind):
     return np.frombuffer(content, kind, pixels).reshape(count, *shape)
 
 
-def _check_code(file, frame, shape, limit):
+def _check_code(file, frame, shape):
     """Refuse code that would unpack to another number of pixels than the header says."""
     size = _coded_size(frame)
     if size is not None and size != (*shape, 1):
@@ -83,8 +129,6 @@ def _check_code(file, frame, shape, limit):
         )
     if size is not None and not frame.rstrip(b"\0").endswith(_END):
         raise UserError(f"{file}: its compressed picture is cut short; fetch it again")
-    if len(frame) > limit:
-        raise UserError(f"{file}: compressed to more bytes than its pixels have; export it again")
 
 
 def _coded_size(frame):

@@ -1,13 +1,12 @@
 """Slices of a CT from DICOM files: place by the header, voxels in HU."""
 
 import dataclasses
-import io
 import warnings
 
 import numpy as np
 
 from xctrs_tf.data.volumes.checked_file import printable, read_checked
-from xctrs_tf.data.volumes.dicom_frames import PIXEL_TYPES, stored_frames
+from xctrs_tf.data.volumes.dicom_frames import PIXEL_TYPES, read_dataset, stored_frames
 from xctrs_tf.data.volumes.grid import MAX_POSITION_MM, check_voxel_mm
 from xctrs_tf.data.volumes.intensity import AIR_HU, check_hu, padding_to_air
 from xctrs_tf.data.volumes.stored_image import MAX_BYTES
@@ -17,7 +16,6 @@ from xctrs_tf.errors import UserError
 _DEFLATED = b"1.2.840.10008.1.2.1.99"
 _META_BYTES = 4096
 _MAX_FRAMES = 2**14
-_PIXEL_DATA = 0x7FE00010
 # Padding of these CT numbers would be indistinguishable from a patient.
 _TISSUE_HU = (-900.0, 3071.0)
 _PLACE = (
@@ -77,12 +75,9 @@ def read_slices(file, max_bytes=MAX_BYTES):
 
 
 def _read(file, content, max_bytes):
-    # Imported here, since only DICOM files need it.
-    import pydicom
-
     if _DEFLATED in content[:_META_BYTES]:
         raise UserError(f"{file}: a deflated DICOM file; export it uncompressed")
-    header = pydicom.dcmread(io.BytesIO(content), force=True)
+    header = read_dataset(file, content)
     if "SOPClassUID" not in header and "Rows" not in header:
         raise UserError(f"{file}: damaged, or not a DICOM slice of a CT")
     modality = str(header.get("Modality") or "CT").strip()
@@ -102,10 +97,6 @@ def _read(file, content, max_bytes):
 
 
 def _check_pixels(file, header, max_bytes):
-    tags = list(header.keys())
-    if _PIXEL_DATA in tags and min(tags[tags.index(_PIXEL_DATA) :]) < _PIXEL_DATA:
-        # Tags ascend in a file: these bytes are pixels that were shifted.
-        raise UserError(f"{file}: more bytes after its pixels than its header says; fetch it again")
     for keyword in ("Rows", "Columns", "BitsAllocated", "PixelRepresentation"):
         if header.get(keyword) is None:
             raise UserError(f"{file}: no {keyword}; export it again")
