@@ -272,7 +272,7 @@ def no_picture(folder):
 def swapped(folder):
     # A neck is symmetric in the AP view.
     film = np.zeros((SIZE, SIZE))
-    film[14:18, BLOCK[2]] = 1
+    film[8:24, BLOCK[2]] = 1
     write_film(folder / "ap.png", block_films()["la"], "ap")
     write_film(folder / "la.png", film, "la")
 
