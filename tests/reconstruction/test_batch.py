@@ -106,6 +106,24 @@ def test_finished_pairs_are_skipped_unless_overwritten(tmp_path):
     assert done == ["p2", "p1", "p2"]
 
 
+@pytest.mark.parametrize(
+    "quality",
+    [
+        None,
+        [],
+        {"verdict": 5, "findings": []},
+        {"verdict": ["pass"], "findings": []},
+        {"verdict": "\x1b[2J", "findings": []},
+        {"verdict": "pass", "findings": [{"reason": 7}]},
+        {"verdict": "pass", "findings": [["reason"]]},
+    ],
+)
+def test_an_earlier_report_with_odd_values_is_left_out(tmp_path, quality):
+    run(pairs_of("p1"), tmp_path)
+    (tmp_path / "p1" / "report.json").write_text(json.dumps({"quality": quality}), encoding="utf-8")
+    assert run(pairs_of("p1"), tmp_path) == [Outcome("p1", "skipped")]
+
+
 def test_a_folder_of_others_is_a_failed_pair(tmp_path):
     (tmp_path / "p1").mkdir()
     (tmp_path / "p1" / "mine.txt").write_text("mine", encoding="utf-8")

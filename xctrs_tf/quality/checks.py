@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 
 QUALITY_FORMAT = "xctrs-quality/1"
+VERDICT_LEVELS = ("pass", "review", "fail")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -10,7 +10,8 @@ import numpy as np
 from scipy import ndimage
 
 from xctrs_tf.geometry import VIEWS
-from xctrs_tf.quality.verdict import VERDICT_LEVELS, assess
+from xctrs_tf.quality.checks import VERDICT_LEVELS
+from xctrs_tf.quality.verdict import assess
 
 _ENLARGEMENT = 1.4
 

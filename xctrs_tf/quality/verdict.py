@@ -14,12 +14,11 @@ import dataclasses
 from xctrs_tf.errors import UserError
 from xctrs_tf.geometry import VIEWS
 from xctrs_tf.quality.anatomy_scores import anatomy_scores
-from xctrs_tf.quality.checks import CHECKS, QUALITY_FORMAT
+from xctrs_tf.quality.checks import CHECKS, QUALITY_FORMAT, VERDICT_LEVELS
 from xctrs_tf.quality.film_scores import film_scores, likely_mistake
 from xctrs_tf.quality.reprojection import reprojection_scores
 from xctrs_tf.quality.vertebra_labels import missing, out_of_order, scattered
 
-VERDICT_LEVELS = ("pass", "review", "fail")
 UNCALIBRATED = "no thresholds: the model was not calibrated (python -m experiments.calibrate)"
 
 

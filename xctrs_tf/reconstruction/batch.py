@@ -14,6 +14,7 @@ from tqdm import tqdm
 
 from xctrs_tf.errors import UserError, one_line
 from xctrs_tf.files import atomic_path, require_plain_file
+from xctrs_tf.quality.checks import VERDICT_LEVELS
 from xctrs_tf.reconstruction import check_output, is_finished
 from xctrs_tf.reconstruction.batch_input import SUMMARY
 from xctrs_tf.reconstruction.output_folder import make_folder, make_private
@@ -148,7 +149,8 @@ def _earlier_verdict(folder):
     """Read verdict and reasons from the report of a finished reconstruction."""
     try:
         quality = json.loads((folder / "report.json").read_text(encoding="utf-8"))["quality"]
-        return quality["verdict"], "; ".join(f["reason"] for f in quality["findings"])
+        found = one_line("; ".join(finding["reason"] for finding in quality["findings"]))
+        return (quality["verdict"], found) if quality["verdict"] in VERDICT_LEVELS else ("", "")
     except (OSError, ValueError, LookupError, TypeError, RecursionError):
         return "", ""
 

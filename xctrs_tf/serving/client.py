@@ -76,9 +76,18 @@ class ModelClient:
     Attributes:
         address: as given.
         model: as given.
+
+    Raises:
+        UserError: an address or a name with characters that cannot be sent.
     """
 
     def __init__(self, address, model, retry=RetryPolicy(), security=Security()):
+        for name, text in (("server", address), ("model_name", model)):
+            # Bytes of the command line that are no UTF-8 cannot be sent.
+            if not text or not text.isprintable():
+                raise UserError(
+                    f"--{name}={one_line(text, 100)!r}: no such name; write it in letters"
+                )
         self.address, self.model, self._retry, self._security = address, model, retry, security
 
     def _request(self, *request):

@@ -1,4 +1,4 @@
-"""Encrypted connections of both clients, with certificates that are made here."""
+"""Connections of both clients: encryption, with certificates that are made here, and names."""
 
 import functools
 import shutil
@@ -112,3 +112,10 @@ def test_a_file_of_authorities_that_is_none(client, tmp_path):
         found.append(outcome(functools.partial(client, "h:1", "m", RETRY, security)))
     assert "no certificates in PEM format" in found[0]
     assert "cannot be read (No such file" in found[1]
+
+
+@pytest.mark.parametrize("client", [RestClient, GrpcClient])
+def test_names_that_cannot_be_sent(client):
+    for address, model in (("\udcff:1", "m"), ("h:1\n", "m"), ("h:1", "\udcff"), ("h:1", "")):
+        line = outcome(functools.partial(client, address, model, RETRY))
+        assert "no such name; write it in letters" in line
