@@ -14,6 +14,7 @@ from pydicom.encaps import encapsulate, generate_frames
 
 from tests.data.dicoms import write_series
 from tests.data.niftis import lps_to_ras, write_nifti
+from xctrs_tf.data.films.film import read_film
 from xctrs_tf.data.sources.dicom_studies import DicomSource
 from xctrs_tf.data.volumes.dicom_series import read_series
 from xctrs_tf.data.volumes.volume import Volume
@@ -434,3 +435,15 @@ def test_labels_rounded_against_their_oblique_series_lie_on_it(tmp_path):
     raw = DicomSource(tmp_path / "ct", tmp_path / "labels").load("p")
     assert raw.notes == {"label_placing": "physical space"}
     assert raw.ct.origin_mm == raw.labels.origin_mm
+
+
+def test_a_long_header_of_a_film_is_refused_too(series, monkeypatch):
+    file = next(series.iterdir())
+    data = pydicom.dcmread(file)
+    data.Modality = "DX"
+    data.add_new((0x0009, 0x0010), "LO", "long")
+    data.add_new((0x0009, 0x1000), "OB", bytes(10_000))
+    data.save_as(file)
+    monkeypatch.setattr("xctrs_tf.data.volumes.dicom_frames.MAX_HEADER_BYTES", 10_000)
+    with pytest.raises(UserError, match="no pixels in its first 0 MB"):
+        read_film(file, "ap", 12)

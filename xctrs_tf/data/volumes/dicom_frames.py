@@ -72,7 +72,9 @@ def read_dataset(file, content):
             raise UserError(
                 f"{file}: more bytes after its pixels than its header says; fetch it again"
             )
-    header.add_new(0x7FE00010, "OB", bytes(content[start:end]))
+    header.PixelData = bytes(content[start:end])
+    header["PixelData"].VR = "OW" if implicit or length != _UNDEFINED else "OB"
+    header["PixelData"].is_undefined_length = length == _UNDEFINED
     return header
 
 

@@ -59,13 +59,12 @@ def open_dicom(path, content, view):
             that contradicts the view or itself.
     """
     # Imported here, since only DICOM films need pydicom.
-    import pydicom
-
     from xctrs_tf.data.films.formats import dicom_header, dicom_scale, dicom_values
+    from xctrs_tf.data.volumes.dicom_frames import read_dataset
 
     if _transfer_syntax(content) == DEFLATED:
         raise UserError(f"{path}: a deflated DICOM file; export it uncompressed")
-    image = pydicom.dcmread(io.BytesIO(content), force=True)
+    image = read_dataset(path, content)
     _complete_meta(path, image)
     dicom_header.check(path, image, view)
     flips = dicom_header.flips(path, image, view)
