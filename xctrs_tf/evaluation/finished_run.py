@@ -57,7 +57,10 @@ def read_job(folder):
     record = folder.with_name(f"{folder.name}.json")
     try:
         job = read_json(record)
-        _require_types(job, {"status": str, **_JOB_TYPES.get(job["status"], {})})
+        _require_types(job, {"status": str})
+        _require_types(job, _JOB_TYPES[job["status"]])
+        if not all(isinstance(command, str) for command in job.get("commands", ())):
+            raise ValueError("a command is no text")
         return job
     except FileNotFoundError:
         return {}
@@ -118,6 +121,7 @@ def _read(path, read):
 def _read_origin(path):
     origin = read_json(path)
     _require_types(origin, _ORIGIN_TYPES)
+    _require_types({"method": "", **origin}, {"method": str})
     return origin
 
 

@@ -40,6 +40,21 @@ def generated_tables(folder):
         UserError: the folder is damaged, or its costs are of other networks.
     """
     results = read_results(folder)
+    try:
+        files = _tables_of(folder, results)
+    # A value of another type than `write_results` wrote.
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UserError(f"{folder}: damaged ({error!r:.100}); collect the runs again") from error
+    perturbed = folder / "robustness.csv"
+    if perturbed.is_file():
+        files["robustness.md"] = _read(perturbed, _robustness)
+    protocols = folder / "protocols.csv"
+    if protocols.is_file():
+        files["protocols.md"] = _read(protocols, lambda path: protocol_grid(read_csv(path)))
+    return files
+
+
+def _tables_of(folder, results):
     if results.complexity is not None:
         differing = [
             name for name in ("size", "width") if results.complexity[name] != results.settings[name]
@@ -58,12 +73,6 @@ def generated_tables(folder):
             f"{name}.tex": latex(grids),
             f"{name}.csv": table_csv(results, name, cells),
         }
-    perturbed = folder / "robustness.csv"
-    if perturbed.is_file():
-        files["robustness.md"] = _read(perturbed, _robustness)
-    protocols = folder / "protocols.csv"
-    if protocols.is_file():
-        files["protocols.md"] = _read(protocols, lambda path: protocol_grid(read_csv(path)))
     return files
 
 
