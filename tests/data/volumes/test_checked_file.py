@@ -87,3 +87,4 @@ def test_a_file_ends_with_its_last_voxel():
 
 def test_text_of_a_file_cannot_command_a_terminal():
     assert printable("a\x1b[31m\nb\u202e") == "a?[31m?b?"
+    assert printable("a" * 100_000) == "a" * 60 + "..."

@@ -92,6 +92,8 @@ BROKEN = [
     ("ct.nrrd", b"encoding: raw", b"encoding: bzip2", "encoding 'bzip2' is not read"),
     ("ct.nrrd", b"encoding: raw", b"encoding: raw\nbyte skip: 8", "skips bytes"),
     ("ct.nrrd", b"encoding: raw", b'encoding: raw\nspace units: "m"', "space units 'm'"),
+    ("ct.nrrd", b"space directions: ", b"space directions: " + b"(" * 60_000, "not one for each"),
+    ("ct.nrrd", b"encoding: raw", b"encoding: \x1b[2J" + b"x" * 60_000, "encoding '.{60}...' is"),
     ("ct.mha", b"DimSize = 4 5 6", b"DimSize = 4 5 600", "ends before its last voxel"),
     ("ct.mha", b"DimSize = 4 5 6", b"DimSize = 99999999 9999 9", "cut out the neck first"),
     ("ct.mha", b"ElementType = MET_SHORT", b"ElementType = MET_ODD", "damaged"),

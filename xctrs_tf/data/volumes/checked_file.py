@@ -14,6 +14,8 @@ from xctrs_tf.errors import UserError
 
 _GZIP = b"\x1f\x8b"
 _CHUNK = 2**20
+# Letters of a file's text in a message.
+_SHOWN = 60
 
 
 def read_checked(path, max_bytes):
@@ -84,12 +86,13 @@ def check_end(path, content, end):
 
 
 def printable(text):
-    """Return text of a file on one line, without what a terminal would obey.
+    """Return the start of a file's text on one line, without what a terminal would obey.
 
     Args:
         text: any text.
     """
-    return "".join(letter if letter.isprintable() else "?" for letter in text)
+    start = "".join(letter if letter.isprintable() else "?" for letter in text[:_SHOWN])
+    return start if len(text) <= _SHOWN else f"{start}..."
 
 
 @contextlib.contextmanager

@@ -17,6 +17,7 @@ from xctrs_tf.errors import UserError
 
 _MAX_HEADER_BYTES = 2**16
 _NUMBER = r"[^\s(),]+"
+_VECTOR = re.compile(r"\(([^()]*)\)")
 _NRRD_MAGIC = b"NRRD000"
 _NRRD_TYPES = {
     **dict.fromkeys(("signed char", "int8", "int8_t"), "i1"),
@@ -118,8 +119,8 @@ def _parse(path, content):
 
 def _words(error):
     if isinstance(error, KeyError):
-        return f"{printable(str(error.args[0]))[:40]} is missing or unknown"
-    return printable(str(error))[:80]
+        return f"{printable(str(error.args[0]))} is missing or unknown"
+    return printable(str(error))
 
 
 def _unpack(path, data, size):
@@ -178,7 +179,9 @@ def _parse_nrrd(path, fields, start):
         raise UserError(f"{path}: skips bytes before its voxels; save the image again")
     encoding = fields["encoding"].lower()
     if encoding not in ("raw", "gzip", "gz"):
-        raise UserError(f"{path}: encoding {encoding!r} is not read; save it as raw or gzip")
+        raise UserError(
+            f"{path}: encoding {printable(encoding)!r} is not read; save it as raw or gzip"
+        )
     kind = np.dtype(_NRRD_TYPES[" ".join(fields["type"].lower().split())])
     if kind.itemsize > 1:
         kind = kind.newbyteorder({"little": "<", "big": ">"}[fields["endian"].lower()])
@@ -188,13 +191,12 @@ def _parse_nrrd(path, fields, start):
         raise UserError(f"{path}: several values a voxel; one channel is needed")
     units = set(re.findall(r'"([^"]*)"', fields.get("space units", ""))) - {"", "mm"}
     if units:
-        raise UserError(f"{path}: space units {min(units)!r}; save it in mm")
+        raise UserError(f"{path}: space units {printable(min(units))!r}; save it in mm")
     spacing_mm, affine = (1.0,) * len(shape), None
     if "space directions" in fields:
-        vectors = [
-            _numbers(vector) for vector in re.findall(r"\(([^)]*)\)", fields["space directions"])
-        ]
-        if len(vectors) != len(shape):
+        vectors = [_numbers(vector) for vector in _VECTOR.findall(fields["space directions"])]
+        others = set(_VECTOR.sub(" ", fields["space directions"]).split()) - {"none"}
+        if len(vectors) != len(shape) or others:
             raise ValueError("space directions are not one for each axis")
         spacing_mm = tuple(math.hypot(*vector) for vector in vectors)
         signs = _NRRD_SPACES.get(fields.get("space", "").lower())
