@@ -12,7 +12,7 @@ from tests.training.toys import toy_config, toy_networks
 from xctrs_tf.errors import UserError
 from xctrs_tf.training import checkpoints, loop
 from xctrs_tf.training.config import TrainingConfig, read_config
-from xctrs_tf.training.frozen_reconstruction import Reconstructions
+from xctrs_tf.training.frozen_reconstruction import Reconstructions, freeze
 from xctrs_tf.training.history import History, read_history
 from xctrs_tf.training.run import load_run
 
@@ -188,3 +188,14 @@ def test_a_damaged_reconstruction_of_a_finished_run_is_one_line(data, tmp_path, 
         made._path("p0").write_bytes(content)
     with pytest.raises(UserError, match=r"p0\.npy: damaged; remove it"):
         made.load("p0")
+
+
+def test_a_damaged_finished_run_is_not_copied(tmp_path, network):
+    finished = tmp_path / "finished"
+    write_config(finished, TrainingConfig(size=32))
+    checkpoints.save(finished / "best", {"reconstruction": network}, {}, {"step": 3})
+    (finished / "best" / "reconstruction.weights.h5").write_bytes(b"cut")
+    (tmp_path / "run").mkdir()
+    with pytest.raises(UserError, match="finished: its best checkpoint is damaged"):
+        freeze(finished, tmp_path / "run")
+    assert list((tmp_path / "run").iterdir()) == []
