@@ -117,6 +117,16 @@ def test_a_damaged_patient_is_not_kept(folder):
     assert not DatasetWriter(folder, CONFIGURATION).has("p7", "0")
 
 
+def test_a_patient_with_a_blank_film_is_not_kept(tmp_path):
+    writer = DatasetWriter(tmp_path, CONFIGURATION)
+    case = make_case("p0", 0)
+    writer.add(case, RECORD)
+    assert writer.has("p0", "0")
+    case.ap[...] = 0
+    writer.add(case, RECORD)
+    assert not writer.has("p0", "0")
+
+
 @pytest.mark.parametrize(("key", "value"), [("size", 5), ("select", "a=b"), ("seed", 1)])
 def test_a_folder_of_another_configuration(folder, key, value):
     with pytest.raises(UserError, match=f"made with another {key}; choose another output"):

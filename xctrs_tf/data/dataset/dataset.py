@@ -17,6 +17,7 @@ from xctrs_tf.data.volumes.intensity import normalise_hu
 from xctrs_tf.errors import UserError
 from xctrs_tf.geometry import NUM_CLASSES
 
+_AGAIN = "run experiments.prepare again"
 # Dimensions and type of a patient's arrays.
 _TYPES = {
     "ct": (3, "int16"),
@@ -148,34 +149,13 @@ class Dataset:
             raise UserError(f"{self.path}: no patient {patient!r}; its ids are in {MANIFEST}")
         file = patient_path(self.path, patient)
         record = self._records[patient]
-        content = _verified_content(file, record["sha256"])
-        try:
-            arrays = read_arrays(content, tuple(_TYPES))
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-            raise UserError(f"{file}: damaged; run experiments.prepare again") from error
-        self._check(file, arrays)
+        arrays = read_patient(file, _verified_content(file, record["sha256"]), self.size)
         return Case(
             id=patient,
             spacing_mm=record["spacing_mm"],
             origin_mm=tuple(record["origin_mm"]),
             **arrays,
         )
-
-    def _check(self, file, arrays):
-        for name, (rank, kind) in _TYPES.items():
-            array = arrays[name]
-            if array.shape != (self.size,) * rank:
-                problem = f"{name} not of size {self.size}"
-            elif array.dtype != kind:
-                problem = f"{name} of type {array.dtype}, not {kind}"
-            else:
-                continue
-            raise UserError(f"{file}: {problem}; run experiments.prepare again")
-        highest = arrays["segmentation"].max()
-        if highest >= NUM_CLASSES:
-            raise UserError(f"{file}: a label {highest}; run experiments.prepare again")
-        if problem := check_films(arrays):
-            raise UserError(f"{file}: {problem}; run experiments.prepare again")
 
     def split(self, fold):
         """Return the training, validation and test patients of one fold.
@@ -216,6 +196,39 @@ class Dataset:
 def patient_path(path, patient):
     """Return the path of a patient's arrays in a prepared folder."""
     return path / "patients" / f"{check_id(patient)}.npz"
+
+
+def read_patient(file, content, size):
+    """Read and check the arrays of a patient's file.
+
+    Args:
+        file: its path, for the error.
+        content: its bytes.
+        size: voxels a side.
+
+    Returns:
+        Dict of ``ct``, ``segmentation``, ``ap`` and ``la``.
+
+    Raises:
+        UserError: damaged, of another size or type, with a label over 7 or a blank film.
+    """
+    try:
+        arrays = read_arrays(content, tuple(_TYPES))
+    except Exception as error:
+        # The readers of zip files and of arrays raise many kinds.
+        raise UserError(f"{file}: damaged; {_AGAIN}") from error
+    for name, (rank, kind) in _TYPES.items():
+        array = arrays[name]
+        if array.shape != (size,) * rank:
+            raise UserError(f"{file}: {name} not of size {size}; {_AGAIN}")
+        if array.dtype != kind:
+            raise UserError(f"{file}: {name} of type {array.dtype}, not {kind}; {_AGAIN}")
+    highest = arrays["segmentation"].max()
+    if highest >= NUM_CLASSES:
+        raise UserError(f"{file}: a label {highest}; {_AGAIN}")
+    if problem := check_films(arrays):
+        raise UserError(f"{file}: {problem}; {_AGAIN}")
+    return arrays
 
 
 def _verified_content(file, sha256):

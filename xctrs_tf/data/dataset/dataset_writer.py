@@ -9,7 +9,7 @@ import scipy
 import SimpleITK as sitk
 
 import xctrs_tf
-from xctrs_tf.data.dataset.dataset import patient_path
+from xctrs_tf.data.dataset.dataset import patient_path, read_patient
 from xctrs_tf.data.dataset.folds import draw_validation
 from xctrs_tf.data.dataset.manifest import DATASET_FORMAT, MANIFEST, UNFINISHED, read_manifest
 from xctrs_tf.errors import UserError
@@ -58,16 +58,20 @@ class DatasetWriter:
             source_sha256: hash of the source's files as they are now.
 
         Returns:
-            True if the patient was added from these files and the written file is undamaged.
+            True if the patient was added from these files, and the written file is undamaged
+            and one that `Dataset` reads.
         """
         record = self._records.get(patient)
+        if record is None or record["source_sha256"] != source_sha256:
+            return False
         file = patient_path(self.path, patient)
-        return (
-            record is not None
-            and record["source_sha256"] == source_sha256
-            and file.is_file()
-            and sha256_of(file) == record["sha256"]
-        )
+        if not file.is_file() or sha256_of(file) != record["sha256"]:
+            return False
+        try:
+            read_patient(file, file.read_bytes(), self.configuration["size"])
+        except UserError:
+            return False
+        return True
 
     def image_of(self, patient):
         """Return the hash of the image that a patient comes from, or None if it has none."""
