@@ -42,6 +42,15 @@ def nested(data):
     return data[:start] + 50_000 * (sequence + item)
 
 
+def tiny_fields(data):
+    """Put 2 MB of empty fields into a sequence without a length."""
+    sequence = struct.pack("<HHI", 0x0008, 0x1140, 0xFFFFFFFF)
+    item = struct.pack("<HHI", 0xFFFE, 0xE000, 0xFFFFFFFF)
+    fields = b"".join(struct.pack("<HHI", 0x10, number, 0) for number in range(2**16))
+    start = data.index(struct.pack("<HHI", 0x0008, 0x0060, 2))
+    return data[:start] + sequence + 4 * (item + fields)
+
+
 def huge_length(data):
     start = data.index(b"\xe0\x7f\x10\x00OW")
     return data[: start + 8] + struct.pack("<I", 2**32 - 16) + data[start + 100 :]
@@ -55,6 +64,7 @@ def huge_text(data):
 changed("truncated-header.dcm", lambda data: data[:200])
 changed("truncated-pixels.dcm", lambda data: data[:-100])
 changed("nested.dcm", nested, syntax=ImplicitVRLittleEndian)
+changed("tiny-fields.dcm", tiny_fields, syntax=ImplicitVRLittleEndian)
 changed("huge-pixels.dcm", huge_length)
 changed("huge-text.dcm", huge_text)
 changed("prefix-only.dcm", lambda data: data[:132])

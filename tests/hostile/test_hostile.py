@@ -38,6 +38,7 @@ REASONS = {
     "nan.nii": "holds NaN",
     "nested.dcm": "a damaged DICOM file",
     "nrrd-of-another.nrrd": "its pixels are in another file",
+    "tiny-fields.dcm": "too many fields in its header",
     "text.png": "not a PNG or TIFF picture",
 }
 

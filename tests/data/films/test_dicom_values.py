@@ -22,6 +22,8 @@ from pydicom.uid import (
 from tests.data.dicoms import PIXELS, write_dicom
 from xctrs_tf.data.films.film import read_film
 from xctrs_tf.data.films.film_normalisation import normalise_film
+from xctrs_tf.data.films.formats import dicom_values
+from xctrs_tf.data.volumes import dicom_frames
 from xctrs_tf.errors import UserError
 
 TWELVE = {"BitsStored": 12, "HighBit": 11}
@@ -338,3 +340,25 @@ def test_an_unknown_character_set_is_no_obstacle(tmp_path):
     content = path.read_bytes().replace(b"ISO_IR 100", b"ISO_IR 999")
     path.write_bytes(content.replace(b"XXXX", "Ивaн".encode("cp1251")))
     check(path, PIXELS)
+
+
+def test_a_header_of_too_many_fields_is_not_parsed_to_its_end(tmp_path, monkeypatch):
+    path = write_dicom(tmp_path / "film.dcm")
+    monkeypatch.setattr(dicom_frames, "MAX_READS", 20)
+    with pytest.raises(UserError, match="too many fields in its header"):
+        read_film(path, "ap", 12)
+
+
+@pytest.mark.parametrize("keyword", ["VOILUTSequence", "ModalityLUTSequence"])
+def test_tables(tmp_path, keyword, monkeypatch):
+    table = pydicom.Dataset()
+    table.LUTDescriptor = [4096, 0, 16]
+    table["LUTDescriptor"].VR = "US"
+    table.LUTData = np.arange(4096, dtype="<u2")[::-1].tobytes()
+    table["LUTData"].VR = "OW"
+    table.ModalityLUTType = "US"
+    path = write_dicom(tmp_path / "film.dcm", **{keyword: [table]})
+    check(path, 4095.0 - PIXELS)
+    monkeypatch.setattr(dicom_values, "MAX_TABLE_BYTES", 100)
+    with pytest.raises(UserError, match=f"its {keyword} is too large"):
+        read_film(path, "ap", 12)

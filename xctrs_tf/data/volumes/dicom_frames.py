@@ -13,8 +13,10 @@ import SimpleITK as sitk
 from xctrs_tf.data.volumes.checked_file import alone
 from xctrs_tf.errors import UserError
 
-# Parsing takes up to 2 s a MB; an Enhanced CT has some 1.5 kB a frame.
-MAX_HEADER_BYTES = 2**21
+# Overlays and notes of the maker stand before the pixels.
+MAX_HEADER_BYTES = 2**25
+# Some 5 s of parsing. An Enhanced CT has some 100 fields a frame, a film a few hundred.
+MAX_READS = 400_000
 # BitsAllocated and PixelRepresentation -> NumPy type.
 PIXEL_TYPES = {
     (8, 0): np.uint8,
@@ -35,6 +37,30 @@ _END = b"\xff\xd9"
 _JPEG2000_SIZE = b"\xff\x4f\xff\x51"
 
 
+class BoundedStream(io.BytesIO):
+    """Bytes that a parser may read in a limited number of pieces.
+
+    Args:
+        file: its name, for the error.
+        content: its bytes.
+    """
+
+    def __init__(self, file, content):
+        super().__init__(content)
+        self._file, self._left = file, MAX_READS
+
+    def read(self, size=-1):
+        """Return the next bytes."""
+        self._left -= 1
+        self.check()
+        return super().read(size)
+
+    def check(self):
+        """Refuse the file once too many pieces were read; parsers turn the error into others."""
+        if self._left < 0:
+            raise UserError(f"{self._file}: too many fields in its header; export it again")
+
+
 def read_dataset(file, content):
     """Parse a DICOM file in bounded time: its header, and its pixels as bytes.
 
@@ -51,8 +77,11 @@ def read_dataset(file, content):
     """
     import pydicom
 
-    stream = io.BytesIO(content[:MAX_HEADER_BYTES])
-    header = pydicom.dcmread(stream, force=True, stop_before_pixels=True)
+    stream = BoundedStream(file, content[:MAX_HEADER_BYTES])
+    try:
+        header = pydicom.dcmread(stream, force=True, stop_before_pixels=True)
+    finally:
+        stream.check()
     implicit, little = header.original_encoding
     start = stream.tell()
     order = "<" if little else ">"
@@ -63,6 +92,7 @@ def read_dataset(file, content):
             )
         return header
     (length,) = struct.unpack_from(order + "I", content, start + (4 if implicit else 8))
+    kind = "OW" if implicit else bytes(content[start + 4 : start + 6]).decode("ascii", "replace")
     start += 8 if implicit else 12
     end = len(content) if length == _UNDEFINED else start + length
     # Tags ascend in a file: others after the pixels are pixels that were shifted.
@@ -73,7 +103,8 @@ def read_dataset(file, content):
                 f"{file}: more bytes after its pixels than its header says; fetch it again"
             )
     header.PixelData = bytes(content[start:end])
-    header["PixelData"].VR = "OW" if implicit or length != _UNDEFINED else "OB"
+    # Programs that do not know the field write UN.
+    header["PixelData"].VR = kind if kind in ("OB", "OW") else "OW"
     header["PixelData"].is_undefined_length = length == _UNDEFINED
     return header
 

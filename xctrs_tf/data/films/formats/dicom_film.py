@@ -1,6 +1,5 @@
 """Films from DICOM files: grey values, pixel size, view and orientation by the header."""
 
-import io
 import pathlib
 import re
 
@@ -62,7 +61,7 @@ def open_dicom(path, content, view):
     from xctrs_tf.data.films.formats import dicom_header, dicom_scale, dicom_values
     from xctrs_tf.data.volumes.dicom_frames import read_dataset
 
-    if _transfer_syntax(content) == DEFLATED:
+    if _transfer_syntax(path, content) == DEFLATED:
         raise UserError(f"{path}: a deflated DICOM file; export it uncompressed")
     image = read_dataset(path, content)
     _complete_meta(path, image)
@@ -82,11 +81,13 @@ def open_dicom(path, content, view):
     return StoredFilm(*dicom_header.size(path, image), read)
 
 
-def _transfer_syntax(content):
+def _transfer_syntax(path, content):
     """Return the transfer syntax before anything is unpacked; None where none is given."""
     from pydicom.filereader import data_element_generator, read_preamble
 
-    stream = io.BytesIO(content)
+    from xctrs_tf.data.volumes.dicom_frames import BoundedStream
+
+    stream = BoundedStream(path, content)
     read_preamble(stream, force=True)
     for element in data_element_generator(
         stream, False, True, stop_when=lambda tag, vr, length: tag.group != 2

@@ -115,7 +115,7 @@ def _check_grey(path, header):
             f"{path}: its PhotometricInterpretation {photometric} and PresentationLUTShape "
             f"{shape} contradict each other (is bone dark or bright?); correct the header"
         )
-    if header.get("PresentationLUTSequence"):
+    if "PresentationLUTSequence" in header:
         raise UserError(
             f"{path}: its PresentationLUTSequence is not applied; export the film as it is shown"
         )

@@ -16,6 +16,8 @@ from xctrs_tf.errors import UserError
 
 # A byte of run-length code may unpack to 64: half a gigabyte at most.
 MAX_RLE_BYTES = 2**23
+# A table of 65536 values of two bytes, and some more tables after it.
+MAX_TABLE_BYTES = 2**20
 # SimpleITK's decoders: JPEG of 8 and 12 bits, lossless JPEG, JPEG-LS, JPEG 2000.
 _ITK_SYNTAXES = (
     *("1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.4.51"),
@@ -69,7 +71,7 @@ def shown_values(path, image, values, padding):
     Raises:
         UserError: a window that leaves nothing of the film.
     """
-    if image.get("ModalityLUTSequence"):
+    if _has_table(path, image, "ModalityLUTSequence"):
         values = apply_modality_lut(values, image)
     else:
         slope = number(path, image, "RescaleSlope", 1.0)
@@ -79,9 +81,19 @@ def shown_values(path, image, values, padding):
         values = values * np.float32(slope) + np.float32(
             number(path, image, "RescaleIntercept", 0.0)
         )
-    if image.get("VOILUTSequence"):
+    if _has_table(path, image, "VOILUTSequence"):
         return apply_voi(np.rint(values).astype(np.int32), image).astype(np.float32)
     return _windowed(path, image, np.asarray(values, np.float32), padding)
+
+
+def _has_table(path, image, keyword):
+    """Return whether a sequence of tables is there, without unpacking a huge one."""
+    if keyword not in image:
+        return False
+    value = image.get_item(keyword).value
+    if isinstance(value, bytes) and len(value) > MAX_TABLE_BYTES:
+        raise UserError(f"{path}: its {keyword} is too large; export the film as it is shown")
+    return bool(image.get(keyword))
 
 
 class _Layout:
