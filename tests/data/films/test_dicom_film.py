@@ -9,8 +9,8 @@ from tests.data.dicoms import PIXELS, write_dicom
 from xctrs_tf.data.films.film import read_film
 from xctrs_tf.data.films.film_frame import FilmFrame
 from xctrs_tf.data.films.film_normalisation import normalise_film
-from xctrs_tf.data.films.formats import dicom_film
 from xctrs_tf.data.films.formats.dicom_scale import pixel_scale
+from xctrs_tf.data.volumes import dicom_frames
 from xctrs_tf.errors import UserError
 
 
@@ -265,7 +265,7 @@ def test_a_deeply_nested_file(tmp_path):
 def test_a_deflated_file_is_not_inflated(tmp_path):
     path = write_dicom(tmp_path / "film.dcm")
     film = pydicom.dcmread(path)
-    film.file_meta.TransferSyntaxUID = dicom_film.DEFLATED
+    film.file_meta.TransferSyntaxUID = dicom_frames.DEFLATED
     film.save_as(path)
     with pytest.raises(UserError, match="a deflated DICOM file; export it uncompressed"):
         read_film(path, "ap", 12)

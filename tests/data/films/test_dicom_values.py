@@ -22,7 +22,7 @@ from pydicom.uid import (
 from tests.data.dicoms import PIXELS, write_dicom
 from xctrs_tf.data.films.film import read_film
 from xctrs_tf.data.films.film_normalisation import normalise_film
-from xctrs_tf.data.films.formats import dicom_values
+from xctrs_tf.data.films.formats import dicom_film, dicom_values
 from xctrs_tf.data.volumes import dicom_frames
 from xctrs_tf.errors import UserError
 
@@ -315,10 +315,30 @@ def test_a_file_without_its_beginning(tmp_path, missing):
     check(path, np.clip(PIXELS, 1000.5, 2999.5), atol=1e-3)
 
 
+def test_a_preamble_of_zeros_without_its_mark(tmp_path):
+    path = write_dicom(tmp_path / "film")
+    content = path.read_bytes()
+    path.write_bytes(content[:128] + content[132:])
+    check(path, PIXELS)
+    assert dicom_film.is_dicom(path)
+
+
 def test_an_implicit_and_a_big_endian_header(tmp_path):
     check(write_dicom(tmp_path / "film.dcm", syntax=ImplicitVRLittleEndian), PIXELS)
     swapped = PIXELS.astype(">u2")
     check(write_dicom(tmp_path / "film.dcm", swapped, syntax=ExplicitVRBigEndian), PIXELS)
+
+
+@pytest.mark.parametrize("kind", ["OB", "OW"])
+def test_a_big_endian_film_of_bytes(tmp_path, kind):
+    pixels = (PIXELS >> 4).astype(np.uint8)
+    stored = pixels if kind == "OB" else pixels.reshape(-1, 2)[:, ::-1]
+    path = write_dicom(tmp_path / "film.dcm", syntax=ExplicitVRBigEndian)
+    film = pydicom.dcmread(path)
+    film.BitsAllocated, film.BitsStored, film.HighBit = 8, 8, 7
+    film.PixelData, film["PixelData"].VR = stored.tobytes(), kind
+    film.save_as(path)
+    check(path, pixels)
 
 
 def test_compressed_pixels_without_a_transfer_syntax_are_refused(tmp_path):

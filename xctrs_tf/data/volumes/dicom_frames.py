@@ -17,6 +17,9 @@ from xctrs_tf.errors import UserError
 MAX_HEADER_BYTES = 2**25
 # Some 5 s of parsing. An Enhanced CT has some 100 fields a frame, a film a few hundred.
 MAX_READS = 400_000
+# The deflated syntax is refused: its unpacked size cannot be bounded, and no machine
+# writes it.
+DEFLATED = "1.2.840.10008.1.2.1.99"
 # BitsAllocated and PixelRepresentation -> NumPy type.
 PIXEL_TYPES = {
     (8, 0): np.uint8,
@@ -72,11 +75,13 @@ def read_dataset(file, content):
         pydicom dataset, whose PixelData, if any, is set; what follows it is left out.
 
     Raises:
-        UserError: a long header, or other bytes after the pixels than the header says.
+        UserError: deflated, a long header, or other bytes after the pixels than the header says.
         Exception: what pydicom raises where the file is damaged.
     """
     import pydicom
 
+    if _transfer_syntax(file, content) == DEFLATED:
+        raise UserError(f"{file}: a deflated DICOM file; export it uncompressed")
     stream = BoundedStream(file, content[:MAX_HEADER_BYTES])
     try:
         header = pydicom.dcmread(stream, force=True, stop_before_pixels=True)
@@ -107,6 +112,20 @@ def read_dataset(file, content):
     header["PixelData"].VR = kind if kind in ("OB", "OW") else "OW"
     header["PixelData"].is_undefined_length = length == _UNDEFINED
     return header
+
+
+def _transfer_syntax(file, content):
+    """Return the transfer syntax before anything is unpacked; None where none is given."""
+    from pydicom.filereader import data_element_generator, read_preamble
+
+    stream = BoundedStream(file, content)
+    read_preamble(stream, force=True)
+    for element in data_element_generator(
+        stream, False, True, stop_when=lambda tag, vr, length: tag.group != 2
+    ):
+        if element.tag == 0x00020010:
+            return element.value.decode("ascii", "replace").strip("\0 ")
+    return None
 
 
 def stored_frames(file, header, count):

@@ -9,14 +9,15 @@ from xctrs_tf.data.films.raw_film import RawFilm, StoredFilm, screen_to_film
 from xctrs_tf.errors import UserError
 
 PREAMBLE, MAGIC = 128, b"DICM"
-# The deflated syntax is refused: its unpacked size cannot be bounded, and no X-ray
-# machine writes it.
-DEFLATED = "1.2.840.10008.1.2.1.99"
 # First tag of a file without a preamble: group 2 or 8, little or big-endian, and the kind
 # of its value, or its length in an implicit header.
 _BARE = re.compile(
     rb"(?:[\x02\x08]\x00.\x00|\x00[\x02\x08]\x00.)(?:[A-Z]{2}|..\x00\x00)", re.DOTALL
 )
+
+
+# Bytes that tell whether a file is DICOM.
+_START = PREAMBLE + 8
 
 
 def is_dicom(path):
@@ -26,17 +27,25 @@ def is_dicom(path):
         path: the file.
     """
     with pathlib.Path(path).open("rb") as stream:
-        return starts_like_dicom(stream.read(PREAMBLE + len(MAGIC)))
+        return starts_like_dicom(stream.read(_START))
 
 
 def starts_like_dicom(content):
     """Return whether a file begins as DICOM files do, with or without a preamble.
 
     Args:
-        content: the file's bytes, or at least the first 132.
+        content: the file's bytes, or at least the first 136.
     """
     has_magic = content[PREAMBLE : PREAMBLE + len(MAGIC)] == MAGIC
-    return has_magic or _BARE.match(content) is not None
+    return has_magic or _BARE.match(_without_preamble(content)) is not None
+
+
+def _without_preamble(content):
+    """Return a file's bytes without a preamble of zeros that has no DICM after it."""
+    has_magic = content[PREAMBLE : PREAMBLE + len(MAGIC)] == MAGIC
+    if has_magic or any(content[:PREAMBLE]):
+        return content
+    return content[PREAMBLE:]
 
 
 def open_dicom(path, content, view):
@@ -61,8 +70,7 @@ def open_dicom(path, content, view):
     from xctrs_tf.data.films.formats import dicom_header, dicom_scale, dicom_values
     from xctrs_tf.data.volumes.dicom_frames import read_dataset
 
-    if _transfer_syntax(path, content) == DEFLATED:
-        raise UserError(f"{path}: a deflated DICOM file; export it uncompressed")
+    content = _without_preamble(content)
     image = read_dataset(path, content)
     _complete_meta(path, image)
     dicom_header.check(path, image, view)
@@ -79,22 +87,6 @@ def open_dicom(path, content, view):
         return RawFilm(screen_to_film(picture), pixel_mm, pixel_shape, *flips)
 
     return StoredFilm(*dicom_header.size(path, image), read)
-
-
-def _transfer_syntax(path, content):
-    """Return the transfer syntax before anything is unpacked; None where none is given."""
-    from pydicom.filereader import data_element_generator, read_preamble
-
-    from xctrs_tf.data.volumes.dicom_frames import BoundedStream
-
-    stream = BoundedStream(path, content)
-    read_preamble(stream, force=True)
-    for element in data_element_generator(
-        stream, False, True, stop_when=lambda tag, vr, length: tag.group != 2
-    ):
-        if element.tag == 0x00020010:
-            return element.value.decode("ascii", "replace").strip("\0 ")
-    return None
 
 
 def _complete_meta(path, image):
