@@ -43,12 +43,12 @@ def nested(data):
 
 
 def tiny_fields(data):
-    """Put 2 MB of empty fields into a sequence without a length."""
+    """Put half a megabyte of empty fields into a sequence without a length."""
     sequence = struct.pack("<HHI", 0x0008, 0x1140, 0xFFFFFFFF)
     item = struct.pack("<HHI", 0xFFFE, 0xE000, 0xFFFFFFFF)
     fields = b"".join(struct.pack("<HHI", 0x10, number, 0) for number in range(2**16))
     start = data.index(struct.pack("<HHI", 0x0008, 0x0060, 2))
-    return data[:start] + sequence + 4 * (item + fields)
+    return data[:start] + sequence + item + fields
 
 
 def huge_length(data):

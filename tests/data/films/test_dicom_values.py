@@ -23,7 +23,6 @@ from tests.data.dicoms import PIXELS, write_dicom
 from xctrs_tf.data.films.film import read_film
 from xctrs_tf.data.films.film_normalisation import normalise_film
 from xctrs_tf.data.films.formats import dicom_film, dicom_values
-from xctrs_tf.data.volumes import dicom_frames
 from xctrs_tf.errors import UserError
 
 TWELVE = {"BitsStored": 12, "HighBit": 11}
@@ -364,7 +363,7 @@ def test_an_unknown_character_set_is_no_obstacle(tmp_path):
 
 def test_a_header_of_too_many_fields_is_not_parsed_to_its_end(tmp_path, monkeypatch):
     path = write_dicom(tmp_path / "film.dcm")
-    monkeypatch.setattr(dicom_frames, "MAX_READS", 20)
+    monkeypatch.setattr(dicom_film, "MAX_READS", 20)
     with pytest.raises(UserError, match="too many fields in its header"):
         read_film(path, "ap", 12)
 

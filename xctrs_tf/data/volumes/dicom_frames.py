@@ -46,11 +46,12 @@ class BoundedStream(io.BytesIO):
     Args:
         file: its name, for the error.
         content: its bytes.
+        max_reads: number of pieces.
     """
 
-    def __init__(self, file, content):
+    def __init__(self, file, content, max_reads):
         super().__init__(content)
-        self._file, self._left = file, MAX_READS
+        self._file, self._left = file, max_reads
 
     def read(self, size=-1):
         """Return the next bytes."""
@@ -64,12 +65,13 @@ class BoundedStream(io.BytesIO):
             raise UserError(f"{self._file}: too many fields in its header; export it again")
 
 
-def read_dataset(file, content):
+def read_dataset(file, content, max_reads=MAX_READS):
     """Parse a DICOM file in bounded time: its header, and its pixels as bytes.
 
     Args:
         file: its name, for the error.
         content: its bytes.
+        max_reads: pieces that its header may have.
 
     Returns:
         pydicom dataset, whose PixelData, if any, is set; what follows it is left out.
@@ -80,9 +82,9 @@ def read_dataset(file, content):
     """
     import pydicom
 
-    if _transfer_syntax(file, content) == DEFLATED:
+    if _transfer_syntax(file, content, max_reads) == DEFLATED:
         raise UserError(f"{file}: a deflated DICOM file; export it uncompressed")
-    stream = BoundedStream(file, content[:MAX_HEADER_BYTES])
+    stream = BoundedStream(file, content[:MAX_HEADER_BYTES], max_reads)
     try:
         header = pydicom.dcmread(stream, force=True, stop_before_pixels=True)
     finally:
@@ -114,11 +116,11 @@ def read_dataset(file, content):
     return header
 
 
-def _transfer_syntax(file, content):
+def _transfer_syntax(file, content, max_reads):
     """Return the transfer syntax before anything is unpacked; None where none is given."""
     from pydicom.filereader import data_element_generator, read_preamble
 
-    stream = BoundedStream(file, content)
+    stream = BoundedStream(file, content, max_reads)
     read_preamble(stream, force=True)
     for element in data_element_generator(
         stream, False, True, stop_when=lambda tag, vr, length: tag.group != 2

@@ -16,6 +16,8 @@ _BARE = re.compile(
 )
 
 
+# The header of a film has some hundreds of fields, each of two pieces.
+MAX_READS = 50_000
 # Bytes that tell whether a file is DICOM.
 _START = PREAMBLE + 8
 
@@ -71,7 +73,7 @@ def open_dicom(path, content, view):
     from xctrs_tf.data.volumes.dicom_frames import read_dataset
 
     content = _without_preamble(content)
-    image = read_dataset(path, content)
+    image = read_dataset(path, content, MAX_READS)
     _complete_meta(path, image)
     dicom_header.check(path, image, view)
     flips = dicom_header.flips(path, image, view)
