@@ -5,11 +5,12 @@ import random
 import time
 from concurrent import futures
 
+import numpy as np
 import tensorflow as tf
 from tensorflow_serving.apis import get_model_metadata_pb2, predict_pb2
 
 from tests.export.runs import SIZE
-from tests.serving.lies import CT_HU, ESCAPES, LABELS, SPACING_MM, mutated_bytes
+from tests.serving.lies import ESCAPES, LABELS, SPACING_MM, mutated_bytes, true_ct
 
 # Imported there with a silent log.
 from xctrs_tf.serving.grpc_client import grpc
@@ -49,7 +50,7 @@ def tensor(value, dtype, full=SHAPE, **fields):
 def answer(**changes):
     """Return the bytes of the true answer, with other tensors; None leaves one out."""
     outputs = {
-        "ct_hu": tensor(CT_HU, tf.int16),
+        "ct_hu": tf.make_tensor_proto(true_ct()[np.newaxis]),
         "segmentation": tensor(LABELS, tf.uint8),
         "spacing_mm": tensor(SPACING_MM, tf.float32, (1,)),
         **changes,

@@ -41,9 +41,16 @@ def volume(value):
     return [[[value] * SIZE] * SIZE] * SIZE
 
 
+def true_ct():
+    """Return the true CT ``[x, y, z]``: of a constant one there would be a warning."""
+    ct = np.full((SIZE,) * 3, CT_HU, np.int16)
+    ct[1, 2, 3] = 100
+    return ct
+
+
 def plain_answer(**changes):
     """Return the true answer to a request over REST, with changes."""
-    answer = {"ct_hu": volume(CT_HU), "segmentation": volume(LABELS), "spacing_mm": SPACING_MM}
+    answer = {"ct_hu": true_ct().tolist(), "segmentation": volume(LABELS), "spacing_mm": SPACING_MM}
     return {**answer, **changes}
 
 

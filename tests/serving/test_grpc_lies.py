@@ -41,9 +41,7 @@ def ask(lies, timeout_s=0.5, **security):
 @pytest.mark.parametrize("name", SAMPLE)
 def test_a_lie_is_one_line(name, capfd, caplog):
     assert SAMPLE[name] in ask(LIES[name], 2.0 if "limit" in name else 0.5)
-    # The true part of the answers is a constant CT, of which there is a warning.
-    said = [*capfd.readouterr().err.splitlines(), *caplog.messages]
-    assert all("HU everywhere" in line for line in said)
+    assert (capfd.readouterr().err, caplog.messages) == ("", [])
 
 
 def test_changed_bytes_are_one_line_or_a_possible_answer():
