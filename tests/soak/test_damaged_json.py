@@ -68,7 +68,7 @@ def _use(runs, results):
             assert str(error).strip()
 
 
-@pytest.mark.parametrize("number", [150, pytest.param(6000, marks=pytest.mark.soak)])
+@pytest.mark.parametrize("number", [60, pytest.param(6000, marks=pytest.mark.soak)])
 def test_damaged_files_are_told_in_words(tmp_path, number):
     runs, results = tmp_path / "runs", tmp_path / "results"
     folder = write_run(runs, REFERENCE_ROW, [case_line("a", 22.0), case_line("b", 24.0)])
