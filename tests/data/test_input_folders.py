@@ -24,6 +24,16 @@ def test_what_archives_of_a_mac_add_is_left_out(tmp_path):
     assert visible_files(tmp_path, "*.nii") == [tmp_path / "a/1.nii", tmp_path / "b/2.nii"]
 
 
+def test_links_to_folders_are_followed_once(tmp_path):
+    touch(tmp_path, "in/a/1.nii", "elsewhere/2.nii")
+    (tmp_path / "in/b").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "in/c").symlink_to(tmp_path / "in/a")
+    (tmp_path / "in/a/loop").symlink_to(tmp_path / "in")
+    (tmp_path / "in/broken").symlink_to("nowhere")
+    found = visible_files(tmp_path / "in", "*.nii")
+    assert found == [tmp_path / "in/a/1.nii", tmp_path / "in/b/2.nii"]
+
+
 def test_a_folder_that_cannot_be_read_is_named(tmp_path, monkeypatch):
     touch(tmp_path, "a/1.nii", "b/2.nii")
     scandir = os.scandir

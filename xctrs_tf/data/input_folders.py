@@ -61,7 +61,13 @@ def visible_files(folder, pattern, unusable=None):
             raise _unreadable(error.filename, error) from error
         unusable[name] = str(_unreadable(error.filename, error))
 
-    for parent, folders, files in os.walk(folder, onerror=note):
+    seen = set()
+    for parent, folders, files in os.walk(folder, onerror=note, followlinks=True):
+        # A link may lead to a folder that is also there without it, or back to a parent.
+        if (place := os.path.realpath(parent)) in seen:
+            folders.clear()
+            continue
+        seen.add(place)
         folders[:] = sorted(name for name in folders if _is_visible(name))
         found += [pathlib.Path(parent, name) for name in fnmatch.filter(files, pattern)]
     return sorted(file for file in found if _is_visible(file.name) and file.is_file())
