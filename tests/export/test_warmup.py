@@ -32,4 +32,5 @@ def test_without_the_api_there_is_no_warmup(tmp_path, monkeypatch, caplog):
     monkeypatch.setitem(sys.modules, "tensorflow_serving.apis.predict_pb2", None)
     folder = export_run(toy_run(tmp_path / "run"), tmp_path / "models")
     assert "tensorflow-serving-api is not installed" in caplog.messages[-1]
-    assert [file.name for file in (folder / "assets.extra").iterdir()] == ["metadata.json"]
+    names = {file.name for file in (folder / "assets.extra").iterdir()}
+    assert names == {"metadata.json", "SHA256SUMS"}
