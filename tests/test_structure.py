@@ -28,6 +28,11 @@ def test_a_module_name_occurs_once():
     assert [name for name, count in counts.items() if count > 1] == []
 
 
+def test_a_file_of_tests_has_a_name_of_its_own():
+    counts = collections.Counter(path.name for path in (ROOT / "tests").rglob("test_*.py"))
+    assert [name for name, count in counts.items() if count > 1] == []
+
+
 def test_a_folder_has_at_most_a_dozen_modules():
     tops = ("xctrs_tf", "experiments", "tests")
     files = [path for top in tops for path in (ROOT / top).rglob("*.py")]
