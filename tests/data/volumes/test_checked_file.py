@@ -17,7 +17,7 @@ CONTENT = b"some content " * 100
 
 
 @pytest.mark.parametrize("name", ["a.nii", "a.nii.gz", "A.NII.GZ"])
-@pytest.mark.parametrize("stored", [CONTENT, gzip.compress(CONTENT, mtime=0)], ids=["plain", "gzip"])
+@pytest.mark.parametrize("stored", [CONTENT, gzip.compress(CONTENT)], ids=["plain", "gzip"])
 def test_a_file_is_unpacked_by_its_content_and_not_by_its_name(tmp_path, name, stored):
     (tmp_path / name).write_bytes(stored)
     assert read_checked(tmp_path / name, len(CONTENT)) == CONTENT
