@@ -68,9 +68,9 @@ GOOD = answer_of_a_model()
         ({"ct": GOOD["ct"][..., 0]}, "ct .*: has 1 x 4 x 4 x 4"),
         ({"ct": GOOD["ct"][:, 1:]}, "ct .*: has 1 x 3 x 4 x 4 x 1"),
         ({"ct": np.zeros((0, *SHAPE, 1))}, "ct .*: has 0 x 4 x 4 x 4 x 1"),
-        ({"ct": GOOD["ct"].astype("U4")}, "ct .*: it is none of numbers"),
-        ({"ct": GOOD["ct"] > 0}, "ct .*: it is none of numbers"),
-        ({"ct": GOOD["ct"] * 1j}, "ct .*: it is none of numbers"),
+        ({"ct": GOOD["ct"].astype("U4")}, "ct .*: it does not hold numbers"),
+        ({"ct": GOOD["ct"] > 0}, "ct .*: it does not hold numbers"),
+        ({"ct": GOOD["ct"] * 1j}, "ct .*: it does not hold numbers"),
         ({"segmentation": GOOD["segmentation"][..., :7]}, "segmentation .*: has 1 x 4 x 4 x 4 x 7"),
         ({"segmentation": GOOD["segmentation"] * np.nan}, "segmentation .*: holds NaN"),
         ({"segmentation": GOOD["segmentation"] * 0.5}, "segmentation .*: they do not sum to 1"),
@@ -83,7 +83,7 @@ def test_lies_of_a_model_are_refused(changes, message):
 
 
 def test_a_model_without_an_output():
-    with pytest.raises(UserError, match=r"the model's ct is no volume of .*: it is missing"):
+    with pytest.raises(UserError, match=r"the model's ct is not a volume of .*: it is missing"):
         model_volumes({}, SIZE, WINDOW, None, "M/1: the model")
 
 
@@ -110,24 +110,26 @@ def test_a_good_server(as_lists):
         ("ct_hu", np.full(SHAPE, 0.5), "holds fractions"),
         ("ct_hu", np.full(SHAPE, np.nan), "reaches from nan to nan"),
         ("ct_hu", np.full(SHAPE, np.inf), "reaches from inf to inf"),
-        ("ct_hu", np.full(SHAPE, 10**30, object), "it is none of numbers"),
-        ("ct_hu", np.full(SHAPE, "7"), "it is none of numbers"),
-        ("ct_hu", np.full(SHAPE, True), "it is none of numbers"),
-        ("ct_hu", np.full(SHAPE, None), "it is none of numbers"),
+        ("ct_hu", np.full(SHAPE, 10**30, object), "it does not hold numbers"),
+        ("ct_hu", np.full(SHAPE, "7"), "it does not hold numbers"),
+        ("ct_hu", np.full(SHAPE, True), "it does not hold numbers"),
+        ("ct_hu", np.full(SHAPE, None), "it does not hold numbers"),
         ("ct_hu", np.zeros((*SHAPE, 1)), ""),
         ("ct_hu", np.zeros((SIZE, SIZE)), ""),
         ("ct_hu", np.zeros((0, 0, 0)), ""),
-        ("ct_hu", [[[[1]], [2]]], "it is none of numbers"),
+        ("ct_hu", [[[[1]], [2]]], "it does not hold numbers"),
         ("ct_hu", [[[0] * SIZE] * SIZE] * (SIZE - 1) + [[[0] * SIZE] * SIZE + [7]], ""),
-        ("ct_hu", {"a": 1}, "it is none of numbers"),
-        ("ct_hu", None, "it is none of numbers"),
+        ("ct_hu", {"a": 1}, "it does not hold numbers"),
+        ("ct_hu", None, "it does not hold numbers"),
         ("segmentation", np.full(SHAPE, 8), "reaches from 8 to 8"),
         ("segmentation", np.full(SHAPE, -1), "reaches from -1 to -1"),
         ("segmentation", np.full(SHAPE, 2**64 - 1, np.uint64), "reaches from 1.8"),
     ],
 )
 def test_lies_of_a_server_are_refused(name, value, message, as_lists):
-    expected = f"--server=h:1: the answer's {name} is no volume of 4\\^3 .*{message}.*; is xctrsnet"
+    expected = (
+        f"--server=h:1: the answer's {name} is not a volume of 4\\^3 .*{message}.*; is xctrsnet"
+    )
     with pytest.raises(UserError, match=expected):
         check_server(as_lists, **{name: value})
 

@@ -151,7 +151,9 @@ def test_a_model_without_the_labels_that_its_metadata_names():
         return {"ct": np.zeros((1, SIZE, SIZE, SIZE, 1), np.float32)}
 
     metadata = {"size": SIZE, "spacing_mm": 3.0, "window_hu": [-1000.0, 1500.0], "classes": ["C1"]}
-    with pytest.raises(UserError, match=r"the model's segmentation is no volume .* it is missing"):
+    with pytest.raises(
+        UserError, match=r"the model's segmentation is not a volume .* it is missing"
+    ):
         Reconstructor(predict, metadata)(**block_films())
 
 

@@ -25,9 +25,9 @@ SAMPLE = {
     "ct_hu: short content": "answers with ct_hu that is no array of numbers",
     "ct_hu: text": "answers with ct_hu that is no array of numbers",
     "ct_hu: unknown type": "answers with ct_hu that is no array of numbers",
-    "ct_hu: not a number": "the answer's ct_hu is no volume of",
-    "segmentation: negative": "the answer's segmentation is no volume of",
-    "segmentation: missing": "the answer's segmentation is no volume of",
+    "ct_hu: not a number": "the answer's ct_hu is not a volume of",
+    "segmentation: negative": "the answer's segmentation is not a volume of",
+    "segmentation: missing": "the answer's segmentation is not a volume of",
     "spacing: nan": "the answer's spacing_mm=nan: must be above 0",
 }
 

@@ -25,12 +25,12 @@ SAMPLE = {
     "GET, impossible length": "answers with over 4 MB",
     "POST, drip-fed chunks": "no answer within 0.5 s",
     "POST, deep and whole": "does not answer as",
-    "ct_hu: not a number": "the answer's ct_hu is no volume of",
+    "ct_hu: not a number": "the answer's ct_hu is not a volume of",
     "ct_hu: enormous": "answers with over 2 MB",
-    "segmentation: text": "the answer's segmentation is no volume of",
+    "segmentation: text": "the answer's segmentation is not a volume of",
     "spacing: text": "the answer's spacing_mm='2.5': must be above 0",
     "spacing: tiny": "the answer's spacing_mm=1e-30: 32 voxels of it are",
-    "no labels": "the answer's segmentation is no volume of",
+    "no labels": "the answer's segmentation is not a volume of",
     "two patients": "does not answer as",
 }
 

@@ -183,7 +183,7 @@ def test_the_servers_voxel_size_is_rounded_to_float32_precision():
     ],
 )
 def test_malformed_arrays_in_an_answer(answer, name):
-    with pytest.raises(UserError, match=f"the answer's {name} is no volume of 32\\^3"):
+    with pytest.raises(UserError, match=f"the answer's {name} is not a volume of 32\\^3"):
         RemoteReconstructor(Answers(**answer))(**block_films(), spacing_mm=1.0)
 
 

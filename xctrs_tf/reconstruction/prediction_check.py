@@ -65,7 +65,7 @@ def model_volumes(outputs, size, window_hu, segments, source):
         does not segment.
 
     Raises:
-        UserError: an output is missing, or is no volume.
+        UserError: an output is missing, or is not a volume.
     """
     shape = (1, size, size, size)
     ct = _unit_volume(outputs, "ct", (*shape, 1), source)
@@ -95,7 +95,7 @@ def server_volumes(outputs, size, segments, source, model):
         ``(ct_hu, labels)``, as `model_volumes`.
 
     Raises:
-        UserError: an output is missing, or is no volume.
+        UserError: an output is missing, or is not a volume.
     """
     mend = f"is {model} an export of this project?"
     shape = (size,) * 3
@@ -152,7 +152,7 @@ def _array(outputs, name, shape, kind, source, mend):
     except (TypeError, ValueError, OverflowError, RecursionError):
         array = None
     if array is None or array.dtype.kind not in "iuf":
-        raise _no_volume(source, name, kind, "it is none of numbers", mend)
+        raise _no_volume(source, name, kind, "it does not hold numbers", mend)
     if array.shape != shape:
         raise _no_volume(source, name, kind, f"has {_times(array.shape)}", mend)
     return array
@@ -172,4 +172,4 @@ def _times(shape):
 
 
 def _no_volume(source, name, kind, reason, mend):
-    return UserError(f"{source}'s {name} is no volume of {kind}: {reason}; {mend}")
+    return UserError(f"{source}'s {name} is not a volume of {kind}: {reason}; {mend}")
