@@ -156,11 +156,21 @@ def test_a_volume_with_nan(tmp_path, suffix, kind):
         read_volume(save(tmp_path / f"ct{suffix}", array))
 
 
+def test_a_writer_that_fails_says_why(tmp_path, monkeypatch):
+    def fail(*_):
+        raise RuntimeError("Write: no\n  room left")
+
+    monkeypatch.setattr(sitk, "WriteImage", fail)
+    with pytest.raises(UserError, match=r"ct\.mha: cannot be written \(Write: no room left\)"):
+        write_volume(tmp_path / "ct.mha", np.zeros((2, 2, 2), np.int16), 1.0, (0.0, 0.0, 0.0))
+    assert not any(tmp_path.iterdir())
+
+
 def test_where_nothing_can_be_written(tmp_path):
     array = random_volume().array
     with pytest.raises(UserError, match="absent: no such folder; make it first"):
         write_volume(tmp_path / "absent" / "ct.nii.gz", array, 1.0, ORIGIN)
-    with pytest.raises(UserError, match=r"ct\.doc: cannot be written; name it \.nii\.gz"):
+    with pytest.raises(UserError, match=r"ct\.doc: unknown kind of volume; name it \.nii"):
         write_volume(tmp_path / "ct.doc", array, 1.0, ORIGIN)
     assert list(tmp_path.iterdir()) == []
 

@@ -16,9 +16,10 @@ from xctrs_tf.data.volumes.intensity import AIR_HU, check_hu, padding_to_air
 from xctrs_tf.data.volumes.nifti_file import read_nifti
 from xctrs_tf.data.volumes.stored_image import MAX_BYTES
 from xctrs_tf.data.volumes.text_header_file import read_text_header_file
-from xctrs_tf.errors import UserError
+from xctrs_tf.errors import UserError, one_line
 from xctrs_tf.files import atomic_path, require_space
 
+_WRITABLE = (".nii", ".nii.gz", ".nrrd", ".mha")
 READABLE = "a NIfTI, NRRD or MetaImage volume"
 INTERPOLATORS = {"linear": sitk.sitkLinear, "nearest": sitk.sitkNearestNeighbor}
 
@@ -151,6 +152,8 @@ def write_volume(path, array, spacing_mm, origin_mm):
         OSError: the file cannot be written, for example on a full disk.
     """
     path = pathlib.Path(path)
+    if not path.name.lower().endswith(_WRITABLE):
+        raise UserError(f"{path}: unknown kind of volume; name it {', '.join(_WRITABLE)}")
     if not path.parent.is_dir():
         raise UserError(f"{path.parent}: no such folder; make it first")
     volume = Volume(np.asarray(array), tuple(np.broadcast_to(spacing_mm, 3)), tuple(origin_mm))
@@ -160,7 +163,7 @@ def write_volume(path, array, spacing_mm, origin_mm):
         try:
             _write_image(_to_image(volume), temporary)
         except RuntimeError as error:
-            raise UserError(f"{path}: cannot be written; name it .nii.gz, .nrrd or .mha") from error
+            raise UserError(f"{path}: cannot be written ({one_line(error, 200)})") from error
         if ".nii" in temporary.suffixes and not _is_whole(temporary, volume.array.nbytes):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
 
