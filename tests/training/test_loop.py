@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from tests.training.toys import CONFIG, TOY_VGG, toy_config, toy_dataset, toy_networks, toy_weights
+from xctrs_tf.data.dataset import open_dataset
 from xctrs_tf.errors import UserError
 from xctrs_tf.training import checkpoints, loop
 from xctrs_tf.training.history import read_history
@@ -36,6 +37,16 @@ def test_run_folder_holds_the_documented_files(data, tmp_path):
     assert best["validation"]["loss"] == min(row["loss"] for row in validations)
     assert {"psnr", "dice_hard"} <= best["validation"].keys()
     assert list((run / "logs").iterdir()) != []
+
+
+def test_a_changed_validation_patient_is_told_before_the_first_step(tmp_path):
+    data, run = toy_dataset(tmp_path / "data"), tmp_path / "run"
+    (patient, *_) = open_dataset(data).split(CONFIG.fold).validation
+    file = data / "patients" / f"{patient}.npz"
+    file.write_bytes(file.read_bytes() + b"more")
+    with pytest.raises(UserError, match=rf"{patient}\.npz: damaged or changed"):
+        loop.train(toy_config(data), run)
+    assert not run.exists()
 
 
 def test_resumed_run_ends_where_an_uninterrupted_one_does(data, tmp_path):

@@ -48,6 +48,9 @@ def train(config, workdir, max_minutes=None):
     if dataset.size != config.size:
         raise UserError(f"--size={config.size}, but {config.data} was prepared at {dataset.size}")
     split = dataset.split(config.fold)
+    # At the start: a damaged patient of the validation would end the run hours later.
+    patients = split.training + split.validation
+    dataset.verify(tqdm(patients, "verifying", unit="patient", delay=2, disable=None))
     engine = make_engine(config)
     with engine.scope():
         objective = make_objective(config)

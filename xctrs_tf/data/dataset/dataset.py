@@ -157,6 +157,18 @@ class Dataset:
             **arrays,
         )
 
+    def verify(self, patients):
+        """Compare the files of patients with their hashes, those not yet compared.
+
+        Args:
+            patients: iterable of ids.
+
+        Raises:
+            UserError: a file is missing, damaged or was changed.
+        """
+        for patient in patients:
+            _verified_content(patient_path(self.path, patient), self._records[patient]["sha256"])
+
     def split(self, fold):
         """Return the training, validation and test patients of one fold.
 
