@@ -23,6 +23,7 @@ from absl import flags
 
 from experiments.common import cli, training_flags
 from experiments.common.presets import PRESETS, preset_config
+from experiments.common.privacy import define_share, private_files
 from xctrs_tf.cross_validation.jobs import list_jobs, run_job
 from xctrs_tf.cross_validation.plan import print_plan
 from xctrs_tf.data.dataset import open_dataset
@@ -66,6 +67,7 @@ RAY_ADDRESS = flags.DEFINE_string(
 GPUS_PER_JOB = flags.DEFINE_float(
     "gpus_per_job", 0.0, "Of the Ray cluster.", lower_bound=0.0, flag_values=FLAGS
 )
+SHARE = define_share(FLAGS)
 training_flags.define(FLAGS, without=("fold", "seed"))
 EXIT_FAILED = 1
 
@@ -74,13 +76,14 @@ def execute():
     """Run or list the jobs that the flags ask for; return the exit status."""
     if not WORKDIR.value:
         raise UserError("--workdir is missing: name a folder for all runs")
+    share = ["--share"] if SHARE.value else []
     jobs = list_jobs(
         pathlib.Path(WORKDIR.value).absolute(),
         _rows(),
         _folds(),
         _numbers(SEEDS),
-        [f"--preset={PRESET.value}", *_given()],
-        [f"--label_name={LABEL_NAME.value}"],
+        [f"--preset={PRESET.value}", *share, *_given()],
+        [f"--label_name={LABEL_NAME.value}", *share],
     )
     if PLAN.value:
         print_plan(jobs, _config().steps)
@@ -93,7 +96,8 @@ def execute():
         [job for job in jobs if job.needs is None],
         [job for job in jobs if job.needs is not None],
     ):
-        failed |= _run(wave, len(jobs))
+        with private_files(SHARE.value):
+            failed |= _run(wave, len(jobs))
     print(f"{len(jobs) - len(failed)} of {len(jobs)} jobs are done in {WORKDIR.value}")
     for job, error in failed.items():
         print(f"failed {job}: {error}")

@@ -14,6 +14,7 @@ from absl import flags
 
 from experiments.common import cli, training_flags
 from experiments.common.presets import PRESETS, preset_config
+from experiments.common.privacy import define_share, private_files
 from xctrs_tf.data.dataset import open_dataset
 from xctrs_tf.errors import UserError
 from xctrs_tf.models.catalogue import ROWS
@@ -39,6 +40,7 @@ flags.DEFINE_float(
     "stop cleanly after this time, as if all steps were done",
     flag_values=FLAGS,
 )
+SHARE = define_share(FLAGS)
 
 training_flags.define(FLAGS)
 
@@ -57,7 +59,8 @@ def execute():
     # Before, nothing is written, and an exception would come out of the middle of an import.
     end_like_ctrl_c()
     try:
-        train(config, FLAGS.workdir, FLAGS.max_minutes)
+        with private_files(SHARE.value):
+            train(config, FLAGS.workdir, FLAGS.max_minutes)
     except Interrupted as interruption:
         # The terminal may be what is gone.
         with contextlib.suppress(OSError):

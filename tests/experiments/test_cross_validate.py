@@ -1,9 +1,11 @@
 """The cross-validation program: wrong flags, its plan, and a row from start to table."""
 
 import json
+import stat
 
 import pytest
 
+from experiments import cross_validate
 from tests.programs import assert_refused, run_program
 from tests.training.toys import toy_dataset
 
@@ -37,6 +39,15 @@ def test_mistakes_are_one_line_and_write_nothing(data, tmp_path, flags, message)
     assert_refused(finished, f"error: {message}", runs)
 
 
+def test_share_reaches_training_and_evaluation(data, tmp_path, monkeypatch):
+    started = []
+    monkeypatch.setattr(cross_validate, "_run", lambda jobs, total: started.extend(jobs) or {})
+    flags = [*TINY, f"--data={data}", f"--workdir={tmp_path / 'runs'}", "--rows=table2-sit"]
+    assert cross_validate.main([*flags, "--share"]) == 0
+    (job,) = started
+    assert "--share" in job.flags and "--share" in job.evaluation
+
+
 @pytest.mark.slow
 def test_a_row_is_trained_evaluated_planned_and_tabulated(data, tmp_path):
     runs = tmp_path / "runs"
@@ -46,6 +57,9 @@ def test_a_row_is_trained_evaluated_planned_and_tabulated(data, tmp_path):
     assert "1 of 1 jobs are done" in finished.stdout
     record = json.loads((runs / "table2-sit" / "fold-01-seed-0.json").read_text("utf-8"))
     assert record["status"] == "done" and record["peak_memory_bytes"] > 2**20
+    # Pictures and predictions of patients are the user's alone.
+    modes = {stat.S_IMODE(path.stat().st_mode) for path in (runs, *runs.rglob("*"))}
+    assert modes == {0o700, 0o600}
 
     # What is done tells its cost, the other row is tried; nothing is left of that.
     before = sorted(runs.rglob("*"))
