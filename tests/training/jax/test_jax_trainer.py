@@ -75,6 +75,7 @@ def test_same_losses_and_weights_as_tensorflow(case, tmp_path):
         network.save_weights(tmp_path / f"{name}.weights.h5")
     before = {name: network.get_weights() for name, network in networks.items()}
     settings = _COMPILE_FAST if case == "toy" else {}
+    settings = _COMPILE_FAST if case == "toy" else {}
     _on_jax("-m", "tests.training.jax.jax_steps", case, str(tmp_path), settings=settings)
     expected = take_steps(case, networks, _Trainer)
     rows = json.loads((tmp_path / "jax.json").read_text(encoding="utf-8"))
