@@ -2,9 +2,9 @@
 
 from absl import flags
 
-from experiments.common.quiet import quiet_libraries
 from xctrs_tf.errors import UserError
 from xctrs_tf.geometry import VIEWS
+from xctrs_tf.quiet import quiet_libraries
 
 NAMES = {"ap": "anterior-posterior", "la": "lateral"}
 GROUPS = {"Films": None}

@@ -1,14 +1,13 @@
 """Full disks, two processes, leftovers and patients who cannot be trained on."""
 
-import contextlib
 import errno
 import os
-import resource
 
 import keras
 import numpy as np
 import pytest
 
+from tests.full_disk import largest_file
 from tests.training.toys import toy_config, toy_dataset
 from xctrs_tf import files
 from xctrs_tf.errors import UserError
@@ -24,17 +23,6 @@ def network():
 
 def _full(*_, **__):
     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-
-@contextlib.contextmanager
-def _largest_file(size):
-    """Let no file grow beyond this; the system answers as on a full disk."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 @pytest.mark.parametrize("moment", ["fallocate", "savez", "fsync", "state"])
@@ -60,7 +48,7 @@ def test_a_full_disk_leaves_the_checkpoint_before_and_no_part(
 
 
 def test_weights_beyond_the_limit_are_known_before_hdf5_writes(tmp_path, network, capfd):
-    with _largest_file(4096), pytest.raises(UserError, match="best: File too large; free space"):
+    with largest_file(4096), pytest.raises(UserError, match="best: File too large; free space"):
         checkpoints.save(tmp_path / "best", {"reconstruction": network}, {}, {"step": 1})
     assert list(tmp_path.iterdir()) == []
     assert capfd.readouterr() == ("", "")
@@ -88,7 +76,7 @@ def test_a_disk_without_room_for_a_checkpoint_is_known_before_the_first_step(
     data, tmp_path, monkeypatch
 ):
     monkeypatch.setattr(loop._Loop, "_batches", _no_step)
-    with _largest_file(50_000), pytest.raises(UserError, match="run: File too large; free space"):
+    with largest_file(50_000), pytest.raises(UserError, match="run: File too large; free space"):
         loop.train(toy_config(data), tmp_path / "run")
 
 

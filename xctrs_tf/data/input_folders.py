@@ -145,6 +145,21 @@ def by_id(named, unusable):
     return dict(sorted(chosen.items()))
 
 
+def folders_with(folder, pattern, unusable):
+    """Find the folders of patients by a file that each of them has.
+
+    Args:
+        folder: `pathlib.Path`, searched at any depth.
+        pattern: name of the file, with wildcards.
+        unusable: dict that gets each id that cannot be used, and the reason.
+
+    Returns:
+        Dict from id, the name of the folder, to its path; sorted.
+    """
+    files = visible_files(folder, pattern, unusable)
+    return by_id(((folder_name(file.parent), file.parent) for file in files), unusable)
+
+
 def _is_visible(name):
     return not name.startswith(".") and name not in _FOREIGN_FOLDERS
 

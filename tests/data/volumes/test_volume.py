@@ -1,11 +1,10 @@
-import contextlib
 import os
-import resource
 
 import numpy as np
 import pytest
 import SimpleITK as sitk
 
+from tests.full_disk import largest_file
 from xctrs_tf.data.volumes import volume as volume_module
 from xctrs_tf.data.volumes.volume import (
     Volume,
@@ -185,24 +184,13 @@ def test_a_path_that_is_not_utf8_is_written_and_read(tmp_path, suffix):
     assert len(list(folder.iterdir())) == 1
 
 
-@contextlib.contextmanager
-def _largest_file(size):
-    """Let no file grow beyond this; the system answers as on a full disk."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
-
-
 @pytest.mark.parametrize("known_before", [True, False])
 @pytest.mark.parametrize("suffix", ["nii", "nii.gz", "nrrd", "mha"])
 def test_a_volume_that_was_cut_short_is_an_error(tmp_path, monkeypatch, suffix, known_before):
     array = np.random.default_rng(0).integers(-1000, 1500, (16, 16, 16), np.int16)
     if not known_before:
         monkeypatch.setattr(volume_module, "require_space", lambda *_: None)
-    with _largest_file(4000), pytest.raises(Exception, match=f"ct.{suffix}|File too large"):
+    with largest_file(4000), pytest.raises(Exception, match=f"ct.{suffix}|File too large"):
         write_volume(tmp_path / f"ct.{suffix}", array, 2.0, (0, 0, 0))
     assert list(tmp_path.iterdir()) == []
     write_volume(tmp_path / f"ct.{suffix}", array, 2.0, (0, 0, 0))

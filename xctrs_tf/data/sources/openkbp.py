@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from xctrs_tf.data.input_folders import by_id, existing, existing_folder, folder_name, visible_files
+from xctrs_tf.data.input_folders import existing, existing_folder, folders_with
 from xctrs_tf.data.sources.dicom_studies import label_file
 from xctrs_tf.data.sources.label_maps import CERVICAL, apply_label_map
 from xctrs_tf.data.sources.raw_patient import PatientSource, RawPatient
@@ -44,10 +44,7 @@ class OpenKbpSource(PatientSource):
         self.labels = existing_folder(labels)
         self.label_map = label_map
         self.unusable = {}
-        files = visible_files(self.folder, _CT, self.unusable)
-        self._folders = by_id(
-            ((folder_name(file.parent), file.parent) for file in files), self.unusable
-        )
+        self._folders = folders_with(self.folder, _CT, self.unusable)
         self.ids = list(self._folders)
         if not self.ids and not self.unusable:
             raise UserError(f"{self.folder}: no patients; OpenKBP has pt_<n>/{_CT}")

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from xctrs_tf.data.input_folders import by_id, existing, existing_folder, folder_name, visible_files
+from xctrs_tf.data.input_folders import existing, existing_folder, folders_with
 from xctrs_tf.data.label_placing import on_one_grid, require_same_shape
 from xctrs_tf.data.sources.label_maps import TOTALSEGMENTATOR, binary_mask
 from xctrs_tf.data.sources.pairs import read_pair
@@ -37,10 +37,7 @@ class TotalSegmentatorSource(PatientSource):
     def __init__(self, folder):
         self.folder = existing_folder(folder)
         self.unusable = {}
-        files = visible_files(self.folder, _CT, self.unusable)
-        self._folders = by_id(
-            ((folder_name(file.parent), file.parent) for file in files), self.unusable
-        )
+        self._folders = folders_with(self.folder, _CT, self.unusable)
         self.ids = list(self._folders)
         if not self.ids and not self.unusable:
             raise UserError(f"{self.folder}: no patients; TotalSegmentator has <id>/{_CT}")

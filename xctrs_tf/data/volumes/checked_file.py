@@ -6,11 +6,11 @@ import io
 import os
 import pathlib
 import stat
-import sys
 import tempfile
 import zlib
 
 from xctrs_tf.errors import UserError
+from xctrs_tf.quiet import quiet_libraries
 
 _GZIP = b"\x1f\x8b"
 _CHUNK = 2**20
@@ -113,22 +113,8 @@ def alone(content, name):
     with tempfile.TemporaryDirectory(prefix="xctrs-") as folder:
         file = pathlib.Path(folder) / name
         file.write_bytes(content)
-        with _no_stderr():
+        with quiet_libraries():
             yield file
-
-
-@contextlib.contextmanager
-def _no_stderr():
-    """Suppress what C libraries print to stderr, past Python."""
-    sys.stderr.flush()
-    stderr, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 2)
-    try:
-        yield
-    finally:
-        os.dup2(stderr, 2)
-        os.close(stderr)
-        os.close(nowhere)
 
 
 @contextlib.contextmanager

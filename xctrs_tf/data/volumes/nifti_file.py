@@ -10,7 +10,7 @@ import math
 import numpy as np
 
 from xctrs_tf.data.volumes.checked_file import check_end, read_checked, read_start
-from xctrs_tf.data.volumes.stored_image import MAX_BYTES, StoredImage
+from xctrs_tf.data.volumes.stored_image import MAX_BYTES, StoredImage, check_bytes
 from xctrs_tf.errors import UserError
 
 # Size of the header in bytes (NIfTI-1, NIfTI-2) -> offset, type and count of its fields.
@@ -91,11 +91,7 @@ def read_nifti(path, check_shape=None, max_bytes=MAX_BYTES):
     header = _Header(path, read_start(path, max(_LAYOUTS)))
     if check_shape:
         check_shape(header.shape)
-    if header.count * header.kind.itemsize > max_bytes:
-        shape = " x ".join(map(str, header.shape))
-        raise UserError(
-            f"{path}: {shape} voxels are over {max_bytes / 1e6:.0f} MB; cut out the neck first"
-        )
+    check_bytes(path, header.shape, header.kind, max_bytes)
     content = read_checked(path, header.end + _SLACK_BYTES)
     # The file may have changed since its start was read.
     header = _Header(path, content)

@@ -1,8 +1,11 @@
 """An image as its file stores it, and the most that is read."""
 
 import dataclasses
+import math
 
 import numpy as np
+
+from xctrs_tf.errors import UserError
 
 # 2048 slices of 512 x 512 voxels of two bytes.
 MAX_BYTES = 2**30
@@ -22,3 +25,22 @@ class StoredImage:
     array: np.ndarray
     spacing_mm: tuple
     affine: np.ndarray | None
+
+
+def check_bytes(path, shape, kind, max_bytes):
+    """Refuse an image with too many bytes of voxels, before they are read.
+
+    Args:
+        path: the file, for the message.
+        shape: of the image.
+        kind: `numpy.dtype` of the stored voxels.
+        max_bytes: most bytes.
+
+    Raises:
+        UserError: too many.
+    """
+    if math.prod(shape) * kind.itemsize > max_bytes:
+        voxels = " x ".join(map(str, shape))
+        raise UserError(
+            f"{path}: {voxels} voxels are over {max_bytes / 1e6:.0f} MB; cut out the neck first"
+        )

@@ -12,7 +12,7 @@ import zlib
 import numpy as np
 
 from xctrs_tf.data.volumes.checked_file import check_end, printable, read_checked, read_start
-from xctrs_tf.data.volumes.stored_image import MAX_BYTES, StoredImage
+from xctrs_tf.data.volumes.stored_image import MAX_BYTES, StoredImage, check_bytes
 from xctrs_tf.errors import UserError
 
 _MAX_HEADER_BYTES = 2**16
@@ -85,12 +85,8 @@ def read_text_header_file(path, check_shape=None, max_bytes=MAX_BYTES):
     header = _parse(path, read_start(path, _MAX_HEADER_BYTES))
     if check_shape:
         check_shape(header.shape)
+    check_bytes(path, header.shape, header.kind, max_bytes)
     size = math.prod(header.shape) * header.kind.itemsize
-    if size > max_bytes:
-        shape = " x ".join(map(str, header.shape))
-        raise UserError(
-            f"{path}: {shape} voxels are over {max_bytes / 1e6:.0f} MB; cut out the neck first"
-        )
     content = read_checked(path, header.start + size + _MAX_HEADER_BYTES)
     # The file may have changed since its start was read.
     header = _parse(path, content[:_MAX_HEADER_BYTES])
