@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from tests.export.runs import SIZE, write_config
+from tests.models.shallow import use_shallow_networks
 from xctrs_tf.data.volumes.intensity import denormalise_hu
 from xctrs_tf.errors import UserError
 from xctrs_tf.export.saved_model import export_run
@@ -30,7 +31,10 @@ def _write_run(path, **networks):
         pytest.param("x2ctgan", "conresnet", "published", marks=pytest.mark.slow),
     ],
 )
-def test_export_reconstructs_as_the_run_does(tmp_path, reconstruction, segmentation, objective):
+def test_export_reconstructs_as_the_run_does(
+    tmp_path, monkeypatch, reconstruction, segmentation, objective
+):
+    use_shallow_networks(monkeypatch)
     run = _write_run(
         tmp_path / "run",
         reconstruction=reconstruction,

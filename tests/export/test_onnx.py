@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from tests.export.runs import SIZE, assert_toy_outputs, toy_films, toy_run, write_run
+from tests.models.shallow import use_shallow_networks
 from tests.programs import ROOT
 from xctrs_tf.data.films.film_writer import write_film
 from xctrs_tf.errors import UserError
@@ -71,7 +72,8 @@ def toy(tmp_path_factory):
 @needs_onnx
 @pytest.mark.slow
 @pytest.mark.usefixtures("no_graph_optimizer")
-def test_plain_onnx_runtime_computes_what_the_networks_do(tmp_path):
+def test_plain_onnx_runtime_computes_what_the_networks_do(tmp_path, monkeypatch):
+    use_shallow_networks(monkeypatch)
     networks = write_run(tmp_path / "run")
     version = export(load_run(tmp_path / "run"), tmp_path / "models")
     rng = np.random.default_rng(1)

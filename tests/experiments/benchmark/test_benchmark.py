@@ -10,6 +10,7 @@ import pytest
 from experiments.benchmark import __main__ as benchmark
 from experiments.benchmark import data as benchmark_data
 from experiments.benchmark import plastimatch
+from tests.models.shallow import use_shallow_networks
 from tests.programs import run_program
 from xctrs_tf.data.phantom import make_phantom
 from xctrs_tf.data.projection.drr import cone_projection, hu_to_mu
@@ -161,6 +162,7 @@ def test_plastimatchs_panels_are_read_upright(tmp_path, monkeypatch):
 
 @pytest.mark.slow
 def test_profile_splits_all_of_the_time(monkeypatch, tmp_path):
+    use_shallow_networks(monkeypatch)
     narrow = {**NARROW, "segmentation": "mulsisnet"}
     monkeypatch.setattr(benchmark, "TrainingConfig", functools.partial(TrainingConfig, **narrow))
     output = tmp_path / "profile.json"

@@ -17,8 +17,8 @@ import keras
 import numpy as np
 
 from tests.models.compared.narrow import narrow
+from tests.models.shallow import MulSISNet, SpaDRNet
 from tests.training.toys import CONFIG, TOY_VGG, toy_batch, toy_networks
-from xctrs_tf.models import MulSISNet, SpaDRNet
 from xctrs_tf.training.objective import make_objective
 from xctrs_tf.training.step.optimizer import make_optimizer
 
