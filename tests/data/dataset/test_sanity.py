@@ -6,6 +6,7 @@ import pytest
 from tests.data.necks import make_neck
 from xctrs_tf.data.dataset import sanity
 from xctrs_tf.data.dataset.preparation import crop_patient
+from xctrs_tf.data.phantom import make_phantom
 from xctrs_tf.data.sources.raw_patient import PatientSource, RawPatient
 from xctrs_tf.data.volumes.volume import Volume
 
@@ -85,8 +86,8 @@ def with_bodies(ct, labels):
     """Return a neck whose vertebrae are thick in front and thin behind."""
     for array, empty in ((ct.array, 40), (labels.array, 0)):
         for bottom in range(5, 40, 5):
-            array[6:14, 19:33, bottom : bottom + 4] = empty
-            array[19:27, 19:33, bottom : bottom + 4] = empty
+            array[6:15, 15:33, bottom : bottom + 4] = empty
+            array[17:27, 15:33, bottom : bottom + 4] = empty
     return ct, labels
 
 
@@ -98,8 +99,17 @@ def test_front_and_back_exchanged_in_both_files_are_noticed():
         ]
 
     assert reasons_for(with_bodies) == []
+    assert sanity.facing_mm(with_bodies(*make_neck())[1]) > 3
     (reason,) = reasons_for(backwards)
     assert "front and back of C3 to C7 are exchanged; correct the direction" in reason
+
+
+def test_a_good_phantom_of_large_voxels_passes():
+    # In its voxels of 4 mm the thickest parts lie behind the centres.
+    phantom = make_phantom(47, size=32, spacing_mm=4.0)
+    volumes = [Volume(each, (4.0,) * 3, (0.0,) * 3) for each in (phantom.ct, phantom.segmentation)]
+    assert sanity.facing_mm(volumes[1]) < 0
+    assert reasons_for(lambda *_: volumes, spacing_mm=4.0) == []
 
 
 def test_vertebrae_lost_in_large_voxels_are_named():
