@@ -1,4 +1,4 @@
-"""What a model or a server may answer, and what is refused."""
+"""Answers of models and servers: those that are taken, and those that are refused."""
 
 import numpy as np
 import pytest
