@@ -20,7 +20,7 @@ class _Adam(keras.optimizers.Adam):
 
 
 class _FusedAdam(_Adam):
-    """Adam with one TensorFlow operation for a variable, where Keras has about 25.
+    """Adam with one TensorFlow operation for a variable, where Keras has about 30.
 
     The arithmetic is the same. The hundreds of small variables of the networks make a
     third fewer operations in the training step, which is traced and optimised sooner.
