@@ -8,11 +8,12 @@ stands for the two axes of a film or the three axes of a volume.
 import dataclasses
 import math
 
-from keras import layers
+from keras import initializers, layers
 
 from xctrs_tf.layers.normalization import FoldedGroupNormalization
 
 _CONV = {2: layers.Conv2D, 3: layers.Conv3D}
+_ZERO_PADDING = {2: layers.ZeroPadding2D, 3: layers.ZeroPadding3D}
 _CONV_TRANSPOSE = {2: layers.Conv2DTranspose, 3: layers.Conv3DTranspose}
 _UPSAMPLING = {
     # Nearest: the default of UpSampling2D, and the only choice of UpSampling3D.
@@ -42,6 +43,8 @@ class Style:
             offset.
         epsilon: small number added to the variance.
         negative_slope: slope of LeakyReLU below 0; with 0 it is ReLU.
+        initial_stddev: standard deviation of the normal distribution that the
+            kernels are drawn from; None stands for the default of Keras.
 
     Raises:
         ValueError: if the rank or the normalisation is not one of the above.
@@ -56,6 +59,7 @@ class Style:
     affine: bool = True
     epsilon: float = 1e-5
     negative_slope: float = 0.2
+    initial_stddev: float | None = None
 
     def __post_init__(self):
         if self.rank not in _CONV:
@@ -65,9 +69,19 @@ class Style:
                 f"normalization must be 'instance', 'group' or 'batch', not {self.normalization!r}"
             )
 
+    def kernel_initializer(self):
+        """Return the initializer of one layer's kernel.
 
-def convolution(x, filters, style, name, *, kernel_size=3, **options):
-    """Apply a convolution with "same" padding.
+        Every layer needs its own: one that is shared gives layers of the same shape
+        the same values.
+        """
+        if self.initial_stddev is None:
+            return "glorot_uniform"
+        return initializers.RandomNormal(stddev=self.initial_stddev)
+
+
+def convolution(x, filters, style, name, *, kernel_size=3, padding="same", **options):
+    """Apply a convolution.
 
     Args:
         x: tensor ``(batch, *spatial, channels)``.
@@ -75,12 +89,26 @@ def convolution(x, filters, style, name, *, kernel_size=3, **options):
         style: `Style`; its rank chooses ``Conv2D`` or ``Conv3D``.
         name: layer name.
         kernel_size: width of the kernel.
+        padding: ``"same"``, or the number of zeros before and after every spatial
+            axis. With stride 2 and a 3-wide kernel the two differ: "same" pads at
+            the end only.
         **options: other arguments of the Keras layer, e.g. ``strides``.
 
     Returns:
-        Tensor ``(batch, *spatial / strides, filters)``.
+        Tensor ``(batch, *spatial / strides, filters)`` with "same" padding.
     """
-    return _CONV[style.rank](filters, kernel_size, padding="same", name=name, **options)(x)
+    if padding != "same":
+        x = _ZERO_PADDING[style.rank](padding, name=f"{name}_padding")(x)
+        padding = "valid"
+    layer = _CONV[style.rank](
+        filters,
+        kernel_size,
+        padding=padding,
+        kernel_initializer=style.kernel_initializer(),
+        name=name,
+        **options,
+    )
+    return layer(x)
 
 
 def transposed_convolution(x, filters, style, name, *, kernel_size=3, strides=2, use_bias=True):
@@ -98,9 +126,16 @@ def transposed_convolution(x, filters, style, name, *, kernel_size=3, strides=2,
     Returns:
         Tensor ``(batch, *spatial * strides, filters)``.
     """
-    return _CONV_TRANSPOSE[style.rank](
-        filters, kernel_size, strides=strides, padding="same", use_bias=use_bias, name=name
-    )(x)
+    layer = _CONV_TRANSPOSE[style.rank](
+        filters,
+        kernel_size,
+        strides=strides,
+        padding="same",
+        use_bias=use_bias,
+        kernel_initializer=style.kernel_initializer(),
+        name=name,
+    )
+    return layer(x)
 
 
 def max_pool(x, style, name):
