@@ -64,6 +64,17 @@ def test_x2ct_cuts_stored_values_to_whole_numbers():
     assert figures["psnr"] == pytest.approx(20 * np.log10(4095))
 
 
+@pytest.mark.parametrize("name", ["x2ct", "perx2ct"])
+def test_whole_numbers_pass_through_float32_before_they_are_cut(name):
+    # In float32 7 / 2500 * 2500 is a little less than 7: it is cut to 6, but 6 remains 6.
+    assert np.trunc(np.float32(7) / np.float32(2500) * np.float32(2500)) == 6
+    six, seven = np.full(SHAPE, 6 / 2500), np.full(SHAPE, 7 / 2500)
+    assert PROTOCOLS[name](six, seven, (-1024.0, 1476.0))["psnr"] == 100.0
+    eight = np.full(SHAPE, 8 / 2500)
+    expected = pytest.approx(20 * np.log10(4095 / 2))
+    assert PROTOCOLS[name](six, eight, (-1024.0, 1476.0))["psnr"] == expected
+
+
 def test_x2ct_clips_to_its_own_window():
     # 1480 HU and 1500 HU are above 1476 HU, the value of 2500.
     first, second = np.full(SHAPE, 0.992), np.full(SHAPE, 1.0)

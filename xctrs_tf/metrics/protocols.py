@@ -51,12 +51,12 @@ def x2ct_protocol(y_true, y_pred, window_hu):
         dict of `psnr` (dB), `psnr_planes` (dB: mean over the planes of each
         view, then over the views) and `ssim`.
     """
-    true, pred = _stored(y_true, window_hu), _stored(y_pred, window_hu)
+    true, pred = _scaled(y_true, window_hu), _scaled(y_pred, window_hu)
     squared_error = _squared_error(true, pred)
     return {
         "psnr": float(_decibels(squared_error.mean())),
         "psnr_planes": _psnr_planes(squared_error),
-        "ssim": ssim_planes(true / STORED_MAX, pred / STORED_MAX, window=UNIFORM_7),
+        "ssim": ssim_planes(true, pred, window=UNIFORM_7),
     }
 
 
@@ -71,11 +71,11 @@ def perx2ct_protocol(y_true, y_pred, window_hu):
     Returns:
         dict of `psnr` (dB) and `ssim`.
     """
-    true, pred = _stored(y_true, window_hu), _stored(y_pred, window_hu)
+    true, pred = _scaled(y_true, window_hu), _scaled(y_pred, window_hu)
     return {
         "psnr": _psnr_planes(_squared_error(true, pred)),
         # Its code gives no range; scikit-image then used that of floats, [-1, 1].
-        "ssim": ssim_3d(true / STORED_MAX, pred / STORED_MAX, data_range=2.0, window=UNIFORM_7),
+        "ssim": ssim_3d(true, pred, data_range=2.0, window=UNIFORM_7),
     }
 
 
@@ -113,16 +113,22 @@ PROTOCOLS = {
 }
 
 
-def _stored(values, window_hu):
-    """Convert intensities of a window to the CT numbers that X2CT-GAN stores."""
+def _scaled(values, window_hu):
+    """Convert intensities of a window to those of both programs: [0, 1] in float32."""
     low, high = window_hu
     hu = low + np.asarray(values, np.float64) * (high - low)
-    return np.clip(hu + STORED_OFFSET_HU, 0.0, STORED_MAX)
+    stored = np.clip(hu + STORED_OFFSET_HU, 0.0, STORED_MAX)
+    return np.float32(stored / STORED_MAX)
 
 
 def _squared_error(true, pred):
-    """Return the squared error of stored CT numbers, truncated as in both programs."""
-    return np.square(np.trunc(true) - np.trunc(pred))
+    """Return the squared error of stored CT numbers, truncated as in both programs.
+
+    They multiply in float32, where some whole numbers come out a little smaller and
+    are truncated to the next lower one.
+    """
+    true, pred = (np.trunc(scaled * np.float32(STORED_MAX)) for scaled in (true, pred))
+    return np.square(true.astype(np.float64) - pred)
 
 
 def _decibels(mean_squared_error):
