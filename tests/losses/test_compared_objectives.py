@@ -7,12 +7,11 @@ import tensorflow as tf
 from xctrs_tf.losses.compared import (
     PUBLISHED_OBJECTIVES,
     adversarial_loss,
-    context_residual_loss,
     discriminator_loss,
     projection_loss,
 )
 from xctrs_tf.losses.cross_entropy import weighted_cross_entropy
-from xctrs_tf.losses.dice import dice_loss, one_hot
+from xctrs_tf.losses.dice import one_hot
 from xctrs_tf.models.catalogue import NETWORKS, SEGMENTATION_NETWORKS
 
 SHAPE = (2, 3, 4, 5)
@@ -68,10 +67,31 @@ def test_objectives_are_finite_where_a_class_is_missing_and_the_prediction_is_wr
     assert np.isfinite(PUBLISHED_OBJECTIVES[name](nothing, outputs))
 
 
-def test_deep_supervision_weighs_one_fifth_and_two_fifths():
+@pytest.mark.parametrize("name", ["unet3d", "dsn", "cs2net", "conresnet"])
+def test_certain_and_wrong_voxels_have_a_gradient(name):
+    # The true class has a probability of e^-60 = 1e-26.
+    logits = tf.Variable(60.0 * np.roll(ONE_HOT, 1, axis=-1))
+    with tf.GradientTape() as tape:
+        probabilities = tf.nn.softmax(logits)
+        outputs = dict.fromkeys(HEADS.get(name, ("segmentation",)), probabilities)
+        loss = PUBLISHED_OBJECTIVES[name](ONE_HOT, outputs)
+    of_truth = tf.reduce_sum(tape.gradient(loss, logits) * ONE_HOT, axis=-1)
+    assert float(loss) > 20
+    assert np.max(of_truth) < -0.1 / LABELS.size
+
+
+def test_deep_supervision_weighs_five_one_and_two():
     outputs = {"segmentation": certain(0.5), "aux1": certain(0.25), "aux2": certain(0.125)}
-    expected = (1 + 0.2 * 2 + 0.4 * 3) * np.log(2)
+    expected = (5 + 1 * 2 + 2 * 3) * np.log(2)
     assert float(PUBLISHED_OBJECTIVES["dsn"](ONE_HOT, outputs)) == pytest.approx(expected, rel=1e-5)
+
+
+def test_densebiasnet_takes_the_mean_over_classes_too():
+    for probability in (0.5, 0.0):
+        outputs = {"segmentation": certain(probability)}
+        expected = -np.log(probability + 1e-6) / 3
+        loss = PUBLISHED_OBJECTIVES["densebiasnet"](ONE_HOT, outputs)
+        assert float(loss) == pytest.approx(expected, rel=1e-5)
 
 
 def test_weighted_cross_entropy_by_hand():
@@ -84,34 +104,6 @@ def test_weighted_cross_entropy_by_hand():
     assert float(weighted) == pytest.approx((7 + 15 * 2) * np.log(2) / (7 + 15), rel=1e-5)
     balanced = float(PUBLISHED_OBJECTIVES["unet3d"](y_true, {"segmentation": y_pred}))
     assert balanced == pytest.approx(1.5 * np.log(2), rel=1e-5)
-
-
-def test_cs2net_adds_a_third_of_each_by_hand():
-    y_pred = certain(0.5)
-    present = y_pred.mean(axis=(1, 2, 3))
-    weights = (1 - present) / present
-    # All voxels have the same cross-entropy, so that weights do not change its mean.
-    assert weights.std() > 0
-    dice = float(dice_loss(ONE_HOT, y_pred, include_background=True))
-    expected = (1.6 * np.log(2) + 0.4 * dice) / 3
-    loss = PUBLISHED_OBJECTIVES["cs2net"](ONE_HOT, {"segmentation": y_pred})
-    assert float(loss) == pytest.approx(expected, rel=1e-5)
-
-
-def test_context_residual_by_hand():
-    # One class, 3 x 4 x 5 voxels; the label changes between z = 1 and z = 2 in 7 columns.
-    y_true = np.zeros((1, 3, 4, 5, 1), "float32")
-    y_true.reshape(12, 5)[:7, 2:] = 1.0
-    y_pred = np.full_like(y_true, 0.2)
-    weight = np.log(60 / 8)
-    expected = -(7 * weight * np.log(0.2) + 53 * np.log(0.8)) / 60
-    assert float(context_residual_loss(y_true, y_pred)) == pytest.approx(expected, rel=1e-5)
-
-
-def test_context_residual_is_least_where_the_slices_differ():
-    target = np.abs(np.diff(ONE_HOT, axis=3, prepend=np.asarray(ONE_HOT)[:, :, :, :1]))
-    right, wrong = (float(context_residual_loss(ONE_HOT, each)) for each in (target, 1 - target))
-    assert right < 0.01 < 1 < wrong
 
 
 def test_least_squares_by_hand():

@@ -32,9 +32,12 @@ def CS2Net(
     """Build CS2-Net in 3D: a residual U-Net with attention of positions and channels.
 
     With the default arguments it has 5,831,626 trainable parameters, where the
-    paper's Table 3 has 5,831,628; the difference of two is unexplained
-    (docs/compared_networks.md). The attention is applied at the coarsest level, which has
-    ``size / 16`` voxels a side.
+    paper's Table 3 has 5,831,628; the difference of two is unexplained. The attention
+    is applied at the coarsest level, which has ``size / 16`` voxels a side.
+
+    The layers are those of the original's 3D network, with a softmax over the
+    classes in place of its final sigmoid. What else differs is in
+    docs/compared_networks.md.
 
     Reference: L. Mou, Y. Zhao, H. Fu et al., "CS2-Net: deep learning
     segmentation of curvilinear structures in medical imaging", Medical Image
@@ -136,9 +139,10 @@ class _GatedAttention(keras.layers.Layer):
 class PositionAttention(_GatedAttention):
     """Attention between positions: CS2-Net's spatial attention.
 
-    The output is ``gate * softmax((Q K^T) (J K^T)) V + x``, where the rows of Q,
-    K, J and V are positions. Products and softmax are computed in float32 under
-    every precision policy.
+    The output is ``gate * A^T V + x`` with ``A = softmax((Q K^T) (J K^T))``, where
+    the rows of Q, K, J and V are positions and the softmax runs along the rows of A:
+    row i says to which positions the value of position i is distributed. Products
+    and softmax are computed in float32 under every precision policy.
 
     Input shape:
         A list of q, k, j ``(batch, x, y, z, c)`` and v, x
@@ -161,7 +165,8 @@ class PositionAttention(_GatedAttention):
         q, k, j, v = (_rows(feature) for feature in features)
         keys = ops.swapaxes(k, 1, 2)
         scores = ops.matmul(ops.matmul(q, keys), ops.matmul(j, keys))
-        attended = ops.matmul(ops.softmax(scores, axis=-1), v)
+        weights = ops.softmax(scores, axis=-1)
+        attended = ops.matmul(ops.swapaxes(weights, 1, 2), v)
         return self._gated(ops.cast(attended, x.dtype), x)
 
 
