@@ -9,6 +9,7 @@ from xctrs_tf.evaluation.tables.paper import COUNTS
 from xctrs_tf.layers.basic_layers import Style
 from xctrs_tf.layers.blocks import u_conv
 from xctrs_tf.layers.slice_difference import SliceDifference
+from xctrs_tf.layers.weight_standardization import WeightStandardizedConv3D
 from xctrs_tf.models.catalogue import NETWORKS
 from xctrs_tf.models.compared.cs2net import ChannelAttention, PositionAttention
 from xctrs_tf.models.compared.linear_resampling import LinearDownSampling3D, LinearUpSampling3D
@@ -73,7 +74,8 @@ def test_a_model_without_memory_has_the_same_counts():
         (DoublingDepthwiseConv2D(), (4, 5, 2), 8 * 10 * 2 * 16 * 2, None),
         # 3 a value after the first, second and third axis
         (LinearUpSampling3D(2), (4, 5, 6, 1), 3 * 120 * (2 + 4 + 8), None),
-        (LinearDownSampling3D(2), (4, 6, 8, 1), 2 * 3 * 4 * 8, None),
+        # two products and a sum for each value after the first, second and third axis
+        (LinearDownSampling3D(2), (4, 6, 8, 1), 3 * (2 * 6 * 8 + 2 * 3 * 8 + 2 * 3 * 4), None),
         (SliceDifference(), (4, 5, 6, 1), 2 * 120, None),
         # F F^T, its square, max - E, softmax, the weighted sum, gate and sum
         (ChannelAttention(), (4, 5, 6, 3), 2 * 9 * 120 + 54 + 18 + 45 + 18 * 120 + 720, None),
@@ -100,6 +102,16 @@ def test_a_convolution_by_hand():
     model = keras.Model(x, layers.Conv3D(3, (1, 3, 5), padding="same")(x))
     (cost,) = layer_costs(model)
     assert cost.flops == 4 * 5 * 6 * 3 * (2 * 2 * 15 + 1)
+    assert cost.trainable_parameters == 2 * 3 * 15 + 3
+
+
+def test_a_convolution_with_standardised_weights_by_hand():
+    x = layers.Input((4, 5, 6, 2), batch_size=1)
+    model = keras.Model(x, WeightStandardizedConv3D(3, (1, 3, 5), padding="same")(x))
+    (cost,) = layer_costs(model)
+    # Of every filter the 30 weights' mean, difference, square, sum and quotient; then
+    # the variance's quotient, sum and root.
+    assert cost.flops == 4 * 5 * 6 * 3 * (2 * 30 + 1) + 3 * (5 * 30 + 3)
     assert cost.trainable_parameters == 2 * 3 * 15 + 3
 
 

@@ -11,6 +11,7 @@ import math
 from keras import initializers, layers
 
 from xctrs_tf.layers.normalization import FoldedGroupNormalization
+from xctrs_tf.layers.weight_standardization import WeightStandardizedConv3D
 
 _CONV = {2: layers.Conv2D, 3: layers.Conv3D}
 _ZERO_PADDING = {2: layers.ZeroPadding2D, 3: layers.ZeroPadding3D}
@@ -45,9 +46,12 @@ class Style:
         negative_slope: slope of LeakyReLU below 0; with 0 it is ReLU.
         initial_stddev: standard deviation of the normal distribution that the
             kernels are drawn from; None stands for the default of Keras.
+        weight_standardization: standardise the weights of each filter of a 3D
+            convolution (not of a transposed one).
 
     Raises:
-        ValueError: if the rank or the normalisation is not one of the above.
+        ValueError: if the rank or the normalisation is not one of the above, or for
+            weight standardisation in 2D.
 
     Ge et al. (2022), Sect. 3.1.
     """
@@ -60,6 +64,7 @@ class Style:
     epsilon: float = 1e-5
     negative_slope: float = 0.2
     initial_stddev: float | None = None
+    weight_standardization: bool = False
 
     def __post_init__(self):
         if self.rank not in _CONV:
@@ -68,6 +73,8 @@ class Style:
             raise ValueError(
                 f"normalization must be 'instance', 'group' or 'batch', not {self.normalization!r}"
             )
+        if self.weight_standardization and self.rank != 3:
+            raise ValueError("weight standardisation is for rank 3 only")
 
     def kernel_initializer(self):
         """Return the initializer of one layer's kernel.
@@ -86,7 +93,7 @@ def convolution(x, filters, style, name, *, kernel_size=3, padding="same", **opt
     Args:
         x: tensor ``(batch, *spatial, channels)``.
         filters: output channels.
-        style: `Style`; its rank chooses ``Conv2D`` or ``Conv3D``.
+        style: `Style`; chooses ``Conv2D``, ``Conv3D`` or `WeightStandardizedConv3D`.
         name: layer name.
         kernel_size: width of the kernel.
         padding: ``"same"``, or the number of zeros before and after every spatial
@@ -100,7 +107,8 @@ def convolution(x, filters, style, name, *, kernel_size=3, padding="same", **opt
     if padding != "same":
         x = _ZERO_PADDING[style.rank](padding, name=f"{name}_padding")(x)
         padding = "valid"
-    layer = _CONV[style.rank](
+    kind = WeightStandardizedConv3D if style.weight_standardization else _CONV[style.rank]
+    layer = kind(
         filters,
         kernel_size,
         padding=padding,

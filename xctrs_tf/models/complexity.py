@@ -19,6 +19,7 @@ from keras import layers, models
 
 from xctrs_tf.layers.normalization import FoldedGroupNormalization
 from xctrs_tf.layers.slice_difference import SliceDifference
+from xctrs_tf.layers.weight_standardization import WeightStandardizedConv3D
 from xctrs_tf.models.compared.cs2net import ChannelAttention, PositionAttention
 from xctrs_tf.models.compared.linear_resampling import LinearDownSampling3D, LinearUpSampling3D
 
@@ -156,6 +157,12 @@ def _convolution(call):
     return call.elements * (2 * taps + call.layer.use_bias)
 
 
+def _weight_standardized_convolution(call):
+    # A weight: mean 1, difference 1, square and sum 2, quotient 1. A filter: quotient, sum, root.
+    weights = math.prod(call.layer.kernel_size) * call.input_shape[-1]
+    return _convolution(call) + (5 * weights + 3) * call.output_shape[-1]
+
+
 def _transposed_convolution(call):
     taps = math.prod(call.layer.kernel_size) * call.output_shape[-1]
     bias = call.elements * call.layer.use_bias
@@ -193,6 +200,12 @@ def _linear_upsampling(call):
     return 3 * call.elements * (factor**2 + factor + 1) // factor**2
 
 
+def _linear_downsampling(call):
+    # Axis by axis, for each value as many products as the factor, and their sum.
+    factor = call.layer.factor
+    return (2 * factor - 1) * call.elements * (factor**2 + factor + 1)
+
+
 def _max_pooling(call):
     return call.elements * (math.prod(call.layer.pool_size) - 1)
 
@@ -217,6 +230,7 @@ def _attend(members, values):
 
 
 _RULES = {
+    WeightStandardizedConv3D: _weight_standardized_convolution,  # before Conv3D, a Conv3D too
     (layers.Conv2D, layers.Conv3D): _convolution,
     (layers.Conv2DTranspose, layers.Conv3DTranspose): _transposed_convolution,
     layers.DepthwiseConv2D: _depthwise_convolution,
@@ -232,7 +246,7 @@ _RULES = {
     (layers.MaxPooling2D, layers.MaxPooling3D): _max_pooling,
     layers.GlobalAveragePooling2D: lambda call: math.prod(call.input_shape),
     LinearUpSampling3D: _linear_upsampling,
-    LinearDownSampling3D: lambda call: 8 * call.elements,
+    LinearDownSampling3D: _linear_downsampling,
     SliceDifference: lambda call: 2 * call.elements,
     PositionAttention: _position_attention,
     ChannelAttention: _channel_attention,

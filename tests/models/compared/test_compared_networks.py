@@ -34,12 +34,7 @@ from xctrs_tf.models.compared import (
 )
 from xctrs_tf.models.complexity import trainable_parameters, without_memory
 
-STATE_A = {
-    "merge": False,
-    "previous_bias": False,
-    "learned_resampling": False,
-    "head_kernel_size": 1,
-}
+STATE_A = {"merge": False, "previous_bias": False, "learned_resampling": False}
 HEADS = {"training_heads": True}
 REDUCED = {"growth": 24, "shared_views": True, "decoder_filters": (8, 16, 32, 64, 128, 256)}
 
@@ -55,9 +50,9 @@ REDUCED = {"growth": 24, "shared_views": True, "decoder_filters": (8, 16, 32, 64
         (UNet3D, {}, 1_755_416),
         (DSN, HEADS, 7_028_088),
         (DenseBiasNet, {}, 1_568_788),
-        (DenseBiasNet, STATE_A, 1_525_912),
-        (DenseBiasNet, STATE_A | {"bias_channels": 4}, 1_735_864),
-        (DenseBiasNet, STATE_A | {"bias_rate": 0.05, "head_kernel_size": 3}, 1_562_072),
+        (DenseBiasNet, STATE_A, 1_529_240),
+        (DenseBiasNet, STATE_A | {"bias_channels": 4}, 1_739_192),
+        (DenseBiasNet, STATE_A | {"bias_rate": 0.05, "head_kernel_size": 1}, 1_558_744),
         (CS2Net, {}, 5_831_626),
         (ConResNet, HEADS, 19_175_488),
     ],

@@ -1,5 +1,7 @@
 """Context residual network (ConResNet), a compared network of Table 3."""
 
+import dataclasses
+
 from keras import layers
 
 from xctrs_tf.geometry import NUM_CLASSES
@@ -41,8 +43,8 @@ def ConResNet(
     residual learning for 3D medical image segmentation", IEEE Transactions on
     Medical Imaging 40 (2), 2021. Licence of the original
     (github.com/jianpengz/ConResNet): GPL-3.0; this is an independent
-    implementation and contains none of it. The weight standardisation of the
-    original, which has no parameters, is left out.
+    implementation and contains none of it. As there, all convolutions but the
+    heads standardise their weights.
 
     Args:
         size: voxels a side: 32, 64 or 128.
@@ -76,7 +78,14 @@ def ConResNet(
     Ge et al. (2022), Table 3.
     """
     check_size(size)
-    style = Style(rank=3, normalization="group", num_groups=8, negative_slope=0.0)
+    style = Style(
+        rank=3,
+        normalization="group",
+        num_groups=8,
+        negative_slope=0.0,
+        weight_standardization=True,
+    )
+    head_style = dataclasses.replace(style, weight_standardization=False)
     filters = [scaled(f, width) for f in filters]
 
     # === Functional model ===
@@ -98,8 +107,8 @@ def ConResNet(
         if divisor != _RESIDUAL_DIVISORS[0]:
             change = LinearUpSampling3D(name=f"{node}_residual_up")(change)
         x, change = _context_residual(x, change, level_filters, style, node)
-        outputs[f"residual{divisor}"] = _residual_head(change, divisor, num_classes, style)
-    outputs["segmentation"] = class_probabilities(x, num_classes, style, "segmentation")
+        outputs[f"residual{divisor}"] = _residual_head(change, divisor, num_classes, head_style)
+    outputs["segmentation"] = class_probabilities(x, num_classes, head_style, "segmentation")
     return segmentation_model(ct, outputs, training_heads, name)
 
 
@@ -109,7 +118,7 @@ def _encoder(x, filters, style):
     for level, (level_filters, num_blocks) in enumerate(zip(filters, _NUM_BLOCKS, strict=True)):
         node = f"encoder_s{2**level}"
         if level:
-            x = norm_act_conv(x, level_filters, style, f"{node}_down", strides=2)
+            x = norm_act_conv(x, level_filters, style, f"{node}_down", strides=2, padding=1)
         else:
             x = convolution(x, level_filters, style, "stem")
         for block in range(1, num_blocks + 1):

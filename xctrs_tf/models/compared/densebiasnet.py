@@ -39,11 +39,10 @@ def DenseBiasNet(
     paper's Table 3 has 1,568,820. It is the design closest to that count, not a
     certain one (docs/compared_networks.md). The published variants are
 
-    * ``state_a``: ``merge=False, previous_bias=False, learned_resampling=False,
-      head_kernel_size=1``; 1,525,912 parameters, 1,735,864 with
-      ``bias_channels=4``;
-    * ``_a`` with a rate: the same with ``bias_rate=0.05, head_kernel_size=3``;
-      1,562,072 parameters.
+    * ``state_a``: ``merge=False, previous_bias=False, learned_resampling=False``;
+      1,529,240 parameters, 1,739,192 with ``bias_channels=4``;
+    * ``_a``: the same with ``bias_rate=0.1`` (the rate in its file) and
+      ``head_kernel_size=1``; 1,558,744 parameters at the rate 0.05.
 
     Reference: Y. He, G. Yang, Y. Chen et al., "DPA-DenseBiasNet:
     semi-supervised 3D fine renal artery segmentation with dense biased network
