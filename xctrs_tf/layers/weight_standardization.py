@@ -47,7 +47,15 @@ class WeightStandardizedConv3D(layers.Conv3D):
     """
 
     def add_weight(self, *args, **options):
-        """Add a weight that stays in float32 under mixed precision."""
+        """Add a weight that stays in float32 under mixed precision.
+
+        Args:
+            *args: as for `keras.layers.Layer.add_weight`.
+            **options: likewise.
+
+        Returns:
+            `keras.Variable`.
+        """
         return super().add_weight(*args, **options, autocast=False)
 
     def call(self, inputs):

@@ -263,4 +263,6 @@ _FREE = {
     "Split",
     "UpSampling2D",
     "UpSampling3D",
+    "ZeroPadding2D",
+    "ZeroPadding3D",
 }

@@ -123,7 +123,10 @@ def test_mixed_precision_gives_float32_close_to_full_precision(name):
         assert actual[key].dtype == "float32"
         if key == "segmentation" or (name in SEGMENTATION and key == "output"):
             np.testing.assert_allclose(np.sum(actual[key], axis=-1), 1.0, atol=1e-5)
-        assert np.corrcoef(np.ravel(expected[key]), np.ravel(actual[key]))[0, 1] > 0.99
+        # Standardised weights make the features of an untrained network large, and its
+        # sigmoids steep: rounding shows more.
+        least = 0.97 if name == "conresnet" else 0.99
+        assert np.corrcoef(np.ravel(expected[key]), np.ravel(actual[key]))[0, 1] > least
 
 
 @pytest.mark.parametrize("name", WITH_TRAINING_HEADS)

@@ -12,7 +12,7 @@ SPATIAL_AXES = (1, 2, 3)
 
 
 class _LinearResampling3D(keras.layers.Layer):
-    """What both layers share: the factor and the loop over the axes."""
+    """Resampling by the same factor along one axis after the other."""
 
     def __init__(self, factor=2, **kwargs):
         super().__init__(**kwargs)
