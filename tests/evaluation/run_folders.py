@@ -6,7 +6,7 @@ import json
 
 from xctrs_tf.evaluation.tables.results import method_name
 from xctrs_tf.geometry import VERTEBRAE
-from xctrs_tf.models.catalogue import REFERENCE_ROW
+from xctrs_tf.models.catalogue import REFERENCE_ROW, ROWS
 from xctrs_tf.training.config import TrainingConfig
 
 DATA_SHA256 = "d" * 64
@@ -23,6 +23,7 @@ FIELDS = {
         "reconstruction": "sit",
         "reconstruction_objective": "published",
     },
+    "table2-x2ctgan": ROWS["table2-x2ctgan"].config,
     "table3-unet3d": {
         "vgg_weight": 0.0,
         "rsc_weight": 0.0,

@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 from keras import layers
 
-from xctrs_tf.layers.basic_layers import Style, convolution
+from xctrs_tf.layers.basic_layers import Style, convolution, transposed_convolution
 from xctrs_tf.layers.blocks import conv_norm_act, norm_act_conv, residual
 from xctrs_tf.layers.normalization import FoldedGroupNormalization
 from xctrs_tf.layers.slice_difference import slice_difference
@@ -39,6 +39,24 @@ def test_doubling_is_the_transposed_convolution_of_each_channel():
             x[..., channel : channel + 1], kernel[:, :, channel : channel + 1], (2, 6, 10, 1), 2
         )
         np.testing.assert_allclose(y[..., channel], expected[..., 0], rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(("kernel_size", "padding"), [(3, 1), (3, 0), (4, 1)])
+def test_transposed_convolution_loses_the_given_number_of_values_before(kernel_size, padding):
+    inputs = keras.Input((3, 4, 2))
+    style = Style(rank=2, normalization="instance")
+    outputs = transposed_convolution(
+        inputs, 5, style, "up", kernel_size=kernel_size, padding=padding
+    )
+    model = keras.Model(inputs, outputs)
+    kernel, _ = model.get_layer("up").get_weights()  # (rows, columns, output, input)
+    x = random(1, 3, 4, 2)
+    whole = np.zeros((6 + kernel_size, 8 + kernel_size, 5))
+    for row, column in np.ndindex(3, 4):
+        spread = np.einsum("rcoi,i->rco", kernel, x[0, row, column])
+        whole[2 * row :, 2 * column :][:kernel_size, :kernel_size] += spread
+    expected = whole[padding : padding + 6, padding : padding + 8]
+    np.testing.assert_allclose(model(x)[0], expected, rtol=1e-4, atol=1e-5)
 
 
 def test_attention_starts_as_the_identity():

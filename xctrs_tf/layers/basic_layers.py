@@ -15,6 +15,7 @@ from xctrs_tf.layers.weight_standardization import WeightStandardizedConv3D
 
 _CONV = {2: layers.Conv2D, 3: layers.Conv3D}
 _ZERO_PADDING = {2: layers.ZeroPadding2D, 3: layers.ZeroPadding3D}
+_CROPPING = {2: layers.Cropping2D, 3: layers.Cropping3D}
 _CONV_TRANSPOSE = {2: layers.Conv2DTranspose, 3: layers.Conv3DTranspose}
 _UPSAMPLING = {
     # Nearest: the default of UpSampling2D, and the only choice of UpSampling3D.
@@ -119,8 +120,10 @@ def convolution(x, filters, style, name, *, kernel_size=3, padding="same", **opt
     return layer(x)
 
 
-def transposed_convolution(x, filters, style, name, *, kernel_size=3, strides=2, use_bias=True):
-    """Apply a transposed convolution with "same" padding.
+def transposed_convolution(
+    x, filters, style, name, *, kernel_size=3, strides=2, use_bias=True, padding="same"
+):
+    """Apply a transposed convolution.
 
     Args:
         x: tensor ``(batch, *spatial, channels)``.
@@ -130,6 +133,10 @@ def transposed_convolution(x, filters, style, name, *, kernel_size=3, strides=2,
         kernel_size: width of the kernel.
         strides: factor of the enlargement.
         use_bias: add a bias.
+        padding: ``"same"``, or the number of values that the full result, which
+            is ``kernel_size - strides`` longer than the output, loses before every
+            spatial axis; the others are lost at the end. With stride 2 and a 3-wide
+            kernel "same" loses one at the end and ``padding=1`` one before.
 
     Returns:
         Tensor ``(batch, *spatial * strides, filters)``.
@@ -138,12 +145,15 @@ def transposed_convolution(x, filters, style, name, *, kernel_size=3, strides=2,
         filters,
         kernel_size,
         strides=strides,
-        padding="same",
+        padding="same" if padding == "same" else "valid",
         use_bias=use_bias,
         kernel_initializer=style.kernel_initializer(),
         name=name,
     )
-    return layer(x)
+    if padding == "same":
+        return layer(x)
+    cropping = ((padding, kernel_size - strides - padding),) * style.rank
+    return _CROPPING[style.rank](cropping, name=f"{name}_cropping")(layer(x))
 
 
 def max_pool(x, style, name):

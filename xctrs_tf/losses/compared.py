@@ -54,7 +54,7 @@ def discriminator_loss(scores_of_truth, scores_of_reconstruction):
         float32 scalar.
     """
     distance = _mean_square(scores_of_truth, 1.0) + _mean_square(scores_of_reconstruction, 0.0)
-    return ADVERSARIAL_WEIGHT * 0.5 * distance
+    return ADVERSARIAL_WEIGHT * distance
 
 
 def adversarial_loss(scores_of_reconstruction):
@@ -67,7 +67,7 @@ def adversarial_loss(scores_of_reconstruction):
     Returns:
         float32 scalar.
     """
-    return 0.5 * _mean_square(scores_of_reconstruction, 1.0)
+    return _mean_square(scores_of_reconstruction, 1.0)
 
 
 def projection_loss(y_true, y_pred):

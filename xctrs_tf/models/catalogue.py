@@ -77,12 +77,15 @@ _NETWORKS = (
         published_objective=True,
         training_heads=True,
         discriminator=f"{_COMPARED}.x2ct_discriminator:X2CTDiscriminator",
-        # The published weights of the terms are multiplied by mae_weight.
+        # The published weights of the terms are multiplied by mae_weight. The published
+        # 50 + 50 epochs are --epochs=100: the steps stay those of the run.
         published_training=(
             ("mae_weight", 1.0),
+            ("batch_size", 4),
             ("learning_rate", 2e-4),
             ("beta_1", 0.5),
             ("beta_2", 0.99),
+            ("schedule", "constant_linear"),
         ),
     ),
     Network(

@@ -255,6 +255,8 @@ _RULES = {
 # Layers that only move data; dropout is inactive after training.
 _FREE = {
     "Concatenate",
+    "Cropping2D",
+    "Cropping3D",
     "Dropout",
     "Pad",
     "Permute",

@@ -15,7 +15,7 @@ from xctrs_tf.models.catalogue import (
 
 # The terms of the objective, in the order of Table 1; the last is not in the paper.
 TERMS = ("mae", "vgg", "dice", "rsc", "cross_entropy")
-SCHEDULES = ("constant", "cosine")
+SCHEDULES = ("constant", "cosine", "constant_linear")
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 STRATEGIES = ("single", "mirrored", "multi_worker")
 
@@ -80,7 +80,11 @@ class TrainingConfig:
     learning_rate: float = _option(1e-3, "of Adam")
     beta_1: float = _option(0.9, "of Adam: decay of the mean gradient")
     beta_2: float = _option(0.999, "of Adam: decay of the mean squared gradient")
-    schedule: str = _option("constant", "learning rate: constant, or cosine decay to 0")
+    schedule: str = _option(
+        "constant",
+        "learning rate: constant; cosine decay to 0; or constant_linear, constant for the first "
+        "half of the steps and then linear to 0",
+    )
     clip_norm: float = _option(0.0, "gradients are clipped to this global norm; 0: no clipping")
     ema_momentum: float = _option(
         0.0,

@@ -84,6 +84,14 @@ def test_other_settings_are_refused(runs, row, changes, message):
         collect_runs(runs)
 
 
+def test_the_schedule_and_batch_size_of_a_row_may_be_its_own(runs):
+    write_run(runs, "table2-x2ctgan", LINES)
+    results = collect_runs(runs)
+    found = results.rows["table2-x2ctgan"].settings
+    assert (found["batch_size"], found["schedule"]) == (4, "constant_linear")
+    assert not {"batch_size", "schedule"} & results.settings.keys()
+
+
 def test_segmentation_settings_may_differ_between_runs_without_segmentation(runs):
     write_run(runs, "table1-vgg", LINES, cross_entropy_weight=0.5)
     assert collect_runs(runs).settings["cross_entropy_weight"] == 0.0

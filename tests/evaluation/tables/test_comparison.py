@@ -109,6 +109,23 @@ def test_a_row_of_another_precision_is_named(tmp_path):
     assert "steps of 2 patients, float32 (3D UNet: mixed_bfloat16), fold 0" in text
 
 
+def test_a_row_of_another_batch_size_is_named(tmp_path):
+    lines = [case_line("a"), case_line("b")]
+    write_run(tmp_path, REFERENCE_ROW, lines)
+    write_run(tmp_path, "table1-vgg", lines)
+    write_run(tmp_path, "table2-x2ctgan", lines)
+    results = collect_runs(tmp_path)
+    text = markdown(grids_of(results, "table2"))
+    assert "800 steps of 2 patients (X2CT-GAN: 4), float32, fold 0" in text
+    # In older results all rows have the batch size that stands beside them.
+    for row in results.rows.values():
+        row.settings = row.settings and {**row.settings}
+        if row.settings:
+            del row.settings["batch_size"]
+    results.settings["batch_size"] = 3
+    assert "800 steps of 3 patients, float32" in markdown(grids_of(results, "table2"))
+
+
 def test_failed_rows_are_shown(results):
     text = markdown(grids_of(results, "table2"))
     assert cells(text, "PSR")[0][1] == "failed"

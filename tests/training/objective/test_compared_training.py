@@ -111,8 +111,8 @@ def test_generator_weighs_its_terms_as_published(gan_step):
     _, _, scalars = gan_step
     expected = 0.1 * scalars["adversarial"] + 10 * (scalars["mse"] + scalars["projection"])
     assert scalars["loss"] == pytest.approx(expected, rel=1e-5)
-    # Scores of an untrained discriminator are near 0: (0 - 1)^2 / 2 for the generator.
-    assert 0.2 < scalars["adversarial"] < 1.0
+    # Scores of an untrained discriminator are near 0: (0 - 1)^2 for the generator.
+    assert 0.5 < scalars["adversarial"] < 1.5
     assert scalars["discriminator"] > 0.0
 
 

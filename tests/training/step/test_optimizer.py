@@ -6,6 +6,8 @@ import pytest
 import tensorflow as tf
 
 from tests.training.toys import CONFIG
+from xctrs_tf.training import checkpoints
+from xctrs_tf.training.step.base_trainer import BaseTrainer
 from xctrs_tf.training.step.optimizer import make_optimizer
 
 SHAPES = ((3, 2), (4,), ())
@@ -60,3 +62,37 @@ def test_update_of_a_variable_is_one_operation():
     _, _, operations = _trained(make_optimizer(CONFIG), steps=0)
     assert operations.count("ResourceApplyAdam") == len(SHAPES)
     assert len(operations) < 60
+
+
+LINEAR = dataclasses.replace(CONFIG, schedule="constant_linear", steps=10)
+
+
+@pytest.mark.parametrize(
+    ("step", "factor"), [(0, 1.0), (4, 1.0), (5, 1.0), (6, 0.8), (9, 0.2), (10, 0.0), (11, 0.0)]
+)
+def test_rate_is_constant_for_half_of_the_steps_then_linear_to_zero(step, factor):
+    optimizer = make_optimizer(LINEAR)
+    optimizer.build([keras.Variable(0.0)])
+    optimizer.iterations.assign(step)
+    expected = factor * LINEAR.learning_rate
+    assert float(optimizer.learning_rate) == pytest.approx(expected, abs=1e-9)
+
+
+def _trainer_of_a_pair():
+    networks = {
+        name: keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)], name=name)
+        for name in ("reconstruction", "discriminator")
+    }
+    return BaseTrainer(networks, None, lambda: make_optimizer(LINEAR))
+
+
+def test_a_continued_run_keeps_the_rate_of_both_networks(tmp_path):
+    begun = _trainer_of_a_pair()
+    assert list(begun.optimizers) == ["optimizer", "discriminator_optimizer"]
+    for optimizer in begun.optimizers.values():
+        optimizer.iterations.assign(8)
+    checkpoints.save(tmp_path / "last", begun.networks, begun.optimizers, {"step": 8})
+    continued = _trainer_of_a_pair()
+    checkpoints.load_optimizers(tmp_path / "last", continued.optimizers)
+    for optimizer in continued.optimizers.values():
+        assert float(optimizer.learning_rate) == pytest.approx(0.4 * LINEAR.learning_rate)

@@ -174,24 +174,28 @@ def _settings_note(results):
             if run.status == "evaluated"
         }
     )
+    batch_size, other_batch_sizes = _in_most_rows(results, "batch_size")
+    precision, other_precisions = _in_most_rows(results, "precision")
     folds, seeds = (sorted(set(numbers)) for numbers in zip(*runs, strict=True))
     return (
         f"Mean ± SD over n patients. Here: {settings['size']}^3, widths times "
-        f"{settings['width']:g}, {settings['steps']} steps of {settings['batch_size']} patients, "
-        f"{_precision(results)}, {_listed('fold', folds)}, {_listed('seed', seeds)}; "
+        f"{settings['width']:g}, {settings['steps']} steps of {batch_size} patients"
+        f"{other_batch_sizes}, {precision}{other_precisions}, {_listed('fold', folds)}, {_listed('seed', seeds)}; "
         "about.json has every setting."
     )
 
 
-def _precision(results):
-    """That of most rows, and which rows have another."""
+def _in_most_rows(results, setting):
+    """Return a setting's value in most rows, and a text that names the rows with another."""
     titles = {}
     for name, row in results.rows.items():
         if row.settings:
-            titles.setdefault(row.settings["precision"], []).append(TABLE_ROWS[name].title)
-    usual, *others = sorted(titles, key=lambda precision: -len(titles[precision]))
-    exceptions = [f"{', '.join(titles[precision])}: {precision}" for precision in others]
-    return f"{usual} ({'; '.join(exceptions)})" if exceptions else usual
+            # Older results have some of them only where all rows agree.
+            value = {**results.settings, **row.settings}[setting]
+            titles.setdefault(value, []).append(TABLE_ROWS[name].title)
+    usual, *others = sorted(titles, key=lambda value: -len(titles[value]))
+    exceptions = [f"{', '.join(titles[value])}: {value}" for value in others]
+    return usual, f" ({'; '.join(exceptions)})" if exceptions else ""
 
 
 def _run_notes(results, table):

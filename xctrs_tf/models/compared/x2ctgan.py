@@ -1,5 +1,7 @@
 """Generator of X2CT-GAN, a compared network of Table 2."""
 
+import dataclasses
+
 import keras
 from keras import layers, ops
 
@@ -20,8 +22,17 @@ DECODER_FILTERS = (16, 16, 32, 64, 128, 256)
 _BOTTLENECK = 4
 _DROPOUT = 0.5
 
-_FILM_STYLE = Style(rank=2, normalization="instance", affine=False, negative_slope=0.0)
-_VOLUME_STYLE = Style(rank=3, normalization="instance", affine=False, negative_slope=0.0)
+# Standard deviation of the kernels' initial values, those of the discriminator too.
+INITIAL_STDDEV = 0.02
+
+_FILM_STYLE = Style(
+    rank=2,
+    normalization="instance",
+    affine=False,
+    negative_slope=0.0,
+    initial_stddev=INITIAL_STDDEV,
+)
+_VOLUME_STYLE = dataclasses.replace(_FILM_STYLE, rank=3)
 
 
 def X2CTGAN(
@@ -153,12 +164,17 @@ def _views(branches):
 def _encoder(film, growth, dense_layers, width, name):
     """Build a film's DenseNet; return the feature of every level, finest first, and the code."""
     x = ops.pad(film, ((0, 0), (3, 3), (3, 3), (0, 0)), mode="reflect")
-    x = layers.Conv2D(scaled(STEM_FILTERS, width), 7, name=f"{name}_stem_conv")(x)
+    x = layers.Conv2D(
+        scaled(STEM_FILTERS, width),
+        7,
+        kernel_initializer=_FILM_STYLE.kernel_initializer(),
+        name=f"{name}_stem_conv",
+    )(x)
     x = norm_act(x, _FILM_STYLE, f"{name}_stem")
     features = [x]
     for step, num_layers in enumerate(dense_layers, start=1):
         node = f"{name}_block{step}"
-        x = norm_act_conv(x, x.shape[-1], _FILM_STYLE, f"{node}_down", strides=2)
+        x = norm_act_conv(x, x.shape[-1], _FILM_STYLE, f"{node}_down", strides=2, padding=1)
         for index in range(1, num_layers + 1):
             x = _dense_layer(x, growth, f"{node}_{index}")
         if step < len(dense_layers):
@@ -176,7 +192,11 @@ def _dense_layer(x, growth, name):
 def _connection_a(x, size, filters, name):
     """Turn a film's code into a volume ``(batch, size, size, size, filters)`` by a dense layer."""
     x = layers.GlobalAveragePooling2D(name=f"{name}_mean")(x)
-    x = layers.Dense(size**3 * filters, name=f"{name}_dense")(x)
+    x = layers.Dense(
+        size**3 * filters,
+        kernel_initializer=_FILM_STYLE.kernel_initializer(),
+        name=f"{name}_dense",
+    )(x)
     x = layers.Dropout(_DROPOUT, name=f"{name}_dropout")(x)
     x = activate(x, _VOLUME_STYLE, f"{name}_act")
     return layers.Reshape((size, size, size, filters), name=f"{name}_volume")(x)
@@ -201,7 +221,7 @@ def _connection_c(streams, name):
 def _merge(x, skip, name):
     """Double the resolution, concatenate the skip and halve the channels."""
     filters = skip.shape[-1]
-    x = u_conv(x, filters, _VOLUME_STYLE, f"{name}_up", use_bias=True)
+    x = u_conv(x, filters, _VOLUME_STYLE, f"{name}_up", use_bias=True, padding=1)
     x = layers.Concatenate(name=f"{name}_concat")([x, skip])
     return conv_norm_act(x, filters, _VOLUME_STYLE, f"{name}_merge")
 
