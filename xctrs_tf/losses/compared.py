@@ -43,6 +43,9 @@ _SMOOTHING = 1e-6
 def discriminator_loss(scores_of_truth, scores_of_reconstruction):
     """Return the least-squares GAN loss of the discriminator, with its weight.
 
+    Both terms are mean squares, without the factor 1/2 of the LSGAN's publication, as
+    in X2CT-GAN's program.
+
     Args:
         scores_of_truth: scores of the patients' CTs, ``(batch, x, y, z, 1)``;
             trained towards 1.
@@ -58,7 +61,7 @@ def discriminator_loss(scores_of_truth, scores_of_reconstruction):
 
 
 def adversarial_loss(scores_of_reconstruction):
-    """Return the least-squares GAN loss of the generator, without its weight.
+    """Return the least-squares GAN loss of the generator, a mean square, without its weight.
 
     Args:
         scores_of_reconstruction: the discriminator's scores of the generator's

@@ -180,8 +180,8 @@ def _settings_note(results):
     return (
         f"Mean ± SD over n patients. Here: {settings['size']}^3, widths times "
         f"{settings['width']:g}, {settings['steps']} steps of {batch_size} patients"
-        f"{other_batch_sizes}, {precision}{other_precisions}, {_listed('fold', folds)}, {_listed('seed', seeds)}; "
-        "about.json has every setting."
+        f"{other_batch_sizes}, {precision}{other_precisions}, {_listed('fold', folds)}, "
+        f"{_listed('seed', seeds)}; about.json has every setting."
     )
 
 

@@ -34,6 +34,21 @@ def PSR(
     has 519,430,977 trainable parameters (2 GB in float32, three times that with
     Adam), where the paper's Table 2 has 519,432,132; see docs/compared_networks.md.
 
+    Where the original's program differs from this network:
+
+    * no convolution has a bias; here all have one;
+    * no normalisation after the 2D transform; here batch normalisation;
+    * the code has 2048 channels and a depth of 2, and one 3D convolution follows; here
+      1024 channels, a depth of 4, and two convolutions;
+    * the first doubling halves the channels; here it keeps them;
+    * the volume has 64 slices, from which the last convolution makes any number; here
+      as many as pixels;
+    * initial kernels from a normal distribution of variance 2 / (positions of the kernel
+      x output channels); here those of Keras.
+
+    The channels of its code are in another order, and the 1-wide convolution of the
+    volume is not a transposed one: both change the layout of the weights only.
+
     Reference: L. Shen, W. Zhao and L. Xing, "Patient-specific reconstruction
     of volumetric computed tomography images from a single projection view via
     deep learning", Nature Biomedical Engineering 3 (11), 2019. Licence of the

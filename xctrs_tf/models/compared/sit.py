@@ -30,6 +30,16 @@ def SIT(
     Table 2. The number of blocks follows from that count, their placement from
     the operations; see docs/compared_networks.md.
 
+    Where the re-implementation named below differs from this network:
+
+    * a film of 256 x 256 pixels and a stem of stride 2; here 128 x 128 and stride 1;
+    * two more blocks of 128 channels before the first pooling;
+    * 3, 3, 3 and 5 blocks after the poolings; here 1, 3, 4 and 5;
+    * no convolution has a bias; here the last two have one;
+    * a ReLU at the end; here none, so that values below 0 can occur;
+    * initial kernels from N(0, 0.02) and gains of the normalisation from N(1, 0.02); here
+      those of Keras.
+
     Reference: P. Henzler, V. Rasche, T. Ropinski and T. Ritschel,
     "Single-image tomography: 3D volumes from 2D cranial X-rays", Computer
     Graphics Forum 37 (2), 2018. Licence: no code of the authors is public; a

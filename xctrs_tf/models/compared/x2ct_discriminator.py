@@ -28,8 +28,9 @@ def X2CTDiscriminator(
     Given the films, it tells patches of a patient's CT from those of a
     reconstruction. The films are repeated along their rays and are further
     channels of the CT. Every convolution is 4 wide, with two zeros on both sides
-    of every axis, so that the outermost scores see more zeros than CT. With the default arguments it has 11,055,169 trainable
-    parameters. Reference and licence are those of
+    of every axis. With the default arguments it has 11,055,169 trainable parameters.
+    With the same weights it gives the scores of the original, whose input has the CT as
+    its last channel and whose arrays run z, y, x. Reference and licence are those of
     `xctrs_tf.models.compared.x2ctgan.X2CTGAN`.
 
     Args:
@@ -57,9 +58,7 @@ def X2CTDiscriminator(
         ValueError: if the size is not supported.
     """
     check_size(size)
-    style = Style(
-        rank=3, normalization="instance", affine=False, initial_stddev=INITIAL_STDDEV
-    )
+    style = Style(rank=3, normalization="instance", affine=False, initial_stddev=INITIAL_STDDEV)
 
     # === Functional model ===
     inputs = {"ct": ct_input(size, batch_size), **film_inputs(size, batch_size)}

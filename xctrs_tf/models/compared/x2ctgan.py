@@ -64,6 +64,12 @@ def X2CTGAN(
     with 23,587,431; it is fitted to the count and proves nothing
     (docs/compared_networks.md).
 
+    With the weights of the published two-view generator it gives the same CT. Convolutions
+    of stride 2 have their zero, and transposed ones lose their voxel, before the image
+    and not, as "same" padding has it, behind it. Only the order of the weights differs:
+    arrays run z, y, x there; the code of connection A has its channels first; and the
+    fused decoder concatenates the average before its own feature.
+
     Reference: X. Ying, H. Guo, K. Ma, J. Wu, Z. Weng and Y. Zheng, "X2CT-GAN:
     reconstructing CT from biplanar X-rays with generative adversarial
     networks", CVPR 2019. Licence of the original (github.com/kylekma/X2CT):
