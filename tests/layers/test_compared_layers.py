@@ -66,37 +66,6 @@ def test_attention_starts_as_the_identity():
     np.testing.assert_array_equal(ChannelAttention()(x), x)
 
 
-def softmax(x):
-    e = np.exp(x - x.max(axis=-1, keepdims=True))
-    return e / e.sum(axis=-1, keepdims=True)
-
-
-def test_attention_of_positions_by_hand():
-    q, k, j = (random(1, 2, 3, 4, 2) for _ in range(3))
-    v, x = random(1, 2, 3, 4, 5), random(1, 2, 3, 4, 5)
-    layer = PositionAttention()
-    layer.build([each.shape for each in (q, k, j, v, x)])
-    layer.gate.assign(0.5)
-    rows_q, rows_k, rows_j, rows_v = (each.reshape(24, -1) for each in (q, k, j, v))
-    attended = softmax((rows_q @ rows_k.T) @ (rows_j @ rows_k.T)) @ rows_v
-    np.testing.assert_allclose(
-        layer([q, k, j, v, x]), 0.5 * attended.reshape(x.shape) + x, rtol=1e-4, atol=1e-4
-    )
-
-
-def test_attention_of_channels_by_hand():
-    x = 0.3 * random(1, 2, 3, 4, 5)
-    layer = ChannelAttention()
-    layer.build(x.shape)
-    layer.gate.assign(2.0)
-    rows = x.reshape(24, 5).T
-    energy = (rows @ rows.T) @ (rows @ rows.T)
-    attended = softmax(energy.max(axis=-1, keepdims=True) - energy) @ rows
-    np.testing.assert_allclose(
-        layer(x), 2.0 * attended.T.reshape(x.shape) + x, rtol=1e-4, atol=1e-4
-    )
-
-
 @pytest.mark.parametrize("view", ["ap", "la"])
 def test_view_of_undoes_align_view(view):
     x = random(1, 3, 4, 5, 2)

@@ -108,6 +108,15 @@ def test_saves_and_loads(name, tmp_path):
         np.testing.assert_array_equal(before[key], after[key])
 
 
+def before_activation(model):
+    """Return a model of what enters the outputs' softmax, sigmoid or identity.
+
+    Where those are steep, as in an untrained ConResNet, they enlarge rounding errors.
+    """
+    outputs = [model.get_layer(name).input for name in sorted(model.output_names)]
+    return keras.Model(model.input, outputs)
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_mixed_precision_gives_float32_close_to_full_precision(name):
     inputs = inputs_of(name, batch=1)
@@ -118,15 +127,15 @@ def test_mixed_precision_gives_float32_close_to_full_precision(name):
     keras.config.set_dtype_policy("mixed_bfloat16" if pools else "mixed_float16")
     mixed = narrow(name)
     mixed.set_weights(full.get_weights())
-    expected, actual = as_dict(full(inputs)), as_dict(mixed(inputs))
-    for key in expected:
-        assert actual[key].dtype == "float32"
+    for key, output in as_dict(mixed(inputs)).items():
+        assert output.dtype == "float32"
         if key == "segmentation" or (name in SEGMENTATION and key == "output"):
-            np.testing.assert_allclose(np.sum(actual[key], axis=-1), 1.0, atol=1e-5)
-        # Standardised weights make the features of an untrained network large, and its
-        # sigmoids steep: rounding shows more.
-        least = 0.97 if name == "conresnet" else 0.99
-        assert np.corrcoef(np.ravel(expected[key]), np.ravel(actual[key]))[0, 1] > least
+            np.testing.assert_allclose(np.sum(output, axis=-1), 1.0, atol=1e-5)
+    for expected, actual in zip(
+        before_activation(full)(inputs), before_activation(mixed)(inputs), strict=True
+    ):
+        expected, actual = (np.ravel(each).astype(np.float32) for each in (expected, actual))
+        assert np.corrcoef(expected, actual)[0, 1] > 0.99
 
 
 @pytest.mark.parametrize("name", WITH_TRAINING_HEADS)
