@@ -7,9 +7,8 @@ import pathlib
 import sys
 
 import numpy as np
+import scipy
 from absl import flags
-from matplotlib.figure import Figure
-from scipy import ndimage
 
 from experiments.common import cli
 from xctrs_tf.data.phantom import make_phantom
@@ -89,7 +88,7 @@ def _beside_real(rows, ct, spacing_mm):
     """Draw the phantom on the real CT's grid, then the real CT."""
     phantom = make_phantom(SEED.value, ct.shape, spacing_mm)
     sigma = IN_PLANE_BLUR_MM.value / spacing_mm
-    blurred = ndimage.gaussian_filter(phantom.ct.astype(np.float32), (sigma, sigma, 0))
+    blurred = scipy.ndimage.gaussian_filter(phantom.ct.astype(np.float32), (sigma, sigma, 0))
     x = _middle_of_canal(phantom)
     _planes_and_films(rows[0], blurred, spacing_mm, x, f"phantom, {spacing_mm:g} mm")
     _planes_and_films(rows[1], ct, spacing_mm, ct.shape[0] // 2, f"real, {spacing_mm:g} mm")
@@ -115,6 +114,9 @@ def execute():
     spacing_mm = CUBE_MM / SIZE.value
     phantom = make_phantom(SEED.value, SIZE.value, spacing_mm)
     count = 4 if real else 2
+    # Matplotlib is slow to import.
+    from matplotlib.figure import Figure
+
     figure = Figure(figsize=(2.0 * COLUMNS, 2.1 * count), layout="constrained", facecolor="white")
     grid = figure.subplots(count, COLUMNS)
     for axes in grid.flat:

@@ -11,17 +11,14 @@ import math
 from keras import initializers, layers
 
 from xctrs_tf.layers.normalization import FoldedGroupNormalization
+from xctrs_tf.layers.upsampling import NearestUpSampling2D, NearestUpSampling3D
 from xctrs_tf.layers.weight_standardization import WeightStandardizedConv3D
 
 _CONV = {2: layers.Conv2D, 3: layers.Conv3D}
 _ZERO_PADDING = {2: layers.ZeroPadding2D, 3: layers.ZeroPadding3D}
 _CROPPING = {2: layers.Cropping2D, 3: layers.Cropping3D}
 _CONV_TRANSPOSE = {2: layers.Conv2DTranspose, 3: layers.Conv3DTranspose}
-_UPSAMPLING = {
-    # Nearest: the default of UpSampling2D, and the only choice of UpSampling3D.
-    2: layers.UpSampling2D,
-    3: layers.UpSampling3D,
-}
+_UPSAMPLING = {2: NearestUpSampling2D, 3: NearestUpSampling3D}
 _MAX_POOLING = {2: layers.MaxPooling2D, 3: layers.MaxPooling3D}
 
 # Runs are short: with the usual 0.99 the statistics would still contain the

@@ -3,6 +3,7 @@
 from keras import layers
 
 from xctrs_tf.geometry import VIEW_TO_VOLUME
+from xctrs_tf.layers.upsampling import NearestUpSampling3D
 
 
 def pixel_shuffle(x, depth, name):
@@ -40,7 +41,7 @@ def repeat_along_rays(x, depth, name):
     """
     _, horizontal, vertical, channels = x.shape
     x = layers.Reshape((horizontal, vertical, 1, channels), name=f"{name}_flat")(x)
-    return layers.UpSampling3D((1, 1, depth), name=f"{name}_repeat")(x)
+    return NearestUpSampling3D((1, 1, depth), name=f"{name}_repeat")(x)
 
 
 def align_view(x, view, name):

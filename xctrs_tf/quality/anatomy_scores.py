@@ -3,7 +3,7 @@
 import itertools
 
 import numpy as np
-from scipy import ndimage
+import scipy
 
 from xctrs_tf.geometry import VERTEBRAE
 from xctrs_tf.quality.vertebra_labels import centroid, vertebra_masks
@@ -78,5 +78,5 @@ def _sizes(labels, spacing_mm):
 def _apart(mask):
     """Return the share of the voxels outside the largest connected piece."""
     # Coarse voxels of thin bone often touch at a corner only.
-    pieces, _ = ndimage.label(mask, np.ones((3, 3, 3)))
+    pieces, _ = scipy.ndimage.label(mask, np.ones((3, 3, 3)))
     return 1.0 - np.bincount(pieces.ravel())[1:].max() / mask.sum()

@@ -1,7 +1,7 @@
 """Calibration of the quality checks on patients that the model was not trained on."""
 
 import numpy as np
-from scipy import stats
+import scipy
 
 from xctrs_tf.errors import UserError
 from xctrs_tf.geometry import VIEWS
@@ -95,7 +95,7 @@ def thresholds(scores, false_alarm_rate):
 def _bounds(name, values, deviation, rate):
     worse = CHECKS[name].worse
     tail = rate / 2 if worse == "both" else rate
-    reach = stats.t.ppf(1 - tail, len(values) - 1) * deviation * np.sqrt(1 + 1 / len(values))
+    reach = scipy.stats.t.ppf(1 - tail, len(values) - 1) * deviation * np.sqrt(1 + 1 / len(values))
     low, high = (inverse_transform(name, values.mean() + sign * reach) for sign in (-1, 1))
     return [None if worse == "high" else low, None if worse == "low" else high]
 

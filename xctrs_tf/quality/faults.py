@@ -7,7 +7,7 @@ model reconstructs them. The rates therefore hold for that model.
 import dataclasses
 
 import numpy as np
-from scipy import ndimage
+import scipy
 
 from xctrs_tf.geometry import VIEWS
 from xctrs_tf.quality.checks import VERDICT_LEVELS
@@ -27,7 +27,7 @@ def enlarged(film, factor):
         Film of the same shape.
     """
     middle = (len(film) - 1) / 2
-    return ndimage.affine_transform(
+    return scipy.ndimage.affine_transform(
         film, [1 / factor] * 2, middle * (1 - 1 / factor), order=1, mode="nearest"
     )
 

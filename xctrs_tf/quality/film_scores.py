@@ -10,7 +10,7 @@ thumbnail.
 """
 
 import numpy as np
-from scipy import ndimage
+import scipy
 
 from xctrs_tf.data.films.film_normalisation import normalise_film
 from xctrs_tf.geometry import VIEWS
@@ -142,7 +142,7 @@ def _fit_when_shrunk(small, mean, zoom):
     middle = (THUMBNAIL - 1) / 2
     there = middle + zoom * (np.arange(THUMBNAIL) - middle)
     (shown,) = np.nonzero((there > -0.5) & (there < THUMBNAIL - 0.5))
-    shrunk = ndimage.map_coordinates(
+    shrunk = scipy.ndimage.map_coordinates(
         small, np.meshgrid(there[shown], there[shown], indexing="ij"), order=1, mode="nearest"
     )
     return correlation(shrunk, mean[np.ix_(shown, shown)])

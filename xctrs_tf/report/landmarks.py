@@ -8,7 +8,7 @@ along the axes of the volume, from the centre of voxel ``[0, 0, 0]``.
 import dataclasses
 
 import numpy as np
-from scipy import ndimage
+import scipy
 
 # Half the slab's width. A body is at least 15 mm wide, with rims of 3 mm at either side.
 HALF_SLAB_MM = 4.0
@@ -234,7 +234,7 @@ def _slab_pieces(mask, spacing_mm):
     slab = np.zeros_like(mask)
     near = np.abs(np.arange(mask.shape[0]) - x_mid) * spacing_mm <= half
     slab[near] = mask[near]
-    pieces, count = ndimage.label(slab)
+    pieces, count = scipy.ndimage.label(slab)
     sizes = np.bincount(pieces.ravel(), minlength=count + 1)[1:]
     large = [index for index in range(1, count + 1) if sizes[index - 1] >= MIN_SHARE * slab.sum()]
     return sorted(

@@ -3,7 +3,7 @@
 import dataclasses
 
 import numpy as np
-from scipy import ndimage
+import scipy
 
 from xctrs_tf.files import atomic_path
 from xctrs_tf.quality.vertebra_labels import scattered, vertebra_masks
@@ -57,7 +57,7 @@ def vertebra_mesh(mask, spacing_mm, origin_mm):
     voxels = np.argwhere(mask)
     low, high = voxels.min(axis=0), voxels.max(axis=0) + 1
     box = np.pad(mask[tuple(map(slice, low, high))], _PADDING_VOXELS).astype(np.float64)
-    field = ndimage.gaussian_filter(box, SMOOTHING_VOXELS)
+    field = scipy.ndimage.gaussian_filter(box, SMOOTHING_VOXELS)
     ordered = np.sort(field.ravel())[::-1]
     level = (ordered[len(voxels) - 1] + ordered[len(voxels)]) / 2
     vertices, faces = isosurface(field, level)

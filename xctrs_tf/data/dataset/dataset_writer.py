@@ -6,7 +6,6 @@ import shutil
 
 import numpy as np
 import scipy
-import SimpleITK as sitk
 
 import xctrs_tf
 from xctrs_tf.data.dataset.dataset import patient_path, read_patient
@@ -14,15 +13,6 @@ from xctrs_tf.data.dataset.folds import draw_validation
 from xctrs_tf.data.dataset.manifest import DATASET_FORMAT, MANIFEST, UNFINISHED, read_manifest
 from xctrs_tf.errors import UserError
 from xctrs_tf.files import atomic_path, sha256_of, write_text
-
-# Packages that compute the arrays: with the same versions a folder has the same bytes.
-VERSIONS = {
-    "xctrs_tf": xctrs_tf.__version__,
-    "numpy": np.__version__,
-    "scipy": scipy.__version__,
-    "SimpleITK": sitk.Version.VersionString(),
-}
-
 
 class DatasetWriter:
     """Writer of a prepared data folder, new or interrupted.
@@ -171,7 +161,7 @@ class DatasetWriter:
         manifest = {
             "format": DATASET_FORMAT,
             "version": xctrs_tf.__version__,
-            "versions": VERSIONS,
+            "versions": _versions(),
             **self.configuration,
             "folds": folds,
             "validation": [
@@ -202,3 +192,16 @@ def rejections(reasons):
 
 def _unwritable(file, error):
     return f"{file}: cannot be written ({error.strerror or error})"
+
+
+def _versions():
+    """Return the packages that compute the arrays: the same versions give the same bytes."""
+    # Importing SimpleITK is slow.
+    import SimpleITK as sitk
+
+    return {
+        "xctrs_tf": xctrs_tf.__version__,
+        "numpy": np.__version__,
+        "scipy": scipy.__version__,
+        "SimpleITK": sitk.Version.VersionString(),
+    }

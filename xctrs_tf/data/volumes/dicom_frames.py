@@ -8,7 +8,6 @@ import io
 import struct
 
 import numpy as np
-import SimpleITK as sitk
 
 from xctrs_tf.data.volumes.checked_file import alone
 from xctrs_tf.errors import UserError
@@ -205,6 +204,7 @@ def _coded_size(frame):
 
 
 def _decode(file, header, syntax, frame, shape):
+    import SimpleITK as sitk
     from pydicom.dataset import Dataset, FileMetaDataset
     from pydicom.encaps import encapsulate
     from pydicom.uid import RLELossless

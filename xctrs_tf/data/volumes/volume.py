@@ -9,7 +9,6 @@ import shutil
 import tempfile
 
 import numpy as np
-import SimpleITK as sitk
 
 from xctrs_tf.data.volumes.grid import along_axes, check_voxel_mm, make_grid, to_lps
 from xctrs_tf.data.volumes.intensity import AIR_HU, check_hu, padding_to_air
@@ -21,7 +20,8 @@ from xctrs_tf.files import atomic_path, require_space
 
 _WRITABLE = (".nii", ".nii.gz", ".nrrd", ".mha")
 READABLE = "a NIfTI, NRRD or MetaImage volume"
-INTERPOLATORS = {"linear": sitk.sitkLinear, "nearest": sitk.sitkNearestNeighbor}
+# Names of interpolators in SimpleITK, which is imported where it is used: it is slow to load.
+INTERPOLATORS = {"linear": "sitkLinear", "nearest": "sitkNearestNeighbor"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -191,17 +191,8 @@ def resample(volume, size, spacing_mm, origin_mm, interpolation="linear", fill=0
     Returns:
         `Volume` of the same dtype.
     """
-    image = sitk.Resample(
-        _to_image(volume),
-        [int(count) for count in np.broadcast_to(size, 3)],
-        sitk.Transform(),
-        INTERPOLATORS[interpolation],
-        [float(value) for value in origin_mm],
-        [float(value) for value in np.broadcast_to(spacing_mm, 3)],
-        np.eye(3).ravel().tolist(),
-        float(fill),
-    )
-    return Volume(_to_array(image), image.GetSpacing(), image.GetOrigin())
+    size, spacing_mm = np.broadcast_to(size, 3), np.broadcast_to(spacing_mm, 3)
+    return _resample(_to_image(volume), size, spacing_mm, origin_mm, interpolation, fill)
 
 
 def _read_oriented(path):
@@ -224,6 +215,8 @@ def _check_shape(path, shape):
 
 def _write_image(image, path):
     """Write an image; SimpleITK would abort the process at a path that is not UTF-8."""
+    import SimpleITK as sitk
+
     try:
         str(path).encode()
     except UnicodeEncodeError:
@@ -237,10 +230,14 @@ def _write_image(image, path):
 
 
 def _to_array(image):
+    import SimpleITK as sitk
+
     return sitk.GetArrayFromImage(image).T
 
 
 def _to_image(volume):
+    import SimpleITK as sitk
+
     image = sitk.GetImageFromArray(np.ascontiguousarray(volume.array.T))
     image.SetSpacing([float(value) for value in volume.spacing_mm])
     image.SetOrigin([float(value) for value in volume.origin_mm])
@@ -261,13 +258,19 @@ def _resample_upright(path, array, grid, interpolation, fill):
         )
     image = _to_image(Volume(array, grid.spacing_mm, grid.origin_mm))
     image.SetDirection(grid.direction.ravel().tolist())
+    return _resample(image, size, grid.spacing_mm, low, interpolation, fill)
+
+
+def _resample(image, size, spacing_mm, origin_mm, interpolation, fill):
+    import SimpleITK as sitk
+
     resampled = sitk.Resample(
         image,
-        size.astype(int).tolist(),
+        [int(count) for count in size],
         sitk.Transform(),
-        INTERPOLATORS[interpolation],
-        low.tolist(),
-        grid.spacing_mm.tolist(),
+        getattr(sitk, INTERPOLATORS[interpolation]),
+        [float(value) for value in origin_mm],
+        [float(value) for value in spacing_mm],
         np.eye(3).ravel().tolist(),
         float(fill),
     )
