@@ -15,13 +15,13 @@ import pathlib
 import sys
 
 from absl import flags
-from tqdm import tqdm
 
 from experiments.common import cli
 from xctrs_tf.data.dataset import network_arrays, open_dataset
 from xctrs_tf.data.volumes.intensity import denormalise_hu
 from xctrs_tf.errors import UserError
 from xctrs_tf.files import write_text
+from xctrs_tf.progress import progress_bar, stage
 from xctrs_tf.reconstruction.exported_model import find_export
 from xctrs_tf.training.config import read_run_record
 
@@ -77,7 +77,7 @@ def execute():
 
     held_out = [dataset.load(patient) for patient in (*split.validation, *split.test)]
     # Each patient is predicted for the thresholds and again for every fault.
-    with tqdm(total=len(held_out) * (1 + len(FAULTS)), unit="pair", disable=None) as progress:
+    with progress_bar(total=len(held_out) * (1 + len(FAULTS)), unit="pair") as progress:
         reconstruct = _counted(_model(), progress)
         training = (dataset.load(patient) for patient in split.training)
         reference = calibrate(training, held_out, reconstruct, FALSE_ALARM_RATE.value)
@@ -125,7 +125,8 @@ def _model():
     if MODEL.value:
         from xctrs_tf.reconstruction import load
 
-        reconstructor = load(MODEL.value, sha256=[MODEL_SHA256.value])
+        with stage("loading the model"):
+            reconstructor = load(MODEL.value, sha256=[MODEL_SHA256.value])
 
         def reconstruct(case):
             result = reconstructor(case.ap, case.la, case.spacing_mm)
@@ -137,7 +138,8 @@ def _model():
     from xctrs_tf.training.run import load_run
 
     # As experiments.export stores it.
-    run = load_run(WORKDIR.value, CHECKPOINT.value, precision="float32")
+    with stage("loading the networks"):
+        run = load_run(WORKDIR.value, CHECKPOINT.value, precision="float32")
 
     def predict(case):
         ct, labels = predict_case(run, case.id, network_arrays(case))

@@ -14,7 +14,6 @@ import pathlib
 import sys
 
 from absl import flags
-from tqdm import tqdm
 
 from experiments.common import cli
 from experiments.common.privacy import define_share, private_files
@@ -29,6 +28,7 @@ from xctrs_tf.evaluation.tables.grids import markdown, text
 from xctrs_tf.evaluation.tables.run_table import PAPER_ROW, run_grid, table_row
 from xctrs_tf.files import atomic_path, write_text
 from xctrs_tf.models.catalogue import MEAN_VOLUME, XCTRSNET
+from xctrs_tf.progress import progress_bar
 
 FLAGS = flags.FlagValues()
 RUN = RunFlags(FLAGS, ("workdir", "data", "split", "checkpoint", "output", "label_name"))
@@ -105,8 +105,7 @@ def evaluate_run(
     ids = getattr(patients, split)
     average = mean_volume(dataset, patients.training)
     rows, mean_volume_rows, predicted = [], [], []
-    # disable=None: no progress bar unless stderr is a terminal.
-    for patient in tqdm(ids, unit="patient", disable=None):
+    for patient in progress_bar(ids, unit="patient"):
         case = dataset.load(patient)
         ct_pred, labels_pred = predict_case(run, case.id, network_arrays(case))
         rows.append(evaluate_case(case, ct_pred, labels_pred))

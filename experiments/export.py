@@ -18,6 +18,7 @@ from absl import flags, logging
 from experiments.common import cli
 from xctrs_tf.export.onnx_conversion import CONVERSION_PACKAGES
 from xctrs_tf.folder_lock import folder_lock
+from xctrs_tf.progress import stage
 from xctrs_tf.reconstruction.export_files import model_sha256
 from xctrs_tf.reconstruction.onnx_model import require_packages
 from xctrs_tf.training.config import read_config
@@ -69,7 +70,8 @@ def execute():
     from xctrs_tf.export.saved_model import export_run
     from xctrs_tf.training.run import load_run
 
-    run = load_run(WORKDIR.value, CHECKPOINT.value, precision="float32")
+    with stage("loading the networks"):
+        run = load_run(WORKDIR.value, CHECKPOINT.value, precision="float32")
     folder = export_run(run, OUTPUT.value, QUANTIZE.value, FORMAT.value)
     print(folder, f"--model_sha256={model_sha256(folder)}", sep="\n")
 

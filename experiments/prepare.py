@@ -13,7 +13,6 @@ DATA/manifest.json), or 2 for a mistake in the command or its input.
 import sys
 
 from absl import flags
-from tqdm import tqdm
 
 from experiments.common import cli
 from experiments.common.privacy import define_share, private_files
@@ -29,6 +28,7 @@ from xctrs_tf.errors import UserError
 from xctrs_tf.folder_lock import folder_lock
 from xctrs_tf.geometry import SIZES
 from xctrs_tf.parallel import parallel_map
+from xctrs_tf.progress import progress_bar
 
 # Edge of the cube that a default frame shows: the neck from skull base to T1.
 FIELD_MM = 128.0
@@ -160,7 +160,7 @@ def _prepare(source, size, spacing_mm, simulation):
             simulation,
             lambda crop, todo: _once_usable(mapper(crop, todo)),
             # disable=None: no progress bar unless stderr is a terminal.
-            lambda todo: tqdm(todo, unit="patient", disable=None),
+            lambda todo: progress_bar(todo, unit="patient"),
         )
     if not done:
         first = rejected[0]["reason"]
@@ -195,9 +195,7 @@ def _check():
     from xctrs_tf.evaluation.figures.contact_sheet import check_dataset
 
     with private_files(SHARE.value):
-        index, outliers = check_dataset(
-            dataset, lambda ids: tqdm(ids, unit="patient", disable=None)
-        )
+        index, outliers = check_dataset(dataset, lambda ids: progress_bar(ids, unit="patient"))
     print(f"{index}: {len(dataset.ids)} patients, {len(outliers)} to look at")
     for line in outliers:
         print(f"look at {line}")

@@ -35,6 +35,7 @@ from experiments.common.film_flags import FilmFlags, read_films
 from experiments.common.privacy import define_share
 from xctrs_tf.errors import UserError
 from xctrs_tf.folder_lock import folder_lock
+from xctrs_tf.progress import stage
 from xctrs_tf.reconstruction import check_output, load, write_reconstruction
 from xctrs_tf.reconstruction.batch import FAILED, count_outcomes, prepare_output, run_batch
 from xctrs_tf.reconstruction.batch_input import FilmPair, find_pairs, read_table
@@ -136,8 +137,11 @@ def execute():
 
 def _one(paths, output, read, write):
     films, spacing_mm, patient = read(FilmPair("", paths))
-    reconstruction = _load()(**films, spacing_mm=spacing_mm)
-    verdict = write(reconstruction, films, output, patient=patient)
+    reconstructor = _load()
+    with stage("reconstructing"):
+        reconstruction = reconstructor(**films, spacing_mm=spacing_mm)
+    with stage("writing the files" + (", surfaces and the report" if REPORT.value else "")):
+        verdict = write(reconstruction, films, output, patient=patient)
     print(*sorted(output.resolve().iterdir()), sep="\n")
     if verdict is None:
         return 0
@@ -186,7 +190,8 @@ def _load():
     # Keras projects the CT for the report; nothing else needs it where the model is ONNX.
     if REPORT.value or not all(export.is_onnx for export in find_exports(MODEL.value)):
         cli.load_tensorflow()
-    return load(*MODEL.value, sha256=MODEL_SHA256.value or ())
+    with stage("loading the model"):
+        return load(*MODEL.value, sha256=MODEL_SHA256.value or ())
 
 
 def _check_flags():

@@ -18,7 +18,6 @@ import pathlib
 import sys
 
 from absl import flags
-from tqdm import tqdm
 
 from experiments.common import cli
 from xctrs_tf import provenance
@@ -29,6 +28,7 @@ from xctrs_tf.evaluation.tables.paper import PAPER_SIZE
 from xctrs_tf.evaluation.tables.results import ABOUT, COMPLEXITY, write_results
 from xctrs_tf.files import write_text
 from xctrs_tf.models.catalogue import ROWS
+from xctrs_tf.progress import progress_bar
 
 FLAGS = flags.FlagValues()
 RUNS = flags.DEFINE_string(
@@ -115,8 +115,7 @@ def _measure(results):
 
     size, width = results.settings["size"], results.settings["width"]
     names = list(dict.fromkeys(name for row in ROWS.values() for name in row.networks))
-    # disable=None: no progress bar unless stderr is a terminal.
-    counted = tqdm(names, desc="counting", unit="network", disable=None)
+    counted = progress_bar(names, description="counting", unit="network")
     networks = {
         name: {
             "at_run": network_counts(name, size, width),
@@ -126,7 +125,7 @@ def _measure(results):
     }
 
     def bar(turns):
-        return tqdm(turns, desc="timing", unit="turn", disable=None)
+        return progress_bar(turns, description="timing", unit="turn")
 
     seconds = inference_seconds(names, size, width, REPEATS.value, bar)
     for name, measured in seconds.items():

@@ -30,6 +30,12 @@ def _seeded_float32():
     keras.config.set_dtype_policy("float32")
 
 
+@pytest.fixture(autouse=True)
+def _silent_progress(monkeypatch):
+    """Name no stage of the work: on a slow machine the tests would see lines more."""
+    monkeypatch.setattr("xctrs_tf.progress.AFTER_S", 1e6)
+
+
 @pytest.fixture
 def no_graph_optimizer():
     """Skip the graph optimizer, which takes longer than running graphs of 20,000 nodes."""

@@ -5,6 +5,7 @@ import importlib
 import io
 import os
 import pathlib
+import re
 import subprocess
 import sys
 
@@ -50,9 +51,12 @@ def start_program(name, *flags, **options):
     # Set by the tests alone. The program itself has to silence TensorFlow.
     env = {name: value for name, value in os.environ.items() if name != "TF_CPP_MIN_LOG_LEVEL"}
     options = {"env": env, "timeout": 300, **options}
-    return subprocess.run(
+    finished = subprocess.run(
         command(name, *flags), cwd=ROOT, capture_output=True, encoding="utf-8", **options
     )
+    # On a slow machine stages of the work are named.
+    finished.stderr = re.sub(r"^[\w -]+: \d+ s\n", "", finished.stderr, flags=re.M)
+    return finished
 
 
 def assert_refused(result, message, output):

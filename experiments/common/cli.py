@@ -5,6 +5,7 @@ can be imported into one process, and has a `main(argv=None)` that calls `run`.
 """
 
 import contextlib
+import gc
 import logging
 import os
 import shutil
@@ -19,6 +20,7 @@ from absl import logging as absl_logging
 from xctrs_tf import provenance
 from xctrs_tf.errors import UserError, one_line, os_error_text
 from xctrs_tf.folder_lock import folder_lock
+from xctrs_tf.progress import stage
 
 EXIT_USER_ERROR = 2
 EXIT_INTERRUPTED = 130
@@ -36,7 +38,48 @@ def load_tensorflow():
     with KERAS_BACKEND=jax there may be none.
     """
     level = os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    if level < "2" or "tensorflow" in sys.modules or os.environ.get("KERAS_BACKEND") == "jax":
+    if "tensorflow" in sys.modules or os.environ.get("KERAS_BACKEND") == "jax":
+        return
+    with _copy_of_stderr() as stream, stage("loading TensorFlow", stream), _fast_imports():
+        _import_tensorflow(quiet=level >= "2")
+
+
+@contextlib.contextmanager
+def _copy_of_stderr():
+    """Context manager with a file that is seen while file descriptor 2 is redirected."""
+    try:
+        descriptor = os.dup(sys.stderr.fileno())
+    # No file is behind it, as in a test.
+    except (OSError, ValueError):
+        descriptor = None
+    if descriptor is None:
+        yield sys.stderr
+        return
+    with os.fdopen(descriptor, "w") as stream:
+        yield stream
+
+
+@contextlib.contextmanager
+def _fast_imports():
+    """Context manager that saves a third of the time of importing TensorFlow."""
+    # TensorFlow Lite and keras.visualization import them, if they are installed.
+    unused = [name for name in ("jax", "matplotlib") if name not in sys.modules]
+    sys.modules.update(dict.fromkeys(unused))
+    # Imports and traced graphs make millions of objects that live on. To look for garbage
+    # among them every 700 objects takes a fifth of the time of an import.
+    gc.disable()
+    try:
+        yield
+    finally:
+        for name in unused:
+            del sys.modules[name]
+        gc.freeze()
+        gc.set_threshold(50_000, 20, 20)
+        gc.enable()
+
+
+def _import_tensorflow(quiet):
+    if not quiet:
         return
     # Some of it is written before the level is read, by C++ code, straight to
     # the file descriptor.

@@ -12,7 +12,6 @@ import pathlib
 import sys
 
 from absl import flags
-from tqdm import tqdm
 
 from experiments.common import cli
 from experiments.common.run_flags import SPLITS, RunFlags
@@ -27,6 +26,7 @@ from xctrs_tf.evaluation.tables.grids import markdown
 from xctrs_tf.evaluation.tables.study_tables import protocol_grid
 from xctrs_tf.files import write_text
 from xctrs_tf.models.catalogue import MEAN_VOLUME, XCTRSNET
+from xctrs_tf.progress import progress_bar
 
 FLAGS = flags.FlagValues()
 RUN = RunFlags(FLAGS, ("workdir", "data", "split", "checkpoint", "output"))
@@ -72,7 +72,7 @@ def protocol_rows(run, dataset, split, name=XCTRSNET):
     average = mean_volume(dataset, patients.training)
     rows = []
     # disable=None: no progress bar unless stderr is a terminal.
-    for patient in tqdm(getattr(patients, split), unit="patient", disable=None):
+    for patient in progress_bar(getattr(patients, split), unit="patient"):
         case = dataset.load(patient)
         ct_pred, _ = predict_case(run, case.id, network_arrays(case))
         for method, ct in ((name, ct_pred), (MEAN_VOLUME, average.ct)):

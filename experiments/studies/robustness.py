@@ -13,7 +13,6 @@ import pathlib
 import sys
 
 from absl import flags
-from tqdm import tqdm
 
 from experiments.common import cli
 from experiments.common.run_flags import RunFlags
@@ -35,6 +34,7 @@ from xctrs_tf.evaluation.tables.study_tables import (
 )
 from xctrs_tf.files import read_csv, write_text
 from xctrs_tf.models.catalogue import MEAN_VOLUME_ROW
+from xctrs_tf.progress import progress_bar
 from xctrs_tf.training.config import read_config
 
 FLAGS = flags.FlagValues()
@@ -124,7 +124,7 @@ def robustness_rows(run, dataset, seed=0, scans=None):
 
     # disable=None: no progress bar unless stderr is a terminal.
     total = len(patients.test) * (1 + len(settings))
-    with tqdm(total=total, unit="film pair", disable=None) as bar:
+    with progress_bar(total=total, unit="film pair") as bar:
         for patient in patients.test:
             case = dataset.load(patient)
             arrays = network_arrays(case)

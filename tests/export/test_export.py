@@ -43,7 +43,9 @@ def test_a_run_without_segmentation(tmp_path):
     metadata = read_metadata(folder)
     assert list(metadata["signatures"]["serving_default"]["outputs"]) == ["ct"]
     assert metadata["classes"] is None
-    assert set(find_export(folder).load().structured_outputs) == {"ct"}
+    assert set(find_export(folder).load_signatures()["serving_default"].structured_outputs) == {
+        "ct"
+    }
 
 
 def test_a_saved_model_that_computes_something_else_is_not_kept(tmp_path, monkeypatch):

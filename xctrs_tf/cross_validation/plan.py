@@ -13,10 +13,9 @@ import sys
 import tempfile
 import time
 
-from tqdm import tqdm
-
 from xctrs_tf.cross_validation.jobs import finished_record
 from xctrs_tf.errors import UserError
+from xctrs_tf.progress import progress_bar
 from xctrs_tf.training.history import read_history
 
 _PROBE_STEPS = 4
@@ -55,7 +54,7 @@ def print_plan(jobs, steps):
     unknown = [row for row, cost in costs.items() if cost is None]
     with tempfile.TemporaryDirectory() as folder:
         # disable=None: no progress bar unless stderr is a terminal.
-        for row in tqdm(unknown, "trying a few steps", unit="row", disable=None):
+        for row in progress_bar(unknown, "trying a few steps", unit="row"):
             job = next(job for job in jobs if job.row == row)
             costs[row] = _try(dataclasses.replace(job, root=pathlib.Path(folder)))
     left = 0.0

@@ -17,6 +17,7 @@ from xctrs_tf.export.signatures import Signatures, describe_signatures
 from xctrs_tf.export.verification import differences, run_networks
 from xctrs_tf.files import sync, write_text
 from xctrs_tf.folder_lock import folder_lock
+from xctrs_tf.progress import stage
 from xctrs_tf.reconstruction.export_files import (
     CHECKSUMS,
     METADATA,
@@ -106,18 +107,25 @@ def _write(run, folder, quantize, file_format):
     metadata = describe_run(run)
     check_metadata(metadata, run.path)
     if file_format == "onnx":
-        signatures = Signatures(with_plain_normalizations(run))
         folder.mkdir()
-        write_onnx(signatures.concrete()[DEFAULT_SIGNATURE], folder / ONNX_MODEL, NOTICE)
+        with stage("tracing the networks"):
+            signatures = Signatures(with_plain_normalizations(run))
+            traced = signatures.concrete()
+        with stage("converting to ONNX"):
+            write_onnx(traced[DEFAULT_SIGNATURE], folder / ONNX_MODEL, NOTICE)
     else:
-        signatures = Signatures(run, metadata["spacing_mm"], quantize)
         module = tf.Module()
-        module.weights = signatures.weights
-        tf.saved_model.save(module, folder, signatures=signatures.concrete())
+        with stage("tracing the networks"):
+            signatures = Signatures(run, metadata["spacing_mm"], quantize)
+            module.weights = signatures.weights
+            traced = signatures.concrete()
+        with stage("saving the networks"):
+            tf.saved_model.save(module, folder, signatures=traced)
 
-    trial = run_networks(run)
-    loaded = Export(folder, metadata).load_signatures()
-    found = differences(trial, loaded)
+    with stage("comparing the export with the networks"):
+        trial = run_networks(run)
+        loaded = Export(folder, metadata).load_signatures()
+        found = differences(trial, loaded)
     _require_same_outputs(run, found, quantize, file_format)
 
     described = describe_signatures(

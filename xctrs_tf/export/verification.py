@@ -1,5 +1,6 @@
 """Comparison of a saved model with the networks of its run."""
 
+import contextlib
 import dataclasses
 
 import numpy as np
@@ -15,6 +16,7 @@ from xctrs_tf.reconstruction.exported_model import (
     DEFAULT_SIGNATURE,
     RECONSTRUCTION_SIGNATURE,
     SEGMENTATION_SIGNATURE,
+    plain_graphs,
 )
 
 
@@ -104,7 +106,10 @@ def differences(trial, signatures):
 
 def _call(signatures, name, inputs):
     tensors = {key: tf.constant(value) for key, value in inputs.items()}
-    return {key: np.asarray(tensor) for key, tensor in signatures[name](**tensors).items()}
+    # One signature is compared as a server optimises it. The others run the same networks.
+    plain = name != DEFAULT_SIGNATURE
+    with plain_graphs() if plain else contextlib.nullcontext():
+        return {key: np.asarray(tensor) for key, tensor in signatures[name](**tensors).items()}
 
 
 def _largest(difference):

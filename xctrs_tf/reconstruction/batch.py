@@ -14,6 +14,7 @@ from tqdm import tqdm
 
 from xctrs_tf.errors import UserError, one_line
 from xctrs_tf.files import atomic_path, require_plain_file
+from xctrs_tf.progress import progress_bar
 from xctrs_tf.quality.checks import VERDICT_LEVELS
 from xctrs_tf.reconstruction import check_output, is_finished
 from xctrs_tf.reconstruction.batch_input import SUMMARY
@@ -92,7 +93,7 @@ def run_batch(pairs, folder, reconstruct, write, overwrite, private=True):
     """
     outcomes = []
     try:
-        for pair in tqdm(pairs, unit="pair", disable=None):
+        for pair in progress_bar(pairs, unit="pair"):
             outcomes.append(_outcome(pair, folder, reconstruct, write, overwrite))
             if outcomes[-1].status == FAILED:
                 tqdm.write(f"error: {outcomes[-1].reasons}", file=sys.stderr)

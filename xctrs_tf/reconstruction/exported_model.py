@@ -7,6 +7,7 @@ ignores it.
 
 import contextlib
 import dataclasses
+import gc
 import os
 import pathlib
 import tempfile
@@ -60,7 +61,8 @@ class Export:
         Raises:
             UserError: as `load_signatures`.
         """
-        return self.load_signatures(sha256)[DEFAULT_SIGNATURE]
+        signature = self.load_signatures(sha256)[DEFAULT_SIGNATURE]
+        return signature if self.is_onnx else _with_plain_graph(signature)
 
     def load_signatures(self, sha256=None):
         """Load all signatures of the model.
@@ -80,11 +82,11 @@ class Export:
         if self.is_onnx:
             with _plain_path(self.path) as path:
                 return {DEFAULT_SIGNATURE: load_onnx(path / ONNX_MODEL)}
-        # Importing it takes seconds; metadata and films are checked without it.
-        import tensorflow as tf
-
         try:
-            with _plain_path(self.path) as path:
+            with _plain_path(self.path) as path, _no_search_for_garbage():
+                # Importing it takes seconds; metadata and films are checked without it.
+                import tensorflow as tf
+
                 model = tf.saved_model.load(path)
             signatures = dict(model.signatures)
             # TensorFlow does not guarantee that a signature keeps its variables alive.
@@ -96,6 +98,43 @@ class Export:
                 f"{self.path}: damaged ({one_line(error, 100)}); run experiments.export again"
             ) from error
         return signatures
+
+
+@contextlib.contextmanager
+def _no_search_for_garbage():
+    """Context manager for making millions of objects that live on, in four fifths of the time."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
+@contextlib.contextmanager
+def plain_graphs():
+    """Context manager in which TensorFlow runs graphs that are new to it as they are.
+
+    Optimising the graph of both networks takes seconds, and then they take 2 % less time.
+    """
+    import tensorflow as tf
+
+    name = "disable_meta_optimizer"
+    before = tf.config.optimizer.get_experimental_options().get(name, False)
+    tf.config.optimizer.set_experimental_options({name: True})
+    try:
+        yield
+    finally:
+        tf.config.optimizer.set_experimental_options({name: before})
+
+
+def _with_plain_graph(signature):
+    def call(**inputs):
+        with plain_graphs():
+            return signature(**inputs)
+
+    return call
 
 
 @contextlib.contextmanager

@@ -15,6 +15,7 @@ from xctrs_tf.data.dataset import open_dataset
 from xctrs_tf.data.stream.sample_stream import SampleStream, batch_ids
 from xctrs_tf.errors import UserError
 from xctrs_tf.folder_lock import folder_lock
+from xctrs_tf.progress import progress_bar, stage
 from xctrs_tf.training import checkpoints
 from xctrs_tf.training.engine import make_engine
 from xctrs_tf.training.frozen_reconstruction import Reconstructions, freeze, frozen_folder
@@ -50,7 +51,7 @@ def train(config, workdir, max_minutes=None):
     split = dataset.split(config.fold)
     # At the start: a damaged patient of the validation would end the run hours later.
     patients = split.training + split.validation
-    dataset.verify(tqdm(patients, "verifying", unit="patient", delay=2, disable=None))
+    dataset.verify(progress_bar(patients, "verifying", unit="patient"))
     engine = make_engine(config)
     with engine.scope():
         objective = make_objective(config)
@@ -95,7 +96,7 @@ def _reconstructions(config, workdir, dataset, split):
     made = Reconstructions(run, dataset, config.reconstruction_run)
     made.make(
         split.training + split.validation,
-        lambda todo: tqdm(todo, "reconstructing", unit="patient", disable=None),
+        lambda todo: progress_bar(todo, "reconstructing", unit="patient"),
     )
     return made
 
@@ -156,7 +157,8 @@ class _Loop:
             checkpoints.check_space(self.workdir, self.networks, self.trainer.optimizers)
         batches = self._batches(start)
         first = next(batches)
-        self.trainer.trace(first)
+        with self._named("tracing the training step"):
+            self.trainer.trace(first)
         self._raise_if_stopped(start)
         interval = 0.5 if sys.stderr.isatty() else 60.0
         with tqdm(
@@ -169,8 +171,11 @@ class _Loop:
         ) as bar:
             for step, batch in enumerate(itertools.chain([first], batches), start + 1):
                 began = time.monotonic()
-                scalars = self.trainer.train_step(batch, np.int32(step))
-                scalars = {name: float(value) for name, value in scalars.items()}
+                # Before the first step TensorFlow optimises the graph.
+                named = self._named("first step") if step == start + 1 else contextlib.nullcontext()
+                with named:
+                    scalars = self.trainer.train_step(batch, np.int32(step))
+                    scalars = {name: float(value) for name, value in scalars.items()}
                 self._require_finite(step, scalars)
                 bar.set_postfix({k: f"{v:.3g}" for k, v in scalars.items()}, refresh=False)
                 bar.update()
@@ -285,6 +290,9 @@ class _Loop:
     def _record(self, step, kind, scalars):
         if self.workers.writes:
             self.history.scalars(step, kind, scalars)
+
+    def _named(self, description):
+        return stage(description) if self.workers.writes else contextlib.nullcontext()
 
     def _say(self, message):
         if self.workers.writes:

@@ -14,6 +14,7 @@ from xctrs_tf.data.dataset.manifest import DATASET_FORMAT, MANIFEST, UNFINISHED,
 from xctrs_tf.errors import UserError
 from xctrs_tf.files import atomic_path, sha256_of, write_text
 
+
 class DatasetWriter:
     """Writer of a prepared data folder, new or interrupted.
 
