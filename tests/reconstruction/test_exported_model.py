@@ -8,13 +8,14 @@ import shutil
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from tests.export.runs import SIZE, toy_run
 from xctrs_tf.errors import UserError
 from xctrs_tf.export.saved_model import export_run
 from xctrs_tf.reconstruction import export_files
 from xctrs_tf.reconstruction.export_files import CHECKSUMS, CLASSES, METADATA, model_sha256
-from xctrs_tf.reconstruction.exported_model import find_export
+from xctrs_tf.reconstruction.exported_model import DEFAULT_SIGNATURE, Export, find_export
 
 
 def truncate(file):
@@ -178,3 +179,14 @@ def test_a_field_that_no_export_has_is_named(copy, field, value):
     change_metadata(copy, **{field: value})
     with pytest.raises(UserError, match=rf"metadata.json: {field}\b"):
         find_export(copy)
+
+
+def test_a_loaded_model_runs_its_graph_as_it_is(exported, monkeypatch):
+    def plain():
+        return tf.config.optimizer.get_experimental_options().get("disable_meta_optimizer", False)
+
+    seen = []
+    signatures = {DEFAULT_SIGNATURE: lambda **_: seen.append(plain())}
+    monkeypatch.setattr(Export, "load_signatures", lambda *_: signatures)
+    find_export(exported).load()(ap=None, la=None)
+    assert seen == [True] and not plain()

@@ -78,3 +78,13 @@ def test_a_program_keeps_its_output_until_it_ends_even_inside_another(tmp_path, 
     (line,) = capsys.readouterr().err.splitlines()
     assert f"outer: process {os.getpid()} on" in line
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_tensorflow_is_loaded_without_packages_that_it_may_do_without():
+    program = (
+        "import gc, sys; from experiments.common import cli; cli.load_tensorflow(); "
+        "assert 'keras' in sys.modules; "
+        "assert not {'jax', 'matplotlib'} & set(sys.modules), 'loaded'; "
+        "assert gc.isenabled(); import matplotlib.figure"
+    )
+    subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=True)
