@@ -15,7 +15,12 @@ from xctrs_tf.errors import UserError
 from xctrs_tf.export.saved_model import export_run
 from xctrs_tf.reconstruction import export_files
 from xctrs_tf.reconstruction.export_files import CHECKSUMS, CLASSES, METADATA, model_sha256
-from xctrs_tf.reconstruction.exported_model import DEFAULT_SIGNATURE, Export, find_export
+from xctrs_tf.reconstruction.exported_model import (
+    DEFAULT_SIGNATURE,
+    Export,
+    find_export,
+    plain_graphs,
+)
 
 
 def truncate(file):
@@ -181,12 +186,24 @@ def test_a_field_that_no_export_has_is_named(copy, field, value):
         find_export(copy)
 
 
-def test_a_loaded_model_runs_its_graph_as_it_is(exported, monkeypatch):
-    def plain():
-        return tf.config.optimizer.get_experimental_options().get("disable_meta_optimizer", False)
+def runs_plain_graphs():
+    return tf.config.optimizer.get_experimental_options().get("disable_meta_optimizer", False)
 
+
+def test_a_loaded_model_runs_its_graph_as_it_is(exported, monkeypatch):
     seen = []
-    signatures = {DEFAULT_SIGNATURE: lambda **_: seen.append(plain())}
+    signatures = {DEFAULT_SIGNATURE: lambda **_: seen.append(runs_plain_graphs())}
     monkeypatch.setattr(Export, "load_signatures", lambda *_: signatures)
     find_export(exported).load()(ap=None, la=None)
-    assert seen == [True] and not plain()
+    assert seen == [True] and not runs_plain_graphs()
+
+
+def test_the_last_of_several_callers_resets_how_graphs_run():
+    # As threads do it: the first to come is the first to go.
+    first, second = plain_graphs(), plain_graphs()
+    first.__enter__()
+    second.__enter__()
+    first.__exit__(None, None, None)
+    assert runs_plain_graphs()
+    second.__exit__(None, None, None)
+    assert not runs_plain_graphs()

@@ -11,6 +11,7 @@ import gc
 import os
 import pathlib
 import tempfile
+import threading
 
 from xctrs_tf.errors import UserError, one_line
 from xctrs_tf.reconstruction.export_files import check_files, read_metadata
@@ -112,21 +113,42 @@ def _no_search_for_garbage():
             gc.enable()
 
 
+class _PlainGraphs:
+    """Number of callers for which TensorFlow runs new graphs as they are, and its option before."""
+
+    def __init__(self):
+        self.lock = threading.Lock()
+        self.callers = 0
+        self.before = False
+
+    def change(self, callers):
+        """Add to the number of callers; set the option for the first, reset it after the last."""
+        import tensorflow as tf
+
+        name = "disable_meta_optimizer"
+        with self.lock:
+            if not self.callers:
+                self.before = tf.config.optimizer.get_experimental_options().get(name, False)
+            self.callers += callers
+            value = True if self.callers else self.before
+            tf.config.optimizer.set_experimental_options({name: value})
+
+
+_plain_graphs = _PlainGraphs()
+
+
 @contextlib.contextmanager
 def plain_graphs():
     """Context manager in which TensorFlow runs graphs that are new to it as they are.
 
     Optimising the graph of both networks takes seconds, and then they take 2 % less time.
+    The option is one of the whole process; several threads may be in here at once.
     """
-    import tensorflow as tf
-
-    name = "disable_meta_optimizer"
-    before = tf.config.optimizer.get_experimental_options().get(name, False)
-    tf.config.optimizer.set_experimental_options({name: True})
+    _plain_graphs.change(1)
     try:
         yield
     finally:
-        tf.config.optimizer.set_experimental_options({name: before})
+        _plain_graphs.change(-1)
 
 
 def _with_plain_graph(signature):
