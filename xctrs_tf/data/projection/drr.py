@@ -4,6 +4,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from xctrs_tf.data.projection.array_projection import project_array
 from xctrs_tf.data.projection.ray_integrals import project
 from xctrs_tf.geometry import RAY_AXIS, VIEWS
 
@@ -122,11 +123,13 @@ def films_of(scan, frame, geometry):
             return {
                 view: np.array(parallel_projection(mu, frame.spacing_mm, view)) for view in VIEWS
             }
-    return {view: _film(scan, frame, geometry, view) for view in VIEWS}
+    # A scan of one slab is converted once for both views.
+    mu = hu_to_mu(scan.array) if scan.array.size <= SLAB_VOXELS else None
+    return {view: _film(scan, mu, frame, geometry, view) for view in VIEWS}
 
 
-def _film(scan, frame, geometry, view):
-    """Sum the films of the scan's slabs across the rays."""
+def _film(scan, mu, frame, geometry, view):
+    """Sum the films of the scan's slabs across the rays; ``mu`` is None for several slabs."""
     isocentre = np.asarray(frame.origin_mm) + (frame.size - 1) / 2 * frame.spacing_mm
     axis = RAY_AXIS[view]
     step = max(1, SLAB_VOXELS * scan.array.shape[axis] // scan.array.size)
@@ -135,8 +138,8 @@ def _film(scan, frame, geometry, view):
         slab = scan.array[(slice(None),) * axis + (slice(start, start + step),)]
         first = np.array(scan.origin_mm, float)
         first[axis] += start * scan.spacing_mm[axis]
-        part = project(
-            hu_to_mu(slab),
+        film += project_array(
+            hu_to_mu(slab) if mu is None else mu,
             [float(edge) for edge in scan.spacing_mm],
             (first - isocentre).tolist(),
             view,
@@ -146,7 +149,6 @@ def _film(scan, frame, geometry, view):
             geometry.rotation_deg if any(geometry.rotation_deg) else None,
             geometry.translation_mm if any(geometry.translation_mm) else None,
         )
-        film += np.asarray(part)
     return film
 
 

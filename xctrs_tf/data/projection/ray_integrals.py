@@ -7,7 +7,8 @@ small matrices ``H`` and ``W`` hold the overlap of pixels and voxels. For a turn
 patient this still holds on a film parallel to the planes. The volume is projected
 onto such a film (the sheared film), which is then resampled once onto the real
 one. This is the shear-warp factorisation (Lacroute and Levoy, SIGGRAPH 1994) of the
-distance-driven projector (De Man and Basu, Phys Med Biol 2004).
+distance-driven projector (De Man and Basu, Phys Med Biol 2004). `array_projection` makes the
+same film faster, without gradients.
 """
 
 import math
@@ -66,9 +67,9 @@ def project(
     to_patient = _rotation(rotation_deg, axes) if turned else ops.eye(3)
     shift = ops.zeros(3) if translation_mm is None else _permuted(translation_mm, axes)
     centre = -ops.matmul(to_patient, shift)
-    margin = math.ceil(_MARGIN_SHARE * max(pixels)) if turned else 0
+    margin = margin_of(pixels) if turned else 0
     film = [count + 2 * margin for count in pixels]
-    rays = _Rays(centre, to_patient[:, 0], 0.0 if source_mm is None else 1.0 / source_mm)
+    rays = Rays(centre, to_patient[:, 0], 0.0 if source_mm is None else 1.0 / source_mm)
 
     batched = len(mu.shape) == 4
     planes = ops.transpose(
@@ -94,13 +95,22 @@ def project(
     return sheared if batched else sheared[0]
 
 
-class _Rays:
+def margin_of(pixels):
+    """Return the pixels on each side by which the sheared film of a turned patient is larger.
+
+    Args:
+        pixels: width and height of the real film.
+    """
+    return math.ceil(_MARGIN_SHARE * max(pixels))
+
+
+class Rays:
     """Rays in the patient's frame, whose axes are depth, horizontal, vertical.
 
     The sheared film lies in the plane across the depth axis through ``centre``.
     From there a ray through the film's point ``q`` moves by ``slope + inverse * q``
     for each mm of depth. The distance of the source is used only as its inverse,
-    which is 0 for parallel rays.
+    which is 0 for parallel rays. Tensors and NumPy arrays are taken alike.
     """
 
     def __init__(self, centre, direction, inverse_source):
@@ -110,11 +120,11 @@ class _Rays:
         self.slope = direction / direction[0]
         self.inverse = inverse_source / direction[0]
 
-    def path_length(self, horizontal, vertical):
-        """Return the length of each ray per mm of depth, ``[horizontal, vertical]``."""
+    def squared_length(self, horizontal, vertical):
+        """Return the squared length of each ray per mm of depth, ``[horizontal, vertical]``."""
         across = self.slope[1] + self.inverse * horizontal
         up = self.slope[2] + self.inverse * vertical
-        return ops.sqrt(1.0 + across[:, None] ** 2 + up[None, :] ** 2)
+        return 1.0 + across[:, None] ** 2 + up[None, :] ** 2
 
     def on_sheared_film(self, to_patient, film):
         """Return the positions in mm at which the real film's rays cross the sheared film."""
@@ -147,7 +157,7 @@ def _sum_of_planes(planes, spacing_mm, origin_mm, film, pixel_mm, rays):
     ]
     rows = ops.matmul(shares[0], planes)  # (batch, depth, film's horizontal, volume's vertical)
     total = ops.einsum("bjhz,jvz->bhv", rows, shares[1])
-    return total * rays.path_length(*film) * spacing_mm[0]
+    return total * ops.sqrt(rays.squared_length(*film)) * spacing_mm[0]
 
 
 def _shares(places, widths, voxels, edge):
