@@ -21,11 +21,14 @@ from xctrs_tf import provenance
 from xctrs_tf.errors import UserError, one_line, os_error_text
 from xctrs_tf.folder_lock import folder_lock
 from xctrs_tf.progress import stage
+from xctrs_tf.training.jax.compilation import keep_compilations
 
 EXIT_USER_ERROR = 2
 EXIT_INTERRUPTED = 130
 _HELP = ("--help", "-help", "-h", "--helpshort", "--helpfull")
 _WIDTH = 100
+# Packages that an installation for JAX lacks (docs/training.md).
+_LEFT_OUT = ("SimpleITK", "pydicom", "tensorflow")
 # What is undone when a program ends; a program may call another one.
 _ends = []
 
@@ -161,6 +164,9 @@ def run(execute, flag_values, argv=None):
             status = 0
         else:
             _parse(flag_values, [name, *argv])
+            if os.environ.get("KERAS_BACKEND") == "jax":
+                # Before any import of JAX.
+                keep_compilations()
             with contextlib.ExitStack() as end:
                 _ends.append(end)
                 status = execute() or 0
@@ -176,6 +182,16 @@ def run(execute, flag_values, argv=None):
         # `command | head` closes the pipe early, which is not an error.
         _discard_stdout()
         return 128 + signal.SIGPIPE
+    except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
+        if package not in _LEFT_OUT:
+            raise
+        print(
+            f"error: {name} needs {package}, which is not installed; without it "
+            "experiments.train and experiments.evaluate run, with KERAS_BACKEND=jax",
+            file=sys.stderr,
+        )
+        return EXIT_USER_ERROR
     except OSError as error:
         print(f"error: {one_line(os_error_text(error))}", file=sys.stderr)
         with contextlib.suppress(OSError):

@@ -6,7 +6,6 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-from tests.data.cases import write_dataset
 from xctrs_tf.data.stream.sample_stream import vgg_planes
 from xctrs_tf.training import checkpoints
 from xctrs_tf.training.config import TrainingConfig
@@ -53,6 +52,9 @@ def toy_weights(folder):
 
 def toy_dataset(path, num_patients=8):
     """Write a data folder of random patients at size 32, in four folds; return its path."""
+    # It needs SimpleITK, which training does without.
+    from tests.data.cases import write_dataset
+
     return write_dataset(path, num_patients, SIZE, num_folds=4)
 
 

@@ -33,7 +33,7 @@ def predict_case(run, case_id, arrays):
         volume = reconstruct_case(run, case_id, arrays)
         ct = np.clip(volume, 0.0, 1.0)
     if run.segmentation is not None:
-        probabilities = run.segmentation(volume[np.newaxis, ..., np.newaxis], training=False)
+        probabilities = _run(run.segmentation, volume[np.newaxis, ..., np.newaxis])
         labels = np.argmax(_to_numpy(probabilities, run, case_id)[0], axis=-1).astype(np.uint8)
     return ct, labels
 
@@ -47,7 +47,14 @@ def reconstruct_case(run, case_id, arrays):
         float32 `[x, y, z]`.
     """
     films = {view: arrays[view][np.newaxis] for view in VIEWS}
-    return _to_numpy(run.reconstruction(films, training=False), run, case_id)[0, ..., 0]
+    return _to_numpy(_run(run.reconstruction, films), run, case_id)[0, ..., 0]
+
+
+def _run(network, inputs):
+    if keras.backend.backend() == "jax":
+        # One compilation for each network, not one for each of hundreds of operations.
+        return network.predict_on_batch(inputs)
+    return network(inputs, training=False)
 
 
 def _to_numpy(tensor, run, case_id):

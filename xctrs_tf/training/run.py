@@ -1,5 +1,6 @@
 """The networks of a run: building them, and loading those of a finished run."""
 
+import contextlib
 import dataclasses
 import pathlib
 
@@ -12,6 +13,7 @@ from xctrs_tf.models.compared.common import without_training_heads
 from xctrs_tf.training import checkpoints
 from xctrs_tf.training.config import TrainingConfig, read_config
 from xctrs_tf.training.frozen_reconstruction import frozen_folder
+from xctrs_tf.training.jax.compilation import fast_compilation
 from xctrs_tf.training.step.optimizer import make_optimizer, trained_variables
 
 # Networks of X-CTRSNet, by their names in the catalogue and as its layers.
@@ -51,6 +53,11 @@ def build_networks(config):
     """
     keras.config.set_dtype_policy(config.precision)
     keras.utils.set_random_seed(config.seed)
+    with fast_compilation() if keras.backend.backend() == "jax" else contextlib.nullcontext():
+        return _build(config)
+
+
+def _build(config):
     sizes = {"size": config.size, "width": config.width}
     both = config.trains_reconstruction and config.uses_segmentation
     if both and (config.reconstruction, config.segmentation) == _XCTRSNET:

@@ -88,3 +88,36 @@ def test_tensorflow_is_loaded_without_packages_that_it_may_do_without():
         "assert gc.isenabled(); import matplotlib.figure"
     )
     subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=True)
+
+
+@pytest.mark.parametrize("package", ["SimpleITK", "pydicom", "tensorflow"])
+def test_a_package_that_jax_does_without_is_named_in_one_line(monkeypatch, capsys, package):
+    monkeypatch.setitem(sys.modules, package, None)
+    assert _run(lambda: __import__(package)) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert f"needs {package}, which is not installed" in line
+
+
+def test_another_missing_module_is_a_fault_of_the_program(monkeypatch):
+    monkeypatch.setitem(sys.modules, "tqdm", None)
+    with pytest.raises(ModuleNotFoundError):
+        _run(lambda: __import__("tqdm"))
+
+
+@pytest.mark.parametrize(
+    ("backend", "argv", "calls"),
+    [("jax", [], 1), ("jax", ["--help"], 0), ("tensorflow", [], 0), (None, [], 0)],
+)
+def test_what_jax_compiles_is_kept(monkeypatch, backend, argv, calls):
+    found = []
+    monkeypatch.setattr(cli, "keep_compilations", lambda: found.append(1))
+    monkeypatch.delenv("KERAS_BACKEND", raising=False)
+    if backend:
+        monkeypatch.setenv("KERAS_BACKEND", backend)
+
+    def execute():
+        assert len(found) == calls
+
+    execute.__module__ = __name__
+    assert cli.run(execute, FLAGS, argv) == 0
+    assert len(found) == calls

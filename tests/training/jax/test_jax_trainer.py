@@ -42,25 +42,46 @@ def _on_jax(*arguments, settings=_COMPILE_FAST):
         encoding="utf-8",
     )
     assert finished.returncode == 0, finished.stderr
+    return finished.stdout
 
 
 WHOLE_RUN = """
 import sys
-sys.modules["tensorflow"] = None
-import dataclasses
+for name in ("tensorflow", "SimpleITK", "pydicom", "skimage"):
+    sys.modules[name] = None
+from xctrs_tf.training.jax.compilation import keep_compilations
+keep_compilations()
+import collections, dataclasses, json
+from jax import monitoring
+events = collections.Counter()
+monitoring.register_event_listener(lambda event, **_: events.update([event.split("/")[-1]]))
+from experiments import evaluate
 from tests.training.toys import CONFIG, toy_networks
-from xctrs_tf.training import loop
-loop.build_networks = toy_networks
-for steps in (4, 6):
-    loop.train(dataclasses.replace(CONFIG, data=sys.argv[1], steps=steps), sys.argv[2])
+from xctrs_tf.training import loop, run
+loop.build_networks = run.build_networks = toy_networks
+data, folder, steps = sys.argv[1:]
+loop.train(dataclasses.replace(CONFIG, data=data, steps=int(steps)), folder)
+print(json.dumps([events["cache_hits"], events["cache_misses"]]))
+flags = ["--workdir", folder, "--save_predictions", "--figures=0"]
+sys.exit(evaluate.main(flags) if steps == "6" else 0)
 """
 
 
-def test_a_run_without_tensorflow_trains_and_resumes(tmp_path):
+def test_a_run_without_tensorflow_trains_resumes_and_is_evaluated(tmp_path):
     data, run = toy_dataset(tmp_path / "data"), tmp_path / "run"
-    _on_jax("-c", WHOLE_RUN, str(data), str(run))
+    settings = {**_COMPILE_FAST, "XDG_CACHE_HOME": str(tmp_path)}
+    first, second = (
+        json.loads(
+            _on_jax("-c", WHOLE_RUN, str(data), str(run), steps, settings=settings).splitlines()[0]
+        )
+        for steps in ("4", "6")
+    )
+    # The second process compiles nothing for its training.
+    assert first == [0, second[0]] and second[1] == 0 < second[0]
     rows = [row for row in read_history(run) if row["kind"] == "validation"]
     assert [row["step"] for row in rows] == [3, 4, 6]
+    assert (run / "evaluation/cases.csv").exists()
+    assert len(list((run / "evaluation/predictions").glob("*.npz"))) == 2
     networks = toy_networks(dataclasses.replace(CONFIG, seed=5))
     before = networks["segmentation"].get_weights()[0]
     checkpoints.load_weights(checkpoints.latest(run), networks)
@@ -74,7 +95,6 @@ def test_same_losses_and_weights_as_tensorflow(case, tmp_path):
     for name, network in networks.items():
         network.save_weights(tmp_path / f"{name}.weights.h5")
     before = {name: network.get_weights() for name, network in networks.items()}
-    settings = _COMPILE_FAST if case == "toy" else {}
     settings = _COMPILE_FAST if case == "toy" else {}
     _on_jax("-m", "tests.training.jax.jax_steps", case, str(tmp_path), settings=settings)
     expected = take_steps(case, networks, _Trainer)
