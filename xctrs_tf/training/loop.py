@@ -112,6 +112,8 @@ class _Loop:
         self.networks = trainer.networks
         self.engine = engine
         self.workers = engine.workers
+        # Validation has run in this process.
+        self.traced = False
 
     def run(self, max_minutes):
         self.deadline = time.monotonic() + 60.0 * (max_minutes or math.inf)
@@ -243,7 +245,10 @@ class _Loop:
         """
         if not self.workers.writes:
             return
-        with self.trainer.averaged_weights():
+        # The first one of a process traces the networks.
+        named = contextlib.nullcontext() if self.traced else stage("first validation")
+        self.traced = True
+        with self.trainer.averaged_weights(), named:
             result = validate(
                 self.trainer,
                 self.dataset,

@@ -206,6 +206,15 @@ def test_a_disk_that_fills_up_while_a_patient_is_read_ends_the_preparation(tmp_p
     assert not (tmp_path / "out/manifest.json").exists()
 
 
+def test_a_package_that_is_not_installed_is_no_fault_of_the_patient(tmp_path):
+    source = Faulty()
+    source.ids = ["good", "z"]
+    source.faults = {"z": ModuleNotFoundError("No module named 'SimpleITK'", name="SimpleITK")}
+    with pytest.raises(ModuleNotFoundError, match="SimpleITK"):
+        prepare(source, tmp_path / "out")
+    assert not (tmp_path / "out/manifest.json").exists()
+
+
 def test_a_patient_whose_films_show_nothing_is_rejected(tmp_path, monkeypatch):
     source = Faulty()
     source.ids = ["good"]

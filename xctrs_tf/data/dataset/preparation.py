@@ -108,16 +108,22 @@ def crop_patient(source, patient, size, spacing_mm, simulation=PARALLEL):
 
     Raises:
         UserError: the machine cannot go on, for example because its disk is full.
+        ImportError: a package that reads the scan is not installed.
     """
     reasons = []
     try:
         check_id(patient)
         scans = source.scans(patient)
+    except ImportError:
+        raise
     except Exception as error:
         return None, [_in_words(patient, error)]
     for scan in scans:
         try:
             return _crop_scan(source, patient, scan, size, spacing_mm, simulation), reasons
+        except ImportError:
+            # A missing package is no fault of the scan.
+            raise
         except Exception as error:
             # Whatever is wrong with a file rejects one scan, not the cohort.
             if isinstance(error, OSError) and error.errno in _MACHINE_FAULTS:
