@@ -198,6 +198,24 @@ def test_slices_as_channels_run_along_y(name):
     np.testing.assert_array_equal(ct[0, :, 7, :, 0], np.full((32, 32), 7))
 
 
+def test_every_convolution_of_psr_has_a_bias_and_its_2d_transform_a_normalisation():
+    model = shared("psr")
+    kernels = [v.path for v in model.trainable_variables if v.path.endswith("/kernel")]
+    biases = {v.path for v in model.trainable_variables if v.path.endswith("/bias")}
+    assert [path for path in kernels if path.replace("/kernel", "/bias") not in biases] == []
+    following = model.get_layer("transform2d_norm")
+    assert isinstance(following, keras.layers.BatchNormalization)
+    assert following.input is model.get_layer("transform2d_conv").output
+
+
+def test_sit_has_values_below_0_and_takes_the_film_at_its_full_size():
+    model = shared("sit")
+    assert np.min(model(inputs_of("sit"))) < 0
+    assert model.get_layer("stem_conv").output.shape[1:3] == (32, 32)
+    biases = [v.path for v in model.trainable_variables if v.path.endswith("/bias")]
+    assert biases == ["out_conv/bias", "slices_conv/bias"]
+
+
 def test_views_can_share_their_weights():
     separate, together = narrow("x2ctgan"), narrow("x2ctgan", shared_views=True)
     fused = [v for v in separate.trainable_variables if v.path.startswith(("fused", "code_up"))]

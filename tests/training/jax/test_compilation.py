@@ -1,4 +1,4 @@
-"""Where JAX keeps what it compiles."""
+"""Folder of what JAX compiles: private, limited, and named by the user if they want."""
 
 import logging
 import os
