@@ -97,7 +97,7 @@ def projection(repeats):
     import tensorflow as tf
     from keras import ops
 
-    from xctrs_tf.data.projection.array_projection import project_array
+    from xctrs_tf.data.projection.array_projection import for_both_views, project_array
     from xctrs_tf.data.projection.drr import hu_to_mu, parallel_projection
     from xctrs_tf.data.projection.projection_geometry import PRESETS_MM
 
@@ -110,7 +110,8 @@ def projection(repeats):
         middle_mm = -(SIZE - 1) / 2 * spacing_mm
         frame = ((spacing_mm,) * 3, (middle_mm,) * 3)
         film = ((SIZE,) * 2, spacing_mm, distances[0])
-        return [project_array(mu, *frame, view, *film, rotation_deg) for view in VIEWS]
+        films = for_both_views(lambda view: project_array(mu, *frame, view, *film, rotation_deg))
+        return list(films.values())
 
     ways = {
         "parallel": tf.function(

@@ -1,9 +1,10 @@
 import itertools
+import threading
 
 import numpy as np
 import pytest
 
-from xctrs_tf.data.projection.array_projection import project_array
+from xctrs_tf.data.projection.array_projection import for_both_views, project_array
 from xctrs_tf.data.projection.ray_integrals import project
 
 
@@ -48,3 +49,14 @@ def test_a_volume_beside_the_film_leaves_it_dark():
     mu = np.ones((4, 5, 6), np.float32)
     film = project_array(mu, (1.0,) * 3, (100.0, 100.0, 100.0), "ap", (7, 8), 1.0, 500.0)
     np.testing.assert_array_equal(film, np.zeros((7, 8), np.float32))
+
+
+def test_both_films_are_made_at_the_same_time():
+    # Each waits for the other one.
+    met = threading.Barrier(2)
+
+    def film(view):
+        met.wait(timeout=60)
+        return f"film of {view}"
+
+    assert for_both_views(film) == {"ap": "film of ap", "la": "film of la"}

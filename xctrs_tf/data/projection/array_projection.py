@@ -5,11 +5,27 @@ are kept as sparse ones: one product for the film's horizontal axis, one for the
 axis and the sum over the planes. Nothing is traced, so every new pose is equally fast.
 """
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import scipy
 
 from xctrs_tf.data.projection.ray_integrals import Rays, margin_of
-from xctrs_tf.geometry import RAY_AXIS
+from xctrs_tf.geometry import RAY_AXIS, VIEWS
+
+
+def for_both_views(film):
+    """Make the films of both views at the same time, each in a thread.
+
+    Args:
+        film: function from a view to its film. NumPy and SciPy let other threads run
+            during their large products.
+
+    Returns:
+        Dict from view to film.
+    """
+    with ThreadPoolExecutor(len(VIEWS)) as threads:
+        return dict(zip(VIEWS, threads.map(film, VIEWS), strict=True))
 
 
 def project_array(

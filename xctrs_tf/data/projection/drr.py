@@ -4,7 +4,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from xctrs_tf.data.projection.array_projection import project_array
+from xctrs_tf.data.projection.array_projection import for_both_views, project_array
 from xctrs_tf.data.projection.ray_integrals import project
 from xctrs_tf.geometry import RAY_AXIS, VIEWS
 
@@ -123,9 +123,11 @@ def films_of(scan, frame, geometry):
             return {
                 view: np.array(parallel_projection(mu, frame.spacing_mm, view)) for view in VIEWS
             }
-    # A scan of one slab is converted once for both views.
-    mu = hu_to_mu(scan.array) if scan.array.size <= SLAB_VOXELS else None
-    return {view: _film(scan, mu, frame, geometry, view) for view in VIEWS}
+    if scan.array.size > SLAB_VOXELS:
+        # One after the other, to save memory.
+        return {view: _film(scan, None, frame, geometry, view) for view in VIEWS}
+    mu = hu_to_mu(scan.array)
+    return for_both_views(lambda view: _film(scan, mu, frame, geometry, view))
 
 
 def _film(scan, mu, frame, geometry, view):
