@@ -159,7 +159,6 @@ def _prepare(source, size, spacing_mm, simulation):
             spacing_mm,
             simulation,
             lambda crop, todo: _once_usable(mapper(crop, todo)),
-            # disable=None: no progress bar unless stderr is a terminal.
             lambda todo: progress_bar(todo, unit="patient"),
         )
     if not done:

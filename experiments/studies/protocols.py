@@ -71,7 +71,6 @@ def protocol_rows(run, dataset, split, name=XCTRSNET):
     patients = dataset.split(run.config.fold)
     average = mean_volume(dataset, patients.training)
     rows = []
-    # disable=None: no progress bar unless stderr is a terminal.
     for patient in progress_bar(getattr(patients, split), unit="patient"):
         case = dataset.load(patient)
         ct_pred, _ = predict_case(run, case.id, network_arrays(case))

@@ -122,7 +122,6 @@ def robustness_rows(run, dataset, seed=0, scans=None):
         kept = {key: figures[key] for key in ROBUSTNESS_FIGURES}
         rows.append({"perturbation": name, "severity": severity, "id": case.id, **kept})
 
-    # disable=None: no progress bar unless stderr is a terminal.
     total = len(patients.test) * (1 + len(settings))
     with progress_bar(total=total, unit="film pair") as bar:
         for patient in patients.test:

@@ -53,7 +53,6 @@ def print_plan(jobs, steps):
     costs = {row: _known_cost(row, jobs) for row in dict.fromkeys(job.row for job in jobs)}
     unknown = [row for row, cost in costs.items() if cost is None]
     with tempfile.TemporaryDirectory() as folder:
-        # disable=None: no progress bar unless stderr is a terminal.
         for row in progress_bar(unknown, "trying a few steps", unit="row"):
             job = next(job for job in jobs if job.row == row)
             costs[row] = _try(dataclasses.replace(job, root=pathlib.Path(folder)))
