@@ -16,8 +16,10 @@ import sys
 from absl import flags, logging
 
 from experiments.common import cli
-from xctrs_tf.export.onnx_conversion import CONVERSION_PACKAGES
+from xctrs_tf.errors import UserError
+from xctrs_tf.export.onnx_conversion import CONVERSION_PACKAGES, require_onnx_options
 from xctrs_tf.folder_lock import folder_lock
+from xctrs_tf.processor import FPMATHS
 from xctrs_tf.progress import stage
 from xctrs_tf.reconstruction.export_files import model_sha256
 from xctrs_tf.reconstruction.onnx_model import require_packages
@@ -44,6 +46,22 @@ QUANTIZE = flags.DEFINE_enum(
     "Store the weights so: half the file, and slightly other outputs.",
     flag_values=FLAGS,
 )
+PRECISION = flags.DEFINE_enum(
+    "precision",
+    "float32",
+    ["float32", "bfloat16"],
+    "That the SavedModel computes in; bfloat16 is faster on processors with instructions for it, "
+    "and the outputs differ slightly.",
+    flag_values=FLAGS,
+)
+FPMATH = flags.DEFINE_enum(
+    "fpmath",
+    "float32",
+    FPMATHS,
+    "bfloat16: experiments.reconstruct and xctrs_tf.load run the model with its option of that "
+    "name.",
+    flag_values=FLAGS,
+)
 FORMAT = flags.DEFINE_enum(
     "format",
     "savedmodel",
@@ -59,20 +77,27 @@ def execute():
     read_config(WORKDIR.value)
     if FORMAT.value == "onnx":
         require_packages(CONVERSION_PACKAGES, "--format=onnx")
+        require_onnx_options(QUANTIZE.value, PRECISION.value, FPMATH.value)
     # Before the networks are loaded: may another process export to it, can it be written?
     with folder_lock(OUTPUT.value):
         pass
     # A training run may hold the GPU, and saving needs none.
     os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
-    cli.load_tensorflow()
+    # The export is compared with the networks to the last digits.
+    cli.load_tensorflow("float32")
     # TensorFlow tells every step of saving as INFO.
     logging.set_verbosity(logging.WARNING)
     from xctrs_tf.export.saved_model import export_run
     from xctrs_tf.training.run import load_run
 
+    half = None
     with stage("loading the networks"):
+        if PRECISION.value == "bfloat16":
+            half = load_run(WORKDIR.value, CHECKPOINT.value, precision="mixed_bfloat16")
         run = load_run(WORKDIR.value, CHECKPOINT.value, precision="float32")
-    folder = export_run(run, OUTPUT.value, QUANTIZE.value, FORMAT.value)
+    if half and half.step != run.step:
+        raise UserError(f"{WORKDIR.value}: the training replaced its weights meanwhile; try again")
+    folder = export_run(run, OUTPUT.value, QUANTIZE.value, FORMAT.value, half, FPMATH.value)
     print(folder, f"--model_sha256={model_sha256(folder)}", sep="\n")
 
 

@@ -35,11 +35,12 @@ from experiments.common.film_flags import FilmFlags, read_films
 from experiments.common.privacy import define_share
 from xctrs_tf.errors import UserError
 from xctrs_tf.folder_lock import folder_lock
+from xctrs_tf.processor import FPMATHS
 from xctrs_tf.progress import stage
 from xctrs_tf.reconstruction import check_output, load, write_reconstruction
 from xctrs_tf.reconstruction.batch import FAILED, count_outcomes, prepare_output, run_batch
 from xctrs_tf.reconstruction.batch_input import FilmPair, find_pairs, read_table
-from xctrs_tf.reconstruction.ensemble import find_exports
+from xctrs_tf.reconstruction.ensemble import find_exports, use_fpmath
 
 EXIT_PAIR_FAILED = 1
 EXIT_VERDICT_FAIL = 3
@@ -58,6 +59,14 @@ MODEL_SHA256 = flags.DEFINE_multi_string(
     None,
     "Take no other model: what experiments.export printed for it (docs/serving.md). With several "
     "--model, one for each.",
+    flag_values=FLAGS,
+)
+FPMATH = flags.DEFINE_enum(
+    "fpmath",
+    None,
+    FPMATHS,
+    "bfloat16: on a processor with AMX, the inputs of float32 products are rounded to bfloat16, "
+    "which is faster; by default what the model's metadata say.",
     flag_values=FLAGS,
 )
 OUTPUT = flags.DEFINE_string(
@@ -188,10 +197,12 @@ def _patient(paths):
 
 def _load():
     # Keras projects the CT for the report; nothing else needs it where the model is ONNX.
-    if REPORT.value or not all(export.is_onnx for export in find_exports(MODEL.value)):
+    exports = find_exports(MODEL.value)
+    use_fpmath(exports, FPMATH.value)
+    if REPORT.value or not all(export.is_onnx for export in exports):
         cli.load_tensorflow()
     with stage("loading the model"):
-        return load(*MODEL.value, sha256=MODEL_SHA256.value or ())
+        return load(*MODEL.value, sha256=MODEL_SHA256.value or (), fpmath=FPMATH.value)
 
 
 def _check_flags():

@@ -5,7 +5,8 @@
 
 networks: inference of one patient and a training step of all terms at --network_size, with
 the operations a second beside those of a large matrix product, and the peak memory.
-With KERAS_BACKEND=jax on JAX, which needs no TensorFlow.
+With KERAS_BACKEND=jax on JAX, which needs no TensorFlow. With --fpmath=bfloat16 the largest
+differences of the outputs from those of float32 stand beside the times.
 profile: the same inference and step at --network_size, split by kind of operation and by
 network.
 runtimes: inference of one patient at --network_size in float32, in TensorFlow, ONNX Runtime
@@ -29,6 +30,7 @@ import sys
 import numpy as np
 from absl import flags
 
+from experiments.benchmark import fpmath as benchmark_fpmath
 from experiments.benchmark import networks as benchmark_networks
 from experiments.benchmark import profile as benchmark_profile
 from experiments.benchmark import runtimes as benchmark_runtimes
@@ -36,6 +38,7 @@ from experiments.common import cli
 from xctrs_tf.errors import UserError
 from xctrs_tf.files import write_text
 from xctrs_tf.geometry import SIZES
+from xctrs_tf.processor import FPMATHS
 from xctrs_tf.training.config import PRECISIONS, TrainingConfig
 
 FLAGS = flags.FlagValues()
@@ -59,6 +62,14 @@ NETWORK_SIZE = flags.DEFINE_enum(
     flag_values=FLAGS,
 )
 PRECISION = flags.DEFINE_enum("precision", "float32", PRECISIONS, "Of networks.", flag_values=FLAGS)
+FPMATH = flags.DEFINE_enum(
+    "fpmath",
+    "float32",
+    FPMATHS,
+    "Of networks; bfloat16: on a processor with AMX, the inputs of float32 products are rounded "
+    "to bfloat16.",
+    flag_values=FLAGS,
+)
 REMAT = flags.DEFINE_boolean(
     "remat", False, "Of networks: compute features twice, keep few.", flag_values=FLAGS
 )
@@ -87,7 +98,9 @@ def execute():
         raise UserError(f"--what={','.join(WHAT.value)}: must be of {', '.join(parts)}")
     if JSON.value is not None and not pathlib.Path(JSON.value).parent.is_dir():
         raise UserError(f"--json={JSON.value}: no such folder; make it first")
-    cli.load_tensorflow()
+    if FPMATH.value != "float32" and WHAT.value != ["networks"]:
+        raise UserError(f"--fpmath={FPMATH.value}: for --what=networks alone")
+    cli.load_tensorflow(FPMATH.value)
     from xctrs_tf.provenance import collect
 
     load_before = os.getloadavg()[0]
@@ -105,18 +118,32 @@ def execute():
     return 0
 
 
+# By measurement, the outputs whose differences from float32 stand beside it.
+_OUTPUTS = {
+    "reconstruction": ("ct",),
+    "segmentation": ("segmentation",),
+    "both": ("ct", "segmentation"),
+}
+
+
 def _networks():
     """Latencies and steps, each with its share of what the machine can do, and memory."""
     config, label = _config(), _label()
     setting = benchmark_networks.Setting(config, REPEATS.value, XLA.value)
     rates = benchmark_networks.matrix_rate(setting)
-    yield _result(f"matrix product {config.precision}", rates, "GFLOP/s")
+    yield _result(f"matrix product {config.precision}{_mode()}", rates, "GFLOP/s")
+    away = {}
+    if config.fpmath != "float32":
+        away = benchmark_fpmath.differences(config)
     for part in (benchmark_networks.inference, benchmark_networks.training):
         for name, (seconds, flops) in part(setting).items():
             row = _result(f"{name} {label}", [1e3 * each for each in seconds], "ms")
             row["p95"] = float(np.percentile(seconds, 95) * 1e3)
             row["gflops"] = flops / statistics.median(seconds) / 1e9
             row["share_of_matrix_product"] = row["gflops"] / statistics.median(rates)
+            outputs = _OUTPUTS.get(name, ())
+            if away and outputs:
+                row["largest_difference"] = {output: away[output] for output in outputs}
             yield row
         held, what = benchmark_networks.peak_memory_bytes()
         yield _result(f"peak {what}, {part.__name__} {label}", [held / 2**30], "GiB")
@@ -168,13 +195,18 @@ def _config():
     return TrainingConfig(
         size=int(NETWORK_SIZE.value),
         precision=PRECISION.value,
+        fpmath=FPMATH.value,
         remat=REMAT.value,
         vgg_weights=VGG_WEIGHTS.value,
     )
 
 
+def _mode():
+    return "" if FPMATH.value == "float32" else f" fpmath={FPMATH.value}"
+
+
 def _label():
-    return f"{NETWORK_SIZE.value}^3 {PRECISION.value}" + (" XLA" if XLA.value else "")
+    return f"{NETWORK_SIZE.value}^3 {PRECISION.value}{_mode()}" + (" XLA" if XLA.value else "")
 
 
 def _data(name):
@@ -212,7 +244,10 @@ def _line(row):
         f"({row['min']:.4g} to {row['max']:.4g} in {row['repeats']})"
     )
     if "share_of_matrix_product" in row:
-        return f"{text}  {row['share_of_matrix_product']:.2f} of the matrix product's rate"
+        text += f"  {row['share_of_matrix_product']:.2f} of the matrix product's rate"
+        away = row.get("largest_difference", {})
+        parts = [f"{output} by {difference:.1e}" for output, difference in away.items()]
+        return f"{text}, outputs differ from float32: {', '.join(parts)}" if parts else text
     if "times_as_fast" in row:
         return (
             f"{text}  {row['times_as_fast']:.2f} times as fast as TensorFlow, "

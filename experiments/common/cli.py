@@ -20,6 +20,7 @@ from absl import logging as absl_logging
 from xctrs_tf import provenance
 from xctrs_tf.errors import UserError, one_line, os_error_text
 from xctrs_tf.folder_lock import folder_lock
+from xctrs_tf.processor import set_fpmath
 from xctrs_tf.progress import stage
 from xctrs_tf.training.jax.compilation import keep_compilations
 
@@ -33,15 +34,34 @@ _LEFT_OUT = ("SimpleITK", "pydicom", "tensorflow")
 _ends = []
 
 
-def load_tensorflow():
+def backend():
+    """Return the name of Keras's backend without importing Keras."""
+    return os.environ.get("KERAS_BACKEND") or "tensorflow"
+
+
+def load_tensorflow(fpmath=None):
     """Import TensorFlow without its start-up chatter.
 
     Programs call this once their flags are known to be good, since it takes
     seconds. Someone who sets TF_CPP_MIN_LOG_LEVEL to 0 or 1 wants to see it, and
     with KERAS_BACKEND=jax there may be none.
+
+    Args:
+        fpmath: how float32 graphs are computed, of `processor.FPMATHS`; None leaves it as
+            the environment says.
+
+    Raises:
+        UserError: bfloat16 is asked for, and the backend is not TensorFlow.
     """
+    if fpmath == "bfloat16" and backend() == "jax":
+        raise UserError(
+            "--fpmath=bfloat16: is an option of oneDNN in TensorFlow; leave it out, or unset "
+            "KERAS_BACKEND"
+        )
+    if fpmath is not None:
+        set_fpmath(fpmath)
     level = os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    if "tensorflow" in sys.modules or os.environ.get("KERAS_BACKEND") == "jax":
+    if "tensorflow" in sys.modules or backend() == "jax":
         return
     with _copy_of_stderr() as stream, stage("loading TensorFlow", stream), _fast_imports():
         _import_tensorflow(quiet=level >= "2")
@@ -164,7 +184,7 @@ def run(execute, flag_values, argv=None):
             status = 0
         else:
             _parse(flag_values, [name, *argv])
-            if os.environ.get("KERAS_BACKEND") == "jax":
+            if backend() == "jax":
                 # Before any import of JAX.
                 keep_compilations()
             with contextlib.ExitStack() as end:

@@ -2,9 +2,11 @@
 
 import pytest
 
+from experiments import train
 from experiments.common.presets import preset_config
 from tests.programs import run_program
 from tests.training.toys import toy_dataset
+from xctrs_tf import processor
 from xctrs_tf.data.dataset import open_dataset
 from xctrs_tf.training.config import read_config
 from xctrs_tf.training.run_folder import claim_workdir
@@ -30,6 +32,7 @@ def data(tmp_path_factory):
         (["--workdir=RUN", "--data=DATA", "--steps=0"], "--steps=0: must be above 0"),
         (["--workdir=RUN", "--data=DATA", "--steps=x"], "flag --steps=x"),
         (["--workdir=RUN", "--data=DATA", "--precision=int8"], "--precision=int8: must be one of"),
+        (["--workdir=RUN", "--data=DATA", "--fpmath=int8"], "--fpmath=int8: must be one of"),
         (["--workdir=RUN", "--data=DATA", "--steps=2", "--epochs=2"], "exclude each other"),
         (["--workdir=RUN", "--data=DATA", "--mae_weight=-1"], "--mae_weight=-1.0: must be 0 or"),
         (["--workdir=RUN", "--data=EMPTY", "--epochs=2"], "no prepared data folder"),
@@ -78,6 +81,9 @@ def test_run_folder_of_another_configuration_is_one_line(tmp_path, data):
     assert finished.returncode == 2
     assert len(finished.stderr.splitlines()) == 1
     assert f"--learning_rate was {config.learning_rate} and is 0.5" in finished.stderr
+    # The processor and the import come first, and may have something to say of it.
+    *_, error = _train(*flags, "--fpmath=bfloat16").stderr.splitlines()
+    assert "--fpmath was float32 and is bfloat16" in error
     assert {path: path.read_bytes() for path in run.iterdir()} == before
 
 
@@ -108,3 +114,23 @@ def test_trains_the_real_networks_and_resumes(tmp_path, data):
     again = _train(*flags, "--steps=1")
     assert again.returncode == 0
     assert "all 1 steps are done" in again.stderr
+
+
+@pytest.mark.parametrize(
+    ("features", "precision", "lines"),
+    [
+        (False, "mixed_bfloat16", 1),
+        (True, "mixed_bfloat16", 0),
+        (None, "mixed_bfloat16", 0),
+        (False, "float32", 0),
+    ],
+)
+def test_bfloat16_without_its_instructions_is_named(
+    monkeypatch, caplog, features, precision, lines
+):
+    processor.warn_once.cache_clear()
+    monkeypatch.setattr(train, "has_bfloat16", lambda: features)
+    monkeypatch.setattr("tensorflow.config.list_physical_devices", lambda kind: [])
+    train._warn_of_slow_precision(precision)
+    assert len(caplog.messages) == lines
+    assert all("no instructions for bfloat16; float32" in text for text in caplog.messages)

@@ -177,6 +177,8 @@ def test_metadata_that_cannot_be_read(tmp_path, content):
         *(("spacing_mm", value) for value in (0, -1, 1e-30, float("nan"), float("inf"), "2", [2])),
         *(("classes", value) for value in ([], ["background"], "C1", 8, [*CLASSES, "C8"])),
         *(("frame", value) for value in ("RAS", None, 7)),
+        *(("precision", value) for value in ("int8", None, ["bfloat16"])),
+        ("fpmath", "tf32"),
         *(("quality", value) for value in ([], "pass", {}, {"format": "xctrs-quality/1"})),
     ],
 )

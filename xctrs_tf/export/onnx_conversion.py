@@ -2,9 +2,30 @@
 
 import logging
 
+from xctrs_tf.errors import UserError
+
 # The newest that tf2onnx writes.
 OPSET = 18
 CONVERSION_PACKAGES = ("onnx", "onnxruntime", "tf2onnx")
+
+
+def require_onnx_options(quantize=None, precision="float32", fpmath="float32"):
+    """Refuse options of a SavedModel that an ONNX file does not have.
+
+    Args:
+        quantize: type of the stored weights, or None.
+        precision: that the networks compute in.
+        fpmath: how the float32 products are computed.
+
+    Raises:
+        UserError: one of them is not the default.
+    """
+    if quantize:
+        raise UserError(f"--quantize={quantize}: not with --format=onnx, whose weights are float32")
+    if precision != "float32":
+        raise UserError(f"--precision={precision}: not with --format=onnx, which is float32")
+    if fpmath != "float32":
+        raise UserError(f"--fpmath={fpmath}: not with --format=onnx; it is an option of TensorFlow")
 
 
 def write_onnx(signature, file, notice):

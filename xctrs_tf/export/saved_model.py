@@ -11,10 +11,10 @@ import tensorflow as tf
 
 from xctrs_tf.errors import UserError, graph_error_text
 from xctrs_tf.export.metadata import describe_run
-from xctrs_tf.export.onnx_conversion import CONVERSION_PACKAGES, write_onnx
+from xctrs_tf.export.onnx_conversion import CONVERSION_PACKAGES, require_onnx_options, write_onnx
 from xctrs_tf.export.plain_networks import with_plain_normalizations
 from xctrs_tf.export.signatures import Signatures, describe_signatures
-from xctrs_tf.export.verification import differences, run_networks
+from xctrs_tf.export.verification import differences, distance, run_networks
 from xctrs_tf.files import sync, write_text
 from xctrs_tf.folder_lock import folder_lock
 from xctrs_tf.progress import stage
@@ -43,9 +43,12 @@ TOLERANCE = 1e-5
 ONNX_TOLERANCE = 1e-4
 # By type of the stored weights: float16 has 11 significant bits.
 QUANTIZED_TOLERANCE = {"float16": 5e-2}
+# Of networks that compute in bfloat16, which has 8 significant bits. Single voxels differ
+# by many times the mean, which is what is limited.
+BFLOAT16_TOLERANCE = {"mean_ct_hu": 50.0, "mean_segmentation": 2e-2}
 
 
-def export_run(run, output, quantize=None, file_format="savedmodel"):
+def export_run(run, output, quantize=None, file_format="savedmodel", half=None, fpmath="float32"):
     """Save the networks of a run as the next version in a folder.
 
     `signatures.describe_signatures` lists the signatures and their tensors.
@@ -56,13 +59,16 @@ def export_run(run, output, quantize=None, file_format="savedmodel"):
         quantize: ``"float16"`` stores the weights in half the space; they are cast
             back for computing. None stores them unchanged.
         file_format: ``"savedmodel"``, or ``"onnx"`` for ``serving_default`` as one file.
+        half: the same run, loaded with the precision ``"mixed_bfloat16"``; then its
+            networks are stored, and compared with those of ``run``.
+        fpmath: of `processor.FPMATHS`, with which `reconstruction.load` runs the model.
 
     Returns:
         Path of the version folder.
 
     Raises:
         UserError: the run has no reconstruction network or does not compute in
-            float32, quantised or converted outputs differ too much, the packages for
+            float32, 16-bit, quantised or converted outputs differ too much, the packages for
             conversion are not installed, another process exports to the folder, or it
             cannot be written.
         RuntimeError: the outputs of the saved model differ from the networks'.
@@ -72,10 +78,7 @@ def export_run(run, output, quantize=None, file_format="savedmodel"):
     _require_float32(run)
     if file_format == "onnx":
         require_packages(CONVERSION_PACKAGES, "--format=onnx")
-        if quantize:
-            raise UserError(
-                f"--quantize={quantize}: not with --format=onnx, whose weights are float32"
-            )
+        require_onnx_options(quantize, "bfloat16" if half else "float32", fpmath)
     output = pathlib.Path(output)
     with folder_lock(output):
         for leftover in output.glob(f"{_SCRATCH}*"):
@@ -83,7 +86,7 @@ def export_run(run, output, quantize=None, file_format="savedmodel"):
         with tempfile.TemporaryDirectory(prefix=_SCRATCH, dir=output) as scratch:
             folder = pathlib.Path(scratch) / "version"
             try:
-                _write(run, folder, quantize, file_format)
+                _write(run, folder, quantize, file_format, half, fpmath)
                 sync(folder)
             except tf.errors.OpError as error:
                 raise UserError(f"{output}: export failed: {graph_error_text(error)}") from error
@@ -103,8 +106,9 @@ def _require_float32(run):
             )
 
 
-def _write(run, folder, quantize, file_format):
+def _write(run, folder, quantize, file_format, half, fpmath):
     metadata = describe_run(run)
+    metadata |= {"precision": "bfloat16" if half else "float32", "fpmath": fpmath}
     check_metadata(metadata, run.path)
     if file_format == "onnx":
         folder.mkdir()
@@ -116,7 +120,7 @@ def _write(run, folder, quantize, file_format):
     else:
         module = tf.Module()
         with stage("tracing the networks"):
-            signatures = Signatures(run, metadata["spacing_mm"], quantize)
+            signatures = Signatures(half or run, metadata["spacing_mm"], quantize)
             module.weights = signatures.weights
             traced = signatures.concrete()
         with stage("saving the networks"):
@@ -126,7 +130,11 @@ def _write(run, folder, quantize, file_format):
         trial = run_networks(run)
         loaded = Export(folder, metadata).load_signatures()
         found = differences(trial, loaded)
-    _require_same_outputs(run, found, quantize, file_format)
+        metadata["difference_from_float32"] = away = distance(trial, loaded) if half else None
+    if half:
+        _require_close_outputs(away, quantize)
+    else:
+        _require_same_outputs(run, found, quantize, file_format)
 
     described = describe_signatures(
         run.config.size, signatures.segments, metadata["spacing_mm"] is not None
@@ -170,6 +178,17 @@ def _write_warmup(folder, requests):
             log = PredictionLog(predict_log=PredictLog(request=request))
             writer.write(log.SerializeToString())
     return True
+
+
+def _require_close_outputs(away, quantize):
+    choice = "--precision=bfloat16" + (f" --quantize={quantize}" if quantize else "")
+    for name, tolerance in BFLOAT16_TOLERANCE.items():
+        # Written so that NaN fails, too.
+        if name in away and not away[name] <= tolerance:
+            raise UserError(
+                f"{choice}: {name} is {away[name]:.2g} from float32 (at most "
+                f"{tolerance:g} is allowed); export without it"
+            )
 
 
 def _require_same_outputs(run, found, quantize, file_format):

@@ -104,6 +104,33 @@ def differences(trial, signatures):
     return found
 
 
+def distance(trial, signatures):
+    """Return how far the outputs of ``serving_default`` are from those of the networks.
+
+    Args:
+        trial: `Trial`.
+        signatures: dict of `Export.load_signatures`.
+
+    Returns:
+        Dict of float: ``ct`` is the largest difference of the CT scaled to [0, 1],
+        ``ct_hu`` the same in HU and ``mean_ct_hu`` the mean. ``segmentation`` and
+        ``mean_segmentation``, of the probabilities, are there if the run segments.
+    """
+    low, high = WINDOW_HU
+    outputs = _call(signatures, DEFAULT_SIGNATURE, trial.films)
+    off = np.abs(outputs["ct"] - trial.ct.clip(0, 1))
+    found = {
+        "ct": _largest(off),
+        "ct_hu": _largest(off) * (high - low),
+        "mean_ct_hu": float(off.mean(dtype=np.float64)) * (high - low),
+    }
+    if trial.classes is not None:
+        off = np.abs(outputs["segmentation"] - trial.classes)
+        found["segmentation"] = _largest(off)
+        found["mean_segmentation"] = float(off.mean(dtype=np.float64))
+    return found
+
+
 def _call(signatures, name, inputs):
     tensors = {key: tf.constant(value) for key, value in inputs.items()}
     # One signature is compared as a server optimises it. The others run the same networks.

@@ -3,6 +3,7 @@
 import pathlib
 
 from xctrs_tf.errors import UserError
+from xctrs_tf.processor import set_fpmath, warn_once
 from xctrs_tf.reconstruction.exported_model import find_export
 from xctrs_tf.reconstruction.reconstructor import Reconstruction, Reconstructor
 from xctrs_tf.reconstruction.uncertainty import combine
@@ -11,13 +12,14 @@ from xctrs_tf.reconstruction.uncertainty import combine
 SHARED = ("size", "window_hu", "frame", "classes")
 
 
-def load(*paths, sha256=()):
+def load(*paths, sha256=(), fpmath=None):
     """Load an exported model, or several as an ensemble.
 
     Args:
         *paths: folders of `experiments.export`, of which the newest version is taken,
             or version folders.
         sha256: `export_files.model_sha256` that each model must have; empty demands none.
+        fpmath: as of `use_fpmath`.
 
     Returns:
         `Reconstructor`, or `ReconstructorEnsemble` for several paths.
@@ -33,6 +35,7 @@ def load(*paths, sha256=()):
         >>> reconstructor(ap, la).ct_hu
     """
     exports = find_exports(paths)
+    use_fpmath(exports, fpmath)
     pins = [None] * len(exports) if not sha256 else list(sha256)
     if len(pins) != len(exports):
         raise UserError(f"--model_sha256: {len(pins)} of them; give one for every --model")
@@ -71,6 +74,32 @@ def find_exports(paths):
                     "name models that were trained alike"
                 )
     return exports
+
+
+def use_fpmath(exports, fpmath=None):
+    """Choose how float32 products are computed, before TensorFlow is imported.
+
+    Args:
+        exports: list of `Export`.
+        fpmath: of `processor.FPMATHS`; None for that in the metadata of the models.
+
+    Raises:
+        UserError: bfloat16 is asked for, and a model is an ONNX file.
+    """
+    onnx = [export for export in exports if export.is_onnx]
+    if fpmath == "bfloat16" and onnx:
+        raise UserError(
+            f"--fpmath=bfloat16: {onnx[0].path} is an ONNX file; it is an option of TensorFlow"
+        )
+    if fpmath is None:
+        modes = {export.fpmath for export in exports if not export.is_onnx}
+        # What the environment says holds for models that say nothing.
+        if "bfloat16" not in modes:
+            return
+        if len(modes) > 1:
+            warn_once("--fpmath: float32 for all, since not all models say bfloat16")
+        fpmath = "bfloat16" if len(modes) == 1 else "float32"
+    set_fpmath(fpmath)
 
 
 class ReconstructorEnsemble:

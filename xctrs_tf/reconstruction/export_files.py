@@ -81,6 +81,10 @@ def check_metadata(metadata, file):
     require("classes", classes is None or classes == CLASSES, "null, or background and C1 to C7")
     frame = metadata.get("frame")
     require("frame", isinstance(frame, str) and frame.startswith("LPS"), "LPS")
+    # Exports of earlier versions do not tell them.
+    for field in ("precision", "fpmath"):
+        known = metadata.get(field, "float32") in ("float32", "bfloat16")
+        require(field, known, "float32 or bfloat16")
     if metadata.get("spacing_mm") is not None:
         checked_spacing(metadata["spacing_mm"], size, f"{file}: spacing_mm")
     else:

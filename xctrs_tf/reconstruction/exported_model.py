@@ -14,6 +14,7 @@ import tempfile
 import threading
 
 from xctrs_tf.errors import UserError, one_line
+from xctrs_tf.processor import has_bfloat16, warn_once
 from xctrs_tf.reconstruction.export_files import check_files, read_metadata
 from xctrs_tf.reconstruction.onnx_model import load_onnx
 
@@ -48,6 +49,11 @@ class Export:
         """True for an ONNX file, which runs without TensorFlow."""
         return (self.path / ONNX_MODEL).is_file()
 
+    @property
+    def fpmath(self):
+        """The way to compute its float32 products, of `processor.FPMATHS`."""
+        return self.metadata.get("fpmath", "float32")
+
     def load(self, sha256=None):
         """Load the model.
 
@@ -63,7 +69,18 @@ class Export:
             UserError: as `load_signatures`.
         """
         signature = self.load_signatures(sha256)[DEFAULT_SIGNATURE]
+        if self.metadata.get("precision") == "bfloat16":
+            self._warn_of_slow_precision()
         return signature if self.is_onnx else _with_plain_graph(signature)
+
+    def _warn_of_slow_precision(self):
+        import tensorflow as tf
+
+        if has_bfloat16() is False and not tf.config.list_physical_devices("GPU"):
+            warn_once(
+                f"{self.path}: computes in bfloat16, which is slow on this processor, since it has "
+                "no instructions for it; export without --precision=bfloat16"
+            )
 
     def load_signatures(self, sha256=None):
         """Load all signatures of the model.

@@ -12,6 +12,7 @@ from xctrs_tf.models.catalogue import (
     RECONSTRUCTION_NETWORKS,
     SEGMENTATION_NETWORKS,
 )
+from xctrs_tf.processor import FPMATHS
 
 # The terms of the objective, in the order of Table 1; the last is not in the paper.
 TERMS = ("mae", "vgg", "dice", "rsc", "cross_entropy")
@@ -23,6 +24,7 @@ OBJECTIVES = ("terms", "published")
 NO_RECONSTRUCTION = "none"
 _CHOICES = {
     "precision": PRECISIONS,
+    "fpmath": FPMATHS,
     "strategy": STRATEGIES,
     "schedule": SCHEDULES,
     "reconstruction": (*RECONSTRUCTION_NETWORKS, NO_RECONSTRUCTION),
@@ -118,6 +120,11 @@ class TrainingConfig:
         "", f"random augmentations, separated by commas: {', '.join(AUGMENTATIONS)}"
     )
     precision: str = _option("float32", f"one of {', '.join(PRECISIONS)}")
+    fpmath: str = _option(
+        "float32",
+        "bfloat16: on a processor with AMX, TensorFlow rounds the inputs of float32 products to "
+        "bfloat16, which is faster; elsewhere it changes nothing",
+    )
     remat: bool = _option(
         False, "compute features again in the backward pass instead of keeping them: less memory"
     )

@@ -3,13 +3,14 @@ import json
 import os
 import stat
 import sys
+import types
 
 import numpy as np
 import pytest
 
 from experiments.benchmark import __main__ as benchmark
 from experiments.benchmark import data as benchmark_data
-from experiments.benchmark import plastimatch
+from experiments.benchmark import fpmath, plastimatch
 from tests.models.shallow import use_shallow_networks
 from tests.programs import run_program
 from xctrs_tf.data.phantom import make_phantom
@@ -94,6 +95,42 @@ def test_networks_are_measured_beside_a_matrix_product(monkeypatch, tmp_path):
     assert both["median"] <= both["p95"] <= both["max"]
 
 
+def test_differences_from_float32_stand_beside_the_times(monkeypatch, tmp_path):
+    monkeypatch.setattr(benchmark.benchmark_networks, "matrix_rate", lambda setting: [100.0])
+
+    def inference(setting):
+        return dict.fromkeys(("reconstruction", "both"), ([0.1], 10**9))
+
+    def training(setting):
+        return {"step": ([0.1], 10**9)}
+
+    for part in (inference, training):
+        monkeypatch.setattr(benchmark.benchmark_networks, part.__name__, part)
+    monkeypatch.setattr(fpmath, "_outputs", _outputs)
+    # The second process, in this one.
+    second = types.SimpleNamespace(run=lambda command, check: fpmath.write_outputs(*command[-2:]))
+    monkeypatch.setattr(fpmath, "subprocess", second)
+    output = tmp_path / "benchmark.json"
+    result = run_program(
+        "benchmark", "--what=networks", "--network_size=32", "--fpmath=bfloat16", f"--json={output}"
+    )
+    assert result.returncode == 0, result.stderr
+    rows = {row["name"]: row for row in json.loads(output.read_text(encoding="utf-8"))["results"]}
+    away = {
+        name.removesuffix(" 32^3 float32 fpmath=bfloat16"): row.get("largest_difference")
+        for name, row in rows.items()
+    }
+    assert away["reconstruction"] == {"ct": 0.25}
+    assert away["both"] == {"ct": 0.25, "segmentation": 0.125}
+    assert away["step"] is None
+    assert "outputs differ from float32: ct by 2.5e-01, segmentation by 1.2e-01" in result.stdout
+
+
+def _outputs(config):
+    off = config.fpmath == "bfloat16"
+    return {"ct": np.array([0, 0.5 - 0.25 * off]), "segmentation": np.array([0.125 * off, 0])}
+
+
 def test_aims_are_judged_by_the_median():
     slow = benchmark._result("x", [1.0, 9.0, 2.0], "ms", aim=1.5)
     assert (slow["median"], slow["min"], slow["max"], slow["met"]) == (2.0, 1.0, 9.0, False)
@@ -111,6 +148,7 @@ def test_aims_are_judged_by_the_median():
             "--what=pipeline,cooking",
             "--what=pipeline,cooking: must be of pipeline, projection, networks",
         ),
+        ("--fpmath=bfloat16", "--fpmath=bfloat16: for --what=networks alone"),
         ("--json=absent/benchmark.json", "--json=absent/benchmark.json: no such folder"),
     ],
 )

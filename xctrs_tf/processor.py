@@ -1,0 +1,77 @@
+"""Features of the processor, and oneDNN's 16-bit mode for float32 graphs of TensorFlow."""
+
+import functools
+import logging
+import os
+import pathlib
+import sys
+
+# Linux lists the features of every core here, on x86 in lines that begin with "flags".
+CPU_INFO = pathlib.Path("/proc/cpuinfo")
+# How float32 graphs are computed: as they are, or with inputs of products rounded to bfloat16.
+FPMATHS = ("float32", "bfloat16")
+# oneDNN's mode, which TensorFlow reads once in a process.
+FPMATH_VARIABLE = "TF_SET_ONEDNN_FPMATH_MODE"
+_VALUE = "BF16"
+
+
+def features():
+    """Return the set of features of the processor; None where the system does not tell them."""
+    try:
+        text = CPU_INFO.read_text(encoding="ascii", errors="replace")
+    except OSError:
+        return None
+    for line in text.splitlines():
+        name, _, value = line.partition(":")
+        if name.strip() == "flags":
+            return set(value.split())
+    return None
+
+
+def has_amx():
+    """Tell whether the processor multiplies bfloat16 matrices (AMX); None if unknown."""
+    found = features()
+    return None if found is None else {"amx_tile", "amx_bf16"} <= found
+
+
+def has_bfloat16():
+    """Tell whether the processor has instructions for bfloat16; None if unknown."""
+    found = features()
+    return None if found is None else bool({"amx_bf16", "avx512_bf16"} & found)
+
+
+def set_fpmath(fpmath):
+    """Choose how oneDNN computes float32 graphs in this process and those that it starts.
+
+    It is to be called before TensorFlow is imported. Where the choice changes nothing, or
+    comes too late, a warning says so, once.
+
+    Args:
+        fpmath: of `FPMATHS`.
+    """
+    wanted = _VALUE if fpmath == "bfloat16" else None
+    is_set = os.environ.get(FPMATH_VARIABLE) or None
+    amx = has_amx()
+    if fpmath == "bfloat16" and amx is False:
+        warn_once("--fpmath=bfloat16: changes nothing here, since this processor has no AMX")
+    elif wanted != is_set and "tensorflow" in sys.modules and amx is not False:
+        warn_once(
+            f"--fpmath={fpmath}: comes too late, since TensorFlow is imported already; set "
+            f"{FPMATH_VARIABLE}={wanted or ''} before this process starts"
+        )
+    if wanted == is_set or "tensorflow" in sys.modules:
+        return
+    if wanted is None:
+        del os.environ[FPMATH_VARIABLE]
+    else:
+        os.environ[FPMATH_VARIABLE] = wanted
+
+
+@functools.cache
+def warn_once(message):
+    """Log a warning, once in a process.
+
+    Args:
+        message: one line.
+    """
+    logging.warning("%s", message)
