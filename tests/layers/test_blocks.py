@@ -43,9 +43,9 @@ def test_shape_and_parameters(rank, block, kwargs, factor, filters, parameters):
 @pytest.mark.parametrize("rank", [2, 3])
 def test_several_steps_down_have_no_activation(rank):
     kinds = [type(layer).__name__ for layer in _build(down, rank, 4, filters=8, steps=2).layers[1:]]
-    assert kinds == [f"Conv{rank}D"] * 2
+    assert kinds == [f"Convolution{rank}D"] * 2
     kinds = [type(layer).__name__ for layer in _build(down, rank, 4, filters=8, steps=1).layers[1:]]
-    assert kinds == [f"Conv{rank}D", "LeakyReLU"]
+    assert kinds == [f"Convolution{rank}D", "LeakyReLU"]
 
 
 def test_u_at_the_low_resolution_is_u_at_the_high_one():

@@ -106,7 +106,7 @@ def kinds(style, block, **options):
 def test_styles_choose_their_layers():
     batch = Style(rank=2, normalization="batch", negative_slope=0.0)
     names = [type(layer).__name__ for layer in kinds(batch, conv_norm_act)]
-    assert names == ["Conv2D", "BatchNormalization", "ReLU"]
+    assert names == ["Convolution2D", "BatchNormalization", "ReLU"]
     groups = Style(rank=3, normalization="group", num_groups=8)
     norm, activation, conv = kinds(groups, norm_act_conv, dilation_rate=2)
     assert norm.groups == 4  # the largest that divides 8 groups and 12 channels

@@ -10,11 +10,12 @@ import math
 
 from keras import initializers, layers
 
+from xctrs_tf.layers.convolutions import Convolution2D, Convolution3D
 from xctrs_tf.layers.normalization import FoldedGroupNormalization
 from xctrs_tf.layers.upsampling import NearestUpSampling2D, NearestUpSampling3D
 from xctrs_tf.layers.weight_standardization import WeightStandardizedConv3D
 
-_CONV = {2: layers.Conv2D, 3: layers.Conv3D}
+_CONV = {2: Convolution2D, 3: Convolution3D}
 _ZERO_PADDING = {2: layers.ZeroPadding2D, 3: layers.ZeroPadding3D}
 _CROPPING = {2: layers.Cropping2D, 3: layers.Cropping3D}
 _CONV_TRANSPOSE = {2: layers.Conv2DTranspose, 3: layers.Conv3DTranspose}
@@ -74,6 +75,11 @@ class Style:
         if self.weight_standardization and self.rank != 3:
             raise ValueError("weight standardisation is for rank 3 only")
 
+    @property
+    def normalizes_channels(self):
+        """True if the normalisation takes away what was added to a whole channel."""
+        return self.normalization in ("instance", "batch")
+
     def kernel_initializer(self):
         """Return the initializer of one layer's kernel.
 
@@ -91,7 +97,7 @@ def convolution(x, filters, style, name, *, kernel_size=3, padding="same", **opt
     Args:
         x: tensor ``(batch, *spatial, channels)``.
         filters: output channels.
-        style: `Style`; chooses ``Conv2D``, ``Conv3D`` or `WeightStandardizedConv3D`.
+        style: `Style`; chooses `Convolution2D`, `Convolution3D` or `WeightStandardizedConv3D`.
         name: layer name.
         kernel_size: width of the kernel.
         padding: ``"same"``, or the number of zeros before and after every spatial

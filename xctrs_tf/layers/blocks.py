@@ -44,6 +44,8 @@ def conv_norm_act(x, filters, style, name, **options):
     Returns:
         Tensor ``(batch, *spatial / strides, filters)``.
     """
+    if style.normalizes_channels:
+        options["bias_gradient"] = False
     return norm_act(convolution(x, filters, style, f"{name}_conv", **options), style, name)
 
 

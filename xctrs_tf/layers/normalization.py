@@ -5,6 +5,7 @@ import math
 import keras
 from keras import ops
 
+from xctrs_tf.layers.kernels import run_kernel
 from xctrs_tf.layers.reductions import spatial_sum
 
 
@@ -43,68 +44,113 @@ class FoldedGroupNormalization(keras.layers.GroupNormalization):
         Returns:
             Tensor of the same shape and dtype.
         """
-        folded = _folded(self.groups, self.epsilon, inputs.shape)
-        x = ops.cast(inputs, "float32")
         channels = inputs.shape[-1:]
         gamma = ops.cast(self.gamma, "float32") if self.scale else ops.ones(channels, "float32")
         beta = ops.cast(self.beta, "float32") if self.center else ops.zeros(channels, "float32")
+        settings = {"groups": self.groups, "epsilon": self.epsilon}
         if training is False:
             # Storing custom gradients is most of the time of a SavedModel export.
-            y, _ = folded(x, gamma, beta)
+            return _normalise(inputs, gamma, beta, **settings)[0]
+
+        def normalise(x, gamma, beta):
+            y, mean, rate = run_kernel(_normalise, settings, x, gamma, beta)
+
+            def gradient(*args, upstream=None):
+                dy = args[0] if upstream is None else upstream
+                return run_kernel(_gradient, settings, x, dy, mean, rate, gamma)
+
+            return y, gradient
+
+        return ops.custom_gradient(normalise)(inputs, gamma, beta)
+
+
+def _normalise(x, gamma, beta, *, groups, epsilon, fused=False):
+    """Return ``(y, mean, rate)``: the normalised volume, and ``(batch, channels)`` of float32."""
+    volume = _Volume(x.shape, groups, fused)
+    dtype, x = x.dtype, ops.cast(x, "float32")
+    mean = volume.group_mean(volume.mean(x))
+    centred = volume.wide(x) - volume.spread(mean)
+    variance = volume.group_mean(volume.mean(volume.narrow(ops.square(centred))))
+    rate = ops.rsqrt(variance + epsilon)
+    gain = rate * gamma
+    y = volume.weighted_sum([(x, gain)], beta - mean * gain)
+    return ops.cast(y, dtype), mean, rate
+
+
+def _gradient(x, dy, mean, rate, gamma, *, groups, epsilon, fused=False):
+    """Return the gradients of `_normalise` for x, gamma and beta."""
+    del epsilon  # It is in the rate.
+    volume = _Volume(x.shape, groups, fused)
+    dtype, x, dy = x.dtype, ops.cast(x, "float32"), ops.cast(dy, "float32")
+    # With h = (x - mean) * rate and g = gamma * dy:
+    # dx = rate * (g - mean(g) - h * mean(g * h)), means over the group.
+    dbeta = volume.mean(dy)
+    dgamma = (volume.mean(dy * x) - mean * dbeta) * rate
+    slope = -volume.group_mean(dgamma * gamma) * rate * rate
+    offset = -volume.group_mean(dbeta * gamma) * rate - slope * mean
+    dx = volume.weighted_sum([(dy, rate * gamma), (x, slope)], offset)
+    sums = [ops.sum(each, axis=0) * volume.positions for each in (dgamma, dbeta)]
+    return ops.cast(dx, dtype), *sums
+
+
+class _Volume:
+    """Arithmetic of one volume ``(batch, *spatial, channels)``.
+
+    Args:
+        shape: of the volume.
+        groups: number of groups of channels.
+        fused: a compiler makes one loop of what is between two sums.
+    """
+
+    def __init__(self, shape, groups, fused):
+        _, *self.spatial, self.channels = shape
+        self.groups = groups
+        self.fused = fused
+        self.positions = math.prod(self.spatial)
+        # Broadcasting along few channels is three times slower on CPUs than along
+        # many: large products treat the last spatial axis as channels too.
+        self.row = self.spatial[-1]
+
+    def wide(self, x):
+        """Return a volume as ``(batch, rows, row * channels)``."""
+        return ops.reshape(x, (-1, self.positions // self.row, self.row * self.channels))
+
+    def narrow(self, x):
+        """Return a wide volume as ``(batch, *spatial, channels)``."""
+        return ops.reshape(x, (-1, *self.spatial, self.channels))
+
+    def spread(self, per_channel):
+        """Return ``(batch, channels)`` as ``(batch, 1, row * channels)``."""
+        tiled = ops.tile(per_channel, (1, self.row))
+        return ops.reshape(tiled, (-1, 1, self.row * self.channels))
+
+    def weighted_sum(self, terms, offset):
+        """Return the sum of ``x * gain`` over all terms ``(x, gain)``, and of the offset.
+
+        Gains and offset are ``(batch, channels)``; the result is a volume.
+        """
+        if self.fused:  # Here rows cost more than they save.
+            each_voxel, volume = self._single, lambda x: x
         else:
-            y = ops.custom_gradient(folded)(x, gamma, beta)
-        return ops.cast(y, inputs.dtype)
+            each_voxel, volume = self.spread, self.wide
+        total = each_voxel(offset)
+        for x, gain in reversed(terms):
+            total = volume(x) * each_voxel(gain) + total
+        return self.narrow(total)
 
+    def _single(self, per_channel):
+        return ops.reshape(per_channel, (-1, *(1 for _ in self.spatial), self.channels))
 
-def _folded(groups, epsilon, shape):
-    """Return the function ``(x, gamma, beta) -> (y, gradient)`` for one input shape."""
-    _, *spatial, channels = shape
-    positions = math.prod(spatial)
-    # Broadcasting along few channels is three times slower on CPUs than along
-    # many: large products treat the last spatial axis as channels too.
-    row = spatial[-1]
-    wide_shape = (-1, positions // row, row * channels)
+    def mean(self, x):
+        """Return the means over a volume, ``(batch, channels)``."""
+        return spatial_sum(x, self.fused) / self.positions
 
-    def wide(x):
-        return ops.reshape(x, wide_shape)
-
-    def narrow(x):
-        return ops.reshape(x, (-1, *spatial, channels))
-
-    def spread(per_channel):  # (batch, channels) -> (batch, 1, row * channels)
-        return ops.reshape(ops.tile(per_channel, (1, row)), (-1, 1, row * channels))
-
-    def group_mean(per_channel):
-        members = channels // groups
+    def group_mean(self, per_channel):
+        """Return ``(batch, channels)`` with the mean of its group in every channel."""
+        members = self.channels // self.groups
         if members == 1:
             return per_channel
-        grouped = ops.reshape(per_channel, (-1, groups, members))
+        grouped = ops.reshape(per_channel, (-1, self.groups, members))
         # `ops.repeat` would compute shapes in the graph, in 30 operations.
         mean = ops.tile(ops.mean(grouped, axis=-1, keepdims=True), (1, 1, members))
-        return ops.reshape(mean, (-1, channels))
-
-    def normalise(x, gamma, beta):
-        x_wide = wide(x)
-        mean = group_mean(spatial_sum(x) / positions)
-        squares = ops.square(x_wide - spread(mean))
-        variance = group_mean(spatial_sum(narrow(squares)) / positions)
-        rate = ops.rsqrt(variance + epsilon)
-        gain = rate * gamma
-        y = narrow(x_wide * spread(gain) + spread(beta - mean * gain))
-
-        def gradient(*args, upstream=None):
-            dy = args[0] if upstream is None else upstream
-            # With h = (x - mean) * rate and g = gamma * dy:
-            # dx = rate * (g - mean(g) - h * mean(g * h)), means over the group.
-            dbeta = spatial_sum(dy)
-            dgamma = (spatial_sum(dy * x) - mean * dbeta) * rate
-            along_one = group_mean(dbeta * gamma) / positions
-            along_h = group_mean(dgamma * gamma) / positions
-            slope = -along_h * rate * rate
-            offset = -along_one * rate - slope * mean
-            dx = narrow(wide(dy) * spread(gain) + (x_wide * spread(slope) + spread(offset)))
-            return dx, ops.sum(dgamma, axis=0), ops.sum(dbeta, axis=0)
-
-        return y, gradient
-
-    return normalise
+        return ops.reshape(mean, (-1, self.channels))

@@ -1,9 +1,11 @@
 """Accurate sums over volumes."""
 
+import math
+
 from keras import ops
 
 
-def spatial_sum(x):
+def spatial_sum(x, fused=False):
     """Sum over the spatial axes, one axis after the other.
 
     With channels last, the kernels of TensorFlow and ONNX Runtime sum over all axes
@@ -13,10 +15,17 @@ def spatial_sum(x):
 
     Args:
         x: float32 tensor ``(batch, *spatial, channels)``.
+        fused: XLA compiles the sum, which it splits into short ones itself. Rows first is
+            how it is fastest.
 
     Returns:
         float32 tensor ``(batch, channels)``.
     """
-    for axis in range(len(x.shape) - 2, 0, -1):
-        x = ops.sum(x, axis=axis)
-    return x
+    if not fused:
+        for axis in range(len(x.shape) - 2, 0, -1):
+            x = ops.sum(x, axis=axis)
+        return x
+    *_, row, channels = x.shape
+    rows = math.prod(x.shape[1:-2])
+    x = ops.sum(ops.reshape(x, (-1, rows, row * channels)), axis=1)
+    return ops.sum(ops.reshape(x, (-1, row, channels)), axis=1)

@@ -3,7 +3,9 @@
 import math
 
 import keras
-from keras import layers, ops
+from keras import ops
+
+from xctrs_tf.layers.convolutions import Convolution3D
 
 _EPSILON = 1e-12
 
@@ -29,14 +31,14 @@ def standardize_weights(kernel):
 
 
 @keras.saving.register_keras_serializable("xctrs_tf")
-class WeightStandardizedConv3D(layers.Conv3D):
-    """`keras.layers.Conv3D` that standardises the weights of each of its filters.
+class WeightStandardizedConv3D(Convolution3D):
+    """`Convolution3D` that standardises the weights of each of its filters.
 
     The layer keeps and saves the weights as they are and standardises them in every
     call, under mixed precision in float32. The bias is not standardised.
 
     Args:
-        As `keras.layers.Conv3D`.
+        As `Convolution3D`.
 
     Input shape:
         ``(batch, x, y, z, channels)``.
@@ -58,17 +60,16 @@ class WeightStandardizedConv3D(layers.Conv3D):
         """
         return super().add_weight(*args, **options, autocast=False)
 
-    def call(self, inputs):
+    def call(self, inputs, training=None):
         """Convolve one batch.
 
         Args:
             inputs: tensor ``(batch, x, y, z, channels)``.
+            training: as for `Convolution3D`.
 
         Returns:
             Tensor of the output shape.
         """
         kernel = standardize_weights(ops.convert_to_tensor(self.kernel))
         outputs = self.convolution_op(inputs, ops.cast(kernel, inputs.dtype))
-        if self.use_bias:
-            outputs = outputs + ops.cast(self.bias, outputs.dtype)
-        return self.activation(outputs)
+        return self._finish(outputs, training)

@@ -2,7 +2,9 @@
 
 import tensorflow as tf
 
+from xctrs_tf.layers.kernels import compiled_kernels
 from xctrs_tf.training.step.base_trainer import DISCRIMINATOR, BaseTrainer, split_shared
+from xctrs_tf.training.tensorflow.kernel_compiler import KernelCompiler
 
 _ZERO = tf.UnconnectedGradients.ZERO
 
@@ -17,9 +19,12 @@ class Trainer(BaseTrainer):
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
         self._strategy = tf.distribute.get_strategy()
+        # Not measured on a GPU.
+        on_cpu = not tf.config.list_logical_devices("GPU")
+        self._compiler = KernelCompiler() if on_cpu else None
 
     def trace(self, batch):
-        """Trace `train_step`, which takes up to a minute, without running it."""
+        """Trace `train_step`, which takes some ten seconds, without running it."""
         self.train_step.get_concrete_function(batch, tf.constant(0))
 
     @tf.function
@@ -49,8 +54,10 @@ class Trainer(BaseTrainer):
     def _step_of_replica(self, batch, step):
         compute = self._gradients if self.accumulation == 1 else self._accumulated_gradients
         # Means over patients, of whom every replica has the same number.
+        with compiled_kernels(self._compiler):
+            own = compute(batch, step)
         gradients, scalars = tf.distribute.get_replica_context().all_reduce(
-            tf.distribute.ReduceOp.MEAN, compute(batch, step)
+            tf.distribute.ReduceOp.MEAN, own
         )
         # Explicit dependency: the graph optimizer may drop the automatic ordering, and the
         # generator's gradient could then read a discriminator that is already updated.
