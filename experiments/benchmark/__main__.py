@@ -9,8 +9,9 @@ With KERAS_BACKEND=jax on JAX, which needs no TensorFlow. With --fpmath=bfloat16
 differences of the outputs from those of float32 stand beside the times.
 profile: the same inference and step at --network_size, split by kind of operation and by
 network.
-runtimes: inference of one patient at --network_size in float32, in TensorFlow, ONNX Runtime
-and OpenVINO in turns (pip install 'xctrs-tf[runtimes]'), and by how much the outputs differ.
+runtimes: inference of one patient at --network_size in TensorFlow (float32 and bfloat16), ONNX
+Runtime and OpenVINO (at its default precision and in float32) in turns (pip install
+'xctrs-tf[runtimes]'), and by how much the outputs differ from TensorFlow's in float32.
 pipeline: patients a second through the training pipeline, at 64^3 and 128^3.
 projection: AP and LA film of 128^3, parallel and cone, and plastimatch's own time
 for the same films where it is on PATH (pip install --no-deps plastimatch); patients a
@@ -180,9 +181,12 @@ def _runtimes():
 
     for name in benchmark_runtimes.missing():
         print(f"{name}: not installed; pip install 'xctrs-tf[runtimes]'")
-    config = dataclasses.replace(_config(), precision="float32")
-    run = Run(path=None, config=config, step=0, **build_networks(config))
-    for part, found in benchmark_runtimes.compare(run, REPEATS.value):
+    runs = {}
+    for name, precision in benchmark_runtimes.PRECISIONS.items():
+        config = dataclasses.replace(_config(), precision=precision)
+        # Of one seed, so that the weights are the same.
+        runs[name] = Run(path=None, config=config, step=0, **build_networks(config))
+    for part, found in benchmark_runtimes.compare(runs, REPEATS.value):
         reference = statistics.median(found[benchmark_runtimes.REFERENCE][0])
         for runtime, (seconds, difference) in found.items():
             name = f"{runtime} {part} {config.size}^3"
@@ -250,7 +254,7 @@ def _line(row):
         return f"{text}, outputs differ from float32: {', '.join(parts)}" if parts else text
     if "times_as_fast" in row:
         return (
-            f"{text}  {row['times_as_fast']:.2f} times as fast as TensorFlow, "
+            f"{text}  {row['times_as_fast']:.2f} times as fast as {benchmark_runtimes.REFERENCE}, "
             f"outputs differ by {row['largest_difference']:.1e}"
         )
     if "share" in row:
