@@ -77,7 +77,8 @@ def test_the_default_says_nothing(cpu, caplog):
 def test_the_mode_is_set_when_tensorflow_is_imported(tmp_path, before, fpmath, after):
     (tmp_path / "tensorflow.py").write_text(
         f"import os\nprint('seen', os.environ.get({processor.FPMATH_VARIABLE!r}))\n"
-        "class config: list_physical_devices = list\n"
+        "class config: list_physical_devices = list\n",
+        encoding="utf-8",
     )
     program = (
         "import sys\nfrom experiments.common import cli\n"
