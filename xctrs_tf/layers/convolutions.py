@@ -10,8 +10,7 @@ from xctrs_tf.layers.reductions import spatial_sum
 class _Bias:
     """Convolution with another gradient of the bias, before a Keras layer in a class's bases.
 
-    TensorFlow's own gradient of a bias is a sum on one thread. In bfloat16 it takes half as
-    long as the convolution.
+    TensorFlow's own gradient of a bias is a sum on one thread.
     """
 
     def __init__(self, *args, bias_gradient=True, **kwargs):

@@ -24,7 +24,7 @@ class Trainer(BaseTrainer):
         self._compiler = KernelCompiler() if on_cpu else None
 
     def trace(self, batch):
-        """Trace `train_step`, which takes some ten seconds, without running it."""
+        """Trace `train_step`, which takes up to a minute, without running it."""
         self.train_step.get_concrete_function(batch, tf.constant(0))
 
     @tf.function
