@@ -119,6 +119,7 @@ def evaluate_run(
         split=split,
         fold=run.config.fold,
         step=run.step,
+        computed_in=run.computed_in,
         training_patients=len(patients.training),
         method=name,
         dice_name=label_name,

@@ -18,7 +18,6 @@ from experiments.common.privacy import define_share, private_files
 from xctrs_tf.data.dataset import open_dataset
 from xctrs_tf.errors import UserError
 from xctrs_tf.models.catalogue import ROWS
-from xctrs_tf.processor import has_bfloat16, warn_once
 from xctrs_tf.training.interruption import end_like_ctrl_c
 
 FLAGS = flags.FlagValues()
@@ -55,7 +54,6 @@ def execute():
     if FLAGS.max_minutes is not None and FLAGS.max_minutes <= 0:
         raise UserError(f"--max_minutes={FLAGS.max_minutes}: must be above 0")
     cli.load_tensorflow(config.fpmath)
-    _warn_of_slow_precision(config.precision)
     from xctrs_tf.training.loop import Interrupted, train
 
     # Before, nothing is written, and an exception would come out of the middle of an import.
@@ -69,19 +67,6 @@ def execute():
             print(interruption, file=sys.stderr)
         return cli.EXIT_INTERRUPTED
     return 0
-
-
-def _warn_of_slow_precision(precision):
-    """Say that bfloat16 is slow where it is computed by a processor without it."""
-    if precision != "mixed_bfloat16" or has_bfloat16() is not False or cli.backend() == "jax":
-        return
-    import tensorflow as tf
-
-    if not tf.config.list_physical_devices("GPU"):
-        warn_once(
-            "--precision=mixed_bfloat16: this processor has no instructions for bfloat16; "
-            "float32 is likely faster here"
-        )
 
 
 def config_from_flags():

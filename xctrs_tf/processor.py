@@ -13,10 +13,22 @@ FPMATHS = ("float32", "bfloat16")
 # oneDNN's mode, which TensorFlow reads once in a process.
 FPMATH_VARIABLE = "TF_SET_ONEDNN_FPMATH_MODE"
 _VALUE = "BF16"
+# oneDNN's limit of the instructions that it uses, and the features that are beyond each value.
+_LIMIT_VARIABLE = "ONEDNN_MAX_CPU_ISA"
+_BEYOND = {
+    **dict.fromkeys(
+        ("SSE41", "AVX", "AVX2", "AVX2_VNNI", "AVX512_CORE", "AVX512_CORE_VNNI"),
+        frozenset({"avx512_bf16", "amx_bf16"}),
+    ),
+    **dict.fromkeys(("AVX512_CORE_BF16", "AVX512_CORE_FP16"), frozenset({"amx_bf16"})),
+}
 
 
 def features():
-    """Return the set of features of the processor; None where the system does not tell them."""
+    """Return the set of features of the processor; None where the system does not tell them.
+
+    Those that ONEDNN_MAX_CPU_ISA keeps oneDNN from using are left out.
+    """
     try:
         text = CPU_INFO.read_text(encoding="ascii", errors="replace")
     except OSError:
@@ -24,7 +36,7 @@ def features():
     for line in text.splitlines():
         name, _, value = line.partition(":")
         if name.strip() == "flags":
-            return set(value.split())
+            return set(value.split()) - _BEYOND.get(os.environ.get(_LIMIT_VARIABLE), set())
     return None
 
 
@@ -38,6 +50,20 @@ def has_bfloat16():
     """Tell whether the processor has instructions for bfloat16; None if unknown."""
     found = features()
     return None if found is None else bool({"amx_bf16", "avx512_bf16"} & found)
+
+
+def bfloat16_is_slow(backend="tensorflow"):
+    """Tell whether float32 is faster than bfloat16: on a processor known to lack instructions.
+
+    Args:
+        backend: ``"tensorflow"`` or ``"jax"``, which has to be imported already. Where it
+            has an accelerator, the answer is False.
+    """
+    if has_bfloat16() is not False:
+        return False
+    if backend == "jax":
+        return sys.modules[backend].default_backend() == "cpu"
+    return not sys.modules[backend].config.list_physical_devices("GPU")
 
 
 def set_fpmath(fpmath):

@@ -58,4 +58,5 @@ def make_run(reconstruct, segment, path="RUN"):
         config=TrainingConfig(fold=0, seed=3),
         reconstruction=lambda films, training: reconstruct(films),
         segmentation=segment and (lambda ct, training: segment(ct)),
+        computed_in=["float32"],
     )

@@ -2,11 +2,9 @@
 
 import pytest
 
-from experiments import train
 from experiments.common.presets import preset_config
 from tests.programs import run_program
 from tests.training.toys import toy_dataset
-from xctrs_tf import processor
 from xctrs_tf.data.dataset import open_dataset
 from xctrs_tf.training.config import read_config
 from xctrs_tf.training.run_folder import claim_workdir
@@ -114,23 +112,3 @@ def test_trains_the_real_networks_and_resumes(tmp_path, data):
     again = _train(*flags, "--steps=1")
     assert again.returncode == 0
     assert "all 1 steps are done" in again.stderr
-
-
-@pytest.mark.parametrize(
-    ("features", "precision", "lines"),
-    [
-        (False, "mixed_bfloat16", 1),
-        (True, "mixed_bfloat16", 0),
-        (None, "mixed_bfloat16", 0),
-        (False, "float32", 0),
-    ],
-)
-def test_bfloat16_without_its_instructions_is_named(
-    monkeypatch, caplog, features, precision, lines
-):
-    processor.warn_once.cache_clear()
-    monkeypatch.setattr(train, "has_bfloat16", lambda: features)
-    monkeypatch.setattr("tensorflow.config.list_physical_devices", lambda kind: [])
-    train._warn_of_slow_precision(precision)
-    assert len(caplog.messages) == lines
-    assert all("no instructions for bfloat16; float32" in text for text in caplog.messages)

@@ -30,6 +30,8 @@ class FinishedRun:
         frozen_fold: fold of the finished reconstruction that the run builds on, or None.
         best_step: step of the best checkpoint.
         steps_trained: last step of the run's history; None if there is no history.
+        computed_in: dtype policies of the networks, in training and evaluation; empty for
+            older runs, which had that of ``config``.
         origin: dict of the evaluation's cases.json.
         patients: lines of cases.csv, dicts of strings.
         mean_volume: lines of baselines.csv, dicts of strings.
@@ -40,6 +42,7 @@ class FinishedRun:
     frozen_fold: int | None
     best_step: int
     steps_trained: int | None
+    computed_in: list
     origin: dict
     patients: list
     mean_volume: list
@@ -103,6 +106,7 @@ def read_finished_run(folder):
         frozen_fold=frozen and frozen.fold,
         best_step=_read(folder / "best" / "state.json", _read_step),
         steps_trained=history[-1]["step"] if history else None,
+        computed_in=sorted({*_computed_in(folder / "config.json"), *origin.get("computed_in", ())}),
         origin=origin,
         patients=patients,
         mean_volume=_read(evaluation / "baselines.csv", read_cases_csv),
@@ -118,10 +122,20 @@ def _read(path, read):
         raise UserError(f"{path}: damaged ({error}); run experiments.evaluate again") from None
 
 
+def _computed_in(path):
+    """Return what a run's config.json says of the precisions that it was computed in."""
+    found = read_json(path).get("computed_in", [])
+    if not isinstance(found, list) or not all(isinstance(each, str) for each in found):
+        raise UserError(f"{path}: damaged (computed_in is {found!r:.40})")
+    return found
+
+
 def _read_origin(path):
     origin = read_json(path)
     _require_types(origin, _ORIGIN_TYPES)
-    _require_types({"method": "", **origin}, {"method": str})
+    _require_types(
+        {"method": "", "computed_in": [], **origin}, {"method": str, "computed_in": list}
+    )
     return origin
 
 

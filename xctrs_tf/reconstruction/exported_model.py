@@ -14,7 +14,7 @@ import tempfile
 import threading
 
 from xctrs_tf.errors import UserError, one_line
-from xctrs_tf.processor import has_bfloat16, warn_once
+from xctrs_tf.processor import bfloat16_is_slow, warn_once
 from xctrs_tf.reconstruction.export_files import check_files, read_metadata
 from xctrs_tf.reconstruction.onnx_model import load_onnx
 
@@ -69,18 +69,12 @@ class Export:
             UserError: as `load_signatures`.
         """
         signature = self.load_signatures(sha256)[DEFAULT_SIGNATURE]
-        if self.metadata.get("precision") == "bfloat16":
-            self._warn_of_slow_precision()
-        return signature if self.is_onnx else _with_plain_graph(signature)
-
-    def _warn_of_slow_precision(self):
-        import tensorflow as tf
-
-        if has_bfloat16() is False and not tf.config.list_physical_devices("GPU"):
+        if self.metadata.get("precision") == "bfloat16" and bfloat16_is_slow():
             warn_once(
                 f"{self.path}: computes in bfloat16, which is slow on this processor, since it has "
                 "no instructions for it; export without --precision=bfloat16"
             )
+        return signature if self.is_onnx else _with_plain_graph(signature)
 
     def load_signatures(self, sha256=None):
         """Load all signatures of the model.

@@ -1,6 +1,7 @@
 """A training run: resume, steps, validation, checkpoints, interruption."""
 
 import contextlib
+import dataclasses
 import itertools
 import logging
 import math
@@ -22,7 +23,7 @@ from xctrs_tf.training.frozen_reconstruction import Reconstructions, freeze, fro
 from xctrs_tf.training.history import History
 from xctrs_tf.training.interruption import Interrupted, StopRequest
 from xctrs_tf.training.objective import make_objective
-from xctrs_tf.training.run import build_networks, load_run
+from xctrs_tf.training.run import build_networks, computed_precision, load_run
 from xctrs_tf.training.run_folder import claim_workdir
 from xctrs_tf.training.step.optimizer import TRAINED, make_optimizer
 from xctrs_tf.training.validation import validate
@@ -71,7 +72,7 @@ def _train(config, workdir, dataset, split, objective, engine, max_minutes):
     if workers.writes:
         workers.wait()
     trainer = engine.make_trainer(
-        build_networks(config),
+        build_networks(dataclasses.replace(config, precision=computed_precision(config))),
         objective,
         lambda: make_optimizer(config),
         config.accumulation,

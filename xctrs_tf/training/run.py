@@ -10,6 +10,7 @@ from xctrs_tf.errors import UserError, one_line
 from xctrs_tf.models import XCTRSNet
 from xctrs_tf.models.catalogue import NETWORKS
 from xctrs_tf.models.compared.common import without_training_heads
+from xctrs_tf.processor import bfloat16_is_slow, warn_once
 from xctrs_tf.training import checkpoints
 from xctrs_tf.training.config import TrainingConfig, read_config
 from xctrs_tf.training.frozen_reconstruction import frozen_folder
@@ -38,6 +39,31 @@ class Run:
     step: int
     reconstruction: keras.Model | None
     segmentation: keras.Model | None
+
+    @property
+    def computed_in(self):
+        """List of the networks' dtype policies, which `computed_precision` chose."""
+        networks = filter(None, (self.reconstruction, self.segmentation))
+        return sorted({network.dtype_policy.name for network in networks})
+
+
+def computed_precision(config):
+    """Return the dtype policy of a run's networks on this machine.
+
+    It is that of the configuration, but float32 for mixed_bfloat16 where the processor would
+    take longer with it, which one line says. The weights are float32 in both.
+
+    Args:
+        config: `TrainingConfig`.
+    """
+    backend = keras.backend.backend()
+    if config.precision != "mixed_bfloat16" or not bfloat16_is_slow(backend):
+        return config.precision
+    warn_once(
+        "--precision=mixed_bfloat16: this processor has no instructions for bfloat16, so the "
+        "networks compute in float32, which is faster here"
+    )
+    return "float32"
 
 
 def build_networks(config):
@@ -85,8 +111,9 @@ def load_run(path, checkpoint="best", precision=None):
     Args:
         path: the run folder.
         checkpoint: ``"best"`` (lowest validation loss) or ``"last"``.
-        precision: dtype policy of the networks; None for that of the training. The
-            weights are float32 in any case.
+        precision: dtype policy of the networks; None for that of the training, as far
+            as it is fast on this machine (`computed_precision`). The weights are float32
+            in any case.
 
     Returns:
         `Run` with the ``config`` of the training. With --reconstruction_run it has
@@ -98,16 +125,17 @@ def load_run(path, checkpoint="best", precision=None):
     path = pathlib.Path(path)
     config = read_config(path)
     _newest_whole(path, checkpoint)
-    networks = build_networks(dataclasses.replace(config, precision=precision or config.precision))
+    here = precision or computed_precision(config)
+    networks = build_networks(dataclasses.replace(config, precision=here))
     networks.pop("discriminator", None)
     state = None
     while state is None:
         state = _load_checkpoint(path, checkpoint, config, networks)
+    if "segmentation" in networks:
+        networks["segmentation"] = without_training_heads(networks["segmentation"])
     if config.reconstruction_run:
         frozen = load_run(frozen_folder(path), precision=precision)
         networks["reconstruction"] = frozen.reconstruction
-    if "segmentation" in networks:
-        networks["segmentation"] = without_training_heads(networks["segmentation"])
     return Run(
         path, config, state["step"], networks.get("reconstruction"), networks.get("segmentation")
     )

@@ -9,6 +9,7 @@ from xctrs_tf import provenance
 from xctrs_tf.errors import UserError
 from xctrs_tf.files import read_json, write_text
 from xctrs_tf.training.config import TrainingConfig
+from xctrs_tf.training.run import computed_precision
 
 # Fields that may differ between the starts of one run: its length, the intervals, the
 # place of the data, and options that do not change the update.
@@ -36,10 +37,12 @@ def claim_workdir(workdir, config, dataset):
         "data_sha256": dataset.content_hash(),
         "backend": keras.backend.backend(),
         "versions": provenance.versions(),
+        # One run may go on on another processor.
+        "computed_in": [computed_precision(config)],
     }
     path = workdir / "config.json"
     if path.exists():
-        _require_same(path, record)
+        record["computed_in"] = _require_same(path, record)
     elif workdir.exists() and any(not entry.name.startswith(".") for entry in workdir.iterdir()):
         raise UserError(f"--workdir={workdir} is neither empty nor a run: name another folder")
     workdir.mkdir(parents=True, exist_ok=True)
@@ -47,6 +50,7 @@ def claim_workdir(workdir, config, dataset):
 
 
 def _require_same(path, record):
+    """Return all precisions that the run was computed in; raise UserError if it is another run."""
     try:
         before = read_json(path)
         # A field that did not exist when the run began had its default value.
@@ -58,6 +62,8 @@ def _require_same(path, record):
         ]
         if before["data_sha256"] != record["data_sha256"]:
             differing.append("the data has changed")
+        before_in = before.get("computed_in", [trained["precision"]])
+        computed_in = sorted({*before_in, *record["computed_in"]})
     except (ValueError, KeyError, TypeError):
         raise UserError(f"{path} is damaged: name another --workdir") from None
     if differing:
@@ -65,3 +71,4 @@ def _require_same(path, record):
             f"--workdir={path.parent} is a run of another configuration "
             f"({'; '.join(differing)}): name another folder, or give the same flags"
         )
+    return computed_in

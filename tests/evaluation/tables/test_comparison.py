@@ -1,6 +1,7 @@
 import csv
 import dataclasses
 import io
+import json
 import math
 
 import numpy as np
@@ -11,6 +12,7 @@ from xctrs_tf.evaluation.tables.collection import collect_runs
 from xctrs_tf.evaluation.tables.comparison import COMPARED_TABLES, compare, patient_values
 from xctrs_tf.evaluation.tables.grids import latex, markdown
 from xctrs_tf.evaluation.tables.publication import summary_grid, table_grids
+from xctrs_tf.evaluation.tables.results import read_results, write_results
 from xctrs_tf.evaluation.tables.table_csv import table_csv
 from xctrs_tf.models.catalogue import MEAN_VOLUME_ROW, REFERENCE_ROW
 
@@ -107,6 +109,22 @@ def test_a_row_of_another_precision_is_named(tmp_path):
     write_run(tmp_path, "table3-unet3d", lines, precision="mixed_bfloat16")
     text = markdown(grids_of(collect_runs(tmp_path), "table3"))
     assert "steps of 2 patients, float32 (3D UNet: mixed_bfloat16), fold 0" in text
+
+
+def test_a_row_that_was_computed_in_another_precision_is_named(tmp_path):
+    lines = [case_line("a"), case_line("b")]
+    for row in (REFERENCE_ROW, "table1-vgg"):
+        write_run(tmp_path, row, lines, precision="mixed_bfloat16")
+        settings = tmp_path / row / "fold-00-seed-0" / "config.json"
+        record = json.loads(settings.read_text(encoding="utf-8"))
+        record["computed_in"] = ["float32" if row == "table1-vgg" else "mixed_bfloat16"]
+        settings.write_text(json.dumps(record), encoding="utf-8")
+    results = collect_runs(tmp_path)
+    (tmp_path / "results").mkdir()
+    write_results(tmp_path / "results", results, {"data_hash": results.data_hash})
+    for each in (results, read_results(tmp_path / "results")):
+        text = markdown(grids_of(each, "table1"))
+        assert "mixed_bfloat16 computed in float32 (X-CTRSNet: mixed_bfloat16), fold 0" in text
 
 
 def test_a_row_of_another_batch_size_is_named(tmp_path):

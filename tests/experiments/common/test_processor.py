@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import types
 
 import pytest
 
@@ -15,6 +16,7 @@ AMX = "fpu avx512f avx512_bf16 amx_bf16 amx_tile amx_int8"
 def cpu(tmp_path, monkeypatch):
     """Return a function that gives the processor other features, or an unknown system."""
     monkeypatch.delenv(processor.FPMATH_VARIABLE, raising=False)
+    monkeypatch.delenv("ONEDNN_MAX_CPU_ISA", raising=False)
     processor.warn_once.cache_clear()
 
     def with_features(features):
@@ -45,6 +47,40 @@ def test_another_system_tells_nothing(cpu, tmp_path):
     cpu(None)
     (tmp_path / "cpuinfo").write_text("Features : fp asimd bf16\n", encoding="utf-8")
     assert processor.has_amx() is None and processor.has_bfloat16() is None
+
+
+@pytest.mark.parametrize(
+    ("limit", "amx", "bfloat16"),
+    [
+        ("AVX512_CORE", False, False),
+        ("AVX2", False, False),
+        ("AVX512_CORE_BF16", False, True),
+        ("AVX512_CORE_AMX", True, True),
+        ("DEFAULT", True, True),
+    ],
+)
+def test_features_that_onednn_may_not_use_do_not_count(cpu, monkeypatch, limit, amx, bfloat16):
+    cpu(AMX)
+    monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", limit)
+    assert (processor.has_amx(), processor.has_bfloat16()) == (amx, bfloat16)
+
+
+@pytest.mark.parametrize(
+    ("features", "accelerated", "slow"),
+    [("fpu", False, True), ("fpu", True, False), (AMX, False, False), (None, False, False)],
+)
+@pytest.mark.parametrize("backend", ["tensorflow", "jax"])
+def test_bfloat16_is_slow_on_a_processor_without_it(
+    cpu, monkeypatch, features, accelerated, slow, backend
+):
+    cpu(features)
+    config = types.SimpleNamespace(list_physical_devices=lambda kind: [kind] * accelerated)
+    fakes = {
+        "tensorflow": types.SimpleNamespace(config=config),
+        "jax": types.SimpleNamespace(default_backend=lambda: "gpu" if accelerated else "cpu"),
+    }
+    monkeypatch.setitem(sys.modules, backend, fakes[backend])
+    assert processor.bfloat16_is_slow(backend) == slow
 
 
 @pytest.mark.parametrize("features", [AMX, None])

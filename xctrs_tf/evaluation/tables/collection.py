@@ -161,6 +161,7 @@ class _Collector:
                 ],
                 seconds=job.get("seconds"),
                 evaluation={key: origin[key] for key in ("commit", "date", "machine", "versions")},
+                computed_in=run.computed_in,
             )
         )
         self._add_mean_volume(folder, fold, run.mean_volume)

@@ -185,6 +185,12 @@ def _settings_note(results):
     )
 
 
+def _computed_otherwise(runs, precision):
+    """Return words for precisions that a row was computed in without being set, or no words."""
+    found = {each for run in runs for each in run.computed_in or [precision]}
+    return f" computed in {' and '.join(sorted(found))}" if found - {precision} else ""
+
+
 def _in_most_rows(results, setting):
     """Return a setting's value in most rows, and a text that names the rows with another."""
     titles = {}
@@ -192,6 +198,8 @@ def _in_most_rows(results, setting):
         if row.settings:
             # Older results have some of them only where all rows agree.
             value = {**results.settings, **row.settings}[setting]
+            if setting == "precision":
+                value += _computed_otherwise(row.runs, value)
             titles.setdefault(value, []).append(TABLE_ROWS[name].title)
     usual, *others = sorted(titles, key=lambda value: -len(titles[value]))
     exceptions = [f"{', '.join(titles[value])}: {value}" for value in others]

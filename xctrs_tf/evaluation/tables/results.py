@@ -36,6 +36,8 @@ class RunRecord:
         commands: that made it, without the folders of the machine.
         seconds: that the job took, or None.
         evaluation: commit, date, machine and versions of the evaluation.
+        computed_in: dtype policies of the networks on the machines that computed them; None
+            or empty for those of the settings.
     """
 
     fold: int
@@ -48,6 +50,7 @@ class RunRecord:
     commands: list | None = None
     seconds: float | None = None
     evaluation: dict | None = None
+    computed_in: list | None = None
 
 
 @dataclasses.dataclass
