@@ -137,9 +137,10 @@ def _networks():
     if config.fpmath != "float32":
         away = benchmark_fpmath.differences(config)
     for part in (benchmark_networks.inference, benchmark_networks.training):
-        for name, (seconds, flops) in part(setting).items():
+        for name, (seconds, flops, first) in part(setting).items():
             row = _result(f"{name} {label}", [1e3 * each for each in seconds], "ms")
             row["p95"] = float(np.percentile(seconds, 95) * 1e3)
+            row["first"] = 1e3 * first
             row["gflops"] = flops / statistics.median(seconds) / 1e9
             row["share_of_matrix_product"] = row["gflops"] / statistics.median(rates)
             outputs = _OUTPUTS.get(name, ())
@@ -249,6 +250,8 @@ def _line(row):
     )
     if "share_of_matrix_product" in row:
         text += f"  {row['share_of_matrix_product']:.2f} of the matrix product's rate"
+        if "first" in row:
+            text += f", {row['first'] / 1e3:.1f} s the first time"
         away = row.get("largest_difference", {})
         parts = [f"{output} by {difference:.1e}" for output, difference in away.items()]
         return f"{text}, outputs differ from float32: {', '.join(parts)}" if parts else text

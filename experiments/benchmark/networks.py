@@ -48,12 +48,13 @@ def inference(setting):
 
     Returns:
         Dict from ``reconstruction``, ``segmentation`` and ``both`` to ``(seconds,
-        flops)``: a list with one value for each repeat, and the number of operations.
+        flops, first)``: a list with one value for each repeat, the number of operations,
+        and the seconds of the first call, in which the graph is made.
     """
     flops = network_flops(setting.config)
     flops["both"] = flops["reconstruction"] + flops["segmentation"]
     calls = inference_calls(setting.config, setting.xla)
-    return {name: (_seconds(call, setting.repeats), flops[name]) for name, call in calls.items()}
+    return {name: _measured(call, setting.repeats, flops[name]) for name, call in calls.items()}
 
 
 def inference_calls(config, xla=False):
@@ -80,8 +81,8 @@ def training(setting):
         setting: `Setting`.
 
     Returns:
-        Dict from name to ``(seconds, flops)``; the operations are those of the
-        networks alone, with two segmentations.
+        Dict from name to ``(seconds, flops, first)``, as `inference`; the operations are
+        those of the networks alone, with two segmentations.
     """
     flops = network_flops(setting.config)
     total = (
@@ -89,8 +90,8 @@ def training(setting):
     )
     without_vgg = dataclasses.replace(setting.config, vgg_weight=0.0)
     return {
-        "step": (_seconds(step_call(setting.config), setting.repeats), total),
-        "step without VGG": (_seconds(step_call(without_vgg), setting.repeats), total),
+        "step": _measured(step_call(setting.config), setting.repeats, total),
+        "step without VGG": _measured(step_call(without_vgg), setting.repeats, total),
     }
 
 
@@ -194,16 +195,26 @@ def _compiled(networks, inputs, xla):
     return lambda: run_with(weights, inputs)
 
 
+def _measured(run, repeats, flops):
+    """Return ``(seconds, flops, first)`` of a function of so many operations."""
+    first, _, *seconds = _all_seconds(run, repeats + 2)
+    return seconds, flops, first
+
+
 def _seconds(run, repeats):
-    """Return the times of calls until their result is computed, without two calls to warm up."""
+    """Return the times of calls, without two to warm up."""
+    _, _, *seconds = _all_seconds(run, repeats + 2)
+    return seconds
+
+
+def _all_seconds(run, calls):
+    """Return the times of calls until their result is computed."""
     times = []
-    for repeat in range(repeats + 2):
+    for _ in range(calls):
         began = time.perf_counter()
-        result = run()
         # Calls return before the result is computed.
-        wait(result)
-        if repeat > 1:
-            times.append(time.perf_counter() - began)
+        wait(run())
+        times.append(time.perf_counter() - began)
     return times
 
 

@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 
 from xctrs_tf.export.plain_networks import PlainGroupNormalization
+from xctrs_tf.layers import normalization
 from xctrs_tf.layers.normalization import FoldedGroupNormalization
 
 
@@ -28,6 +29,26 @@ def test_value_and_gradients_are_those_of_keras(groups, spatial):
         results.append([y, *tape.gradient(loss, [x, *variables])])
     for ours, theirs in zip(*results, strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=2e-4)
+
+
+@pytest.mark.parametrize("groups", [4, 8])
+def test_large_and_small_volumes_are_normalised_alike(groups, monkeypatch):
+    rng = np.random.default_rng(0)
+    x = tf.constant(rng.normal(3.0, 2.0, (2, 3, 5, 7, 8)), tf.float32)
+    results = []
+    for large in (1, 10**9):
+        monkeypatch.setattr(normalization, "_LARGE", large)
+        layer = FoldedGroupNormalization(groups=groups)
+        layer.build(x.shape)
+        layer.set_weights(_affine())
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            y = layer(x)
+            loss = tf.reduce_sum(y**3)
+        gradients = tape.gradient(loss, [x, *(v.value for v in layer.trainable_variables)])
+        results.append([y, *gradients])
+    for one, other in zip(*results, strict=True):
+        np.testing.assert_array_equal(one, other)
 
 
 def _affine():

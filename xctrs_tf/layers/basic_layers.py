@@ -10,6 +10,7 @@ import math
 
 from keras import initializers, layers
 
+from xctrs_tf.layers.activations import LeakyReLU
 from xctrs_tf.layers.convolutions import Convolution2D, Convolution3D
 from xctrs_tf.layers.normalization import FoldedGroupNormalization
 from xctrs_tf.layers.upsampling import NearestUpSampling2D, NearestUpSampling3D
@@ -230,4 +231,4 @@ def activate(x, style, name):
     """
     if style.negative_slope == 0:
         return layers.ReLU(name=name)(x)
-    return layers.LeakyReLU(negative_slope=style.negative_slope, name=name)(x)
+    return LeakyReLU(negative_slope=style.negative_slope, name=name)(x)

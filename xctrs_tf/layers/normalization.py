@@ -8,6 +8,9 @@ from keras import ops
 from xctrs_tf.layers.kernels import run_kernel
 from xctrs_tf.layers.reductions import spatial_sum
 
+# Values of a volume from which on it takes longer to calculate than to start the operations.
+_LARGE = 2**17
+
 
 @keras.saving.register_keras_serializable("xctrs_tf")
 class FoldedGroupNormalization(keras.layers.GroupNormalization):
@@ -65,12 +68,12 @@ class FoldedGroupNormalization(keras.layers.GroupNormalization):
 
 
 def _normalise(x, gamma, beta, *, groups, epsilon, fused=False):
-    """Return ``(y, mean, rate)``: the normalised volume, and ``(batch, channels)`` of float32."""
+    """Return ``(y, mean, rate)``: the volume, and ``(batch, *1, channels)`` of float32."""
     volume = _Volume(x.shape, groups, fused)
     dtype, x = x.dtype, ops.cast(x, "float32")
     mean = volume.group_mean(volume.mean(x))
-    centred = volume.wide(x) - volume.spread(mean)
-    variance = volume.group_mean(volume.mean(volume.narrow(ops.square(centred))))
+    centred = x - volume.spread(mean)
+    variance = volume.group_mean(volume.mean(ops.square(centred)))
     rate = ops.rsqrt(variance + epsilon)
     gain = rate * gamma
     y = volume.weighted_sum([(x, gain)], beta - mean * gain)
@@ -89,12 +92,15 @@ def _gradient(x, dy, mean, rate, gamma, *, groups, epsilon, fused=False):
     slope = -volume.group_mean(dgamma * gamma) * rate * rate
     offset = -volume.group_mean(dbeta * gamma) * rate - slope * mean
     dx = volume.weighted_sum([(dy, rate * gamma), (x, slope)], offset)
-    sums = [ops.sum(each, axis=0) * volume.positions for each in (dgamma, dbeta)]
+    axes = tuple(range(len(x.shape) - 1))
+    sums = [ops.sum(each, axis=axes) * volume.positions for each in (dgamma, dbeta)]
     return ops.cast(dx, dtype), *sums
 
 
 class _Volume:
     """Arithmetic of one volume ``(batch, *spatial, channels)``.
+
+    Means and whatever else belongs to a channel are ``(batch, *1, channels)``.
 
     Args:
         shape: of the volume.
@@ -107,50 +113,36 @@ class _Volume:
         self.groups = groups
         self.fused = fused
         self.positions = math.prod(self.spatial)
-        # Broadcasting along few channels is three times slower on CPUs than along
-        # many: large products treat the last spatial axis as channels too.
-        self.row = self.spatial[-1]
-
-    def wide(self, x):
-        """Return a volume as ``(batch, rows, row * channels)``."""
-        return ops.reshape(x, (-1, self.positions // self.row, self.row * self.channels))
-
-    def narrow(self, x):
-        """Return a wide volume as ``(batch, *spatial, channels)``."""
-        return ops.reshape(x, (-1, *self.spatial, self.channels))
+        self.ones = [1] * len(self.spatial)
+        # Broadcasting along few channels is slower on CPUs than along many: products of
+        # large volumes treat the last spatial axis as channels too.
+        self.row = 1
+        if not fused and self.positions * self.channels >= _LARGE:
+            self.row = self.spatial[-1]
 
     def spread(self, per_channel):
-        """Return ``(batch, channels)`` as ``(batch, 1, row * channels)``."""
-        tiled = ops.tile(per_channel, (1, self.row))
-        return ops.reshape(tiled, (-1, 1, self.row * self.channels))
+        """Return what belongs to a channel in a shape to calculate with the volume."""
+        if self.row == 1:
+            return per_channel
+        return ops.tile(per_channel, (1, *self.ones[:-1], self.row, 1))
 
     def weighted_sum(self, terms, offset):
-        """Return the sum of ``x * gain`` over all terms ``(x, gain)``, and of the offset.
-
-        Gains and offset are ``(batch, channels)``; the result is a volume.
-        """
-        if self.fused:  # Here rows cost more than they save.
-            each_voxel, volume = self._single, lambda x: x
-        else:
-            each_voxel, volume = self.spread, self.wide
-        total = each_voxel(offset)
+        """Return the sum of ``x * gain`` over all terms ``(x, gain)``, and of the offset."""
+        total = self.spread(offset)
         for x, gain in reversed(terms):
-            total = volume(x) * each_voxel(gain) + total
-        return self.narrow(total)
-
-    def _single(self, per_channel):
-        return ops.reshape(per_channel, (-1, *(1 for _ in self.spatial), self.channels))
+            total = x * self.spread(gain) + total
+        return total
 
     def mean(self, x):
-        """Return the means over a volume, ``(batch, channels)``."""
-        return spatial_sum(x, self.fused) / self.positions
+        """Return the means over a volume."""
+        return spatial_sum(x, self.fused, keepdims=True) / self.positions
 
     def group_mean(self, per_channel):
-        """Return ``(batch, channels)`` with the mean of its group in every channel."""
+        """Return the mean of its group for every channel."""
         members = self.channels // self.groups
         if members == 1:
             return per_channel
         grouped = ops.reshape(per_channel, (-1, self.groups, members))
         # `ops.repeat` would compute shapes in the graph, in 30 operations.
         mean = ops.tile(ops.mean(grouped, axis=-1, keepdims=True), (1, 1, members))
-        return ops.reshape(mean, (-1, self.channels))
+        return ops.reshape(mean, (-1, *self.ones, self.channels))

@@ -61,7 +61,8 @@ def test_updates_are_those_of_keras(changes):
 def test_update_of_a_variable_is_one_operation():
     _, _, operations = _trained(make_optimizer(CONFIG), steps=0)
     assert operations.count("ResourceApplyAdam") == len(SHAPES)
-    assert len(operations) < 60
+    # The numbers of Adam are there once, not for every variable.
+    assert operations.count("Const") < 5 * len(SHAPES)
 
 
 LINEAR = dataclasses.replace(CONFIG, schedule="constant_linear", steps=10)

@@ -80,9 +80,26 @@ def test_a_step_compiles_each_shape_once_and_has_the_same_losses():
             float(trainer.train_step(toy_batch(), tf.constant(step))["loss"]) for step in range(3)
         ]
         graph = trainer.train_step.get_concrete_function(toy_batch(), tf.constant(0)).graph
-        # Three layers of one shape: forward and backward of the normalisation, and the bias.
-        assert len(_compiled_functions(graph)) == (3 if compiled else 0)
+        # Three layers of one shape: forward and backward of the normalisation, and the
+        # gradients of the bias and of the activation.
+        assert len(_compiled_functions(graph)) == (4 if compiled else 0)
     np.testing.assert_allclose(losses[True], losses[False], rtol=1e-5)
+
+
+@pytest.mark.usefixtures("everything_compiled")
+def test_kernels_are_compiled_while_the_step_is_traced(monkeypatch):
+    compiled, original = [], kernel_compiler._run_on_zeros
+
+    def run(kernel, specs):
+        original(kernel, specs)
+        compiled.append(kernel.name.decode())
+
+    monkeypatch.setattr(kernel_compiler, "_run_on_zeros", run)
+    trainer = Trainer(_networks(), make_objective(CONFIG), lambda: make_optimizer(CONFIG))
+    trainer.trace(toy_batch())
+    trainer._compiler._thread.shutdown(wait=True)
+    graph = trainer.train_step.get_concrete_function(toy_batch(), tf.constant(0)).graph
+    assert sorted(compiled) == sorted(_compiled_functions(graph))
 
 
 def _networks():

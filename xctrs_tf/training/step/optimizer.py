@@ -27,8 +27,14 @@ class _FusedAdam(_Adam):
     """
 
     def _backend_update_step(self, grads, trainable_variables, learning_rate):
+        import tensorflow as tf
+
         step = ops.cast(self.iterations + 1, "float32")
         correction = ops.sqrt(1 - self.beta_2**step) / (1 - self.beta_1**step)
+        # Tensors, since every operation would make its own of a number.
+        settings = {"beta1": self.beta_1, "beta2": self.beta_2, "epsilon": self.epsilon}
+        settings |= {"beta1_power": 0.0, "beta2_power": 0.0}
+        self._settings = {name: tf.constant(value) for name, value in settings.items()}
         super()._backend_update_step(grads, trainable_variables, learning_rate * correction)
 
     def update_step(self, gradient, variable, learning_rate):
@@ -40,13 +46,9 @@ class _FusedAdam(_Adam):
             var=variable.handle,
             m=self._momentums[index].value.handle,
             v=self._velocities[index].value.handle,
-            beta1_power=0.0,
-            beta2_power=0.0,
             lr=learning_rate,
-            beta1=self.beta_1,
-            beta2=self.beta_2,
-            epsilon=self.epsilon,
             grad=gradient,
+            **self._settings,
         )
 
 

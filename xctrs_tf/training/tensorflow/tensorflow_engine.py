@@ -25,6 +25,9 @@ class TensorFlowEngine:
     """
 
     def __init__(self, config):
+        # All shapes are known when the step is traced: there is nothing to fold, and looking
+        # for it takes a second.
+        tf.config.optimizer.set_experimental_options({"constant_folding": False})
         if config.deterministic:
             tf.config.experimental.enable_op_determinism()
         self._strategy = make_strategy(config.strategy)

@@ -55,10 +55,11 @@ class Trainer(BaseTrainer):
         compute = self._gradients if self.accumulation == 1 else self._accumulated_gradients
         # Means over patients, of whom every replica has the same number.
         with compiled_kernels(self._compiler):
-            own = compute(batch, step)
-        gradients, scalars = tf.distribute.get_replica_context().all_reduce(
-            tf.distribute.ReduceOp.MEAN, own
-        )
+            gradients, scalars = compute(batch, step)
+        if self._strategy.num_replicas_in_sync > 1:
+            gradients, scalars = tf.distribute.get_replica_context().all_reduce(
+                tf.distribute.ReduceOp.MEAN, (gradients, scalars)
+            )
         # Explicit dependency: the graph optimizer may drop the automatic ordering, and the
         # generator's gradient could then read a discriminator that is already updated.
         computed = tf.group(*tf.nest.flatten((gradients, scalars)))
