@@ -3,8 +3,7 @@
 import keras
 from keras import layers, ops
 
-from xctrs_tf.layers.kernels import run_kernel
-from xctrs_tf.layers.reductions import spatial_sum
+from xctrs_tf.layers.kernels import run_kernel, spatial_sum
 
 
 class _Bias:

@@ -5,8 +5,7 @@ import math
 import keras
 from keras import ops
 
-from xctrs_tf.layers.kernels import run_kernel
-from xctrs_tf.layers.reductions import spatial_sum
+from xctrs_tf.layers.kernels import run_kernel, spatial_sum
 
 # Values of a volume from which on it takes longer to calculate than to start the operations.
 _LARGE = 2**17

@@ -2,7 +2,7 @@
 
 from keras import ops
 
-from xctrs_tf.layers.reductions import spatial_sum
+from xctrs_tf.layers.kernels import spatial_sum
 from xctrs_tf.losses.cross_entropy import SMALLEST_NORMAL
 
 _RESIDUAL_WEIGHTS = {"residual1": 1.0, "residual2": 0.5, "residual4": 0.5}

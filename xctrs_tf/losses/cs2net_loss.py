@@ -2,7 +2,7 @@
 
 from keras import ops
 
-from xctrs_tf.layers.reductions import spatial_sum
+from xctrs_tf.layers.kernels import spatial_sum
 from xctrs_tf.losses.cross_entropy import SMALLEST_NORMAL, voxel_cross_entropy
 
 _DICE_SMOOTHING = 1.0

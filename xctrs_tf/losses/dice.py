@@ -2,7 +2,7 @@
 
 from keras import ops
 
-from xctrs_tf.layers.reductions import spatial_sum
+from xctrs_tf.layers.kernels import spatial_sum
 
 SMOOTH = 1e-5
 
