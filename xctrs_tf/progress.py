@@ -44,7 +44,7 @@ class _Lines:
 
 
 @contextlib.contextmanager
-def stage(description, stream=None):
+def stage(description, stream=None, left=None):
     """Name a stage of the work and its time, once it takes over `AFTER_S` seconds.
 
     A terminal shows the time on one line, a log gets a line every 10 seconds.
@@ -52,13 +52,15 @@ def stage(description, stream=None):
     Args:
         description: what is being done.
         stream: file to write to; stderr by default.
+        left: function that another thread calls for the seconds that the rest takes, which
+            are said, too; None while they are unknown.
 
     Yields:
         Nothing.
     """
     stream = stream or sys.stderr
     done = threading.Event()
-    ticking = threading.Thread(target=_tick, args=(description, stream, done), daemon=True)
+    ticking = threading.Thread(target=_tick, args=(description, stream, left, done), daemon=True)
     ticking.start()
     try:
         yield
@@ -67,14 +69,23 @@ def stage(description, stream=None):
         ticking.join()
 
 
-def _tick(description, stream, done):
+def _tick(description, stream, left, done):
     began, on_terminal, wait_s = time.monotonic(), stream.isatty(), AFTER_S
     start, end = ("\r", "") if on_terminal else ("", "\n")
+    line = ""
     # The terminal may be gone; that ends no work.
     with contextlib.suppress(OSError, ValueError):
         while not done.wait(wait_s):
             seconds = time.monotonic() - began
-            print(f"{start}{description}: {seconds:.0f} s", end=end, file=stream, flush=True)
+            # Spaces hide the end of a longer line before, on a terminal.
+            width = len(line.rstrip()) if on_terminal else 0
+            line = f"{description}: {seconds:.0f} s{_rest(left)}".ljust(width)
+            print(f"{start}{line}", end=end, file=stream, flush=True)
             wait_s = EVERY_S[on_terminal]
         if on_terminal and time.monotonic() - began > AFTER_S:
             print(file=stream, flush=True)
+
+
+def _rest(left):
+    seconds = left() if left else None
+    return "" if seconds is None else f", about {seconds:.0f} s left"

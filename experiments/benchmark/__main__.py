@@ -62,7 +62,13 @@ NETWORK_SIZE = flags.DEFINE_enum(
     "Voxels a side, of networks.",
     flag_values=FLAGS,
 )
-PRECISION = flags.DEFINE_enum("precision", "float32", PRECISIONS, "Of networks.", flag_values=FLAGS)
+PRECISION = flags.DEFINE_enum(
+    "precision",
+    "float32",
+    PRECISIONS,
+    "Of networks, on any processor; experiments.train takes float32 where bfloat16 is slow.",
+    flag_values=FLAGS,
+)
 FPMATH = flags.DEFINE_enum(
     "fpmath",
     "float32",

@@ -160,7 +160,7 @@ class _Loop:
             checkpoints.check_space(self.workdir, self.networks, self.trainer.optimizers)
         batches = self._batches(start)
         first = next(batches)
-        with self._named("tracing the training step"):
+        with self._named("tracing the training step", self.trainer.seconds_left_to_trace):
             self.trainer.trace(first)
         self._raise_if_stopped(start)
         interval = 0.5 if sys.stderr.isatty() else 60.0
@@ -297,8 +297,8 @@ class _Loop:
         if self.workers.writes:
             self.history.scalars(step, kind, scalars)
 
-    def _named(self, description):
-        return stage(description) if self.workers.writes else contextlib.nullcontext()
+    def _named(self, description, left=None):
+        return stage(description, left=left) if self.workers.writes else contextlib.nullcontext()
 
     def _say(self, message):
         if self.workers.writes:

@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import itertools
 import sys
 import time
 
@@ -54,6 +55,28 @@ def test_a_terminal_shows_it_on_one_line_that_is_ended(fast):
         _until(lambda: stream.getvalue().count("\r") > 2)
     assert stream.getvalue().startswith("\rtracing: 0 s\rtracing: 0 s")
     assert stream.getvalue().count("\n") == 1 and stream.getvalue().endswith("\n")
+
+
+@pytest.mark.parametrize(("seconds", "words"), [(6.4, ", about 6 s left"), (None, "")])
+def test_the_time_left_is_said_as_far_as_it_is_known(fast, seconds, words):
+    stream = io.StringIO()
+    with progress.stage("tracing", stream, left=lambda: seconds):
+        _until(lambda: stream.getvalue().count("\n") > 1)
+    assert set(stream.getvalue().splitlines()) == {f"tracing: 0 s{words}"}
+
+
+def test_a_shorter_line_hides_the_one_before_on_a_terminal(fast):
+    stream, left = _Terminal(), iter([12.0, 3.0])
+    with progress.stage("tracing", stream, left=lambda: next(left, None)):
+        _until(lambda: stream.getvalue().count("\r") > 3)
+    lines = stream.getvalue().split("\r")[1:5]
+    assert [line.rstrip() for line in lines[:3]] == [
+        "tracing: 0 s, about 12 s left",
+        "tracing: 0 s, about 3 s left",
+        "tracing: 0 s",
+    ]
+    for before, after in itertools.pairwise(lines):
+        assert len(after) >= len(before.rstrip())
 
 
 def test_it_ends_with_an_error_of_the_work(fast):

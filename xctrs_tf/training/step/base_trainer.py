@@ -48,6 +48,10 @@ class BaseTrainer:
         if remat:
             self._learning = {name: Rematerialised(net) for name, net in networks.items()}
 
+    def seconds_left_to_trace(self):
+        """Return None: how long the trace of the step still takes is unknown."""
+        return
+
     @contextlib.contextmanager
     def averaged_weights(self):
         """Context manager in which the networks have the averaged weights, if there are any."""

@@ -5,6 +5,7 @@ import tensorflow as tf
 from xctrs_tf.layers.kernels import compiled_kernels
 from xctrs_tf.training.step.base_trainer import DISCRIMINATOR, BaseTrainer, split_shared
 from xctrs_tf.training.tensorflow.kernel_compiler import KernelCompiler
+from xctrs_tf.training.tensorflow.trace_progress import TraceProgress
 
 _ZERO = tf.UnconnectedGradients.ZERO
 
@@ -22,10 +23,17 @@ class Trainer(BaseTrainer):
         # Not measured on a GPU.
         on_cpu = not tf.config.list_logical_devices("GPU")
         self._compiler = KernelCompiler() if on_cpu else None
+        self._tracing = TraceProgress(sum(map(len, self._variables.values())))
 
     def trace(self, batch):
         """Trace `train_step`, which takes up to a minute, without running it."""
         self.train_step.get_concrete_function(batch, tf.constant(0))
+
+    def seconds_left_to_trace(self):
+        """Return the seconds until `trace`, running in another thread, ends, or None."""
+        # Each replica, and with --remat each stage, is traced anew; that is not counted.
+        is_counted = self._strategy.num_replicas_in_sync == 1 and self._learning is self.networks
+        return self._tracing.seconds_left() if is_counted else None
 
     @tf.function
     def train_step(self, batch, step):
@@ -64,6 +72,7 @@ class Trainer(BaseTrainer):
         # generator's gradient could then read a discriminator that is already updated.
         computed = tf.group(*tf.nest.flatten((gradients, scalars)))
         with tf.control_dependencies([computed]):
+            self._tracing.begin_updates()
             for name, optimizer in self.optimizers.items():
                 optimizer.apply(gradients[name], self._variables[name])
         return scalars
@@ -93,6 +102,7 @@ class Trainer(BaseTrainer):
     def _gradients(self, batch, step):
         """Return ``(gradients, scalars)``: a dict of lists, and the dict of `train_step`."""
         optimizer = self.optimizers["optimizer"]
+        self._tracing.begin_passes()
         with tf.GradientTape() as tape:
             loss, terms, outputs = self.objective(self._learning, batch, step, training=True)
             # Without it the gradients would underflow under mixed_float16.
