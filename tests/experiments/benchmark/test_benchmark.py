@@ -99,10 +99,10 @@ def test_differences_from_float32_stand_beside_the_times(monkeypatch, tmp_path):
     monkeypatch.setattr(benchmark.benchmark_networks, "matrix_rate", lambda setting: [100.0])
 
     def inference(setting):
-        return dict.fromkeys(("reconstruction", "both"), ([0.1], 10**9))
+        return dict.fromkeys(("reconstruction", "both"), ([0.1], 10**9, 0.5))
 
     def training(setting):
-        return {"step": ([0.1], 10**9)}
+        return {"step": ([0.1], 10**9, 0.5)}
 
     for part in (inference, training):
         monkeypatch.setattr(benchmark.benchmark_networks, part.__name__, part)
