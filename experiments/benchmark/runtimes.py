@@ -32,9 +32,9 @@ def compare(runs, repeats):
     """Time one patient in every runtime that is installed, with equally many threads.
 
     Args:
-        runs: dict from name to `xctrs_tf.training.run.Run` with both networks and the
-            same weights, to be run by TensorFlow. The first, `REFERENCE`, is of
-            float32; the other runtimes run it too.
+        runs: dict from each of `PRECISIONS` to `xctrs_tf.training.run.Run` with both
+            networks and the same weights. TensorFlow runs them as they are exported;
+            the other runtimes run the first, `REFERENCE`.
         repeats: measurements of each time.
 
     Yields:
@@ -43,12 +43,14 @@ def compare(runs, repeats):
         difference of the output from the first one's. OpenVINO runs at its own default
         precision and in float32; its names end with the precision that it chose.
     """
+    from xctrs_tf.export.fused_networks import with_fused_normalizations
     from xctrs_tf.export.signatures import Signatures
     from xctrs_tf.reconstruction.exported_model import plain_graphs
 
     run = runs[REFERENCE]
+    exported = {REFERENCE: run, BFLOAT16: with_fused_normalizations(runs[BFLOAT16])}
     # Kept by name, since the traced functions do not keep the weights alive.
-    served = {name: Signatures(each) for name, each in runs.items()}
+    served = {name: Signatures(each) for name, each in exported.items()}
     runtimes = {name: each.concrete() for name, each in served.items()}
     runtimes |= _convert(run)
     size = run.config.size

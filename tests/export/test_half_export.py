@@ -16,21 +16,23 @@ from xctrs_tf.data.films.film_writer import write_film
 from xctrs_tf.errors import UserError
 from xctrs_tf.export import saved_model
 from xctrs_tf.export.saved_model import export_run
+from xctrs_tf.layers.convolutions import Convolution3D
+from xctrs_tf.layers.normalization import FoldedGroupNormalization
 from xctrs_tf.reconstruction import load
 from xctrs_tf.reconstruction.ensemble import use_fpmath
 from xctrs_tf.reconstruction.exported_model import find_export
 
 
 def convolved_run(path, policy="float32"):
-    """Return a run that convolves the product of its films, with seeded weights."""
+    """Return a run that convolves and normalises the product of its films, with seeded weights."""
     keras.utils.set_random_seed(1)
     keras.config.set_dtype_policy(policy)
     try:
         films = {view: keras.Input((SIZE, SIZE, 1), name=view) for view in ("ap", "la")}
         product = films["ap"][:, :, None] * films["la"][:, None]
-        ct = keras.layers.Conv3D(1, 3, padding="same")(
-            keras.layers.Conv3D(8, 3, padding="same", activation="tanh")(product)
-        )
+        hidden = Convolution3D(8, 3, padding="same", bias_initializer="normal")(product)
+        hidden = keras.layers.Activation("tanh")(FoldedGroupNormalization(groups=4)(hidden))
+        ct = keras.layers.Conv3D(1, 3, padding="same")(hidden)
         ct = keras.layers.Activation("sigmoid", dtype="float32")(ct)
         volume = keras.Input((SIZE, SIZE, SIZE, 1), name="ct")
         classes = keras.layers.Conv3D(8, 1)(volume)
@@ -61,17 +63,39 @@ def exported(runs, tmp_path_factory):
     }
 
 
-def convolutions(folder):
-    """Return the types of the convolutions of a stored graph."""
+def operations(folder, kind):
+    """Return the types of the operations of one kind in a stored graph, in order."""
     graph = saved_model_pb2.SavedModel.FromString((folder / "saved_model.pb").read_bytes())
     functions = graph.meta_graphs[0].graph_def.library.function
     nodes = [node for function in functions for node in function.node_def]
-    return {tf.dtypes.as_dtype(n.attr["T"].type).name for n in nodes if n.op == "Conv3D"}
+    return [tf.dtypes.as_dtype(n.attr["T"].type).name for n in nodes if n.op == kind]
+
+
+def convolutions(folder):
+    """Return the types of the convolutions of a stored graph."""
+    return set(operations(folder, "Conv3D"))
 
 
 def test_the_graph_convolves_in_its_precision(exported):
     found = {name: convolutions(folder) for name, folder in exported.items()}
     assert found == {name: {name} for name in found}
+
+
+def test_two_operations_normalise_a_volume(exported):
+    assert operations(exported["bfloat16"], "FusedBatchNormV3") == ["bfloat16"] * 2
+    assert operations(exported["float32"], "FusedBatchNormV3") == []
+
+
+def test_a_patient_gets_the_same_result_in_a_batch(exported):
+    call = find_export(exported["bfloat16"]).load()
+    rng = np.random.default_rng(5)
+    films = {view: rng.random((3, SIZE, SIZE, 1), np.float32) for view in ("ap", "la")}
+    films["ap"][0] *= 100.0
+    together = call(**{view: tf.constant(film) for view, film in films.items()})
+    for index in range(3):
+        alone = call(**{view: tf.constant(film[[index]]) for view, film in films.items()})
+        for name, value in alone.items():
+            np.testing.assert_array_equal(together[name][index], value[0])
 
 
 def test_metadata_tell_precision_and_difference(runs, exported):

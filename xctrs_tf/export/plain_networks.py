@@ -55,21 +55,31 @@ def with_plain_normalizations(run):
     Returns:
         `xctrs_tf.training.run.Run` with copied networks and weights.
     """
+    return with_normalizations(run, PlainGroupNormalization)
+
+
+def with_normalizations(run, kind):
+    """Copy a run to networks with other layers in place of `FoldedGroupNormalization`.
+
+    Args:
+        run: `xctrs_tf.training.run.Run`.
+        kind: class of the layers, with the same arguments and weights.
+
+    Returns:
+        `xctrs_tf.training.run.Run` with copied networks and weights.
+    """
+
+    def layer(original):
+        folded = type(original) is FoldedGroupNormalization
+        return (kind if folded else type(original)).from_config(original.get_config())
+
+    def copy(network):
+        if network is None:
+            return None
+        copied = keras.models.clone_model(network, clone_function=layer, recursive=True)
+        copied.set_weights(network.get_weights())
+        return copied
+
     return dataclasses.replace(
-        run, reconstruction=_plain(run.reconstruction), segmentation=_plain(run.segmentation)
+        run, reconstruction=copy(run.reconstruction), segmentation=copy(run.segmentation)
     )
-
-
-def _plain(network):
-    if network is None:
-        return None
-    copy = keras.models.clone_model(network, clone_function=_plain_layer, recursive=True)
-    copy.set_weights(network.get_weights())
-    return copy
-
-
-def _plain_layer(layer):
-    kind = type(layer)
-    if kind is FoldedGroupNormalization:
-        kind = PlainGroupNormalization
-    return kind.from_config(layer.get_config())

@@ -10,6 +10,7 @@ import tempfile
 import tensorflow as tf
 
 from xctrs_tf.errors import UserError, graph_error_text
+from xctrs_tf.export.fused_networks import with_fused_normalizations
 from xctrs_tf.export.metadata import describe_run
 from xctrs_tf.export.onnx_conversion import CONVERSION_PACKAGES, require_onnx_options, write_onnx
 from xctrs_tf.export.plain_networks import with_plain_normalizations
@@ -120,7 +121,8 @@ def _write(run, folder, quantize, file_format, half, fpmath):
     else:
         module = tf.Module()
         with stage("tracing the networks"):
-            signatures = Signatures(half or run, metadata["spacing_mm"], quantize)
+            networks = with_fused_normalizations(half) if half else run
+            signatures = Signatures(networks, metadata["spacing_mm"], quantize)
             module.weights = signatures.weights
             traced = signatures.concrete()
         with stage("saving the networks"):

@@ -51,7 +51,8 @@ class _Repeating:
         return ops.custom_gradient(self._with_gradient)(inputs)
 
     def _enlarge(self, x):
-        for axis, times in enumerate(self.size, start=1):
+        # The last axis first: copies of few channels are slow, and then the volume is small.
+        for axis, times in reversed([*enumerate(self.size, start=1)]):
             x = _repeat(x, times, axis)
         return x
 
