@@ -9,6 +9,7 @@ import pathlib
 import sys
 import time
 
+import keras
 import numpy as np
 from tqdm import tqdm
 
@@ -55,6 +56,8 @@ def train(config, workdir, max_minutes=None):
     dataset.verify(progress_bar(patients, "verifying", unit="patient"))
     engine = make_engine(config)
     with engine.scope():
+        # Before VGG16 is made, which follows it as the networks do.
+        keras.config.set_dtype_policy(computed_precision(config))
         objective = make_objective(config)
         # One worker creates the files, the others wait for them.
         writes = engine.workers.writes

@@ -96,3 +96,21 @@ def test_a_run_of_before_was_computed_in_its_own_precision(data, tmp_path, monke
     loop.train(config, run)
     record = json.loads(settings.read_text(encoding="utf-8"))
     assert record["computed_in"] == ["float32", "mixed_bfloat16"]
+
+
+@pytest.mark.parametrize(
+    ("has_bfloat16", "computed"), [(True, "mixed_bfloat16"), (False, "float32")]
+)
+def test_vgg_computes_in_the_precision_of_the_networks(
+    data, tmp_path, monkeypatch, has_bfloat16, computed
+):
+    policies, original = [], loop.make_objective
+
+    def make(config):
+        policies.append(keras.config.dtype_policy().name)
+        return original(config)
+
+    monkeypatch.setattr(loop, "make_objective", make)
+    _on(monkeypatch, has_bfloat16)
+    loop.train(toy_config(data, precision="mixed_bfloat16", steps=1), tmp_path / "run")
+    assert policies == [computed]
