@@ -18,10 +18,9 @@ class FusedGroupNormalization(FoldedGroupNormalization):
     """`FoldedGroupNormalization` by TensorFlow's batch normalisation over one patient.
 
     One operation reads 16 bits and returns means and variances in float32, another
-    scales, shifts and rounds. The folded form takes nine passes over the volume.
-    Each sum has as many terms as the volume has voxels, so at 128^3 the output is
-    wrong by up to 4e-4 of itself. bfloat16 does not resolve that, float32 does. For
-    inference only.
+    scales, shifts and rounds. The folded form takes more passes over the volume.
+    Each sum has as many terms as the volume has voxels, which makes an error that
+    bfloat16 does not resolve, but float32 does. For inference only.
     """
 
     _bias = None
@@ -42,7 +41,7 @@ class FusedGroupNormalization(FoldedGroupNormalization):
     def call(self, inputs):
         """Normalise one batch."""
         _, *spatial, channels = inputs.shape
-        # On CPUs the operations are ten times slower for fewer than 16 channels, so
+        # On CPUs the operations are much slower for fewer than 16 channels, so
         # neighbouring voxels stand in for channels.
         row = math.gcd(_CHANNELS // math.gcd(_CHANNELS, channels), spatial[-1])
         rows = math.prod(spatial) // row

@@ -25,8 +25,8 @@ class TensorFlowEngine:
     """
 
     def __init__(self, config):
-        # All shapes are known when the step is traced: there is nothing to fold, and looking
-        # for it takes a second.
+        # All shapes are known when the step is traced: there is nothing to fold, and
+        # looking for it delays the first step.
         tf.config.optimizer.set_experimental_options({"constant_folding": False})
         if config.deterministic:
             tf.config.experimental.enable_op_determinism()
