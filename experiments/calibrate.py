@@ -142,7 +142,7 @@ def _model():
         run = load_run(WORKDIR.value, CHECKPOINT.value, precision="float32")
 
     def predict(case):
-        ct, labels = predict_case(run, case.id, network_arrays(case))
+        ct, labels = predict_case(run, case.id, network_arrays(case, run.config.film_normalization))
         return denormalise_hu(ct), labels
 
     return predict

@@ -107,7 +107,9 @@ def evaluate_run(
     rows, mean_volume_rows, predicted = [], [], []
     for patient in progress_bar(ids, unit="patient"):
         case = dataset.load(patient)
-        ct_pred, labels_pred = predict_case(run, case.id, network_arrays(case))
+        ct_pred, labels_pred = predict_case(
+            run, case.id, network_arrays(case, run.config.film_normalization)
+        )
         rows.append(evaluate_case(case, ct_pred, labels_pred))
         mean_volume_rows.append(evaluate_case(case, average.ct, average.labels))
         if save_predictions or len(predicted) < num_figures:

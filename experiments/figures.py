@@ -87,7 +87,7 @@ def _draw_decomposition(path, runs, results):
     folder = _folder(runs, REFERENCE_ROW)
     case = _dataset(runs, REFERENCE_ROW).load(drawn_patients(results)[0])
     run = load_run(folder)
-    arrays = network_arrays(case)
+    arrays = network_arrays(case, run.config.film_normalization)
     ct_pred, _ = predict_case(run, case.id, arrays)
     decomposition_figure(path, case, view_features(run.reconstruction, arrays), ct_pred)
 

@@ -125,7 +125,7 @@ def execute():
     _check_flags()
     paths, frames = FILMS.paths_and_frames()
     exports = find_exports(MODEL.value)
-    read = functools.partial(_read, frames=frames, size=exports[0].size)
+    read = functools.partial(_read, frames=frames, model=exports[0])
     write = functools.partial(
         write_reconstruction,
         quality_reference=exports[0].metadata.get("quality"),
@@ -181,10 +181,10 @@ def _batch(pairs, output, read, write):
     return EXIT_VERDICT_FAIL if STRICT.value and failing else 0
 
 
-def _read(pair, frames, size):
+def _read(pair, frames, model):
     """Read a pair: films, edge of a voxel, and patient."""
     spacing_mm = pair.spacing_mm or FILMS.spacing_mm.value
-    films, spacing_mm = read_films(pair.paths, frames, size, spacing_mm, CHECK_VIEWS.value)
+    films, spacing_mm = read_films(pair.paths, frames, model, spacing_mm, CHECK_VIEWS.value)
     return films, spacing_mm, _patient(pair.paths) if COPY_PATIENT.value else None
 
 

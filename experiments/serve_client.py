@@ -94,7 +94,7 @@ def _reconstruct(output):
     reconstructor = RemoteReconstructor(_server())
     paths, frames = FILMS.paths_and_frames()
     films, spacing_mm = read_films(
-        paths, frames, reconstructor.size, FILMS.spacing_mm.value, CHECK_VIEWS.value
+        paths, frames, reconstructor, FILMS.spacing_mm.value, CHECK_VIEWS.value
     )
     reconstruction = reconstructor(**films, spacing_mm=spacing_mm)
     write_reconstruction(

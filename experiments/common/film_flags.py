@@ -106,13 +106,13 @@ class FilmFlags:
         return {view: flag.value for view, flag in self.paths.items()}, frames
 
 
-def read_films(paths, frames, size, spacing_mm, check):
+def read_films(paths, frames, model, spacing_mm, check):
     """Read a pair of films without remarks of the libraries, and check that it is one.
 
     Args:
         paths: dict of ``ap`` and ``la``, the files.
         frames: dict of a `FilmFrame` for each.
-        size: pixels a side of the network.
+        model: what has the ``size`` and the ``film_normalization`` of the model.
         spacing_mm: edge of a voxel, or None.
         check: refuse films that look swapped, turned or not like one patient's.
 
@@ -126,7 +126,9 @@ def read_films(paths, frames, size, spacing_mm, check):
     from xctrs_tf.data.films.view_check import check_views
 
     with quiet_libraries():
-        films, spacing_mm = read_film_pair(paths, frames, size, spacing_mm)
+        films, spacing_mm = read_film_pair(
+            paths, frames, model.size, spacing_mm, model.film_normalization
+        )
     if check:
         check_views(**films)
     return films, spacing_mm

@@ -15,7 +15,8 @@ _DEFINE = {
 # Headings of --help; the last takes what is left.
 GROUPS = {
     "Training: data and networks": (
-        *("data", "fold", "size", "augment", "reconstruction", "segmentation"),
+        *("data", "fold", "size", "augment", "film_normalization"),
+        *("reconstruction", "segmentation"),
         *("reconstruction_run", "width"),
     ),
     "Training: loss": (

@@ -73,7 +73,7 @@ def protocol_rows(run, dataset, split, name=XCTRSNET):
     rows = []
     for patient in progress_bar(getattr(patients, split), unit="patient"):
         case = dataset.load(patient)
-        ct_pred, _ = predict_case(run, case.id, network_arrays(case))
+        ct_pred, _ = predict_case(run, case.id, network_arrays(case, run.config.film_normalization))
         for method, ct in ((name, ct_pred), (MEAN_VOLUME, average.ct)):
             rows.append({"method": method, **evaluate_protocols(case, ct)})
     return rows

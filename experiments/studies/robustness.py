@@ -126,13 +126,15 @@ def robustness_rows(run, dataset, seed=0, scans=None):
     with progress_bar(total=total, unit="film pair") as bar:
         for patient in patients.test:
             case = dataset.load(patient)
-            arrays = network_arrays(case)
+            arrays = network_arrays(case, run.config.film_normalization)
             scan = scans_of[patient] and read_volume(scans_of[patient])
             add(MEAN_VOLUME_ROW, 0, case, average.ct, average.labels)
             add(UNPERTURBED, 0, case, *predict_case(run, patient, arrays))
             bar.update()
             for name, severity in settings:
-                changed = perturbed_arrays(case, arrays, name, severity, seed, scan)
+                changed = perturbed_arrays(
+                    case, arrays, name, severity, seed, scan, run.config.film_normalization
+                )
                 add(name, severity, case, *predict_case(run, patient, changed))
                 bar.update()
     return rows

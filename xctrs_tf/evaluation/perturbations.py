@@ -141,7 +141,9 @@ PERTURBATIONS = {
 }
 
 
-def perturbed_arrays(case, arrays, name, severity, seed, scan=None):
+def perturbed_arrays(
+    case, arrays, name, severity, seed, scan=None, film_normalization="percentile"
+):
     """Return the networks' inputs for a patient under a perturbation.
 
     Args:
@@ -151,6 +153,7 @@ def perturbed_arrays(case, arrays, name, severity, seed, scan=None):
         severity: one of its severities.
         seed: of the draws; a patient's depend on their id too, and not on severity.
         scan: `Volume` of the whole scan, where the perturbation needs it.
+        film_normalization: of `film_normalisation.FILM_NORMALIZATIONS`.
 
     Returns:
         Dict like `arrays` with other films.
@@ -162,7 +165,8 @@ def perturbed_arrays(case, arrays, name, severity, seed, scan=None):
         number = list(PERTURBATIONS).index(name)
         rng = np.random.default_rng([seed, number, *case.id.encode()])
         films = perturbation.films(case, severity, rng)
-    return {**arrays, **{view: normalise_film(films[view])[..., np.newaxis] for view in VIEWS}}
+    films = {view: normalise_film(films[view], film_normalization) for view in VIEWS}
+    return {**arrays, **{view: film[..., np.newaxis] for view, film in films.items()}}
 
 
 def _direction(rng):

@@ -14,7 +14,7 @@ _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _HEADER_BYTES = 24
 
 
-def decode_films(pngs, size):
+def decode_films(pngs, size, film_normalization="percentile"):
     """Decode PNG files to films.
 
     Pictures have superior on top, bright bone, and 1 to 16 bits of grey, with or
@@ -25,6 +25,7 @@ def decode_films(pngs, size):
     Args:
         pngs: string tensor ``(batch,)``.
         size: pixels a side of the network.
+        film_normalization: of `film_normalisation.FILM_NORMALIZATIONS`.
 
     Returns:
         float32 ``(batch, size, size, 1)`` in [0, 1], ``[horizontal, vertical]``.
@@ -34,25 +35,27 @@ def decode_films(pngs, size):
             not square, or constant.
     """
     films = tf.map_fn(
-        lambda png: _decode_film(png, size),
+        lambda png: _decode_film(png, size, film_normalization),
         pngs,
         fn_output_signature=tf.TensorSpec((size, size), tf.float32),
     )
     return films[..., tf.newaxis]
 
 
-def _decode_film(png, size):
+def _decode_film(png, size, film_normalization):
     width, height = _width_and_height(png)
     with tf.control_dependencies(_check_edges(width, height)):
         picture = tf.io.decode_png(tf.identity(png), dtype=tf.uint16)
     picture.set_shape((None, None, None))
     # The upper left pixel of a picture is the last row of a film.
     film = tf.transpose(_grey(picture)[::-1])
-    normalised = _normalise(film)
+    normalised = _normalise(film, film_normalization)
+    # Ranks of a film's own pixels stay the same under any curve; those of means of pixels do not.
+    full = film if film_normalization == "percentile" else normalised
     film = tf.cond(
         tf.logical_and(width == size, height == size),
         lambda: normalised,
-        lambda: _normalise(_resize(film, size)),
+        lambda: _normalise(_resize(full, size), film_normalization),
     )
     return tf.ensure_shape(film, (size, size))
 
@@ -90,7 +93,7 @@ def _grey(picture):
         return tf.identity(grey)
 
 
-def _normalise(film):
+def _normalise(film, film_normalization):
     """Normalise like `film_normalisation.normalise_film`, with the same order statistics."""
     values = tf.sort(tf.reshape(film, [-1]))
     last = tf.cast(tf.size(values) - 1, tf.float64)
@@ -98,7 +101,14 @@ def _normalise(film):
     low = values[tf.cast(tf.math.floor(first), tf.int32)]
     high = values[tf.cast(tf.math.ceil(second), tf.int32)]
     with tf.control_dependencies([_require(high > low, "constant, nothing is to be seen on it")]):
-        return tf.clip_by_value((film - low) / (high - low), 0.0, 1.0)
+        if film_normalization == "percentile":
+            return tf.clip_by_value((film - low) / (high - low), 0.0, 1.0)
+        values, film = (tf.clip_by_value(each, low, high) for each in (values, film))
+        flat = tf.reshape(film, [-1])
+        first, last = (tf.searchsorted(values, flat, side) for side in ("left", "right"))
+        ranks = tf.cast(first + last - 1, tf.float64) / 2
+        scaled = ranks / tf.cast(tf.size(values) - 1, tf.float64)
+        return tf.reshape(tf.cast(scaled, tf.float32), tf.shape(film))
 
 
 def _resize(film, size):

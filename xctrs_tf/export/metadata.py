@@ -46,6 +46,7 @@ def describe_run(run):
         "size": run.config.size,
         "spacing_mm": _spacing_mm(dataset),
         "window_hu": list(WINDOW_HU),
+        "film_normalization": run.config.film_normalization,
         "classes": None if run.segmentation is None else CLASSES,
         "training": training,
         "step": run.step,

@@ -139,7 +139,10 @@ def _write(run, folder, quantize, file_format, half, fpmath):
         _require_same_outputs(run, found, quantize, file_format)
 
     described = describe_signatures(
-        run.config.size, signatures.segments, metadata["spacing_mm"] is not None
+        run.config.size,
+        signatures.segments,
+        metadata["spacing_mm"] is not None,
+        run.config.film_normalization,
     )
     metadata["signatures"] = {name: described[name] for name in described if name in loaded}
     metadata["weights"] = {"quantize": quantize, "largest_differences": found}

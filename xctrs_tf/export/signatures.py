@@ -8,6 +8,7 @@ from xctrs_tf.geometry import NUM_CLASSES, VIEWS
 from xctrs_tf.reconstruction.exported_model import (
     BYTES_SIGNATURE,
     DEFAULT_SIGNATURE,
+    EQUALIZED_OUTPUT,
     RECONSTRUCTION_SIGNATURE,
     SEGMENTATION_SIGNATURE,
 )
@@ -30,6 +31,7 @@ class Signatures:
 
     def __init__(self, run, spacing_mm=None, dtype=None):
         self._size = run.config.size
+        self._film_normalization = run.config.film_normalization
         self._spacing_mm = spacing_mm
         size2, size3 = [self._size] * 2, [self._size] * 3
         self.weights = {}
@@ -69,7 +71,10 @@ class Signatures:
     def _serve_bytes(self, ap_bytes, la_bytes):
         """Map PNG files to CT numbers and labels, as `xctrs_tf.reconstruction` does."""
         outputs = self._serve(
-            decode_films(ap_bytes, self._size), decode_films(la_bytes, self._size)
+            *(
+                decode_films(pngs, self._size, self._film_normalization)
+                for pngs in (ap_bytes, la_bytes)
+            )
         )
         low, high = WINDOW_HU
         ct_hu = tf.round(outputs["ct"][..., 0] * (high - low) + low)
@@ -79,6 +84,8 @@ class Signatures:
             answer["segmentation"] = tf.cast(labels, tf.uint8)
         if self._spacing_mm is not None:
             answer["spacing_mm"] = tf.fill(tf.shape(ap_bytes), tf.constant(self._spacing_mm))
+        if self._film_normalization == "equalized":
+            answer[EQUALIZED_OUTPUT] = tf.fill(tf.shape(ap_bytes), True)
         return answer
 
     def _reconstruct(self, ap, la):
@@ -89,13 +96,14 @@ class Signatures:
         return {"segmentation": self._run_segmentation(ct)}
 
 
-def describe_signatures(size, segments, has_spacing):
+def describe_signatures(size, segments, has_spacing, film_normalization):
     """Describe the tensors of the signatures for metadata.json.
 
     Args:
         size: voxels a side.
         segments: True if there is a segmentation network.
         has_spacing: True if ``serving_bytes`` returns the voxel size.
+        film_normalization: of `film_normalisation.FILM_NORMALIZATIONS`.
 
     Returns:
         Dict from signature to dict of ``inputs`` and ``outputs``.
@@ -108,7 +116,7 @@ def describe_signatures(size, segments, has_spacing):
         return {"dtype": dtype, "shape": shape, "axes": axes, "values": values}
 
     volume = ("x", "y", "z")
-    seen = "film in [0, 1], bone bright"
+    seen = f"film in [0, 1], bone bright, film_normalization {film_normalization}"
     picture = "PNG file, superior on top, bone bright, square"
     films = {
         "ap": tensor("float32", seen, "x", "z", "channel"),
@@ -124,6 +132,8 @@ def describe_signatures(size, segments, has_spacing):
         answer["segmentation"] = tensor("uint8", "index in classes", *volume)
     if has_spacing:
         answer["spacing_mm"] = tensor("float32", "edge of a voxel in mm")
+    if film_normalization == "equalized":
+        answer[EQUALIZED_OUTPUT] = tensor("bool", "true: the server equalizes the films")
     described = {
         DEFAULT_SIGNATURE: {"inputs": films, "outputs": whole},
         BYTES_SIGNATURE: {

@@ -57,8 +57,9 @@ def run_networks(run):
     noise = {
         view: np.round(normalise_film(generator.random((size, size))) * WHITE) for view in VIEWS
     }
+    way = run.config.film_normalization
     films = {
-        view: normalise_film(film)[np.newaxis, ..., np.newaxis] for view, film in noise.items()
+        view: normalise_film(film, way)[np.newaxis, ..., np.newaxis] for view, film in noise.items()
     }
     pngs = {f"{view}_bytes": [film_bytes(film, view)] for view, film in noise.items()}
     if run.segmentation is None:

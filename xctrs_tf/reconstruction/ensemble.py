@@ -9,7 +9,7 @@ from xctrs_tf.reconstruction.reconstructor import Reconstruction, Reconstructor
 from xctrs_tf.reconstruction.uncertainty import combine
 
 # Metadata that must agree, for the models' voxels to be comparable.
-SHARED = ("size", "window_hu", "frame", "classes")
+SHARED = ("size", "window_hu", "film_normalization", "frame", "classes")
 
 
 def load(*paths, sha256=(), fpmath=None):
@@ -57,7 +57,7 @@ def find_exports(paths):
 
     Raises:
         UserError: a folder holds no model, is named twice, or the models differ in
-            size, window, frame or classes.
+            size, window, normalisation of the films, frame or classes.
     """
     exports = [find_export(path) for path in paths]
     first, places = exports[0], set()
@@ -111,6 +111,7 @@ class ReconstructorEnsemble:
     Attributes:
         metadata: metadata of the first model; ``spacing_mm`` is None if they differ.
         size: pixels a side of the films.
+        film_normalization: that of all models.
     """
 
     def __init__(self, reconstructors):
@@ -119,6 +120,7 @@ class ReconstructorEnsemble:
         spacing_mm = spacings.pop() if len(spacings) == 1 else None
         self.metadata = {**reconstructors[0].metadata, "spacing_mm": spacing_mm}
         self.size = reconstructors[0].size
+        self.film_normalization = reconstructors[0].film_normalization
 
     def __call__(self, ap, la, spacing_mm=None):
         """Reconstruct one patient by all models.

@@ -10,6 +10,10 @@ import json
 import numbers
 import os
 
+from xctrs_tf.data.films.film_normalisation import (
+    FILM_NORMALIZATIONS,
+    FIRST_FILM_NORMALIZATION,
+)
 from xctrs_tf.errors import UserError, one_line
 from xctrs_tf.files import require_plain_file, sha256_of, write_text
 from xctrs_tf.geometry import SIZES, VERTEBRAE
@@ -54,6 +58,7 @@ def read_metadata(folder):
         known = False
     if not known:
         raise UserError(f"{file}: missing, or not of format {EXPORT_FORMAT}; {_MEND}")
+    metadata.setdefault("film_normalization", FIRST_FILM_NORMALIZATION)
     check_metadata(metadata, file)
     return metadata
 
@@ -79,6 +84,8 @@ def check_metadata(metadata, file):
     require("size", known, f"one of {', '.join(map(str, SIZES))}")
     require("window_hu", _is_window(window), "lower and upper end, from air to bone in HU")
     require("classes", classes is None or classes == CLASSES, "null, or background and C1 to C7")
+    known = metadata.get("film_normalization") in FILM_NORMALIZATIONS
+    require("film_normalization", known, f"one of {', '.join(FILM_NORMALIZATIONS)}")
     frame = metadata.get("frame")
     require("frame", isinstance(frame, str) and frame.startswith("LPS"), "LPS")
     # Exports of earlier versions do not tell them.

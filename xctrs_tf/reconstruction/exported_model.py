@@ -25,6 +25,9 @@ DEFAULT_SIGNATURE = "serving_default"
 BYTES_SIGNATURE = "serving_bytes"
 RECONSTRUCTION_SIGNATURE = "reconstruction"
 SEGMENTATION_SIGNATURE = "segmentation"
+# Output of ``serving_bytes`` where the server equalizes the films: a client that sees it in the
+# signature cuts its films out likewise.
+EQUALIZED_OUTPUT = "films_equalized"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,6 +46,11 @@ class Export:
     def size(self):
         """Pixels and voxels a side."""
         return self.metadata["size"]
+
+    @property
+    def film_normalization(self):
+        """The way to normalise its films, of `film_normalisation.FILM_NORMALIZATIONS`."""
+        return self.metadata["film_normalization"]
 
     @property
     def is_onnx(self):

@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 
-from xctrs_tf.data.films.film_normalisation import normalise_film
+from xctrs_tf.data.films.film_normalisation import FIRST_FILM_NORMALIZATION, normalise_film
 from xctrs_tf.errors import UserError, one_line
 from xctrs_tf.geometry import VIEWS
 from xctrs_tf.reconstruction.prediction_check import checked_spacing, model_volumes
@@ -48,12 +48,15 @@ class Reconstructor:
     Attributes:
         metadata: as given.
         size: pixels a side of the films.
+        film_normalization: of `film_normalisation.FILM_NORMALIZATIONS`.
     """
 
     def __init__(self, predict, metadata, source="model"):
         self._predict, self._source = predict, source
         self.metadata = metadata
         self.size = metadata["size"]
+        # Metadata written by hand in a program need not tell it.
+        self.film_normalization = metadata.get("film_normalization", FIRST_FILM_NORMALIZATION)
 
     def __call__(self, ap, la, spacing_mm=None):
         """Reconstruct one patient.
@@ -80,7 +83,7 @@ class Reconstructor:
             if film.shape != (self.size, self.size):
                 raise UserError(f"films: {film.shape}; the model takes {(self.size,) * 2}")
         batches = {
-            view: normalise_film(film)[np.newaxis, ..., np.newaxis]
+            view: normalise_film(film, self.film_normalization)[np.newaxis, ..., np.newaxis]
             for view, film in zip(VIEWS, (ap, la), strict=True)
         }
         # Metadata written by hand in a program need not tell the classes.

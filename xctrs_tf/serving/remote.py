@@ -2,11 +2,12 @@
 
 import numpy as np
 
+from xctrs_tf.data.films.film_normalisation import normalise_film
 from xctrs_tf.data.films.film_writer import film_bytes
 from xctrs_tf.errors import UserError
 from xctrs_tf.geometry import SIZES, VIEWS
 from xctrs_tf.reconstruction import Reconstruction
-from xctrs_tf.reconstruction.exported_model import BYTES_SIGNATURE
+from xctrs_tf.reconstruction.exported_model import BYTES_SIGNATURE, EQUALIZED_OUTPUT
 from xctrs_tf.reconstruction.prediction_check import checked_spacing, server_volumes
 
 
@@ -18,6 +19,8 @@ class RemoteReconstructor:
 
     Attributes:
         size: pixels a side of the films.
+        film_normalization: that of the served model, of
+            `film_normalisation.FILM_NORMALIZATIONS`.
 
     Raises:
         UserError: no server, no such model, or a model without ``serving_bytes``.
@@ -34,6 +37,8 @@ class RemoteReconstructor:
             )
         self.size = shape[1]
         self._segments = "segmentation" in shapes
+        equalizes = EQUALIZED_OUTPUT in shapes
+        self.film_normalization = "equalized" if equalizes else "percentile"
 
     def __call__(self, ap, la, spacing_mm=None):
         """Reconstruct one patient.
@@ -51,7 +56,9 @@ class RemoteReconstructor:
         """
         if spacing_mm is not None:
             spacing_mm = checked_spacing(spacing_mm, self.size, "--spacing_mm")
-        pngs = {f"{v}_bytes": film_bytes(f, v) for v, f in zip(VIEWS, (ap, la), strict=True)}
+        # Ranks keep their order when they are rounded to 16 bits.
+        films = (normalise_film(film, self.film_normalization) for film in (ap, la))
+        pngs = {f"{v}_bytes": film_bytes(f, v) for v, f in zip(VIEWS, films, strict=True)}
         shapes = {"ct_hu": (self.size,) * 3, "spacing_mm": ()}
         if self._segments:
             shapes["segmentation"] = shapes["ct_hu"]

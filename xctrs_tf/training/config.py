@@ -3,6 +3,10 @@
 import dataclasses
 import pathlib
 
+from xctrs_tf.data.films.film_normalisation import (
+    FILM_NORMALIZATIONS,
+    FIRST_FILM_NORMALIZATION,
+)
 from xctrs_tf.data.stream.augmentation import AUGMENTATIONS, augmentations
 from xctrs_tf.errors import UserError
 from xctrs_tf.files import read_json
@@ -23,6 +27,7 @@ STRATEGIES = ("single", "mirrored", "multi_worker")
 OBJECTIVES = ("terms", "published")
 NO_RECONSTRUCTION = "none"
 _CHOICES = {
+    "film_normalization": FILM_NORMALIZATIONS,
     "precision": PRECISIONS,
     "fpmath": FPMATHS,
     "strategy": STRATEGIES,
@@ -118,6 +123,11 @@ class TrainingConfig:
     )
     augment: str = _option(
         "", f"random augmentations, separated by commas: {', '.join(AUGMENTATIONS)}"
+    )
+    film_normalization: str = _option(
+        "percentile",
+        "grey values of the films: percentile, scaled between the 0.5 and the 99.5 percentile; "
+        "equalized, by their ranks, which no exposure changes (docs/films.md)",
     )
     precision: str = _option("float32", f"one of {', '.join(PRECISIONS)}")
     fpmath: str = _option(
@@ -275,7 +285,9 @@ def read_run_record(path):
     path = pathlib.Path(path) / "config.json"
     try:
         record = read_json(path)
-        config = TrainingConfig(**record["training"])
+        # Earlier runs do not tell it.
+        first = {"film_normalization": FIRST_FILM_NORMALIZATION}
+        config = TrainingConfig(**first | record["training"])
         config.check_types()
         if not isinstance(record["data_sha256"], str):
             raise ValueError("data_sha256 is no text")

@@ -95,7 +95,8 @@ class Reconstructions:
         # Several runs may build on this one at the same time; one of them reconstructs.
         with folder_lock(self._folder, wait=True):
             for patient in progress(self._missing(ids)):
-                arrays = network_arrays(self._dataset.load(patient))
+                case = self._dataset.load(patient)
+                arrays = network_arrays(case, self._run.config.film_normalization)
                 ct = reconstruct_case(self._run, patient, arrays)
                 with atomic_path(self._path(patient)) as temporary, temporary.open("wb") as file:
                     np.save(file, ct)

@@ -97,6 +97,12 @@ def _reconstructions(config, workdir, dataset, split):
             f"--size={config.size}, but {config.reconstruction_run} was trained at "
             f"{run.config.size}"
         )
+    theirs = run.config.film_normalization
+    if theirs != config.film_normalization:
+        raise UserError(
+            f"--film_normalization={config.film_normalization}: give {theirs}, with which "
+            f"{config.reconstruction_run} was trained"
+        )
     made = Reconstructions(run, dataset, config.reconstruction_run)
     made.make(
         split.training + split.validation,
@@ -226,6 +232,7 @@ class _Loop:
             config.augmentations,
             self.reconstructions and self.reconstructions.load,
             config.drawn_vgg_planes,
+            config.film_normalization,
         )
         return self.engine.batches(samples, start)
 

@@ -53,7 +53,7 @@ def validate(trainer, dataset, patients, config, reconstructions=None, stopped=l
     for position, patient in enumerate(patients):
         if stopped():
             return None
-        arrays = network_arrays(dataset.load(patient))
+        arrays = network_arrays(dataset.load(patient), config.film_normalization)
         if reconstructions is not None:
             arrays["reconstruction"] = reconstructions.load(patient)[..., np.newaxis]
         batch = {name: array[np.newaxis] for name, array in arrays.items()}

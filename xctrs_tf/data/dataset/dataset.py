@@ -15,7 +15,7 @@ from xctrs_tf.data.films.film_normalisation import normalise_film
 from xctrs_tf.data.patient_ids import check_id
 from xctrs_tf.data.volumes.intensity import normalise_hu
 from xctrs_tf.errors import UserError
-from xctrs_tf.geometry import NUM_CLASSES
+from xctrs_tf.geometry import NUM_CLASSES, VIEWS
 
 _AGAIN = "run experiments.prepare again"
 # Dimensions and type of a patient's arrays.
@@ -61,11 +61,12 @@ class Split:
     test: list
 
 
-def network_arrays(case):
+def network_arrays(case, film_normalization="percentile"):
     """Return a patient's arrays scaled for the networks.
 
     Args:
         case: a `Case`.
+        film_normalization: of `film_normalisation.FILM_NORMALIZATIONS`.
 
     Returns:
         Dict of ``ap`` and ``la`` ``(size, size, 1)`` and ``ct`` ``(size, size,
@@ -76,7 +77,7 @@ def network_arrays(case):
         UserError: a film shows nothing.
     """
     try:
-        films = {"ap": normalise_film(case.ap), "la": normalise_film(case.la)}
+        films = {v: normalise_film(getattr(case, v), film_normalization) for v in VIEWS}
     except UserError as error:
         raise UserError(f"patient {case.id}: {error}") from error
     return {

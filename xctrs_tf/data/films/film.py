@@ -18,7 +18,7 @@ from xctrs_tf.errors import UserError
 from xctrs_tf.geometry import VIEWS
 
 
-def read_film(path, view, size, frame=None):
+def read_film(path, view, size, frame=None, film_normalization="percentile"):
     """Read a film from a DICOM, picture or NIfTI file, in the networks' frame.
 
     Pictures (PNG, TIFF) are stored as a radiologist looks at them: superior on
@@ -33,6 +33,8 @@ def read_film(path, view, size, frame=None):
         size: pixels a side that the network takes; a square of another size is
             resampled.
         frame: `FilmFrame`: crop box, spacing, flips; None takes the whole film.
+        film_normalization: that of the model, of
+            `film_normalisation.FILM_NORMALIZATIONS`.
 
     Returns:
         float32 ``(size, size)`` in [0, 1], ``[horizontal, vertical]``.
@@ -41,10 +43,11 @@ def read_film(path, view, size, frame=None):
         UserError: missing, unreadable, too large, coloured, not square, constant,
             not finite, of another view, or the frame lies outside of it.
     """
-    return _cut_film(path, _read_raw_film(path, view), size, frame or FilmFrame())
+    raw = _read_raw_film(path, view)
+    return _cut_film(path, raw, size, frame or FilmFrame(), film_normalization)
 
 
-def read_film_pair(paths, frames, size, spacing_mm=None):
+def read_film_pair(paths, frames, size, spacing_mm=None, film_normalization="percentile"):
     """Read both films of a patient so that a pixel of each is as wide as a voxel.
 
     A film's scale is known where its file or its frame gives the size of a pixel.
@@ -58,6 +61,7 @@ def read_film_pair(paths, frames, size, spacing_mm=None):
         frames: dict of a `FilmFrame` for each.
         size: pixels a side of the network.
         spacing_mm: edge of a voxel, or None.
+        film_normalization: as of `read_film`.
 
     Returns:
         Dict of the films as `read_film` gives them, and the edge of a voxel in mm,
@@ -73,7 +77,10 @@ def read_film_pair(paths, frames, size, spacing_mm=None):
         known = [view for view in VIEWS if widths[view] is not None]
         cut = {view: dataclasses.replace(frames[view], spacing_mm=spacing_mm) for view in known}
         frames = {**frames, **cut}
-    films = {view: _cut_film(paths[view], raws[view], size, frames[view]) for view in VIEWS}
+    films = {
+        view: _cut_film(paths[view], raws[view], size, frames[view], film_normalization)
+        for view in VIEWS
+    }
     return films, spacing_mm or _spacing_mm(widths, size)
 
 
@@ -125,12 +132,16 @@ def _named(path):
         raise UserError(f"{path}: {error}") from error
 
 
-def _cut_film(path, raw, size, frame):
+def _cut_film(path, raw, size, frame, film_normalization):
     """Cut the network's region out of a film, normalise it, and resize it where needed."""
     with _named(path):
         film = fill_padding(frame.cut(raw, size))
-        normalised = normalise_film(film)
-    return normalised if film.shape == (size, size) else normalise_film(resize_film(film, size))
+        normalised = normalise_film(film, film_normalization)
+    if film.shape == (size, size):
+        return normalised
+    # Ranks of a film's own pixels stay the same under any curve; those of means of pixels do not.
+    full = film if film_normalization == "percentile" else normalised
+    return normalise_film(resize_film(full, size), film_normalization)
 
 
 def _width_mm(path, raw, frame):

@@ -64,7 +64,9 @@ def check_projection(names, projection):
         )
 
 
-def augmented_arrays(case, names, seed, index, reconstruction=None):
+def augmented_arrays(
+    case, names, seed, index, reconstruction=None, film_normalization="percentile"
+):
     """Return a changed patient as network input.
 
     Args:
@@ -74,6 +76,8 @@ def augmented_arrays(case, names, seed, index, reconstruction=None):
         index: number of the sample in it.
         reconstruction: ``[x, y, z]`` of the patient's films, which follows no
             change but mirroring; None for none.
+        film_normalization: of `film_normalisation.FILM_NORMALIZATIONS`; the films are
+            changed first.
 
     Returns:
         Dict like `network_arrays`, with ``reconstruction`` where there is one.
@@ -91,7 +95,9 @@ def augmented_arrays(case, names, seed, index, reconstruction=None):
         if name in names:
             rng = draws(name)
             arrays = {**arrays, **{view: change(arrays[view], rng) for view in VIEWS}}
-    return arrays
+    if film_normalization == "percentile":
+        return arrays
+    return {**arrays, **{v: normalise_film(arrays[v], film_normalization) for v in VIEWS}}
 
 
 def mirror(arrays):

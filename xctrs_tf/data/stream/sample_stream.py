@@ -34,6 +34,7 @@ class SampleStream:
             z]`` that was made before, or None.
         vgg_slices: planes of each view that are drawn for a step's VGG loss; 0
             where it needs none.
+        film_normalization: of `film_normalisation.FILM_NORMALIZATIONS`.
 
     Attributes:
         names: keys of every sample.
@@ -47,7 +48,17 @@ class SampleStream:
             unknown or that the films' geometry does not allow.
     """
 
-    def __init__(self, dataset, ids, batch_size, seed, augment=(), reconstruct=None, vgg_slices=0):
+    def __init__(
+        self,
+        dataset,
+        ids,
+        batch_size,
+        seed,
+        augment=(),
+        reconstruct=None,
+        vgg_slices=0,
+        film_normalization="percentile",
+    ):
         self.error = None
         self._augmentations = augmentations(augment)
         check_projection(self._augmentations, dataset.manifest["projection"])
@@ -62,6 +73,7 @@ class SampleStream:
         self._seed = seed
         self._reconstruct = reconstruct
         self._vgg_slices = vgg_slices
+        self._film_normalization = film_normalization
         fits = len(ids) * _bytes_of_a_case(dataset.size) <= CACHE_BYTES
         self._load = functools.cache(dataset.load) if fits else dataset.load
         made_before = () if reconstruct is None else ("reconstruction",)
@@ -77,7 +89,12 @@ class SampleStream:
         try:
             reconstruction = None if self._reconstruct is None else self._reconstruct(patient)
             return augmented_arrays(
-                self._load(patient), self._augmentations, self._seed, index, reconstruction
+                self._load(patient),
+                self._augmentations,
+                self._seed,
+                index,
+                reconstruction,
+                self._film_normalization,
             )
         except UserError as error:
             named = str(error) if patient in str(error) else f"patient {patient}: {error}"
