@@ -66,6 +66,26 @@ class FilmFlags:
             )
             for view in VIEWS
         }
+        self._rotate = {
+            view: flags.DEFINE_float(
+                f"{view}_rotate",
+                None,
+                f"Degrees by which --{view} is rotated about its crop box's centre, clockwise as a "
+                "viewer sees it, before it is flipped; by default --rotate.",
+                **where,
+            )
+            for view in VIEWS
+        }
+        self._rotate_both = flags.DEFINE_float(
+            "rotate", 0.0, "Degrees by which both films are rotated: see --ap_rotate.", **where
+        )
+        for flag in (self._rotate_both, *self._rotate.values()):
+            flags.register_validator(
+                flag,
+                lambda value: value is None or -180 <= value <= 180,
+                "must be -180 to 180 degrees, clockwise",
+                **where,
+            )
         self.spacing_mm = flags.DEFINE_float(
             "spacing_mm",
             None,
@@ -100,10 +120,15 @@ class FilmFlags:
                 flip_horizontal=self._flips[view, "horizontal"].value,
                 flip_vertical=self._flips[view, "vertical"].value,
                 invert=self._invert[view].value,
+                rotate_deg=self._degrees(view),
             )
             for view in VIEWS
         }
         return {view: flag.value for view, flag in self.paths.items()}, frames
+
+    def _degrees(self, view):
+        own = self._rotate[view].value
+        return self._rotate_both.value if own is None else own
 
 
 def read_films(paths, frames, model, spacing_mm, check):

@@ -91,6 +91,19 @@ def test_cropped_flipped_and_inverted_films(folder, models):
         assert (world.spacing_mm, clean.spacing_mm) == ((1.25,) * 3, (2.5,) * 3)
 
 
+def test_rotated_films(folder, models):
+    assert reconstruct(folder, models, "--report=false").returncode == 0
+    clean = (folder / "out" / "films.png").read_bytes()
+    ap, la = (np.asarray(Image.open(folder / f"{view}.png")) for view in ("ap", "la"))
+    # AP lies a quarter turn counter-clockwise. LA is mirrored and then turned clockwise.
+    Image.fromarray(np.rot90(ap).copy()).save(folder / "ap.png")
+    Image.fromarray(np.rot90(la[:, ::-1], -1).copy()).save(folder / "la.png")
+    flags = ("--report=false", "--rotate=90", "--la_rotate=-90", "--la_flip_horizontal")
+    result = reconstruct(folder, models, *flags)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert (folder / "out" / "films.png").read_bytes() == clean
+
+
 def write_dicom_films(folder, ap, la, **tags):
     """Write the films of the block as DICOM of patients whose ids are ``ap`` and ``la``."""
     patients = {"ap": ap, "la": la}
@@ -314,6 +327,7 @@ def test_a_film_with_nan(folder, models):
         (["stray"], "unexpected argument 'stray'"),
         (["--ap_crop_box=1,2,3"], "--ap_crop_box=1,2,3: write it as left,top,right,bottom"),
         (["--la_crop_box=0,0,9,40"], "la.png: crop box 0,0,9,40: not inside the film of 32 x 32"),
+        (["--rotate=181"], "--rotate=181.0: must be -180 to 180 degrees, clockwise"),
         (["--la_pixel_mm=0"], "--la_pixel_mm=0.0: must be 0.01 to 20, in mm"),
         (["--spacing_mm=nan"], "--spacing_mm=nan: must be above 0"),
         (["--spacing_mm=1e-20"], "--spacing_mm=1e-20: 32 voxels of it are 3.2e-19 mm, and a neck"),

@@ -1,9 +1,10 @@
-"""Frame of a film: the square region given to the networks, and the flips that turn it upright."""
+"""Frame of a film: the square region given to the networks, and what turns it upright."""
 
 import dataclasses
 
 import numpy as np
 
+from xctrs_tf.data.films.film_rotation import rotated_part
 from xctrs_tf.errors import UserError
 
 ASPECT_TOLERANCE = 0.01
@@ -11,7 +12,10 @@ ASPECT_TOLERANCE = 0.01
 
 @dataclasses.dataclass(frozen=True)
 class FilmFrame:
-    """Region of a film given to the networks, with the flips that turn it upright.
+    """Region of a film given to the networks, with the rotation and flips that turn it upright.
+
+    The crop box counts on the picture of the file. The film is rotated about the box's
+    centre, and then flipped.
 
     Attributes:
         crop_box: ``(left, top, right, bottom)`` in pixels of the file, as a viewer
@@ -24,6 +28,8 @@ class FilmFrame:
         flip_horizontal: exchange left and right.
         flip_vertical: exchange top and bottom.
         invert: bone is dark in the file.
+        rotate_deg: rotation of the film about the crop box's centre, clockwise as a viewer
+            sees it. Multiples of 90 move pixels and compute no new ones.
     """
 
     crop_box: tuple | None = None
@@ -32,6 +38,7 @@ class FilmFrame:
     flip_horizontal: bool = False
     flip_vertical: bool = False
     invert: bool = False
+    rotate_deg: float = 0.0
 
     def cut(self, film, size):
         """Cut the region out of a film and turn it upright.
@@ -42,7 +49,7 @@ class FilmFrame:
 
         Returns:
             float32 ``[horizontal, vertical]``, square in mm, at the film's own
-            resolution.
+            resolution; masked where there is padding, or no film after the rotation.
 
         Raises:
             UserError: the box or the square lies outside the film, the box is not
@@ -54,9 +61,7 @@ class FilmFrame:
             _check_square(box, pixel_mm or film.pixel_shape, pixel_mm is not None)
         else:
             box = _square(box, pixel_mm, size * self.spacing_mm, film.pixels.shape)
-        left, top, right, bottom = box
-        height = film.pixels.shape[1]
-        part = film.pixels[left:right, height - bottom : height - top]
+        part = rotated_part(film.pixels, box, pixel_mm or film.pixel_shape, self.rotate_deg)
         if film.flip_horizontal != self.flip_horizontal:
             part = part[::-1]
         if film.flip_vertical != self.flip_vertical:

@@ -96,8 +96,8 @@ def fill_padding(film):
     own = film.compressed()
     if 2 * own.size < film.size:
         raise UserError(
-            "film: more than half of it is padding (PixelPaddingValue); give a crop box inside "
-            "the exposed field"
+            "film: more than half of it is padding (PixelPaddingValue) or lies outside; give a "
+            "crop box inside the exposed field"
         )
     return film.filled(np.percentile(own, PERCENTILES[0], method="lower"))
 
