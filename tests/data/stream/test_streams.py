@@ -208,3 +208,11 @@ def test_every_part_of_a_batch_has_the_planes_of_its_step(dataset, workers, repl
         for number, batch in enumerate(batches(stream, 3 * parts)):
             expected = vgg_planes(dataset.size, 3, 3, 2 + number // parts)
             np.testing.assert_array_equal(batch["vgg_planes"], expected)
+
+
+def test_the_stream_equalizes_films(dataset):
+    sample = SampleStream(dataset, dataset.ids, 1, 0, film_normalization="equalized")[3]
+    (patient,) = batch_ids(dataset.ids, 1, 0, 3)
+    for name, expected in network_arrays(dataset.load(patient), "equalized").items():
+        np.testing.assert_array_equal(sample[name], expected)
+    assert np.any(sample["ap"] != network_arrays(dataset.load(patient))["ap"])
