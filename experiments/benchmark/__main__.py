@@ -15,7 +15,8 @@ Runtime and OpenVINO (at its default precision and in float32) in turns (pip ins
 pipeline: patients a second through the training pipeline, at 64^3 and 128^3.
 projection: AP and LA film of 128^3, parallel and cone, and plastimatch's own time
 for the same films where it is on PATH (pip install --no-deps plastimatch); patients a
-CPU second of the augmentation pose at 64^3, alone and with turned films made besides.
+CPU second of the augmentation pose at 64^3, alone and with turned films made besides; CPU
+milliseconds of a patient of the augmentation films at 64^3 and 128^3.
 
 Every time is the median of --repeats; the spread stands beside it, because other
 programs may be at work. Aims are printed with what was reached.

@@ -1,5 +1,6 @@
 """Patients per second of the training pipeline, and the time of projections."""
 
+import dataclasses
 import pathlib
 import statistics
 import tempfile
@@ -21,6 +22,8 @@ PARALLEL_AIM = 10.0
 # Voxels a side, and the target for one core, in patients per second, of new poses.
 POSED_SIZE = 64
 POSE_AIM = 30.0
+# Most CPU milliseconds of one core for a patient of the augmentation `films`, at each size.
+FILMS_AIMS = {64: 60.0, 128: 250.0}
 # Projections in one measurement: a single one is so short that the state of the CPU
 # caches would decide its time.
 CALLS = 5
@@ -45,15 +48,19 @@ def pipeline(repeats):
     for size, aim in PIPELINE_AIMS.items():
         with tempfile.TemporaryDirectory() as folder:
             dataset = open_dataset(_write_dataset(pathlib.Path(folder) / "data", size))
-            for augment in ((), tuple(AUGMENTATIONS)):
+            others = tuple(name for name in AUGMENTATIONS if name != "films")
+            for name, augment in (
+                ("", ()),
+                (" augmented", others),
+                (" films", ("mirror", "films")),
+            ):
                 patients = samples.SampleStream(
                     dataset, dataset.ids, BATCH_SIZE, seed=0, augment=augment
                 )
                 stream = iter(pipeline.training_pipeline(patients))
                 next(stream)
                 rates = [_rate(stream) for _ in range(repeats)]
-                name = f"pipeline {size}^3" + (" augmented" if augment else "")
-                yield name, rates, "patients/s", aim, True
+                yield f"pipeline {size}^3{name}", rates, "patients/s", aim, True
 
 
 def _rate(stream, batches=PATIENTS // BATCH_SIZE):
@@ -65,28 +72,17 @@ def _rate(stream, batches=PATIENTS // BATCH_SIZE):
 
 def _write_dataset(path, size):
     """Write a data folder of one phantom under several names."""
-    from xctrs_tf.data.dataset import Case
     from xctrs_tf.data.dataset.dataset_writer import DatasetWriter
-    from xctrs_tf.data.projection.drr import hu_to_mu, parallel_projection
     from xctrs_tf.data.projection.projection_geometry import ProjectionGeometry
 
-    phantom = make_phantom(0, size, FIELD_MM / size)
-    mu = hu_to_mu(phantom.ct)
-    films = {view: np.asarray(parallel_projection(mu, phantom.spacing_mm, view)) for view in VIEWS}
+    phantom = _phantom_case(size)
     projection = ProjectionGeometry().to_json()
     writer = DatasetWriter(
         path, {"source": "phantom", "size": size, "seed": 0, "projection": projection}
     )
     ids = [f"copy-{number:02}" for number in range(PATIENTS)]
     for name in ids:
-        case = Case(
-            id=name,
-            ct=phantom.ct,
-            segmentation=phantom.segmentation,
-            **films,
-            spacing_mm=float(phantom.spacing_mm),
-            origin_mm=tuple(map(float, phantom.origin_mm)),
-        )
+        case = dataclasses.replace(phantom, id=name)
         writer.add(case, {"source": "phantom", "source_sha256": "", "licence": "none"})
     writer.finalise([ids[::2], ids[1::2]], [])
     return path
@@ -143,6 +139,7 @@ def projection(repeats):
     for name, values in times.items():
         yield f"{name} {SIZE}^3", values, "ms", aims.get(name), False
     yield from _new_films(repeats)
+    yield from _film_like(repeats)
 
 
 def _new_films(repeats):
@@ -150,25 +147,14 @@ def _new_films(repeats):
 
     The CPU time of all threads is counted, so the rate is that of one core.
     """
-    from xctrs_tf.data.dataset import Case
     from xctrs_tf.data.projection.drr import films_of
     from xctrs_tf.data.projection.projection_geometry import ProjectionGeometry, VolumeFrame
     from xctrs_tf.data.stream.augmentation import move
     from xctrs_tf.data.volumes.volume import Volume
 
-    phantom = make_phantom(0, POSED_SIZE, FIELD_MM / POSED_SIZE)
-    spacing_mm, origin_mm = float(phantom.spacing_mm), tuple(map(float, phantom.origin_mm))
-    frame = VolumeFrame(POSED_SIZE, spacing_mm, origin_mm)
-    scan = Volume(phantom.ct, (spacing_mm,) * 3, origin_mm)
-    films = films_of(scan, frame, ProjectionGeometry())
-    case = Case(
-        "phantom",
-        phantom.ct,
-        phantom.segmentation,
-        **films,
-        spacing_mm=spacing_mm,
-        origin_mm=origin_mm,
-    )
+    case = _phantom_case(POSED_SIZE)
+    frame = VolumeFrame(POSED_SIZE, case.spacing_mm, case.origin_mm)
+    scan = Volume(case.ct, (case.spacing_mm,) * 3, case.origin_mm)
     rng = np.random.default_rng(0)
     for kind in (None, "parallel", "clinical"):
 
@@ -186,3 +172,39 @@ def _new_films(repeats):
             rates.append(CALLS / (time.process_time() - start))
         name = f"pose {POSED_SIZE}^3" + (f", {kind} films turned" if kind else "")
         yield name, rates, "patients/s", POSE_AIM, True
+
+
+def _film_like(repeats):
+    """Measure the CPU milliseconds of a patient of the augmentation `films`.
+
+    The CPU time of all threads is counted, so it is the time of one core.
+    """
+    from xctrs_tf.data.stream.augmentation import augmented_arrays
+
+    for size, aim in FILMS_AIMS.items():
+        case = _phantom_case(size)
+        times = []
+        for repeat in range(repeats + 1):
+            start = time.process_time()
+            for call in range(CALLS):
+                augmented_arrays(case, ("mirror", "films"), seed=0, index=repeat * CALLS + call)
+            if repeat:  # The first one warms up.
+                times.append(1e3 * (time.process_time() - start) / CALLS)
+        yield f"films {size}^3, one core", times, "ms", aim, False
+
+
+def _phantom_case(size):
+    """Return a phantom with parallel films of the crop."""
+    from xctrs_tf.data.dataset import Case
+    from xctrs_tf.data.projection.drr import hu_to_mu, parallel_projection
+
+    phantom = make_phantom(0, size, FIELD_MM / size)
+    mu = hu_to_mu(phantom.ct)
+    return Case(
+        id="phantom",
+        ct=phantom.ct,
+        segmentation=phantom.segmentation,
+        **{view: np.asarray(parallel_projection(mu, phantom.spacing_mm, view)) for view in VIEWS},
+        spacing_mm=float(phantom.spacing_mm),
+        origin_mm=tuple(map(float, phantom.origin_mm)),
+    )

@@ -60,3 +60,18 @@ def test_both_films_are_made_at_the_same_time():
         return f"film of {view}"
 
     assert for_both_views(film) == {"ap": "film of ap", "la": "film of la"}
+
+
+@pytest.mark.parametrize("view", ["ap", "la"])
+def test_a_continued_volume_is_one_with_its_borders_repeated(view):
+    mu = np.random.default_rng(0).random((10, 9, 8), np.float32)
+    pad = ((0, 0) if view == "la" else (20, 20), (0, 0) if view == "ap" else (20, 20), (20, 20))
+    padded = np.pad(mu, pad, mode="edge")
+    film = (view, (14, 16), 2.0, 90.0, (4.0, -3.0, 6.0), (1.0, 2.0, -3.0))
+    first = np.array([-9.0, -8.0, -7.0])
+    continued = project_array(mu, (2.0,) * 3, first, *film, beyond="border")
+    expected = project_array(
+        padded, (2.0,) * 3, first - 2.0 * np.array([before for before, _ in pad]), *film
+    )
+    np.testing.assert_allclose(continued, expected, rtol=1e-4)
+    assert np.any(project_array(mu, (2.0,) * 3, first, *film) < 0.5 * continued)

@@ -14,6 +14,8 @@ from xctrs_tf.data.stream.numpy_batches import numpy_batches
 from xctrs_tf.data.stream.sample_stream import SampleStream, batch_ids, vgg_planes
 from xctrs_tf.errors import UserError
 
+# All that go together, which is all but one.
+MOST = tuple(name for name in AUGMENTATIONS if name != "films")
 CONE = {"kind": "cone", "source_to_isocentre_mm": 541.0, "source_to_detector_mm": 949.0}
 
 
@@ -67,7 +69,7 @@ def test_every_patient_comes_once_an_epoch_and_in_another_order_in_the_next(data
     assert seen[:7] != seen[7:]
 
 
-@pytest.mark.parametrize("augment", [(), ("mirror",), tuple(AUGMENTATIONS)])
+@pytest.mark.parametrize("augment", [(), ("mirror", "films"), MOST])
 def test_a_resumed_stream_goes_on_as_the_uninterrupted_one(dataset, augment):
     options = {"seed": 2, "augment": augment, "vgg_slices": 2}
     whole = batches(training_pipeline(dataset, dataset.ids, 3, **options), 7)
@@ -97,7 +99,7 @@ def test_mirroring_is_seeded_and_takes_about_half(dataset):
     assert 16 < sum(flips) < 40
 
 
-@pytest.mark.parametrize("augment", [("mirror",), ("histogram", "noise"), tuple(AUGMENTATIONS)])
+@pytest.mark.parametrize("augment", [("mirror",), ("mirror", "films"), MOST])
 def test_samples_are_functions_of_the_seed_and_their_number(dataset, augment):
     stream = batches(training_pipeline(dataset, dataset.ids, 2, seed=5, augment=augment), 2)
     for step, batch in enumerate(stream):
@@ -157,7 +159,7 @@ def test_fewer_patients_than_a_batch_are_refused(dataset):
 
 def test_numpy_batches_are_the_same_batches(dataset):
     """Compare the batches for other backends with those of `tf.data`."""
-    options = {"seed": 2, "augment": tuple(AUGMENTATIONS), "vgg_slices": 3}
+    options = {"seed": 2, "augment": MOST, "vgg_slices": 3}
     stream = SampleStream(dataset, dataset.ids, 3, **options)
     ours = itertools.islice(numpy_batches(stream, start_step=4), 5)
     theirs = batches(training_pipeline(dataset, dataset.ids, 3, start_step=4, **options), 5)
@@ -210,9 +212,6 @@ def test_every_part_of_a_batch_has_the_planes_of_its_step(dataset, workers, repl
             np.testing.assert_array_equal(batch["vgg_planes"], expected)
 
 
-def test_the_stream_equalizes_films(dataset):
-    sample = SampleStream(dataset, dataset.ids, 1, 0, film_normalization="equalized")[3]
-    (patient,) = batch_ids(dataset.ids, 1, 0, 3)
-    for name, expected in network_arrays(dataset.load(patient), "equalized").items():
-        np.testing.assert_array_equal(sample[name], expected)
-    assert np.any(sample["ap"] != network_arrays(dataset.load(patient))["ap"])
+def test_no_augmentation_draws_with_the_planes():
+    # Another number of the planes would change what resumed runs see.
+    assert samples._PLANES == 5 and samples._PLANES not in AUGMENTATIONS.values()

@@ -31,6 +31,7 @@ NARROW = {
 
 def test_both_parts_are_measured_and_written(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(benchmark_data, "PIPELINE_AIMS", {32: 0.001})
+    monkeypatch.setattr(benchmark_data, "FILMS_AIMS", {16: 1e6})
     monkeypatch.setattr(benchmark_data, "PATIENTS", 4)
     monkeypatch.setattr(benchmark_data, "SIZE", 16)
     monkeypatch.setattr(benchmark_data, "POSED_SIZE", 16)
@@ -46,6 +47,7 @@ def test_both_parts_are_measured_and_written(tmp_path, monkeypatch, capsys):
     assert list(rows) == [
         "pipeline 32^3",
         "pipeline 32^3 augmented",
+        "pipeline 32^3 films",
         "plastimatch cone 16^3",
         "parallel 16^3",
         "cone 16^3",
@@ -53,6 +55,7 @@ def test_both_parts_are_measured_and_written(tmp_path, monkeypatch, capsys):
         "pose 16^3",
         "pose 16^3, parallel films turned",
         "pose 16^3, clinical films turned",
+        "films 16^3, one core",
     ]
     assert all(name in printed for name in rows)
     assert rows["parallel 16^3"]["aim"] == 1e5 and rows["cone 16^3"]["aim"] == 1e6

@@ -41,6 +41,9 @@ class Case:
         la: float32 line integrals ``[y, z]``.
         spacing_mm: edge of a voxel.
         origin_mm: LPS position of the centre of voxel ``[0, 0, 0]``.
+        scan: int16 CT numbers of all that films can show, on a grid that continues
+            that of ``ct``; None where the folder was prepared without it.
+        scan_start: index of the scan's first voxel, counted from that of ``ct``.
     """
 
     id: str
@@ -50,6 +53,8 @@ class Case:
     la: np.ndarray
     spacing_mm: float
     origin_mm: tuple
+    scan: np.ndarray | None = None
+    scan_start: tuple = (0, 0, 0)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -38,6 +38,7 @@ def project_array(
     source_mm=None,
     rotation_deg=None,
     translation_mm=None,
+    beyond="air",
 ):
     """Compute line integrals of attenuation through a volume, on a film at the isocentre.
 
@@ -52,6 +53,8 @@ def project_array(
         rotation_deg: rotation of the volume about x, y, z, in this order, at most 15
             degrees about each axis; None for no rotation.
         translation_mm: translation of the volume after the rotation; None for none.
+        beyond: what lies beside and above the volume's planes across the rays: ``"air"``,
+            or ``"border"`` for the continuation of their outermost voxels.
 
     Returns:
         float32 line integrals (no unit), ``[horizontal, vertical]``.
@@ -67,7 +70,14 @@ def project_array(
     margin = margin_of(pixels) if turned else 0
     film = [_centred(count + 2 * margin) * pixel_mm for count in pixels]
     sheared = _sum_of_planes(
-        mu, axes, np.asarray(spacing_mm, float), np.asarray(origin_mm, float), film, pixel_mm, rays
+        mu,
+        axes,
+        np.asarray(spacing_mm, float),
+        np.asarray(origin_mm, float),
+        film,
+        pixel_mm,
+        rays,
+        beyond == "border",
     )
     if not turned:
         return sheared
@@ -79,7 +89,7 @@ def project_array(
     return scipy.ndimage.map_coordinates(sheared, places, order=1, mode="nearest")
 
 
-def _sum_of_planes(mu, axes, spacing_mm, origin_mm, film, pixel_mm, rays):
+def _sum_of_planes(mu, axes, spacing_mm, origin_mm, film, pixel_mm, rays, continued):
     """Return the sheared film ``(horizontal, vertical)``."""
     depth = mu.shape[axes[0]]
     away = origin_mm[axes[0]] - rays.centre[0] + np.arange(depth) * spacing_mm[axes[0]]
@@ -92,6 +102,7 @@ def _sum_of_planes(mu, axes, spacing_mm, origin_mm, film, pixel_mm, rays):
             origin_mm[axes[axis]],
             spacing_mm[axes[axis]],
             mu.shape[axes[axis]],
+            continued,
         )
         for axis in (1, 2)
     )
@@ -110,10 +121,11 @@ def _sum_of_planes(mu, axes, spacing_mm, origin_mm, film, pixel_mm, rays):
     return total * lengths.astype(np.float32)
 
 
-def _shares(places, widths, first, edge, count):
+def _shares(places, widths, first, edge, count, continued):
     """Return the voxels that each pixel may overlap and their shares, as in `ray_integrals`.
 
-    Both are ``(plane, pixel, overlapping voxel)``. A voxel beyond the volume has share 0.
+    Both are ``(plane, pixel, overlapping voxel)``. A voxel beyond the volume has share 0,
+    or is the outermost voxel where the volume is continued.
     """
     footprints = np.maximum(widths, edge)[:, None]
     start = np.ceil((places - (footprints + edge) / 2 - first) / edge).astype(np.int64)
@@ -121,7 +133,10 @@ def _shares(places, widths, first, edge, count):
     distance = np.abs((places - first)[..., None] - voxels * edge)
     shares = np.clip(((footprints + edge) / 2)[..., None] - distance, 0.0, edge)
     shares *= (np.where(widths > 0, 1.0, 0.0)[:, None] / footprints)[..., None]
-    shares[(voxels < 0) | (voxels >= count)] = 0.0
+    if continued:
+        voxels = np.clip(voxels, 0, count - 1)
+    else:
+        shares[(voxels < 0) | (voxels >= count)] = 0.0
     return voxels, shares.astype(np.float32)
 
 

@@ -5,14 +5,9 @@ import numpy as np
 from keras import ops
 
 from xctrs_tf.data.projection.array_projection import for_both_views, project_array
+from xctrs_tf.data.projection.attenuation import BONE_MU, WATER_MU
 from xctrs_tf.data.projection.ray_integrals import project
 from xctrs_tf.geometry import RAY_AXIS, VIEWS
-
-# Linear attenuation coefficients in 1/mm. Between air and water they follow the
-# definition of the Hounsfield unit. Above water they rise faster at diagnostic tube
-# voltages, because of the atomic number of bone (docs/fidelity.md).
-WATER_MU = 0.0192
-BONE_MU = 0.0573  # at 1000 HU
 
 # A scan is projected in slabs of at most this many voxels, which bounds the memory.
 SLAB_VOXELS = 2**22

@@ -8,24 +8,23 @@ import scipy
 
 from xctrs_tf.data.dataset import network_arrays
 from xctrs_tf.data.films.film_normalisation import normalise_film
-from xctrs_tf.data.projection.film_effects import enhance_local_contrast
+from xctrs_tf.data.projection.film_processing import random_heights, tone_curve
 from xctrs_tf.data.projection.film_simulation import FilmSimulation
+from xctrs_tf.data.stream.random_films import mirrored_case, random_films
+from xctrs_tf.data.stream.rigid_motion import moved_grid, rotation_matrix
 from xctrs_tf.data.volumes.intensity import AIR_HU, normalise_hu
 from xctrs_tf.errors import UserError
 from xctrs_tf.geometry import VIEWS
 
 # A generator of its own for each: switching one on leaves the others' draws.
-# They start at 1 because the order of the patients draws without a number.
-AUGMENTATIONS = {"mirror": 1, "histogram": 2, "pose": 3, "noise": 4, "contrast": 5}
+# They start at 1 because the order of the patients draws without a number; the VGG planes
+# have 5.
+AUGMENTATIONS = {"mirror": 1, "histogram": 2, "pose": 3, "noise": 4, "films": 6}
 
 ROTATION_DEG = 5.0
 TRANSLATION = 0.03  # of the frame's edge
 HISTOGRAM_PIECES = 6
 NOISE = 0.02  # of a film's range
-# Local contrast enhancement: share of a film's edge that a tile has, and the clip limit, from
-# hardly any to more than the usual 0.01.
-TILES = (1 / 12, 1 / 3)
-CLIP_LIMITS = (0.003, 0.05)
 
 
 def augmentations(augment):
@@ -53,6 +52,11 @@ def check_projection(names, projection):
     Raises:
         UserError: which change, and why.
     """
+    if "films" in names:
+        # Projects anew from the CT, however the prepared films were made.
+        if "pose" in names:
+            raise UserError("augment films: moves the patient as pose does; leave pose out")
+        return
     films = FilmSimulation.from_json(projection)
     if "mirror" in names and films.geometry.kind != "parallel":
         raise UserError(
@@ -91,12 +95,16 @@ def augmented_arrays(
     def draws(name):
         return np.random.default_rng([seed, int(index), AUGMENTATIONS[name]])
 
-    arrays = move(case, draws("pose")) if "pose" in names else network_arrays(case)
-    if reconstruction is not None:
-        arrays["reconstruction"] = reconstruction[..., np.newaxis]
-    if "mirror" in names and draws("mirror").random() < 0.5:
-        arrays = mirror(arrays)
-    for name, change in _FILM_CHANGES.items():
+    mirrored = "mirror" in names and draws("mirror").random() < 0.5
+    made = {} if reconstruction is None else {"reconstruction": reconstruction[..., np.newaxis]}
+    if "films" in names:
+        # Mirrored before the projection: a cone's LA film is none of the mirror image.
+        arrays = random_films(mirrored_case(case) if mirrored else case, draws("films"))
+        arrays |= mirror(made) if mirrored else made
+    else:
+        arrays = (move(case, draws("pose")) if "pose" in names else network_arrays(case)) | made
+        arrays = mirror(arrays) if mirrored else arrays
+    for name, change in (("histogram", randomise_histogram), ("noise", add_noise)):
         if name in names:
             rng = draws(name)
             arrays = {**arrays, **{view: change(arrays[view], rng) for view in VIEWS}}
@@ -135,8 +143,7 @@ def randomise_histogram(film, rng):
     Returns:
         float32 array of the same shape in [0, 1]; the order of grey values is kept.
     """
-    heights = np.concatenate([[0.0], np.cumsum(rng.dirichlet(np.ones(HISTOGRAM_PIECES)))])
-    return np.interp(film, np.linspace(0, 1, len(heights)), heights).astype(np.float32)
+    return tone_curve(film, random_heights(HISTOGRAM_PIECES, rng))
 
 
 def add_noise(film, rng):
@@ -151,32 +158,6 @@ def add_noise(film, rng):
     """
     strength = np.float32(rng.uniform(0, NOISE))
     return np.clip(film + strength * rng.standard_normal(film.shape, np.float32), 0.0, 1.0)
-
-
-def enhance_contrast(film, rng):
-    """Enhance the local contrast of a film by a random amount, as X-ray systems do.
-
-    Contrast limited adaptive histogram equalisation (CLAHE) of a random size of the tiles and
-    a random clip limit, mixed with the film in a random ratio.
-
-    Args:
-        film: array in [0, 1], ``(horizontal, vertical, 1)``.
-        rng: `numpy.random.Generator`.
-
-    Returns:
-        float32 array of the same shape in [0, 1].
-    """
-    tile, clip_limit = rng.uniform(*TILES), np.exp(rng.uniform(*np.log(CLIP_LIMITS)))
-    share = np.float32(rng.random())
-    enhanced = enhance_local_contrast(film[..., 0], clip_limit, tile)[..., np.newaxis]
-    return (1 - share) * film + share * enhanced
-
-
-_FILM_CHANGES = {
-    "histogram": randomise_histogram,
-    "contrast": enhance_contrast,
-    "noise": add_noise,
-}
 
 
 def move(case, rng):
@@ -196,10 +177,9 @@ def move(case, rng):
     from xctrs_tf.data.projection.drr import hu_to_mu, parallel_projection
 
     size = case.ct.shape[0]
-    to_patient = _rotation(rng.uniform(-ROTATION_DEG, ROTATION_DEG, 3)).T
+    rotation = rotation_matrix(rng.uniform(-ROTATION_DEG, ROTATION_DEG, 3))
     shift = rng.uniform(-TRANSLATION, TRANSLATION, 3) * size
-    middle = (size - 1) / 2
-    offset = middle - to_patient @ (middle + shift)
+    to_patient, offset = moved_grid(size, rotation, shift)
     hu = scipy.ndimage.affine_transform(
         case.ct, to_patient, offset, output=np.float32, order=1, cval=AIR_HU
     )
@@ -212,8 +192,3 @@ def move(case, rng):
             case.segmentation, to_patient, offset, order=0
         ),
     }
-
-
-def _rotation(degrees):
-    """Return the matrix of the rotation about x, then y, then z."""
-    return scipy.spatial.transform.Rotation.from_euler("xyz", degrees, degrees=True).as_matrix()
