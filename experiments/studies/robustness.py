@@ -4,7 +4,8 @@
 
 Measures PSNR, SSIM and mean Dice of the run's test patients with films as in training,
 and with the patient turned or shifted, cone rays, the whole scan's shadow (--scans),
-noise, other exposure, and the two views swapped. Writes robustness.csv (a line a
+noise, other exposure, enhanced contrast, and the two views swapped. A choice between runs
+is made on --split=validation. Writes robustness.csv (a line a
 patient and severity), .json (where it comes from), .md and .png to --output.
 """
 
@@ -45,6 +46,13 @@ SCANS = flags.DEFINE_string(
     "Folder of the scans that the data was made from, for the whole field of view.",
     flag_values=FLAGS,
 )
+SPLIT = flags.DEFINE_enum(
+    "split",
+    "test",
+    ["test", "validation"],
+    "Patients of the run's fold: held out, or those on which choices are made.",
+    flag_values=FLAGS,
+)
 SEED = flags.DEFINE_integer(
     "seed", 0, "Of directions, noise and curves.", lower_bound=0, flag_values=FLAGS
 )
@@ -67,12 +75,13 @@ def execute():
     from xctrs_tf.training.run import load_run
 
     run = _compiled(load_run(workdir, RUN.checkpoint.value))
-    rows = robustness_rows(run, dataset, SEED.value, scans)
+    rows = robustness_rows(run, dataset, SEED.value, scans, SPLIT.value)
     origin = provenance.collect(
         n=len({row["id"] for row in rows}),
         seed=SEED.value,
         data_hash=dataset.content_hash(),
         fold=config.fold,
+        split=SPLIT.value,
         step=run.step,
         training_seed=config.seed,
         dice_name=RUN.label_name.value,
@@ -90,7 +99,7 @@ def execute():
     print("\n".join(str(output / f"robustness.{kind}") for kind in ("csv", "json", "md", "png")))
 
 
-def robustness_rows(run, dataset, seed=0, scans=None):
+def robustness_rows(run, dataset, seed=0, scans=None, split="test"):
     """Evaluate every test patient under every perturbation and severity.
 
     Args:
@@ -99,6 +108,7 @@ def robustness_rows(run, dataset, seed=0, scans=None):
         seed: of what is drawn.
         scans: `pathlib.Path` of the scans; without it, or where a scan is not
             there, the perturbations that need them are left out.
+        split: ``"test"`` or ``"validation"``.
 
     Returns:
         List of dicts: `perturbation`, `severity`, `id`, `psnr`, `ssim`, `dice_mean`.
@@ -106,9 +116,10 @@ def robustness_rows(run, dataset, seed=0, scans=None):
     from xctrs_tf.training.prediction import predict_case
 
     patients = dataset.split(run.config.fold)
+    ids = getattr(patients, split)
     average = mean_volume(dataset, patients.training)
     sources = {record["id"]: record for record in dataset.manifest["patients"]}
-    scans_of = {patient: _scan(scans, sources[patient]) for patient in patients.test}
+    scans_of = {patient: _scan(scans, sources[patient]) for patient in ids}
     settings = [
         (name, severity)
         for name, perturbation in PERTURBATIONS.items()
@@ -122,9 +133,9 @@ def robustness_rows(run, dataset, seed=0, scans=None):
         kept = {key: figures[key] for key in ROBUSTNESS_FIGURES}
         rows.append({"perturbation": name, "severity": severity, "id": case.id, **kept})
 
-    total = len(patients.test) * (1 + len(settings))
+    total = len(ids) * (1 + len(settings))
     with progress_bar(total=total, unit="film pair") as bar:
-        for patient in patients.test:
+        for patient in ids:
             case = dataset.load(patient)
             arrays = network_arrays(case, run.config.film_normalization)
             scan = scans_of[patient] and read_volume(scans_of[patient])

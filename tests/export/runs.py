@@ -39,13 +39,15 @@ def write_run(path, precision="float32"):
     return networks
 
 
-def toy_run(path, data="absent", data_sha256=DATA_SHA256, gain=2.0, segmented=True):
+def toy_run(path, data="absent", data_sha256=DATA_SHA256, gain=2.0, segmented=True, **options):
     """Return a run that multiplies its films: ``ct[x, y, z] = gain * ap[x, z] * la[y, z]``.
 
     Its segmentation is C3 with probability 1 where the CT is above 1.5 before clipping,
-    and background elsewhere.
+    and background elsewhere. Options are fields of its `TrainingConfig`.
     """
-    config = TrainingConfig(data=data, size=SIZE, dice_weight=float(segmented), rsc_weight=0.0)
+    config = TrainingConfig(
+        data=data, size=SIZE, dice_weight=float(segmented), rsc_weight=0.0, **options
+    )
     write_config(path, config, data_sha256)
     return Run(path, config, 7, _product(gain), _threshold() if segmented else None)
 

@@ -1,6 +1,7 @@
 """Exported models compute the same as the networks; each has its own version number."""
 
 import dataclasses
+import json
 
 import keras
 import numpy as np
@@ -15,10 +16,13 @@ from tests.export.runs import (
     toy_films,
     toy_run,
 )
+from xctrs_tf.data.films.film_normalisation import normalise_film
+from xctrs_tf.data.films.film_writer import film_bytes
 from xctrs_tf.errors import UserError
 from xctrs_tf.export import saved_model as export_module
 from xctrs_tf.export.saved_model import export_run
 from xctrs_tf.export.signatures import Signatures
+from xctrs_tf.reconstruction import load
 from xctrs_tf.reconstruction.exported_model import find_export
 
 
@@ -135,3 +139,35 @@ def test_a_full_disk_is_one_line_and_leaves_no_version(tmp_path, monkeypatch):
     with pytest.raises(UserError, match=r"models: export failed: .*No space left on device; free"):
         export_run(toy_run(tmp_path / "run"), tmp_path / "models")
     assert not (tmp_path / "models").exists()
+
+
+def test_an_export_equalizes_films_where_its_run_did(tmp_path):
+    run = toy_run(tmp_path / "run", gain=0.5, segmented=False, film_normalization="equalized")
+    folder = export_run(run, tmp_path / "models")
+    assert read_metadata(folder)["film_normalization"] == "equalized"
+    films = {v: np.random.default_rng(n).random((SIZE,) * 2) for n, v in enumerate(("ap", "la"))}
+    ranks = {view: normalise_film(film, "equalized") for view, film in films.items()}
+    expected = 0.5 * ranks["ap"][:, None] * ranks["la"][None]
+    reconstructor = load(folder)
+    assert reconstructor.film_normalization == "equalized"
+    for power in (1.0, 2.0):
+        darker = {view: film**power for view, film in films.items()}
+        np.testing.assert_allclose(
+            reconstructor(**darker, spacing_mm=1.0).ct_hu, expected * 2500 - 1000, atol=0.51
+        )
+        pngs = {f"{v}_bytes": tf.constant([film_bytes(film, v)]) for v, film in darker.items()}
+        served = find_export(folder).load_signatures()["serving_bytes"](**pngs)
+        assert served["films_equalized"].numpy().tolist() == [True]
+        np.testing.assert_allclose(served["ct_hu"][0], expected * 2500 - 1000, atol=4)
+
+
+def test_an_export_without_a_normalisation_scales_by_percentiles(tmp_path):
+    folder = export_run(toy_run(tmp_path / "run", segmented=False), tmp_path / "models")
+    metadata = read_metadata(folder)
+    del metadata["film_normalization"], metadata["checksums"]
+    (folder / "assets.extra/metadata.json").write_text(json.dumps(metadata), encoding="utf-8")
+    assert load(folder).film_normalization == "percentile"
+    metadata["film_normalization"] = "ranks"
+    (folder / "assets.extra/metadata.json").write_text(json.dumps(metadata), encoding="utf-8")
+    with pytest.raises(UserError, match="film_normalization is 'ranks', not one of percentile"):
+        load(folder)

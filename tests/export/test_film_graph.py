@@ -9,6 +9,7 @@ from PIL import Image
 
 from tests.hostile.parts import png
 from xctrs_tf.data.films.film import read_film
+from xctrs_tf.data.films.film_normalisation import FILM_NORMALIZATIONS
 from xctrs_tf.data.films.film_writer import write_film
 from xctrs_tf.export.film_graph import decode_films
 
@@ -55,11 +56,12 @@ def saved(picture, path):
 
 @pytest.mark.parametrize("kind", PICTURES)
 @pytest.mark.parametrize("view", ["ap", "la"])
-def test_a_film_of_the_right_size_is_read_to_the_bit(tmp_path, kind, view):
+@pytest.mark.parametrize("normalization", FILM_NORMALIZATIONS)
+def test_a_film_of_the_right_size_is_read_to_the_bit(tmp_path, kind, view, normalization):
     png = saved(PICTURES[kind](), tmp_path / "film.png")
-    film = decode_films(tf.constant([png]), SIZE)
+    film = decode_films(tf.constant([png]), SIZE, normalization)
     assert film.shape == (1, SIZE, SIZE, 1)
-    expected = read_film(tmp_path / "film.png", view, SIZE)
+    expected = read_film(tmp_path / "film.png", view, SIZE, film_normalization=normalization)
     np.testing.assert_array_equal(film[0, ..., 0], expected)
 
 
@@ -69,6 +71,29 @@ def test_another_size_is_resampled_as_the_library_does(tmp_path, shape):
     film = decode_films(tf.constant([png]), SIZE)[0, ..., 0]
     expected = read_film(tmp_path / "film.png", "ap", SIZE)
     np.testing.assert_allclose(film, expected, rtol=0, atol=1e-5)
+
+
+def test_an_equalized_film_of_another_size_is_resampled_as_the_library_does(tmp_path):
+    png = saved(grey16(400, 400), tmp_path / "film.png")
+    film = decode_films(tf.constant([png]), SIZE, "equalized")[0, ..., 0]
+    expected = read_film(tmp_path / "film.png", "ap", SIZE, film_normalization="equalized")
+    # Where the means of pixels differ by their rounding alone, two ranks may be exchanged.
+    exchanged = np.abs(film - expected)
+    assert exchanged.max() < 1.01 / (SIZE**2 - 1)
+    assert exchanged.mean() < 1e-5
+
+
+def test_no_exposure_changes_an_equalized_film_of_another_size(tmp_path):
+    pixels = noise((200, 200))
+    films = []
+    for number, power in enumerate((0.5, 1, 2)):
+        # Powers of a film of 8 bits keep its grey values apart in 16.
+        film = np.round(65535 * (np.round(255 * pixels) / 255) ** power)
+        Image.fromarray(film.astype(np.uint16)).save(tmp_path / f"{number}.png")
+        png = (tmp_path / f"{number}.png").read_bytes()
+        films.append(decode_films(tf.constant([png]), SIZE, "equalized")[0, ..., 0])
+    np.testing.assert_array_equal(films[0], films[1])
+    np.testing.assert_array_equal(films[2], films[1])
 
 
 def test_every_film_of_a_batch_is_scaled_by_itself(tmp_path):

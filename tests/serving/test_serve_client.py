@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.export.runs import SIZE
+from tests.export.runs import SIZE, toy_run
 from tests.films import BLOCK, block_films
 from tests.programs import run_program
 from tests.serving.serving_apis import MODEL, StubModel, grpc_server, http_server, rest_server
 from xctrs_tf.data.films.film_writer import write_film
 from xctrs_tf.errors import UserError
+from xctrs_tf.export.saved_model import export_run
 from xctrs_tf.reconstruction import load
 from xctrs_tf.reconstruction.exported_model import find_export
 from xctrs_tf.serving import client as client_module
@@ -69,6 +70,20 @@ def test_a_server_answers_as_the_library_does(client, exported):
     np.testing.assert_allclose(remote.ct_hu, local.ct_hu, rtol=0, atol=1)
     np.testing.assert_array_equal(remote.segmentation, local.segmentation)
     assert (remote.spacing_mm, remote.origin_mm) == (local.spacing_mm, local.origin_mm)
+
+
+def test_the_client_equalizes_films_as_the_served_model_does(tmp_path):
+    run = toy_run(tmp_path / "run", gain=0.5, segmented=False, film_normalization="equalized")
+    exported = find_export(export_run(run, tmp_path / "models"))
+    rng = np.random.default_rng(0)
+    # Most grey values lie so close together that 16 bits of the film itself would mix them up.
+    films = {view: rng.random((SIZE, SIZE)) ** 9 for view in ("ap", "la")}
+    with rest_server(StubModel(exported.load_signatures())) as address:
+        reconstructor = RemoteReconstructor(RestClient(address, MODEL, RetryPolicy(60.0, 0)))
+        assert reconstructor.film_normalization == "equalized"
+        remote = reconstructor(**films, spacing_mm=1.0)
+    local = load(exported.path)(**films, spacing_mm=1.0)
+    np.testing.assert_array_equal(remote.ct_hu, local.ct_hu)
 
 
 def test_answers_over_the_4_mb_that_grpc_takes_by_default():

@@ -1,6 +1,7 @@
 """Options of the training step: accumulation, clipping, averages, precision."""
 
 import dataclasses
+import json
 
 import keras
 import numpy as np
@@ -9,7 +10,7 @@ import tensorflow as tf
 
 from tests.training.toys import CONFIG, TOY_VGG, toy_batch, toy_networks
 from xctrs_tf.errors import UserError
-from xctrs_tf.training.config import TrainingConfig
+from xctrs_tf.training.config import TrainingConfig, read_config
 from xctrs_tf.training.objective import make_objective
 from xctrs_tf.training.step.optimizer import make_optimizer
 from xctrs_tf.training.tensorflow.tensorflow_trainer import Trainer
@@ -155,6 +156,11 @@ def test_gradients_and_losses_are_float32_and_unscaled_for_the_clip(precision, a
         ({"accumulation": 0}, "--accumulation=0: must be above 0"),
         ({"clip_norm": -1.0}, "--clip_norm=-1.0: must be 0 or more"),
         ({"ema_momentum": 1.0}, "--ema_momentum=1.0: must be from 0 to below 1"),
+        ({"film_normalization": "ranks"}, "--film_normalization=ranks: must be one of percentile"),
+        (
+            {"film_normalization": "equalized", "augment": "mirror,histogram"},
+            "--augment=histogram: no curve changes films",
+        ),
         ({"patience": -1}, "--patience=-1: must be 0 or more"),
         ({"strategy": "ring"}, "--strategy=ring: must be one of single, mirrored, multi_worker"),
     ],
@@ -170,3 +176,10 @@ def test_a_configuration_without_these_options_is_read():
     for name in (*new, "deterministic"):
         del record[name]
     assert TrainingConfig(**record) == TrainingConfig(data="DATA")
+
+
+def test_a_run_from_before_the_choice_of_a_normalisation_has_percentiles(tmp_path):
+    record = {"training": TrainingConfig(data="DATA").to_json(), "data_sha256": "0" * 64}
+    del record["training"]["film_normalization"]
+    (tmp_path / "config.json").write_text(json.dumps(record), encoding="utf-8")
+    assert read_config(tmp_path).film_normalization == "percentile"

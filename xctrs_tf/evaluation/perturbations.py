@@ -11,7 +11,7 @@ from collections.abc import Callable
 import numpy as np
 
 from xctrs_tf.data.films.film_normalisation import normalise_film
-from xctrs_tf.data.projection.film_effects import film_effects
+from xctrs_tf.data.projection.film_effects import enhance_local_contrast, film_effects
 from xctrs_tf.data.projection.projection_geometry import ProjectionGeometry, VolumeFrame
 from xctrs_tf.data.stream.augmentation import randomise_histogram
 from xctrs_tf.data.volumes.volume import Volume
@@ -107,6 +107,12 @@ def _histogram(case, share, rng):
     }
 
 
+def _local_contrast(case, clip_limit, rng):
+    del rng
+    films = {view: normalise_film(getattr(case, view)) for view in VIEWS}
+    return {view: enhance_local_contrast(film, clip_limit) for view, film in films.items()}
+
+
 def _swapped(case, severity, rng):
     del severity, rng
     return {"ap": case.la, "la": case.ap}
@@ -136,6 +142,9 @@ PERTURBATIONS = {
     ),
     "histogram": Perturbation(
         "grey values through a random rising curve", "share", (0.25, 0.5, 0.75, 1), _histogram
+    ),
+    "contrast": Perturbation(
+        "local contrast enhanced (CLAHE)", "clip limit", (0.005, 0.01, 0.02, 0.04), _local_contrast
     ),
     "swapped": Perturbation("AP and LA swapped", "", (1,), _swapped),
 }

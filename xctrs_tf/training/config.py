@@ -193,6 +193,11 @@ class TrainingConfig:
         for name, choices in _CHOICES.items():
             self._require(name, getattr(self, name) in choices, f"one of {', '.join(choices)}")
         augmentations(self.augmentations)
+        if self.film_normalization == "equalized" and "histogram" in self.augmentations:
+            raise UserError(
+                "--augment=histogram: no curve changes films of --film_normalization=equalized; "
+                "leave it out"
+            )
         for name in ("width", "steps", "batch_size", "accumulation", "learning_rate"):
             self._require(name, getattr(self, name) > 0, "above 0")
         for name in ("validate_every", "checkpoint_every"):

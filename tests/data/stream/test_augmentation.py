@@ -10,6 +10,7 @@ from xctrs_tf.data.stream.augmentation import (
     AUGMENTATIONS,
     add_noise,
     augmented_arrays,
+    enhance_contrast,
     mirror,
     move,
     randomise_histogram,
@@ -71,6 +72,30 @@ def test_noise_of_a_random_strength():
     assert np.mean(spread) == pytest.approx(0.01, rel=0.2)
     bright = add_noise(np.ones((8, 9), np.float32), np.random.default_rng(0))
     assert bright.max() == 1.0 and bright.dtype == np.float32
+
+
+def test_local_contrast_is_enhanced_by_random_amounts():
+    # Faint stripes on a steep slope.
+    slope, stripes = np.meshgrid(np.linspace(0.1, 0.9, 64), np.arange(64) % 8 < 4, indexing="ij")
+    film = (slope + 0.02 * stripes).astype(np.float32)[..., np.newaxis]
+
+    def contrast(film):
+        return np.abs(np.diff(film[..., 0], axis=1)).mean()
+
+    changed = [enhance_contrast(film, np.random.default_rng(seed)) for seed in range(40)]
+    gains = [contrast(each) / contrast(film) for each in changed]
+    assert min(gains) > 0.9 and 1.5 < max(gains) < 20 and np.std(gains) > 0.2
+    assert all(each.shape == film.shape and each.dtype == np.float32 for each in changed)
+    assert min(each.min() for each in changed) >= 0 and max(each.max() for each in changed) <= 1
+
+
+def test_films_are_equalized_after_they_were_changed():
+    case = blob_case()
+    changed = augmented_arrays(case, ("noise", "contrast"), 7, 5)
+    equalized = augmented_arrays(case, ("noise", "contrast"), 7, 5, film_normalization="equalized")
+    for view in ("ap", "la"):
+        np.testing.assert_array_equal(equalized[view], normalise_film(changed[view], "equalized"))
+    np.testing.assert_array_equal(equalized["ct"], changed["ct"])
 
 
 def test_a_patient_that_does_not_move_stays():

@@ -212,6 +212,14 @@ def test_every_part_of_a_batch_has_the_planes_of_its_step(dataset, workers, repl
             np.testing.assert_array_equal(batch["vgg_planes"], expected)
 
 
+def test_the_stream_equalizes_films(dataset):
+    sample = SampleStream(dataset, dataset.ids, 1, 0, film_normalization="equalized")[3]
+    (patient,) = batch_ids(dataset.ids, 1, 0, 3)
+    for name, expected in network_arrays(dataset.load(patient), "equalized").items():
+        np.testing.assert_array_equal(sample[name], expected)
+    assert np.any(sample["ap"] != network_arrays(dataset.load(patient))["ap"])
+
+
 def test_no_augmentation_draws_with_the_planes():
     # Another number of the planes would change what resumed runs see.
     assert samples._PLANES == 5 and samples._PLANES not in AUGMENTATIONS.values()

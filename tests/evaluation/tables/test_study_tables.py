@@ -2,7 +2,7 @@ from matplotlib.image import imread
 
 from xctrs_tf.evaluation.figures.robustness_figure import robustness_figure
 from xctrs_tf.evaluation.perturbations import PERTURBATIONS
-from xctrs_tf.evaluation.tables.study_tables import robustness_grid
+from xctrs_tf.evaluation.tables.study_tables import robustness_comparison_grid, robustness_grid
 
 IDS = ("a", "b", "c")
 
@@ -42,6 +42,20 @@ def test_table_has_a_row_for_every_severity():
     assert len(grid.lines) == 3 + sum(
         len(each.severities) for each in PERTURBATIONS.values() if not each.needs_scan
     )
+
+
+def test_models_side_by_side():
+    worse = [{**line, "psnr": str(float(line["psnr"]) - 2)} for line in lines()]
+    grid = robustness_comparison_grid({"one": lines(), "two": worse}, ("exposure", "contrast"))
+    assert grid.headings == ["", "severity", "one", "two"]
+    found = {(line[0], line[1]): line[2:] for line in grid.lines}
+    assert found["films as in training", ""] == ["21.00", "19.00"]
+    assert found["local contrast enhanced (CLAHE)", "0.02 clip limit"] == ["18.00", "16.00"]
+    # 21 as in training; 20, 19, 18, 17 for each of the two kinds.
+    assert found["mean of the kinds", ""] == ["19.33", "17.33"]
+    # No scans were there.
+    grid = robustness_comparison_grid({"one": lines()}, ("full",))
+    assert grid.lines[1][2:] == ["–"]
 
 
 def test_without_a_segmentation_there_is_no_dice():

@@ -50,6 +50,12 @@ def test_every_perturbation_of_every_test_patient(dataset):
     assert len(changed) > 30
 
 
+def test_a_choice_is_made_on_validation_patients(dataset):
+    rows = robustness_rows(backprojection([]), dataset, split="validation")
+    assert {row["id"] for row in rows} == set(dataset.split(0).validation)
+    assert not {row["id"] for row in rows} & {"p4"}
+
+
 def test_the_whole_scan_is_used_if_it_is_available(dataset, tmp_path):
     case = dataset.load("p4")
     scan = np.pad(case.ct, ((0, 0), (0, 0), (0, 9)), constant_values=-1000)

@@ -321,6 +321,13 @@ def test_a_reconstruction_run_trained_further_is_refused(finished):
         loop.train(_segmentation_config(data, folder), folder / "run")
 
 
+def test_films_are_normalised_as_the_finished_run_did(finished):
+    data, folder = finished
+    config = dataclasses.replace(_segmentation_config(data, folder), film_normalization="equalized")
+    with pytest.raises(UserError, match="--film_normalization=equalized: give percentile, with"):
+        loop.train(config, folder / "run")
+
+
 def test_a_folder_without_a_finished_run_is_refused(finished):
     data, folder = finished
     config = dataclasses.replace(_segmentation_config(data, folder), reconstruction_run="nowhere")

@@ -8,6 +8,7 @@ import scipy
 
 from xctrs_tf.data.dataset import network_arrays
 from xctrs_tf.data.films.film_normalisation import normalise_film
+from xctrs_tf.data.projection.film_effects import enhance_local_contrast
 from xctrs_tf.data.projection.film_processing import random_heights, tone_curve
 from xctrs_tf.data.projection.film_simulation import FilmSimulation
 from xctrs_tf.data.stream.random_films import mirrored_case, random_films
@@ -19,12 +20,16 @@ from xctrs_tf.geometry import VIEWS
 # A generator of its own for each: switching one on leaves the others' draws.
 # They start at 1 because the order of the patients draws without a number; the VGG planes
 # have 5.
-AUGMENTATIONS = {"mirror": 1, "histogram": 2, "pose": 3, "noise": 4, "films": 6}
+AUGMENTATIONS = {"mirror": 1, "histogram": 2, "pose": 3, "noise": 4, "films": 6, "contrast": 7}
 
 ROTATION_DEG = 5.0
 TRANSLATION = 0.03  # of the frame's edge
 HISTOGRAM_PIECES = 6
 NOISE = 0.02  # of a film's range
+# Local contrast enhancement: share of a film's edge that a tile has, and the clip limit, from
+# hardly any to more than the usual 0.01.
+TILES = (1 / 12, 1 / 3)
+CLIP_LIMITS = (0.003, 0.05)
 
 
 def augmentations(augment):
@@ -104,7 +109,7 @@ def augmented_arrays(
     else:
         arrays = (move(case, draws("pose")) if "pose" in names else network_arrays(case)) | made
         arrays = mirror(arrays) if mirrored else arrays
-    for name, change in (("histogram", randomise_histogram), ("noise", add_noise)):
+    for name, change in _FILM_CHANGES.items():
         if name in names:
             rng = draws(name)
             arrays = {**arrays, **{view: change(arrays[view], rng) for view in VIEWS}}
@@ -158,6 +163,32 @@ def add_noise(film, rng):
     """
     strength = np.float32(rng.uniform(0, NOISE))
     return np.clip(film + strength * rng.standard_normal(film.shape, np.float32), 0.0, 1.0)
+
+
+def enhance_contrast(film, rng):
+    """Enhance the local contrast of a film by a random amount, as X-ray systems do.
+
+    Contrast limited adaptive histogram equalisation (CLAHE) of a random size of the tiles and
+    a random clip limit, mixed with the film in a random ratio.
+
+    Args:
+        film: array in [0, 1], ``(horizontal, vertical, 1)``.
+        rng: `numpy.random.Generator`.
+
+    Returns:
+        float32 array of the same shape in [0, 1].
+    """
+    tile, clip_limit = rng.uniform(*TILES), np.exp(rng.uniform(*np.log(CLIP_LIMITS)))
+    share = np.float32(rng.random())
+    enhanced = enhance_local_contrast(film[..., 0], clip_limit, tile)[..., np.newaxis]
+    return (1 - share) * film + share * enhanced
+
+
+_FILM_CHANGES = {
+    "histogram": randomise_histogram,
+    "contrast": enhance_contrast,
+    "noise": add_noise,
+}
 
 
 def move(case, rng):

@@ -13,7 +13,7 @@ ROBUSTNESS_COLUMNS = (IMAGE_COLUMNS[1], IMAGE_COLUMNS[0], DICE_COLUMNS[-1])
 ROBUSTNESS_FIGURES = tuple(column.key for column in ROBUSTNESS_COLUMNS)
 # Name in the CSV of the films as in training; the mean volume has `MEAN_VOLUME_ROW`.
 UNPERTURBED = "none"
-_NO_SCANS = "not run: needs the scans"
+_NOT_RUN, _NO_SCANS = "not run", "not run: needs the scans"
 _BOOTSTRAP_SEED = 0
 # Columns of protocols.csv that are not figures.
 _PROTOCOL_KEYS = ("id", "method")
@@ -34,7 +34,8 @@ def robustness_grid(lines, dice_name):
     for name, perturbation in PERTURBATIONS.items():
         severities = perturbation.severities
         if not perturbed_values(lines, name, severities[0])[ROBUSTNESS_FIGURES[0]]:
-            rows.append([perturbation.title, _NO_SCANS, *[NOTHING] * (2 * len(ROBUSTNESS_COLUMNS))])
+            why = _NO_SCANS if perturbation.needs_scan else _NOT_RUN
+            rows.append([perturbation.title, why, *[NOTHING] * (2 * len(ROBUSTNESS_COLUMNS))])
             continue
         for severity in severities:
             text = "" if len(severities) == 1 else f"{severity:,g} {perturbation.unit}".strip()
@@ -55,6 +56,41 @@ def robustness_grid(lines, dice_name):
             "set-up, which counts in full. Directions, signs, curves and noise are drawn for each "
             "patient and are the same at every severity."
         ],
+    )
+
+
+def robustness_comparison_grid(results, names=tuple(PERTURBATIONS)):
+    """Lay out the PSNR of several models under every perturbation, side by side.
+
+    Args:
+        results: dict from the name of a model to its lines, as of `robustness_grid`, of the
+            same patients.
+        names: keys of `PERTURBATIONS` to show. The last row is the mean over the films as in
+            training and each of these, whose severities are averaged first.
+
+    Returns:
+        `TableGrid`.
+    """
+    kinds = [(UNPERTURBED, ("",)), *((name, PERTURBATIONS[name].severities) for name in names)]
+    rows, means = [], []
+    for name, severities in kinds:
+        of_kind = []
+        for severity in severities:
+            chosen = (name,) if name == UNPERTURBED else (name, severity)
+            values = [
+                np.mean(list(perturbed_values(lines, *chosen)["psnr"].values()) or [np.nan])
+                for lines in results.values()
+            ]
+            of_kind.append(values)
+            rows.append([*_kind_and_severity(name, severity), *(_decibel(v) for v in values)])
+        means.append(np.mean(of_kind, axis=0))
+    rows.append(["mean of the kinds", "", *(_decibel(v) for v in np.mean(means, axis=0))])
+    patients = len({line["id"] for lines in results.values() for line in lines})
+    return TableGrid(
+        "PSNR (dB) of models on films that differ from those of training",
+        ["", "severity", *results],
+        rows,
+        [f"Mean over {patients} patients."],
     )
 
 
@@ -94,6 +130,18 @@ def perturbed_values(lines, name, severity=None):
         and (severity is None or float(line["severity"]) == float(severity))
     ]
     return {key: patient_values(chosen, key) for key in ROBUSTNESS_FIGURES}
+
+
+def _kind_and_severity(name, severity):
+    if name == UNPERTURBED:
+        return "films as in training", ""
+    perturbation = PERTURBATIONS[name]
+    text = f"{severity:,g} {perturbation.unit}" if len(perturbation.severities) > 1 else ""
+    return perturbation.title, text.strip()
+
+
+def _decibel(value):
+    return NOTHING if np.isnan(value) else f"{value:.2f}"
 
 
 def _line(title, severity, values, reference=None):
