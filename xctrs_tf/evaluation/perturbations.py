@@ -9,9 +9,10 @@ import dataclasses
 from collections.abc import Callable
 
 import numpy as np
+from skimage.exposure import equalize_adapthist
 
-from xctrs_tf.data.films.film_normalisation import normalise_film
-from xctrs_tf.data.projection.film_effects import enhance_local_contrast, film_effects
+from xctrs_tf.data.films.film_normalisation import normalise_film, resize_film
+from xctrs_tf.data.projection.film_effects import film_effects
 from xctrs_tf.data.projection.projection_geometry import ProjectionGeometry, VolumeFrame
 from xctrs_tf.data.stream.augmentation import randomise_histogram
 from xctrs_tf.data.volumes.volume import Volume
@@ -20,6 +21,8 @@ from xctrs_tf.geometry import VIEWS
 # Only the source's distance matters, since films are scaled to the isocentre; the
 # detector stands behind the patient as on a wall stand.
 _DETECTOR = 1.2
+# Edge of the film whose local contrast is enhanced: its tiles are an eighth of it.
+_CLAHE_PIXELS = 256
 
 
 @dataclasses.dataclass(frozen=True)
@@ -110,7 +113,16 @@ def _histogram(case, share, rng):
 def _local_contrast(case, clip_limit, rng):
     del rng
     films = {view: normalise_film(getattr(case, view)) for view in VIEWS}
-    return {view: enhance_local_contrast(film, clip_limit) for view, film in films.items()}
+    return {view: _clahe(film, clip_limit) for view, film in films.items()}
+
+
+def _clahe(film, clip_limit):
+    """Enhance local contrast by another program than the augmentation's, and at a fixed size.
+
+    The clip limit then means the same for films of any size.
+    """
+    large = np.clip(resize_film(film, _CLAHE_PIXELS), 0.0, 1.0)
+    return resize_film(equalize_adapthist(large, clip_limit=clip_limit), len(film))
 
 
 def _swapped(case, severity, rng):

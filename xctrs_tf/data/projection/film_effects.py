@@ -8,12 +8,6 @@ count passes the contrast curve.
 
 import numpy as np
 import scipy
-from skimage.exposure import equalize_adapthist
-
-from xctrs_tf.data.films.film_normalisation import resize_film
-
-# Edge of the film whose local contrast is enhanced: as fine as an eighth of it needs.
-CLAHE_PIXELS = 256
 
 
 def transmission(line_integrals):
@@ -92,25 +86,6 @@ def contrast_curve(signal, gamma, middle=0.5):
     # The slope of a logistic function in its middle is a quarter of its factor.
     low, high, curve = (_logistic(4 * gamma * (x - middle)) for x in (0.0, 1.0, signal))
     return (curve - low) / (high - low)
-
-
-def enhance_local_contrast(film, clip_limit, tile=1 / 8):
-    """Enhance the local contrast of a film, as X-ray systems do before they store it.
-
-    Contrast limited adaptive histogram equalisation (CLAHE), computed at `CLAHE_PIXELS` a side,
-    so that its clip limit means the same for films of any size.
-
-    Args:
-        film: array in [0, 1], square, ``[horizontal, vertical]``.
-        clip_limit: share of a tile's pixels that one grey value may take; 0.01 is usual.
-        tile: edge of a tile, as a share of the film's.
-
-    Returns:
-        float32 array of the same shape in [0, 1].
-    """
-    large = np.clip(resize_film(film, CLAHE_PIXELS), 0.0, 1.0)
-    enhanced = equalize_adapthist(large, round(tile * CLAHE_PIXELS), clip_limit)
-    return np.clip(resize_film(enhanced, len(film)), 0.0, 1.0)
 
 
 def film_effects(

@@ -8,8 +8,7 @@ import scipy
 
 from xctrs_tf.data.dataset import network_arrays
 from xctrs_tf.data.films.film_normalisation import normalise_film
-from xctrs_tf.data.projection.film_effects import enhance_local_contrast
-from xctrs_tf.data.projection.film_processing import random_heights, tone_curve
+from xctrs_tf.data.projection.film_processing import local_contrast, random_heights, tone_curve
 from xctrs_tf.data.projection.film_simulation import FilmSimulation
 from xctrs_tf.data.stream.random_films import mirrored_case, random_films
 from xctrs_tf.data.stream.rigid_motion import moved_grid, rotation_matrix
@@ -26,10 +25,9 @@ ROTATION_DEG = 5.0
 TRANSLATION = 0.03  # of the frame's edge
 HISTOGRAM_PIECES = 6
 NOISE = 0.02  # of a film's range
-# Local contrast enhancement: share of a film's edge that a tile has, and the clip limit, from
-# hardly any to more than the usual 0.01.
-TILES = (1 / 12, 1 / 3)
-CLIP_LIMITS = (0.003, 0.05)
+# Local contrast enhancement: tiles along an edge, and largest slope of a tile's curve.
+TILES = (2, 8)
+SLOPES = (1.5, 8.0)
 
 
 def augmentations(augment):
@@ -168,8 +166,8 @@ def add_noise(film, rng):
 def enhance_contrast(film, rng):
     """Enhance the local contrast of a film by a random amount, as X-ray systems do.
 
-    Contrast limited adaptive histogram equalisation (CLAHE) of a random size of the tiles and
-    a random clip limit, mixed with the film in a random ratio.
+    Contrast limited adaptive histogram equalisation (CLAHE) with tiles of a random size and
+    a random limit, mixed with the film in a random ratio.
 
     Args:
         film: array in [0, 1], ``(horizontal, vertical, 1)``.
@@ -178,9 +176,11 @@ def enhance_contrast(film, rng):
     Returns:
         float32 array of the same shape in [0, 1].
     """
-    tile, clip_limit = rng.uniform(*TILES), np.exp(rng.uniform(*np.log(CLIP_LIMITS)))
+    tiles, slope = rng.integers(*TILES, endpoint=True), np.exp(rng.uniform(*np.log(SLOPES)))
     share = np.float32(rng.random())
-    enhanced = enhance_local_contrast(film[..., 0], clip_limit, tile)[..., np.newaxis]
+    # A tile needs pixels.
+    tiles = min(int(tiles), len(film) // 2)
+    enhanced = local_contrast(film[..., 0], tiles, slope)[..., np.newaxis]
     return (1 - share) * film + share * enhanced
 
 
