@@ -4,7 +4,7 @@
     python -m experiments.reconstruct --model=MODELS/xctrsnet --pairs=pairs.csv --output=OUT
     python -m experiments.reconstruct --model=MODELS/xctrsnet --input=FILMS --output=OUT
 
-Films are DICOM, PNG, TIFF or NIfTI files, superior on top; PNG, TIFF and NIfTI
+Films are DICOM, PNG, TIFF, JPEG or NIfTI files, superior on top; PNG, TIFF and NIfTI
 with bone bright. Flags cut, turn and invert films that are not so (docs/data.md).
 
 OUT holds ct.nii.gz (HU), segmentation.nii.gz with its label tables for ITK-SNAP

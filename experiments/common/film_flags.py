@@ -1,8 +1,10 @@
 """Flags of two films: their files, and how they are brought to the network."""
 
+import logging
+
 from absl import flags
 
-from xctrs_tf.errors import UserError
+from xctrs_tf.errors import UserError, one_line
 from xctrs_tf.geometry import VIEWS
 from xctrs_tf.quiet import quiet_libraries
 
@@ -25,7 +27,7 @@ class FilmFlags:
         where = {"flag_values": flag_values}
         self.paths = {
             view: flags.DEFINE_string(
-                view, None, f"The {NAMES[view]} film: DICOM, PNG, TIFF or NIfTI.", **where
+                view, None, f"The {NAMES[view]} film: DICOM, PNG, TIFF, JPEG or NIfTI.", **where
             )
             for view in VIEWS
         }
@@ -150,10 +152,13 @@ def read_films(paths, frames, model, spacing_mm, check):
     from xctrs_tf.data.films.film import read_film_pair
     from xctrs_tf.data.films.view_check import check_views
 
+    remarks = []
     with quiet_libraries():
         films, spacing_mm = read_film_pair(
-            paths, frames, model.size, spacing_mm, model.film_normalization
+            paths, frames, model.size, spacing_mm, model.film_normalization, remarks
         )
+    for remark in remarks:
+        logging.warning("%s", one_line(remark))
     if check:
         check_views(**films)
     return films, spacing_mm

@@ -300,7 +300,7 @@ def of_another_height(folder):
         (missing, "la.png: no such file"),
         (not_square, "la.png: 40 x 32 pixels; crop or pad the film square"),
         (constant, "la.png: film: constant"),
-        (no_picture, "la.png: damaged, or not a PNG or TIFF picture"),
+        (no_picture, "la.png: damaged, or not a PNG, TIFF or JPEG picture"),
         (swapped, "films: AP and LA look swapped; exchange the two files"),
         (of_another_height, "films: AP and LA do not show the same neck"),
     ],

@@ -29,7 +29,7 @@ content("text-bomb.png", lambda: png(extra=16 * chunk(b"zTXt", b"a\0\0" + bomb()
 content("profile-bomb.png", lambda: png(extra=chunk(b"iCCP", b"a\0\0" + bomb())))
 content("animated.png", lambda: animated(3))
 content("endless-animation.png", lambda: png(extra=chunk(b"acTL", struct.pack(">II", 2**31, 0))))
-content("colour.png", lambda: picture_bytes(np.stack([GREY, GREY // 2, GREY], -1)))
+content("colour.png", lambda: picture_bytes(np.stack([GREY, GREY.T, GREY[::-1]], -1)))
 content("flipped-bytes.png", lambda: flipped(picture_bytes(GREY), 8))
 
 

@@ -39,7 +39,7 @@ REASONS = {
     "nested.dcm": "a damaged DICOM file",
     "nrrd-of-another.nrrd": "its pixels are in another file",
     "tiny-fields.dcm": "too many fields in its header",
-    "text.png": "not a PNG or TIFF picture",
+    "text.png": "not a PNG, TIFF or JPEG picture",
 }
 
 

@@ -57,7 +57,7 @@ def test_colour_pictures_of_grey_are_films_and_others_not(tmp_path):
         stacked[..., 3:] = 255
         path = save_picture(tmp_path / f"grey{channels}.png", stacked)
         np.testing.assert_allclose(read_film(path, "ap", 8), grey, atol=1e-6)
-        stacked[2, 3, 1] += 1
+        stacked[..., :3] = np.random.default_rng(1).integers(0, 255, (8, 8, 3), np.uint8)
         with pytest.raises(UserError, match=r"colour\.png: a colour picture"):
             read_film(save_picture(tmp_path / "colour.png", stacked), "ap", 8)
     palette = Image.fromarray(pixels).convert("P")
@@ -103,7 +103,7 @@ def test_files_that_are_no_films(tmp_path):
     with pytest.raises(UserError, match=r"absent\.png: no such file"):
         read_film(tmp_path / "absent.png", "ap", 8)
     (tmp_path / "film.png").write_bytes(b"not a picture")
-    with pytest.raises(UserError, match=r"film\.png: damaged, or not a PNG or TIFF picture"):
+    with pytest.raises(UserError, match=r"film\.png: damaged, or not a PNG, TIFF or JPEG picture"):
         read_film(tmp_path / "film.png", "ap", 8)
     (tmp_path / "film.doc").write_bytes(b"not a picture")
     with pytest.raises(UserError, match=r"film\.doc: unknown kind of film; use DICOM, PNG"):
@@ -113,7 +113,7 @@ def test_files_that_are_no_films(tmp_path):
 def test_a_truncated_picture(tmp_path):
     path = save_picture(tmp_path / "film.png", (random_film(64, 64) * 255).astype(np.uint8))
     path.write_bytes(path.read_bytes()[:1000])
-    with pytest.raises(UserError, match=r"film\.png: damaged, or not a PNG or TIFF picture"):
+    with pytest.raises(UserError, match=r"film\.png: damaged, or not a PNG, TIFF or JPEG picture"):
         read_film(path, "ap", 8)
 
 

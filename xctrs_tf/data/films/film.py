@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import logging
 import pathlib
 import warnings
 
@@ -10,7 +11,7 @@ import numpy as np
 from xctrs_tf.data.films.film_frame import ASPECT_TOLERANCE, FilmFrame
 from xctrs_tf.data.films.film_normalisation import fill_padding, normalise_film, resize_film
 from xctrs_tf.data.films.formats.dicom_film import open_dicom, starts_like_dicom
-from xctrs_tf.data.films.formats.picture_film import PICTURE_SUFFIXES, open_picture
+from xctrs_tf.data.films.formats.picture_film import KINDS, PICTURE_SUFFIXES, open_picture
 from xctrs_tf.data.films.formats.slice_film import SLICE_SUFFIXES, open_slice
 from xctrs_tf.data.films.raw_film import MAX_FILE_BYTES, read_stored
 from xctrs_tf.data.volumes.checked_file import read_checked
@@ -21,7 +22,7 @@ from xctrs_tf.geometry import VIEWS
 def read_film(path, view, size, frame=None, film_normalization="percentile"):
     """Read a film from a DICOM, picture or NIfTI file, in the networks' frame.
 
-    Pictures (PNG, TIFF) are stored as a radiologist looks at them: superior on
+    Pictures (PNG, TIFF, JPEG) are stored as a radiologist looks at them: superior on
     top; AP with the patient's right on the left; LA with anterior on the left.
     DICOM films are turned so by their headers. Volumes (NIfTI, NRRD, MetaImage) hold
     one slice ``[horizontal, vertical]`` in the frame of docs/architecture.md. Bone is
@@ -44,10 +45,14 @@ def read_film(path, view, size, frame=None, film_normalization="percentile"):
             not finite, of another view, or the frame lies outside of it.
     """
     raw = _read_raw_film(path, view)
+    for remark in raw.remarks:
+        logging.warning("%s: %s", path, remark)
     return _cut_film(path, raw, size, frame or FilmFrame(), film_normalization)
 
 
-def read_film_pair(paths, frames, size, spacing_mm=None, film_normalization="percentile"):
+def read_film_pair(
+    paths, frames, size, spacing_mm=None, film_normalization="percentile", remarks=None
+):
     """Read both films of a patient so that a pixel of each is as wide as a voxel.
 
     A film's scale is known where its file or its frame gives the size of a pixel.
@@ -62,6 +67,8 @@ def read_film_pair(paths, frames, size, spacing_mm=None, film_normalization="per
         size: pixels a side of the network.
         spacing_mm: edge of a voxel, or None.
         film_normalization: as of `read_film`.
+        remarks: list that gets a line for whatever was assumed or mended; by default the
+            lines are logged.
 
     Returns:
         Dict of the films as `read_film` gives them, and the edge of a voxel in mm,
@@ -72,6 +79,12 @@ def read_film_pair(paths, frames, size, spacing_mm=None, film_normalization="per
     """
     raws = {view: _read_raw_film(paths[view], view) for view in VIEWS}
     _check_two(raws)
+    said = [f"{paths[view]}: {remark}" for view in VIEWS for remark in raws[view].remarks]
+    if remarks is None:
+        for line in said:
+            logging.warning("%s", line)
+    else:
+        remarks += said
     widths = {view: _width_mm(paths[view], raws[view], frames[view]) for view in VIEWS}
     if spacing_mm is not None:
         known = [view for view in VIEWS if widths[view] is not None]
@@ -99,12 +112,12 @@ def _read_raw_film(path, view):
             return read_stored(path, open_slice(path, view))
     content = read_checked(path, MAX_FILE_BYTES)
     if name.endswith(PICTURE_SUFFIXES):
-        with _reading(path, "damaged, or not a PNG or TIFF picture"):
+        with _reading(path, f"damaged, or not {KINDS}"):
             return read_stored(path, open_picture(path, content))
     if starts_like_dicom(content):
         with _reading(path, "a damaged DICOM file, or of a kind that cannot be read"):
             return read_stored(path, open_dicom(path, content, view))
-    raise UserError(f"{path}: unknown kind of film; use DICOM, PNG, TIFF or NIfTI")
+    raise UserError(f"{path}: unknown kind of film; use DICOM, PNG, TIFF, JPEG or NIfTI")
 
 
 @contextlib.contextmanager

@@ -43,6 +43,7 @@ class RawFilm:
         pixel_shape: width and height of a pixel in any unit, used where ``pixel_mm`` is None.
         flip_horizontal: the file says that left and right must be exchanged.
         flip_vertical: the file says that top and bottom must be exchanged.
+        remarks: lines on what was assumed or mended.
     """
 
     pixels: np.ndarray
@@ -50,6 +51,7 @@ class RawFilm:
     pixel_shape: tuple = (1.0, 1.0)
     flip_horizontal: bool = False
     flip_vertical: bool = False
+    remarks: tuple = ()
 
 
 def read_stored(path, stored):

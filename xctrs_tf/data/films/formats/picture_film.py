@@ -1,4 +1,4 @@
-"""Films from PNG and TIFF pictures."""
+"""Films from PNG, TIFF, JPEG and JPEG 2000 pictures."""
 
 import io
 import warnings
@@ -6,11 +6,20 @@ import warnings
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
+from xctrs_tf.data.films.formats.colour_content import grey_of_colours
+from xctrs_tf.data.films.formats.photo_check import check_camera, check_outline
 from xctrs_tf.data.films.formats.tiff_header import TiffHeader, is_tiff
 from xctrs_tf.data.films.raw_film import RawFilm, StoredFilm, screen_to_film
 from xctrs_tf.errors import UserError
 
-PICTURE_SUFFIXES = (".png", ".tif", ".tiff")
+PICTURE_SUFFIXES = (
+    *(".png", ".tif", ".tiff"),
+    *(".jpg", ".jpeg", ".jpe", ".jfif", ".jp2", ".jpx", ".j2k", ".j2c"),
+)
+_FORMATS = ("PNG", "TIFF", "JPEG", "JPEG2000")
+KINDS = "a PNG, TIFF or JPEG picture"
+# Others may have EXIF after the pixels.
+_CAMERA_FORMATS = ("JPEG", "MPO")
 # Modes of Pillow that hold grey values, perhaps as equal colours or with transparency.
 _GREY_MODES = ("1", "L", "LA", "I", "F", "I;16", "I;16B", "I;16L", "I;16N")
 _COLOUR_MODES = ("P", "PA", "RGB", "RGBA", "RGBX")
@@ -20,16 +29,16 @@ _TURNS = {
     2: lambda picture: picture[:, ::-1],
     3: lambda picture: picture[::-1, ::-1],
     4: lambda picture: picture[::-1],
-    5: lambda picture: picture.T,
+    5: lambda picture: picture.swapaxes(0, 1),
     6: lambda picture: np.rot90(picture, -1),
-    7: lambda picture: picture[::-1, ::-1].T,
+    7: lambda picture: picture[::-1, ::-1].swapaxes(0, 1),
     8: np.rot90,
 }
 _SIDEWAYS = (5, 6, 7, 8)
 
 
 def open_picture(path, content):
-    """Read the header of a PNG or TIFF film, stored as a radiologist looks at it.
+    """Read the header of a PNG, TIFF or JPEG film, stored as a radiologist looks at it.
 
     Args:
         path: the file, for messages.
@@ -39,7 +48,8 @@ def open_picture(path, content):
         `StoredFilm` without a pixel size, turned by the orientation that EXIF or TIFF give.
 
     Raises:
-        UserError: coloured, of several pages, or not a PNG or TIFF picture.
+        UserError: of colours, of several pages, partly transparent, a photo, damaged, or of
+            another kind.
     """
     header = TiffHeader(path, content) if is_tiff(content) else None
     try:
@@ -51,6 +61,9 @@ def open_picture(path, content):
             f"{path}: a TIFF picture of {header.kind}, damaged or not read; export the film as "
             "8- or 16-bit grey"
         ) from error
+    if picture.format in _CAMERA_FORMATS:
+        # A phone adds a second, smaller picture.
+        check_camera(path, picture.getexif())
     if _has_second_page(picture):
         raise UserError(f"{path}: several pages; save one film a file")
     if picture.mode not in (*_GREY_MODES, *_COLOUR_MODES):
@@ -59,15 +72,23 @@ def open_picture(path, content):
         )
 
     def read():
-        pixels = _grey_pixels(path, picture)
-        pixels = (header.values(pixels) if header else pixels).astype(np.float32)
+        pixels = _opaque_pixels(path, picture)
         # EXIF may follow the pixels of a PNG.
-        orientation = header.orientation if header else picture.getexif().get(_ORIENTATION)
+        exif = picture.getexif()
+        check_camera(path, exif)
+        orientation = header.orientation if header else exif.get(_ORIENTATION)
         shape = header.pixel_shape if header else _png_pixel_shape(picture)
+        remarks = ()
         if orientation in _TURNS:
             pixels = _TURNS[orientation](pixels)
             shape = shape[::-1] if orientation in _SIDEWAYS else shape
-        return RawFilm(screen_to_film(pixels), pixel_shape=shape)
+            remarks = (f"turned as its orientation {orientation} says",)
+        if pixels.ndim == 3:
+            pixels, remark = grey_of_colours(path, pixels)
+            remarks += (remark,) if remark else ()
+        pixels = (header.values(pixels) if header else pixels).astype(np.float32)
+        check_outline(path, pixels)
+        return RawFilm(screen_to_film(pixels), pixel_shape=shape, remarks=remarks)
 
     return StoredFilm(*picture.size, read)
 
@@ -77,7 +98,7 @@ def _open(path, content):
         # Pillow's warning of a very large picture must be an error, since it would read it.
         warnings.simplefilter("error", Image.DecompressionBombWarning)
         try:
-            return Image.open(io.BytesIO(content), formats=("PNG", "TIFF"))
+            return Image.open(io.BytesIO(content), formats=_FORMATS)
         except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
             raise UserError(f"{path}: far too many pixels; shrink the film first") from error
 
@@ -93,16 +114,24 @@ def _has_second_page(picture):
     return True
 
 
-def _grey_pixels(path, picture):
+def _opaque_pixels(path, picture):
+    """Return grey values ``[row, column]``, or colours ``[row, column, channel]``."""
+    has_key = "transparency" in picture.info
     if picture.mode in ("P", "PA"):
-        picture = picture.convert("RGB")
+        picture = picture.convert("RGBA" if has_key or picture.mode == "PA" else "RGB")
+    elif has_key and picture.mode in ("L", "RGB"):
+        picture = picture.convert("LA" if picture.mode == "L" else "RGBA")
     pixels = np.asarray(picture)
+    if picture.mode in ("LA", "RGBA"):
+        transparent = np.mean(pixels[..., -1] < 255)
+        if transparent:
+            raise UserError(
+                f"{path}: {transparent:.1%} of its pixels are transparent, so that its grey values "
+                "are not known; save it without an alpha channel"
+            )
     if pixels.ndim == 2:
         return pixels
-    grey = pixels[..., 0]
-    if picture.mode != "LA" and (pixels[..., :3] != grey[..., np.newaxis]).any():
-        raise UserError(f"{path}: a colour picture; export the film as 8- or 16-bit grey")
-    return grey
+    return pixels[..., 0] if picture.mode == "LA" else pixels[..., :3]
 
 
 def _png_pixel_shape(picture):

@@ -195,4 +195,4 @@ class TiffHeader:
             raise self._damaged() from error
 
     def _damaged(self):
-        return UserError(f"{self._path}: damaged, or not a PNG or TIFF picture")
+        return UserError(f"{self._path}: damaged, or not a PNG, TIFF or JPEG picture")
