@@ -1,3 +1,4 @@
+import logging
 import struct
 
 import numpy as np
@@ -87,7 +88,7 @@ def test_rescaling_comes_before_the_window(tmp_path):
 )
 def test_a_pixels_size_is_that_at_the_patient(tmp_path, tags, expected):
     path = write_dicom(tmp_path / "a.dcm", **tags)
-    pixel_mm, _ = pixel_scale(path, pydicom.dcmread(path))
+    pixel_mm, _, _ = pixel_scale(path, pydicom.dcmread(path))
     assert pixel_mm == (pytest.approx(expected) if expected else None)
 
 
@@ -277,3 +278,61 @@ def test_a_file_larger_than_any_film(tmp_path):
         stream.truncate(2**30)
     with pytest.raises(UserError, match="over 268 MB, more than is read"):
         read_film(path, "ap", 12)
+
+
+def scale_remarks(path, caplog, **frame):
+    caplog.clear()
+    with caplog.at_level(logging.WARNING):
+        read_film(path, "ap", 12, FilmFrame(**frame))
+    return [record.getMessage().removeprefix(f"{path}: ") for record in caplog.records]
+
+
+@pytest.mark.parametrize(
+    ("tags", "words"),
+    [
+        (
+            {"PixelSpacing": [0.2, 0.2], "PixelSpacingCalibrationType": "GEOMETRY"},
+            "0.2 x 0.2 mm at the patient, by PixelSpacing (GEOMETRY)",
+        ),
+        (
+            {"PixelSpacing": [0.2, 0.2]},
+            "0.2 x 0.2 mm at the patient, by PixelSpacing, whose calibration its header does not",
+        ),
+        (
+            {"PixelSpacing": [0.2, 0.2], "ImagerPixelSpacing": [0.25, 0.25]},
+            "0.2 x 0.2 mm at the patient, by PixelSpacing, which differs from ImagerPixelSpacing",
+        ),
+        (
+            {"ImagerPixelSpacing": [0.24, 0.24], "EstimatedRadiographicMagnificationFactor": 1.2},
+            "0.2 x 0.2 mm at the patient, by ImagerPixelSpacing over EstimatedRadiographicMagnif",
+        ),
+        (
+            {
+                "ImagerPixelSpacing": [0.24, 0.24],
+                "EstimatedRadiographicMagnificationFactor": 1.2,
+                "DistanceSourceToDetector": 1800,
+                "DistanceSourceToPatient": 1200,
+            },
+            "Factor 1.2 (its DistanceSourceToDetector over DistanceSourceToPatient is 1.5)",
+        ),
+        (
+            {
+                "ImagerPixelSpacing": [0.3, 0.3],
+                "DistanceSourceToDetector": 1800,
+                "DistanceSourceToPatient": 1200,
+            },
+            "0.2 x 0.2 mm at the patient, by ImagerPixelSpacing over 1.5, DistanceSourceToDetect",
+        ),
+        (
+            {"ImagerPixelSpacing": [0.2, 0.2]},
+            "by ImagerPixelSpacing alone: its header gives no magnification",
+        ),
+    ],
+)
+def test_the_fields_of_the_pixel_size_are_said(tmp_path, tags, words, caplog):
+    path = write_dicom(tmp_path / "film.dcm", **tags)
+    remarks = scale_remarks(path, caplog)
+    assert len(remarks) == 1 and words in remarks[0], remarks
+    # A size that is given replaces the file's.
+    assert scale_remarks(path, caplog, pixel_mm=0.3) == []
+    assert scale_remarks(write_dicom(tmp_path / "bare.dcm"), caplog) == []

@@ -44,10 +44,10 @@ def read_film(path, view, size, frame=None, film_normalization="percentile"):
         UserError: missing, unreadable, too large, coloured, not square, constant,
             not finite, of another view, or the frame lies outside of it.
     """
-    raw = _read_raw_film(path, view)
-    for remark in raw.remarks:
+    raw, frame = _read_raw_film(path, view), frame or FilmFrame()
+    for remark in raw.remarks_with(frame):
         logging.warning("%s: %s", path, remark)
-    return _cut_film(path, raw, size, frame or FilmFrame(), film_normalization)
+    return _cut_film(path, raw, size, frame, film_normalization)
 
 
 def read_film_pair(
@@ -79,7 +79,11 @@ def read_film_pair(
     """
     raws = {view: _read_raw_film(paths[view], view) for view in VIEWS}
     _check_two(raws)
-    said = [f"{paths[view]}: {remark}" for view in VIEWS for remark in raws[view].remarks]
+    said = [
+        f"{paths[view]}: {remark}"
+        for view in VIEWS
+        for remark in raws[view].remarks_with(frames[view])
+    ]
     if remarks is None:
         for line in said:
             logging.warning("%s", line)

@@ -44,6 +44,7 @@ class RawFilm:
         flip_horizontal: the file says that left and right must be exchanged.
         flip_vertical: the file says that top and bottom must be exchanged.
         remarks: lines on what was assumed or mended.
+        scale_remark: line that tells where ``pixel_mm`` is from, or None.
     """
 
     pixels: np.ndarray
@@ -52,6 +53,16 @@ class RawFilm:
     flip_horizontal: bool = False
     flip_vertical: bool = False
     remarks: tuple = ()
+    scale_remark: str | None = None
+
+    def remarks_with(self, frame):
+        """Return the remarks that hold for a film that is cut out by a frame.
+
+        Args:
+            frame: `FilmFrame`, whose own size of a pixel replaces that of the file.
+        """
+        used = self.scale_remark is not None and frame.pixel_mm is None
+        return (*self.remarks, *((self.scale_remark,) if used else ()))
 
 
 def read_stored(path, stored):

@@ -77,7 +77,7 @@ def open_dicom(path, content, view):
     _complete_meta(path, image)
     dicom_header.check(path, image, view)
     flips = dicom_header.flips(path, image, view)
-    pixel_mm, pixel_shape = dicom_scale.pixel_scale(path, image)
+    pixel_mm, pixel_shape, remark = dicom_scale.pixel_scale(path, image)
 
     def read():
         values, padding = dicom_values.stored_values(path, image)
@@ -86,7 +86,7 @@ def open_dicom(path, content, view):
             picture = -picture
         if padding.any():
             picture = np.ma.masked_array(picture, padding)
-        return RawFilm(screen_to_film(picture), pixel_mm, pixel_shape, *flips)
+        return RawFilm(screen_to_film(picture), pixel_mm, pixel_shape, *flips, scale_remark=remark)
 
     return StoredFilm(*dicom_header.size(path, image), read)
 

@@ -9,6 +9,10 @@ from xctrs_tf.errors import UserError
 SLICE_SUFFIXES = (".nii", ".nii.gz", ".nrrd", ".mha")
 # LPS axis and name of the directions in which an upright film's two indices grow.
 _UPRIGHT = {"ap": ((0, "left"), (2, "superior")), "la": ((1, "posterior"), (2, "superior"))}
+_UNSET = (
+    "pixels of 1 x 1 mm by its header, as programs write it that know no size (--ap_pixel_mm, "
+    "--la_pixel_mm correct it)"
+)
 # Cosine of the largest tilt of an axis against the patient's.
 _MIN_COSINE = 0.7
 
@@ -38,7 +42,9 @@ def open_slice(path, view):
     def read():
         pixels = image.array.reshape(width, height).astype(np.float32)
         pixel_mm = tuple(float(image.spacing_mm[axis]) for axis in axes)
-        return RawFilm(pixels, pixel_mm, pixel_mm, *_flips(path, image.affine, axes, view))
+        flips = _flips(path, image.affine, axes, view)
+        remark = _UNSET if pixel_mm == (1.0, 1.0) else None
+        return RawFilm(pixels, pixel_mm, pixel_mm, *flips, scale_remark=remark)
 
     return StoredFilm(width, height, read)
 
