@@ -53,6 +53,12 @@ SPLIT = flags.DEFINE_enum(
     "Patients of the run's fold: held out, or those on which choices are made.",
     flag_values=FLAGS,
 )
+PERTURBATION_NAMES = flags.DEFINE_list(
+    "perturbations",
+    list(PERTURBATIONS),
+    f"Kinds of films to evaluate, of {', '.join(PERTURBATIONS)}.",
+    flag_values=FLAGS,
+)
 SEED = flags.DEFINE_integer(
     "seed", 0, "Of directions, noise and curves.", lower_bound=0, flag_values=FLAGS
 )
@@ -63,6 +69,7 @@ def execute():
     for flag in (RUN.workdir, RUN.output):
         if not flag.value:
             raise UserError(f"--{flag.name} is missing: --workdir a run, --output a folder")
+    require_perturbations(PERTURBATION_NAMES.value)
     workdir, output = pathlib.Path(RUN.workdir.value), pathlib.Path(RUN.output.value)
     config = read_config(workdir)
     dataset = open_run_dataset(workdir, config, RUN.data.value)
@@ -75,7 +82,8 @@ def execute():
     from xctrs_tf.training.run import load_run
 
     run = _compiled(load_run(workdir, RUN.checkpoint.value))
-    rows = robustness_rows(run, dataset, SEED.value, scans, SPLIT.value)
+    names = PERTURBATION_NAMES.value
+    rows = robustness_rows(run, dataset, SEED.value, scans, SPLIT.value, names)
     origin = provenance.collect(
         n=len({row["id"] for row in rows}),
         seed=SEED.value,
@@ -99,8 +107,22 @@ def execute():
     print("\n".join(str(output / f"robustness.{kind}") for kind in ("csv", "json", "md", "png")))
 
 
-def robustness_rows(run, dataset, seed=0, scans=None, split="test"):
-    """Evaluate every test patient under every perturbation and severity.
+def require_perturbations(names):
+    """Refuse a name of --perturbations that is none.
+
+    Args:
+        names: what should be keys of `PERTURBATIONS`.
+
+    Raises:
+        UserError: one of them is unknown.
+    """
+    for name in names:
+        if name not in PERTURBATIONS:
+            raise UserError(f"--perturbations={name}: must be of {', '.join(PERTURBATIONS)}")
+
+
+def robustness_rows(run, dataset, seed=0, scans=None, split="test", names=tuple(PERTURBATIONS)):
+    """Evaluate every patient of a part of the fold under perturbations, at every severity.
 
     Args:
         run: `xctrs_tf.training.run.Run`.
@@ -109,6 +131,7 @@ def robustness_rows(run, dataset, seed=0, scans=None, split="test"):
         scans: `pathlib.Path` of the scans; without it, or where a scan is not
             there, the perturbations that need them are left out.
         split: ``"test"`` or ``"validation"``.
+        names: keys of `PERTURBATIONS`.
 
     Returns:
         List of dicts: `perturbation`, `severity`, `id`, `psnr`, `ssim`, `dice_mean`.
@@ -123,7 +146,7 @@ def robustness_rows(run, dataset, seed=0, scans=None, split="test"):
     settings = [
         (name, severity)
         for name, perturbation in PERTURBATIONS.items()
-        if not perturbation.needs_scan or all(scans_of.values())
+        if name in names and (not perturbation.needs_scan or all(scans_of.values()))
         for severity in perturbation.severities
     ]
     rows = []

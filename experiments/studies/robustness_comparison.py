@@ -15,6 +15,7 @@ import sys
 from absl import flags
 
 from experiments.common import cli
+from experiments.studies.robustness import require_perturbations
 from xctrs_tf import provenance
 from xctrs_tf.errors import UserError
 from xctrs_tf.evaluation.perturbations import PERTURBATIONS
@@ -42,9 +43,7 @@ flags.mark_flags_as_required(["results", "output"], flag_values=FLAGS)
 
 def execute():
     """Write the table of all runs."""
-    unknown = [name for name in PERTURBATION_NAMES.value if name not in PERTURBATIONS]
-    if unknown:
-        raise UserError(f"--perturbations={unknown[0]}: must be of {', '.join(PERTURBATIONS)}")
+    require_perturbations(PERTURBATION_NAMES.value)
     folders = [pathlib.Path(folder) for folder in RESULTS.value]
     names = [folder.resolve().name for folder in folders]
     if len(set(names)) < len(names):

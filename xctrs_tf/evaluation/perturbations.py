@@ -9,7 +9,6 @@ import dataclasses
 from collections.abc import Callable
 
 import numpy as np
-from skimage.exposure import equalize_adapthist
 
 from xctrs_tf.data.films.film_normalisation import normalise_film, resize_film
 from xctrs_tf.data.projection.film_effects import film_effects
@@ -121,6 +120,9 @@ def _clahe(film, clip_limit):
 
     The clip limit then means the same for films of any size.
     """
+    # Only this needs it, and it takes a while to load.
+    from skimage.exposure import equalize_adapthist
+
     large = np.clip(resize_film(film, _CLAHE_PIXELS), 0.0, 1.0)
     return resize_film(equalize_adapthist(large, clip_limit=clip_limit), len(film))
 

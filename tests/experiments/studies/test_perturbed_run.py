@@ -54,6 +54,8 @@ def test_a_choice_is_made_on_validation_patients(dataset):
     rows = robustness_rows(backprojection([]), dataset, split="validation")
     assert {row["id"] for row in rows} == set(dataset.split(0).validation)
     assert not {row["id"] for row in rows} & {"p4"}
+    chosen = robustness_rows(backprojection([]), dataset, names=("exposure",))
+    assert {row["perturbation"] for row in chosen} == {"none", "mean-volume", "exposure"}
 
 
 def test_the_whole_scan_is_used_if_it_is_available(dataset, tmp_path):

@@ -10,7 +10,6 @@ from xctrs_tf.data.dataset import network_arrays
 from xctrs_tf.data.films.film_normalisation import normalise_film
 from xctrs_tf.data.projection.film_processing import local_contrast, random_heights, tone_curve
 from xctrs_tf.data.projection.film_simulation import FilmSimulation
-from xctrs_tf.data.stream.random_films import mirrored_case, random_films
 from xctrs_tf.data.stream.rigid_motion import moved_grid, rotation_matrix
 from xctrs_tf.data.volumes.intensity import AIR_HU, normalise_hu
 from xctrs_tf.errors import UserError
@@ -101,6 +100,9 @@ def augmented_arrays(
     mirrored = "mirror" in names and draws("mirror").random() < 0.5
     made = {} if reconstruction is None else {"reconstruction": reconstruction[..., np.newaxis]}
     if "films" in names:
+        # Keras, which this module needs, takes seconds to load.
+        from xctrs_tf.data.stream.random_films import mirrored_case, random_films
+
         # Mirrored before the projection: a cone's LA film is none of the mirror image.
         arrays = random_films(mirrored_case(case) if mirrored else case, draws("films"))
         arrays |= mirror(made) if mirrored else made
