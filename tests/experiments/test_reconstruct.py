@@ -104,6 +104,18 @@ def test_rotated_films(folder, models):
     assert (folder / "out" / "films.png").read_bytes() == clean
 
 
+def test_tinted_jpeg_films_are_read_and_it_is_said(folder, models):
+    for view in ("ap", "la"):
+        grey = np.asarray(Image.open(folder / f"{view}.png")) / 65535
+        colours = np.round(255 * grey[..., np.newaxis] * (0.7, 0.9, 1)).astype(np.uint8)
+        Image.fromarray(colours).save(folder / f"{view}.jpg", quality=95, subsampling=0)
+    result = reconstruct(folder, models, "--report=false", suffix=".jpg")
+    assert result.returncode == 0, result.stderr
+    assert (read_volume(folder / "out" / "ct.nii.gz").array[BLOCK] > 500).all()
+    lines = result.stderr.splitlines()
+    assert len(lines) == 2 and all("its luminance is read" in line for line in lines), lines
+
+
 def write_dicom_films(folder, ap, la, **tags):
     """Write the films of the block as DICOM of patients whose ids are ``ap`` and ``la``."""
     patients = {"ap": ap, "la": la}
