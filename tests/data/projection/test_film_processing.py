@@ -5,10 +5,10 @@ from scipy import ndimage
 from xctrs_tf.data.projection.film_processing import (
     burn_in,
     collimate,
+    enhance_detail,
     local_contrast,
     random_heights,
     saturate,
-    sharpen,
     tone_curve,
 )
 
@@ -65,13 +65,21 @@ def test_local_contrast_rises_in_dull_regions_and_has_no_seams():
     assert np.abs(steps).max() < 4 / 64
 
 
-def test_sharpening_keeps_even_regions_and_steepens_edges():
-    film = np.full((40, 30), 0.3, np.float32)
-    film[20:] = 0.6
-    sharp = sharpen(film, 0.05, 1.0)
-    np.testing.assert_allclose(sharp[[0, -1]], film[[0, -1]], atol=1e-4)
-    assert sharp[20, 5] > 0.65 and sharp[19, 5] < 0.25
-    np.testing.assert_array_equal(sharpen(film, 0.05, 0.0), film)
+def test_detail_is_enhanced_band_by_band():
+    rng = np.random.default_rng(0)
+    film = 5 + rng.random((40, 30)).astype(np.float32)
+    np.testing.assert_allclose(enhance_detail(film, (1, 1, 1)), film, rtol=1e-5)
+    np.testing.assert_allclose(enhance_detail(np.full((9, 8), 3.0), (9, 4)), 3.0, rtol=1e-5)
+    column = np.arange(120)[:, None] + np.zeros(8)
+    inner = slice(30, 90)
+    for gains in ((4, 1, 1), (1, 1, 4)):
+        for length in (5, 30):
+            film = np.sin(2 * np.pi * column / length)
+            # What a Gaussian blur leaves of a sine, for no blur and each band's.
+            left = np.exp(-((2 * np.pi / length * np.array([0, 0.5, 1, 2])) ** 2) / 2)
+            gain = left[3] + np.dot(gains, left[:3] - left[1:])
+            enhanced = enhance_detail(film, gains)[inner]
+            assert enhanced.std() / film[inner].std() == pytest.approx(gain, rel=0.08)
 
 
 def test_the_collimator_covers_the_strips_that_it_is_told():

@@ -96,19 +96,26 @@ def local_contrast(film, tiles, clip):
     )
 
 
-def sharpen(film, width, strength):
-    """Enhance what is smaller than a width, as the unsharp masks of detectors do.
+def enhance_detail(film, gains):
+    """Strengthen fine structures, as the multi-frequency processing of detectors does.
+
+    The film is split into bands: differences of Gaussian blurs whose standard deviations are
+    0.5, 1, 2, ... pixels. Each band is multiplied by its gain.
 
     Args:
-        film: array in [0, 1].
-        width: standard deviation of the blurred film that is taken away.
-        strength: factor on the difference from it; 0 changes nothing.
+        film: array, in any unit.
+        gains: of the bands, the finest first. Gains of 1 change nothing.
 
     Returns:
-        float32 array, cut to [0, 1].
+        float32 array in the unit of the film, not cut.
     """
-    blurred = scipy.ndimage.gaussian_filter(film, width * max(film.shape), mode="nearest")
-    return np.clip(film + strength * (film - blurred), 0, 1).astype(np.float32)
+    result = np.zeros(film.shape, np.float32)
+    finer = film
+    for level, gain in enumerate(gains):
+        coarser = scipy.ndimage.gaussian_filter(film, 0.5 * 2**level, mode="nearest")
+        result += gain * (finer - coarser)
+        finer = coarser
+    return result + finer.astype(np.float32)
 
 
 def collimate(film, edges, degrees, grey, blur_pixels=0.7):

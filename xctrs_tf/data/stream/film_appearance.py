@@ -11,22 +11,24 @@ from xctrs_tf.data.projection import film_processing as processing
 # Exposure. Photons are those of a pixel of median density.
 SCATTER_FRACTION = (0.0, 0.4)
 SCATTER_WIDTH_MM = (15.0, 60.0)
-BLUR_MM = (0.3, 1.5)
-PHOTONS = (1000.0, 100_000.0)
-# Percentiles at which the window cuts a film: up to so much from either end.
-SATURATED_DARK = 20.0
+BLUR_MM = (0.1, 1.0)
+PHOTONS = (1500.0, 100_000.0)
+# Percentiles at which the window cuts a film: up to so much from either end, one of two at
+# the dark end.
+SATURATED_DARK = (2.0, 20.0)
 SATURATED_BRIGHT = 3.0
 # Tone curves, of which each film has one or none.
 GAMMA = (0.6, 1.8)
 S_CURVE = (0.5, 2.5)
 CURVE_PIECES = 6
-# Probabilities, and ranges of what they switch on.
-LOCAL_CONTRAST = 0.5
+# Probability of digital processing, and what it then does.
+PROCESSING = 0.75
+DETAIL_GAIN = (1.5, 12.0)  # of the finest of the bands
+DETAIL_BANDS = 4
+LOCAL_CONTRAST = 0.8  # probability
 TILES = (2, 5)
-CLIP = (1.5, 8.0)
-SHARPENING = 0.3
-SHARPENING_WIDTH = (0.02, 0.15)  # of the film's edge
-SHARPENING_STRENGTH = (0.2, 1.5)
+SLOPE = (1.5, 15.0)
+# Probabilities of borders and marks, and their sizes.
 COLLIMATION = 0.3
 COVERED = 0.12  # of the film's edge, at most, on each side
 COLLIMATION_DEG = 3.0
@@ -49,16 +51,17 @@ def random_appearance(line_integrals, spacing_mm, rng):
         float32 film of the same shape in [0, 1], bone bright.
     """
     film = _expose(line_integrals, spacing_mm, rng)
-    film = processing.saturate(
-        film, rng.uniform(0, SATURATED_DARK), 100 - rng.uniform(0, SATURATED_BRIGHT)
-    )
+    is_processed = rng.random() < PROCESSING
+    if is_processed:
+        gain = _log_uniform(DETAIL_GAIN, rng)
+        film = processing.enhance_detail(film, gain ** np.linspace(1, 0.25, DETAIL_BANDS))
+    # Air belongs to the window of some films alone.
+    dark = SATURATED_DARK[int(rng.integers(len(SATURATED_DARK)))]
+    film = processing.saturate(film, rng.uniform(0, dark), 100 - rng.uniform(0, SATURATED_BRIGHT))
     film = _random_tone(film, rng)
-    if rng.random() < LOCAL_CONTRAST:
-        tiles = int(rng.integers(TILES[0], TILES[1] + 1))
-        film = processing.local_contrast(film, tiles, _log_uniform(CLIP, rng))
-    if rng.random() < SHARPENING:
-        width, strength = rng.uniform(*SHARPENING_WIDTH), rng.uniform(*SHARPENING_STRENGTH)
-        film = processing.sharpen(film, width, strength)
+    if is_processed and rng.random() < LOCAL_CONTRAST:
+        tiles = int(rng.integers(*TILES, endpoint=True))
+        film = processing.local_contrast(film, tiles, _log_uniform(SLOPE, rng))
     if rng.random() < COLLIMATION:
         edges = rng.uniform(0, COVERED, 4) * (rng.random(4) < 0.5)
         turn = rng.uniform(-COLLIMATION_DEG, COLLIMATION_DEG)
