@@ -157,6 +157,19 @@ def test_a_picture_by_a_camera_is_refused(tmp_path, suffix):
         read_film(path, "ap", EDGE)
 
 
+def test_a_phones_second_picture(tmp_path):
+    picture, exif = Image.fromarray(GREY), Image.Exif()
+    exif[272] = "X 100"
+    options = {"format": "MPO", "save_all": True, "append_images": [picture.resize((32, 32))]}
+    picture.save(tmp_path / "film.jpg", exif=exif, **options)
+    with pytest.raises(UserError, match="several pages; save one film a file"):
+        read_film(tmp_path / "film.jpg", "ap", EDGE)
+    exif.get_ifd(0x8769)[37386] = 5.0
+    picture.save(tmp_path / "film.jpg", exif=exif, **options)
+    with pytest.raises(UserError, match=r"a photo by X 100 \(EXIF FocalLength\)"):
+        read_film(tmp_path / "film.jpg", "ap", EDGE)
+
+
 @pytest.mark.parametrize("level", [0.0, 1.0])
 @pytest.mark.parametrize("direction", [0, 40, 130])
 def test_a_film_seen_at_an_angle_is_refused(tmp_path, level, direction):

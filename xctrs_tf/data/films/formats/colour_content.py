@@ -46,7 +46,8 @@ def grey_of_colours(path, colours):
             f"{path}: a colour picture ({_names(sample[marked])} on {share:.0%} of it); export the "
             "film itself as 8- or 16-bit grey, without marks"
         )
-    values = colours.astype(np.float32) @ np.array(LUMINANCE, np.float32)
+    # One channel after another, since large pictures leave no memory for three.
+    values = sum(np.float32(part) * colours[..., each] for each, part in enumerate(LUMINANCE))
     if share >= _MIN_MARKED_SHARE:
         return values, _marks_remark(sample, marked, step, share)
     strength = max(float(np.median(np.abs(tint))) for tint in tints)
