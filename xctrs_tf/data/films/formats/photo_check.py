@@ -71,7 +71,7 @@ def check_outline(path, picture):
     if angle is not None and angle > MAX_ANGLE_ERROR_DEG:
         raise UserError(
             f"{path}: a photo of a film, seen at an angle (its edges are {angle:.0f} degrees from "
-            f"parallel or square); {ADVICE}"
+            f"parallel or square); {ADVICE}. If it is a scan, cut its border off in the file"
         )
 
 
