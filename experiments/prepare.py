@@ -107,6 +107,12 @@ NUM_FOLDS = flags.DEFINE_integer(
     2,
     flag_values=FLAGS,
 )
+KEEP_SCAN = flags.DEFINE_boolean(
+    "keep_scan",
+    False,
+    "Store what films can show of the whole scan too, for train --augment=films.",
+    flag_values=FLAGS,
+)
 WORKERS = flags.DEFINE_integer("workers", 2, "Processes.", lower_bound=1, flag_values=FLAGS)
 PROJECTION = ProjectionFlags(FLAGS)
 RAY_ADDRESS = flags.DEFINE_string(
@@ -160,6 +166,7 @@ def _prepare(source, size, spacing_mm, simulation):
             simulation,
             lambda crop, todo: _once_usable(mapper(crop, todo)),
             lambda todo: progress_bar(todo, unit="patient"),
+            KEEP_SCAN.value,
         )
     if not done:
         first = rejected[0]["reason"]
@@ -213,6 +220,8 @@ def _configuration(size, spacing_mm, simulation):
         "label_map": LABEL_MAP.value,
         "num_patients": NUM_PATIENTS.value,
         "num_folds": NUM_FOLDS.value,
+        # Absent in older folders, as in those without.
+        "keep_scan": KEEP_SCAN.value or None,
     }
 
 
@@ -223,6 +232,8 @@ def _make_source(size, spacing_mm):
         for flag in (INPUT, LABELS, LABEL_MAP, SELECT):
             if flag.value is not None:
                 raise UserError(f"--{flag.name}: phantoms need none; leave it out")
+        if KEEP_SCAN.value:
+            raise UserError("--keep_scan: phantoms end where their crops end; leave it out")
         return PhantomSource(NUM_PATIENTS.value or PAPER_PATIENTS, SEED.value, size, spacing_mm)
     if INPUT.value is None:
         raise UserError("--input: missing; name the folder of the collection")

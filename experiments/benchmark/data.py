@@ -182,15 +182,20 @@ def _film_like(repeats):
     from xctrs_tf.data.stream.augmentation import augmented_arrays
 
     for size, aim in FILMS_AIMS.items():
-        case = _phantom_case(size)
-        times = []
-        for repeat in range(repeats + 1):
-            start = time.process_time()
-            for call in range(CALLS):
-                augmented_arrays(case, ("mirror", "films"), seed=0, index=repeat * CALLS + call)
-            if repeat:  # The first one warms up.
-                times.append(1e3 * (time.process_time() - start) / CALLS)
-        yield f"films {size}^3, one core", times, "ms", aim, False
+        crop = _phantom_case(size)
+        # A body as wide as two crops, and as deep.
+        reach = (size // 2, size // 2, size // 4)
+        scan = np.pad(crop.ct, [(extent, extent) for extent in reach], mode="edge")
+        whole = dataclasses.replace(crop, scan=scan, scan_start=tuple(-extent for extent in reach))
+        for name, case in (("crop", crop), ("scan", whole)):
+            times = []
+            for repeat in range(repeats + 1):
+                start = time.process_time()
+                for call in range(CALLS):
+                    augmented_arrays(case, ("mirror", "films"), seed=0, index=repeat * CALLS + call)
+                if repeat:  # The first one warms up.
+                    times.append(1e3 * (time.process_time() - start) / CALLS)
+            yield f"films {size}^3 of a {name}, one core", times, "ms", aim, False
 
 
 def _phantom_case(size):

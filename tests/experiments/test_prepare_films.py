@@ -62,3 +62,20 @@ def test_films_with_poses_and_all_detector_effects(folder):
     result = prepare(f"--check={folder / 'out'}")
     assert (result.returncode, result.stderr) == (0, "")
     assert (folder / "out/check/c.png").stat().st_size > 10_000
+
+
+def test_the_scan_around_the_crop_is_kept(folder):
+    for seed, name in enumerate("abc"):
+        write_neck(folder / "in", name, seed)
+    flags = (*nifti_flags(folder), "--keep_scan")
+    result = prepare(*flags, "--workers=1")
+    assert (result.returncode, result.stderr) == (0, "")
+    dataset = open_dataset(folder / "out")
+    case = dataset.load("b", with_scan=True)
+    assert dataset.manifest["keep_scan"] is True
+    assert list(case.scan.shape) == dataset.manifest["patients"][1]["kept_scan_size"]
+    assert prepare(*flags, f"--output={folder / 'two'}", "--workers=2").returncode == 0
+    assert content(folder / "two") == content(folder / "out")
+    assert "made with another keep_scan" in prepare(*nifti_flags(folder)).stderr
+    result = prepare("--source=phantom", "--keep_scan", f"--output={folder / 'phantoms'}")
+    assert result.returncode == 2 and "--keep_scan: phantoms end where" in result.stderr

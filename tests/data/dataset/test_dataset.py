@@ -1,3 +1,4 @@
+import dataclasses
 import hashlib
 import json
 import pathlib
@@ -7,8 +8,7 @@ import numpy as np
 import pytest
 
 from tests.data.cases import CONFIGURATION, RECORD, make_case, write_dataset
-from xctrs_tf.data.dataset import dataset as dataset_module
-from xctrs_tf.data.dataset import network_arrays, open_dataset
+from xctrs_tf.data.dataset import network_arrays, open_dataset, patient_file
 from xctrs_tf.data.dataset.dataset_writer import DatasetWriter
 from xctrs_tf.errors import UserError
 from xctrs_tf.files import sha256_of
@@ -218,7 +218,7 @@ def test_a_patient_is_compared_with_its_hash_once(folder, monkeypatch):
         hashed.append(len(content))
         return sha256(content)
 
-    monkeypatch.setattr(dataset_module.hashlib, "sha256", counted)
+    monkeypatch.setattr(patient_file.hashlib, "sha256", counted)
     for _ in range(3):
         dataset.load("p7")
     open_dataset(folder).load("p7")
@@ -326,3 +326,45 @@ def test_folds_that_mix_patients_are_refused(folder, change, message):
     edit(folder, change)
     with pytest.raises(UserError, match=rf"manifest\.json: {message}"):
         open_dataset(folder)
+
+
+def write_scans(path, change=lambda scan: None):
+    """Write a data folder of two patients with scans around their crops."""
+    writer = DatasetWriter(path, {**CONFIGURATION, "keep_scan": True})
+    for number, name in enumerate(("p0", "p1")):
+        case = make_case(name, number)
+        scan = np.pad(case.ct, ((2, 0), (1, 3), (0, 4)), constant_values=-900)
+        change(scan)
+        record = {**RECORD, "kept_scan_size": list(scan.shape)}
+        writer.add(dataclasses.replace(case, scan=scan, scan_start=(-2, -1, 0)), record)
+    assert writer.has("p0", "0")
+    writer.finalise([["p0"], ["p1"]], [])
+    return open_dataset(path)
+
+
+def test_scans_are_read_where_they_are_asked_for(tmp_path):
+    dataset = write_scans(tmp_path / "scans")
+    case = dataset.load("p1", with_scan=True)
+    assert dataset.keeps_scans and case.scan_start == (-2, -1, 0)
+    assert case.scan.shape == (8, 10, 10) and case.scan[0, 0, 0] == -900
+    np.testing.assert_array_equal(case.scan[2:, 1:7, :6], case.ct)
+    assert dataset.load("p1").scan is None
+    assert dataset.bytes_of_a_case(True) - dataset.bytes_of_a_case() == 2 * 800
+    older = open_dataset(write_dataset(tmp_path / "older"))
+    assert not older.keeps_scans and older.load("p0", with_scan=True).scan is None
+    assert older.bytes_of_a_case(True) == older.bytes_of_a_case()
+
+
+def test_a_scan_of_another_crop_is_refused(tmp_path):
+    folder = write_scans(tmp_path / "scans").path
+    scan = open_dataset(folder).load("p0", with_scan=True).scan
+    for changed, message in (
+        ({"scan": np.roll(scan, 1, axis=0)}, "not that of the crop"),
+        ({"scan": scan[:7]}, "does not hold the crop"),
+        ({"scan_start": np.array([-2, -1, 1])}, "does not hold the crop"),
+        ({"scan": scan.astype(float)}, "scan of type float64"),
+    ):
+        kept = {"scan": scan, "scan_start": np.array([-2, -1, 0])}
+        rewrite(folder, "p0", **(kept | changed))
+        with pytest.raises(UserError, match=message):
+            open_dataset(folder).load("p0", with_scan=True)

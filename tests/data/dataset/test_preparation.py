@@ -148,6 +148,33 @@ def test_only_a_full_field_of_view_sees_what_lies_behind_the_crop(field_of_view,
 
 
 @pytest.mark.parametrize("field_of_view", ["crop", "full"])
+def test_the_kept_scan_continues_the_crop(field_of_view):
+    simulation = FilmSimulation(ProjectionGeometry(field_of_view=field_of_view))
+    cropped, _ = crop_patient(WithShoulders(300), "a", 32, 3.0, simulation, keep_scan=True)
+    case = make_case("a", cropped, simulation)
+    assert cropped.record["kept_scan_size"] == list(case.scan.shape)
+    assert case.scan.dtype == np.int16 and max(case.scan_start) <= 0
+    inside = tuple(slice(-start, 32 - start) for start in case.scan_start)
+    np.testing.assert_array_equal(case.scan[inside], case.ct)
+    # The shoulders behind the crop, whose last voxels lie 42 to 44 crop voxels from the first.
+    assert (case.scan[:, inside[1].stop :] > 250).any()
+    # No further than the scan, a frame to the sides and a quarter of one above and below.
+    raw = WithShoulders(300).load("a.0").ct
+    low = np.array(case.origin_mm) + 3.0 * np.array(case.scan_start)
+    high = low + 3.0 * (np.array(case.scan.shape) - 1)
+    last = np.array(raw.origin_mm) + (np.array(raw.array.shape) - 1) * raw.spacing_mm
+    frame = np.array(case.origin_mm), np.array(case.origin_mm) + 3.0 * 31
+    assert np.all(low >= np.minimum(raw.origin_mm, frame[0]) - 3.0)
+    assert np.all(high <= np.maximum(last, frame[1]) + 3.0)
+    plain = make_case(
+        "a", crop_patient(WithShoulders(300), "a", 32, 3.0, simulation)[0], simulation
+    )
+    assert plain.scan is None
+    np.testing.assert_array_equal(plain.ct, case.ct)
+    np.testing.assert_array_equal(plain.ap, case.ap)
+
+
+@pytest.mark.parametrize("field_of_view", ["crop", "full"])
 def test_the_record_holds_the_pose_of_the_patient(field_of_view):
     simulation = FilmSimulation(
         ProjectionGeometry(field_of_view=field_of_view), pose_rotation_deg=5, pose_translation_mm=4

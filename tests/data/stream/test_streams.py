@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from tests.data.cases import write_dataset
+from tests.data.dataset.test_dataset import write_scans
 from tests.data.streams import training_pipeline
 from xctrs_tf.data.dataset import network_arrays, open_dataset
 from xctrs_tf.data.projection.film_simulation import FilmSimulation
@@ -223,3 +224,21 @@ def test_the_stream_equalizes_films(dataset):
 def test_no_augmentation_draws_with_the_planes():
     # Another number of the planes would change what resumed runs see.
     assert samples._PLANES == 5 and samples._PLANES not in AUGMENTATIONS.values()
+
+
+def test_films_say_once_that_they_show_the_crops_alone(dataset, caplog):
+    SampleStream(dataset, dataset.ids, 1, 0, augment=("films",))[0]
+    (record,) = caplog.records
+    assert str(dataset.path) in record.message and "crops alone" in record.message
+    SampleStream(dataset, dataset.ids, 1, 0, augment=("mirror",))
+    assert len(caplog.records) == 1
+
+
+def test_films_show_the_scans_that_the_folder_keeps(tmp_path):
+    keeping = write_scans(tmp_path / "scans")
+    stream = SampleStream(keeping, keeping.ids, 1, 0, augment=("films",))
+    (patient,) = batch_ids(keeping.ids, 1, 0, 1)
+    case = keeping.load(patient, with_scan=True)
+    np.testing.assert_array_equal(stream[1]["ap"], augmented_arrays(case, ("films",), 0, 1)["ap"])
+    crop = augmented_arrays(keeping.load(patient), ("films",), 0, 1)
+    assert np.any(stream[1]["ap"] != crop["ap"])

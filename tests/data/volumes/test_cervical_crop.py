@@ -7,7 +7,7 @@ from scipy import ndimage
 from tests.data import necks
 from tests.data.necks import ORIGIN_MM, SPACING_MM
 from xctrs_tf.data.volumes import cervical_crop as cervical
-from xctrs_tf.data.volumes.cervical_crop import check_labels, crop_to_frame
+from xctrs_tf.data.volumes.cervical_crop import check_labels, crop_to_frame, scan_around
 from xctrs_tf.data.volumes.volume import Volume, resample
 
 # Box of C1..C7 in make_neck: voxels 12..25, 18..29, 5..38 along x, y, z.
@@ -202,3 +202,20 @@ def test_thin_arches_survive_coarser_voxels():
 
 def ct_grid(volume):
     return volume.spacing_mm, volume.origin_mm
+
+
+def test_the_scan_around_is_cut_to_the_body_and_to_its_reach():
+    crop = Volume(np.full((8, 8, 8), 40, np.int16), (2.0,) * 3, (0.0,) * 3)
+    # Voxels of 2 mm from -40 to 80 mm: 20 voxels beyond the crop on one side, 25 on the other.
+    array = np.full((61, 61, 61), -1000, np.int16)
+    array[17:31, :, :] = 40
+    array[20:28, 20:28, 20:28] = crop.array
+    array[20:28, 34, :] = 300
+    around, start = scan_around(Volume(array, (2.0,) * 3, (-40.0,) * 3), crop)
+    # x: the body from 3 voxels before the crop to 3 behind it. y: a frame on either side.
+    # z: a quarter of a frame.
+    assert start == (-3, -8, -2) and around.shape == (14, 24, 12)
+    np.testing.assert_array_equal(around, array[17:31, 12:36, 18:30])
+    thin, start = scan_around(Volume(array[20:28, 20:28, 20:28], (2.0,) * 3, (0.0,) * 3), crop)
+    assert start == (0, 0, 0)
+    np.testing.assert_array_equal(thin, crop.array)

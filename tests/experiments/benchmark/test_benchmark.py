@@ -55,7 +55,8 @@ def test_both_parts_are_measured_and_written(tmp_path, monkeypatch, capsys):
         "pose 16^3",
         "pose 16^3, parallel films turned",
         "pose 16^3, clinical films turned",
-        "films 16^3, one core",
+        "films 16^3 of a crop, one core",
+        "films 16^3 of a scan, one core",
     ]
     assert all(name in printed for name in rows)
     assert rows["parallel 16^3"]["aim"] == 1e5 and rows["cone 16^3"]["aim"] == 1e6

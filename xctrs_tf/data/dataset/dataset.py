@@ -2,31 +2,18 @@
 
 import dataclasses
 import hashlib
-import os
+import math
 import pathlib
 import zipfile
 
 import numpy as np
 
 from xctrs_tf.data.dataset.manifest import MANIFEST, check_folds, read_manifest
-from xctrs_tf.data.dataset.npy_files import read_arrays
-from xctrs_tf.data.dataset.sanity import check_films
+from xctrs_tf.data.dataset.patient_file import patient_path, read_patient, verified_content
 from xctrs_tf.data.films.film_normalisation import normalise_film
-from xctrs_tf.data.patient_ids import check_id
 from xctrs_tf.data.volumes.intensity import normalise_hu
 from xctrs_tf.errors import UserError
-from xctrs_tf.geometry import NUM_CLASSES, VIEWS
-
-_AGAIN = "run experiments.prepare again"
-# Dimensions and type of a patient's arrays.
-_TYPES = {
-    "ct": (3, "int16"),
-    "segmentation": (3, "uint8"),
-    "ap": (2, "float32"),
-    "la": (2, "float32"),
-}
-# Size and time of the files that this process has compared with their hash.
-_VERIFIED = set()
+from xctrs_tf.geometry import VIEWS
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,8 +28,8 @@ class Case:
         la: float32 line integrals ``[y, z]``.
         spacing_mm: edge of a voxel.
         origin_mm: LPS position of the centre of voxel ``[0, 0, 0]``.
-        scan: int16 CT numbers of all that films can show, on a grid that continues
-            that of ``ct``; None where the folder was prepared without it.
+        scan: int16 CT numbers of all that films can show, on a grid that continues that of
+            ``ct``; None where it was not prepared or not loaded.
         scan_start: index of the scan's first voxel, counted from that of ``ct``.
     """
 
@@ -139,11 +126,29 @@ class Dataset:
         self._records = {record["id"]: record for record in manifest["patients"]}
         self.ids = list(self._records)
 
-    def load(self, patient):
+    @property
+    def keeps_scans(self):
+        """True if the folder was prepared with the scans around the crops."""
+        return bool(self.manifest.get("keep_scan"))
+
+    def bytes_of_a_case(self, with_scan=False):
+        """Return the mean memory of a `Case`.
+
+        Args:
+            with_scan: whether it is loaded with its scan.
+        """
+        own = self.size**3 * (2 + 1) + 2 * self.size**2 * 4
+        if not (with_scan and self.keeps_scans):
+            return own
+        sizes = [record["kept_scan_size"] for record in self._records.values()]
+        return own + 2 * sum(map(math.prod, sizes)) / len(sizes)
+
+    def load(self, patient, with_scan=False):
         """Read one patient.
 
         Args:
             patient: an id.
+            with_scan: whether to read the scan around the crop, where the folder has it.
 
         Returns:
             `Case`.
@@ -155,7 +160,8 @@ class Dataset:
             raise UserError(f"{self.path}: no patient {patient!r}; its ids are in {MANIFEST}")
         file = patient_path(self.path, patient)
         record = self._records[patient]
-        arrays = read_patient(file, _verified_content(file, record["sha256"]), self.size)
+        content = verified_content(file, record["sha256"])
+        arrays = read_patient(file, content, self.size, with_scan and self.keeps_scans)
         return Case(
             id=patient,
             spacing_mm=record["spacing_mm"],
@@ -173,7 +179,7 @@ class Dataset:
             UserError: a file is missing, damaged or was changed.
         """
         for patient in patients:
-            _verified_content(patient_path(self.path, patient), self._records[patient]["sha256"])
+            verified_content(patient_path(self.path, patient), self._records[patient]["sha256"])
 
     def split(self, fold):
         """Return the training, validation and test patients of one fold.
@@ -209,61 +215,3 @@ class Dataset:
         """Return the hex sha256 of all ids and file hashes; it changes with any array."""
         lines = [f"{record['id']} {record['sha256']}\n" for record in self.manifest["patients"]]
         return hashlib.sha256("".join(lines).encode()).hexdigest()
-
-
-def patient_path(path, patient):
-    """Return the path of a patient's arrays in a prepared folder."""
-    return path / "patients" / f"{check_id(patient)}.npz"
-
-
-def read_patient(file, content, size):
-    """Read and check the arrays of a patient's file.
-
-    Args:
-        file: its path, for the error.
-        content: its bytes.
-        size: voxels a side.
-
-    Returns:
-        Dict of ``ct``, ``segmentation``, ``ap`` and ``la``.
-
-    Raises:
-        UserError: damaged, of another size or type, with a label over 7 or a blank film.
-    """
-    try:
-        arrays = read_arrays(content, tuple(_TYPES))
-    except Exception as error:
-        # The readers of zip files and of arrays raise many kinds.
-        raise UserError(f"{file}: damaged; {_AGAIN}") from error
-    for name, (rank, kind) in _TYPES.items():
-        array = arrays[name]
-        if array.shape != (size,) * rank:
-            raise UserError(f"{file}: {name} not of size {size}; {_AGAIN}")
-        if array.dtype != kind:
-            raise UserError(f"{file}: {name} of type {array.dtype}, not {kind}; {_AGAIN}")
-    highest = arrays["segmentation"].max()
-    if highest >= NUM_CLASSES:
-        raise UserError(f"{file}: a label {highest}; {_AGAIN}")
-    if problem := check_films(arrays):
-        raise UserError(f"{file}: {problem}; {_AGAIN}")
-    return arrays
-
-
-def _verified_content(file, sha256):
-    """Return the bytes of a file, which are compared with their hash once in a process."""
-    try:
-        with file.open("rb") as stream:
-            status = os.fstat(stream.fileno())
-            content = stream.read()
-    except OSError as error:
-        problem = "missing" if isinstance(error, FileNotFoundError) else error.strerror
-        raise UserError(f"{file}: {problem}; run experiments.prepare again") from error
-    key = (os.path.realpath(file), len(content), status.st_mtime_ns, status.st_ino, sha256)
-    if key not in _VERIFIED:
-        if hashlib.sha256(content).hexdigest() != sha256:
-            raise UserError(
-                f"{file}: damaged or changed since it was prepared (its sha256 is not that of "
-                f"{MANIFEST}); run experiments.prepare again"
-            )
-        _VERIFIED.add(key)
-    return content

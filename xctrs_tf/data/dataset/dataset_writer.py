@@ -8,9 +8,9 @@ import numpy as np
 import scipy
 
 import xctrs_tf
-from xctrs_tf.data.dataset.dataset import patient_path, read_patient
 from xctrs_tf.data.dataset.folds import draw_validation
 from xctrs_tf.data.dataset.manifest import DATASET_FORMAT, MANIFEST, UNFINISHED, read_manifest
+from xctrs_tf.data.dataset.patient_file import patient_path, read_patient
 from xctrs_tf.errors import UserError
 from xctrs_tf.files import atomic_path, sha256_of, write_text
 
@@ -37,6 +37,10 @@ class DatasetWriter:
         if self.path.exists():
             self._take_over()
 
+    @property
+    def _keeps_scans(self):
+        return bool(self.configuration.get("keep_scan"))
+
     def knows(self, patient):
         """Return whether a patient was added, now or by an earlier run."""
         return patient in self._records
@@ -59,7 +63,8 @@ class DatasetWriter:
         if not file.is_file() or sha256_of(file) != record["sha256"]:
             return False
         try:
-            read_patient(file, file.read_bytes(), self.configuration["size"])
+            size = self.configuration["size"]
+            read_patient(file, file.read_bytes(), size, self._keeps_scans)
         except UserError:
             return False
         return True
@@ -89,9 +94,10 @@ class DatasetWriter:
             self._claim()
             with atomic_path(file) as temporary:
                 # NumPy gives every member the same date, so the same input gives the same bytes.
-                np.savez(
-                    temporary, ct=case.ct, segmentation=case.segmentation, ap=case.ap, la=case.la
-                )
+                arrays = {name: getattr(case, name) for name in ("ct", "segmentation", "ap", "la")}
+                if self._keeps_scans:
+                    arrays |= {"scan": case.scan, "scan_start": np.array(case.scan_start, "int64")}
+                np.savez(temporary, **arrays)
             self._records[case.id] = {
                 "id": case.id,
                 **record,

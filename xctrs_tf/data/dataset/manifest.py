@@ -52,7 +52,10 @@ def read_manifest(file):
     if not _is_whole(size) or size < 1:
         raise UserError(f"{file}: size {size!r}; {_AGAIN}")
     _check_projection(file, manifest["projection"])
-    _check_patients(file, manifest["patients"])
+    keep_scan = manifest.get("keep_scan")
+    if keep_scan not in (None, True, False):
+        raise UserError(f"{file}: keep_scan {keep_scan!r}; {_AGAIN}")
+    _check_patients(file, manifest["patients"], bool(keep_scan))
     rejected = manifest.setdefault("rejected", [])
     if not isinstance(rejected, list) or not all(map(_is_rejection, rejected)):
         raise UserError(f"{file}: rejected is no list of ids and reasons; {_AGAIN}")
@@ -95,7 +98,7 @@ def _check_projection(file, projection):
         raise UserError(f"{file}: projection is no geometry; {_AGAIN}") from error
 
 
-def _check_patients(file, records):
+def _check_patients(file, records, keep_scan):
     if not isinstance(records, list):
         raise UserError(f"{file}: patients is no list; {_AGAIN}")
     seen = set()
@@ -107,6 +110,8 @@ def _check_patients(file, records):
             if key in seen:
                 raise UserError(f"id {record['id']!r} stands twice")
             _check_record(record)
+            if keep_scan:
+                _check_kept_scan(record)
         except UserError as error:
             raise UserError(f"{file}: {error}; {_AGAIN}") from error
         seen.add(key)
@@ -129,6 +134,12 @@ def _check_record(record):
     origin = record.get("origin_mm")
     if not isinstance(origin, list) or len(origin) != 3 or not all(map(_is_number, origin)):
         raise UserError(f"patient {patient!r}: origin_mm {origin!r}")
+
+
+def _check_kept_scan(record):
+    size = record.get("kept_scan_size")
+    if not isinstance(size, list) or len(size) != 3 or not all(map(_is_whole, size)):
+        raise UserError(f"patient {record['id']!r}: kept_scan_size {size!r}")
 
 
 def _are_texts(groups):

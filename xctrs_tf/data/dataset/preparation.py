@@ -9,10 +9,16 @@ import numpy as np
 
 from xctrs_tf.data.dataset import Case, sanity
 from xctrs_tf.data.dataset.dataset_writer import rejections
+from xctrs_tf.data.dataset.patient_file import SCAN
 from xctrs_tf.data.patient_ids import check_id
 from xctrs_tf.data.projection.film_simulation import FilmSimulation
 from xctrs_tf.data.projection.projection_geometry import VolumeFrame
-from xctrs_tf.data.volumes.cervical_crop import check_labels, check_place, crop_to_frame
+from xctrs_tf.data.volumes.cervical_crop import (
+    check_labels,
+    check_place,
+    crop_to_frame,
+    scan_around,
+)
 from xctrs_tf.data.volumes.volume import Volume
 from xctrs_tf.errors import UserError
 
@@ -31,15 +37,27 @@ class CroppedPatient:
         segmentation: `Volume` of labels on the same grid, uint8.
         record: dict for the manifest.
         films: dict of ``ap`` and ``la`` where they show more than the cube, or None.
+        scan: array and first index of `cervical_crop.scan_around`, or None.
     """
 
     ct: Volume
     segmentation: Volume
     record: dict
     films: dict | None = None
+    scan: tuple | None = None
 
 
-def prepare_cohort(source, ids, writer, size, spacing_mm, simulation, mapper=map, progress=iter):
+def prepare_cohort(
+    source,
+    ids,
+    writer,
+    size,
+    spacing_mm,
+    simulation,
+    mapper=map,
+    progress=iter,
+    keep_scan=False,
+):
     """Prepare every patient that is not written yet; record and skip those that fail.
 
     The patients are written in the order of their ids, so that the same input
@@ -55,6 +73,7 @@ def prepare_cohort(source, ids, writer, size, spacing_mm, simulation, mapper=map
         mapper: a ``map`` that keeps the order, such as that of `parallel_map`.
         progress: progress bar: takes the list of patients to prepare, and is iterated
             along with them.
+        keep_scan: whether to write what films can show of the whole scan too.
 
     Returns:
         Sorted list of the ids that are in the folder now, and the list of dicts
@@ -70,7 +89,12 @@ def prepare_cohort(source, ids, writer, size, spacing_mm, simulation, mapper=map
     images = {writer.image_of(patient): patient for patient in done}
     images.pop(None, None)
     crop = functools.partial(
-        crop_patient, source, size=size, spacing_mm=spacing_mm, simulation=simulation
+        crop_patient,
+        source,
+        size=size,
+        spacing_mm=spacing_mm,
+        simulation=simulation,
+        keep_scan=keep_scan,
     )
     for patient, (cropped, reasons) in zip(progress(todo), mapper(crop, todo), strict=True):
         rejected[patient] = list(reasons)
@@ -92,7 +116,7 @@ def prepare_cohort(source, ids, writer, size, spacing_mm, simulation, mapper=map
     return sorted(done), rejections(rejected)
 
 
-def crop_patient(source, patient, size, spacing_mm, simulation=PARALLEL):
+def crop_patient(source, patient, size, spacing_mm, simulation=PARALLEL, keep_scan=False):
     """Crop the first usable scan of a patient to C1..C7.
 
     Args:
@@ -101,6 +125,7 @@ def crop_patient(source, patient, size, spacing_mm, simulation=PARALLEL):
         size: voxels a side.
         spacing_mm: wanted voxel size; it grows where C1..C7 do not fit.
         simulation: `FilmSimulation`.
+        keep_scan: whether the result has the ``scan`` too.
 
     Returns:
         `CroppedPatient`, or None where no scan is usable; and for each scan
@@ -120,7 +145,8 @@ def crop_patient(source, patient, size, spacing_mm, simulation=PARALLEL):
         return None, [_in_words(patient, error)]
     for scan in scans:
         try:
-            return _crop_scan(source, patient, scan, size, spacing_mm, simulation), reasons
+            cropped = _crop_scan(source, patient, scan, size, spacing_mm, simulation, keep_scan)
+            return cropped, reasons
         except ImportError:
             # A missing package is no fault of the scan.
             raise
@@ -144,6 +170,7 @@ def make_case(patient, cropped, simulation=PARALLEL):
         `Case`.
     """
     films = cropped.films or simulation.films(patient, cropped.ct, _frame(cropped.ct))
+    kept = {} if cropped.scan is None else dict(zip(SCAN, cropped.scan, strict=True))
     return Case(
         id=patient,
         ct=cropped.ct.array,
@@ -151,6 +178,7 @@ def make_case(patient, cropped, simulation=PARALLEL):
         **films,
         spacing_mm=cropped.ct.spacing_mm[0],
         origin_mm=cropped.ct.origin_mm,
+        **kept,
     )
 
 
@@ -186,7 +214,7 @@ def _is_done(source, patient, writer):
     return False
 
 
-def _crop_scan(source, patient, scan, size, spacing_mm, simulation):
+def _crop_scan(source, patient, scan, size, spacing_mm, simulation, keep_scan):
     # The readers bound what they read: a file that passed them can be hashed in bounded time.
     raw = source.load(scan)
     record = source.record(scan)
@@ -213,11 +241,15 @@ def _crop_scan(source, patient, scan, size, spacing_mm, simulation):
     }
     if simulation.has_poses:
         record["projection"] = simulation.geometry_of(patient).to_json()
+    kept = None
+    if keep_scan:
+        kept = scan_around(raw.ct, ct)
+        record["kept_scan_size"] = list(kept[0].shape)
     if simulation.geometry.field_of_view == "crop":
-        return CroppedPatient(ct, labels, record)
+        return CroppedPatient(ct, labels, record, scan=kept)
     # Projected here: the whole scan is too large to send from one process to another.
     films = simulation.films(patient, raw.ct, _frame(ct))
-    return CroppedPatient(ct, labels, record, films)
+    return CroppedPatient(ct, labels, record, films, kept)
 
 
 def _frame(ct):

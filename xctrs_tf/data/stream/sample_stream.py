@@ -1,6 +1,7 @@
 """The samples of a training run, each a function of the seed and its number alone."""
 
 import functools
+import logging
 
 import numpy as np
 
@@ -69,8 +70,16 @@ class SampleStream:
         self._reconstruct = reconstruct
         self._vgg_slices = vgg_slices
         self._film_normalization = film_normalization
-        fits = len(ids) * _bytes_of_a_case(dataset.size) <= CACHE_BYTES
-        self._load = functools.cache(dataset.load) if fits else dataset.load
+        with_scan = "films" in self._augmentations and dataset.keeps_scans
+        if "films" in self._augmentations and not with_scan:
+            logging.warning(
+                "augment films: %s holds no scans (prepare --keep_scan), so the films show the "
+                "crops alone",
+                dataset.path,
+            )
+        load = functools.partial(dataset.load, with_scan=True) if with_scan else dataset.load
+        fits = len(ids) * dataset.bytes_of_a_case(with_scan) <= CACHE_BYTES
+        self._load = functools.cache(load) if fits else load
         made_before = () if reconstruct is None else ("reconstruction",)
         self.names = ("ap", "la", "ct", "segmentation", *made_before)
 
@@ -141,9 +150,3 @@ def _patient_at(ids, seed, index):
 @functools.lru_cache(maxsize=16)
 def _permutation(length, seed, epoch):
     return np.random.default_rng([seed, epoch]).permutation(length)
-
-
-def _bytes_of_a_case(size):
-    ct_and_segmentation = size**3 * (2 + 1)
-    films = 2 * size**2 * 4
-    return ct_and_segmentation + films

@@ -16,6 +16,10 @@ MAIN_COMPONENT = 0.9
 # A voxel is bone from this share on. One half would thin the arches where voxels grow;
 # a little less keeps the vertebrae's volumes.
 BONE_SHARE = 0.45
+# How far `scan_around` reaches beyond the crop along x, y and z, in edges of the crop.
+_REACH = (1.0, 1.0, 0.25)
+# Denser voxels belong to the patient, or to what lies on them.
+_BODY_HU = -700
 # Full width at half maximum of a Gaussian, as a multiple of its standard deviation.
 FWHM = 2.3548
 
@@ -91,10 +95,50 @@ def crop_to_frame(ct, labels, size, spacing_mm):
     needed = float(np.max(high - low)) + 2 * _MARGIN_MM
     spacing_mm = max(float(spacing_mm), needed / size)
     frame = (size, spacing_mm, _frame_origin(ct, low, high, size, spacing_mm))
-    hu = resample(_widen(_near(ct, *frame), spacing_mm), *frame, fill=AIR_HU).array
-    limits = np.iinfo(np.int16)
-    hu = np.clip(np.round(hu), limits.min, limits.max).astype(np.int16)
+    hu = _as_int16(resample(_widen(_near(ct, *frame), spacing_mm), *frame, fill=AIR_HU).array)
     return hu, _resample_labels(_near(labels, *frame), *frame), *frame[1:]
+
+
+def scan_around(ct, crop):
+    """Resample what films can show of a scan to the grid that continues a crop's.
+
+    It reaches a frame's edge beyond the crop to the left, right, front and back, and a quarter of
+    it above and below, but not beyond the scan, and is cut to the patient's body.
+
+    Args:
+        ct: `Volume` of the scan in HU.
+        crop: `Volume` of the cube of `crop_to_frame`, int16.
+
+    Returns:
+        int16 array ``[x, y, z]`` in HU, which holds the crop, and the index of its first voxel
+        counted from the crop's, three whole numbers of 0 or less.
+    """
+    size, spacing_mm = len(crop.array), crop.spacing_mm[0]
+    first = (np.array(ct.origin_mm) - crop.origin_mm) / spacing_mm
+    edges = np.array(ct.spacing_mm) / spacing_mm
+    last = first + (np.array(ct.array.shape) - 1) * edges
+    reach = np.round(size * np.array(_REACH)).astype(int)
+    start = np.clip(np.ceil(first - 1e-3).astype(int), -reach, 0)
+    stop = np.clip(np.floor(last + 1e-3).astype(int) + 1, size, size + reach)
+    origin_mm = np.array(crop.origin_mm) + start * spacing_mm
+    frame = (stop - start, spacing_mm, tuple(origin_mm.tolist()))
+    hu = _as_int16(resample(_widen(_near(ct, *frame), spacing_mm), *frame, fill=AIR_HU).array)
+    inside = tuple(slice(-before, size - before) for before in start)
+    hu[inside] = crop.array
+    low, high = start - start, stop - start
+    body = scipy.ndimage.find_objects((hu > _BODY_HU).astype(np.uint8))
+    if body:
+        # The borders above and below stay: the patient goes on there.
+        for axis in (0, 1):
+            low[axis] = min(body[0][axis].start, inside[axis].start)
+            high[axis] = max(body[0][axis].stop, inside[axis].stop)
+    part = hu[tuple(map(slice, low, high))]
+    return np.ascontiguousarray(part), tuple(int(index) for index in start + low)
+
+
+def _as_int16(hu):
+    limits = np.iinfo(np.int16)
+    return np.clip(np.round(hu), limits.min, limits.max).astype(np.int16)
 
 
 def _box_mm(labels):
