@@ -1,6 +1,7 @@
 """JPEG films, colour pictures of grey content, transparency, and photos of films."""
 
 import logging
+import zlib
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ from PIL import Image
 from scipy import ndimage
 
 from experiments.studies.photo_check_rates import bordered, photo
+from tests.hostile.parts import png
 from xctrs_tf.data.films.film import read_film, read_film_pair
 from xctrs_tf.data.films.film_frame import FilmFrame
 from xctrs_tf.data.films.film_normalisation import normalise_film
@@ -140,6 +142,19 @@ def test_transparency_is_refused_where_it_hides_something(tmp_path):
     save(tmp_path / "film.png", GREY, transparency=int(GREY[0, 0]))
     with pytest.raises(UserError, match="of its pixels are transparent"):
         read_film(tmp_path / "film.png", "ap", EDGE)
+
+
+@pytest.mark.parametrize(("color", "channels"), [(2, 3), (4, 2)])
+def test_what_is_left_of_16_bits_in_several_channels(tmp_path, color, channels, caplog):
+    deep = np.round(65535 * smooth_noise()).astype(">u2")
+    pixels = np.repeat(deep[..., np.newaxis], channels, axis=2)
+    if color == 4:
+        pixels[..., 1] = 65535
+    data = zlib.compress(b"".join(b"\0" + row.tobytes() for row in pixels))
+    (tmp_path / "film.png").write_bytes(png(EDGE, EDGE, 16, color, data))
+    film, remarks = read_with_remarks(tmp_path / "film.png", caplog)
+    np.testing.assert_allclose(film, as_film(deep), atol=1 / 200)
+    assert len(remarks) == 1 and "the upper 8 of its 16 bits are read" in remarks[0]
 
 
 @pytest.mark.parametrize("suffix", [".jpg", ".png", ".tif"])

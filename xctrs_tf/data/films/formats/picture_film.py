@@ -24,6 +24,9 @@ _CAMERA_FORMATS = ("JPEG", "MPO")
 _GREY_MODES = ("1", "L", "LA", "I", "F", "I;16", "I;16B", "I;16L", "I;16N")
 _COLOUR_MODES = ("P", "PA", "RGB", "RGBA", "RGBX")
 _ORIENTATION = 274
+# Place of the bits of a value in a PNG file.
+_PNG_DEPTH = 24
+_CUT_BITS = "the upper 8 of its 16 bits are read, since it has several channels; export it as grey"
 # Value of the orientation tag -> what turns the stored picture as viewers show it.
 _TURNS = {
     2: lambda picture: picture[:, ::-1],
@@ -78,11 +81,11 @@ def open_picture(path, content):
         check_camera(path, exif)
         orientation = header.orientation if header else exif.get(_ORIENTATION)
         shape = header.pixel_shape if header else _png_pixel_shape(picture)
-        remarks = ()
+        remarks = (_CUT_BITS,) if _is_deep(picture, header, content) else ()
         if orientation in _TURNS:
             pixels = _TURNS[orientation](pixels)
             shape = shape[::-1] if orientation in _SIDEWAYS else shape
-            remarks = (f"turned as its orientation {orientation} says",)
+            remarks += (f"turned as its orientation {orientation} says",)
         if pixels.ndim == 3:
             pixels, remark = grey_of_colours(path, pixels)
             remarks += (remark,) if remark else ()
@@ -112,6 +115,13 @@ def _has_second_page(picture):
     finally:
         picture.seek(0)
     return True
+
+
+def _is_deep(picture, header, content):
+    """Return whether a picture of several channels has more bits than Pillow reads of it."""
+    if len(picture.getbands()) == 1:
+        return False
+    return header.bits > 8 if header else picture.format == "PNG" and content[_PNG_DEPTH] > 8
 
 
 def _opaque_pixels(path, picture):

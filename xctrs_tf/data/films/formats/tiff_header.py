@@ -54,6 +54,7 @@ class TiffHeader:
         content: its bytes.
 
     Attributes:
+        bits: of a value.
         orientation: 1 to 8, as in EXIF.
         pixel_shape: width and height of a pixel in any unit, by the resolutions.
 
@@ -74,8 +75,8 @@ class TiffHeader:
                 f"{path}: a colour picture ({_COLOURS[self._photometric]}); export the film as "
                 "8- or 16-bit grey"
             )
-        self._bits = self._value(_BITS, 1)
-        if self._value(_FILL_ORDER, 1) != 1 and self._bits > 1:
+        self.bits = self._value(_BITS, 1)
+        if self._value(_FILL_ORDER, 1) != 1 and self.bits > 1:
             raise UserError(
                 f"{path}: its FillOrder is {self._value(_FILL_ORDER)}, which programs read in two "
                 "ways; export the film with FillOrder 1"
@@ -99,7 +100,7 @@ class TiffHeader:
         """Depth, kind of number and byte order in words."""
         number = {_UNSIGNED: "", _SIGNED: " signed", 3: " floating"}.get(self._format, " unknown")
         order = "little-endian" if self._order == "<" else "big-endian"
-        return f"{self._bits} bits{number}, {order}"
+        return f"{self.bits} bits{number}, {order}"
 
     def values(self, pixels):
         """Return the film's values of the pixels that a reader got of `plain`.
@@ -110,9 +111,9 @@ class TiffHeader:
         Returns:
             Array of the same shape, with a sign or without, zero dark.
         """
-        if self._bits == 32 and self._format == _UNSIGNED and pixels.dtype == np.int32:
+        if self.bits == 32 and self._format == _UNSIGNED and pixels.dtype == np.int32:
             pixels = pixels.view(np.uint32)
-        if self._bits == 8 and self._format == _SIGNED and pixels.dtype == np.uint8:
+        if self.bits == 8 and self._format == _SIGNED and pixels.dtype == np.uint8:
             pixels = pixels.view(np.int8)
         if self._photometric == _WHITE_IS_ZERO:
             return -pixels.astype(np.float32)
@@ -170,7 +171,7 @@ class TiffHeader:
         kind, count, place = self._places[_STRIP_BYTES]
         height, samples = self._value(_HEIGHT), self._value(_SAMPLES, 1)
         rows = min(self._value(_ROWS_PER_STRIP, height), height)
-        row_bytes = -(-self._value(_WIDTH) * self._bits * samples // 8)
+        row_bytes = -(-self._value(_WIDTH) * self.bits * samples // 8)
         strips = -(-height // rows) if rows else 0
         if count != strips or len(_TYPES[kind]) > 1:
             raise self._damaged()
