@@ -39,7 +39,7 @@ from xctrs_tf.processor import FPMATHS
 from xctrs_tf.progress import stage
 from xctrs_tf.reconstruction import check_output, load, write_reconstruction
 from xctrs_tf.reconstruction.batch import FAILED, count_outcomes, prepare_output, run_batch
-from xctrs_tf.reconstruction.batch_input import FilmPair, find_pairs, read_table
+from xctrs_tf.reconstruction.batch_input import FilmFiles, find_pairs, read_table
 from xctrs_tf.reconstruction.ensemble import find_exports, use_fpmath
 
 EXIT_PAIR_FAILED = 1
@@ -108,7 +108,8 @@ COPY_PATIENT = flags.DEFINE_boolean(
 CHECK_VIEWS = flags.DEFINE_boolean(
     "check_views",
     True,
-    "Refuse films that look swapped, turned, dark-boned or not like one patient's.",
+    "Refuse films that look swapped, turned, dark-boned or not like one patient's, and move the "
+    "box of a film that shows the neck higher or larger than the other.",
     flag_values=FLAGS,
 )
 STRICT = flags.DEFINE_boolean(
@@ -145,12 +146,12 @@ def execute():
 
 
 def _one(paths, output, read, write):
-    films, spacing_mm, patient = read(FilmPair("", paths))
+    pair, patient = read(FilmFiles("", paths), output)
     reconstructor = _load()
     with stage("reconstructing"):
-        reconstruction = reconstructor(**films, spacing_mm=spacing_mm)
+        reconstruction = reconstructor(**pair.films, spacing_mm=pair.spacing_mm)
     with stage("writing the files" + (", surfaces and the report" if REPORT.value else "")):
-        verdict = write(reconstruction, films, output, patient=patient)
+        verdict = write(reconstruction, pair.films, output, patient=patient, pair=pair)
     print(*sorted(output.resolve().iterdir()), sep="\n")
     if verdict is None:
         return 0
@@ -163,13 +164,13 @@ def _one(paths, output, read, write):
 def _batch(pairs, output, read, write):
     reconstructor = _load()
 
-    def reconstruct(pair):
-        films, spacing_mm, patient = read(pair)
-        return reconstructor(**films, spacing_mm=spacing_mm), films, patient
+    def reconstruct(files):
+        pair, patient = read(files, output / files.id)
+        return reconstructor(**pair.films, spacing_mm=pair.spacing_mm), pair, patient
 
     def write_pair(result, folder):
-        reconstruction, films, patient = result
-        return write(reconstruction, films, folder, patient=patient)
+        reconstruction, pair, patient = result
+        return write(reconstruction, pair.films, folder, patient=patient, pair=pair)
 
     outcomes = run_batch(
         pairs, output, reconstruct, write_pair, OVERWRITE.value, private=not SHARE.value
@@ -181,11 +182,18 @@ def _batch(pairs, output, read, write):
     return EXIT_VERDICT_FAIL if STRICT.value and failing else 0
 
 
-def _read(pair, frames, model):
-    """Read a pair: films, edge of a voxel, and patient."""
-    spacing_mm = pair.spacing_mm or FILMS.spacing_mm.value
-    films, spacing_mm = read_films(pair.paths, frames, model, spacing_mm, CHECK_VIEWS.value)
-    return films, spacing_mm, _patient(pair.paths) if COPY_PATIENT.value else None
+def _read(files, output, frames, model):
+    """Read a pair and its patient."""
+    pair = read_films(
+        files,
+        frames,
+        model,
+        files.spacing_mm or FILMS.spacing_mm.value,
+        CHECK_VIEWS.value,
+        output,
+        private=not SHARE.value,
+    )
+    return pair, _patient(files.paths) if COPY_PATIENT.value else None
 
 
 def _patient(paths):
@@ -207,10 +215,12 @@ def _load():
 
 def _check_flags():
     given = [flag.name for flag in (PAIRS, INPUT) if flag.value is not None]
-    films = [f"--{name}" for name, flag in FILMS.paths.items() if flag.value is not None]
+    films = [f"--{name}" for name, flag in FILMS.paths.items() if flag.value]
     if len(given) > 1 or (given and films):
         raise UserError("films: give --ap and --la, or --pairs, or --input, and only one of them")
-    if not given and len(films) < len(FILMS.paths):
+    if len(films) == 1:
+        FILMS.check_given()
+    if not given and not films:
         raise UserError("films: give --ap and --la, or --pairs, or --input (see --help)")
     if OVERWRITE.value and not given:
         raise UserError("--overwrite: for --pairs and --input; one pair is always done again")

@@ -21,6 +21,7 @@ from experiments.common.privacy import define_share
 from xctrs_tf.errors import UserError
 from xctrs_tf.folder_lock import folder_lock
 from xctrs_tf.reconstruction import check_output, write_reconstruction
+from xctrs_tf.reconstruction.batch_input import FilmFiles
 from xctrs_tf.serving.client import RetryPolicy, Security
 from xctrs_tf.serving.remote import RemoteReconstructor
 
@@ -72,17 +73,19 @@ SHARE = define_share(FLAGS)
 CHECK_VIEWS = flags.DEFINE_boolean(
     "check_views",
     True,
-    "Refuse films that look swapped, turned, dark-boned or not like one patient's.",
+    "Refuse films that look swapped, turned, dark-boned or not like one patient's, and move the "
+    "box of a film that shows the neck higher or larger than the other.",
     flag_values=FLAGS,
 )
 flags.register_validator(
     TIMEOUT_S, lambda value: 0 < value < float("inf"), "must be above 0", flag_values=FLAGS
 )
-flags.mark_flags_as_required(["server", "ap", "la", "output"], flag_values=FLAGS)
+flags.mark_flags_as_required(["server", "output"], flag_values=FLAGS)
 
 
 def execute():
     """Send the two films to the server and write its reconstruction."""
+    FILMS.check_given()
     output = pathlib.Path(OUTPUT.value)
     check_output(output)
     with folder_lock(output.resolve(), beside=True):
@@ -93,12 +96,14 @@ def execute():
 def _reconstruct(output):
     reconstructor = RemoteReconstructor(_server())
     paths, frames = FILMS.paths_and_frames()
-    films, spacing_mm = read_films(
-        paths, frames, reconstructor, FILMS.spacing_mm.value, CHECK_VIEWS.value
+    private = not SHARE.value
+    pair = read_films(
+        *(FilmFiles("", paths), frames, reconstructor, FILMS.spacing_mm.value),
+        *(CHECK_VIEWS.value, output, private),
     )
-    reconstruction = reconstructor(**films, spacing_mm=spacing_mm)
+    reconstruction = reconstructor(**pair.films, spacing_mm=pair.spacing_mm)
     write_reconstruction(
-        reconstruction, films, output, report=REPORT.value, private=not SHARE.value
+        reconstruction, pair.films, output, report=REPORT.value, private=private, pair=pair
     )
 
 

@@ -107,6 +107,16 @@ class FilmFlags:
                 flag, _is_pixel_mm, "must be 0.01 to 20, in mm, as pixels of films are", **where
             )
 
+    def check_given(self):
+        """Refuse a command line without both films.
+
+        Raises:
+            UserError: a film is missing.
+        """
+        from xctrs_tf.data.films.pair.view_check import check_two_films
+
+        check_two_films({view: flag.value for view, flag in self.paths.items()})
+
     def paths_and_frames(self):
         """Return the films' files and their `FilmFrame`s: two dicts by view.
 
@@ -133,35 +143,39 @@ class FilmFlags:
         return self._rotate_both.value if own is None else own
 
 
-def read_films(paths, frames, model, spacing_mm, check):
+def read_films(pair, frames, model, spacing_mm, check, output, private=True):
     """Read a pair of films without remarks of the libraries, and check that it is one.
 
+    What is mended is said on stderr. Films that are refused are drawn beside the output.
+
     Args:
-        paths: dict of ``ap`` and ``la``, the files.
+        pair: `FilmFiles`.
         frames: dict of a `FilmFrame` for each.
         model: what has the ``size`` and the ``film_normalization`` of the model.
         spacing_mm: edge of a voxel, or None.
-        check: refuse films that look swapped, turned or not like one patient's.
+        check: refuse films that look swapped, turned or not like one patient's, and move the
+            box of a film that shows the neck at another height.
+        output: the pair's output folder.
+        private: let no other user of the machine see the picture of refused films.
 
     Returns:
-        Films and edge of a voxel, as `read_film_pair` gives them.
+        `FilmPair`.
 
     Raises:
-        UserError: as `read_film_pair` and `check_views`.
+        UserError: the films cannot be read, or are refused; the message names the picture.
     """
-    from xctrs_tf.data.films.film import read_film_pair
-    from xctrs_tf.data.films.view_check import check_views
+    from xctrs_tf.data.films.pair.film_pair import cut_pair, open_films
+    from xctrs_tf.reconstruction.output_folder import write_refused_films
 
-    remarks = []
     with quiet_libraries():
-        films, spacing_mm = read_film_pair(
-            paths, frames, model.size, spacing_mm, model.film_normalization, remarks
-        )
-    for remark in remarks:
-        logging.warning("%s", one_line(remark))
-    if check:
-        check_views(**films)
-    return films, spacing_mm
+        opened = open_films(pair.paths, frames)
+        films = cut_pair(opened, model.size, spacing_mm, model.film_normalization, check)
+    picture = write_refused_films(films, output, private)
+    if films.problem is not None:
+        raise UserError(films.problem + (f" (drawn in {picture})" if picture else ""))
+    for remark in films.remarks:
+        logging.warning("%s", one_line(f"{pair.id}: {remark}" if pair.id else remark))
+    return films
 
 
 def _is_pixel_mm(value):

@@ -30,8 +30,8 @@ from pydicom.uid import ImplicitVRLittleEndian, JPEG2000Lossless, RLELossless
 from tests.data.dicoms import write_dicom
 from tests.hostile.parts import picture_bytes
 from tests.hostile.read_all import ADDRESS_SPACE, peak_bytes
-from xctrs_tf.data.films.film import read_film_pair
 from xctrs_tf.data.films.film_frame import FilmFrame
+from xctrs_tf.data.films.pair.film_pair import read_film_pair
 from xctrs_tf.errors import UserError
 
 SIZE = 32

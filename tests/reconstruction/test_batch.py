@@ -7,13 +7,13 @@ import pytest
 from xctrs_tf.errors import UserError
 from xctrs_tf.quality.verdict import Finding, Verdict
 from xctrs_tf.reconstruction.batch import Outcome, count_outcomes, prepare_output, run_batch
-from xctrs_tf.reconstruction.batch_input import FilmPair
+from xctrs_tf.reconstruction.batch_input import FilmFiles
 
 VERDICT = Verdict("review", [Finding("a", "review", "one"), Finding("b", "review", "two")], {}, {})
 
 
 def pairs_of(*names, **options):
-    return [FilmPair(name, {"ap": "ap.png", "la": "la.png"}, **options) for name in names]
+    return [FilmFiles(name, {"ap": "ap.png", "la": "la.png"}, **options) for name in names]
 
 
 def reconstruct(pair):

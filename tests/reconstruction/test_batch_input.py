@@ -5,7 +5,7 @@ import pytest
 
 from xctrs_tf.errors import UserError
 from xctrs_tf.reconstruction import batch_input
-from xctrs_tf.reconstruction.batch_input import FilmPair, find_pairs, read_table
+from xctrs_tf.reconstruction.batch_input import FilmFiles, find_pairs, read_table
 
 
 def write_table(folder, text):
@@ -22,8 +22,8 @@ def test_a_table(tmp_path):
         '/films/la.png,Müller_2,"x, y",../ap.png,\n',
     )
     assert read_table(path) == [
-        FilmPair("p-1.x", {"ap": tmp_path / "a/ap.dcm", "la": tmp_path / "a/la.dcm"}, 2.5),
-        FilmPair("Müller_2", {"ap": tmp_path / "../ap.png", "la": pathlib.Path("/films/la.png")}),
+        FilmFiles("p-1.x", {"ap": tmp_path / "a/ap.dcm", "la": tmp_path / "a/la.dcm"}, 2.5),
+        FilmFiles("Müller_2", {"ap": tmp_path / "../ap.png", "la": pathlib.Path("/films/la.png")}),
     ]
 
 
@@ -98,9 +98,9 @@ def test_pairs_by_their_names(tmp_path):
     touch(tmp_path, "b.1_AP.nii.gz", "b.1_la.png", "a_x_ap", "a_x_la.dcm")
     touch(tmp_path, "c/ap.dcm", "c/LA.png", "c/notes.txt", "d/notes.txt", "README")
     assert find_pairs(tmp_path) == [
-        FilmPair("a_x", {"ap": tmp_path / "a_x_ap", "la": tmp_path / "a_x_la.dcm"}),
-        FilmPair("b.1", {"ap": tmp_path / "b.1_AP.nii.gz", "la": tmp_path / "b.1_la.png"}),
-        FilmPair("c", {"ap": tmp_path / "c/ap.dcm", "la": tmp_path / "c/LA.png"}),
+        FilmFiles("a_x", {"ap": tmp_path / "a_x_ap", "la": tmp_path / "a_x_la.dcm"}),
+        FilmFiles("b.1", {"ap": tmp_path / "b.1_AP.nii.gz", "la": tmp_path / "b.1_la.png"}),
+        FilmFiles("c", {"ap": tmp_path / "c/ap.dcm", "la": tmp_path / "c/LA.png"}),
     ]
 
 
@@ -111,7 +111,7 @@ def test_names_that_make_no_pair(tmp_path):
     problems = {pair.id: pair.problem for pair in find_pairs(tmp_path)}
     assert problems == {
         "D": None,
-        "a": f"{tmp_path / 'a'}: no LA film",
+        "a": f"{tmp_path / 'a'}: no LA film; both views are needed",
         "b": f"{tmp_path / 'b'}: several AP films (b_ap.dcm, b_ap.png); keep one",
         "c:c": f"{tmp_path / 'c:c'}: id 'c:c': no plain file name; use up to 200 letters, "
         "digits and ._-+,=@()[], with a letter or digit first",

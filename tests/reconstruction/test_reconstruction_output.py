@@ -11,7 +11,7 @@ from matplotlib.image import imread
 
 from tests.export.runs import SIZE
 from tests.films import BLOCK, block_films
-from xctrs_tf.data.films.network_view import draw_network_view
+from xctrs_tf.data.films.pair.network_view import draw_films
 from xctrs_tf.errors import UserError
 from xctrs_tf.reconstruction import Reconstruction, check_output, write_reconstruction
 from xctrs_tf.report.page_data import css_color
@@ -81,7 +81,8 @@ def test_the_preview_shows_films_planes_and_outlines(tmp_path):
 def test_the_films_are_drawn_as_the_model_gets_them(tmp_path):
     films = {view: 3 * film - 1 for view, film in block_films().items()}
     write_reconstruction(make_reconstruction(), films, tmp_path / "out", report=False)
-    draw_network_view(tmp_path / "expected.png", **{v: f / 4 for v, f in block_films().items()})
+    expected = {view: film / 4 for view, film in block_films().items()}
+    draw_films(tmp_path / "expected.png", expected, 2.5)
     assert (tmp_path / "out/films.png").read_bytes() == (tmp_path / "expected.png").read_bytes()
 
 

@@ -75,7 +75,7 @@ def run_batch(pairs, folder, reconstruct, write, overwrite, private=True):
     """Reconstruct every unfinished pair; record those that fail; write summary.csv.
 
     Args:
-        pairs: list of `FilmPair`.
+        pairs: list of `FilmFiles`.
         folder: folder of `prepare_output`; each pair gets a folder in it.
         reconstruct: function from a pair to a result. Whatever it raises is one failed
             pair.

@@ -25,7 +25,7 @@ _SIDECAR = "._"
 
 
 @dataclasses.dataclass(frozen=True)
-class FilmPair:
+class FilmFiles:
     """Films of one patient of a batch.
 
     Attributes:
@@ -48,7 +48,7 @@ def read_table(path):
         path: the file; paths of films are relative to its folder.
 
     Returns:
-        List of `FilmPair`.
+        List of `FilmFiles`.
 
     Raises:
         UserError: unreadable, or a line is wrong; the message has its number.
@@ -75,7 +75,7 @@ def find_pairs(folder):
         folder: the folder.
 
     Returns:
-        List of `FilmPair` in the order of their ids. A pair that lacks a film, has two
+        List of `FilmFiles` in the order of their ids. A pair that lacks a film, has two
         of one view, or whose id cannot name a folder, has a ``problem``; so has a
         folder that cannot be read.
 
@@ -108,7 +108,7 @@ def find_pairs(folder):
         )
     seen = set()
     pairs = [_found_pair(folder, name, found[name], seen) for name in sorted(found)]
-    return pairs + [FilmPair(name, {}, problem=text) for name, text in sorted(unreadable.items())]
+    return pairs + [FilmFiles(name, {}, problem=text) for name, text in sorted(unreadable.items())]
 
 
 def _table_pairs(path, reader):
@@ -134,7 +134,7 @@ def _table_pair(folder, row, seen):
             raise UserError(f"no {name}")
     _check_id(row["id"], seen)
     paths = {view: folder / row[view] for view in VIEWS}
-    return FilmPair(row["id"], paths, _spacing_mm(row.get(SPACING)))
+    return FilmFiles(row["id"], paths, _spacing_mm(row.get(SPACING)))
 
 
 def _spacing_mm(text):
@@ -172,10 +172,10 @@ def _found_pair(folder, name, films, seen):
         _check_id(name, seen)
         for view, paths in films.items():
             if not paths:
-                raise UserError(f"no {view.upper()} film")
+                raise UserError(f"no {view.upper()} film; both views are needed")
             if len(paths) > 1:
                 names = ", ".join(sorted(path.name for path in paths))
                 raise UserError(f"several {view.upper()} films ({names}); keep one")
     except UserError as error:
-        return FilmPair(name, {}, problem=f"{folder / name}: {error}")
-    return FilmPair(name, {view: paths[0] for view, paths in films.items()})
+        return FilmFiles(name, {}, problem=f"{folder / name}: {error}")
+    return FilmFiles(name, {view: paths[0] for view, paths in films.items()})

@@ -122,7 +122,7 @@ class ReconstructorEnsemble:
         self.size = reconstructors[0].size
         self.film_normalization = reconstructors[0].film_normalization
 
-    def __call__(self, ap, la, spacing_mm=None):
+    def __call__(self, ap=None, la=None, spacing_mm=None):
         """Reconstruct one patient by all models.
 
         Args:

@@ -1,11 +1,12 @@
 """Output folder of one reconstruction: its files, and writing them."""
 
+import contextlib
 import json
 import pathlib
 import re
 
 from xctrs_tf.data.films.film_normalisation import normalise_film
-from xctrs_tf.data.films.network_view import draw_network_view
+from xctrs_tf.data.films.pair.network_view import draw_films
 from xctrs_tf.data.volumes.volume import write_volume
 from xctrs_tf.errors import UserError
 from xctrs_tf.files import atomic_path, write_text
@@ -19,6 +20,8 @@ SEGMENTATION_FILE = "segmentation.nii.gz"
 SPREAD_FILE = "spread_hu.nii.gz"
 PREVIEW_FILE = "preview.png"
 FILMS_FILE = "films.png"
+# Appended to the name of the folder that refused films have not got.
+REFUSED_FILMS = ".refused_films.png"
 REPORT_FILES = ("report.html", "report.json", *(f"{name}.stl" for name in VERTEBRAE))
 DICOM_FOLDER, DICOM_SEGMENTATION_FILE = "dicom", "segmentation.dcm"
 # Marks a folder of this program, which may be replaced.
@@ -47,12 +50,13 @@ def write_reconstruction(
     dicom=False,
     patient=None,
     private=True,
+    pair=None,
 ):
     """Write the output folder of a reconstruction, completely or not at all.
 
     It holds ct.nii.gz in HU; segmentation.nii.gz and its label tables, if the model
     segments; spread_hu.nii.gz, if there were several models; films.png (the input of
-    the model, pixel by pixel), preview.png and reconstruction.json. An earlier
+    the model, and where it was cut out), preview.png and reconstruction.json. An earlier
     reconstruction in the folder is replaced.
 
     Args:
@@ -66,6 +70,7 @@ def write_reconstruction(
         patient: `report.dicom_patient.patient_fields` for the DICOM files.
         private: let no other user of the machine enter the folder and read its files;
             False leaves that to the process's umask.
+        pair: `FilmPair` that the films are from, for films.png and the records.
 
     Returns:
         `quality.verdict.Verdict`, or None without a report.
@@ -85,7 +90,8 @@ def write_reconstruction(
         temporary.mkdir()
         _write_volumes(temporary, reconstruction)
         normalised = {view: normalise_film(film) for view, film in films.items()}
-        draw_network_view(temporary / FILMS_FILE, **normalised)
+        spacing_mm = reconstruction.spacing_mm
+        draw_films(temporary / FILMS_FILE, normalised, spacing_mm, pair)
         preview_figure(
             temporary / PREVIEW_FILE, normalised, reconstruction.ct_hu, reconstruction.segmentation
         )
@@ -93,10 +99,40 @@ def write_reconstruction(
             verdict = _write_report(temporary, reconstruction, normalised, quality_reference)
         if dicom:
             _write_dicom(temporary / DICOM_FOLDER, reconstruction, patient)
-        write_text(temporary / RECORD_FILE, json.dumps(_record(reconstruction), indent=1) + "\n")
+        write_text(
+            temporary / RECORD_FILE, json.dumps(_record(reconstruction, pair), indent=1) + "\n"
+        )
         if private:
             make_private(temporary)
     return verdict
+
+
+def write_refused_films(pair, folder, private=True):
+    """Draw refused films beside the folder that would hold their reconstruction.
+
+    The picture of an earlier pair is removed where this pair is not refused.
+
+    Args:
+        pair: `FilmPair`.
+        folder: the folder.
+        private: as of `write_reconstruction`.
+
+    Returns:
+        Path of the picture, or None: the pair is not refused, or the picture cannot be written.
+    """
+    folder = pathlib.Path(folder).resolve()
+    path = folder.with_name(folder.name + REFUSED_FILMS)
+    # A refusal is told also where nothing can be written.
+    with contextlib.suppress(OSError, UserError):
+        if pair.problem is None:
+            path.unlink(missing_ok=True)
+            return None
+        make_folder(folder.parent, private=False)
+        draw_films(path, pair.films, pair.spacing_mm, pair)
+        if private:
+            make_private(path)
+        return path
+    return None
 
 
 def make_folder(folder, private=True):
@@ -181,11 +217,12 @@ def _write_dicom(folder, reconstruction, patient):
         write_segmentation(folder / DICOM_SEGMENTATION_FILE, labels, slices)
 
 
-def _record(reconstruction):
+def _record(reconstruction, pair):
     segmented = reconstruction.segmentation is not None
     return {
         "format": RECONSTRUCTION_FORMAT,
         "notice": NOTICE,
         "spacing_mm": reconstruction.spacing_mm,
         "labels": dict(enumerate(VERTEBRAE, start=1)) if segmented else None,
+        "films": pair and pair.record(),
     }

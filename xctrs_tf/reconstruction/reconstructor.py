@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 
 from xctrs_tf.data.films.film_normalisation import FIRST_FILM_NORMALIZATION, normalise_film
+from xctrs_tf.data.films.pair.view_check import check_two_films
 from xctrs_tf.errors import UserError, one_line
 from xctrs_tf.geometry import VIEWS
 from xctrs_tf.reconstruction.prediction_check import checked_spacing, model_volumes
@@ -58,7 +59,7 @@ class Reconstructor:
         # Metadata written by hand in a program need not tell it.
         self.film_normalization = metadata.get("film_normalization", FIRST_FILM_NORMALIZATION)
 
-    def __call__(self, ap, la, spacing_mm=None):
+    def __call__(self, ap=None, la=None, spacing_mm=None):
         """Reconstruct one patient.
 
         Args:
@@ -71,9 +72,10 @@ class Reconstructor:
             `Reconstruction`.
 
         Raises:
-            UserError: films of another size or constant films, no voxel size or an
-                impossible one, or a model that fails or gives no volumes.
+            UserError: one film only, films of another size or constant films, no voxel
+                size or an impossible one, or a model that fails or gives no volumes.
         """
+        check_two_films({"ap": ap, "la": la})
         if spacing_mm is None:
             spacing_mm = self.metadata["spacing_mm"]
         if spacing_mm is None:

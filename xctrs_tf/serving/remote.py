@@ -4,6 +4,7 @@ import numpy as np
 
 from xctrs_tf.data.films.film_normalisation import normalise_film
 from xctrs_tf.data.films.film_writer import film_bytes
+from xctrs_tf.data.films.pair.view_check import check_two_films
 from xctrs_tf.errors import UserError
 from xctrs_tf.geometry import SIZES, VIEWS
 from xctrs_tf.reconstruction import Reconstruction
@@ -40,7 +41,7 @@ class RemoteReconstructor:
         equalizes = EQUALIZED_OUTPUT in shapes
         self.film_normalization = "equalized" if equalizes else "percentile"
 
-    def __call__(self, ap, la, spacing_mm=None):
+    def __call__(self, ap=None, la=None, spacing_mm=None):
         """Reconstruct one patient.
 
         Args:
@@ -52,8 +53,9 @@ class RemoteReconstructor:
             `Reconstruction`.
 
         Raises:
-            UserError: no response, an invalid one, or no voxel size.
+            UserError: one film only, no response, an invalid one, or no voxel size.
         """
+        check_two_films({"ap": ap, "la": la})
         if spacing_mm is not None:
             spacing_mm = checked_spacing(spacing_mm, self.size, "--spacing_mm")
         # Ranks keep their order when they are rounded to 16 bits.

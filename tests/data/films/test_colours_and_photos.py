@@ -10,9 +10,10 @@ from scipy import ndimage
 
 from experiments.studies.photo_check_rates import bordered, photo
 from tests.hostile.parts import png
-from xctrs_tf.data.films.film import read_film, read_film_pair
+from xctrs_tf.data.films.film import read_film
 from xctrs_tf.data.films.film_frame import FilmFrame
 from xctrs_tf.data.films.film_normalisation import normalise_film
+from xctrs_tf.data.films.pair.film_pair import read_film_pair
 from xctrs_tf.errors import UserError
 
 EDGE = 96
@@ -211,7 +212,7 @@ def test_a_scanned_film_on_a_border_is_none(tmp_path, level):
 def test_a_pair_collects_its_remarks(tmp_path, caplog):
     paths = {
         "ap": save(tmp_path / "ap.png", tinted()),
-        "la": save(tmp_path / "la.png", tinted()[::-1]),
+        "la": save(tmp_path / "la.png", np.roll(tinted(), EDGE // 3, axis=(0, 1))),
     }
     remarks = []
     with caplog.at_level(logging.WARNING):

@@ -5,7 +5,7 @@ from PIL import Image
 from xctrs_tf.data.films.film import read_film
 from xctrs_tf.data.films.film_frame import FilmFrame
 from xctrs_tf.data.films.film_normalisation import normalise_film
-from xctrs_tf.data.films.network_view import draw_network_view
+from xctrs_tf.data.films.pair.network_view import draw_films
 from xctrs_tf.data.films.raw_film import RawFilm
 from xctrs_tf.errors import UserError
 
@@ -108,8 +108,9 @@ def test_the_network_view_shows_both_films_upright(tmp_path):
     ap, la = np.zeros((32, 32)), np.zeros((32, 32))
     ap[0, -1] = 1.0  # The patient's right, superior: upper left.
     la[-1, 0] = 1.0  # Posterior, inferior: lower right.
-    draw_network_view(tmp_path / "view.png", ap, la)
-    drawn = np.asarray(Image.open(tmp_path / "view.png"))
-    assert drawn.shape == (432, 840)
-    assert drawn[24 + 5, 24 + 5] == 255 and drawn[24 + 378, 432 + 378] == 255
-    assert drawn[24 + 5, 432 + 5] == 0 and drawn[24 + 378, 24 + 378] == 0
+    draw_films(tmp_path / "view.png", {"ap": ap, "la": la})
+    drawn = np.asarray(Image.open(tmp_path / "view.png"))[..., 0]
+    # Below a line of text, with a margin between both.
+    films = drawn[46 : 46 + 512, 24 : 24 + 512], drawn[46 : 46 + 512, 560 : 560 + 512]
+    assert films[0][5, 5] > 250 and films[1][-5, -5] > 250
+    assert films[1][5, 5] == 0 and films[0][-5, -5] == 0

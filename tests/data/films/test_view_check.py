@@ -1,40 +1,50 @@
 import numpy as np
 import pytest
+import scipy
 
-from xctrs_tf.data.films.film_normalisation import normalise_film
-from xctrs_tf.data.films.view_check import MEAN_LATERAL, check_views
+from tests.data.films.necks import neck_films
+from xctrs_tf.data.films.pair.view_check import check_two_films, check_views, judge_views
 from xctrs_tf.errors import UserError
 
+FAULTS = [
+    (lambda ap, la: (ap, la[::-1]), "the lateral film faces right: give --la_flip_horizontal"),
+    (lambda ap, la: (ap, la[:, ::-1]), "the lateral film is upside down: give --la_flip_vertical"),
+    (lambda ap, la: (ap, la[::-1, ::-1]), "turned by 180 degrees: give --la_rotate=180"),
+    (lambda ap, la: (ap[::-1, ::-1], la), "the AP film is upside down: give --ap_rotate=180"),
+    (lambda ap, la: (ap[:, ::-1], la[:, ::-1]), "both films are upside down: give --ap_flip_ver"),
+    (lambda ap, la: (ap[::-1, ::-1], la[::-1, ::-1]), "both films are turned by 180 degrees"),
+    # A film that was turned counter-clockwise is turned back clockwise.
+    (lambda ap, la: (ap, np.rot90(la)), "the lateral film lies on its side: give --la_rotate=90"),
+    (lambda ap, la: (np.rot90(ap, -1), la), "the AP film lies on its side: give --ap_rotate=-90"),
+    (lambda ap, la: (np.rot90(ap), np.rot90(la)), "both films lie on their side: give --rotate=90"),
+    (lambda ap, la: (ap, 1 - la), "the lateral film shows bone dark: give --la_invert"),
+    (lambda ap, la: (1 - ap, la), "the AP film shows bone dark: give --ap_invert"),
+    (lambda ap, la: (1 - ap, 1 - la), "both films show bone dark: give --ap_invert and --la_inv"),
+    (lambda ap, la: (la, ap), "AP and LA are swapped: exchange the two files"),
+]
 
-def neck(seed):
-    """Return AP and LA film of a synthetic neck that is symmetric in the AP view only."""
-    rng = np.random.default_rng(seed)
-    volume = rng.random((16, 16, 16)) + 2 * np.kron(MEAN_LATERAL / 9, np.ones((2, 2)))
-    volume *= 1 + rng.random(16) / 5
-    volume += volume[::-1]
-    return normalise_film(volume.sum(1)), normalise_film(volume.sum(0))
+
+@pytest.mark.parametrize("seed", range(2))
+def test_two_films_of_one_neck_pass_whatever_their_exposure(seed):
+    ap, la = neck_films(seed)
+    for gammas in ((1, 1), (2, 0.5), (0.5, 0.5)):
+        judgement = check_views(ap ** gammas[0], la ** gammas[1])
+        assert judgement.doubt is None
+        assert abs(judgement.match.shift) < 0.01 and abs(judgement.match.scale - 1) < 0.03
 
 
-def test_two_films_of_one_neck_pass():
-    check_views(*neck(0))
-
-
-def test_swapped_films():
-    ap, la = neck(0)
-    with pytest.raises(UserError, match="AP and LA look swapped; exchange the two files"):
-        check_views(la, ap)
+@pytest.mark.parametrize(("change", "message"), FAULTS)
+@pytest.mark.parametrize("seed", range(2))
+def test_the_one_fault_of_a_pair_is_named(seed, change, message):
+    with pytest.raises(UserError, match=message) as caught:
+        check_views(*change(*neck_films(seed)))
+    assert str(caught.value).startswith("films: ")
 
 
 def test_films_of_two_patients():
-    (ap, _), (_, la) = neck(0), neck(1)
-    with pytest.raises(UserError, match="do not show the same neck at the same height"):
-        check_views(ap, la)
-
-
-def test_an_upside_down_film():
-    ap, la = neck(0)
-    with pytest.raises(UserError, match="do not show the same neck at the same height"):
-        check_views(ap, la[:, ::-1])
+    (ap, _), (_, la) = neck_films(0), neck_films(1)
+    judgement = judge_views(ap, la)
+    assert "films: AP and LA agree by 0." in (judgement.problem or judgement.doubt)
 
 
 @pytest.mark.parametrize(
@@ -44,41 +54,37 @@ def test_an_upside_down_film():
         lambda film: film[::-1],
         lambda film: film[:, ::-1],
         lambda film: 1 - film[::-1, ::-1],
-        lambda film: normalise_film(film**1.2),
+        lambda film: film**3,
+        lambda film: np.roll(film, 2, axis=0),
+        lambda film: film + np.random.default_rng(5).random(film.shape) / 20,
     ],
 )
-def test_one_film_twice_however_it_is_turned(change):
-    for film in neck(0):
-        with pytest.raises(UserError, match="AP and LA show one view twice"):
+def test_one_view_twice_however_it_is_changed(change):
+    for film in neck_films(0):
+        with pytest.raises(UserError, match="AP and LA show one view twice; give one film of each"):
             check_views(film, change(film))
 
 
-@pytest.mark.parametrize("shift", [-2, 1])
-def test_two_exposures_of_one_view(shift):
-    for film in neck(0):
-        noise = np.random.default_rng(5).random(film.shape) / 20
-        other = normalise_film(np.roll(film, shift, axis=0) + noise)
-        for pair in ((other, film), (film, other)):
-            with pytest.raises(UserError, match="AP and LA show one view twice; give one film of"):
-                check_views(*pair)
-
-
-@pytest.mark.parametrize("seed", range(3))
-@pytest.mark.parametrize(
-    ("turn", "message"),
-    [
-        (lambda ap, la: (ap, la[::-1]), "LA looks mirrored; it must face left: give --la_flip_h"),
-        (lambda ap, la: (ap[:, ::-1], la[:, ::-1]), "LA looks upside down; give --la_flip_vert"),
-        (lambda ap, la: (ap[::-1, ::-1], la[::-1, ::-1]), "LA looks turned by 180 degrees; give"),
-        (lambda ap, la: (1 - ap, 1 - la), "LA looks dark-boned; give --la_invert, and --ap_inv"),
-    ],
-)
-def test_both_films_turned_or_inverted_alike(seed, turn, message):
-    with pytest.raises(UserError, match=message):
-        check_views(*turn(*neck(seed)))
+@pytest.mark.parametrize(("shift", "scale"), [(3, 1), (-5, 1), (0, 1.12), (2.5, 0.9)])
+def test_shift_and_scale_are_measured(shift, scale):
+    ap, la = neck_films(0)
+    middle = (len(la) - 1) / 2
+    # The LA film shows at ``scale * u + shift`` rows what the AP film shows at ``u``.
+    places = [(np.arange(len(la)) - middle - by) / scale + middle for by in (0, shift)]
+    moved = scipy.ndimage.map_coordinates(la, np.meshgrid(*places, indexing="ij"), mode="nearest")
+    match = judge_views(ap, np.clip(moved, 0, 1)).match
+    assert match.shift * len(la) == pytest.approx(shift, abs=0.4)
+    assert match.scale == pytest.approx(scale, abs=0.02)
 
 
 def test_films_of_two_sizes():
-    ap, la = neck(0)
+    ap, la = neck_films(0)
     with pytest.raises(UserError, match=r"AP is .* and LA .*; take both of one size"):
         check_views(ap, la[:-1, :-1])
+
+
+@pytest.mark.parametrize(("view", "name"), [("ap", "no AP film"), ("la", "no lateral film")])
+def test_one_film_alone(view, name):
+    films = dict(zip(("ap", "la"), neck_films(0), strict=True)) | {view: None}
+    with pytest.raises(UserError, match=rf"{name} \(--{view}\); both views are needed, since one"):
+        check_two_films(films)

@@ -1,14 +1,11 @@
 """Films from file to array: read, cut out, normalise and resize, each step once."""
 
 import contextlib
-import dataclasses
 import logging
 import pathlib
 import warnings
 
-import numpy as np
-
-from xctrs_tf.data.films.film_frame import ASPECT_TOLERANCE, FilmFrame
+from xctrs_tf.data.films.film_frame import FilmFrame
 from xctrs_tf.data.films.film_normalisation import fill_padding, normalise_film, resize_film
 from xctrs_tf.data.films.formats.dicom_film import open_dicom, starts_like_dicom
 from xctrs_tf.data.films.formats.picture_film import KINDS, PICTURE_SUFFIXES, open_picture
@@ -16,7 +13,6 @@ from xctrs_tf.data.films.formats.slice_film import SLICE_SUFFIXES, open_slice
 from xctrs_tf.data.films.raw_film import MAX_FILE_BYTES, read_stored
 from xctrs_tf.data.volumes.checked_file import read_checked
 from xctrs_tf.errors import UserError
-from xctrs_tf.geometry import VIEWS
 
 
 def read_film(path, view, size, frame=None, film_normalization="percentile"):
@@ -44,71 +40,26 @@ def read_film(path, view, size, frame=None, film_normalization="percentile"):
         UserError: missing, unreadable, too large, coloured, not square, constant,
             not finite, of another view, or the frame lies outside of it.
     """
-    raw, frame = _read_raw_film(path, view), frame or FilmFrame()
+    raw, frame = read_raw_film(path, view), frame or FilmFrame()
     for remark in raw.remarks_with(frame):
         logging.warning("%s: %s", path, remark)
-    return _cut_film(path, raw, size, frame, film_normalization)
+    with naming(path):
+        return cut_film(raw, size, frame, film_normalization)
 
 
-def read_film_pair(
-    paths, frames, size, spacing_mm=None, film_normalization="percentile", remarks=None
-):
-    """Read both films of a patient so that a pixel of each is as wide as a voxel.
-
-    A film's scale is known where its file or its frame gives the size of a pixel.
-    With ``spacing_mm``, the square that the network's pixels fill is cut out of such
-    a film, around its crop box's centre; without it, the crop boxes are the squares,
-    and their width in mm gives the voxel size. A film of unknown scale is taken to
-    show in its crop box as many mm as the network sees.
+def read_raw_film(path, view):
+    """Read a film from a file of any kind, unprocessed.
 
     Args:
-        paths: dict of ``ap`` and ``la``, the files.
-        frames: dict of a `FilmFrame` for each.
-        size: pixels a side of the network.
-        spacing_mm: edge of a voxel, or None.
-        film_normalization: as of `read_film`.
-        remarks: list that gets a line for whatever was assumed or mended; by default the
-            lines are logged.
+        path: the file.
+        view: as of `read_film`.
 
     Returns:
-        Dict of the films as `read_film` gives them, and the edge of a voxel in mm,
-        which is None where no film's scale is known.
+        `RawFilm`.
 
     Raises:
-        UserError: as `read_film` does, both films are one, or they show different widths.
+        UserError: missing, unreadable, too large, or of another view.
     """
-    raws = {view: _read_raw_film(paths[view], view) for view in VIEWS}
-    _check_two(raws)
-    said = [
-        f"{paths[view]}: {remark}"
-        for view in VIEWS
-        for remark in raws[view].remarks_with(frames[view])
-    ]
-    if remarks is None:
-        for line in said:
-            logging.warning("%s", line)
-    else:
-        remarks += said
-    widths = {view: _width_mm(paths[view], raws[view], frames[view]) for view in VIEWS}
-    if spacing_mm is not None:
-        known = [view for view in VIEWS if widths[view] is not None]
-        cut = {view: dataclasses.replace(frames[view], spacing_mm=spacing_mm) for view in known}
-        frames = {**frames, **cut}
-    films = {
-        view: _cut_film(paths[view], raws[view], size, frames[view], film_normalization)
-        for view in VIEWS
-    }
-    return films, spacing_mm or _spacing_mm(widths, size)
-
-
-def _check_two(raws):
-    """Refuse one film given for both views, whatever its files are called."""
-    if np.array_equal(raws["ap"].pixels, raws["la"].pixels):
-        raise UserError("films: AP and LA have the same pixels; give one film of each view")
-
-
-def _read_raw_film(path, view):
-    """Read a film from a file of any kind, unprocessed."""
     path = pathlib.Path(path)
     name = path.name.lower()
     if name.endswith(SLICE_SUFFIXES):
@@ -141,7 +92,7 @@ def _reading(path, problem):
 
 
 @contextlib.contextmanager
-def _named(path):
+def naming(path):
     """Put the file before the messages of the block."""
     try:
         yield
@@ -149,36 +100,26 @@ def _named(path):
         raise UserError(f"{path}: {error}") from error
 
 
-def _cut_film(path, raw, size, frame, film_normalization):
-    """Cut the network's region out of a film, normalise it, and resize it where needed."""
-    with _named(path):
-        film = fill_padding(frame.cut(raw, size))
-        normalised = normalise_film(film, film_normalization)
+def cut_film(raw, size, frame, film_normalization="percentile", box=None):
+    """Cut the network's region out of a film, normalise it, and resize it where needed.
+
+    Args:
+        raw: `RawFilm`.
+        size: as of `read_film`.
+        frame: `FilmFrame`.
+        film_normalization: as of `read_film`.
+        box: as of `FilmFrame.cut`.
+
+    Returns:
+        As `read_film`.
+
+    Raises:
+        UserError: as `FilmFrame.cut` and `normalise_film`.
+    """
+    film = fill_padding(frame.cut(raw, size, box))
+    normalised = normalise_film(film, film_normalization)
     if film.shape == (size, size):
         return normalised
     # Ranks of a film's own pixels stay the same under any curve; those of means of pixels do not.
     full = film if film_normalization == "percentile" else normalised
     return normalise_film(resize_film(full, size), film_normalization)
-
-
-def _width_mm(path, raw, frame):
-    """Return the width of a film's crop box at the patient, or None if unknown."""
-    with _named(path):
-        pixel_mm = frame.pixel_size(raw)
-    if pixel_mm is None:
-        return None
-    left, _, right, _ = frame.crop_box or (0, 0, *raw.pixels.shape)
-    return float((right - left) * pixel_mm[0])
-
-
-def _spacing_mm(widths, size):
-    """Return the edge of a voxel in mm by the films' widths, or None if both are unknown."""
-    known = [width for width in widths.values() if width is not None]
-    if not known:
-        return None
-    if max(known) - min(known) > ASPECT_TOLERANCE * max(known):
-        raise UserError(
-            f"films: AP shows {widths['ap']:.0f} mm and LA {widths['la']:.0f} mm; give "
-            "--spacing_mm, or crop boxes of one width"
-        )
-    return sum(known) / len(known) / size

@@ -40,12 +40,13 @@ class FilmFrame:
     invert: bool = False
     rotate_deg: float = 0.0
 
-    def cut(self, film, size):
+    def cut(self, film, size, box=None):
         """Cut the region out of a film and turn it upright.
 
         Args:
             film: `RawFilm`.
             size: pixels a side of the network.
+            box: another box of the film to cut out, as `box` gives it.
 
         Returns:
             float32 ``[horizontal, vertical]``, square in mm, at the film's own
@@ -55,18 +56,31 @@ class FilmFrame:
             UserError: the box or the square lies outside the film, the box is not
                 square, or the pixel's size is needed and unknown.
         """
-        pixel_mm = self.pixel_size(film)
-        box = self._box(film.pixels.shape)
-        if self.spacing_mm is None:
-            _check_square(box, pixel_mm or film.pixel_shape, pixel_mm is not None)
-        else:
-            box = _square(box, pixel_mm, size * self.spacing_mm, film.pixels.shape)
-        part = rotated_part(film.pixels, box, pixel_mm or film.pixel_shape, self.rotate_deg)
+        box = self.box(film, size) if box is None else box
+        pixel_shape = self.pixel_size(film) or film.pixel_shape
+        part = rotated_part(film.pixels, box, pixel_shape, self.rotate_deg)
         if film.flip_horizontal != self.flip_horizontal:
             part = part[::-1]
         if film.flip_vertical != self.flip_vertical:
             part = part[:, ::-1]
         return -part if self.invert else part
+
+    def box(self, film, size):
+        """Return the box that `cut` cuts out: left, top, right and bottom in whole pixels.
+
+        Args:
+            film: `RawFilm`.
+            size: pixels a side of the network.
+
+        Raises:
+            UserError: as `cut` does.
+        """
+        pixel_mm = self.pixel_size(film)
+        box = self._box(film.pixels.shape)
+        if self.spacing_mm is not None:
+            return _square(box, pixel_mm, size * self.spacing_mm, film.pixels.shape)
+        _check_square(box, pixel_mm or film.pixel_shape, pixel_mm is not None)
+        return box
 
     def pixel_size(self, film):
         """Return width and height of a film's pixel at the patient in mm, or None if unknown.

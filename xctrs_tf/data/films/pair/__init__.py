@@ -1,0 +1,1 @@
+"""Pairs of films: cut out, checked, mended and drawn."""

@@ -1,0 +1,185 @@
+"""Match of two films in height: how much higher and larger one shows the neck."""
+
+import dataclasses
+import math
+
+import numpy as np
+import scipy
+
+from xctrs_tf.data.films.film_normalisation import normalise_film, resize_film
+
+# Rows to which films are resampled, and the standard deviation in rows of their smoothing.
+ROWS = 64
+_SMOOTHING = 0.7
+# Searched shifts, as a share of the film's edge, and scales.
+LARGEST_SHIFT = 0.25
+LARGEST_SCALE = 1.35
+# Least share of rows that both films show.
+_OVERLAP = 0.6
+# Evidence of a pair: score of the match, less this much at each of these shifts and scales.
+_MOVING_COST, _COSTLY_SHIFT, _COSTLY_SCALE = 0.5, 0.15, 1.25
+# Steps of the search, coarse to fine: rows, logarithm of the scale, and how many of the best
+# places are searched more finely.
+_STEPS = ((1.0, 0.04, 3), (0.25, 0.01, 1), (0.05, 0.0025, 1))
+# The grey values of a film are line integrals under an unknown rising curve. These powers of
+# them are tried, and of the film whose grey values are distributed as in a mean neck.
+_POWERS = (0.5, 0.71, 1.0, 1.41, 2.0)
+_MATCHED_POWERS = (0.71, 1.0, 1.41)
+# Quantiles at 0, 1/16 ... 1 of the films of 83 necks and 51 phantoms, scaled to [0, 1].
+_QUANTILES = {
+    "ap": (
+        *(0.0, 0.077, 0.207, 0.311, 0.39, 0.441, 0.479, 0.51, 0.539),
+        *(0.563, 0.583, 0.603, 0.625, 0.653, 0.699, 0.796, 1.0),
+    ),
+    "la": (
+        *(0.0, 0.012, 0.082, 0.216, 0.325, 0.407, 0.466, 0.511, 0.547),
+        *(0.578, 0.607, 0.634, 0.662, 0.692, 0.729, 0.79, 1.0),
+    ),
+}
+
+
+# What is above counts as equal.
+_LARGEST_CORRELATION = 0.9999
+LARGEST_SCORE = float(np.arctanh(_LARGEST_CORRELATION))
+
+
+@dataclasses.dataclass(frozen=True)
+class HeightMatch:
+    """Heights at which two films show the same slices of a patient.
+
+    What the AP film shows at the height ``u``, the LA film shows at ``scale * u + shift``.
+    Heights are measured from the film's middle, up, in edges of the film.
+
+    Attributes:
+        shift: by how much the LA film shows the neck higher, in edges.
+        scale: by how much the LA film shows the neck larger.
+        correlation: of the row-to-row brightness steps of both films, there.
+        overlap: share of the AP film's rows that both films show, there.
+    """
+
+    shift: float
+    scale: float
+    correlation: float
+    overlap: float
+
+    @property
+    def score(self):
+        """Fisher's transform of the correlation, with less weight for a small overlap."""
+        limited = min(max(self.correlation, -_LARGEST_CORRELATION), _LARGEST_CORRELATION)
+        return float(np.arctanh(limited) * np.sqrt(self.overlap))
+
+    @property
+    def evidence(self):
+        """Weight of the match as a sign of one patient: its score, less what moving costs.
+
+        Boxes that are set by hand differ a little more often than a lot, and films of two
+        patients need to be moved to agree.
+        """
+        moved = abs(self.shift) / _COSTLY_SHIFT
+        scaled = abs(math.log(self.scale)) / math.log(_COSTLY_SCALE)
+        return self.score - _MOVING_COST * (moved + scaled)
+
+    def followed_by(self, other):
+        """Return the match of the first films, if ``other`` was found after this one was mended."""
+        return dataclasses.replace(
+            other, shift=self.scale * other.shift + self.shift, scale=self.scale * other.scale
+        )
+
+
+def match_heights(ap, la, moved=True):
+    """Find the shift and the scale at which two films agree best in height.
+
+    Parallel rays of both views sum the same slice into the same row, so the mean
+    brightness changes alike from row to row, as far as each film shows the patient from
+    side to side.
+
+    Args:
+        ap: film ``[horizontal, vertical]``, of any size, bone bright.
+        la: film; it may have another size.
+        moved: search; else compare the films as they are.
+
+    Returns:
+        `HeightMatch`.
+    """
+    return match_profiles(height_profiles(ap, "ap"), height_profiles(la, "la"), moved)
+
+
+def height_profiles(film, view):
+    """Return the mean brightness of each row under several curves of the grey values.
+
+    Args:
+        film: film ``[horizontal, vertical]``.
+        view: ``"ap"`` or ``"la"``.
+
+    Returns:
+        Array ``(curves, ROWS)``, from inferior to superior.
+    """
+    film = normalise_film(resize_film(film, ROWS))
+    ranks = normalise_film(film, "equalized")
+    matched = np.interp(ranks, np.linspace(0, 1, len(_QUANTILES[view])), _QUANTILES[view])
+    curves = [film**power for power in _POWERS] + [matched**power for power in _MATCHED_POWERS]
+    profiles = np.stack([curve.mean(axis=0, dtype=np.float64) for curve in curves])
+    return scipy.ndimage.gaussian_filter1d(profiles, _SMOOTHING, axis=1, mode="nearest")
+
+
+def match_profiles(ap, la, moved=True):
+    """Find the shift and the scale at which the `height_profiles` of two films agree best.
+
+    Args:
+        ap: array of `height_profiles`.
+        la: array of the other film.
+        moved: as of `match_heights`.
+
+    Returns:
+        `HeightMatch`.
+    """
+    if not moved:
+        return _best(ap, la, np.zeros(1), 1.0)
+    candidates = [HeightMatch(0.0, 1.0, -1.0, 1.0)]
+    furthest, largest = LARGEST_SHIFT * ROWS, np.log(LARGEST_SCALE)
+    for step, scale_step, kept in _STEPS:
+        found = []
+        for start in candidates:
+            shifts = start.shift * ROWS + _grid(furthest, step)
+            for log_scale in np.log(start.scale) + _grid(largest, scale_step):
+                found.append(_best(ap, la, shifts, float(np.exp(log_scale))))
+        candidates = sorted(found, key=lambda match: match.evidence, reverse=True)[:kept]
+        # The next search goes over one step to either side.
+        furthest, largest = step, scale_step
+    return candidates[0]
+
+
+def _grid(furthest, step):
+    count = round(furthest / step)
+    return step * np.arange(-count, count + 1)
+
+
+def _best(ap, la, shifts, scale):
+    """Return the best `HeightMatch` of a scale and of shifts in rows."""
+    middle = (ROWS - 1) / 2
+    places = (np.arange(ROWS) - middle) * scale + middle + shifts[:, np.newaxis]
+    # Steps between neighbouring rows that both films show.
+    shown = (places >= 0) & (places <= ROWS - 1)
+    both = shown[:, 1:] & shown[:, :-1]
+    below = np.clip(places.astype(int), 0, ROWS - 2)
+    moved = la[:, below] + (places - below) * (la[:, below + 1] - la[:, below])
+    first = _unit(np.diff(ap)[:, np.newaxis] * both, both)
+    second = _unit(np.diff(moved) * both, both)
+    correlations = np.einsum("asr,bsr->sab", first, second).max(axis=(1, 2))
+    matches = [
+        HeightMatch(float(shift) / ROWS, scale, float(correlation), int(count) / ROWS)
+        for shift, correlation, count in zip(shifts, correlations, shown.sum(axis=1), strict=True)
+    ]
+    overlapping = [match for match in matches if match.overlap >= _OVERLAP]
+    return max(
+        overlapping,
+        key=lambda match: match.evidence,
+        default=HeightMatch(0.0, scale, -1.0, 1.0),
+    )
+
+
+def _unit(steps, shown):
+    """Return the shown steps without their mean and of length 1; constant ones become 0."""
+    mean = steps.sum(axis=-1, keepdims=True) / np.maximum(shown.sum(axis=-1), 1)[:, np.newaxis]
+    centred = (steps - mean) * shown
+    return centred / np.maximum(np.linalg.norm(centred, axis=-1, keepdims=True), 1e-12)

@@ -1,0 +1,114 @@
+"""Boxes of two films that are moved and scaled until both show the neck at the same heights."""
+
+import dataclasses
+import math
+
+from xctrs_tf.data.films.pair.box_moving import is_inside, moved_box
+from xctrs_tf.geometry import VIEWS
+
+# Shifts, as a share of the film's edge, and scales that are mended: at most, and at least.
+MENDED_SHIFT, MENDED_SCALE = 0.15, 1.25
+_LEAST_SHIFT, _LEAST_SCALE = 0.01, 1.03
+
+
+@dataclasses.dataclass(frozen=True)
+class Mending:
+    """Change of one film's box, after which both films show the neck at the same heights.
+
+    Attributes:
+        view: the film whose box is changed.
+        up: distance in edges of the box, towards the top of the upright film.
+        scale: factor of the box's edges.
+        box: the changed box: left, top, right, bottom in pixels of the file.
+        difference: what the film shows otherwise than the other one.
+    """
+
+    view: str
+    up: float
+    scale: float
+    box: tuple
+    difference: str
+
+    @property
+    def remark(self):
+        """The line that tells what was mended."""
+        return f"films: {self.difference}; {self._flag} was used instead"
+
+    @property
+    def refusal(self):
+        """The line that refuses films that differ too much to be mended."""
+        return f"films: {self.difference}, which is too much to be mended; give {self._flag}"
+
+    @property
+    def suggestion(self):
+        """The line that tells what may be, where the films agree too little to be sure."""
+        return f"films: {self.difference}, perhaps; nothing was moved; if so give {self._flag}"
+
+    @property
+    def _flag(self):
+        return f"--{self.view}_crop_box={','.join(map(str, self.box))}"
+
+
+def is_aligned(match):
+    """Return True if two films need no mending by their `HeightMatch`."""
+    return abs(match.shift) <= _LEAST_SHIFT and abs(math.log(match.scale)) <= math.log(_LEAST_SCALE)
+
+
+def is_mendable(match):
+    """Return True if the shift and scale of a `HeightMatch` lie within the limits."""
+    return abs(match.shift) <= MENDED_SHIFT and abs(math.log(match.scale)) <= math.log(MENDED_SCALE)
+
+
+def plan_mending(opened, frames, boxes, match, edge_mm=None):
+    """Choose the film whose box is moved and scaled, and the new box.
+
+    The LA film is taken; where exactly one film's size in mm is known, the other one. The
+    other film is taken instead where only its box stays inside its film, unless that changed
+    the scale of a film of known size.
+
+    Args:
+        opened: dict of `OpenFilm`.
+        frames: dict of `FilmFrame`.
+        boxes: dict of the boxes that would be cut out.
+        match: `HeightMatch` of these.
+        edge_mm: length of a box's edge at the patient, where no film's size is known.
+
+    Returns:
+        `Mending`.
+    """
+    known = {view: frames[view].pixel_size(opened[view].raw) is not None for view in VIEWS}
+    order = ["ap", "la"] if known["la"] and not known["ap"] else ["la", "ap"]
+    scale = match.scale if abs(math.log(match.scale)) > math.log(_LEAST_SCALE) else 1.0
+    changes = {"la": (match.shift, scale), "ap": (-match.shift / scale, 1 / scale)}
+    plans = {}
+    for view in order:
+        up, factor = changes[view]
+        raw = opened[view].raw
+        box = moved_box(raw, frames[view], boxes[view], up, factor)
+        plans[view] = Mending(view, up, factor, box, "")
+    first, second = order
+    instead = is_inside(opened[second].raw, plans[second].box) and (scale == 1 or not known[second])
+    view = second if instead and not is_inside(opened[first].raw, plans[first].box) else first
+    plan = plans[view]
+    difference = _difference(plan, opened[view], frames[view], boxes[view], edge_mm)
+    return dataclasses.replace(plan, difference=difference)
+
+
+def _difference(plan, opened, frame, box, edge_mm):
+    """Tell by how much a film shows the neck elsewhere: in mm and pixels, and times larger."""
+    pixels = abs(plan.up) * (box[3] - box[1])
+    pixel_mm = frame.pixel_size(opened.raw)
+    if pixel_mm is not None:
+        edge_mm = (box[3] - box[1]) * pixel_mm[1]
+    by = f"{pixels:.0f} pixels"
+    if edge_mm is not None:
+        by = f"{abs(plan.up) * edge_mm:.1f} mm ({by})"
+    parts = []
+    if round(pixels):
+        parts.append(f"{by} {'higher' if plan.up > 0 else 'lower'}")
+    if plan.scale > 1:
+        parts.append(f"{plan.scale:.2f} times larger")
+    elif plan.scale < 1:
+        parts.append(f"{1 / plan.scale:.2f} times smaller")
+    this, other = ("LA", "AP") if plan.view == "la" else ("AP", "LA")
+    return f"{this} shows the neck {' and '.join(parts)} than {other}"

@@ -1,0 +1,292 @@
+"""Check that two films are the AP and the LA film of one patient, upright and bone bright."""
+
+import dataclasses
+import itertools
+
+import numpy as np
+
+from xctrs_tf.data.films.film_normalisation import normalise_film, resize_film
+from xctrs_tf.data.films.pair.height_match import (
+    LARGEST_SCORE,
+    HeightMatch,
+    height_profiles,
+    match_profiles,
+)
+from xctrs_tf.errors import UserError
+from xctrs_tf.geometry import VIEWS
+
+# The rates of all thresholds are measured by experiments.studies.view_check_rates.
+# Correlation from which two films are of one view, however they are turned, and moved by up
+# to this share of their width.
+ONE_VIEW_CORRELATION = 0.92
+_LARGEST_SHIFT = 0.15
+_PLAIN_CORRELATION = 0.75
+# Evidence of a `HeightMatch`: below the first, films are refused as those of two patients;
+# below the second, they pass with a warning, and no box is moved.
+REFUSED_EVIDENCE, DOUBTFUL_EVIDENCE = 0.6, 1.6
+# Weight of the fit to the mean films against the evidence of the match. Both films together fit
+# the mean films by this much at least once a fault is mended; other films are of no neck.
+_FIT_WEIGHT, _LEAST_FIT = 3.0, 1.0
+# Mean films of 83 necks and 51 phantoms with equalized grey values, as a viewer shows them, in
+# 8 x 8 fields of 0 to 9. Behind the neck is air, below are the shoulders.
+_MEAN_FILMS = {
+    "ap": "37888873 25777752 14566541 12466421 12466421 13566531 34577543 55577555",
+    "la": "66888753 66776421 55664311 33564211 23565311 23576531 24578752 24567775",
+}
+
+ONE_VIEW_TEXT = (
+    "AP and LA show one view twice; give one film of each view, since a CT cannot be had from one"
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class ViewJudgement:
+    """Result of the check of two films.
+
+    Attributes:
+        match: `HeightMatch` of both films as they are, or None where they were not compared.
+        problem: the one most likely reason why they are no pair, with its remedy, or None.
+        doubt: why they may be no pair, or None.
+    """
+
+    match: HeightMatch | None
+    problem: str | None = None
+    doubt: str | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class _Fault:
+    """Fault of a pair, with what undoes it.
+
+    Attributes:
+        text: what is wrong, and the remedy.
+        mends: dict by view of the name in `_MENDS`.
+        swapped: the films are exchanged.
+    """
+
+    text: str
+    mends: dict = dataclasses.field(default_factory=dict)
+    swapped: bool = False
+
+
+_MENDS = {
+    "none": lambda film: film,
+    "mirror": lambda film: film[::-1],
+    "flip": lambda film: film[:, ::-1],
+    "half turn": lambda film: film[::-1, ::-1],
+    # The second axis points up, so that numpy turns counter-clockwise.
+    "clockwise": lambda film: np.rot90(film, -1),
+    "counter-clockwise": np.rot90,
+    "invert": lambda film: 1 - film,
+}
+_FAULTS = (
+    _Fault("the lateral film faces right: give --la_flip_horizontal", {"la": "mirror"}),
+    _Fault("the lateral film is upside down: give --la_flip_vertical", {"la": "flip"}),
+    _Fault("the lateral film is turned by 180 degrees: give --la_rotate=180", {"la": "half turn"}),
+    _Fault("the AP film is upside down: give --ap_rotate=180", {"ap": "flip"}),
+    _Fault(
+        "both films are upside down: give --ap_flip_vertical and --la_flip_vertical",
+        {"ap": "flip", "la": "flip"},
+    ),
+    _Fault(
+        "both films are turned by 180 degrees: give --rotate=180",
+        {"ap": "flip", "la": "half turn"},
+    ),
+    _Fault("the lateral film lies on its side: give --la_rotate=90", {"la": "clockwise"}),
+    _Fault("the lateral film lies on its side: give --la_rotate=-90", {"la": "counter-clockwise"}),
+    _Fault("the AP film lies on its side: give --ap_rotate=90", {"ap": "clockwise"}),
+    _Fault("the AP film lies on its side: give --ap_rotate=-90", {"ap": "counter-clockwise"}),
+    _Fault(
+        "both films lie on their side: give --rotate=90", {"ap": "clockwise", "la": "clockwise"}
+    ),
+    _Fault(
+        "both films lie on their side: give --rotate=-90",
+        {"ap": "counter-clockwise", "la": "counter-clockwise"},
+    ),
+    _Fault("the lateral film shows bone dark: give --la_invert", {"la": "invert"}),
+    _Fault("the AP film shows bone dark: give --ap_invert", {"ap": "invert"}),
+    _Fault(
+        "both films show bone dark: give --ap_invert and --la_invert",
+        {"ap": "invert", "la": "invert"},
+    ),
+    _Fault("AP and LA are swapped: exchange the two files", swapped=True),
+)
+_TURNS = (
+    *(_MENDS[name] for name in ("none", "mirror", "flip", "half turn")),
+    *(_MENDS[name] for name in ("clockwise", "counter-clockwise")),
+)
+_NO_FAULT = _Fault("")
+_QUARTER_TURNS = ("clockwise", "counter-clockwise")
+# A mirror changes no row's mean.
+_SAME_ROWS = {"mirror": "none", "half turn": "flip"}
+# What is done to both films alike changes no match.
+_SHARED = ("flip", "invert")
+
+
+def check_two_films(films):
+    """Refuse one film alone.
+
+    Args:
+        films: dict of the films, or their files, by view; None where there is none.
+
+    Raises:
+        UserError: a film is missing.
+    """
+    for view, name in (("ap", "AP"), ("la", "lateral")):
+        film = films.get(view)
+        if film is None or (isinstance(film, str) and not film):
+            raise UserError(
+                f"films: no {name} film (--{view}); both views are needed, since one film does not "
+                "tell the depth of what it shows"
+            )
+
+
+def check_views(ap, la):
+    """Refuse two films that cannot be the upright AP and LA film of one patient.
+
+    Args:
+        ap: film ``(size, size)``, ``[horizontal, vertical]``.
+        la: film ``(size, size)``.
+
+    Returns:
+        `ViewJudgement` of films that pass.
+
+    Raises:
+        UserError: different sizes, or as `judge_views` finds.
+    """
+    if ap.shape != la.shape:
+        raise UserError(f"films: AP is {ap.shape} and LA {la.shape}; take both of one size")
+    judgement = judge_views(ap, la)
+    if judgement.problem is not None:
+        raise UserError(judgement.problem)
+    return judgement
+
+
+def judge_views(ap, la, strips=None):
+    """Tell whether two films are the upright AP and LA film of one patient.
+
+    Two films of one view are recognised by their correlation where they fit each other
+    best. A pair is recognised by the heights at which both films show the same slices
+    (`height_match.match_heights`): the films may show the neck at different heights and
+    sizes. Where one of the films is turned, mirrored or inverted, or both are swapped, the
+    pair fits better, in height and to the mean films, when that is undone: the change that
+    fits best is named.
+
+    Args:
+        ap: film ``[horizontal, vertical]`` with values in [0, 1].
+        la: film of the same size.
+        strips: dict by view of the films at the same heights, as far as they reach to either
+            side; by default the films.
+
+    Returns:
+        `ViewJudgement`.
+    """
+    if is_one_view(ap, la):
+        return ViewJudgement(None, f"films: {ONE_VIEW_TEXT}")
+    films = {"ap": ap, "la": la}
+    scores = _Scores(films, strips or films)
+    fault = scores.best_fault()
+    match = scores.match()
+    if fault is not _NO_FAULT and scores.fit(fault) > _LEAST_FIT:
+        return ViewJudgement(match, f"films: {fault.text}")
+    found = match.evidence
+    agreement = f"AP and LA agree by {match.correlation:.2f} in height where they agree best"
+    if found < REFUSED_EVIDENCE:
+        return ViewJudgement(match, f"films: {agreement}; give two films of one patient")
+    if found < DOUBTFUL_EVIDENCE:
+        return ViewJudgement(
+            match,
+            doubt=f"films: {agreement}, which is little; make sure that they are of one patient",
+        )
+    return ViewJudgement(match)
+
+
+def is_one_view(first, second, correlation=ONE_VIEW_CORRELATION):
+    """Return True if two films are of one view, however they are turned, inverted and moved.
+
+    Args:
+        first: film.
+        second: film of the same size.
+        correlation: of their ranks, from which they are of one view.
+    """
+    length = len(first)
+    furthest = int(_LARGEST_SHIFT * length)
+    # Ranks are equal under any exposure, and also make noise of a plain background large.
+    limits = {"equalized": correlation, "percentile": _PLAIN_CORRELATION}
+    pairs = {name: [normalise_film(film, name) for film in (first, second)] for name in limits}
+    for turn, shift in itertools.product(_TURNS, range(-furthest, furthest + 1)):
+        here = slice(max(0, shift), length + min(0, shift))
+        there = slice(max(0, -shift), length - max(0, shift))
+        if all(
+            abs(_correlation(pairs[name][0][here], turn(pairs[name][1])[there])) >= limit
+            for name, limit in limits.items()
+        ):
+            return True
+    return False
+
+
+class _Scores:
+    """Fit of two films to each other and to the mean films, after a fault is mended."""
+
+    def __init__(self, films, strips):
+        self._films, self._strips = films, strips
+        self._fields = {view: _fields(film) for view, film in films.items()}
+        self._profiles, self._matches = {}, {}
+
+    def best_fault(self):
+        """Return the fault after whose mending the films fit best; it may be none."""
+        own = self.of(_NO_FAULT)
+        # No match is better than this, so that most faults need no search.
+        least_fit = (own - LARGEST_SCORE) / _FIT_WEIGHT
+        faults = [_NO_FAULT, *(fault for fault in _FAULTS if self.fit(fault) > least_fit)]
+        return max(faults, key=self.of)
+
+    def of(self, fault):
+        match = self.match(*(fault.mends.get(view, "none") for view in VIEWS))
+        return _FIT_WEIGHT * self.fit(fault) + match.evidence
+
+    def fit(self, fault):
+        """Return the correlations with the mean films, both added."""
+        fields = self._fields
+        if fault.swapped:
+            fields = {"ap": fields["la"], "la": fields["ap"]}
+        return sum(
+            _correlation(_MENDS[fault.mends.get(view, "none")](fields[view]), MEAN_FILMS[view])
+            for view in VIEWS
+        )
+
+    def match(self, ap="none", la="none"):
+        ap, la = (_SAME_ROWS.get(mend, mend) for mend in (ap, la))
+        if ap == la and ap in _SHARED:
+            ap = la = "none"
+        if (ap, la) not in self._matches:
+            profiles = self._profile("ap", ap), self._profile("la", la)
+            self._matches[ap, la] = match_profiles(*profiles)
+        return self._matches[ap, la]
+
+    def _profile(self, view, mend):
+        if (view, mend) not in self._profiles:
+            films = self._films if mend in _QUARTER_TURNS else self._strips
+            film = _MENDS[mend](films[view])
+            self._profiles[view, mend] = height_profiles(film, view)
+        return self._profiles[view, mend]
+
+
+def _fields(film):
+    """Return the mean brightness of the fields of `MEAN_FILMS`."""
+    return resize_film(normalise_film(film, "equalized"), len(MEAN_FILMS["ap"]))
+
+
+def _mean_film(rows):
+    """Return a mean film as ``[horizontal, vertical]``."""
+    return np.array([list(map(float, row)) for row in rows.split()])[::-1].T
+
+
+MEAN_FILMS = {view: _mean_film(rows) for view, rows in _MEAN_FILMS.items()}
+
+
+def _correlation(a, b):
+    """Return Pearson's correlation; 0 where one side is constant."""
+    a, b = (values.ravel() - values.mean() for values in (a, b))
+    norm = np.linalg.norm(a) * np.linalg.norm(b)
+    return float(a @ b / norm) if norm > 0 else 0.0
