@@ -122,6 +122,9 @@ def test_tinted_jpeg_films_are_read_and_it_is_said(folder, models):
     assert (read_volume(folder / "out" / "ct.nii.gz").array[BLOCK] > 500).all()
     lines = result.stderr.splitlines()
     assert len(lines) == 2 and all("its luminance is read" in line for line in lines), lines
+    record = json.loads((folder / "out" / "reconstruction.json").read_text(encoding="utf-8"))
+    said = [line.partition(str(folder))[2] for line in lines]
+    assert [line.partition(str(folder))[2] for line in record["films"]["remarks"]] == said
 
 
 def write_dicom_films(folder, ap, la, **tags):
