@@ -14,5 +14,5 @@ def test_attenuation_is_that_of_the_differentiable_one():
 def test_only_what_is_denser_than_water_loses_contrast():
     hu = np.array([-1000, -300, 0, 500, 1000])
     np.testing.assert_array_equal(attenuation(hu, 0.5)[:3], attenuation(hu)[:3])
-    rise, half = attenuation(hu) - attenuation(0), attenuation(hu, 0.5) - attenuation(0)
+    rise, half = attenuation(hu) - attenuation([0]), attenuation(hu, 0.5) - attenuation([0])
     np.testing.assert_allclose(half[3:], rise[3:] / 2, rtol=1e-5)

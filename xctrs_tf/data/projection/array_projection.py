@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import scipy
 
-from xctrs_tf.data.projection.ray_integrals import Rays, margin_of
+from xctrs_tf.data.projection.ray_integrals import Rays
 from xctrs_tf.geometry import RAY_AXIS, VIEWS
 
 
@@ -67,8 +67,16 @@ def project_array(
     rays = Rays(
         -to_patient @ shift, to_patient[:, 0], 0.0 if source_mm is None else 1.0 / source_mm
     )
-    margin = margin_of(pixels) if turned else 0
-    film = [_centred(count + 2 * margin) * pixel_mm for count in pixels]
+    margins = np.zeros(2, int)
+    if turned:
+        places = rays.on_sheared_film(to_patient, [_centred(count) * pixel_mm for count in pixels])
+        # Only as much of the sheared film as the real one shows.
+        reach = [np.abs(place).max() / pixel_mm + 1 for place in places]
+        margins = np.ceil(np.maximum(reach - (np.array(pixels) - 1) / 2, 0)).astype(int)
+    film = [
+        _centred(count + 2 * margin) * pixel_mm
+        for count, margin in zip(pixels, margins, strict=True)
+    ]
     sheared = _sum_of_planes(
         mu,
         axes,
@@ -81,7 +89,6 @@ def project_array(
     )
     if not turned:
         return sheared
-    places = rays.on_sheared_film(to_patient, [_centred(count) * pixel_mm for count in pixels])
     places = [
         place / pixel_mm + (count - 1) / 2
         for place, count in zip(places, sheared.shape, strict=True)

@@ -12,7 +12,12 @@ from xctrs_tf.data.films.film_normalisation import normalise_film
 from xctrs_tf.data.projection.array_projection import project_array
 from xctrs_tf.data.projection.attenuation import attenuation
 from xctrs_tf.data.stream.film_appearance import random_appearance
-from xctrs_tf.data.stream.rigid_motion import euler_degrees, moved_grid, rotation_matrix
+from xctrs_tf.data.stream.rigid_motion import (
+    euler_degrees,
+    move_labels,
+    moved_grid,
+    rotation_matrix,
+)
 from xctrs_tf.data.volumes.intensity import normalise_hu
 from xctrs_tf.geometry import RAY_AXIS, VIEWS
 
@@ -77,7 +82,7 @@ def random_films(case, rng):
     return {
         **arrays,
         "ct": normalise_hu(ct)[..., np.newaxis],
-        "segmentation": scipy.ndimage.affine_transform(case.segmentation, matrix, offset, order=0),
+        "segmentation": move_labels(case.segmentation, matrix, offset),
     }
 
 
