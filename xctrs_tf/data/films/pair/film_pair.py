@@ -92,8 +92,7 @@ def open_films(paths, frames):
         frames: dict of a `FilmFrame` for each.
 
     Returns:
-        Dict of an `OpenFilm` by view, for `cut_pair`. Whoever finds a better frame puts it
-        there in between.
+        Dict of an `OpenFilm` by view, for `cut_pair`. Their frames may be replaced before.
 
     Raises:
         UserError: a film is missing or cannot be read.
