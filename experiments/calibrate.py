@@ -1,12 +1,14 @@
 """Calibrate the quality checks of a model on patients that it has not seen.
 
     python -m experiments.calibrate --workdir=RUN --data=DATA --output=quality.json
-    python -m experiments.calibrate --model=EXPORT --data=DATA --output=quality.json
+    python -m experiments.calibrate --model=EXPORT --data=DATA --data=OTHER --output=quality.json
 
-The data must be what the model was trained on. The training patients of its fold
+The first data must be what the model was trained on. The training patients of its fold
 give the statistics, the validation and test patients the thresholds. Prints the
-requested and the measured rate of false alarms, and how often simulated faults of
-the held-out films are detected.
+requested and the measured rate of false alarms, and how often faults made on purpose
+are detected, with 95 % intervals and with what each fault costs in PSNR. Patients of
+further data (another collection, phantoms) are judged by the same thresholds and
+reported apart.
 """
 
 import json
@@ -17,11 +19,14 @@ import sys
 from absl import flags
 
 from experiments.common import cli
+from xctrs_tf import provenance
 from xctrs_tf.data.dataset import network_arrays, open_dataset
 from xctrs_tf.data.volumes.intensity import denormalise_hu
 from xctrs_tf.errors import UserError
 from xctrs_tf.files import write_text
 from xctrs_tf.progress import progress_bar, stage
+from xctrs_tf.quality.faults.detection_table import detection_table
+from xctrs_tf.quality.faults.film_faults import FAULTS
 from xctrs_tf.reconstruction.exported_model import find_export
 from xctrs_tf.training.config import read_run_record
 
@@ -38,8 +43,19 @@ MODEL_SHA256 = flags.DEFINE_string(
     "Take no other --model: what experiments.export printed for it.",
     flag_values=FLAGS,
 )
-DATA = flags.DEFINE_string(
-    "data", None, "Prepared data folder that the model was trained on.", flag_values=FLAGS
+DATA = flags.DEFINE_multi_string(
+    "data",
+    None,
+    "Prepared data folder that the model was trained on; given again, further data of the same "
+    "size, whose patients are judged too.",
+    flag_values=FLAGS,
+)
+FOREIGN_PATIENTS = flags.DEFINE_integer(
+    "foreign_patients",
+    20,
+    "Patients that are taken of each further --data, the first ones.",
+    lower_bound=2,
+    flag_values=FLAGS,
 )
 OUTPUT = flags.DEFINE_string("output", None, "JSON file to write.", flag_values=FLAGS)
 CHECKPOINT = flags.DEFINE_enum(
@@ -55,6 +71,14 @@ FALSE_ALARM_RATE = flags.DEFINE_float(
     "Share of faultless patients that may be sent to review.",
     flag_values=FLAGS,
 )
+FAULTS_FLAG = flags.DEFINE_list(
+    "faults",
+    None,
+    "Faults of the printed table that are made, divided by commas; by default all.",
+    flag_values=FLAGS,
+)
+# Fields of `provenance.collect` that the calibration keeps.
+_ORIGIN = ("commit", "date", "machine", "versions", "data_hash")
 flags.mark_flags_as_required(["data", "output"], flag_values=FLAGS)
 
 
@@ -62,35 +86,85 @@ def execute():
     """Calibrate the model that the flags name."""
     if bool(WORKDIR.value) == bool(MODEL.value):
         raise UserError("--workdir, --model: give one of the two")
-    fold, data_sha256 = _training_of_model()
-    dataset = open_dataset(DATA.value)
+    fold, data_sha256, film_normalization = _training_of_model()
+    dataset, *foreign = (open_dataset(path) for path in DATA.value)
     if dataset.content_hash() != data_sha256:
         raise UserError(
-            f"{DATA.value}: not what the model was trained on, so its held-out patients are "
-            "unknown; give that data"
+            f"{DATA.value[0]}: not what the model was trained on, so its held-out patients are "
+            "unknown; give that data first"
         )
+    for path, other in zip(DATA.value[1:], foreign, strict=True):
+        if other.size != dataset.size:
+            raise UserError(f"{path}: of {other.size}^3 voxels, and the model of {dataset.size}^3")
     split = dataset.split(fold)
+    faults = _faults()
     cli.lock_output(OUTPUT.value, beside=True)
     cli.load_tensorflow()
     from xctrs_tf.quality.calibration import calibrate
-    from xctrs_tf.quality.faults import FAULTS, detection_rates
+    from xctrs_tf.quality.faults.detection import detection_rates
 
     held_out = [dataset.load(patient) for patient in (*split.validation, *split.test)]
-    # Each patient is predicted for the thresholds and again for every fault.
-    with progress_bar(total=len(held_out) * (1 + len(FAULTS)), unit="pair") as progress:
-        reconstruct = _counted(_model(), progress)
+    numbers = [min(len(other.ids), FOREIGN_PATIENTS.value) for other in foreign]
+    total = len(held_out) + (len(held_out) + sum(numbers)) * len(faults)
+    reconstruct = _model()
+    with progress_bar(total=total, unit="pair") as progress:
         training = (dataset.load(patient) for patient in split.training)
-        reference = calibrate(training, held_out, reconstruct, FALSE_ALARM_RATE.value)
-        reference["detection"] = detection_rates(held_out, reconstruct, reference)
+        reference = calibrate(
+            training,
+            held_out,
+            _counted(reconstruct, progress),
+            FALSE_ALARM_RATE.value,
+            film_normalization,
+        )
+        rates = {
+            "reconstruct": reconstruct,
+            "reference": reference,
+            "faults": faults,
+            "advance": progress.update,
+        }
+        reference["detection"] = detection_rates(held_out, **rates)
+        judged = []
+        for other, number in zip(foreign, numbers, strict=True):
+            cases = [other.load(patient) for patient in other.ids[:number]]
+            detection = detection_rates(cases, calibrated_on=False, **rates)
+            judged.append(
+                {
+                    "sources": other.sources(),
+                    "data_sha256": other.content_hash(),
+                    "patients": number,
+                    "detection": detection,
+                }
+            )
+    reference["foreign"] = judged
+    origin = provenance.collect(len(held_out), None, data_sha256)
+    # Not the command: its folders belong to this machine.
+    reference["origin"] = {name: origin[name] for name in _ORIGIN}
     write_text(pathlib.Path(OUTPUT.value), json.dumps(reference, allow_nan=False) + "\n")
+    _print(reference)
+
+
+def _faults():
+    """Return the names of the faults that are made."""
+    if FAULTS_FLAG.value is None:
+        return list(FAULTS)
+    for name in FAULTS_FLAG.value:
+        if name not in FAULTS:
+            raise UserError(f"--faults={name}: must be one of {', '.join(FAULTS)}")
+    return FAULTS_FLAG.value
+
+
+def _print(reference):
     rate = reference["false_alarm_rate"]
+    low, high = rate["interval"]
     print(
-        f"{OUTPUT.value}: {reference['held_out']} held-out patients; false alarms asked "
-        f"{rate['asked']:.3f}, each patient judged by the others {rate['leave_one_out']:.3f}"
+        f"{OUTPUT.value}: {reference['held_out']} held-out patients, "
+        f"{reference['film_normalization']} films; false alarms asked {rate['asked']:.3f}, each "
+        f"patient judged by the others {rate['leave_one_out']:.3f} ({low:.2f} to {high:.2f})"
     )
-    print(f"{'fault':24} {'pass':>6} {'review':>6} {'fail':>6}")
-    for fault, shares in reference["detection"].items():
-        print(f"{fault:24} {shares['pass']:6.2f} {shares['review']:6.2f} {shares['fail']:6.2f}")
+    print(detection_table(reference["detection"]))
+    for path, other in zip(DATA.value[1:], reference["foreign"], strict=True):
+        print(f"\n{path}: {other['patients']} patients of other data, by the same thresholds")
+        print(detection_table(other["detection"]))
 
 
 def _counted(function, progress):
@@ -105,19 +179,19 @@ def _counted(function, progress):
 
 
 def _training_of_model():
-    """Return the fold and the data hash of the run or the export."""
+    """Return fold, data hash and film normalisation of the run or the export."""
     if MODEL.value:
         export = find_export(MODEL.value)
         try:
             fold = operator.index(export.metadata["training"]["fold"])
-            return fold, export.metadata["data_sha256"]
+            return fold, export.metadata["data_sha256"], export.film_normalization
         except (KeyError, TypeError) as error:
             raise UserError(
                 f"{export.path}: its metadata do not name the data it was trained on; run "
                 "experiments.export again"
             ) from error
     config, data_sha256 = read_run_record(WORKDIR.value)
-    return config.fold, data_sha256
+    return config.fold, data_sha256, config.film_normalization
 
 
 def _model():

@@ -41,6 +41,7 @@ from xctrs_tf.reconstruction import check_output, load, write_reconstruction
 from xctrs_tf.reconstruction.batch import FAILED, count_outcomes, prepare_output, run_batch
 from xctrs_tf.reconstruction.batch_input import FilmFiles, find_pairs, read_table
 from xctrs_tf.reconstruction.ensemble import find_exports, use_fpmath
+from xctrs_tf.report.training_summary import compare_films, describe_training
 
 EXIT_PAIR_FAILED = 1
 EXIT_VERDICT_FAIL = 3
@@ -129,7 +130,7 @@ def execute():
     read = functools.partial(_read, frames=frames, model=exports[0])
     write = functools.partial(
         write_reconstruction,
-        quality_reference=exports[0].metadata.get("quality"),
+        metadata=exports[0].metadata,
         report=REPORT.value,
         dicom=DICOM.value,
         private=not SHARE.value,
@@ -155,6 +156,8 @@ def _one(paths, output, read, write):
     print(*sorted(output.resolve().iterdir()), sep="\n")
     if verdict is None:
         return 0
+    print(describe_training(find_exports(MODEL.value)[0].metadata))
+    print(compare_films(verdict)["text"])
     print(f"verdict: {verdict.level}")
     for finding in verdict.findings:
         print(f"  {finding.level}: {finding.reason}")

@@ -5,6 +5,7 @@ import pytest
 from tests.export.runs import SIZE, toy_run
 from tests.programs import run_program
 from xctrs_tf.export.saved_model import export_run
+from xctrs_tf.quality.reference import check_reference
 
 
 @pytest.fixture(scope="module")
@@ -28,15 +29,23 @@ def model(data, tmp_path_factory):
 
 def test_calibrates_an_export(data, model, tmp_path):
     output = tmp_path / "quality.json"
-    result = run_program("calibrate", f"--model={model}", f"--data={data}", f"--output={output}")
+    flags = [f"--model={model}", f"--data={data}", f"--data={data}", "--foreign_patients=2"]
+    flags.append("--faults=none,la inverted,la of another patient")
+    result = run_program("calibrate", *flags, f"--output={output}")
     assert result.returncode == 0, result.stderr
     reference = json.loads(output.read_text(encoding="utf-8"))
-    assert reference["format"] == "xctrs-quality/1"
+    assert reference["format"] == "xctrs-quality/2"
+    assert reference["film_normalization"] == "percentile"
     assert reference["held_out"] + reference["training"] == 14
     assert f"{reference['held_out']} held-out patients" in result.stdout
-    assert reference["detection"]["la inverted"].keys() == {"pass", "review", "fail"}
+    rates = reference["detection"]["la inverted"]
+    assert {"pass", "review", "fail", "interval", "psnr_loss_db"} <= rates.keys()
     assert "la of another patient" in result.stdout
     assert {"ap_reprojection", "la_likeness"} <= reference["thresholds"].keys()
+    (other,) = reference["foreign"]
+    assert (other["patients"], other["sources"][0]["source"]) == (2, "phantom")
+    assert "2 patients of other data" in result.stdout
+    check_reference(reference, output)
 
 
 @pytest.mark.parametrize(
@@ -44,13 +53,15 @@ def test_calibrates_an_export(data, model, tmp_path):
     [
         (["--model={model}", "--workdir=RUN"], "--workdir, --model: give one of the two"),
         ([], "--workdir, --model: give one of the two"),
+        (["--model={model}", "--faults=upside"], "--faults=upside: must be one of none, gamma"),
     ],
 )
 def test_user_errors_are_one_line(data, model, tmp_path, flags, message):
     flags = [flag.format(model=model) for flag in flags]
     result = run_program("calibrate", *flags, f"--data={data}", f"--output={tmp_path / 'q.json'}")
     assert result.returncode == 2
-    assert result.stderr.splitlines() == [f"error: {message}"]
+    (line,) = result.stderr.splitlines()
+    assert line.startswith(f"error: {message}")
 
 
 def test_other_data_is_refused(data, tmp_path):

@@ -61,6 +61,9 @@ def test_two_films_to_files(folder, models, suffix):
     assert lines[: len(names)] == [str(out / name) for name in names]
     # The toy knows one vertebra and no thresholds.
     assert lines[len(names) :] == [
+        "What the model was trained on is not known. Films are normalised by percentile.",
+        "Whether these films look like its training films is not known: the model was not "
+        "calibrated.",
         "verdict: fail",
         "  fail: anatomy: C1, C2, C4, C5, C6, C7 missing",
         "  review: no thresholds: the model was not calibrated (python -m experiments.calibrate)",

@@ -135,3 +135,30 @@ def test_a_voxel_size_that_cannot_be_is_not_exported(tmp_path, monkeypatch):
     with pytest.raises(UserError, match=r"run: spacing_mm=0\.0025: 32 voxels of it are 0\.08 mm"):
         export_run(toy_run(tmp_path / "run"), tmp_path / "models")
     assert not (tmp_path / "models").exists()
+
+
+def test_the_card_has_training_figures_and_rates_with_intervals(tmp_path):
+    run = toy_run(tmp_path / "run")
+    quality = plain_reference()
+    quality["detection"]["la mirrored"] = quality["detection"]["none"] | {
+        "detected": 0.875,
+        "interval": [0.53, 0.98],
+        "psnr_loss_db": 3.21,
+        "named": 1.0,
+    }
+    (run.path / "quality.json").write_text(json.dumps(quality), encoding="utf-8")
+    version = export_run(run, tmp_path / "models")
+    card = (version / "assets.extra" / "MODEL_CARD.md").read_text(encoding="utf-8")
+    assert "Not a medical device; not for diagnosis." in card
+    assert "an unknown number of patients" not in card and "trained on 9 patients" in card
+    assert "| la mirrored | 0.88 | 0.53 to 0.98 | 1.00 | 0.00 | 0.00 | 3.21 | 1.00 |" in card
+    assert "0.00 (95 % interval 0.00 to 0.30)" in card
+    assert "run experiments.evaluate" in card
+
+
+def test_quality_of_otherwise_normalised_films_is_refused(tmp_path):
+    run = toy_run(tmp_path / "run")
+    quality = plain_reference() | {"film_normalization": "equalized"}
+    (run.path / "quality.json").write_text(json.dumps(quality), encoding="utf-8")
+    with pytest.raises(UserError, match="quality is of equalized films, and the model takes perc"):
+        export_run(run, tmp_path / "models")

@@ -3,9 +3,20 @@
 
 def plain_reference():
     """Return a valid quality reference of few checks."""
-    film = {"thumbnail": [[0.5] * 32] * 32, "quantiles": [0.5] * 33}
+    film = {
+        "thumbnail": [[0.5] * 32] * 32,
+        "quantiles": [0.5] * 33,
+        "contrast": -2.0,
+        "noise": -4.0,
+    }
+    rates = {
+        "patients": 9,
+        **{"pass": 1.0, "review": 0.0, "fail": 0.0, "detected": 0.0},
+        **{"interval": [0.0, 0.3], "psnr_loss_db": 0.0, "named": None},
+    }
     return {
-        "format": "xctrs-quality/1",
+        "format": "xctrs-quality/2",
+        "film_normalization": "percentile",
         "films": {"ap": film, "la": film},
         "anatomy": {"volume": {"C3": [8.5, 0.2]}, "spacing": {"C3-C4": [2.8, 0.1]}},
         "thresholds": {
@@ -14,5 +25,7 @@ def plain_reference():
         },
         "held_out": 9,
         "training": 9,
-        "false_alarm_rate": {"asked": 0.05, "leave_one_out": 0.0},
+        "false_alarm_rate": {"asked": 0.05, "leave_one_out": 0.0, "interval": [0.0, 0.3]},
+        "detection": {"none": rates},
+        "foreign": [],
     }

@@ -8,14 +8,23 @@ from tests.quality.references import plain_reference
 from xctrs_tf.errors import UserError
 from xctrs_tf.quality.reference import check_reference
 
+NO_BOUNDS = {"mean": 0.0, "review": [None] * 2, "fail": [None] * 2}
+
 
 def test_a_good_reference():
     check_reference(plain_reference(), "F")
 
 
-@pytest.mark.parametrize("reference", [None, [], "pass", {}, {"format": "xctrs-quality/2"}])
+def test_format_1_is_read():
+    old = plain_reference()
+    old["format"] = "xctrs-quality/1"
+    del old["film_normalization"], old["detection"], old["foreign"]
+    check_reference(old, "F")
+
+
+@pytest.mark.parametrize("reference", [None, [], "pass", {}, {"format": "xctrs-quality/3"}])
 def test_another_format(reference):
-    with pytest.raises(UserError, match=r"F: not of format xctrs-quality/1; run experiments\.cal"):
+    with pytest.raises(UserError, match=r"F: not of format xctrs-quality/2; run experiments\.cal"):
         check_reference(reference, "F")
 
 
@@ -26,6 +35,11 @@ def test_another_format(reference):
         ("films/la/thumbnail", [[0.5] * 32] * 31, "films, la, thumbnail is impossible"),
         ("films/la/thumbnail", [[float("nan")] * 32] * 32, "films, la, thumbnail is impossible"),
         ("films/ap/quantiles", ["0.5"] * 33, "films, ap, quantiles is impossible"),
+        ("films/ap/contrast", "much", "films, ap, contrast is impossible"),
+        ("film_normalization", "ranks", "film_normalization is impossible"),
+        ("detection/none/interval", [0.5, 1.5], "detection, none is impossible"),
+        ("detection/none/psnr_loss_db", float("inf"), "detection, none, psnr_loss_db is imposs"),
+        ("foreign", [{}], "damaged"),
         ("anatomy/volume", [], "damaged"),
         ("anatomy/volume/C3", [8.5], "damaged"),
         ("anatomy/volume/C3", [8.5, 0.0], "anatomy, volume, C3 is impossible"),
@@ -42,7 +56,8 @@ def test_another_format(reference):
             "thresholds, ap_zoom, fail is impossible",
         ),
         ("thresholds/ap_zoom/fail", ["a", None], "thresholds, ap_zoom, fail is impossible"),
-        ("thresholds/other", {"review": [None] * 2, "fail": [None] * 2}, "thresholds, other, rev"),
+        ("thresholds/other", NO_BOUNDS, "thresholds, other, rev"),
+        ("thresholds/ap_zoom", {**NO_BOUNDS, "mean": "a"}, "thresholds, ap_zoom, mean"),
     ],
 )
 def test_a_part_that_no_calibration_has_is_named(path, value, message):

@@ -10,9 +10,12 @@ import numpy as np
 import pytest
 
 from tests.report.browser import run_in_page
+from xctrs_tf.quality.checks import CHECKS, film_respects
+from xctrs_tf.quality.verdict import Verdict
 from xctrs_tf.reconstruction import Reconstruction
 from xctrs_tf.report.page_data import error_picture, packed, windowed
 from xctrs_tf.report.report import write_report
+from xctrs_tf.report.training_summary import UNKNOWN, compare_films, describe_training
 
 SHAPE, SPACING, ORIGIN = (33, 37, 41), 2.0, (-31.0, 4.0, -12.0)
 C3, C5 = (slice(10, 20), slice(8, 22), slice(24, 32)), (slice(12, 18), slice(9, 21), slice(6, 14))
@@ -69,6 +72,54 @@ class Reader(html.parser.HTMLParser):
 
     def handle_data(self, data):
         self.text.append(data)
+
+
+def test_the_page_says_first_what_the_model_was_trained_on(tmp_path, reconstruction):
+    metadata = {
+        "data": {
+            "sources": [{"source": "openkbp", "licence": "MIT", "patients": 93}],
+            "patients": {"training": 75},
+            "projection": {"geometry": "parallel"},
+        },
+        "training": {"augment": "mirror,pose"},
+        "film_normalization": "equalized",
+    }
+    write(tmp_path, reconstruction, metadata=metadata)
+    record = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
+    assert record["training"] == (
+        "The model was trained on 75 patients (source: openkbp) and on films computed from their "
+        "CTs along parallel rays; no real film was among them. Films are normalised by equalized; "
+        "augmentation: mirror,pose."
+    )
+    assert record["films_like_training"]["alike"] is None
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert page.index("trained on 75 patients") < page.index("Not known.") < page.index("Review")
+
+
+def test_what_cannot_be_read_of_a_training_is_left_out():
+    assert describe_training(None) == UNKNOWN
+    odd = {"data": 5, "training": [], "quality": {"training": "many"}}
+    assert describe_training(odd).startswith(UNKNOWN)
+    odd = {"data": {"patients": {"training": 9}, "sources": 5}}
+    assert "trained on 9 patients (source: not stated)" in describe_training(odd)
+    assert "(source: None)" in describe_training({"data": {"sources": [3]}})
+
+
+def test_films_are_unlike_those_of_training_in_what_the_checks_of_films_find():
+    verdict = Verdict(
+        "fail", [], {}, {}, {"ap_turn": "fail", "la_flat": "review", "volume": "fail"}
+    )
+    found = compare_films(verdict)
+    assert (found["alike"], found["differences"]) == (
+        False,
+        ["AP film: rotation", "LA film: parts of one grey value"],
+    )
+    assert compare_films(Verdict("fail", [], {}, {}, {"volume": "fail"}))["alike"] is True
+
+
+def test_every_check_has_a_respect_or_is_of_the_reconstruction():
+    later = {"ap_reprojection", "la_reprojection", "volume", "spacing", "fragments"}
+    assert {name for name in CHECKS if not film_respects([name])} == later
 
 
 def test_everything_is_written(folder):

@@ -1,6 +1,5 @@
 """Description of an exported model: metadata.json."""
 
-import collections
 import csv
 import json
 import logging
@@ -80,16 +79,9 @@ def _spacing_mm(dataset):
 
 
 def _describe_data(dataset, fold):
-    patients = dataset.manifest["patients"]
-    sources = collections.Counter(
-        (p.get("source", "not stated"), p.get("licence", "not stated")) for p in patients
-    )
     split = dataset.split(fold)
     return {
-        "sources": [
-            {"source": source, "licence": licence, "patients": count}
-            for (source, licence), count in sorted(sources.items())
-        ],
+        "sources": dataset.sources(),
         "projection": dataset.manifest.get("projection"),
         "patients": {
             part: len(getattr(split, part)) for part in ("training", "validation", "test")

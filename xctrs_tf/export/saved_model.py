@@ -12,6 +12,7 @@ import tensorflow as tf
 from xctrs_tf.errors import UserError, graph_error_text
 from xctrs_tf.export.fused_networks import with_fused_normalizations
 from xctrs_tf.export.metadata import describe_run
+from xctrs_tf.export.model_card import model_card
 from xctrs_tf.export.onnx_conversion import CONVERSION_PACKAGES, require_onnx_options, write_onnx
 from xctrs_tf.export.plain_networks import with_plain_normalizations
 from xctrs_tf.export.signatures import Signatures, describe_signatures
@@ -22,6 +23,7 @@ from xctrs_tf.progress import stage
 from xctrs_tf.reconstruction.export_files import (
     CHECKSUMS,
     METADATA,
+    MODEL_CARD,
     check_metadata,
     write_checksums,
 )
@@ -149,6 +151,7 @@ def _write(run, folder, quantize, file_format, half, fpmath):
     metadata["checksums"] = CHECKSUMS
     (folder / METADATA).parent.mkdir()
     write_text(folder / METADATA, json.dumps(metadata, indent=1) + "\n")
+    write_text(folder / MODEL_CARD, model_card(metadata))
     if file_format == "savedmodel" and not _write_warmup(folder, trial.requests()):
         logging.warning(
             "tensorflow-serving-api is not installed: the export has no warm-up requests "

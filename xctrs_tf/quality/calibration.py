@@ -15,7 +15,9 @@ MIN_HELD_OUT = 8
 FAIL_RARITY = 50
 
 
-def calibrate(training, held_out, reconstruct, false_alarm_rate=0.05):
+def calibrate(
+    training, held_out, reconstruct, false_alarm_rate=0.05, film_normalization="percentile"
+):
     """Return training statistics and thresholds of the quality checks.
 
     Each check transforms its scores (`checks.transform`), which are then assumed to
@@ -30,9 +32,10 @@ def calibrate(training, held_out, reconstruct, false_alarm_rate=0.05):
         held_out: iterable of `Case` that it was not trained on.
         reconstruct: function from a `Case` to ``(ct_hu, labels)``; labels may be None.
         false_alarm_rate: share of faultless patients that may be sent to review.
+        film_normalization: that of the model.
 
     Returns:
-        Dict for JSON (xctrs-quality/1), for `verdict.assess`.
+        Dict for JSON (xctrs-quality/2), for `verdict.assess`.
 
     Raises:
         UserError: too few held-out patients, or a rate outside ]0, 0.5].
@@ -42,8 +45,10 @@ def calibrate(training, held_out, reconstruct, false_alarm_rate=0.05):
     training = list(training)
     reference = {
         "format": QUALITY_FORMAT,
+        "film_normalization": film_normalization,
         "films": {
-            view: film_statistics(getattr(case, view) for case in training) for view in VIEWS
+            view: film_statistics((getattr(case, view) for case in training), film_normalization)
+            for view in VIEWS
         },
         "anatomy": anatomy_statistics((case.segmentation, case.spacing_mm) for case in training),
     }
@@ -60,7 +65,7 @@ def calibrate(training, held_out, reconstruct, false_alarm_rate=0.05):
         "training": len(training),
         "false_alarm_rate": {
             "asked": false_alarm_rate,
-            "leave_one_out": _leave_one_out(scored, reference, false_alarm_rate),
+            **_leave_one_out(scored, reference, false_alarm_rate),
         },
     }
 
@@ -76,12 +81,12 @@ def thresholds(scores, false_alarm_rate):
         Dict from check to ``mean``, ``count`` and the bounds ``review`` and ``fail``:
         ``[low, high]`` in the score's own unit, None where there is no bound.
     """
-    rate = false_alarm_rate / len(CHECKS)
+    found = {name: [s[name] for s in scores if name in s] for name in CHECKS}
+    found = {name: values for name, values in found.items() if len(values) >= MIN_HELD_OUT - 1}
     bounds = {}
-    for name, check in CHECKS.items():
-        values = transform(name, [s[name] for s in scores if name in s])
-        if len(values) < MIN_HELD_OUT - 1:
-            continue
+    for name, values in found.items():
+        check, values = CHECKS[name], transform(name, values)
+        rate = false_alarm_rate / len(found)
         deviation = max(values.std(ddof=1), check.resolution)
         bounds[name] = {
             "mean": inverse_transform(name, values.mean()),
@@ -106,11 +111,36 @@ def _scored(case, reconstruct, reference):
     return score(films, ct_hu, labels, case.spacing_mm, reference)
 
 
+def left_out(scores, reference):
+    """Yield for each held-out patient the reference with thresholds from the others.
+
+    Args:
+        scores: list of dicts, ``scores`` of `verdict.score`.
+        reference: dict of `calibrate`.
+    """
+    asked = reference["false_alarm_rate"]["asked"]
+    for index in range(len(scores)):
+        yield {**reference, "thresholds": thresholds(scores[:index] + scores[index + 1 :], asked)}
+
+
 def _leave_one_out(scored, reference, false_alarm_rate):
-    """Return the share of patients that do not pass by thresholds from the others."""
-    alarms = 0
-    for index, one in enumerate(scored):
-        others = [s.scores for i, s in enumerate(scored) if i != index]
-        bounds = thresholds(others, false_alarm_rate)
-        alarms += verdict_of(one, {**reference, "thresholds": bounds}).level != "pass"
-    return alarms / len(scored)
+    """Return how many patients do not pass by thresholds from the others."""
+    asked = {**reference, "false_alarm_rate": {"asked": false_alarm_rate}}
+    references = left_out([s.scores for s in scored], asked)
+    levels = [verdict_of(*pair).level for pair in zip(scored, references, strict=True)]
+    alarms = len(levels) - levels.count("pass")
+    return {"leave_one_out": alarms / len(levels), "interval": interval(alarms, len(levels))}
+
+
+def interval(count, trials):
+    """Return Wilson's 95 % confidence interval of a proportion.
+
+    Args:
+        count: cases among the trials.
+        trials: number of trials.
+
+    Returns:
+        ``[low, high]``.
+    """
+    found = scipy.stats.binomtest(count, trials).proportion_ci(0.95, method="wilson")
+    return [float(found.low), float(found.high)]

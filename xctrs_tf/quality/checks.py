@@ -4,7 +4,11 @@ import dataclasses
 
 import numpy as np
 
-QUALITY_FORMAT = "xctrs-quality/1"
+from xctrs_tf.geometry import VIEWS
+
+QUALITY_FORMAT = "xctrs-quality/2"
+# Earlier formats that are read. The first has fewer checks and no normalisation of films.
+KNOWN_FORMATS = ("xctrs-quality/1", QUALITY_FORMAT)
 VERDICT_LEVELS = ("pass", "review", "fail")
 
 
@@ -29,22 +33,51 @@ class Check:
 
 
 def _film_checks(view):
-    name = view.upper()
+    name = f"{view.upper()} film"
     return {
         f"{view}_histogram": Check(
-            "high", "root", 0.02, f"{name} film: its grey values are unlike the training films'"
+            "high", "root", 0.02, f"{name}: its grey values are unlike the training films'"
+        ),
+        f"{view}_contrast": Check(
+            "both",
+            "plain",
+            0.1,
+            f"{name}: its local contrast is unlike the training films' (logarithm {{value}})",
+        ),
+        f"{view}_noise": Check(
+            "both",
+            "plain",
+            0.1,
+            f"{name}: its noise and fine detail are unlike the training films' "
+            "(logarithm {value})",
+        ),
+        f"{view}_flat": Check(
+            "high",
+            "root",
+            0.02,
+            f"{name}: a share of {{value}} of it has one and the same grey value",
         ),
         f"{view}_likeness": Check(
-            "low", "fisher", 0.05, f"{name} film: unlike the training films (correlation {{value}})"
+            "low", "fisher", 0.05, f"{name}: unlike the training films (correlation {{value}})"
         ),
         f"{view}_zoom": Check(
             "both",
             "plain",
             0.05,
-            f"{name} film: its field of view is unlike the training films' "
+            f"{name}: its field of view is unlike the training films' "
             "(logarithm of the enlargement {value})",
         ),
-        f"{view}_upright": Check("low", "plain", 0.02, f"{name} film: may be upside down"),
+        f"{view}_shift": Check(
+            "high",
+            "root",
+            0.05,
+            f"{name}: the neck does not lie where it does in the training films "
+            "(off by a share of {value} of the width)",
+        ),
+        f"{view}_turn": Check(
+            "both", "plain", 2.5, f"{name}: turned beside the training films by {{value}} degrees"
+        ),
+        f"{view}_upright": Check("low", "plain", 0.02, f"{name}: may be upside down"),
     }
 
 
@@ -55,12 +88,19 @@ CHECKS = {
         "low", "plain", 0.02, "LA film: may be mirrored (anterior belongs on the left)"
     ),
     "unswapped": Check("low", "plain", 0.02, "films: AP and LA may be swapped"),
+    # Of format 1.
     "agreement": Check(
         "low",
         "fisher",
         0.25,
         "films: their rows disagree (correlation {value}); they may be of two patients, "
         "at two heights, or one turned over",
+    ),
+    "height_agreement": Check(
+        "low",
+        "fisher",
+        0.25,
+        "films: AP and LA do not show the same neck at the same height (correlation {value})",
     ),
     "ap_reprojection": Check(
         "low",
@@ -91,6 +131,25 @@ CHECKS = {
     ),
 }
 
+# What the films' checks compare, by the end of their names.
+_RESPECTS = {
+    "histogram": "grey values",
+    "contrast": "local contrast",
+    "noise": "noise and fine detail",
+    "flat": "parts of one grey value",
+    "likeness": "the picture as a whole",
+    "zoom": "size of the neck",
+    "shift": "place of the neck",
+    "turn": "rotation",
+    "upright": "orientation",
+    "unmirrored": "orientation",
+}
+_PAIR_RESPECTS = {
+    "unswapped": "which film is which",
+    "agreement": "agreement of the two",
+    "height_agreement": "agreement of the two",
+}
+
 # Keeps logarithms and inverse hyperbolic tangents finite.
 _EPSILON = 1e-3
 _SCALES = {
@@ -99,6 +158,29 @@ _SCALES = {
     "log": (lambda v: np.log(np.maximum(v, 0.0) + _EPSILON), lambda v: np.exp(v) - _EPSILON),
     "fisher": (lambda v: np.arctanh(np.clip(v, _EPSILON - 1, 1 - _EPSILON)), np.tanh),
 }
+
+
+def film_respects(names):
+    """Say in what films are unlike the training films.
+
+    Args:
+        names: checks beyond their thresholds.
+
+    Returns:
+        List of str, such as ``"AP film: grey values, rotation"``.
+    """
+    found = {}
+    for name in names:
+        view, _, end = name.partition("_")
+        if name in _PAIR_RESPECTS:
+            title, respect = "both films", _PAIR_RESPECTS[name]
+        elif view in VIEWS and end in _RESPECTS:
+            title, respect = f"{view.upper()} film", _RESPECTS[end]
+        else:
+            continue
+        if respect not in found.setdefault(title, []):
+            found[title].append(respect)
+    return [f"{title}: {', '.join(respects)}" for title, respects in found.items()]
 
 
 def transform(name, values):

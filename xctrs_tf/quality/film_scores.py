@@ -1,118 +1,96 @@
 """Film scores: a patient's films compared with the training films.
 
-The training films are summarised by their mean thumbnail and mean quantiles. If a film
-fits the mean better upside down, mirrored, inverted, enlarged or exchanged for the
-other view, that has probably happened to it.
+The training films are summarised by their mean thumbnail, mean quantiles, and the mean
+strength of their coarse and fine detail. All films are normalised as the model's are
+(``film_normalization``): films with equal ranks have no histogram to compare.
 
 Not detected: a mirrored AP film, since a neck is symmetric from the front; films of
-another patient, unless the two films disagree; any fault that does not change the
-thumbnail.
+another patient, unless the two films disagree.
 """
 
 import numpy as np
 import scipy
 
 from xctrs_tf.data.films.film_normalisation import normalise_film
+from xctrs_tf.data.films.pair.height_match import match_heights
 from xctrs_tf.geometry import VIEWS
+from xctrs_tf.quality.film_pose import THUMBNAIL, best_shift, best_turn, best_zoom, correlation
 
-THUMBNAIL = 32
 QUANTILES = 33
-# Enlargements that are tried, evenly spaced in their logarithm.
-ZOOM_STEP = 0.05
-ZOOMS = np.exp(ZOOM_STEP * np.arange(-9, 10))
-# Mistakes in taking or storing a film, as functions that undo them on a thumbnail.
-MISTAKES = {
-    "upside down": lambda film: film[:, ::-1],
-    "mirrored": lambda film: film[::-1],
-    "inverted": lambda film: 1.0 - film,
-}
+# Detail of a film: contrast is coarser than a pixel and finer than this share of the
+# film, noise is finer.
+CONTRAST_SHARE = 1 / 16
+DETAILS = ("contrast", "noise")
+# Standard deviation below which a film, in [0, 1], has no detail.
+_NO_DETAIL = 1e-4
 
 
-def correlation(a, b):
-    """Return the normalised cross-correlation of two arrays.
-
-    Args:
-        a: array.
-        b: array with as many elements.
-
-    Returns:
-        float in [-1, 1]; 0 if an array is constant.
-    """
-    a, b = (np.asarray(values, np.float64).ravel() for values in (a, b))
-    a, b = a - a.mean(), b - b.mean()
-    norm = np.linalg.norm(a) * np.linalg.norm(b)
-    return float(a @ b / norm) if norm > 0 else 0.0
-
-
-def film_statistics(films):
+def film_statistics(films, film_normalization="percentile"):
     """Summarise the training films of one view.
 
     Args:
         films: iterable of films ``[horizontal, vertical]``.
+        film_normalization: of `film_normalisation.FILM_NORMALIZATIONS`.
 
     Returns:
-        Dict of lists: ``thumbnail`` and ``quantiles``, means over the films.
+        Dict of ``thumbnail``, ``quantiles``, ``contrast`` and ``noise``, means over the
+        films.
     """
-    normalised = [normalise_film(film) for film in films]
+    normalised = [normalise_film(film, film_normalization) for film in films]
+    details = [detail_levels(film) for film in normalised]
     return {
         "thumbnail": _rounded(np.mean([thumbnail(film) for film in normalised], axis=0)),
         "quantiles": _rounded(np.mean([_quantiles(film) for film in normalised], axis=0)),
+        **{name: _rounded(np.mean([each[name] for each in details])) for name in DETAILS},
     }
 
 
-def film_scores(films, statistics):
+def film_scores(films, statistics, film_normalization="percentile"):
     """Compare both films with the training films.
 
     Args:
         films: dict of ``ap`` and ``la``.
         statistics: dict of view to `film_statistics`.
+        film_normalization: that of the statistics.
 
     Returns:
         Dict of floats. For each view: ``ap_histogram``, mean difference of the sorted
-        intensities; ``ap_likeness``, correlation with the mean film; ``ap_zoom``,
-        logarithm of the enlargement at which the film fits best; ``ap_upright``,
-        correlation with the mean film less that of the film upside down. Then
-        ``la_unmirrored`` and ``unswapped``, the same for the mirror image and for
-        exchanged films; and ``agreement``, correlation between the films of the
-        differences of neighbouring rows.
+        intensities (not of equalized films); ``ap_contrast`` and ``ap_noise``, logarithm
+        of the strength of coarse and fine detail beside the mean one; ``ap_flat``, share
+        of the most frequent grey value; ``ap_likeness``, correlation with the mean film;
+        ``ap_zoom``, logarithm of the enlargement at which the film fits best;
+        ``ap_shift``, distance of its neck from the usual place, as a share of the film's
+        width; ``ap_turn``, its rotation in degrees; ``ap_upright``, correlation with the
+        mean film less that of the film upside down. Then ``la_unmirrored`` and
+        ``unswapped``, the same for the mirror image and for exchanged films; and
+        ``height_agreement``, the correlation of the films' brightness from row to row
+        under the curve of their grey values at which it is largest. Statistics of format
+        1 have ``agreement`` in its place, without curves, and no contrast and noise.
     """
-    films = {view: normalise_film(films[view]) for view in VIEWS}
+    films = {view: normalise_film(films[view], film_normalization) for view in VIEWS}
     small = {view: thumbnail(film) for view, film in films.items()}
-    means = {view: np.array(statistics[view]["thumbnail"]) for view in VIEWS}
+    means = {view: mean_film(statistics, view) for view in VIEWS}
     fit = {(a, b): correlation(small[a], means[b]) for a in VIEWS for b in VIEWS}
     scores = {}
     for view in VIEWS:
-        usual = np.array(statistics[view]["quantiles"])
-        scores[f"{view}_histogram"] = float(np.abs(_quantiles(films[view]) - usual).mean())
+        if film_normalization == "percentile":
+            usual = np.array(statistics[view]["quantiles"])
+            scores[f"{view}_histogram"] = float(np.abs(_quantiles(films[view]) - usual).mean())
+        scores |= _details(films[view], view, statistics[view])
+        scores[f"{view}_flat"] = flat_share(films[view])
         scores[f"{view}_likeness"] = fit[view, view]
-        scores[f"{view}_zoom"] = _best_zoom(small[view], means[view])
+        scores[f"{view}_zoom"] = best_zoom(small[view], means[view])
+        scores[f"{view}_shift"] = float(np.hypot(*best_shift(small[view], means[view])))
+        scores[f"{view}_turn"] = best_turn(small[view], means[view])
         scores[f"{view}_upright"] = fit[view, view] - correlation(small[view][:, ::-1], means[view])
     scores["la_unmirrored"] = fit["la", "la"] - correlation(small["la"][::-1], means["la"])
     scores["unswapped"] = fit["ap", "ap"] + fit["la", "la"] - fit["ap", "la"] - fit["la", "ap"]
-    scores["agreement"] = correlation(*(np.diff(films[view].mean(axis=0)) for view in VIEWS))
+    if "contrast" in statistics["ap"]:
+        scores["height_agreement"] = match_heights(**films, moved=False).correlation
+    else:
+        steps = (np.diff(films[view].mean(axis=0)) for view in VIEWS)
+        scores["agreement"] = correlation(*steps)
     return scores
-
-
-def likely_mistake(film, view, statistics):
-    """Name the mistake that best explains why a film is unlike the training films.
-
-    Args:
-        film: array ``[horizontal, vertical]``.
-        view: ``"ap"`` or ``"la"``.
-        statistics: dict of view to `film_statistics`.
-
-    Returns:
-        ``"upside down"``, ``"mirrored"``, ``"inverted"``, or None if the film fits
-        best as it is.
-    """
-    small, mean = thumbnail(normalise_film(film)), np.array(statistics[view]["thumbnail"])
-    fits = {
-        name: correlation(undo(small), mean)
-        for name, undo in MISTAKES.items()
-        if (view, name) != ("ap", "mirrored")
-    }
-    best = max(fits, key=fits.get)
-    return best if fits[best] > correlation(small, mean) else None
 
 
 def thumbnail(film):
@@ -129,23 +107,43 @@ def thumbnail(film):
     return blocks.mean(axis=(1, 3))
 
 
+def mean_film(statistics, view):
+    """Return the mean thumbnail of a view's training films."""
+    return np.array(statistics[view]["thumbnail"])
+
+
+def detail_levels(film):
+    """Measure the strength of a film's coarse and fine detail.
+
+    Args:
+        film: normalised film.
+
+    Returns:
+        Dict of ``contrast`` and ``noise``, logarithms of standard deviations.
+    """
+    fine, coarse = (
+        scipy.ndimage.gaussian_filter(np.asarray(film, np.float64), sigma, mode="nearest")
+        for sigma in (1.0, CONTRAST_SHARE * len(film))
+    )
+    deviations = {"contrast": (fine - coarse).std(), "noise": (film - fine).std()}
+    return {name: float(np.log(max(each, _NO_DETAIL))) for name, each in deviations.items()}
+
+
+def flat_share(film):
+    """Return the share of a film's pixels that have its most frequent grey value."""
+    return float(np.unique(film, return_counts=True)[1].max() / film.size)
+
+
+def _details(film, view, statistics):
+    levels = detail_levels(film)
+    # Calibrations of format 1 do not know them.
+    return {
+        f"{view}_{name}": levels[name] - statistics[name] for name in DETAILS if name in statistics
+    }
+
+
 def _quantiles(film):
     return np.quantile(film, np.linspace(0, 1, QUANTILES))
-
-
-def _best_zoom(small, mean):
-    return float(np.log(max(ZOOMS, key=lambda zoom: _fit_when_shrunk(small, mean, zoom))))
-
-
-def _fit_when_shrunk(small, mean, zoom):
-    """Correlate the film with the mean after undoing an enlargement, where it has pixels."""
-    middle = (THUMBNAIL - 1) / 2
-    there = middle + zoom * (np.arange(THUMBNAIL) - middle)
-    (shown,) = np.nonzero((there > -0.5) & (there < THUMBNAIL - 0.5))
-    shrunk = scipy.ndimage.map_coordinates(
-        small, np.meshgrid(there[shown], there[shown], indexing="ij"), order=1, mode="nearest"
-    )
-    return correlation(shrunk, mean[np.ix_(shown, shown)])
 
 
 def _rounded(values):

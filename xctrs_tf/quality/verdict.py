@@ -4,6 +4,9 @@ The checks compare the patient with the training patients, and the reconstructio
 its films. They find unusual cases. A reconstruction that passes may still be wrong,
 since two films do not determine a CT.
 
+Films that are unlike the training films get one reason where one cause explains it
+(`causes`), and what follows from it is not told again.
+
 Not detected: a mirrored AP film (`film_scores`); a plausible vertebra in a plausible
 place that is not the patient's; all seven labels shifted by one level, if the sizes
 fit; faults that the held-out patients of the calibration share.
@@ -11,14 +14,18 @@ fit; faults that the held-out patients of the calibration share.
 
 import dataclasses
 
+from xctrs_tf.data.films.film_normalisation import FIRST_FILM_NORMALIZATION, normalise_film
 from xctrs_tf.errors import UserError
 from xctrs_tf.geometry import VIEWS
 from xctrs_tf.quality.anatomy_scores import anatomy_scores
-from xctrs_tf.quality.checks import CHECKS, QUALITY_FORMAT, VERDICT_LEVELS
-from xctrs_tf.quality.film_scores import film_scores, likely_mistake
+from xctrs_tf.quality.causes import least_score, likely_cause, together
+from xctrs_tf.quality.checks import CHECKS, KNOWN_FORMATS, QUALITY_FORMAT, VERDICT_LEVELS
+from xctrs_tf.quality.film_scores import film_scores
+from xctrs_tf.quality.grey_values import CHECKS_OF_GREY, covering_cause, grey_cause
 from xctrs_tf.quality.reprojection import reprojection_scores
 from xctrs_tf.quality.vertebra_labels import missing, out_of_order, scattered
 
+REPROJECTIONS = tuple(f"{view}_reprojection" for view in VIEWS)
 UNCALIBRATED = "no thresholds: the model was not calibrated (python -m experiments.calibrate)"
 
 
@@ -30,19 +37,21 @@ class Scored:
         scores: dict from check to float; those that cannot be computed are left out.
         errors: by view, re-projection less film ``[horizontal, vertical]``.
         worst: by anatomical check, the vertebra or pair that has the score.
-        mistakes: by view, the probable mistake in taking the film, or None.
         missing: names of vertebrae without a voxel.
         scattered: names of vertebrae whose labels are noise.
         out_of_order: pairs of vertebrae in the wrong order.
+        films: the normalised films, or None; causes are looked for on them.
+        spacing_mm: edge of a voxel.
     """
 
     scores: dict
     errors: dict
     worst: dict = dataclasses.field(default_factory=dict)
-    mistakes: dict = dataclasses.field(default_factory=dict)
     missing: tuple = ()
     scattered: tuple = ()
     out_of_order: tuple = ()
+    films: dict | None = None
+    spacing_mm: float = 1.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,11 +63,15 @@ class Finding:
             ``"calibration"``.
         level: ``"review"`` or ``"fail"``.
         reason: one sentence.
+        cause: name of the likely cause (`causes.Cause`), or None.
+        checks: all checks beyond their thresholds that the cause explains, or none.
     """
 
     check: str
     level: str
     reason: str
+    cause: str | None = None
+    checks: tuple = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,15 +83,19 @@ class Verdict:
         findings: list of `Finding`, the worst first.
         scores: dict from check to float.
         errors: by view, re-projection less film.
+        failing: dict from each check beyond its thresholds to ``"review"`` or ``"fail"``.
+        is_calibrated: False without thresholds.
     """
 
     level: str
     findings: list
     scores: dict
     errors: dict
+    failing: dict = dataclasses.field(default_factory=dict)
+    is_calibrated: bool = True
 
 
-def assess(films, ct_hu, labels, spacing_mm, reference=None):
+def assess(films, ct_hu, labels, spacing_mm, reference=None, film_normalization=None):
     """Check one reconstruction.
 
     Args:
@@ -88,21 +105,36 @@ def assess(films, ct_hu, labels, spacing_mm, reference=None):
         spacing_mm: edge of a voxel.
         reference: dict of `calibration.calibrate`; without it no verdict is better than
             ``"review"``.
+        film_normalization: that of the model; by default the reference's.
 
     Returns:
         `Verdict`.
 
     Raises:
-        UserError: the reference is of another format.
+        UserError: the reference is of another format, or of films that are normalised
+            in another way.
     """
-    if reference is not None and reference.get("format") != QUALITY_FORMAT:
-        raise UserError(
-            f"quality reference: not of format {QUALITY_FORMAT}; run experiments.calibrate"
-        )
-    return verdict_of(score(films, ct_hu, labels, spacing_mm, reference), reference)
+    theirs = normalization_of(reference)
+    if reference is not None:
+        if reference.get("format") not in KNOWN_FORMATS:
+            raise UserError(
+                f"quality reference: not of format {QUALITY_FORMAT}; run experiments.calibrate"
+            )
+        if film_normalization not in (None, theirs):
+            raise UserError(
+                f"quality reference: of {theirs} films, and the model takes {film_normalization}; "
+                "run experiments.calibrate again"
+            )
+    scored = score(films, ct_hu, labels, spacing_mm, reference, film_normalization)
+    return verdict_of(scored, reference)
 
 
-def score(films, ct_hu, labels, spacing_mm, reference=None):
+def normalization_of(reference):
+    """Return the film normalisation of a quality reference; that of the first without one."""
+    return (reference or {}).get("film_normalization", FIRST_FILM_NORMALIZATION)
+
+
+def score(films, ct_hu, labels, spacing_mm, reference=None, film_normalization=None):
     """Compute every score of one patient.
 
     Args:
@@ -110,18 +142,21 @@ def score(films, ct_hu, labels, spacing_mm, reference=None):
         ct_hu: CT numbers ``[x, y, z]``.
         labels: integers ``[x, y, z]``, or None.
         spacing_mm: edge of a voxel.
-        reference: dict with ``films`` and ``anatomy``, the training statistics.
+        reference: dict with ``films``, ``anatomy`` and ``film_normalization``, the
+            training statistics.
+        film_normalization: that of the model; by default the reference's.
 
     Returns:
         `Scored`.
     """
-    scores, errors = reprojection_scores(films, ct_hu, spacing_mm)
-    worst, mistakes = {}, {}
+    way = film_normalization or normalization_of(reference)
+    films = {view: normalise_film(films[view], way) for view in VIEWS}
+    scores, errors = reprojection_scores(films, ct_hu, spacing_mm, way)
+    worst = {}
     if reference is not None:
-        scores |= film_scores(films, reference["films"])
-        mistakes = {v: likely_mistake(films[v], v, reference["films"]) for v in VIEWS}
+        scores |= film_scores(films, reference["films"], way)
     if labels is None:
-        return Scored(scores, errors, worst, mistakes)
+        return Scored(scores, errors, worst, films=films, spacing_mm=spacing_mm)
     if reference is not None:
         anatomical, worst = anatomy_scores(labels, spacing_mm, reference["anatomy"])
         scores |= anatomical
@@ -129,10 +164,11 @@ def score(films, ct_hu, labels, spacing_mm, reference=None):
         scores,
         errors,
         worst,
-        mistakes,
         missing=tuple(missing(labels)),
         scattered=tuple(scattered(labels)),
         out_of_order=tuple(out_of_order(labels)),
+        films=films,
+        spacing_mm=spacing_mm,
     )
 
 
@@ -141,7 +177,7 @@ def verdict_of(scored, reference):
 
     Args:
         scored: `Scored`.
-        reference: dict with ``thresholds``, or None.
+        reference: dict with ``thresholds`` and ``films``, or None.
 
     Returns:
         `Verdict`.
@@ -149,11 +185,15 @@ def verdict_of(scored, reference):
     findings = list(_hard_findings(scored))
     if reference is None:
         findings.append(Finding("calibration", "review", UNCALIBRATED))
+        failing = {}
     else:
-        findings += _soft_findings(scored, reference["thresholds"])
+        failing = _failing(scored, reference["thresholds"])
+        findings += _soft_findings(scored, reference, failing)
     findings.sort(key=lambda finding: -VERDICT_LEVELS.index(finding.level))
     level = findings[0].level if findings else "pass"
-    return Verdict(level, findings, scored.scores, scored.errors)
+    return Verdict(
+        level, findings, scored.scores, scored.errors, failing, is_calibrated=reference is not None
+    )
 
 
 def _hard_findings(scored):
@@ -167,14 +207,71 @@ def _hard_findings(scored):
         yield Finding("order", "fail", f"anatomy: {pairs} in the wrong order from top to bottom")
 
 
-def _soft_findings(scored, thresholds):
+def _failing(scored, thresholds):
+    """Return the checks beyond their thresholds, with the level of each."""
+    failing = {}
     for name, bounds in thresholds.items():
-        if name not in scored.scores:
-            continue
-        value = scored.scores[name]
-        level = next((lv for lv in ("fail", "review") if _outside(value, bounds[lv])), None)
-        if level:
-            yield Finding(name, level, _reason(name, value, scored))
+        if name in scored.scores:
+            value = scored.scores[name]
+            level = next((lv for lv in ("fail", "review") if _outside(value, bounds[lv])), None)
+            if level:
+                failing[name] = level
+    return failing
+
+
+def _soft_findings(scored, reference, failing):
+    failing = dict(failing)
+    for cause, names in _causes(scored, reference, failing):
+        levels = {name: failing.pop(name) for name in names}
+        worst = max(levels, key=lambda name: VERDICT_LEVELS.index(levels[name]))
+        yield Finding(worst, levels[worst], cause.reason, cause.name, tuple(levels))
+    for name, level in failing.items():
+        yield Finding(name, level, _reason(name, scored.scores[name], scored))
+
+
+def _causes(scored, reference, failing):
+    """Yield the likely causes, each with the failing checks that it explains."""
+    if scored.films is None or "films" not in reference:
+        return
+    left = dict(failing)
+    statistics, thresholds = reference["films"], reference["thresholds"]
+    covered = [view for view in VIEWS if f"{view}_flat" in failing]
+    covering = (
+        covering_cause(v, scored.films[v], statistics[v], least_score(thresholds, f"{v}_likeness"))
+        for v in covered
+    )
+    causes = together([cause for cause in covering if cause is not None])
+    if not causes and any(_is_of_place(name) for name in failing):
+        given = (scored.films, statistics, thresholds, scored.spacing_mm, failing)
+        causes = [likely_cause(*given)]
+    for cause in filter(None, causes):
+        # The reconstruction follows from both films.
+        others = tuple(f"{view}_" for view in VIEWS if view not in cause.views)
+        kept = [n for n in left if n.startswith(others) and n not in REPROJECTIONS]
+        names = [name for name in left if name not in kept]
+        if names:
+            yield cause, names
+            left = {name: left[name] for name in kept}
+    yield from _grey_causes(scored, reference, left)
+
+
+def _grey_causes(scored, reference, failing):
+    statistics = reference["films"]
+    found = (
+        grey_cause(view, scored.films[view], failing, scored.scores, statistics[view])
+        for view in VIEWS
+    )
+    follow = (*CHECKS_OF_GREY, "likeness", "reprojection", "zoom", "shift", "turn")
+    for cause in together([cause for cause in found if cause is not None]):
+        names = (f"{view}_{each}" for view in cause.views for each in follow)
+        yield cause, [name for name in names if name in failing]
+
+
+def _is_of_place(name):
+    """Return True for a check of how a film lies, and of how it fits the other one."""
+    if name in (*REPROJECTIONS, "volume", "spacing", "fragments"):
+        return False
+    return name.split("_")[-1] not in CHECKS_OF_GREY
 
 
 def _outside(value, bounds):
@@ -184,6 +281,4 @@ def _outside(value, bounds):
 
 def _reason(name, value, scored):
     where = scored.worst.get(name, "")
-    reason = CHECKS[name].meaning.format(value=f"{value:.2f}", where=where)
-    mistake = scored.mistakes.get(name.split("_")[0]) if name.endswith("_likeness") else None
-    return f"{reason}; it may be {mistake}" if mistake else reason
+    return CHECKS[name].meaning.format(value=f"{value:.2f}", where=where)

@@ -22,6 +22,7 @@ from xctrs_tf.reconstruction.prediction_check import checked_spacing
 
 EXPORT_FORMAT = "xctrs-export/2"
 METADATA = "assets.extra/metadata.json"
+MODEL_CARD = "assets.extra/MODEL_CARD.md"
 CHECKSUMS = "assets.extra/SHA256SUMS"
 CLASSES = ["background", *VERTEBRAE]
 # A description has tens of kilobytes.
@@ -98,6 +99,12 @@ def check_metadata(metadata, file):
         require("spacing_mm", "spacing_mm" in metadata, "a number of mm or null")
     if metadata.get("quality") is not None:
         check_reference(metadata["quality"], f"{file}: quality")
+        theirs = metadata["quality"].get("film_normalization", FIRST_FILM_NORMALIZATION)
+        if theirs != metadata["film_normalization"]:
+            raise UserError(
+                f"{file}: quality is of {theirs} films, and the model takes "
+                f"{metadata['film_normalization']}; run experiments.calibrate and {_MEND[4:]}"
+            )
 
 
 def write_checksums(folder):

@@ -45,7 +45,7 @@ def write_reconstruction(
     reconstruction,
     films,
     folder,
-    quality_reference=None,
+    metadata=None,
     report=True,
     dicom=False,
     patient=None,
@@ -63,7 +63,7 @@ def write_reconstruction(
         reconstruction: a `Reconstruction`.
         films: dict of ``ap`` and ``la``, as they were reconstructed.
         folder: the folder.
-        quality_reference: dict of `quality.calibration.calibrate`, or None.
+        metadata: metadata.json of the model for the report, or None.
         report: also write report.html, report.json and C1.stl .. C7.stl.
         dicom: also write the folder dicom/: a CT series and, if a vertebra was
             found, segmentation.dcm.
@@ -96,7 +96,7 @@ def write_reconstruction(
             temporary / PREVIEW_FILE, normalised, reconstruction.ct_hu, reconstruction.segmentation
         )
         if report:
-            verdict = _write_report(temporary, reconstruction, normalised, quality_reference)
+            verdict = _write_report(temporary, reconstruction, normalised, metadata)
         if dicom:
             _write_dicom(temporary / DICOM_FOLDER, reconstruction, patient)
         write_text(
@@ -197,12 +197,12 @@ def _write_volumes(folder, reconstruction):
         write_volume(folder / SPREAD_FILE, reconstruction.spread_hu, *grid)
 
 
-def _write_report(folder, reconstruction, films, quality_reference):
+def _write_report(folder, reconstruction, films, metadata):
     # Keras, used by the re-projection, takes seconds to import.
     from xctrs_tf.report.report import write_report
 
     uncertainty = reconstruction.uncertainty
-    return write_report(folder, reconstruction, films, quality_reference, uncertainty)
+    return write_report(folder, reconstruction, films, metadata, uncertainty)
 
 
 def _write_dicom(folder, reconstruction, patient):

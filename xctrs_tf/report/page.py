@@ -44,6 +44,7 @@ def render_page(record, films, errors, ct_hu, labels, meshes):
         "script": "\n".join(_asset(name) for name in SCRIPTS),
         "data": _json(viewer_data(ct_hu, labels, meshes, record["spacing_mm"])),
         "notice": html.escape(record["notice"]),
+        "training": _training(record),
         "verdict": _verdict(record["quality"]),
         "grid": _grid(ct_hu.shape, record["spacing_mm"]),
         "films": "".join(_film(view, films[view], errors[view]) for view in VIEWS),
@@ -71,6 +72,16 @@ def _grid(shape, spacing_mm):
     low, high = LEVEL_HU - WIDTH_HU / 2, LEVEL_HU + WIDTH_HU / 2
     window = f"{low:.0f} to {high:.0f} HU".replace("-", "−")
     return f"{sides} voxels of {spacing_mm:g} mm; black to white is {window}."
+
+
+def _training(record):
+    alike = record["films_like_training"]
+    marks = {True: "Yes.", False: "No.", None: "Not known."}
+    return (
+        f"<p>{html.escape(record['training'])}</p>"
+        f"<p>Do these films look like them? <b>{marks[alike['alike']]}</b> "
+        f"{html.escape(alike['text'])}</p>"
+    )
 
 
 def _verdict(quality):

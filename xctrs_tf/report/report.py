@@ -9,21 +9,22 @@ from xctrs_tf.quality.verdict import assess
 from xctrs_tf.report.measures import measure_spine
 from xctrs_tf.report.meshes import write_meshes
 from xctrs_tf.report.page import render_page
+from xctrs_tf.report.training_summary import compare_films, describe_training
 from xctrs_tf.style import NOTICE
 
 REPORT_FORMAT = "xctrs-report/1"
 PAGE_FILE, REPORT_FILE = "report.html", "report.json"
 
 
-def write_report(folder, reconstruction, films, quality_reference=None, uncertainty=None):
+def write_report(folder, reconstruction, films, metadata=None, uncertainty=None):
     """Write report.html, report.json and C1.stl .. C7.stl.
 
     Args:
         folder: an existing folder.
         reconstruction: `xctrs_tf.reconstruction.Reconstruction`.
         films: dict of ``ap`` and ``la``, as they were reconstructed.
-        quality_reference: dict of `calibration.calibrate`; without it no verdict
-            is better than ``"review"``.
+        metadata: metadata.json of the model, or None. Its ``quality`` is a dict of
+            `calibration.calibrate`; without it no verdict is better than ``"review"``.
         uncertainty: ``summary`` of `uncertainty.combine`, if there were several models.
 
     Returns:
@@ -35,9 +36,12 @@ def write_report(folder, reconstruction, films, quality_reference=None, uncertai
     folder = pathlib.Path(folder)
     ct_hu, labels = reconstruction.ct_hu, reconstruction.segmentation
     spacing_mm, origin_mm = reconstruction.spacing_mm, reconstruction.origin_mm
-    verdict = assess(films, ct_hu, labels, spacing_mm, quality_reference)
+    known = metadata or {}
+    verdict = assess(
+        films, ct_hu, labels, spacing_mm, known.get("quality"), known.get("film_normalization")
+    )
     meshes = {} if labels is None else write_meshes(folder, labels, spacing_mm, origin_mm)
-    record = make_record(reconstruction, verdict, uncertainty)
+    record = make_record(reconstruction, verdict, metadata, uncertainty)
     write_text(folder / REPORT_FILE, json.dumps(record, indent=1, allow_nan=False) + "\n")
     write_text(
         folder / PAGE_FILE, render_page(record, films, verdict.errors, ct_hu, labels, meshes)
@@ -45,12 +49,13 @@ def write_report(folder, reconstruction, films, quality_reference=None, uncertai
     return verdict
 
 
-def make_record(reconstruction, verdict, uncertainty=None):
+def make_record(reconstruction, verdict, metadata=None, uncertainty=None):
     """Return the contents of report.json.
 
     Args:
         reconstruction: `Reconstruction`.
         verdict: its `quality.verdict.Verdict`.
+        metadata: as in `write_report`.
         uncertainty: as in `write_report`.
 
     Returns:
@@ -62,6 +67,8 @@ def make_record(reconstruction, verdict, uncertainty=None):
         "notice": NOTICE,
         "spacing_mm": float(reconstruction.spacing_mm),
         "origin_mm": [float(value) for value in reconstruction.origin_mm],
+        "training": describe_training(metadata),
+        "films_like_training": compare_films(verdict),
         "quality": {
             "verdict": verdict.level,
             "findings": [dataclasses.asdict(finding) for finding in verdict.findings],

@@ -1,5 +1,6 @@
 """The prepared data folder: one file per patient and a manifest (docs/architecture.md)."""
 
+import collections
 import dataclasses
 import hashlib
 import math
@@ -142,6 +143,21 @@ class Dataset:
             return own
         sizes = [record["kept_scan_size"] for record in self._records.values()]
         return own + 2 * sum(map(math.prod, sizes)) / len(sizes)
+
+    def sources(self):
+        """Count the patients by source and licence.
+
+        Returns:
+            List of dicts of ``source``, ``licence`` and ``patients``, sorted.
+        """
+        counts = collections.Counter(
+            (record.get("source", "not stated"), record.get("licence", "not stated"))
+            for record in self._records.values()
+        )
+        return [
+            {"source": source, "licence": licence, "patients": count}
+            for (source, licence), count in sorted(counts.items())
+        ]
 
     def load(self, patient, with_scan=False):
         """Read one patient.

@@ -1,0 +1,99 @@
+"""Model card of an export, as Markdown: data, sizes, figures and detection rates."""
+
+from xctrs_tf.quality.faults.detection_table import detection_markdown
+from xctrs_tf.report.training_summary import describe_training
+
+_INTENDED = (
+    "Research on reconstruction from two films, by people who can look at the result beside a "
+    "true CT. Not for diagnosis, planning or any decision about a patient. Two films do not "
+    "determine a CT: what they do not show comes from the training patients."
+)
+
+
+def model_card(metadata):
+    """Write the card of a model from its metadata.
+
+    Args:
+        metadata: dict of metadata.json.
+
+    Returns:
+        str, Markdown.
+    """
+    sections = [
+        "# Model card",
+        f"**{metadata['notice']}**",
+        "## Use",
+        _INTENDED,
+        "## Training",
+        describe_training(metadata),
+        _facts(metadata),
+        "## Figures",
+        _figures(metadata.get("metrics")),
+        "## How often faults are noticed",
+        *_quality(metadata.get("quality")),
+    ]
+    return "\n\n".join(sections) + "\n"
+
+
+def _facts(metadata):
+    training = metadata["training"]
+    networks = [training.get(name) for name in ("reconstruction", "segmentation")]
+    facts = {
+        "networks": ", ".join(filter(None, networks)),
+        "size": f"{metadata['size']}^3 voxels",
+        "edge of a voxel": f"{metadata['spacing_mm']} mm" if metadata["spacing_mm"] else "unknown",
+        "width": training.get("width"),
+        "step of the weights": metadata["step"],
+        "hash of the data": metadata["data_sha256"],
+    }
+    for each in (metadata["data"] or {}).get("sources", []):
+        facts[f"source {each['source']}"] = (
+            f"{each['patients']} patients prepared, licence {each['licence']}"
+        )
+    rows = [f"| {name} | {value} |" for name, value in facts.items()]
+    return "\n".join(["| what | value |", "| --- | --- |", *rows])
+
+
+def _figures(metrics):
+    if metrics is None:
+        return "Not measured: run experiments.evaluate before experiments.export."
+    rows = [
+        f"| {name} | {'not available' if mean is None else f'{mean:.4g}'} |"
+        for name, mean in metrics["means"].items()
+    ]
+    heading = (
+        f"Means over {metrics['patients']} patients ({metrics['split']}), by experiments.evaluate, "
+        f"{metrics['date']}:"
+    )
+    return "\n".join([heading, "", "| figure | mean |", "| --- | --- |", *rows])
+
+
+def _quality(quality):
+    if quality is None:
+        return ["Not measured: run experiments.calibrate before experiments.export."]
+    rate = quality["false_alarm_rate"]
+    alarms = f"{rate['leave_one_out']:.2f}"
+    if "interval" in rate:
+        alarms += f" (95 % interval {rate['interval'][0]:.2f} to {rate['interval'][1]:.2f})"
+    parts = [
+        f"The checks of the report, calibrated on {quality['held_out']} patients that the model "
+        f"was not trained on. False alarms, each patient judged by thresholds from the others: "
+        f"{alarms}; asked for were {rate['asked']:.2f}."
+    ]
+    detection = quality.get("detection", {})
+    # Those of format 1 have no intervals.
+    if all("interval" in rates for rates in detection.values()) and detection:
+        parts += [
+            "Shares of the patients whose films were altered on purpose. A fault that costs no "
+            "PSNR need not be detected; *named* is the share of the detected ones of which the "
+            "report tells the right cause first.",
+            detection_markdown(detection),
+        ]
+    for other in quality.get("foreign", []):
+        names = ", ".join(each["source"] for each in other["sources"])
+        parts += [
+            f"Patients of other data ({names}, {other['patients']} patients), judged by the same "
+            "thresholds; *none* are its false alarms, as films that are unlike the training films:",
+            detection_markdown(other["detection"]),
+        ]
+    return parts

@@ -1,0 +1,72 @@
+"""Summary of a model's training, and of how films differ from it, in sentences."""
+
+from xctrs_tf.data.films.film_normalisation import FIRST_FILM_NORMALIZATION
+from xctrs_tf.errors import one_line
+from xctrs_tf.quality.checks import film_respects
+
+UNKNOWN = "What the model was trained on is not known."
+
+
+def describe_training(metadata):
+    """Say what a model was trained on.
+
+    Args:
+        metadata: metadata.json of an export, or None.
+
+    Returns:
+        str, one or two sentences.
+    """
+    if not metadata:
+        return UNKNOWN
+    # Nobody has checked these fields: the metadata may come from anyone.
+    data, training, quality = (_dict(metadata.get(n)) for n in ("data", "training", "quality"))
+    patients = _dict(data.get("patients")).get("training", quality.get("training"))
+    who = f"{patients} patients" if isinstance(patients, int) else "an unknown number of patients"
+    sources = data.get("sources")
+    sources = sources if isinstance(sources, list) else []
+    names = ", ".join(sorted({str(_dict(each).get("source")) for each in sources}))
+    normalization = metadata.get("film_normalization", FIRST_FILM_NORMALIZATION)
+    if not isinstance(patients, int) and not names:
+        return f"{UNKNOWN} Films are normalised by {normalization}."
+    augment = training.get("augment") or "none"
+    return (
+        f"The model was trained on {who} (source: {one_line(names or 'not stated', 200)}) and on "
+        f"films computed from their CTs{_rays(data.get('projection'))}; no real film was among "
+        f"them. Films are normalised by {normalization}; augmentation: {one_line(augment, 100)}."
+    )
+
+
+def compare_films(verdict):
+    """Say whether films look like the training films, and in what they do not.
+
+    Args:
+        verdict: `quality.verdict.Verdict`.
+
+    Returns:
+        Dict of JSON values: ``alike``, True, False or None where it was not measured;
+        ``differences``, a list such as ``["AP film: grey values"]``; and ``text``, a
+        sentence.
+    """
+    if not verdict.is_calibrated:
+        text = (
+            "Whether these films look like its training films is not known: the model was not "
+            "calibrated."
+        )
+        return {"alike": None, "differences": [], "text": text}
+    differences = film_respects(verdict.failing)
+    if not differences:
+        text = "These films look like its training films."
+        return {"alike": True, "differences": [], "text": text}
+    text = f"These films do not look like its training films: {'; '.join(differences)}."
+    return {"alike": False, "differences": differences, "text": text}
+
+
+def _dict(value):
+    return value if isinstance(value, dict) else {}
+
+
+def _rays(projection):
+    geometry = _dict(projection).get("geometry")
+    if geometry == "parallel":
+        return " along parallel rays"
+    return " along the rays of a cone" if geometry == "cone" else ""
