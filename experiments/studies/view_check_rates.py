@@ -182,7 +182,7 @@ def _outcome(pair, spacing_mm, is_cut):
     """Return whether a pair was refused, warned of and moved, and the largest error in mm."""
     if pair.problem is not None:
         return True, False, False, np.nan
-    warned = any("agree" in remark for remark in pair.remarks)
+    warned = any("agree by" in text or "perhaps" in text for text in pair.remarks)
     ap, la = (pair.used_boxes[view] for view in VIEWS)
     moved = pair.used_boxes != pair.boxes
     edges = np.abs(np.subtract(ap, la))[[1, 3]]

@@ -10,7 +10,7 @@ import SimpleITK as sitk
 from PIL import Image
 
 from tests.data.dicoms import write_dicom
-from tests.data.films.necks import neck_films
+from tests.data.films.pair.necks import neck_films
 from tests.export.runs import SIZE, toy_run
 from tests.films import BLOCK, block_films
 from tests.programs import assert_refused, run_program

@@ -9,7 +9,7 @@ import numpy as np
 from xctrs_tf.data.films.film import cut_film, naming, read_raw_film
 from xctrs_tf.data.films.film_frame import ASPECT_TOLERANCE, FilmFrame
 from xctrs_tf.data.films.film_normalisation import fill_padding, resize_film
-from xctrs_tf.data.films.pair.box_moving import extended_film, is_inside, strip_box
+from xctrs_tf.data.films.pair.box_moving import extended_film, strip_box
 from xctrs_tf.data.films.pair.height_match import ROWS, HeightMatch
 from xctrs_tf.data.films.pair.height_mending import is_aligned, is_mendable, plan_mending
 from xctrs_tf.data.films.pair.view_check import (
@@ -210,6 +210,9 @@ def _align(pair, size, film_normalization):
     edge_mm = pair.spacing_mm and pair.spacing_mm * size
     for _ in range(_ROUNDS):
         mending = plan_mending(pair.opened, pair.frames, pair.boxes, total, edge_mm)
+        if mending.box == pair.boxes[mending.view]:
+            # Less than a pixel of the file.
+            return _with_remarks(pair, (judgement.doubt,))
         if not is_mendable(total) and total.score > DOUBTFUL_EVIDENCE:
             return dataclasses.replace(pair, problem=mending.refusal)
         if judgement.doubt is not None:
@@ -217,7 +220,7 @@ def _align(pair, size, film_normalization):
         used = {**pair.boxes, mending.view: mending.box}
         mended = _cut(dataclasses.replace(pair, used_boxes=used), size, film_normalization)
         # Repeated edges cannot be compared.
-        if not is_inside(pair.opened[mending.view].raw, mending.box):
+        if not mending.inside:
             break
         judgement = _judge(mended)
         if judgement.problem is not None:

@@ -21,6 +21,7 @@ class Mending:
         scale: factor of the box's edges.
         box: the changed box: left, top, right, bottom in pixels of the file.
         difference: what the film shows otherwise than the other one.
+        inside: the box lies inside the film; else the film's edge is repeated.
     """
 
     view: str
@@ -28,16 +29,19 @@ class Mending:
     scale: float
     box: tuple
     difference: str
+    inside: bool
 
     @property
     def remark(self):
         """The line that tells what was mended."""
-        return f"films: {self.difference}; {self._flag} was used instead"
+        edge = "" if self.inside else ", with the film's edge repeated where the film ends"
+        return f"films: {self.difference}; {self._flag} was used instead{edge}"
 
     @property
     def refusal(self):
         """The line that refuses films that differ too much to be mended."""
-        return f"films: {self.difference}, which is too much to be mended; give {self._flag}"
+        mend = f"give {self._flag}" if self.inside else "its film does not reach so far"
+        return f"films: {self.difference}, which is too much to be mended; {mend}"
 
     @property
     def suggestion(self):
@@ -85,12 +89,11 @@ def plan_mending(opened, frames, boxes, match, edge_mm=None):
         up, factor = changes[view]
         raw = opened[view].raw
         box = moved_box(raw, frames[view], boxes[view], up, factor)
-        plans[view] = Mending(view, up, factor, box, "")
-    first, second = order
-    instead = is_inside(opened[second].raw, plans[second].box) and (scale == 1 or not known[second])
-    view = second if instead and not is_inside(opened[first].raw, plans[first].box) else first
-    plan = plans[view]
-    difference = _difference(plan, opened[view], frames[view], boxes[view], edge_mm)
+        plans[view] = Mending(view, up, factor, box, "", is_inside(raw, box))
+    first, second = (plans[view] for view in order)
+    instead = second.inside and (scale == 1 or not known[second.view])
+    plan = second if instead and not first.inside else first
+    difference = _difference(plan, opened[plan.view], frames[plan.view], boxes[plan.view], edge_mm)
     return dataclasses.replace(plan, difference=difference)
 
 

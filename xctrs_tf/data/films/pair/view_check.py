@@ -27,6 +27,9 @@ REFUSED_EVIDENCE, DOUBTFUL_EVIDENCE = 0.6, 1.6
 # Weight of the fit to the mean films against the evidence of the match. Both films together fit
 # the mean films by this much at least once a fault is mended; other films are of no neck.
 _FIT_WEIGHT, _LEAST_FIT = 3.0, 1.0
+# By how much films fit better once a fault is mended: above the first they are refused, above the
+# second they pass with a warning.
+REFUSED_LEAD, DOUBTFUL_LEAD = 0.5, 0.1
 # Mean films of 83 necks and 51 phantoms with equalized grey values, as a viewer shows them, in
 # 8 x 8 fields of 0 to 9. Behind the neck is air, below are the shoulders.
 _MEAN_FILMS = {
@@ -187,7 +190,8 @@ def judge_views(ap, la, strips=None):
     scores = _Scores(films, strips or films)
     fault = scores.best_fault()
     match = scores.match()
-    if fault is not _NO_FAULT and scores.fit(fault) > _LEAST_FIT:
+    lead = scores.of(fault) - scores.of(_NO_FAULT) if scores.fit(fault) > _LEAST_FIT else 0
+    if lead > REFUSED_LEAD:
         return ViewJudgement(match, f"films: {fault.text}")
     found = match.evidence
     agreement = f"AP and LA agree by {match.correlation:.2f} in height where they agree best"
@@ -198,6 +202,8 @@ def judge_views(ap, la, strips=None):
             match,
             doubt=f"films: {agreement}, which is little; make sure that they are of one patient",
         )
+    if lead > DOUBTFUL_LEAD:
+        return ViewJudgement(match, doubt=f"films: look at films.png; perhaps {fault.text}")
     return ViewJudgement(match)
 
 

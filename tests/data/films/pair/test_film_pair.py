@@ -133,3 +133,18 @@ def test_one_film_given_twice_is_refused_whatever_its_files_are_called(tmp_path)
             UserError, match="AP and LA have the same pixels; give one film of each"
         ):
             read_film_pair({"ap": paths["ap"], "la": other}, WHOLE, SIZE)
+
+
+@pytest.mark.parametrize("change", [lambda film: 65535 - film[::-1], lambda film: film // 2])
+def test_a_copy_of_a_film_is_refused_without_the_check_too(tmp_path, change):
+    smooth = np.kron(pixels_of("ap")[::6, ::6], np.ones((6, 6), np.uint16))
+    paths = {view: tmp_path / f"{view}.png" for view in ("ap", "la")}
+    for film, path in zip((smooth, change(smooth)), paths.values(), strict=True):
+        Image.fromarray(film).save(path)
+    with pytest.raises(UserError, match="AP and LA show one view twice; give one film of each"):
+        read_film_pair(paths, WHOLE, SIZE)
+
+
+def test_one_film_alone_is_refused(tmp_path):
+    with pytest.raises(UserError, match=r"no lateral film \(--la\); both views are needed, since"):
+        read_film_pair({"ap": write_pictures(tmp_path)["ap"]}, WHOLE, SIZE)

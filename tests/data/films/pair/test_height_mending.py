@@ -1,0 +1,89 @@
+import pathlib
+
+import numpy as np
+import pytest
+
+from xctrs_tf.data.films.film_frame import FilmFrame
+from xctrs_tf.data.films.pair.box_moving import extended_film, moved_box, strip_box
+from xctrs_tf.data.films.pair.film_pair import OpenFilm
+from xctrs_tf.data.films.pair.height_match import HeightMatch
+from xctrs_tf.data.films.pair.height_mending import is_aligned, is_mendable, plan_mending
+from xctrs_tf.data.films.raw_film import RawFilm
+
+BOX = (40, 40, 140, 140)
+
+
+def plan(match, boxes=(BOX, BOX), pixel_mm=(None, None), edge_mm=None):
+    """Return the mending of two films of 200 x 200 pixels."""
+    frames = {v: FilmFrame(pixel_mm=mm) for v, mm in zip(("ap", "la"), pixel_mm, strict=True)}
+    film = RawFilm(np.zeros((200, 200), np.float32))
+    opened = {view: OpenFilm(pathlib.Path(f"{view}.png"), film) for view in frames}
+    return plan_mending(opened, frames, dict(zip(frames, boxes, strict=True)), match, edge_mm)
+
+
+def match(shift, scale=1.0):
+    return HeightMatch(shift, scale, 0.99, 1.0)
+
+
+def test_the_lateral_box_follows_what_its_film_shows():
+    # 10 of 100 pixels higher; a quarter larger.
+    mending = plan(match(0.1), edge_mm=160)
+    assert (mending.view, mending.box) == ("la", (40, 30, 140, 130))
+    assert mending.remark == (
+        "films: LA shows the neck 16.0 mm (10 pixels) higher than AP; --la_crop_box=40,30,140,130 "
+        "was used instead"
+    )
+    assert plan(match(0.0, 1.2)).box == (30, 30, 150, 150)
+    assert "LA shows the neck 1.20 times larger than AP" in plan(match(0.0, 1.2)).remark
+
+
+def test_the_film_of_unknown_size_is_changed():
+    mending = plan(match(0.1, 1.25), pixel_mm=(None, 1.6))
+    assert (mending.view, mending.box) == ("ap", (50, 58, 130, 138))
+    assert "AP shows the neck 8 pixels lower and 1.25 times smaller than LA" in mending.remark
+
+
+def test_the_other_film_is_moved_where_there_is_no_room():
+    high = (40, 5, 140, 105)
+    assert plan(match(0.1), (BOX, high)).box == (40, 50, 140, 150)
+    both = plan(match(0.1), ((40, 100, 140, 200), high))
+    assert (both.view, both.box) == ("la", (40, -5, 140, 95))
+    assert "with the film's edge repeated where the film ends" in both.remark
+    assert "its film does not reach so far" in both.refusal
+
+
+def test_limits():
+    assert is_aligned(match(0.01, 1.02)) and not is_aligned(match(0.02))
+    assert is_mendable(match(-0.15, 0.81)) and not is_mendable(match(0.16))
+    assert not is_mendable(match(0.0, 1.3))
+
+
+@pytest.mark.parametrize(
+    ("frame", "box"),
+    [
+        (FilmFrame(), (40, 30, 140, 130)),
+        (FilmFrame(flip_vertical=True), (40, 50, 140, 150)),
+        (FilmFrame(rotate_deg=180), (40, 50, 140, 150)),
+        # What points up after a quarter turn clockwise pointed left.
+        (FilmFrame(rotate_deg=90), (30, 40, 130, 140)),
+        (FilmFrame(rotate_deg=-90), (50, 40, 150, 140)),
+    ],
+)
+def test_up_is_up_on_the_upright_film(frame, box):
+    film = RawFilm(np.random.default_rng(0).random((200, 200), np.float32))
+    assert moved_box(film, frame, BOX, 0.1, 1) == box
+    # What was 10 pixels below the upper edge is now 20 below it.
+    before, after = frame.cut(film, 64, BOX), frame.cut(film, 64, box)
+    np.testing.assert_array_equal(after[:, :90], before[:, 10:])
+
+
+def test_edges_are_repeated_and_strips_are_as_wide_as_the_film():
+    pixels = np.random.default_rng(0).random((20, 30), np.float32)
+    film, box = extended_film(RawFilm(pixels), (-2, 25, 8, 35))
+    assert FilmFrame().cut(film, 10, box).shape == (10, 10)
+    # The top row is the last: the film's lowest row is the first.
+    np.testing.assert_array_equal(
+        FilmFrame().cut(film, 10, box)[2:, :5], np.tile(pixels[:8, :1], 5)
+    )
+    assert strip_box(RawFilm(pixels), FilmFrame(), (5, 5, 15, 15)) == (0, 5, 20, 15)
+    assert strip_box(RawFilm(pixels), FilmFrame(rotate_deg=90), (5, 5, 15, 15)) == (5, 0, 15, 30)
