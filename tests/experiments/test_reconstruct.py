@@ -341,7 +341,7 @@ def test_a_film_of_another_height_is_mended_and_it_is_said(folder, models):
         up = 4 if view == "la" else 0
         write_film(folder / f"{view}.png", np.pad(film, ((4, 4), (4 + up, 4 - up))), view)
     boxes = [f"--{view}_crop_box=4,4,68,68" for view in ("ap", "la")]
-    result = reconstruct(folder, models, *boxes, "--report=false")
+    result = reconstruct(folder, models, *boxes)
     assert (result.returncode, len(result.stderr.splitlines())) == (0, 1)
     # The box shows 32 voxels of 2.5 mm in 64 pixels; the shift is measured to a part of one.
     line = (
@@ -351,6 +351,8 @@ def test_a_film_of_another_height_is_mended_and_it_is_said(folder, models):
     assert re.search(line, result.stderr)
     record = json.loads((folder / "out" / "reconstruction.json").read_text(encoding="utf-8"))
     assert record["films"]["la"] == {"crop_box": [4, 4, 68, 68], "used_crop_box": [4, 0, 68, 64]}
+    report = json.loads((folder / "out" / "report.json").read_text(encoding="utf-8"))
+    assert report["films"] == record["films"]
     assert record["films"]["ap"]["used_crop_box"] == [4, 4, 68, 68]
     assert re.match(line, record["films"]["remarks"][0])
     # As if the box had been given.

@@ -96,7 +96,7 @@ def write_reconstruction(
             temporary / PREVIEW_FILE, normalised, reconstruction.ct_hu, reconstruction.segmentation
         )
         if report:
-            verdict = _write_report(temporary, reconstruction, normalised, metadata)
+            verdict = _write_report(temporary, reconstruction, normalised, metadata, pair)
         if dicom:
             _write_dicom(temporary / DICOM_FOLDER, reconstruction, patient)
         write_text(
@@ -197,12 +197,13 @@ def _write_volumes(folder, reconstruction):
         write_volume(folder / SPREAD_FILE, reconstruction.spread_hu, *grid)
 
 
-def _write_report(folder, reconstruction, films, metadata):
+def _write_report(folder, reconstruction, films, metadata, pair):
     # Keras, used by the re-projection, takes seconds to import.
     from xctrs_tf.report.report import write_report
 
     uncertainty = reconstruction.uncertainty
-    return write_report(folder, reconstruction, films, metadata, uncertainty)
+    films_record = pair and pair.record()
+    return write_report(folder, reconstruction, films, metadata, uncertainty, films_record)
 
 
 def _write_dicom(folder, reconstruction, patient):

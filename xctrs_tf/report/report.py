@@ -16,7 +16,7 @@ REPORT_FORMAT = "xctrs-report/1"
 PAGE_FILE, REPORT_FILE = "report.html", "report.json"
 
 
-def write_report(folder, reconstruction, films, metadata=None, uncertainty=None):
+def write_report(folder, reconstruction, films, metadata=None, uncertainty=None, films_record=None):
     """Write report.html, report.json and C1.stl .. C7.stl.
 
     Args:
@@ -26,6 +26,7 @@ def write_report(folder, reconstruction, films, metadata=None, uncertainty=None)
         metadata: metadata.json of the model, or None. Its ``quality`` is a dict of
             `calibration.calibrate`; without it no verdict is better than ``"review"``.
         uncertainty: ``summary`` of `uncertainty.combine`, if there were several models.
+        films_record: JSON values on where the films were cut out, if that is known.
 
     Returns:
         `quality.verdict.Verdict`.
@@ -41,7 +42,7 @@ def write_report(folder, reconstruction, films, metadata=None, uncertainty=None)
         films, ct_hu, labels, spacing_mm, known.get("quality"), known.get("film_normalization")
     )
     meshes = {} if labels is None else write_meshes(folder, labels, spacing_mm, origin_mm)
-    record = make_record(reconstruction, verdict, metadata, uncertainty)
+    record = make_record(reconstruction, verdict, metadata, uncertainty, films_record)
     write_text(folder / REPORT_FILE, json.dumps(record, indent=1, allow_nan=False) + "\n")
     write_text(
         folder / PAGE_FILE, render_page(record, films, verdict.errors, ct_hu, labels, meshes)
@@ -49,7 +50,7 @@ def write_report(folder, reconstruction, films, metadata=None, uncertainty=None)
     return verdict
 
 
-def make_record(reconstruction, verdict, metadata=None, uncertainty=None):
+def make_record(reconstruction, verdict, metadata=None, uncertainty=None, films_record=None):
     """Return the contents of report.json.
 
     Args:
@@ -57,6 +58,7 @@ def make_record(reconstruction, verdict, metadata=None, uncertainty=None):
         verdict: its `quality.verdict.Verdict`.
         metadata: as in `write_report`.
         uncertainty: as in `write_report`.
+        films_record: as in `write_report`.
 
     Returns:
         Dict of JSON values.
@@ -67,6 +69,7 @@ def make_record(reconstruction, verdict, metadata=None, uncertainty=None):
         "notice": NOTICE,
         "spacing_mm": float(reconstruction.spacing_mm),
         "origin_mm": [float(value) for value in reconstruction.origin_mm],
+        "films": films_record,
         "training": describe_training(metadata),
         "films_like_training": compare_films(verdict),
         "quality": {
