@@ -3,7 +3,7 @@
 import math
 
 import numpy as np
-from scipy import ndimage
+import scipy
 
 _RIGHT_ANGLE = 90
 # Pixels around a place that its interpolation needs: further ones weigh less than 1e-6.
@@ -78,4 +78,4 @@ def _transformed(film, box, pixel_shape, rotate_deg, **options):
     shape = bottom - top, right - left
     middle = np.array([top + bottom - 1, left + right - 1]) / 2
     offset = middle - matrix @ (np.array(shape) - 1) / 2
-    return ndimage.affine_transform(film, matrix, offset, shape, np.float32, **options)
+    return scipy.ndimage.affine_transform(film, matrix, offset, shape, np.float32, **options)

@@ -3,8 +3,8 @@
 import itertools
 
 import numpy as np
+import scipy
 from PIL import Image
-from scipy import ndimage
 
 from xctrs_tf.errors import UserError
 
@@ -113,21 +113,21 @@ def _film_region(picture):
     background = np.median(frame)
     deviation = np.percentile(np.abs(frame - background), _MOST_PERCENT)
     tolerance = max(_LEAST_TOLERANCE * (high - low), _DEVIATIONS * deviation)
-    is_even = np.abs(ndimage.median_filter(picture, 3) - background) <= tolerance
-    labels, _ = ndimage.label(is_even)
+    is_even = np.abs(scipy.ndimage.median_filter(picture, 3) - background) <= tolerance
+    labels, _ = scipy.ndimage.label(is_even)
     border = np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]])
     reached = np.isin(labels, border[border > 0])
     # Notes and the like beside the film, and thin bridges to the border.
-    parts, count = ndimage.label(ndimage.binary_opening(~reached, iterations=2))
+    parts, count = scipy.ndimage.label(scipy.ndimage.binary_opening(~reached, iterations=2))
     if not count:
         return None
     largest = np.argmax(np.bincount(parts.ravel())[1:]) + 1
-    return ndimage.binary_fill_holes(parts == largest)
+    return scipy.ndimage.binary_fill_holes(parts == largest)
 
 
 def _outline(region):
     """Return column and row of the pixels along the edge of a region."""
-    edge = region & ~ndimage.binary_erosion(region, border_value=1)
+    edge = region & ~scipy.ndimage.binary_erosion(region, border_value=1)
     return np.argwhere(edge)[:, ::-1].astype(float)
 
 
