@@ -47,7 +47,7 @@ EXIT_PAIR_FAILED = 1
 EXIT_VERDICT_FAIL = 3
 
 FLAGS = flags.FlagValues()
-FILMS = FilmFlags(FLAGS)
+FILMS = FilmFlags(FLAGS, finds_necks=True)
 MODEL = flags.DEFINE_multi_string(
     "model",
     None,
@@ -187,14 +187,16 @@ def _batch(pairs, output, read, write):
 
 def _read(files, output, frames, model):
     """Read a pair and its patient."""
+    spacing_mm = files.spacing_mm or FILMS.spacing_mm.value
     pair = read_films(
         files,
         frames,
         model,
-        files.spacing_mm or FILMS.spacing_mm.value,
+        spacing_mm,
         CHECK_VIEWS.value,
         output,
         private=not SHARE.value,
+        crops=FILMS.crops(model, spacing_mm),
     )
     return pair, _patient(files.paths) if COPY_PATIENT.value else None
 

@@ -10,6 +10,7 @@ from xctrs_tf.quiet import quiet_libraries
 
 NAMES = {"ap": "anterior-posterior", "la": "lateral"}
 GROUPS = {"Films": None}
+CROPS = ("auto", "none")
 
 
 class FilmFlags:
@@ -17,14 +18,27 @@ class FilmFlags:
 
     Args:
         flag_values: `flags.FlagValues` of the program.
+        finds_necks: define --crop, for a program that can search films for the neck.
 
     Attributes:
         paths: dict from view to the flag of the film's file.
         spacing_mm: flag of the voxel size.
     """
 
-    def __init__(self, flag_values):
+    def __init__(self, flag_values, finds_necks=False):
         where = {"flag_values": flag_values}
+        self._flag_values = flag_values
+        self._crop = None
+        if finds_necks:
+            self._crop = flags.DEFINE_enum(
+                "crop",
+                "auto",
+                CROPS,
+                "auto: find C1 to C7 on a film without crop box that shows more than the network "
+                "sees, crop it there and turn it upright; what is done is said, and given flags "
+                "win. none: take all of such a film.",
+                **where,
+            )
         self.paths = {
             view: flags.DEFINE_string(
                 view, None, f"The {NAMES[view]} film: DICOM, PNG, TIFF, JPEG or NIfTI.", **where
@@ -37,7 +51,7 @@ class FilmFlags:
                 None,
                 f"left,top,right,bottom in pixels of --{view}, as a viewer counts them from the "
                 "upper left corner: the square that the network is to see; by default all of "
-                "the film.",
+                "the film, or what --crop finds.",
                 **where,
             )
             for view in VIEWS
@@ -138,12 +152,47 @@ class FilmFlags:
         }
         return {view: flag.value for view, flag in self.paths.items()}, frames
 
+    def crops(self, model, spacing_mm):
+        """Return a function that puts crops into opened films, or None with --crop=none.
+
+        Args:
+            model: what has the ``size`` and the ``metadata`` of the model.
+            spacing_mm: edge of a voxel, or None for the model's.
+
+        Returns:
+            Function from a dict of `OpenFilm` to the same with better frames.
+        """
+        spacing_mm = spacing_mm or model.metadata["spacing_mm"]
+        if self._crop is None or self._crop.value == "none" or spacing_mm is None:
+            return None
+        fixed = {view: self._fixed(view) for view in VIEWS}
+
+        def crops(opened):
+            from xctrs_tf.neck_finder.pair_crops import propose_crops
+
+            return propose_crops(opened, model.size, spacing_mm, fixed)
+
+        return crops
+
+    def _fixed(self, view):
+        """Return what the flags on the command line decide: turn, mirror, invert."""
+        names = {
+            "turn": ("rotate", f"{view}_rotate", f"{view}_flip_vertical"),
+            "mirror": (f"{view}_flip_horizontal", f"{view}_flip_vertical"),
+            "invert": (f"{view}_invert",),
+        }
+        return {
+            kind
+            for kind, flags_of_kind in names.items()
+            if any(self._flag_values[name].present for name in flags_of_kind)
+        }
+
     def _degrees(self, view):
         own = self._rotate[view].value
         return self._rotate_both.value if own is None else own
 
 
-def read_films(pair, frames, model, spacing_mm, check, output, private=True):
+def read_films(pair, frames, model, spacing_mm, check, output, private=True, crops=None):
     """Read a pair of films without remarks of the libraries, and check that it is one.
 
     What is mended is said on stderr. Films that are refused are drawn beside the output.
@@ -157,6 +206,7 @@ def read_films(pair, frames, model, spacing_mm, check, output, private=True):
             box of a film that shows the neck at another height.
         output: the pair's output folder.
         private: let no other user of the machine see the picture of refused films.
+        crops: function of `FilmFlags.crops`, or None.
 
     Returns:
         `FilmPair`.
@@ -168,14 +218,25 @@ def read_films(pair, frames, model, spacing_mm, check, output, private=True):
     from xctrs_tf.reconstruction.output_folder import write_refused_films
 
     with quiet_libraries():
-        opened = open_films(pair.paths, frames)
-        films = cut_pair(opened, model.size, spacing_mm, model.film_normalization, check)
+        films = _cropped(open_films(pair.paths, frames), crops)
+        if films.problem is None:
+            films = cut_pair(films.opened, model.size, spacing_mm, model.film_normalization, check)
     picture = write_refused_films(films, output, private)
     if films.problem is not None:
         raise UserError(films.problem + (f" (drawn in {picture})" if picture else ""))
     for remark in films.remarks:
         logging.warning("%s", one_line(f"{pair.id}: {remark}" if pair.id else remark))
     return films
+
+
+def _cropped(opened, crops):
+    """Return the pair with the frames that `FilmFlags.crops` finds, or the problem."""
+    from xctrs_tf.data.films.pair.film_pair import FilmPair
+
+    try:
+        return FilmPair(opened if crops is None else crops(opened))
+    except UserError as error:
+        return FilmPair(opened, problem=str(error))
 
 
 def _is_pixel_mm(value):

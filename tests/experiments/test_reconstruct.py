@@ -13,6 +13,7 @@ from tests.data.dicoms import write_dicom
 from tests.data.films.pair.necks import neck_films
 from tests.export.runs import SIZE, toy_run
 from tests.films import BLOCK, block_films
+from tests.neck_finder.phantom_films import phantom_films
 from tests.programs import assert_refused, run_program
 from xctrs_tf.data.films.film_writer import write_film
 from xctrs_tf.data.volumes.volume import read_volume
@@ -333,7 +334,7 @@ def copied(folder):
 )
 def test_bad_films(folder, models, spoil, message):
     spoil(folder)
-    assert_refused(reconstruct(folder, models), message, folder / "out")
+    assert_refused(reconstruct(folder, models, "--crop=none"), message, folder / "out")
 
 
 def test_a_film_of_another_height_is_mended_and_it_is_said(folder, models):
@@ -366,14 +367,38 @@ def test_a_film_of_another_height_is_mended_and_it_is_said(folder, models):
 def test_refused_films_are_drawn_beside_the_output_until_they_pass(folder, models):
     picture = folder / "out.refused_films.png"
     swapped(folder)
-    result = reconstruct(folder, models, "--report=false")
+    result = reconstruct(folder, models, "--crop=none", "--report=false")
     assert_refused(result, f"exchange the two files (drawn in {picture})", folder / "out")
     assert picture.stat().st_mode & 0o777 == 0o600
     with Image.open(picture) as drawn:
         assert drawn.size[0] > 1000
-    flags = [f"--ap={folder / 'la.png'}", f"--la={folder / 'ap.png'}", "--report=false"]
+    flags = [
+        f"--ap={folder / 'la.png'}",
+        f"--la={folder / 'ap.png'}",
+        "--report=false",
+        "--crop=none",
+    ]
     assert reconstruct(folder, models, *flags).returncode == 0
     assert not picture.exists()
+
+
+def test_the_neck_is_found_turned_and_said_unless_flags_decide(folder, models):
+    ap, la = phantom_films().values()
+    write_film(folder / "ap.png", ap, "ap")
+    write_film(folder / "la.png", la[::-1], "la")
+    result = reconstruct(folder, models, "--nocheck_views", "--report=false")
+    assert result.returncode == 0, result.stderr
+    lines = [line for line in result.stderr.splitlines() if "C1 to C7 are found" in line]
+    flags = [flag for line in lines for flag in re.findall(r"--\S+", line)]
+    assert "--la_flip_horizontal" in flags and "--ap_flip_horizontal" not in flags
+    record = json.loads((folder / "out" / "reconstruction.json").read_text(encoding="utf-8"))
+    assert record["films"]["la"]["found"]["flip_horizontal"] is True
+    # The flags that it says give the same without a search.
+    os.rename(folder / "out", folder / "clean")
+    result = reconstruct(folder, models, *flags, "--nocheck_views", "--report=false")
+    assert (result.returncode, result.stderr) == (0, "")
+    ct = [read_volume(folder / name / "ct.nii.gz").array for name in ("out", "clean")]
+    np.testing.assert_array_equal(*ct)
 
 
 def test_a_film_with_nan(folder, models):

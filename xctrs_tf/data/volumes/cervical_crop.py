@@ -63,7 +63,7 @@ def check_place(ct, labels):
     Returns:
         The reason in a few words, or None if they do.
     """
-    low, high = _box_mm(labels)
+    low, high = cervical_box_mm(labels)
     half = np.array(ct.spacing_mm) / 2
     first = np.array(ct.origin_mm) - half
     last = first + ct.array.shape * np.array(ct.spacing_mm)
@@ -91,7 +91,7 @@ def crop_to_frame(ct, labels, size, spacing_mm):
         int16 CT ``(size, size, size)`` in HU, -1000 outside the scan; uint8
         labels of the same shape; the spacing and the origin in mm.
     """
-    low, high = _box_mm(labels)
+    low, high = cervical_box_mm(labels)
     needed = float(np.max(high - low)) + 2 * _MARGIN_MM
     spacing_mm = max(float(spacing_mm), needed / size)
     frame = (size, spacing_mm, _frame_origin(ct, low, high, size, spacing_mm))
@@ -141,7 +141,7 @@ def _as_int16(hu):
     return np.clip(np.round(hu), limits.min, limits.max).astype(np.int16)
 
 
-def _box_mm(labels):
+def cervical_box_mm(labels):
     """Return the lowest and highest corner of the box of C1..C7, as LPS positions in mm."""
     inside = (labels.array >= 1) & (labels.array <= len(VERTEBRAE))
     (box,) = scipy.ndimage.find_objects(inside.astype(np.uint8))

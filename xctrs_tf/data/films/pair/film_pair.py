@@ -37,11 +37,15 @@ class OpenFilm:
         path: the file.
         raw: `RawFilm`.
         frame: `FilmFrame` that says what to cut out.
+        remarks: lines that tell how the frame was found.
+        found: JSON values of what was found on the film, or None.
     """
 
     path: pathlib.Path
     raw: RawFilm
     frame: FilmFrame = dataclasses.field(default_factory=FilmFrame)
+    remarks: tuple = ()
+    found: dict | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,8 +80,12 @@ class FilmPair:
         """Return JSON values: what was cut out of each film, and how the heights agreed."""
         return {
             **{
-                view: {"crop_box": self.boxes.get(view), "used_crop_box": self.used_boxes.get(view)}
-                for view in VIEWS
+                view: {
+                    "crop_box": self.boxes.get(view),
+                    "used_crop_box": self.used_boxes.get(view),
+                    **({"found": each.found} if each.found else {}),
+                }
+                for view, each in self.opened.items()
             },
             "heights": self.match and dataclasses.asdict(self.match),
             "remarks": list(self.remarks),
@@ -132,6 +140,7 @@ def cut_pair(opened, size, spacing_mm=None, film_normalization="percentile", che
         for each in opened.values()
         for remark in each.raw.remarks_with(each.frame)
     ]
+    said += [remark for each in opened.values() for remark in each.remarks]
     pair = FilmPair(opened, remarks=tuple(said))
     try:
         pair = _place(pair, size, spacing_mm)

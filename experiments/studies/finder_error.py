@@ -1,0 +1,172 @@
+"""Measure how well the neck is found on films of patients that the finder was not trained on.
+
+  python -m experiments.studies.finder_error --scans=DIR --data=DATA --fold=0 --split=test
+
+Films are computed from the whole scans of the fold's test or validation patients, in random
+poses and looks, from the neck alone to all of head and shoulders. A third of them is upright,
+a third turned by 90, 180 or 270 degrees, and a third (lateral ones) mirrored. Writes the
+median and the 95th percentile of the errors, and how often orientations are taken for
+another and films without a neck for one.
+"""
+
+import dataclasses
+import sys
+import time
+
+import numpy as np
+from absl import flags
+
+from experiments.common import cli
+from experiments.studies.train_finder import films_of, split_patients
+from xctrs_tf.geometry import VIEWS
+from xctrs_tf.progress import progress_bar
+
+FLAGS = flags.FlagValues()
+SCANS = flags.DEFINE_string("scans", None, "Folder of the whole scans.", flag_values=FLAGS)
+DATA = flags.DEFINE_string("data", None, "Prepared data folder with the folds.", flag_values=FLAGS)
+FOLD = flags.DEFINE_integer("fold", 0, "The fold.", lower_bound=0, flag_values=FLAGS)
+SPLIT = flags.DEFINE_enum(
+    "split", "test", ("validation", "test"), "Whose films.", flag_values=FLAGS
+)
+WEIGHTS = flags.DEFINE_string(
+    "weights", None, "Weights of train_finder; by default those of the package.", flag_values=FLAGS
+)
+NUM_FILMS = flags.DEFINE_integer(
+    "num_films", 20, "Films of a patient and view.", lower_bound=1, flag_values=FLAGS
+)
+NUM_OTHERS = flags.DEFINE_integer("num_others", 200, "Pictures of no neck.", flag_values=FLAGS)
+PIXELS = flags.DEFINE_integer("pixels", 288, "Longest edge of a film.", flag_values=FLAGS)
+SEED = flags.DEFINE_integer("seed", 1, "Of poses and looks.", flag_values=FLAGS)
+flags.mark_flags_as_required(["scans", "data"], flag_values=FLAGS)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Case:
+    """A film as its file may show it, and the truth."""
+
+    film: np.ndarray
+    drawn: object
+    quarter: int
+    mirrored: bool
+
+
+def execute():
+    """Print the errors of both views."""
+    from xctrs_tf.neck_finder.finder_network import load_finder
+    from xctrs_tf.neck_finder.neck_search import finder_network
+
+    network = load_finder(WEIGHTS.value) if WEIGHTS.value else finder_network()
+    _, validation, test = split_patients(DATA.value, FOLD.value)
+    patients = test if SPLIT.value == "test" else validation
+    films = {id: films_of(SCANS.value, id, 4, SEED.value) for id in patients}
+    for view in VIEWS:
+        _report(view, {id: films[id][view] for id in patients}, network)
+    _report_others(network)
+    return 0
+
+
+def _report(view, films, network):
+    from xctrs_tf.neck_finder.training_windows import FilmWindows
+
+    rows = []
+    started = time.perf_counter()
+    for patient in progress_bar(films, description=view):
+        windows = FilmWindows(films[patient])
+        rng = np.random.default_rng([SEED.value, *patient.encode(), *view.encode()])
+        for number in range(NUM_FILMS.value):
+            case = _case(view, windows, rng, ("upright", "turned", "mirrored")[number % 3])
+            rows.append(_errors(case, view, network))
+    seconds = (time.perf_counter() - started) / len(rows)
+    rows = np.array(rows)
+    names = ("centre mm", "horizontal mm", "vertical mm", "height %", "edge mm", "angle deg")
+    right = rows[:, 7:].all(axis=1)
+    print(f"{view}: {len(rows)} films of {len(films)} patients, {seconds:.2f} s a film")
+    for index, name in enumerate(names):
+        values = np.abs(rows[:, index])
+        print(
+            f"  {name:14} median {np.median(values):6.2f}  95 % {np.quantile(values, 0.95):6.2f}"
+            f"  largest {values.max():7.2f}"
+        )
+    for index, name in ((7, "upside"), (8, "quarter turn"), (9, "mirror"), (10, "inversion")):
+        wrong = int((rows[:, index] == 0).sum())
+        print(f"  {name:14} wrong in {wrong} of {len(rows)}")
+    for index, name in ((6, "score"), (11, "turn margin"), (12, "mirror margin")):
+        if np.isinf(rows[:, index]).any():
+            continue
+        quantiles = np.quantile(rows[:, index], (0, 0.01, 0.05, 0.5))
+        print(f"  {name:14} least, 1 %, 5 %, median: " + ", ".join(f"{q:.2f}" for q in quantiles))
+    if not right.all():
+        print(f"  scores where the orientation is wrong: {np.round(rows[~right, 6], 1).tolist()}")
+
+
+def _case(view, windows, rng, kind):
+    drawn = windows.draw(rng, PIXELS.value)
+    while drawn.share < 0.97:
+        drawn = windows.draw(rng, PIXELS.value)
+    film = np.where(drawn.inside, drawn.film, drawn.film[drawn.inside].min())
+    quarter = int(rng.integers(1, 4)) if kind == "turned" else 0
+    mirrored = kind == "mirrored"
+    film = film[::-1] if mirrored else film
+    return _Case(np.ascontiguousarray(np.rot90(film, quarter)), drawn, quarter, mirrored)
+
+
+def _errors(case, view, network):
+    from xctrs_tf.neck_finder.neck_search import Orientation, search_neck
+
+    mirrors = (case.mirrored,) if view == "ap" else (False, True)
+    orientations = [
+        Orientation(quarter, mirrored, inverted)
+        for quarter in range(4)
+        for mirrored in mirrors
+        for inverted in (False, True)
+    ]
+    found = search_neck(case.film, view, orientations, network)
+    pixels = PIXELS.value
+    turn = np.deg2rad(90 * case.quarter)
+    matrix = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
+    truth = case.drawn.centre * ((-1 if case.mirrored else 1), 1)
+    away = matrix.T @ (np.array(found.centre) / pixels - 0.5) - truth
+    mm = case.drawn.edge_mm
+    angle = np.rad2deg(case.drawn.angle) * (-1 if case.mirrored else 1) + 90 * case.quarter
+    angle = (found.angle_deg - angle + 180) % 360 - 180
+    height = found.height / pixels / case.drawn.height
+    edge = abs(away[1]) * mm + abs(height - 1) * case.drawn.height * mm / 2
+    upside, quarter = abs(angle) < 135, abs(angle) < 45
+    return (
+        np.hypot(*away) * mm, away[0] * mm, away[1] * mm, 100 * (height - 1), edge, angle,
+        found.score, upside, quarter, found.mirrored == case.mirrored, not found.inverted,
+        found.margins["turn"], found.margins["mirror"],
+    )  # fmt: skip
+
+
+def _report_others(network):
+    from xctrs_tf.neck_finder.film_looks import random_look
+    from xctrs_tf.neck_finder.neck_search import Orientation, search_neck
+    from xctrs_tf.neck_finder.no_necks import no_neck
+
+    rng = np.random.default_rng(SEED.value)
+    for view in VIEWS:
+        orientations = [
+            Orientation(quarter, False, inverted)
+            for quarter in range(4)
+            for inverted in (False, True)
+        ]
+        scores = []
+        for _ in range(NUM_OTHERS.value):
+            film = np.maximum(no_neck(PIXELS.value, rng), 0)
+            look = random_look(film, np.ones(film.shape, bool), rng)
+            scores.append(search_neck(look, view, orientations, network).score)
+        quantiles = np.quantile(scores, (0.5, 0.95, 0.99, 1))
+        print(
+            f"{view}: {len(scores)} pictures of no neck; score median, 95 %, 99 %, largest: "
+            + ", ".join(f"{q:.2f}" for q in quantiles)
+        )
+
+
+def main(argv=None):
+    """Run the program on a command line; return its exit status."""
+    return cli.run(execute, FLAGS, argv)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,98 @@
+import functools
+
+import numpy as np
+import pytest
+
+from tests.neck_finder.marked_films import HEIGHT, find_marks, marked_film
+from xctrs_tf.data.films.film_frame import FilmFrame
+from xctrs_tf.data.films.raw_film import RawFilm
+from xctrs_tf.errors import UserError
+from xctrs_tf.neck_finder.crop_proposal import propose_crop
+from xctrs_tf.neck_finder.neck_search import search_neck
+
+SEARCH = functools.partial(search_neck, network=find_marks)
+SHAPE, CENTRE = (230, 260), (110, 140)
+
+
+def raw_film(angle=0, mirrored=False, inverted=False, **options):
+    film = marked_film(SHAPE, CENTRE, angle, mirrored)
+    return RawFilm(-film if inverted else film, **({"pixel_mm": (1.0, 1.0)} | options))
+
+
+def propose(film, frame=FilmFrame(), view="la", field_mm=100, fixed=()):  # noqa: B008
+    return propose_crop(film, frame, view, field_mm, fixed, SEARCH)
+
+
+def check_upright(part):
+    """Check that a cut shows the bright disc in its middle and the dark bar above, to the left."""
+    part = np.ma.filled(part, 0)
+    disc, bar = (np.argwhere(sign * part > 1.5).mean(0) for sign in (1, -1))
+    np.testing.assert_allclose(disc, (np.array(part.shape) - 1) / 2, atol=2.5)
+    assert (bar - disc) / HEIGHT == pytest.approx((-0.15, 0.5), abs=0.09)
+
+
+@pytest.mark.parametrize(
+    ("angle", "mirrored", "header"),
+    [
+        (0, False, {}),
+        (90, True, {}),
+        (180, False, {}),
+        (180, True, {"flip_horizontal": True}),
+        (-90, False, {"flip_horizontal": True}),
+        (20, True, {"flip_vertical": True}),
+        (180, False, {"flip_vertical": True}),
+    ],
+)
+def test_the_proposed_cut_is_centred_and_upright(angle, mirrored, header):
+    film = raw_film(angle, mirrored, **header)
+    proposal = propose(film)
+    check_upright(proposal.frame.cut(film, 50))
+    assert proposal.frame.crop_box is not None
+
+
+def test_an_inverted_film_is_inverted_and_said():
+    film = raw_film(inverted=True)
+    proposal = propose(film)
+    check_upright(proposal.frame.cut(film, 50))
+    assert "--la_invert" in proposal.sentences[0]
+
+
+def test_the_sentence_tells_the_flags_that_give_the_same_cut():
+    proposal = propose(raw_film(mirrored=True))
+    left, top, right, bottom = proposal.frame.crop_box
+    flags = f"--la_crop_box={left},{top},{right},{bottom} --la_flip_horizontal"
+    assert flags in proposal.sentences[0]
+    assert proposal.record["crop_box"] == [left, top, right, bottom]
+
+
+def test_given_flags_win():
+    frame = FilmFrame(flip_horizontal=True, rotate_deg=5.0)
+    proposal = propose(raw_film(), frame, fixed=("turn", "mirror", "invert"))
+    assert proposal.frame.flip_horizontal
+    assert proposal.frame.rotate_deg == 5.0
+    assert "mirrored" in proposal.sentences[-1]
+
+
+def test_the_square_has_the_width_of_the_network_in_mm():
+    proposal = propose(raw_film(pixel_mm=(0.5, 0.5)), field_mm=60)
+    left, top, right, bottom = proposal.frame.crop_box
+    assert (right - left, bottom - top) == (120, 120)
+
+
+def test_a_film_that_the_square_fills_is_taken_as_it_is():
+    film = RawFilm(marked_film((120, 120), (58, 63)), (1.0, 1.0))
+    proposal = propose(film, field_mm=112)
+    assert (proposal.frame, proposal.sentences) == (FilmFrame(), [])
+
+
+@pytest.mark.parametrize(
+    ("film", "field_mm", "words"),
+    [
+        (RawFilm(np.zeros((90, 120), np.float32), (1.0, 1.0)), 80, "no neck"),
+        (raw_film(), 300, "the neck fills the film"),
+        (RawFilm(marked_film(SHAPE, (45, 140)), (1.0, 1.0)), 160, "at the film's edge"),
+    ],
+)
+def test_films_without_a_box_are_refused(film, field_mm, words):
+    with pytest.raises(UserError, match=words):
+        propose(film, field_mm=field_mm)
