@@ -1,5 +1,6 @@
 """Flags of two films: their files, and how they are brought to the network."""
 
+import dataclasses
 import logging
 
 from absl import flags
@@ -11,6 +12,10 @@ from xctrs_tf.quiet import quiet_libraries
 NAMES = {"ap": "anterior-posterior", "la": "lateral"}
 GROUPS = {"Films": None}
 CROPS = ("auto", "none")
+UNKNOWN_SIZE = (
+    "films: no file tells the size of a pixel; voxels are taken to be as wide as the training "
+    "patients' (median); --spacing_mm, --ap_pixel_mm or --la_pixel_mm tells it"
+)
 
 
 class FilmFlags:
@@ -224,6 +229,9 @@ def read_films(pair, frames, model, spacing_mm, check, output, private=True, cro
     picture = write_refused_films(films, output, private)
     if films.problem is not None:
         raise UserError(films.problem + (f" (drawn in {picture})" if picture else ""))
+    # Where the neck was found, it gave the scale, which was said.
+    if films.spacing_mm is None and not any(each.found for each in films.opened.values()):
+        films = dataclasses.replace(films, remarks=(*films.remarks, UNKNOWN_SIZE))
     for remark in films.remarks:
         logging.warning("%s", one_line(f"{pair.id}: {remark}" if pair.id else remark))
     return films

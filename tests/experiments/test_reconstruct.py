@@ -19,6 +19,7 @@ from xctrs_tf.data.films.film_writer import write_film
 from xctrs_tf.data.volumes.volume import read_volume
 from xctrs_tf.export.saved_model import export_run
 from xctrs_tf.folder_lock import folder_lock
+from xctrs_tf.reconstruction import exported_model
 
 
 @pytest.fixture
@@ -453,3 +454,22 @@ def test_an_output_folder_of_others_is_left_alone(folder, models):
         f"error: {folder / 'out'}: holds other files; choose an empty output folder\n"
     )
     assert [file.name for file in (folder / "out").iterdir()] == ["ct.nii.gz"]
+
+
+def test_a_voxel_size_that_no_film_tells_is_said(folder, models, monkeypatch):
+    read = exported_model.read_metadata
+    monkeypatch.setattr(
+        exported_model, "read_metadata", lambda path: read(path) | {"spacing_mm": 3.5}
+    )
+    films = [f"--{view}={folder / f'{view}.png'}" for view in ("ap", "la")]
+    flags = [f"--model={models}", f"--output={folder / 'out'}", "--report=false", *films]
+    result = run_program("reconstruct", *flags)
+    assert result.returncode == 0, result.stderr
+    assert "no file tells the size of a pixel" in result.stderr
+    assert read_volume(folder / "out" / "ct.nii.gz").spacing_mm == (3.5,) * 3
+    remarks = json.loads((folder / "out" / "reconstruction.json").read_text("utf-8"))["films"][
+        "remarks"
+    ]
+    assert any("no file tells" in remark for remark in remarks)
+    result = run_program("reconstruct", *flags, "--spacing_mm=2")
+    assert "no file tells" not in result.stderr
