@@ -10,7 +10,7 @@ from xctrs_tf.quality.calibration import calibrate, interval, thresholds
 from xctrs_tf.quality.checks import CHECKS
 from xctrs_tf.quality.faults.detection import detection_rates
 from xctrs_tf.quality.faults.film_faults import FAULTS, Pair
-from xctrs_tf.quality.film_pose import enlarged, shifted
+from xctrs_tf.quality.films.film_pose import enlarged, shifted
 from xctrs_tf.quality.reference import check_reference
 from xctrs_tf.quality.reprojection import reproject
 from xctrs_tf.quality.verdict import assess

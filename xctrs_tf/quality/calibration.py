@@ -7,7 +7,7 @@ from xctrs_tf.errors import UserError
 from xctrs_tf.geometry import VIEWS
 from xctrs_tf.quality.anatomy_scores import anatomy_statistics
 from xctrs_tf.quality.checks import CHECKS, QUALITY_FORMAT, inverse_transform, transform
-from xctrs_tf.quality.film_scores import film_statistics
+from xctrs_tf.quality.films.film_scores import film_statistics
 from xctrs_tf.quality.verdict import score, verdict_of
 
 MIN_HELD_OUT = 8

@@ -8,8 +8,8 @@ from xctrs_tf.data.films.film_normalisation import FILM_NORMALIZATIONS, FIRST_FI
 from xctrs_tf.errors import UserError, one_line
 from xctrs_tf.geometry import VERTEBRAE, VIEWS
 from xctrs_tf.quality.checks import CHECKS, KNOWN_FORMATS, QUALITY_FORMAT, VERDICT_LEVELS
-from xctrs_tf.quality.film_pose import THUMBNAIL
-from xctrs_tf.quality.film_scores import DETAILS, QUANTILES
+from xctrs_tf.quality.films.film_pose import THUMBNAIL
+from xctrs_tf.quality.films.film_scores import DETAILS, QUANTILES
 
 _PAIRS = [f"{upper}-{lower}" for upper, lower in itertools.pairwise(VERTEBRAE)]
 _MEND = "run experiments.calibrate and experiments.export again"

@@ -5,7 +5,7 @@ import numpy as np
 from xctrs_tf.data.films.film_normalisation import normalise_film
 from xctrs_tf.data.projection.drr import hu_to_mu, parallel_projection
 from xctrs_tf.geometry import VIEWS
-from xctrs_tf.quality.film_pose import correlation
+from xctrs_tf.quality.films.film_pose import correlation
 
 
 def reproject(ct_hu, spacing_mm, film_normalization="percentile"):

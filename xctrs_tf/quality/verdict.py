@@ -18,10 +18,10 @@ from xctrs_tf.data.films.film_normalisation import FIRST_FILM_NORMALIZATION, nor
 from xctrs_tf.errors import UserError
 from xctrs_tf.geometry import VIEWS
 from xctrs_tf.quality.anatomy_scores import anatomy_scores
-from xctrs_tf.quality.causes import least_score, likely_cause, together
 from xctrs_tf.quality.checks import CHECKS, KNOWN_FORMATS, QUALITY_FORMAT, VERDICT_LEVELS
-from xctrs_tf.quality.film_scores import film_scores
-from xctrs_tf.quality.grey_values import CHECKS_OF_GREY, covering_cause, grey_cause
+from xctrs_tf.quality.films.causes import least_score, likely_cause, together
+from xctrs_tf.quality.films.film_scores import film_scores
+from xctrs_tf.quality.films.grey_values import CHECKS_OF_GREY, covering_cause, grey_cause
 from xctrs_tf.quality.reprojection import reprojection_scores
 from xctrs_tf.quality.vertebra_labels import missing, out_of_order, scattered
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from xctrs_tf.geometry import VIEWS
 from xctrs_tf.quality.faults.foreign_films import chest_films, hand_films
-from xctrs_tf.quality.film_pose import enlarged, shifted, turned
+from xctrs_tf.quality.films.film_pose import enlarged, shifted, turned
 
 _ENLARGEMENT = 1.4
 # From one vertebra to the next.

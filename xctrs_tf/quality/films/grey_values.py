@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from xctrs_tf.quality.causes import Cause
-from xctrs_tf.quality.film_pose import correlation
-from xctrs_tf.quality.film_scores import QUANTILES, thumbnail
+from xctrs_tf.quality.films.candidate_causes import Cause
+from xctrs_tf.quality.films.film_pose import correlation
+from xctrs_tf.quality.films.film_scores import QUANTILES, thumbnail
 
 CHECKS_OF_GREY = ("flat", "histogram", "contrast", "noise")
 # Powers of the grey values that are tried.

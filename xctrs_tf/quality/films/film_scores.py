@@ -14,7 +14,13 @@ import scipy
 from xctrs_tf.data.films.film_normalisation import normalise_film
 from xctrs_tf.data.films.pair.height_match import match_heights
 from xctrs_tf.geometry import VIEWS
-from xctrs_tf.quality.film_pose import THUMBNAIL, best_shift, best_turn, best_zoom, correlation
+from xctrs_tf.quality.films.film_pose import (
+    THUMBNAIL,
+    best_shift,
+    best_turn,
+    best_zoom,
+    correlation,
+)
 
 QUANTILES = 33
 # Detail of a film: contrast is coarser than a pixel and finer than this share of the

@@ -1,50 +1,21 @@
-import json
-import os
-import re
 import shutil
 
 import numpy as np
 import pydicom
 import pytest
-import SimpleITK as sitk
-from PIL import Image
 
 from tests.data.dicoms import write_dicom
-from tests.data.films.pair.necks import neck_films
+from tests.experiments.reconstruct.reconstructing import (
+    batch,
+    reconstruct,
+    write_nifti,
+)
 from tests.export.runs import SIZE, toy_run
 from tests.films import BLOCK, block_films
-from tests.neck_finder.phantom_films import phantom_films
-from tests.programs import assert_refused, run_program
-from xctrs_tf.data.films.film_writer import write_film
+from tests.programs import assert_refused
 from xctrs_tf.data.volumes.volume import read_volume
 from xctrs_tf.export.saved_model import export_run
 from xctrs_tf.folder_lock import folder_lock
-from xctrs_tf.reconstruction import exported_model
-
-
-@pytest.fixture
-def folder(tmp_path):
-    """A folder with the films of a block as ap.png and la.png."""
-    for view, film in block_films().items():
-        write_film(tmp_path / f"{view}.png", film, view)
-    return tmp_path
-
-
-def assert_same_network_input(folder):
-    """Compare the drawn films as the network gets them, without their titles and scale bars."""
-    films = [np.asarray(Image.open(folder / name / "films.png")) for name in ("out", "clean")]
-    np.testing.assert_array_equal(films[0][46:500], films[1][46:500])
-
-
-def reconstruct(folder, models, *flags, suffix=".png"):
-    films = (f"--{view}={folder / (view + suffix)}" for view in ("ap", "la"))
-    return batch(folder, models, *films, *flags)
-
-
-def write_nifti(path, film):
-    image = sitk.GetImageFromArray(film.T)
-    image.SetSpacing((2.5, 2.5))
-    sitk.WriteImage(image, str(path))
 
 
 @pytest.mark.parametrize("suffix", [".png", ".nii.gz"])
@@ -79,57 +50,6 @@ def test_two_films_to_files(folder, models, suffix):
     np.testing.assert_array_equal(labels.array, np.where(expected > 0, 3, 0))
     for volume in (ct, labels):
         assert (volume.spacing_mm, volume.origin_mm) == ((2.5,) * 3, (-38.75,) * 3)
-
-
-def test_cropped_flipped_and_inverted_films(folder, models):
-    result = reconstruct(folder, models, "--report=false")
-    assert (result.returncode, "verdict" in result.stdout) == (0, False)
-    assert not (folder / "out" / "report.html").exists()
-    os.rename(folder / "out", folder / "clean")
-    # AP is mirrored and within a wider picture; LA is upside down and inverted.
-    ap, la = (np.asarray(Image.open(folder / f"{view}.png")) for view in ("ap", "la"))
-    Image.fromarray(np.pad(ap[:, ::-1], ((3, 6), (9, 4)))).save(folder / "ap.png")
-    Image.fromarray(65535 - la[::-1]).save(folder / "la.png")
-    result = reconstruct(
-        folder,
-        models,
-        *("--ap_crop_box=9,3,41,35", "--ap_flip_horizontal", "--ap_pixel_mm=1.25"),
-        *("--la_flip_vertical", "--la_invert", "--spacing_mm=1.25", "--report=false"),
-    )
-    assert (result.returncode, result.stderr) == (0, "")
-    assert_same_network_input(folder)
-    for name in ("ct.nii.gz", "segmentation.nii.gz"):
-        world, clean = (read_volume(folder / out / name) for out in ("out", "clean"))
-        np.testing.assert_array_equal(world.array, clean.array)
-        assert (world.spacing_mm, clean.spacing_mm) == ((1.25,) * 3, (2.5,) * 3)
-
-
-def test_rotated_films(folder, models):
-    assert reconstruct(folder, models, "--report=false").returncode == 0
-    os.rename(folder / "out", folder / "clean")
-    ap, la = (np.asarray(Image.open(folder / f"{view}.png")) for view in ("ap", "la"))
-    # AP lies a quarter turn counter-clockwise. LA is mirrored and then turned clockwise.
-    Image.fromarray(np.rot90(ap).copy()).save(folder / "ap.png")
-    Image.fromarray(np.rot90(la[:, ::-1], -1).copy()).save(folder / "la.png")
-    flags = ("--report=false", "--rotate=90", "--la_rotate=-90", "--la_flip_horizontal")
-    result = reconstruct(folder, models, *flags)
-    assert (result.returncode, result.stderr) == (0, "")
-    assert_same_network_input(folder)
-
-
-def test_tinted_jpeg_films_are_read_and_it_is_said(folder, models):
-    for view in ("ap", "la"):
-        grey = np.asarray(Image.open(folder / f"{view}.png")) / 65535
-        colours = np.round(255 * grey[..., np.newaxis] * (0.7, 0.9, 1)).astype(np.uint8)
-        Image.fromarray(colours).save(folder / f"{view}.jpg", quality=95, subsampling=0)
-    result = reconstruct(folder, models, "--report=false", "--nocheck_views", suffix=".jpg")
-    assert result.returncode == 0, result.stderr
-    assert (read_volume(folder / "out" / "ct.nii.gz").array[BLOCK] > 500).all()
-    lines = result.stderr.splitlines()
-    assert len(lines) == 2 and all("its luminance is read" in line for line in lines), lines
-    record = json.loads((folder / "out" / "reconstruction.json").read_text(encoding="utf-8"))
-    said = [line.partition(str(folder))[2] for line in lines]
-    assert [line.partition(str(folder))[2] for line in record["films"]["remarks"]] == said
 
 
 def write_dicom_films(folder, ap, la, **tags):
@@ -179,11 +99,6 @@ def test_a_patient_is_not_copied_from_films_of_two(folder, models):
     write_dicom_films(folder, ap="P7", la="P8")
     result = reconstruct(folder, models, "--dicom", "--copy_patient", suffix=".dcm")
     assert_refused(result, "la.dcm: its PatientID is not that of", folder / "out")
-
-
-def batch(folder, models, *flags):
-    required = (f"--model={models}", f"--output={folder / 'out'}", "--spacing_mm=2.5")
-    return run_program("reconstruct", *required, *flags)
 
 
 def test_a_table_goes_on_after_a_bad_pair_and_a_rerun_does_what_is_missing(folder, models):
@@ -293,123 +208,6 @@ def test_two_runs_do_not_write_to_one_folder(folder, models):
     assert (result.returncode, "out: process" in result.stderr) == (2, True)
 
 
-def missing(folder):
-    (folder / "la.png").unlink()
-
-
-def not_square(folder):
-    pixels = np.random.default_rng(0).integers(0, 255, (SIZE, 40), np.uint8)
-    Image.fromarray(pixels).save(folder / "la.png")
-
-
-def constant(folder):
-    Image.fromarray(np.full((SIZE, SIZE), 9, np.uint8)).save(folder / "la.png")
-
-
-def no_picture(folder):
-    (folder / "la.png").write_text("a letter", encoding="utf-8")
-
-
-def swapped(folder):
-    ap, la = neck_films(0)
-    write_film(folder / "ap.png", la, "ap")
-    write_film(folder / "la.png", ap, "la")
-
-
-def copied(folder):
-    # Another exposure of the film, mirrored and inverted.
-    write_film(folder / "la.png", -(neck_films(0)[0][::-1] ** 2), "la")
-    write_film(folder / "ap.png", neck_films(0)[0], "ap")
-
-
-@pytest.mark.parametrize(
-    ("spoil", "message"),
-    [
-        (missing, "la.png: no such file"),
-        (not_square, "la.png: 40 x 32 pixels; crop or pad the film square"),
-        (constant, "la.png: film: constant"),
-        (no_picture, "la.png: damaged, or not a PNG, TIFF or JPEG picture"),
-        (swapped, "films: AP and LA are swapped: exchange the two files"),
-        (copied, "films: AP and LA show one view twice; give one film of each view"),
-    ],
-)
-def test_bad_films(folder, models, spoil, message):
-    spoil(folder)
-    assert_refused(reconstruct(folder, models, "--crop=none"), message, folder / "out")
-
-
-def test_a_film_of_another_height_is_mended_and_it_is_said(folder, models):
-    for view, film in zip(("ap", "la"), neck_films(0), strict=True):
-        up = 4 if view == "la" else 0
-        write_film(folder / f"{view}.png", np.pad(film, ((4, 4), (4 + up, 4 - up))), view)
-    boxes = [f"--{view}_crop_box=4,4,68,68" for view in ("ap", "la")]
-    result = reconstruct(folder, models, *boxes)
-    assert (result.returncode, len(result.stderr.splitlines())) == (0, 1)
-    # The box shows 32 voxels of 2.5 mm in 64 pixels; the shift is measured to a part of one.
-    line = (
-        r"films: LA shows the neck (4|5)\.\d mm \(4 pixels\) higher than AP; "
-        "--la_crop_box=4,0,68,64 was used instead"
-    )
-    assert re.search(line, result.stderr)
-    record = json.loads((folder / "out" / "reconstruction.json").read_text(encoding="utf-8"))
-    assert record["films"]["la"] == {"crop_box": [4, 4, 68, 68], "used_crop_box": [4, 0, 68, 64]}
-    report = json.loads((folder / "out" / "report.json").read_text(encoding="utf-8"))
-    assert report["films"] == record["films"]
-    assert record["films"]["ap"]["used_crop_box"] == [4, 4, 68, 68]
-    assert re.match(line, record["films"]["remarks"][0])
-    # As if the box had been given.
-    os.rename(folder / "out", folder / "clean")
-    boxes[1] = "--la_crop_box=4,0,68,64"
-    assert reconstruct(folder, models, *boxes, "--report=false").stderr == ""
-    ct = [read_volume(folder / name / "ct.nii.gz").array for name in ("out", "clean")]
-    np.testing.assert_array_equal(*ct)
-
-
-def test_refused_films_are_drawn_beside_the_output_until_they_pass(folder, models):
-    picture = folder / "out.refused_films.png"
-    swapped(folder)
-    result = reconstruct(folder, models, "--crop=none", "--report=false")
-    assert_refused(result, f"exchange the two files (drawn in {picture})", folder / "out")
-    assert picture.stat().st_mode & 0o777 == 0o600
-    with Image.open(picture) as drawn:
-        assert drawn.size[0] > 1000
-    flags = [
-        f"--ap={folder / 'la.png'}",
-        f"--la={folder / 'ap.png'}",
-        "--report=false",
-        "--crop=none",
-    ]
-    assert reconstruct(folder, models, *flags).returncode == 0
-    assert not picture.exists()
-
-
-def test_the_neck_is_found_turned_and_said_unless_flags_decide(folder, models):
-    ap, la = phantom_films().values()
-    write_film(folder / "ap.png", ap, "ap")
-    write_film(folder / "la.png", la[::-1], "la")
-    result = reconstruct(folder, models, "--nocheck_views", "--report=false")
-    assert result.returncode == 0, result.stderr
-    lines = [line for line in result.stderr.splitlines() if "C1 to C7 are found" in line]
-    flags = [flag for line in lines for flag in re.findall(r"--\S+", line)]
-    assert "--la_flip_horizontal" in flags and "--ap_flip_horizontal" not in flags
-    record = json.loads((folder / "out" / "reconstruction.json").read_text(encoding="utf-8"))
-    assert record["films"]["la"]["found"]["flip_horizontal"] is True
-    # The flags that it says give the same without a search.
-    os.rename(folder / "out", folder / "clean")
-    result = reconstruct(folder, models, *flags, "--nocheck_views", "--report=false")
-    assert (result.returncode, result.stderr) == (0, "")
-    ct = [read_volume(folder / name / "ct.nii.gz").array for name in ("out", "clean")]
-    np.testing.assert_array_equal(*ct)
-
-
-def test_a_film_with_nan(folder, models):
-    film = block_films()["la"]
-    film[3, 4] = np.nan
-    write_nifti(folder / "la.nii.gz", film)
-    result = reconstruct(folder, models, f"--la={folder / 'la.nii.gz'}")
-    assert_refused(result, "la.nii.gz: holds NaN or infinite values", folder / "out")
-
-
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
@@ -454,22 +252,3 @@ def test_an_output_folder_of_others_is_left_alone(folder, models):
         f"error: {folder / 'out'}: holds other files; choose an empty output folder\n"
     )
     assert [file.name for file in (folder / "out").iterdir()] == ["ct.nii.gz"]
-
-
-def test_a_voxel_size_that_no_film_tells_is_said(folder, models, monkeypatch):
-    read = exported_model.read_metadata
-    monkeypatch.setattr(
-        exported_model, "read_metadata", lambda path: read(path) | {"spacing_mm": 3.5}
-    )
-    films = [f"--{view}={folder / f'{view}.png'}" for view in ("ap", "la")]
-    flags = [f"--model={models}", f"--output={folder / 'out'}", "--report=false", *films]
-    result = run_program("reconstruct", *flags)
-    assert result.returncode == 0, result.stderr
-    assert "no file tells the size of a pixel" in result.stderr
-    assert read_volume(folder / "out" / "ct.nii.gz").spacing_mm == (3.5,) * 3
-    remarks = json.loads((folder / "out" / "reconstruction.json").read_text("utf-8"))["films"][
-        "remarks"
-    ]
-    assert any("no file tells" in remark for remark in remarks)
-    result = run_program("reconstruct", *flags, "--spacing_mm=2")
-    assert "no file tells" not in result.stderr

@@ -1,0 +1,215 @@
+"""Changes of films that often go wrong, each with its cause and the films after it is undone."""
+
+import dataclasses
+import math
+
+import numpy as np
+
+from xctrs_tf.data.films.pair.view_check import DOUBTFUL_EVIDENCE
+from xctrs_tf.geometry import VIEWS
+from xctrs_tf.quality.films.film_pose import (
+    best_shift,
+    best_turn,
+    best_zoom,
+    enlarged,
+    fit_of_pose,
+    shifted,
+    turned,
+)
+from xctrs_tf.quality.films.film_scores import mean_film, thumbnail
+
+# Poses closer to the usual one are no cause.
+_LEAST_SHIFT, _LEAST_ZOOM, _LEAST_TURN = 0.02, 0.05, 2.0
+# From this scale between the two films on, the scale is told, and not only the height.
+_TOLD_SCALE = 1.08
+# Smaller distances beside a scale are not told.
+_TOLD_MM = 2.0
+_NAMES = {"ap": "the AP film", "la": "the lateral film"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Cause:
+    """A likely cause.
+
+    Attributes:
+        name: short name, such as ``"la mirrored"``.
+        views: the films that are wrong.
+        reason: one sentence, with the mend.
+    """
+
+    name: str
+    views: tuple
+    reason: str
+
+
+def candidate_causes(films, statistics, spacing_mm, match, in_place):
+    """Yield causes, each with the films after it is undone, and what is known of their fits.
+
+    Args:
+        films: dict of ``ap`` and ``la``, normalised as the statistics' films.
+        statistics: dict of view to `film_scores.film_statistics`.
+        spacing_mm: edge of a pixel.
+        match: `HeightMatch` of the films where they agree best.
+        in_place: `HeightMatch` of the films as they are.
+
+    Yields:
+        `Cause`; dict of the films by view; and dict from view, and from ``"pair"``, to the
+        fits that cannot be computed from these films, since they have parts that were not
+        seen.
+    """
+    yield (
+        Cause("swapped", VIEWS, "films: AP and LA are swapped: exchange the two files"),
+        {"ap": films["la"], "la": films["ap"]},
+        {},
+    )
+    for views in (("ap",), ("la",), VIEWS):
+        for name, (undo, words, flag) in _TURNS.items():
+            if name in ("mirrored", "turned by 180 degrees") and "ap" in views:
+                continue
+            flags = " and ".join(f"--{view}_{flag}" for view in views)
+            yield (
+                Cause(
+                    f"{views_name(views)} {name}",
+                    views,
+                    f"films: {films_title(views)} {words[len(views) - 1]}: give {flags}",
+                ),
+                {**films, **{view: undo(films[view]) for view in views}},
+                {},
+            )
+    yield from _poses(films, statistics, spacing_mm, in_place)
+    yield from _heights(films, statistics, spacing_mm, match)
+
+
+_TURNS = {
+    "upside down": (
+        lambda f: f[:, ::-1],
+        ("is upside down", "are upside down"),
+        "flip_vertical",
+    ),
+    "mirrored": (lambda f: f[::-1], ("faces right",), "flip_horizontal"),
+    "inverted": (lambda f: 1.0 - f, ("shows bone dark", "show bone dark"), "invert"),
+    "turned by 180 degrees": (
+        lambda f: f[::-1, ::-1],
+        ("is turned by 180 degrees",),
+        "rotate=180",
+    ),
+    # The second axis points up, so that numpy turns anticlockwise.
+    "turned by 90 degrees": (
+        np.rot90,
+        ("lies on its side", "lie on their side"),
+        "rotate=-90",
+    ),
+    "turned by -90 degrees": (
+        lambda f: np.rot90(f, -1),
+        ("lies on its side", "lie on their side"),
+        "rotate=90",
+    ),
+}
+
+
+def _poses(films, statistics, spacing_mm, match_in_place):
+    """Yield another scale, place and small rotation of one film or of both."""
+    small = {view: thumbnail(films[view]) for view in VIEWS}
+    means = {view: mean_film(statistics, view) for view in VIEWS}
+    zooms = {view: np.exp(best_zoom(small[view], means[view])) for view in VIEWS}
+    shifts = {view: best_shift(small[view], means[view]) for view in VIEWS}
+    turns = {view: best_turn(small[view], means[view]) for view in VIEWS}
+    # What is done to both films alike does not change how they agree.
+    alike = {"pair": match_in_place.score}
+    for views in (("ap",), ("la",), VIEWS):
+        both = alike if len(views) > 1 else {}
+        zoom = float(np.exp(np.mean([np.log(zooms[view]) for view in views])))
+        if abs(np.log(zoom)) >= _LEAST_ZOOM:
+            reason = (
+                f"films: on {films_title(views)} the neck is {zoom:.2f} times as large as on the "
+                f"training films: make {_boxes(views)} {zoom:.2f} times as wide"
+            )
+            yield (
+                Cause(f"{views_name(views)} at another scale", views, reason),
+                {**films, **{view: enlarged(films[view], 1 / zoom) for view in views}},
+                {v: fit_of_pose(small[v], means[v], zoom) for v in views} | both,
+            )
+        moves = [shifts[view] for view in views]
+        # A common shift is one of height: the films have no other direction in common.
+        move = moves[0] if len(views) == 1 else (0.0, float(np.mean([z for _, z in moves])))
+        if np.hypot(*move) >= _LEAST_SHIFT:
+            width_mm = spacing_mm * len(films[views[0]])
+            reason = (
+                f"films: on {films_title(views)} the neck does not lie where it does on the "
+                f"training films: move {_boxes(views)} {_directions(move, width_mm)}"
+            )
+            undone = {
+                view: shifted(films[view], [-part * len(films[view]) for part in move])
+                for view in views
+            }
+            fits = {v: fit_of_pose(small[v], means[v], shift=move) for v in views} | both
+            yield Cause(f"{views_name(views)} shifted", views, reason), {**films, **undone}, fits
+        turn = float(np.mean([turns[view] for view in views]))
+        if len(views) == 1 and abs(turn) >= _LEAST_TURN:
+            way = "anticlockwise" if turn > 0 else "clockwise"
+            reason = (
+                f"films: {films_title(views)} is turned {way} by about {abs(turn):.0f} degrees: "
+                f"give --{views[0]}_rotate={turn:.0f}"
+            )
+            yield (
+                Cause(f"{views_name(views)} turned", views, reason),
+                {**films, views[0]: turned(films[views[0]], -turn)},
+                {},
+            )
+
+
+def _heights(films, statistics, spacing_mm, match):
+    """Yield the difference in height and scale between the two films, either one changed."""
+    if match.score < DOUBTFUL_EVIDENCE:
+        return
+    is_scaled = abs(math.log(match.scale)) >= math.log(_TOLD_SCALE)
+    if not is_scaled and abs(match.shift) < _LEAST_SHIFT:
+        return
+    size = len(films["la"])
+    for view, up, scale in (
+        ("la", match.shift, match.scale),
+        ("ap", -match.shift / match.scale, 1 / match.scale),
+    ):
+        this, other = (_NAMES[view], _NAMES["ap" if view == "la" else "la"])
+        parts, mends = [], []
+        if is_scaled:
+            parts.append(
+                f"{max(scale, 1 / scale):.2f} times {'larger' if scale > 1 else 'smaller'}"
+            )
+            mends.append(f"make --{view}_crop_box {scale:.2f} times as wide")
+        distance = abs(up) * size * spacing_mm
+        if distance >= _TOLD_MM:
+            parts.append(f"{distance:.0f} mm {'higher' if up > 0 else 'lower'}")
+            mends.append(f"move --{view}_crop_box {distance:.0f} mm {'up' if up > 0 else 'down'}")
+        reason = f"films: {this} shows the neck {' and '.join(parts)} than {other}: "
+        name = f"{view} at another scale" if is_scaled else "heights differ"
+        views = (view,) if is_scaled else VIEWS
+        undone = shifted(enlarged(films[view], 1 / scale), (0, -up / scale * size))
+        mean = mean_film(statistics, view)
+        fit = fit_of_pose(thumbnail(films[view]), mean, scale, (0.0, up))
+        known = {view: fit, "pair": match.score}
+        yield Cause(name, views, reason + " and ".join(mends)), {**films, view: undone}, known
+
+
+def _directions(move, width_mm):
+    """Describe a shift as a viewer shows it, in mm."""
+    parts = []
+    for share, (positive, negative) in zip(move, (("right", "left"), ("up", "down")), strict=True):
+        distance = round(abs(share) * width_mm)
+        if distance:
+            parts.append(f"{distance} mm {positive if share > 0 else negative}")
+    return " and ".join(parts) or "a little"
+
+
+def views_name(views):
+    """Return the views of a cause as the start of its name: ``"ap"``, ``"la"`` or ``"both"``."""
+    return "both" if len(views) > 1 else views[0]
+
+
+def films_title(views):
+    """Return the films of a cause as its reason names them."""
+    return "both films" if len(views) > 1 else _NAMES[views[0]]
+
+
+def _boxes(views):
+    return " and ".join(f"--{view}_crop_box" for view in views)
