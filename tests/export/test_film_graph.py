@@ -38,13 +38,19 @@ def grey_with_transparency():
     return picture
 
 
+def opaque_grey():
+    picture = grey_as_colours("LA")
+    picture.putalpha(255)
+    return picture
+
+
 PICTURES = {
     "16 bits": lambda: grey16(SIZE, SIZE),
     "8 bits": lambda: grey8(SIZE, SIZE),
     "1 bit": lambda: Image.fromarray(noise((SIZE, SIZE)) > 0.7),
     "grey as RGB": lambda: grey_as_colours("RGB"),
     "grey as RGBA": lambda: grey_as_colours("RGBA"),
-    "transparent grey": grey_with_transparency,
+    "opaque grey": opaque_grey,
     "palette of greys": lambda: grey_as_colours("P"),
 }
 
@@ -136,6 +142,7 @@ def colours():
         (header_of(2**31 - 1, 2**31 - 1), "film: over 33554432 pixels or 16383 a side"),
         (as_bytes(grey8(100, 102)), "film: not square"),
         (as_bytes(colours()), "film: a colour picture"),
+        (as_bytes(grey_with_transparency()), "film: has transparent pixels"),
         (as_bytes(Image.fromarray(np.full((SIZE, SIZE), 7, np.uint8))), "film: constant"),
         (as_bytes(grey16(SIZE, SIZE))[:300], "(?i)png"),
     ],

@@ -101,6 +101,7 @@ def test_the_file_and_its_metadata(toy):
     import onnx
 
     assert sorted(path.name for path in toy.rglob("*") if path.is_file()) == [
+        "MODEL_CARD.md",
         "SHA256SUMS",
         "metadata.json",
         "model.onnx",
@@ -161,6 +162,7 @@ def test_a_damaged_file(toy, tmp_path):
     for name, keep in (
         ("model.onnx", 200),
         ("assets.extra/metadata.json", None),
+        ("assets.extra/MODEL_CARD.md", None),
         ("assets.extra/SHA256SUMS", None),
     ):
         (tmp_path / "1" / name).write_bytes((toy / name).read_bytes()[:keep])

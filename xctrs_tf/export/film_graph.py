@@ -12,13 +12,15 @@ from xctrs_tf.data.films.raw_film import MAX_EDGE, MAX_PIXELS
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _HEADER_BYTES = 24
+# Alpha of 16 bits without transparency.
+_OPAQUE = 65535.0
 
 
 def decode_films(pngs, size, film_normalization="percentile"):
     """Decode PNG files to films.
 
-    Pictures have superior on top, bright bone, and 1 to 16 bits of grey, with or
-    without transparency. Grey stored as colours keeps 16 bits, which Pillow, and so
+    Pictures have superior on top, bright bone, and 1 to 16 bits of grey; an alpha
+    channel must be opaque. Grey stored as colours keeps 16 bits, which Pillow, and so
     `read_film`, reduces to 8. A picture of another size is resampled as by Pillow,
     except for rounding.
 
@@ -32,7 +34,7 @@ def decode_films(pngs, size, film_normalization="percentile"):
 
     Raises:
         tf.errors.InvalidArgumentError: at run time: not a PNG, too large, coloured,
-            not square, or constant.
+            transparent, not square, or constant.
     """
     films = tf.map_fn(
         lambda png: _decode_film(png, size, film_normalization),
@@ -84,12 +86,20 @@ def _check_edges(width, height):
 
 
 def _grey(picture):
-    """Return the grey channel ``(rows, columns)``, without transparency."""
+    """Return the grey channel ``(rows, columns)``; an alpha channel must be opaque."""
     picture = tf.cast(picture, tf.float32)
     grey = picture[..., 0]
     coloured = tf.reduce_any(picture[..., :3] != grey[..., tf.newaxis])
     is_grey = tf.logical_or(tf.shape(picture)[-1] < 3, tf.logical_not(coloured))
-    with tf.control_dependencies([_require(is_grey, "a colour picture; export it as grey")]):
+    channels = tf.shape(picture)[-1]
+    has_alpha = tf.logical_or(channels == 2, channels == 4)
+    is_opaque = tf.reduce_all(picture[..., -1] == _OPAQUE)
+    is_known = tf.logical_or(tf.logical_not(has_alpha), is_opaque)
+    checks = [
+        _require(is_grey, "a colour picture; export it as grey"),
+        _require(is_known, "has transparent pixels; save it without an alpha channel"),
+    ]
+    with tf.control_dependencies(checks):
         return tf.identity(grey)
 
 
