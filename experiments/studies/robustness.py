@@ -53,12 +53,26 @@ SPLIT = flags.DEFINE_enum(
     "Patients of the run's fold: held out, or those on which choices are made.",
     flag_values=FLAGS,
 )
-PERTURBATION_NAMES = flags.DEFINE_list(
-    "perturbations",
-    list(PERTURBATIONS),
-    f"Kinds of films to evaluate, of {', '.join(PERTURBATIONS)}.",
-    flag_values=FLAGS,
-)
+
+
+def define_perturbations(flag_values):
+    """Define the flag that names kinds of films.
+
+    Args:
+        flag_values: `flags.FlagValues` of the program.
+
+    Returns:
+        The flag.
+    """
+    return flags.DEFINE_list(
+        "perturbations",
+        list(PERTURBATIONS),
+        f"Kinds of films, of {', '.join(PERTURBATIONS)}.",
+        flag_values=flag_values,
+    )
+
+
+PERTURBATION_NAMES = define_perturbations(FLAGS)
 SEED = flags.DEFINE_integer(
     "seed", 0, "Of directions, noise and curves.", lower_bound=0, flag_values=FLAGS
 )

@@ -15,10 +15,9 @@ import sys
 from absl import flags
 
 from experiments.common import cli
-from experiments.studies.robustness import require_perturbations
+from experiments.studies.robustness import define_perturbations, require_perturbations
 from xctrs_tf import provenance
 from xctrs_tf.errors import UserError
-from xctrs_tf.evaluation.perturbations import PERTURBATIONS
 from xctrs_tf.evaluation.tables.collection import without_folders
 from xctrs_tf.evaluation.tables.grids import markdown
 from xctrs_tf.evaluation.tables.study_tables import robustness_comparison_grid
@@ -31,12 +30,7 @@ RESULTS = flags.DEFINE_list(
     "Folders of experiments.studies.robustness, separated by commas; their names head the columns.",
     flag_values=FLAGS,
 )
-PERTURBATION_NAMES = flags.DEFINE_list(
-    "perturbations",
-    list(PERTURBATIONS),
-    f"Kinds of films to compare, of {', '.join(PERTURBATIONS)}.",
-    flag_values=FLAGS,
-)
+PERTURBATION_NAMES = define_perturbations(FLAGS)
 OUTPUT = flags.DEFINE_string("output", None, "Folder to write.", flag_values=FLAGS)
 flags.mark_flags_as_required(["results", "output"], flag_values=FLAGS)
 

@@ -7,6 +7,8 @@ every position.
 import numpy as np
 import scipy
 
+from xctrs_tf.data.films.pair.view_check import correlation
+
 THUMBNAIL = 32
 # Enlargements that are tried, evenly spaced in their logarithm.
 ZOOM_STEP = 0.05
@@ -16,22 +18,6 @@ TURN_STEP = 2.5
 TURNS = TURN_STEP * np.arange(-8, 9)
 # Largest shift that is tried, in pixels of the thumbnail: a quarter of the film.
 _LARGEST_SHIFT = THUMBNAIL // 4
-
-
-def correlation(a, b):
-    """Return the normalised cross-correlation of two arrays.
-
-    Args:
-        a: array.
-        b: array with as many elements.
-
-    Returns:
-        float in [-1, 1]; 0 if an array is constant.
-    """
-    a, b = (np.asarray(values, np.float64).ravel() for values in (a, b))
-    a, b = a - a.mean(), b - b.mean()
-    norm = np.linalg.norm(a) * np.linalg.norm(b)
-    return float(a @ b / norm) if norm > 0 else 0.0
 
 
 def best_zoom(small, mean):

@@ -207,24 +207,24 @@ def judge_views(ap, la, strips=None):
     return ViewJudgement(match)
 
 
-def is_one_view(first, second, correlation=ONE_VIEW_CORRELATION):
+def is_one_view(first, second, least_correlation=ONE_VIEW_CORRELATION):
     """Return True if two films are of one view, however they are turned, inverted and moved.
 
     Args:
         first: film.
         second: film of the same size.
-        correlation: of their ranks, from which they are of one view.
+        least_correlation: of their ranks, from which they are of one view.
     """
     length = len(first)
     furthest = int(_LARGEST_SHIFT * length)
     # Ranks are equal under any exposure, and also make noise of a plain background large.
-    limits = {"equalized": correlation, "percentile": _PLAIN_CORRELATION}
+    limits = {"equalized": least_correlation, "percentile": _PLAIN_CORRELATION}
     pairs = {name: [normalise_film(film, name) for film in (first, second)] for name in limits}
     for turn, shift in itertools.product(_TURNS, range(-furthest, furthest + 1)):
         here = slice(max(0, shift), length + min(0, shift))
         there = slice(max(0, -shift), length - max(0, shift))
         if all(
-            abs(_correlation(pairs[name][0][here], turn(pairs[name][1])[there])) >= limit
+            abs(correlation(pairs[name][0][here], turn(pairs[name][1])[there])) >= limit
             for name, limit in limits.items()
         ):
             return True
@@ -257,7 +257,7 @@ class _Scores:
         if fault.swapped:
             fields = {"ap": fields["la"], "la": fields["ap"]}
         return sum(
-            _correlation(_MENDS[fault.mends.get(view, "none")](fields[view]), MEAN_FILMS[view])
+            correlation(_MENDS[fault.mends.get(view, "none")](fields[view]), MEAN_FILMS[view])
             for view in VIEWS
         )
 
@@ -291,8 +291,17 @@ def _mean_film(rows):
 MEAN_FILMS = {view: _mean_film(rows) for view, rows in _MEAN_FILMS.items()}
 
 
-def _correlation(a, b):
-    """Return Pearson's correlation; 0 where one side is constant."""
-    a, b = (values.ravel() - values.mean() for values in (a, b))
+def correlation(a, b):
+    """Return the normalised cross-correlation of two arrays.
+
+    Args:
+        a: array.
+        b: array with as many elements.
+
+    Returns:
+        float in [-1, 1]; 0 if an array is constant.
+    """
+    a, b = (np.asarray(values, np.float64).ravel() for values in (a, b))
+    a, b = a - a.mean(), b - b.mean()
     norm = np.linalg.norm(a) * np.linalg.norm(b)
     return float(a @ b / norm) if norm > 0 else 0.0
