@@ -2,11 +2,11 @@ import json
 
 import numpy as np
 import pytest
-from scipy import ndimage
 
+from tests.quality.judging import found, judge, only_cause, reason_of
 from tests.report.necks import SIZE, SPACING_MM, blurred, neck
 from xctrs_tf.errors import UserError
-from xctrs_tf.quality.calibration import calibrate, interval, thresholds
+from xctrs_tf.quality.calibration import calibrate
 from xctrs_tf.quality.checks import CHECKS
 from xctrs_tf.quality.faults.detection import detection_rates
 from xctrs_tf.quality.faults.film_faults import FAULTS, Pair
@@ -14,49 +14,6 @@ from xctrs_tf.quality.films.film_pose import enlarged, shifted
 from xctrs_tf.quality.reference import check_reference
 from xctrs_tf.quality.reprojection import reproject
 from xctrs_tf.quality.verdict import assess
-from xctrs_tf.quality.vertebra_labels import missing, out_of_order
-
-PATIENT = 7
-
-
-@pytest.fixture(scope="module")
-def reference():
-    cases = [neck(seed) for seed in range(100, 124)]
-    made = calibrate(cases[:12], cases[12:], blurred, false_alarm_rate=0.05)
-    return json.loads(json.dumps(made, allow_nan=False))
-
-
-@pytest.fixture
-def patient():
-    return neck(PATIENT)
-
-
-def judge(patient, reference, ap=None, la=None, ct=None, labels=None):
-    """Return the verdict on a good reconstruction, with the given parts replaced."""
-    good_ct, good_labels = blurred(patient)
-    films = {"ap": patient.ap if ap is None else ap, "la": patient.la if la is None else la}
-    return assess(
-        films,
-        good_ct if ct is None else ct,
-        good_labels if labels is None else labels,
-        SPACING_MM,
-        reference,
-    )
-
-
-def found(verdict):
-    return {finding.check for finding in verdict.findings}
-
-
-def only_cause(verdict):
-    """Return the cause of the only finding."""
-    (finding,) = verdict.findings
-    return finding.cause
-
-
-def reason_of(verdict, check):
-    (reason,) = (finding.reason for finding in verdict.findings if finding.check == check)
-    return reason
 
 
 def test_a_good_reconstruction_passes(patient, reference):
@@ -175,55 +132,6 @@ def test_reprojection_of_a_constant_volume_is_black():
     assert not films["ap"].any()
 
 
-def test_missing_vertebra(patient, reference):
-    labels = patient.segmentation.copy()
-    labels[labels == 4] = 0
-    verdict = judge(patient, reference, labels=labels)
-    assert verdict.level == "fail"
-    assert reason_of(verdict, "missing") == "anatomy: C4 missing"
-    assert missing(labels) == ["C4"] and out_of_order(labels) == []
-
-
-def test_labels_like_noise(patient, reference):
-    labels = patient.segmentation.copy()
-    noise = np.random.default_rng(0).random(labels.shape) < 0.5
-    labels[noise & (labels == 0)] = 5
-    verdict = judge(patient, reference, labels=labels)
-    assert verdict.level == "fail"
-    assert reason_of(verdict, "scattered") == "anatomy: C5 scattered like noise: no surface"
-
-
-def test_vertebrae_out_of_order(patient, reference):
-    exchange = np.array([0, 1, 2, 5, 4, 3, 6, 7], np.uint8)
-    labels = exchange[patient.segmentation]
-    verdict = judge(patient, reference, labels=labels)
-    assert reason_of(verdict, "order") == (
-        "anatomy: C3-C4, C4-C5 in the wrong order from top to bottom"
-    )
-
-
-def test_wrong_volume(patient, reference):
-    labels = patient.segmentation.copy()
-    labels[ndimage.binary_dilation(labels == 6, iterations=3) & (labels == 0)] = 6
-    assert "volume of C6" in reason_of(judge(patient, reference, labels=labels), "volume")
-
-
-def test_wrong_spacing(patient, reference):
-    labels = patient.segmentation.copy()
-    labels[labels == 7] = 0
-    labels[np.roll(patient.segmentation == 7, 7, axis=1) & (labels == 0)] = 7
-    verdict = judge(patient, reference, labels=labels)
-    assert "distance C6-C7" in reason_of(verdict, "spacing")
-
-
-def test_a_vertebra_in_pieces(patient, reference):
-    labels = patient.segmentation.copy()
-    rest = np.argwhere(labels == 3)
-    labels[tuple(rest[len(rest) // 2 :].T)] = 0
-    labels[1:7, 25:31, 14:17] = 3
-    assert "C3 is in pieces" in reason_of(judge(patient, reference, labels=labels), "fragments")
-
-
 def test_without_calibration_nothing_passes(patient):
     verdict = judge(patient, None)
     assert verdict.level == "review" and "not calibrated" in verdict.findings[0].reason
@@ -249,39 +157,6 @@ def test_another_format_is_refused(patient):
         judge(patient, {"format": "other"})
 
 
-def test_calibration_refuses_too_few_patients_and_odd_rates():
-    cases = [neck(seed) for seed in range(100, 107)]
-    with pytest.raises(UserError, match="7 held-out patients are too few"):
-        calibrate(cases, cases, blurred)
-    with pytest.raises(UserError, match="--false_alarm_rate=0"):
-        calibrate(cases, cases, blurred, false_alarm_rate=0)
-
-
-def test_calibration_records_its_patients_and_rates(reference):
-    assert (reference["training"], reference["held_out"]) == (12, 12)
-    assert reference["false_alarm_rate"]["asked"] == 0.05
-    assert 0 <= reference["false_alarm_rate"]["leave_one_out"] <= 0.34
-
-
-def test_rates_of_detection(reference):
-    cases = [neck(seed) for seed in range(300, 304)]
-    # This stand-in for a model always returns the true patient, so its reconstruction
-    # does not explain the altered films.
-    names = ["none", "la upside down", "both inverted"]
-    rates = detection_rates(cases, blurred, reference, calibrated_on=False, faults=names)
-    assert list(rates) == names
-    for shares in rates.values():
-        assert shares["pass"] + shares["review"] + shares["fail"] == pytest.approx(1)
-        assert shares["detected"] == pytest.approx(1 - shares["pass"])
-        low, high = shares["interval"]
-        assert 0 <= low <= shares["detected"] <= high <= 1
-        # The stand-in does not look at the films.
-        assert shares["psnr_loss_db"] == 0.0
-    assert rates["none"]["pass"] >= 0.75 and rates["none"]["named"] is None
-    for name in names[1:]:
-        assert (rates[name]["fail"], rates[name]["named"]) == (1, 1)
-
-
 def test_curves_of_the_grey_values_change_no_verdict_on_equalized_films():
     cases = [neck(seed) for seed in range(100, 120)]
     reference = calibrate(cases[:10], cases[10:], blurred, film_normalization="equalized")
@@ -301,52 +176,6 @@ def test_curves_of_the_grey_values_change_no_verdict_on_equalized_films():
     seen.clear()
     detection_rates(cases[10:12], reconstruct, reference, False, ["none"])
     assert seen == ["110", "111"]
-
-
-def test_what_a_fault_costs_is_the_psnr_of_the_reconstruction():
-    cases = [neck(seed) for seed in range(100, 120)]
-    reference = calibrate(cases[:10], cases[10:], blurred)
-
-    def worse_when_inverted(case):
-        ct, labels = blurred(case)
-        inverted = case.la.mean() > 0.5 * case.la.max() and case.la[0].mean() > case.la.mean()
-        return (np.full_like(ct, -1000) if inverted else ct), labels
-
-    rates = detection_rates(cases[:2], worse_when_inverted, reference, False, ["la inverted"])
-    assert rates["la inverted"]["psnr_loss_db"] > 1
-
-
-def test_interval_is_wilsons():
-    assert interval(1, 12) == pytest.approx([0.0149, 0.3539], abs=1e-4)
-    assert interval(0, 18)[0] == 0.0 and interval(18, 18)[1] == 1.0
-
-
-def test_faults_give_different_films():
-    films = [{v: getattr(neck(seed), v) for v in ("ap", "la")} for seed in (1, 2)]
-    pairs = [fault.films(Pair(*films, SPACING_MM)) for fault in FAULTS.values()]
-    for index, pair in enumerate(pairs):
-        assert all(film.shape == (SIZE, SIZE) for film in pair.values())
-        for later in pairs[:index]:
-            assert any(not np.array_equal(pair[view], later[view]) for view in pair)
-
-
-def test_a_crop_that_is_off_by_20_mm_moves_the_film_by_5_pixels_of_4_mm():
-    films = {v: getattr(neck(1), v) for v in ("ap", "la")}
-    # Patients 0, 2 are moved up and down.
-    up = FAULTS["la crop off by 20 mm"].films(Pair(films, films, SPACING_MM, 0))
-    np.testing.assert_allclose(up["la"][:, 5:], films["la"][:, :-5], rtol=1e-5)
-    assert up["ap"] is films["ap"]
-
-
-def test_thresholds_of_a_normal_sample():
-    generator = np.random.default_rng(0)
-    values = generator.normal(1.0, 0.2, 4000)
-    scores = [{"unswapped": value, "la_unmirrored": -value} for value in values]
-    # The rate of 0.02 is divided among two checks: 1 % is a tail of 2.326 deviations.
-    bounds = thresholds(scores, 0.02)["unswapped"]
-    assert bounds["review"][0] == pytest.approx(1.0 - 2.326 * 0.2, abs=0.02)
-    assert bounds["review"][1] is None
-    assert bounds["fail"][0] == pytest.approx(1.0 - 3.540 * 0.2, abs=0.03)
 
 
 def test_calibrations_of_format_1_judge_as_before(patient, reference):

@@ -45,6 +45,7 @@ def test_another_format(reference):
         ("anatomy/volume/C3", [8.5, 0.0], "anatomy, volume, C3 is impossible"),
         ("anatomy/volume/C3", [float("inf"), 0.1], "anatomy, volume, C3 is impossible"),
         ("anatomy/volume/C9", [8.5, 0.1], "anatomy, volume, C9 is impossible"),
+        ("anatomy/position", {"C3": [1.0, 2.0]}, "anatomy, position, C3 is impossible"),
         ("anatomy/spacing/C3-C5", [8.5, 0.1], "anatomy, spacing, C3-C5 is impossible"),
         ("thresholds", None, "damaged"),
         ("thresholds/ap_zoom", {}, "damaged"),

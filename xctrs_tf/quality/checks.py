@@ -23,7 +23,7 @@ class Check:
         resolution: smallest standard deviation on that scale; differences below it
             mean nothing.
         meaning: message beyond the threshold; ``{value}`` is the score and ``{where}``
-            the vertebra or pair that has it.
+            the vertebra or pair that has it, or the direction.
     """
 
     worse: str
@@ -125,6 +125,13 @@ CHECKS = {
         "log",
         0.1,
         "anatomy: the distance {where} is {value} standard deviations off the patients'",
+    ),
+    "position": Check(
+        "high",
+        "root",
+        0.3,
+        "anatomy: C1 to C7 lie {value} mm from where the training patients' lie ({where}); check "
+        "both crop boxes",
     ),
     "fragments": Check(
         "high", "plain", 0.01, "anatomy: {where} is in pieces (a share of {value} lies apart)"

@@ -40,6 +40,9 @@ def check_reference(reference, source):
         for kind, names in (("volume", VERTEBRAE), ("spacing", _PAIRS)):
             for name, values in reference["anatomy"][kind].items():
                 _require(values, f"anatomy, {kind}, {name}", (2,), name in names and values[1] > 0)
+        # Calibrations of before have none.
+        for name, values in reference["anatomy"].get("position", {}).items():
+            _require(values, f"anatomy, position, {name}", (3,), name in VERTEBRAE)
         for name, bounds in reference["thresholds"].items():
             _require(bounds["mean"], f"thresholds, {name}, mean", ())
             for level in ("review", "fail"):

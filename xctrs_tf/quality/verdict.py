@@ -25,6 +25,7 @@ from xctrs_tf.quality.films.grey_values import CHECKS_OF_GREY, covering_cause, g
 from xctrs_tf.quality.reprojection import reprojection_scores
 from xctrs_tf.quality.vertebra_labels import missing, out_of_order, scattered
 
+ANATOMY = ("volume", "spacing", "position", "fragments")
 REPROJECTIONS = tuple(f"{view}_reprojection" for view in VIEWS)
 UNCALIBRATED = "no thresholds: the model was not calibrated (python -m experiments.calibrate)"
 
@@ -36,7 +37,7 @@ class Scored:
     Attributes:
         scores: dict from check to float; those that cannot be computed are left out.
         errors: by view, re-projection less film ``[horizontal, vertical]``.
-        worst: by anatomical check, the vertebra or pair that has the score.
+        worst: by anatomical check, the vertebra or pair that has the score, or the direction.
         missing: names of vertebrae without a voxel.
         scattered: names of vertebrae whose labels are noise.
         out_of_order: pairs of vertebrae in the wrong order.
@@ -269,7 +270,7 @@ def _grey_causes(scored, reference, failing):
 
 def _is_of_place(name):
     """Return True for a check of how a film lies, and of how it fits the other one."""
-    if name in (*REPROJECTIONS, "volume", "spacing", "fragments"):
+    if name in (*REPROJECTIONS, *ANATOMY):
         return False
     return name.split("_")[-1] not in CHECKS_OF_GREY
 

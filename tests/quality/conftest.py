@@ -1,0 +1,19 @@
+import json
+
+import pytest
+
+from tests.quality.judging import PATIENT
+from tests.report.necks import blurred, neck
+from xctrs_tf.quality.calibration import calibrate
+
+
+@pytest.fixture(scope="package")
+def reference():
+    cases = [neck(seed) for seed in range(100, 124)]
+    made = calibrate(cases[:12], cases[12:], blurred, false_alarm_rate=0.05)
+    return json.loads(json.dumps(made, allow_nan=False))
+
+
+@pytest.fixture
+def patient():
+    return neck(PATIENT)
