@@ -47,7 +47,7 @@ EXIT_PAIR_FAILED = 1
 EXIT_VERDICT_FAIL = 3
 
 FLAGS = flags.FlagValues()
-FILMS = FilmFlags(FLAGS, finds_necks=True)
+FILMS = FilmFlags(FLAGS)
 MODEL = flags.DEFINE_multi_string(
     "model",
     None,
@@ -127,6 +127,8 @@ def execute():
     _check_flags()
     paths, frames = FILMS.paths_and_frames()
     exports = find_exports(MODEL.value)
+    # The search for the neck may import TensorFlow.
+    use_fpmath(exports, FPMATH.value)
     read = functools.partial(_read, frames=frames, model=exports[0])
     write = functools.partial(
         write_reconstruction,
@@ -196,7 +198,7 @@ def _read(files, output, frames, model):
         CHECK_VIEWS.value,
         output,
         private=not SHARE.value,
-        crops=FILMS.crops(model, spacing_mm),
+        crops=FILMS.crops(model.size, lambda: spacing_mm or model.metadata["spacing_mm"]),
     )
     return pair, _patient(files.paths) if COPY_PATIENT.value else None
 
@@ -211,7 +213,6 @@ def _patient(paths):
 def _load():
     # Keras projects the CT for the report; nothing else needs it where the model is ONNX.
     exports = find_exports(MODEL.value)
-    use_fpmath(exports, FPMATH.value)
     if REPORT.value or not all(export.is_onnx for export in exports):
         cli.load_tensorflow()
     with stage("loading the model"):

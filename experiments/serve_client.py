@@ -86,6 +86,8 @@ flags.mark_flags_as_required(["server", "output"], flag_values=FLAGS)
 def execute():
     """Send the two films to the server and write its reconstruction."""
     FILMS.check_given()
+    if REPORT.value:
+        cli.check_keras("--report", "give --noreport")
     output = pathlib.Path(OUTPUT.value)
     check_output(output)
     with folder_lock(output.resolve(), beside=True):
@@ -97,10 +99,19 @@ def _reconstruct(output):
     reconstructor = RemoteReconstructor(_server())
     paths, frames = FILMS.paths_and_frames()
     private = not SHARE.value
+    spacing_mm = FILMS.spacing_mm.value
     pair = read_films(
-        *(FilmFiles("", paths), frames, reconstructor, FILMS.spacing_mm.value),
-        *(CHECK_VIEWS.value, output, private),
+        FilmFiles("", paths),
+        frames,
+        reconstructor,
+        spacing_mm,
+        CHECK_VIEWS.value,
+        output,
+        private,
+        FILMS.crops(reconstructor.size, lambda: spacing_mm or reconstructor.trained_spacing_mm()),
     )
+    if REPORT.value:
+        cli.load_tensorflow()
     reconstruction = reconstructor(**pair.films, spacing_mm=pair.spacing_mm)
     write_reconstruction(
         reconstruction, pair.films, output, report=REPORT.value, private=private, pair=pair

@@ -6,6 +6,7 @@ can be imported into one process, and has a `main(argv=None)` that calls `run`.
 
 import contextlib
 import gc
+import importlib.util
 import logging
 import os
 import shutil
@@ -65,6 +66,24 @@ def load_tensorflow(fpmath=None):
         return
     with _copy_of_stderr() as stream, stage("loading TensorFlow", stream), _fast_imports():
         _import_tensorflow(quiet=level >= "2")
+
+
+def check_keras(purpose, instead):
+    """Refuse what needs Keras where Keras or its backend is not installed.
+
+    Args:
+        purpose: what needs it.
+        instead: what to do without it.
+
+    Raises:
+        UserError: a package is missing.
+    """
+    missing = [name for name in ("keras", backend()) if importlib.util.find_spec(name) is None]
+    if missing:
+        raise UserError(
+            f"{purpose} needs {' and '.join(missing)}: pip install {' '.join(missing)}, or "
+            f"{instead}"
+        )
 
 
 @contextlib.contextmanager

@@ -5,6 +5,7 @@ import logging
 
 from absl import flags
 
+from experiments.common.cli import check_keras, load_tensorflow
 from xctrs_tf.errors import UserError, one_line
 from xctrs_tf.geometry import VIEWS
 from xctrs_tf.quiet import quiet_libraries
@@ -23,27 +24,24 @@ class FilmFlags:
 
     Args:
         flag_values: `flags.FlagValues` of the program.
-        finds_necks: define --crop, for a program that can search films for the neck.
 
     Attributes:
         paths: dict from view to the flag of the film's file.
         spacing_mm: flag of the voxel size.
     """
 
-    def __init__(self, flag_values, finds_necks=False):
+    def __init__(self, flag_values):
         where = {"flag_values": flag_values}
         self._flag_values = flag_values
-        self._crop = None
-        if finds_necks:
-            self._crop = flags.DEFINE_enum(
-                "crop",
-                "auto",
-                CROPS,
-                "auto: find C1 to C7 on a film without crop box that shows more than the network "
-                "sees, crop it there and turn it upright; what is done is said, and given flags "
-                "win. none: take all of such a film.",
-                **where,
-            )
+        self._crop = flags.DEFINE_enum(
+            "crop",
+            "auto",
+            CROPS,
+            "auto: find C1 to C7 on a film without crop box that shows more than the network "
+            "sees, crop it there and turn it upright; what is done is said, and given flags "
+            "win. none: take all of such a film.",
+            **where,
+        )
         self.paths = {
             view: flags.DEFINE_string(
                 view, None, f"The {NAMES[view]} film: DICOM, PNG, TIFF, JPEG or NIfTI.", **where
@@ -157,25 +155,30 @@ class FilmFlags:
         }
         return {view: flag.value for view, flag in self.paths.items()}, frames
 
-    def crops(self, model, spacing_mm):
+    def crops(self, size, spacing_mm):
         """Return a function that puts crops into opened films, or None with --crop=none.
 
         Args:
-            model: what has the ``size`` and the ``metadata`` of the model.
-            spacing_mm: edge of a voxel, or None for the model's.
+            size: pixels a side of the network.
+            spacing_mm: function without arguments that returns the edge of a voxel, or None
+                where it is not known; called only where a film has no crop box.
 
         Returns:
             Function from a dict of `OpenFilm` to the same with better frames.
         """
-        spacing_mm = spacing_mm or model.metadata["spacing_mm"]
-        if self._crop is None or self._crop.value == "none" or spacing_mm is None:
+        if self._crop.value == "none":
             return None
         fixed = {view: self._fixed(view) for view in VIEWS}
 
         def crops(opened):
             from xctrs_tf.neck_finder.pair_crops import propose_crops
 
-            return propose_crops(opened, model.size, spacing_mm, fixed)
+            if all(each.frame.crop_box is not None for each in opened.values()):
+                return opened
+            edge_mm = spacing_mm()
+            if edge_mm is None:
+                return opened
+            return propose_crops(opened, size, edge_mm, fixed, _search)
 
         return crops
 
@@ -245,6 +248,15 @@ def _cropped(opened, crops):
         return FilmPair(opened if crops is None else crops(opened))
     except UserError as error:
         return FilmPair(opened, problem=str(error))
+
+
+def _search(*film):
+    """Search a film as `search_neck` does, if Keras is installed."""
+    check_keras("the search for the neck", "give --ap_crop_box and --la_crop_box, or --crop=none")
+    load_tensorflow()
+    from xctrs_tf.neck_finder.neck_search import search_neck
+
+    return search_neck(*film)
 
 
 def _is_pixel_mm(value):

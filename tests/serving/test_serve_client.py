@@ -11,7 +11,8 @@ import tensorflow as tf
 
 from tests.export.runs import SIZE, toy_run
 from tests.films import BLOCK, block_films
-from tests.programs import run_program
+from tests.neck_finder.phantom_films import phantom_films
+from tests.programs import assert_refused, run_program
 from tests.serving.serving_apis import MODEL, StubModel, grpc_server, http_server, rest_server
 from xctrs_tf.data.films.film_writer import write_film
 from xctrs_tf.errors import UserError
@@ -164,12 +165,13 @@ class Answers:
     """Stand-in for a client with a fixed answer."""
 
     address, model = "host:1", MODEL
+    outputs = ("ct_hu", "segmentation")
 
     def __init__(self, **answer):
         self.answer = answer
 
     def output_shapes(self, signature):
-        return dict.fromkeys(("ct_hu", "segmentation"), (-1, SIZE, SIZE, SIZE))
+        return dict.fromkeys(self.outputs, (-1, SIZE, SIZE, SIZE))
 
     def predict(self, signature, inputs, shapes):
         return self.answer
@@ -183,6 +185,16 @@ def test_the_servers_voxel_size_is_rounded_to_float32_precision():
     result = RemoteReconstructor(answer)(**block_films())
     assert result.spacing_mm == 1.1
     np.testing.assert_allclose(result.origin_mm, -15.5 * 1.1)
+
+
+def test_a_model_is_asked_for_its_voxel_size_if_it_knows_it():
+    answer = Answers(ct_hu=CT, segmentation=LABELS, spacing_mm=np.float32(1.1))
+    assert RemoteReconstructor(answer).trained_spacing_mm() is None
+    answer.outputs = ("ct_hu", "segmentation", "spacing_mm")
+    assert RemoteReconstructor(answer).trained_spacing_mm() == 1.1
+    answer.answer["spacing_mm"] = np.float32(np.nan)
+    with pytest.raises(UserError, match="the answer's spacing_mm"):
+        RemoteReconstructor(answer).trained_spacing_mm()
 
 
 @pytest.mark.parametrize(
@@ -249,6 +261,42 @@ def test_the_program_writes_what_reconstruct_does(tmp_path, model, kind):
     paths = [pathlib.Path(line) for line in result.stdout.splitlines()]
     assert {"ct.nii.gz", "segmentation.nii.gz", "reconstruction.json"} <= {p.name for p in paths}
     assert paths == sorted((tmp_path / "out").resolve().iterdir())
+
+
+@pytest.fixture
+def large_films(tmp_path, model):
+    """Flags of the program with films that show more than the network sees, and a server."""
+    for view, film in phantom_films().items():
+        write_film(tmp_path / f"{view}.png", film, view)
+    films = [f"--{view}={tmp_path / view}.png" for view in ("ap", "la")]
+    flags = [*films, "--rest", "--spacing_mm=2.5", "--noreport", f"--output={tmp_path / 'out'}"]
+    with rest_server(model) as address:
+        yield [*flags, f"--server={address}"]
+
+
+def test_the_program_finds_the_neck_unless_it_is_told_not_to(tmp_path, large_films, model):
+    box = "--ap_crop_box=51,20,99,68"
+    result = run_program("serve_client", *large_films, box, "--nocheck_views")
+    assert result.returncode == 0, result.stderr
+    assert "la.png: C1 to C7 are found: taken as --la_crop_box=" in result.stderr
+    assert "ap.png" not in result.stderr
+    # The voxel size is given, so that the server need not be asked for it.
+    assert len(model.requests) == 1
+    result = run_program("serve_client", *large_films, "--crop=none")
+    assert_refused(result, "crop or pad the film square", tmp_path / "none")
+
+
+def test_a_client_without_keras_is_told_what_to_do(tmp_path, large_films, monkeypatch):
+    monkeypatch.setenv("KERAS_BACKEND", "absent")
+    result = run_program("serve_client", *large_films)
+    message = "ap.png: the search for the neck needs absent: pip install absent, or give --ap_crop"
+    assert_refused(result, message, tmp_path / "out")
+    result = run_program("serve_client", *large_films, "--report", "--crop=none")
+    message = "--report needs absent: pip install absent, or give --noreport"
+    assert_refused(result, message, tmp_path / "out")
+    # No search, no Keras.
+    boxes = [f"--{view}_crop_box=9,9,59,59" for view in ("ap", "la")]
+    assert run_program("serve_client", *large_films, *boxes, "--nocheck_views").returncode == 0
 
 
 def test_the_program_without_a_server(tmp_path):

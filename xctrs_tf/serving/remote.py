@@ -6,7 +6,7 @@ from xctrs_tf.data.films.film_normalisation import normalise_film
 from xctrs_tf.data.films.film_writer import film_bytes
 from xctrs_tf.data.films.pair.view_check import check_two_films
 from xctrs_tf.errors import UserError
-from xctrs_tf.geometry import SIZES, VIEWS
+from xctrs_tf.geometry import SIZES
 from xctrs_tf.reconstruction import Reconstruction
 from xctrs_tf.reconstruction.exported_model import BYTES_SIGNATURE, EQUALIZED_OUTPUT
 from xctrs_tf.reconstruction.prediction_check import checked_spacing, server_volumes
@@ -38,6 +38,7 @@ class RemoteReconstructor:
             )
         self.size = shape[1]
         self._segments = "segmentation" in shapes
+        self._tells_spacing = "spacing_mm" in shapes
         equalizes = EQUALIZED_OUTPUT in shapes
         self.film_normalization = "equalized" if equalizes else "percentile"
 
@@ -60,11 +61,7 @@ class RemoteReconstructor:
             spacing_mm = checked_spacing(spacing_mm, self.size, "--spacing_mm")
         # Ranks keep their order when they are rounded to 16 bits.
         films = (normalise_film(film, self.film_normalization) for film in (ap, la))
-        pngs = {f"{v}_bytes": film_bytes(f, v) for v, f in zip(VIEWS, films, strict=True)}
-        shapes = {"ct_hu": (self.size,) * 3, "spacing_mm": ()}
-        if self._segments:
-            shapes["segmentation"] = shapes["ct_hu"]
-        response = self._client.predict(BYTES_SIGNATURE, pngs, shapes)
+        response = self._predict(*films)
         ct_hu, labels = server_volumes(
             response,
             self.size,
@@ -80,6 +77,24 @@ class RemoteReconstructor:
             spacing_mm=spacing_mm,
             origin_mm=(-(self.size - 1) / 2 * spacing_mm,) * 3,
         )
+
+    def trained_spacing_mm(self):
+        """Return the edge of a voxel of the served model, or None if it does not know it.
+
+        Only an answer tells it, so the server is asked about a film of stripes.
+        """
+        if not self._tells_spacing:
+            return None
+        stripes = np.tile(np.linspace(0, 1, self.size, dtype=np.float32), (self.size, 1))
+        return self._spacing_mm(self._predict(stripes, stripes))
+
+    def _predict(self, ap, la):
+        films = {"ap": ap, "la": la}
+        pngs = {f"{view}_bytes": film_bytes(film, view) for view, film in films.items()}
+        shapes = {"ct_hu": (self.size,) * 3, "spacing_mm": ()}
+        if self._segments:
+            shapes["segmentation"] = shapes["ct_hu"]
+        return self._client.predict(BYTES_SIGNATURE, pngs, shapes)
 
     def _spacing_mm(self, response):
         spacing_mm = response.get("spacing_mm")
