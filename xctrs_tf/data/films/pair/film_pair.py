@@ -10,8 +10,9 @@ from xctrs_tf.data.films.film import cut_film, naming, read_raw_film
 from xctrs_tf.data.films.film_frame import ASPECT_TOLERANCE, FilmFrame
 from xctrs_tf.data.films.film_normalisation import fill_padding, resize_film
 from xctrs_tf.data.films.pair.box_moving import extended_film, strip_box
-from xctrs_tf.data.films.pair.height_match import ROWS, HeightMatch
+from xctrs_tf.data.films.pair.height_match import HeightMatch
 from xctrs_tf.data.films.pair.height_mending import is_aligned, is_mendable, plan_mending
+from xctrs_tf.data.films.pair.mean_films import ROWS
 from xctrs_tf.data.films.pair.view_check import (
     DOUBTFUL_EVIDENCE,
     ONE_VIEW_TEXT,

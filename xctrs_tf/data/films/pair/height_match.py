@@ -7,9 +7,9 @@ import numpy as np
 import scipy
 
 from xctrs_tf.data.films.film_normalisation import normalise_film, resize_film
+from xctrs_tf.data.films.pair.mean_films import ROWS, mean_films
 
-# Rows to which films are resampled, and the standard deviation in rows of their smoothing.
-ROWS = 64
+# Standard deviation in rows of the smoothing of profiles.
 _SMOOTHING = 0.7
 # Searched shifts, as a share of the film's edge, and scales.
 LARGEST_SHIFT = 0.25
@@ -25,19 +25,6 @@ _STEPS = ((1.0, 0.04, 3), (0.25, 0.01, 1), (0.05, 0.0025, 1))
 # them are tried, and of the film whose grey values are distributed as in a mean neck.
 _POWERS = (0.5, 0.71, 1.0, 1.41, 2.0)
 _MATCHED_POWERS = (0.71, 1.0, 1.41)
-# Quantiles at 0, 1/16 ... 1 of the films of 83 necks and 51 phantoms, scaled to [0, 1].
-_QUANTILES = {
-    "ap": (
-        *(0.0, 0.077, 0.207, 0.311, 0.39, 0.441, 0.479, 0.51, 0.539),
-        *(0.563, 0.583, 0.603, 0.625, 0.653, 0.699, 0.796, 1.0),
-    ),
-    "la": (
-        *(0.0, 0.012, 0.082, 0.216, 0.325, 0.407, 0.466, 0.511, 0.547),
-        *(0.578, 0.607, 0.634, 0.662, 0.692, 0.729, 0.79, 1.0),
-    ),
-}
-
-
 # What is above counts as equal.
 _LARGEST_CORRELATION = 0.9999
 LARGEST_SCORE = float(np.arctanh(_LARGEST_CORRELATION))
@@ -116,7 +103,8 @@ def height_profiles(film, view):
     """
     film = normalise_film(resize_film(film, ROWS))
     ranks = normalise_film(film, "equalized")
-    matched = np.interp(ranks, np.linspace(0, 1, len(_QUANTILES[view])), _QUANTILES[view])
+    quantiles = mean_films()[view].quantiles
+    matched = np.interp(ranks, np.linspace(0, 1, len(quantiles)), quantiles)
     curves = [film**power for power in _POWERS] + [matched**power for power in _MATCHED_POWERS]
     profiles = np.stack([curve.mean(axis=0, dtype=np.float64) for curve in curves])
     return scipy.ndimage.gaussian_filter1d(profiles, _SMOOTHING, axis=1, mode="nearest")

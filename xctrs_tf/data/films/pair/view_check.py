@@ -5,13 +5,14 @@ import itertools
 
 import numpy as np
 
-from xctrs_tf.data.films.film_normalisation import normalise_film, resize_film
+from xctrs_tf.data.films.film_normalisation import normalise_film
 from xctrs_tf.data.films.pair.height_match import (
     LARGEST_SCORE,
     HeightMatch,
     height_profiles,
     match_profiles,
 )
+from xctrs_tf.data.films.pair.mean_films import film_fields, mean_films
 from xctrs_tf.errors import UserError
 from xctrs_tf.geometry import VIEWS
 
@@ -30,13 +31,6 @@ _FIT_WEIGHT, _LEAST_FIT = 3.0, 1.0
 # By how much films fit better once a fault is mended: above the first they are refused, above the
 # second they pass with a warning.
 REFUSED_LEAD, DOUBTFUL_LEAD = 0.5, 0.1
-# Mean films of 83 necks and 51 phantoms with equalized grey values, as a viewer shows them, in
-# 8 x 8 fields of 0 to 9. Behind the neck is air, below are the shoulders.
-_MEAN_FILMS = {
-    "ap": "37888873 25777752 14566541 12466421 12466421 13566531 34577543 55577555",
-    "la": "66888753 66776421 55664311 33564211 23565311 23576531 24578752 24567775",
-}
-
 ONE_VIEW_TEXT = (
     "AP and LA show one view twice; give one film of each view, since a CT cannot be had from one"
 )
@@ -236,7 +230,7 @@ class _Scores:
 
     def __init__(self, films, strips):
         self._films, self._strips = films, strips
-        self._fields = {view: _fields(film) for view, film in films.items()}
+        self._fields = {view: film_fields(film) for view, film in films.items()}
         self._profiles, self._matches = {}, {}
 
     def best_fault(self):
@@ -253,11 +247,11 @@ class _Scores:
 
     def fit(self, fault):
         """Return the correlations with the mean films, both added."""
-        fields = self._fields
+        fields, means = self._fields, mean_films()
         if fault.swapped:
             fields = {"ap": fields["la"], "la": fields["ap"]}
         return sum(
-            correlation(_MENDS[fault.mends.get(view, "none")](fields[view]), MEAN_FILMS[view])
+            correlation(_MENDS[fault.mends.get(view, "none")](fields[view]), means[view].fields)
             for view in VIEWS
         )
 
@@ -276,19 +270,6 @@ class _Scores:
             film = _MENDS[mend](films[view])
             self._profiles[view, mend] = height_profiles(film, view)
         return self._profiles[view, mend]
-
-
-def _fields(film):
-    """Return the mean brightness of the fields of `MEAN_FILMS`."""
-    return resize_film(normalise_film(film, "equalized"), len(MEAN_FILMS["ap"]))
-
-
-def _mean_film(rows):
-    """Return a mean film as ``[horizontal, vertical]``."""
-    return np.array([list(map(float, row)) for row in rows.split()])[::-1].T
-
-
-MEAN_FILMS = {view: _mean_film(rows) for view, rows in _MEAN_FILMS.items()}
 
 
 def correlation(a, b):
