@@ -3,7 +3,14 @@ import pytest
 import scipy
 
 from tests.data.films.pair.necks import neck_films
-from xctrs_tf.data.films.pair.view_check import check_two_films, check_views, judge_views
+from xctrs_tf.data.films.pair.height_match import match_heights
+from xctrs_tf.data.films.pair.view_check import (
+    DOUBTFUL_EVIDENCE,
+    check_two_films,
+    check_views,
+    judge_views,
+)
+from xctrs_tf.data.projection.film_processing import local_contrast
 from xctrs_tf.errors import UserError
 
 FAULTS = [
@@ -73,6 +80,14 @@ def test_shift_and_scale_are_measured(shift, scale):
     match = judge_views(ap, np.clip(moved, 0, 1)).match
     assert match.shift * len(la) == pytest.approx(shift, abs=0.4)
     assert match.scale == pytest.approx(scale, abs=0.02)
+
+
+def test_a_shift_is_measured_after_local_contrast_was_enhanced():
+    ap, la = (local_contrast(film, 8, 2.56) for film in neck_films(0))
+    for shift in (4, -4):
+        match = match_heights(ap[:, 8:56], la[:, 8 - shift : 56 - shift])
+        assert match.evidence > DOUBTFUL_EVIDENCE
+        assert match.shift * 48 == pytest.approx(shift, abs=0.3)
 
 
 def test_films_of_two_sizes():

@@ -24,13 +24,13 @@ _LARGEST_SHIFT = 0.15
 _PLAIN_CORRELATION = 0.75
 # Evidence of a `HeightMatch`: below the first, films are refused as those of two patients;
 # below the second, they pass with a warning, and no box is moved.
-REFUSED_EVIDENCE, DOUBTFUL_EVIDENCE = 0.6, 1.6
+REFUSED_EVIDENCE, DOUBTFUL_EVIDENCE = 0.2, 1.0
 # Weight of the fit to the mean films against the evidence of the match. Both films together fit
 # the mean films by this much at least once a fault is mended; other films are of no neck.
-_FIT_WEIGHT, _LEAST_FIT = 3.0, 1.0
+_FIT_WEIGHT, _LEAST_FIT = 1.9, 1.0
 # By how much films fit better once a fault is mended: above the first they are refused, above the
 # second they pass with a warning.
-REFUSED_LEAD, DOUBTFUL_LEAD = 0.5, 0.1
+REFUSED_LEAD, DOUBTFUL_LEAD = 0.3, 0.06
 ONE_VIEW_TEXT = (
     "AP and LA show one view twice; give one film of each view, since a CT cannot be had from one"
 )
