@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from tests.quality.judging import found, judge, reason_of
+from tests.quality.judging import found, judge, only_cause, reason_of
 from tests.report.necks import SPACING_MM, blurred
 from xctrs_tf.quality.films.film_pose import shifted
 from xctrs_tf.quality.vertebra_labels import missing, out_of_order
@@ -76,6 +76,7 @@ def test_labels_that_lie_elsewhere(patient, reference):
     reason = reason_of(verdict, "position")
     assert f"C1 to C7 lie {away:.2f} mm from where" in reason
     assert "mm left" in reason and "mm anterior" in reason and "superior" not in reason
+    assert only_cause(verdict) == "both shifted"
 
 
 def test_the_place_of_a_neck_counts_without_the_vertebrae_that_are_missing(patient, reference):

@@ -130,8 +130,8 @@ CHECKS = {
         "high",
         "root",
         0.3,
-        "anatomy: C1 to C7 lie {value} mm from where the training patients' lie ({where}); check "
-        "both crop boxes",
+        "anatomy: C1 to C7 lie {value} mm from where the training patients' lie ({where}): move "
+        "--ap_crop_box and --la_crop_box by as much",
     ),
     "fragments": Check(
         "high", "plain", 0.01, "anatomy: {where} is in pieces (a share of {value} lies apart)"

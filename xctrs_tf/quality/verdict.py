@@ -19,6 +19,7 @@ from xctrs_tf.errors import UserError
 from xctrs_tf.geometry import VIEWS
 from xctrs_tf.quality.anatomy_scores import anatomy_scores
 from xctrs_tf.quality.checks import CHECKS, KNOWN_FORMATS, QUALITY_FORMAT, VERDICT_LEVELS
+from xctrs_tf.quality.films.candidate_causes import Cause
 from xctrs_tf.quality.films.causes import least_score, likely_cause, together
 from xctrs_tf.quality.films.film_scores import film_scores
 from xctrs_tf.quality.films.grey_values import CHECKS_OF_GREY, covering_cause, grey_cause
@@ -253,6 +254,9 @@ def _causes(scored, reference, failing):
         if names:
             yield cause, names
             left = {name: left[name] for name in kept}
+    if "position" in left:
+        reason = _reason("position", scored.scores["position"], scored)
+        yield Cause("both shifted", VIEWS, reason), ["position"]
     yield from _grey_causes(scored, reference, left)
 
 
