@@ -77,8 +77,8 @@ def film_distance(real, computed, scored=None, folds=6, seed=0):
         positive = positive[scored]
         areas[name] = auc(positive, negative)
     return FilmDistance(
-        grey=_wasserstein(*pixels),
-        gradient=_wasserstein(*slopes),
+        grey=float(scipy.stats.wasserstein_distance(*pixels)),
+        gradient=float(scipy.stats.wasserstein_distance(*slopes)),
         spectrum=float(np.sqrt(np.mean((spectra[0] - spectra[1]) ** 2))),
         auc=areas,
         auc_interval=_bootstrap(positive, negative, seed),
@@ -147,12 +147,6 @@ def _gradients(film):
 def _log_shares(values, limit, bins):
     counts, _ = np.histogram(np.minimum(values, limit), bins, (0.0, limit))
     return np.log10(counts / values.size + 1e-3)
-
-
-def _wasserstein(first, second):
-    """Return the Wasserstein-1 distance by quantiles: the mean distance of equal ranks."""
-    ranks = (np.arange(2000) + 0.5) / 2000
-    return float(np.mean(np.abs(np.quantile(first, ranks) - np.quantile(second, ranks))))
 
 
 def _vectors(features, name):

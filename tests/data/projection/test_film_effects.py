@@ -4,7 +4,9 @@ import pytest
 from xctrs_tf.data.projection.film_effects import (
     contrast_curve,
     detector_blur,
+    detector_saturation,
     film_effects,
+    fine_structure,
     log_signal,
     quantum_noise,
     scatter_veil,
@@ -28,6 +30,29 @@ def test_counts_have_poissons_mean_and_variance():
     assert np.allclose(counted * 800, np.round(counted * 800))
     nothing = quantum_noise(np.zeros((3, 4)), 100.0, np.random.default_rng(0))
     np.testing.assert_array_equal(nothing, np.full((3, 4), 0.01))
+
+
+def test_fine_structures_follow_what_the_rays_pass():
+    thick = np.full((200, 200), 4.0)
+    thick[:100] = 1.0
+    thick[0] = 0.0
+    changed = fine_structure(thick, 0.05, 0.8, np.random.default_rng(0))
+    assert changed.dtype == np.float32 and not changed[0].any()
+    rest = changed - thick
+    assert rest.std() == pytest.approx(0.05 * np.sqrt((16 + 1) / 2), rel=0.03)
+    assert rest[100:].std() / rest[1:100].std() == pytest.approx(4, rel=0.05)
+    # Neighbours of white noise that a Gaussian of 0.8 pixels blurred: exp(-1 / (4 * 0.8**2)).
+    near = np.corrcoef(rest[100:-1].ravel(), rest[101:].ravel())[0, 1]
+    assert near == pytest.approx(np.exp(-1 / 2.56), abs=0.05)
+
+
+def test_a_detector_saturates_beside_the_patient():
+    share = np.array([1e-6, 0.01, 0.2, 1.0, 1e6])
+    signal = detector_saturation(share, 0.2)
+    np.testing.assert_allclose(signal[0], share[0], rtol=1e-4)
+    np.testing.assert_allclose(signal[2], 0.1)
+    np.testing.assert_allclose(signal[4], 0.2, rtol=1e-4)
+    assert np.all(np.diff(signal) > 0)
 
 
 def test_scatter_is_its_fraction_of_all_photons():

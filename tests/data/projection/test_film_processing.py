@@ -82,6 +82,41 @@ def test_detail_is_enhanced_band_by_band():
             assert enhanced.std() / film[inner].std() == pytest.approx(gain, rel=0.08)
 
 
+def test_strong_structures_are_compressed_by_powers_below_1():
+    row = np.arange(120)[:, None] + np.zeros(8)
+    wave = np.sin(2 * np.pi * row / 8)
+    for power, expected in ((0.5, 10.0), (1.0, 100.0), (1.5, 1000.0)):
+        # A weak wave left, a strong one right, on one film.
+        film = np.concatenate([0.01 * wave, wave], axis=1)
+        change = enhance_detail(film, (0, 0, 1), base_gain=0.0, power=power)[30:90]
+        ratio = np.abs(change[:, -2:]).max() / np.abs(change[:, :2]).max()
+        assert ratio == pytest.approx(expected, rel=0.3)
+
+
+def test_the_base_and_dark_regions_gain_less():
+    film = film_of()
+    shifted = enhance_detail(film + 7, (1, 1), base_gain=0.0)
+    np.testing.assert_allclose(shifted, enhance_detail(film, (1, 1), base_gain=0.0), atol=1e-5)
+    wave = 0.1 * np.sin(2 * np.pi * np.arange(80) / 5)[:, None] + np.zeros(40)
+    film = np.where(np.arange(40) < 20, 0.0, 5.0) + wave
+    waves = enhance_detail(film, (3, 3, 3), density=1.0) - enhance_detail(film, (1, 1, 1))
+    dark, bright = waves[10:-10, :8].std(), waves[10:-10, -8:].std()
+    assert bright > 0.05 and dark < 1.2 * wave.std() and bright > 1.5 * dark
+
+
+def test_tiles_may_differ_between_the_axes():
+    film = film_of((60, 60))
+    flipped = local_contrast(film.T, (2, 5), 4.0).T
+    np.testing.assert_allclose(local_contrast(film, (5, 2), 4.0), flipped, atol=1e-6)
+    np.testing.assert_array_equal(local_contrast(film, (3, 3), 4.0), local_contrast(film, 3, 4.0))
+    film[:, 50] = film[:, 10]
+    # With one tile across, a row has one curve.
+    rows = local_contrast(film, (5, 1), 4.0)
+    np.testing.assert_allclose(rows[:, 50], rows[:, 10], atol=1e-6)
+    columns = local_contrast(film, (1, 5), 4.0)
+    assert np.abs(columns[:, 50] - columns[:, 10]).max() > 0.02
+
+
 def test_the_collimator_covers_the_strips_that_it_is_told():
     film = np.full((100, 80), 0.5, np.float32)
     covered = collimate(film, (0.1, 0.2, 0.0, 0.25), 0.0, grey=1.0)

@@ -56,6 +56,36 @@ def detector_blur(share, sigma_pixels):
     return scipy.ndimage.gaussian_filter(share, sigma_pixels, mode="reflect")
 
 
+def fine_structure(line_integrals, strength, sigma_pixels, rng):
+    """Add structures finer than the CT's voxels, such as trabeculae, as a random texture.
+
+    Args:
+        line_integrals: ``[horizontal, vertical]``, no unit.
+        strength: standard deviation of the texture, as a share of the line integral.
+        sigma_pixels: standard deviation of the Gaussian that blurs white noise to the texture.
+        rng: `numpy.random.Generator`.
+
+    Returns:
+        float32 array of the same shape.
+    """
+    noise = rng.standard_normal(np.shape(line_integrals), np.float32)
+    noise = scipy.ndimage.gaussian_filter(noise, sigma_pixels, mode="reflect")
+    return (line_integrals * (1 + strength / noise.std() * noise)).astype(np.float32)
+
+
+def detector_saturation(share, limit):
+    """Let a detector approach a largest signal, as beside the patient.
+
+    Args:
+        share: photons ``[horizontal, vertical]``, 1 without a patient.
+        limit: the largest signal, in the same unit. A pixel of so many photons has half of it.
+
+    Returns:
+        Array of the same shape, below ``limit``.
+    """
+    return share / (1 + share / limit)
+
+
 def quantum_noise(share, photons, rng):
     """Replace the expected photons by a Poisson count.
 

@@ -61,7 +61,7 @@ def local_contrast(film, tiles, clip):
 
     Args:
         film: array in [0, 1].
-        tiles: tiles along each edge, at least 1.
+        tiles: tiles along each edge, at least 1: a number, or one for either axis.
         clip: highest count of a bin, as a multiple of the mean count. It is the largest slope
             of a curve, about; 1 leaves the film nearly as it is.
 
@@ -70,52 +70,71 @@ def local_contrast(film, tiles, clip):
 
     Zuiderveld, Contrast Limited Adaptive Histogram Equalization, Graphics Gems IV, 1994.
     """
+    rows, columns = np.broadcast_to(tiles, 2)
     level = np.minimum((film * _BINS).astype(np.intp), _BINS - 1)
-    places = [(np.arange(length) + 0.5) * tiles / length for length in film.shape]
-    tile = places[0].astype(np.intp)[:, None] * tiles + places[1].astype(np.intp)
-    counts = np.bincount((tile * _BINS + level).ravel(), minlength=tiles**2 * _BINS)
-    counts = counts.reshape(tiles, tiles, _BINS) / np.bincount(tile.ravel()).reshape(
-        tiles, tiles, 1
+    places = [
+        (np.arange(length) + 0.5) * count / length
+        for length, count in zip(film.shape, (rows, columns), strict=True)
+    ]
+    tile = places[0].astype(np.intp)[:, None] * columns + places[1].astype(np.intp)
+    counts = np.bincount((tile * _BINS + level).ravel(), minlength=rows * columns * _BINS)
+    counts = counts.reshape(rows, columns, _BINS) / np.bincount(tile.ravel()).reshape(
+        rows, columns, 1
     )
     cut = np.minimum(counts, clip / _BINS)
     cut += (1 - cut.sum(axis=-1, keepdims=True)) / _BINS
-    curves = np.concatenate([np.zeros((tiles, tiles, 1)), np.cumsum(cut, axis=-1)], axis=-1).astype(
-        np.float32
-    )
+    curves = np.zeros((rows, columns, _BINS + 1), np.float32)
+    np.cumsum(cut, axis=-1, out=curves[..., 1:])
     rest = (film * _BINS - level).astype(np.float32)
 
     def curve(row, column):
-        index = (row[:, None] * tiles + column) * (_BINS + 1) + level
+        index = (row[:, None] * columns + column) * (_BINS + 1) + level
         low, high = curves.ravel()[index], curves.ravel()[index + 1]
         return low + (high - low) * rest
 
-    (up, down, row), (left, right, column) = (_neighbours(place, tiles) for place in places)
+    (up, down, row), (left, right, column) = (
+        _neighbours(place, count) for place, count in zip(places, (rows, columns), strict=True)
+    )
     row = row[:, None]
     return (1 - row) * ((1 - column) * curve(up, left) + column * curve(up, right)) + row * (
         (1 - column) * curve(down, left) + column * curve(down, right)
     )
 
 
-def enhance_detail(film, gains):
+def enhance_detail(film, gains, base_gain=1.0, power=1.0, density=0.0, sigma=0.5):
     """Strengthen fine structures, as the multi-frequency processing of detectors does.
 
-    The film is split into bands: differences of Gaussian blurs whose standard deviations are
-    0.5, 1, 2, ... pixels. Each band is multiplied by its gain.
+    The film is split into bands: differences of Gaussian blurs whose standard deviations double
+    from band to band. Each band is multiplied by its gain, and so is the blur that is left.
 
     Args:
         film: array, in any unit.
         gains: of the bands, the finest first. Gains of 1 change nothing.
+        base_gain: of the blur that is left. Below 1, dark and bright regions come closer.
+        power: exponent of a band's values, relative to twice the film's standard deviation.
+            Below 1 it strengthens weak structures more, above 1 less, as noise suppression.
+        density: in [0, 1], how much less the bands gain where the film is dark: with 1 the
+            darkest regions lose them.
+        sigma: standard deviation of the finest band's blur, in pixels.
 
     Returns:
         float32 array in the unit of the film, not cut.
+
+    Vuylsteke and Schoeters, Multiscale image contrast amplification, Proc. SPIE 2167, 1994.
     """
+    film = np.asarray(film, np.float32)
+    middle = np.float32(2 * film.std() + 1e-12)
+    weight = 1 - np.float32(density) * (1 - _density(film, 4 * sigma)) if density else 1
     result = np.zeros(film.shape, np.float32)
     finer = film
     for level, gain in enumerate(gains):
-        coarser = scipy.ndimage.gaussian_filter(film, 0.5 * 2**level, mode="nearest")
-        result += gain * (finer - coarser)
+        coarser = _blur(film, sigma * 2**level)
+        band = finer - coarser
+        if power != 1:
+            band = np.copysign(middle * (np.abs(band) / middle) ** np.float32(power), band)
+        result += weight * np.float32(gain) * band
         finer = coarser
-    return result + finer.astype(np.float32)
+    return result + np.float32(base_gain) * finer
 
 
 def collimate(film, edges, degrees, grey, blur_pixels=0.7):
@@ -183,6 +202,17 @@ def burn_in(film, text, place, height, grey, mirrored=False):
     target = result[parts[0][0], parts[1][0]]
     target += (grey - target) * cover[parts[0][1], parts[1][1]]
     return result
+
+
+def _blur(film, sigma):
+    return scipy.ndimage.gaussian_filter(film, sigma, mode="nearest", truncate=3.0)
+
+
+def _density(film, sigma):
+    """Return a blurred film, scaled from its 2nd to its 90th percentile to [0, 1]."""
+    blurred = _blur(film, sigma)
+    low, high = np.percentile(blurred, (2, 90))
+    return np.clip((blurred - low) / max(high - low, 1e-6), 0, 1).astype(np.float32)
 
 
 def _neighbours(place, tiles):

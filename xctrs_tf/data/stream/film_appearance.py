@@ -8,28 +8,43 @@ import numpy as np
 from xctrs_tf.data.projection import film_effects as physics
 from xctrs_tf.data.projection import film_processing as processing
 
-# Exposure. Photons are those of a pixel of median density.
-SCATTER_FRACTION = (0.0, 0.4)
+# Exposure. Photons and saturation are relative to a pixel of median density.
+FINE_STRUCTURE = (0.0015, 0.012)
+FINE_STRUCTURE_MM = (0.75, 2.5)
+SCATTER_FRACTION = (0.0, 0.45)
 SCATTER_WIDTH_MM = (15.0, 60.0)
 BLUR_MM = (0.1, 1.0)
-PHOTONS = (1500.0, 100_000.0)
-# Percentiles at which the window cuts a film: up to so much from either end, one of two at
-# the dark end.
-SATURATED_DARK = (2.0, 20.0)
-SATURATED_BRIGHT = 3.0
-# Tone curves, of which each film has one or none.
+PHOTONS = (10_000.0, 1_000_000.0)
+SATURATION = 0.95  # probability
+SATURATED_SIGNAL = (0.4, 4.0)
+# Probability of digital processing, and what it then does. Gains are drawn for the finest band
+# (as a factor on that of the middle), for the middle and for the coarsest.
+PROCESSING = 0.92
+BAND_SIGMA_MM = 1.25  # of the finest
+BANDS = 6
+FINEST_GAIN = (1.5, 6.0)
+MIDDLE_GAIN = (1.2, 4.0)
+COARSE_GAIN = (0.2, 0.8)
+BASE_GAIN = (0.0, 0.6)
+BAND_POWER = (0.85, 1.05)
+DENSITY = (0.0, 0.6)
+LOCAL_CONTRAST = 0.95  # probability
+TILES = (2, 6)
+SLOPE = (1.2, 4.0)
+BRIGHTNESS = (0.75, 1.5)  # power after all that
+RESAMPLING_BLUR = (0.0, 0.5)  # pixels
+# Percentiles at which the window cuts a film: up to so much from either end. Air does not
+# belong to the window of some films.
+AIR_CUT = 0.1  # probability
+SATURATED_DARK = (1.0, 20.0)
+SATURATED_BRIGHT = 1.5
+# Tone curves, of which each unprocessed film and some processed ones have one or none.
+PROCESSED_TONE = 0.4  # probability
 GAMMA = (0.6, 1.8)
 S_CURVE = (0.5, 2.5)
 CURVE_PIECES = 6
-# Probability of digital processing, and what it then does.
-PROCESSING = 0.75
-DETAIL_GAIN = (1.5, 12.0)  # of the finest of the bands
-DETAIL_BANDS = 4
-LOCAL_CONTRAST = 0.8  # probability
-TILES = (2, 5)
-SLOPE = (1.5, 15.0)
 # Probabilities of borders and marks, and their sizes.
-COLLIMATION = 0.3
+COLLIMATION = 0.2
 COVERED = 0.12  # of the film's edge, at most, on each side
 COLLIMATION_DEG = 3.0
 MARKER = 0.4
@@ -53,15 +68,17 @@ def random_appearance(line_integrals, spacing_mm, rng):
     film = _expose(line_integrals, spacing_mm, rng)
     is_processed = rng.random() < PROCESSING
     if is_processed:
-        gain = _log_uniform(DETAIL_GAIN, rng)
-        film = processing.enhance_detail(film, gain ** np.linspace(1, 0.25, DETAIL_BANDS))
-    # Air belongs to the window of some films alone.
-    dark = SATURATED_DARK[int(rng.integers(len(SATURATED_DARK)))]
+        film = _enhance_bands(film, spacing_mm, rng)
+    dark = SATURATED_DARK[int(rng.random() < AIR_CUT)]
     film = processing.saturate(film, rng.uniform(0, dark), 100 - rng.uniform(0, SATURATED_BRIGHT))
-    film = _random_tone(film, rng)
-    if is_processed and rng.random() < LOCAL_CONTRAST:
-        tiles = int(rng.integers(*TILES, endpoint=True))
-        film = processing.local_contrast(film, tiles, _log_uniform(SLOPE, rng))
+    if not is_processed or rng.random() < PROCESSED_TONE:
+        film = _random_tone(film, rng)
+    if is_processed:
+        if rng.random() < LOCAL_CONTRAST:
+            tiles = rng.integers(*TILES, 2, endpoint=True)
+            film = processing.local_contrast(film, tiles, _log_uniform(SLOPE, rng))
+        film = np.clip(film, 0, 1) ** np.float32(_log_uniform(BRIGHTNESS, rng))
+        film = physics.detector_blur(film, rng.uniform(*RESAMPLING_BLUR))
     if rng.random() < COLLIMATION:
         edges = rng.uniform(0, COVERED, 4) * (rng.random(4) < 0.5)
         turn = rng.uniform(-COLLIMATION_DEG, COLLIMATION_DEG)
@@ -75,12 +92,36 @@ def random_appearance(line_integrals, spacing_mm, rng):
 
 def _expose(line_integrals, spacing_mm, rng):
     """Return the logarithm of a random count of photons."""
+    line_integrals = physics.fine_structure(
+        line_integrals,
+        _log_uniform(FINE_STRUCTURE, rng),
+        rng.uniform(*FINE_STRUCTURE_MM) / spacing_mm,
+        rng,
+    )
     share = physics.transmission(line_integrals)
     width = rng.uniform(*SCATTER_WIDTH_MM) / spacing_mm
     share = physics.scatter_veil(share, rng.uniform(*SCATTER_FRACTION), width)
     share = physics.detector_blur(share, rng.uniform(*BLUR_MM) / spacing_mm)
-    photons = _log_uniform(PHOTONS, rng) / max(np.median(share), 1e-6)
-    return physics.log_signal(physics.quantum_noise(share, photons, rng))
+    median = max(np.median(share), 1e-6)
+    share = physics.quantum_noise(share, _log_uniform(PHOTONS, rng) / median, rng)
+    if rng.random() < SATURATION:
+        share = physics.detector_saturation(share, _log_uniform(SATURATED_SIGNAL, rng) * median)
+    return physics.log_signal(share)
+
+
+def _enhance_bands(film, spacing_mm, rng):
+    """Amplify the bands of a film by random gains, which change smoothly from band to band."""
+    middle = _log_uniform(MIDDLE_GAIN, rng)
+    anchors = (middle * _log_uniform(FINEST_GAIN, rng), middle, _log_uniform(COARSE_GAIN, rng))
+    bands = np.arange(BANDS)
+    return processing.enhance_detail(
+        film,
+        np.exp(np.interp(bands, (0, 1.5, BANDS - 1), np.log(anchors))),
+        base_gain=rng.uniform(*BASE_GAIN),
+        power=rng.uniform(*BAND_POWER),
+        density=rng.uniform(*DENSITY),
+        sigma=BAND_SIGMA_MM / spacing_mm,
+    )
 
 
 def _random_tone(film, rng):
