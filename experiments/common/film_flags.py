@@ -232,8 +232,9 @@ def read_films(pair, frames, model, spacing_mm, check, output, private=True, cro
     picture = write_refused_films(films, output, private)
     if films.problem is not None:
         raise UserError(films.problem + (f" (drawn in {picture})" if picture else ""))
-    # Where the neck was found, it gave the scale, which was said.
-    if films.spacing_mm is None and not any(each.found for each in films.opened.values()):
+    # Where a film is cropped at the neck, that gave the scale, which was said.
+    cropped = any(each.found and each.frame.crop_box for each in films.opened.values())
+    if films.spacing_mm is None and not cropped:
         films = dataclasses.replace(films, remarks=(*films.remarks, UNKNOWN_SIZE))
     for remark in films.remarks:
         logging.warning("%s", one_line(f"{pair.id}: {remark}" if pair.id else remark))
@@ -242,10 +243,14 @@ def read_films(pair, frames, model, spacing_mm, check, output, private=True, cro
 
 def _cropped(opened, crops):
     """Return the pair with the frames that `FilmFlags.crops` finds, or the problem."""
-    from xctrs_tf.data.films.pair.film_pair import FilmPair
+    from xctrs_tf.data.films.pair.film_pair import FilmPair, check_one_film
 
+    if crops is None:
+        return FilmPair(opened)
     try:
-        return FilmPair(opened if crops is None else crops(opened))
+        # Before the search, which takes one of them for a film of the other view.
+        check_one_film(opened)
+        return FilmPair(crops(opened))
     except UserError as error:
         return FilmPair(opened, problem=str(error))
 

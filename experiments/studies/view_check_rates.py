@@ -64,6 +64,13 @@ OTHERS = flags.DEFINE_integer(
     lower_bound=1,
     flag_values=FLAGS,
 )
+PATIENTS = flags.DEFINE_integer(
+    "patients",
+    None,
+    "At most this many patients; by default all.",
+    lower_bound=2,
+    flag_values=FLAGS,
+)
 WRITE_MEANS = flags.DEFINE_string(
     "write_means",
     None,
@@ -97,7 +104,7 @@ def execute():
 def _print_table(dataset):
     ids = dataset.ids if FOLD.value is None else getattr(dataset.split(FOLD.value), SPLIT.value)
     rng = np.random.default_rng(0)
-    cases = [dataset.load(patient) for patient in ids]
+    cases = [dataset.load(patient) for patient in ids[: PATIENTS.value]]
     rows = {}
     for number, case in enumerate(progress_bar(cases, unit="patient")):
         others = _others(cases, number, rng)

@@ -183,6 +183,12 @@ def test_the_neck_is_found_turned_and_said_unless_flags_decide(folder, models):
     np.testing.assert_array_equal(*ct)
 
 
+def test_one_large_film_twice_is_refused_before_the_search(folder, models):
+    write_film(folder / "ap.png", phantom_films()["ap"], "ap")
+    result = reconstruct(folder, models, f"--la={folder / 'ap.png'}")
+    assert_refused(result, "AP and LA have the same pixels; give one film of each", folder / "out")
+
+
 def test_a_film_with_nan(folder, models):
     film = block_films()["la"]
     film[3, 4] = np.nan

@@ -3,12 +3,14 @@ import pathlib
 import numpy as np
 import pytest
 
+from tests.data.films.pair.necks import neck_films
 from xctrs_tf.data.films.film_frame import FilmFrame
 from xctrs_tf.data.films.pair.box_moving import extended_film, moved_box, strip_box
-from xctrs_tf.data.films.pair.film_pair import OpenFilm
+from xctrs_tf.data.films.pair.film_pair import OpenFilm, cut_pair
 from xctrs_tf.data.films.pair.height_match import HeightMatch
 from xctrs_tf.data.films.pair.height_mending import is_aligned, is_mendable, plan_mending
 from xctrs_tf.data.films.raw_film import RawFilm
+from xctrs_tf.data.projection.film_processing import local_contrast
 
 BOX = (40, 40, 140, 140)
 
@@ -87,3 +89,22 @@ def test_edges_are_repeated_and_strips_are_as_wide_as_the_film():
     )
     assert strip_box(RawFilm(pixels), FilmFrame(), (5, 5, 15, 15)) == (0, 5, 20, 15)
     assert strip_box(RawFilm(pixels), FilmFrame(rotate_deg=90), (5, 5, 15, 15)) == (5, 0, 15, 30)
+
+
+@pytest.mark.parametrize(("seed", "turned", "contrast"), [(1, False, True), (0, True, False)])
+def test_heights_are_mended_before_a_fault_of_both_films_is_named(seed, turned, contrast):
+    # Local contrast makes films less like the mean films, and so does a shift.
+    films = [local_contrast(film, 8, 2.56) if contrast else film for film in neck_films(seed)]
+    films = [film[::-1, ::-1] if turned else film for film in films]
+    boxes = ((8, 8, 56, 56), (8, 4, 56, 52))
+    opened = {
+        view: OpenFilm(pathlib.Path(f"{view}.png"), RawFilm(film), FilmFrame(box))
+        for view, film, box in zip(("ap", "la"), films, boxes, strict=True)
+    }
+    pair = cut_pair(opened, 64)
+    if turned:
+        assert pair.problem == "films: both films are turned by 180 degrees: give --rotate=180"
+    else:
+        assert pair.problem is None and pair.used_boxes["la"] == boxes[0]
+        (remark,) = pair.remarks
+        assert "perhaps" not in remark

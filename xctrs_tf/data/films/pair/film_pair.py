@@ -213,8 +213,9 @@ def _cut(pair, size, film_normalization):
 def _align(pair, size, film_normalization):
     """Return the pair checked, and with one box moved where the films differ in height."""
     judgement = _judge(pair)
-    pair = dataclasses.replace(pair, match=judgement.match, problem=judgement.problem)
-    if pair.problem is not None or is_aligned(judgement.match):
+    pair = dataclasses.replace(pair, match=judgement.match)
+    if not judgement.needs_mending:
+        pair = dataclasses.replace(pair, problem=judgement.problem)
         return _with_remarks(pair, (judgement.doubt,))
     mended, total = pair, judgement.match
     edge_mm = pair.spacing_mm and pair.spacing_mm * size
@@ -222,11 +223,14 @@ def _align(pair, size, film_normalization):
         mending = plan_mending(pair.opened, pair.frames, pair.boxes, total, edge_mm)
         if mending.box == pair.boxes[mending.view]:
             # Less than a pixel of the file.
+            pair = dataclasses.replace(pair, problem=judgement.problem)
             return _with_remarks(pair, (judgement.doubt,))
         if not is_mendable(total) and total.score > DOUBTFUL_EVIDENCE:
             return dataclasses.replace(pair, problem=mending.refusal)
-        if judgement.doubt is not None:
+        if total.evidence < DOUBTFUL_EVIDENCE:
             return _with_remarks(pair, (judgement.doubt, mending.suggestion))
+        if judgement.problem is not None and not mending.inside:
+            return dataclasses.replace(pair, problem=judgement.problem)
         used = {**pair.boxes, mending.view: mending.box}
         mended = _cut(dataclasses.replace(pair, used_boxes=used), size, film_normalization)
         # Repeated edges cannot be compared.

@@ -28,6 +28,8 @@ _MATCHED_POWERS = (0.71, 1.0, 1.41)
 _CURVES = len(_POWERS) + len(_MATCHED_POWERS)
 # Rows and columns within which contrast is made equal, and the least contrast.
 _LOCAL, _LEAST_CONTRAST = 4, 0.01
+# Columns whose grey values differ at most by this hold nothing, and how many must be left.
+_PLAIN, _LEAST_COLUMNS = 0.05, 16
 # Weights of three comparisons, whose sum is 1: brightness under the best curve, brightness where
 # contrast is locally equal, falling edges. Chosen on training and validation patients, so that
 # films with enhanced local contrast and those of two patients are told apart.
@@ -113,7 +115,7 @@ def height_profiles(film, view):
         curves of the grey values, then where contrast is locally equal, then the mean fall of
         that from row to row.
     """
-    film = normalise_film(resize_film(film, ROWS))
+    film = _patient(normalise_film(resize_film(film, ROWS)))
     ranks = normalise_film(film, "equalized")
     quantiles = mean_films()[view].quantiles
     matched = np.interp(ranks, np.linspace(0, 1, len(quantiles)), quantiles)
@@ -122,6 +124,12 @@ def height_profiles(film, view):
     falls = np.minimum(np.diff(local, axis=1, append=local[:, -1:]), 0)
     profiles = np.stack([image.mean(axis=0, dtype=np.float64) for image in (*images, local, falls)])
     return scipy.ndimage.gaussian_filter1d(profiles, _SMOOTHING, axis=1, mode="nearest")
+
+
+def _patient(film):
+    """Return a film without the columns beside the patient, which are alike in all rows."""
+    shown = np.ptp(film, axis=1) > _PLAIN
+    return film if shown.sum() < _LEAST_COLUMNS else normalise_film(resize_film(film[shown], ROWS))
 
 
 def _equal_contrast(film):

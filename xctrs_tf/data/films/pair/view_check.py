@@ -12,6 +12,7 @@ from xctrs_tf.data.films.pair.height_match import (
     height_profiles,
     match_profiles,
 )
+from xctrs_tf.data.films.pair.height_mending import is_aligned, is_mendable
 from xctrs_tf.data.films.pair.mean_films import film_fields, mean_films
 from xctrs_tf.errors import UserError
 from xctrs_tf.geometry import VIEWS
@@ -49,6 +50,20 @@ class ViewJudgement:
     match: HeightMatch | None
     problem: str | None = None
     doubt: str | None = None
+
+    @property
+    def needs_mending(self):
+        """True if a box has to be moved first, before anything else counts.
+
+        Films that show the neck at other heights fit the mean films less, so a fault that
+        leaves their match as it is cannot be told from the box. One that is there is found
+        once both films show the same heights.
+        """
+        if self.match is None or is_aligned(self.match):
+            return False
+        return self.problem is None or (
+            self.match.evidence >= DOUBTFUL_EVIDENCE and is_mendable(self.match)
+        )
 
 
 @dataclasses.dataclass(frozen=True)
