@@ -34,9 +34,17 @@ WEIGHTS = flags.DEFINE_string(
     "weights", None, "Weights to go on from, of an earlier output.", flag_values=FLAGS
 )
 OUTPUT = flags.DEFINE_string("output", None, "The file of weights to write.", flag_values=FLAGS)
-NUM_PHANTOMS = flags.DEFINE_integer("num_phantoms", 32, "Phantoms to add.", flag_values=FLAGS)
+NUM_PHANTOMS = flags.DEFINE_integer("num_phantoms", 48, "Phantoms to add.", flag_values=FLAGS)
 NUM_FILMS = flags.DEFINE_integer(
-    "num_films", 6, "Films of a patient and view, each in another pose.", flag_values=FLAGS
+    "num_films", 16, "Films of a patient and view, each in another pose.", flag_values=FLAGS
+)
+STRETCH = flags.DEFINE_float(
+    "stretch",
+    0.12,
+    "Patients of other proportions: films are wider, deeper and taller by up to this share.",
+    lower_bound=0,
+    upper_bound=0.5,
+    flag_values=FLAGS,
 )
 STEPS = flags.DEFINE_integer("steps", 1500, "Training steps.", lower_bound=1, flag_values=FLAGS)
 BATCH = flags.DEFINE_integer("batch", 64, "Windows of a step.", lower_bound=1, flag_values=FLAGS)
@@ -60,15 +68,15 @@ def execute():
 
     training, _, _ = split_patients(DATA.value, FOLD.value)
     films = [
-        films_of(SCANS.value, patient, NUM_FILMS.value, SEED.value)
+        films_of(SCANS.value, patient, NUM_FILMS.value, SEED.value, STRETCH.value)
         for patient in progress_bar(training, description="films of scans")
     ]
     films += [
-        films_of_phantom(number, NUM_FILMS.value, SEED.value)
+        films_of_phantom(number, NUM_FILMS.value, SEED.value, STRETCH.value)
         for number in progress_bar(range(NUM_PHANTOMS.value), description="films of phantoms")
     ]
     network = _train({view: [film for each in films for film in each[view]] for view in VIEWS})
-    necks = [patient["ap"][0].neck_mm[1] for patient in films]
+    necks = [film.neck_mm[1] for patient in films for film in patient["ap"]]
     output = pathlib.Path(OUTPUT.value)
     save_weights(network, float(np.median(necks)), output)
     output.with_suffix(".keras").unlink(missing_ok=True)
@@ -83,7 +91,7 @@ def split_patients(data, fold):
     return split.training, split.validation, split.test
 
 
-def films_of(scans, patient, count, seed):
+def films_of(scans, patient, count, seed, stretch=0.0):
     """Project the whole scan of a patient: dict from view to `ScanFilm`s."""
     from xctrs_tf.neck_finder.scan_films import scan_films
 
@@ -91,10 +99,10 @@ def films_of(scans, patient, count, seed):
     ct, _ = read_ct(folder / f"{patient}_ct.nii.gz")
     labels = read_labels(folder / f"{patient}_seg.nii.gz")
     rng = np.random.default_rng([seed, *patient.encode()])
-    return {view: scan_films(ct, labels, view, count, rng) for view in VIEWS}
+    return {view: scan_films(ct, labels, view, count, rng, stretch) for view in VIEWS}
 
 
-def films_of_phantom(number, count, seed):
+def films_of_phantom(number, count, seed, stretch=0.0):
     """Project a phantom with head and shoulders: dict from view to `ScanFilm`s."""
     from xctrs_tf.neck_finder.scan_films import scan_films
 
@@ -107,7 +115,7 @@ def films_of_phantom(number, count, seed):
         for array in (phantom.ct, phantom.segmentation)
     )
     rng = np.random.default_rng([seed, number])
-    return {view: scan_films(ct, labels, view, count, rng) for view in VIEWS}
+    return {view: scan_films(ct, labels, view, count, rng, stretch) for view in VIEWS}
 
 
 def _train(films):

@@ -12,7 +12,7 @@ from xctrs_tf.neck_finder.film_window import WINDOW_PIXELS
 ANSWERS = ("score", "horizontal", "vertical", "log_height", "angle")
 # Array of the file of weights: median height of C1..C7 of the training patients in mm.
 NECK_HEIGHT = "neck_height_mm"
-_FILTERS = (16, 32, 48, 56)
+_FILTERS = (24, 48, 80, 112)
 
 
 def build_finder(pixels=WINDOW_PIXELS):

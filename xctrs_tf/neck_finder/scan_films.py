@@ -38,7 +38,7 @@ class ScanFilm:
     neck_mm: tuple
 
 
-def scan_films(ct, labels, view, count, rng):
+def scan_films(ct, labels, view, count, rng, stretch=0.0):
     """Project a scan several times.
 
     Args:
@@ -47,6 +47,8 @@ def scan_films(ct, labels, view, count, rng):
         view: ``"ap"`` or ``"la"``.
         count: number of films.
         rng: `numpy.random.Generator`.
+        stretch: each film shows the patient wider, deeper and taller by factors of up to
+            1 + stretch, or narrower, each of its own: other proportions of the body.
 
     Returns:
         List of `ScanFilm`.
@@ -54,14 +56,16 @@ def scan_films(ct, labels, view, count, rng):
     low, high = cervical_box_mm(labels)
     centre = (low + high) / 2
     ct = _body(ct)
-    spacing, origin = np.array(ct.spacing_mm), np.array(ct.origin_mm) - centre
-    ends = origin[2], origin[2] + (ct.array.shape[2] - 1) * spacing[2]
-    across = 0 if view == "ap" else 1
-    half = np.maximum(-origin, origin + (np.array(ct.array.shape) - 1) * spacing)[[across, 2]]
-    pixels = tuple(2 * int(np.ceil(edge / PIXEL_MM)) for edge in half)
     mu = np.asarray(hu_to_mu(ct.array), np.float32)
+    across = 0 if view == "ap" else 1
     films = []
     for _ in range(count):
+        factors = np.exp(rng.uniform(-1, 1, 3) * np.log1p(stretch))
+        spacing = np.array(ct.spacing_mm) * factors
+        origin = (np.array(ct.origin_mm) - centre) * factors
+        last = origin + (np.array(ct.array.shape) - 1) * spacing
+        half = np.maximum(-origin, last)[[across, 2]]
+        pixels = tuple(2 * int(np.ceil(edge / PIXEL_MM)) for edge in half)
         pose = rng.uniform(-1, 1, 3) * _POSE_DEG[view]
         source = None if rng.random() < _SHARE_PARALLEL else rng.uniform(*_SOURCE_MM)
         film = project_array(mu, spacing, origin, view, pixels, PIXEL_MM, source, pose)
@@ -69,9 +73,9 @@ def scan_films(ct, labels, view, count, rng):
             ScanFilm(
                 view,
                 film.astype(np.float16),
-                ends[0] + _END_MM,
-                ends[1] - _END_MM,
-                tuple((high - low)[[across, 2]]),
+                origin[2] + _END_MM,
+                last[2] - _END_MM,
+                tuple(((high - low) * factors)[[across, 2]]),
             )
         )
     return films

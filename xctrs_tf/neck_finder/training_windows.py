@@ -16,6 +16,8 @@ _MAX_TILT = np.deg2rad(25)
 _TARGETS = 6
 # Share of pictures of no neck among what is drawn, and of pictures of files among those.
 _SHARE_NO_NECK, _SHARE_OTHERS = 0.2, 0.7
+# Share of the upright films that come a second time as a film whose score is to be low.
+_SHARE_TURNED = 0.6
 
 
 @dataclasses.dataclass(frozen=True)
@@ -127,7 +129,7 @@ class OtherPictures:
 def draw_batch(windows, rng, count, others=None, pixels=WINDOW_PIXELS):
     """Draw a batch of inputs of the network and its answers.
 
-    An upright film comes a second time turned, mirrored or inverted, as a film whose score
+    Many upright films come a second time turned, mirrored or inverted, as films whose score
     is to be low.
 
     Args:
@@ -158,7 +160,8 @@ def draw_batch(windows, rng, count, others=None, pixels=WINDOW_PIXELS):
         if drawn.share > 0.6:
             answers = 1, *drawn.centre, np.log(drawn.height), drawn.angle
             targets[VIEWS.index(view), 1:] = answers
-            examples.append((_turned(example, view, rng), _no_targets()))
+            if rng.random() < _SHARE_TURNED:
+                examples.append((_turned(example, view, rng), _no_targets()))
         examples.append((example, targets))
     inputs, targets = zip(*examples[:count], strict=True)
     return np.stack(inputs), np.stack(targets)
