@@ -4,7 +4,9 @@ import dataclasses
 
 from xctrs_tf.data.films.film import naming
 from xctrs_tf.data.films.film_frame import ASPECT_TOLERANCE
+from xctrs_tf.geometry import VIEWS
 from xctrs_tf.neck_finder.crop_proposal import NARROW, propose_crop
+from xctrs_tf.neck_finder.joint_heights import at_joint_heights
 from xctrs_tf.neck_finder.neck_search import search_neck
 
 # The heights of C1..C7 on both films differ at most by this share, where both scales are known.
@@ -15,7 +17,8 @@ def propose_crops(opened, size, spacing_mm, fixed, search=search_neck):
     """Find C1..C7 on the films of a pair that have no crop box.
 
     A film that shows as much as the network sees stays as it is: one of the network's own
-    number of pixels, or a square one that its pixel size says to be so wide.
+    number of pixels, or a square one that its pixel size says to be so wide. Boxes that were
+    found are moved to the same heights of the neck, by the brightness of the films' rows.
 
     Args:
         opened: dict of `OpenFilm` by view.
@@ -47,6 +50,13 @@ def propose_crops(opened, size, spacing_mm, fixed, search=search_neck):
             remarks=(*opened[view].remarks, *lines, *(difference if view == "la" else ())),
             found=proposal.record,
         )
+    boxed = [view for view, proposal in proposals.items() if proposal.frame.crop_box is not None]
+    if not boxed or len(found) < len(VIEWS):
+        return found
+    found, line = at_joint_heights(found, size, spacing_mm, boxed)
+    if line is not None:
+        last = found[boxed[-1]]
+        found[boxed[-1]] = dataclasses.replace(last, remarks=(*last.remarks, line))
     return found
 
 
