@@ -6,10 +6,14 @@ Films are computed from the whole scans of the fold's test or validation patient
 poses and looks, from the neck alone to all of head and shoulders. A third of them is upright,
 a third turned by 90, 180 or 270 degrees, and a third (lateral ones) mirrored. Writes the
 median and the 95th percentile of the errors, and how often orientations are taken for
-another and films without a neck for one.
+another and films without a neck for one. Then the errors of the boxes that
+experiments.reconstruct takes of upright pairs of known pixel size, and how many it refuses.
 """
 
+import collections
 import dataclasses
+import functools
+import pathlib
 import sys
 import time
 
@@ -37,7 +41,13 @@ NUM_FILMS = flags.DEFINE_integer(
 NUM_OTHERS = flags.DEFINE_integer("num_others", 200, "Pictures of no neck.", flag_values=FLAGS)
 PIXELS = flags.DEFINE_integer("pixels", 288, "Longest edge of a film.", flag_values=FLAGS)
 SEED = flags.DEFINE_integer("seed", 1, "Of poses and looks.", flag_values=FLAGS)
+NUM_PAIRS = flags.DEFINE_integer(
+    "num_pairs", 6, "Pairs of a patient.", lower_bound=0, flag_values=FLAGS
+)
 flags.mark_flags_as_required(["scans", "data"], flag_values=FLAGS)
+
+# Pixels of the network that sees the pairs, and the edge of a voxel in mm.
+FIELD = (64, 2.5)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,6 +71,7 @@ def execute():
     films = {id: films_of(SCANS.value, id, 4, SEED.value) for id in patients}
     for view in VIEWS:
         _report(view, {id: films[id][view] for id in patients}, network)
+    _report_pairs(films, network)
     _report_others(network)
     return 0
 
@@ -137,6 +148,72 @@ def _errors(case, view, network):
         found.score, upside, quarter, found.mirrored == case.mirrored, not found.inverted,
         found.margins["turn"], found.margins["mirror"],
     )  # fmt: skip
+
+
+def _report_pairs(films, network):
+    from xctrs_tf.errors import UserError
+    from xctrs_tf.neck_finder.neck_search import search_neck
+    from xctrs_tf.neck_finder.pair_crops import propose_crops
+    from xctrs_tf.neck_finder.training_windows import FilmWindows
+
+    search = functools.partial(search_neck, network=network)
+    errors, reasons = {view: [] for view in VIEWS}, []
+    for patient in progress_bar(films, description="pairs"):
+        windows = {view: FilmWindows(films[patient][view]) for view in VIEWS}
+        rng = np.random.default_rng([SEED.value, *patient.encode()])
+        for _ in range(NUM_PAIRS.value):
+            opened, truth = {}, {}
+            for view in VIEWS:
+                opened[view], truth[view] = _opened(view, windows[view], rng)
+            try:
+                found = propose_crops(opened, *FIELD, {view: () for view in VIEWS}, search)
+            except UserError as error:
+                reasons.append(str(error).split(";")[0])
+                continue
+            for view, film in found.items():
+                errors[view].append(_box_error(film, truth[view]))
+    count = len(films) * NUM_PAIRS.value
+    print(f"pairs: {count}, of which {len(reasons)} are refused")
+    for reason, times in collections.Counter(reasons).most_common():
+        print(f"  {times} times: {reason}")
+    for view in VIEWS:
+        away = np.array(errors[view])
+        for name, values in (
+            ("centre", np.hypot(*away.T)),
+            ("horizontal", np.abs(away[:, 0])),
+            ("vertical", np.abs(away[:, 1])),
+        ):
+            print(
+                f"  {view} {name:10} mm median {np.median(values):6.2f}  95 % "
+                f"{np.quantile(values, 0.95):6.2f}  largest {values.max():7.2f}"
+            )
+    apart = np.abs(np.array(errors["ap"])[:, 1] - np.array(errors["la"])[:, 1])
+    print(f"  height between the two: mm median {np.median(apart):.2f}", end="")
+    print(f"  95 % {np.quantile(apart, 0.95):.2f}")
+
+
+def _opened(view, windows, rng):
+    """Draw an upright film as `reconstruct` opens it, and the true place in its pixels."""
+    from xctrs_tf.data.films.pair.film_pair import OpenFilm
+    from xctrs_tf.data.films.raw_film import RawFilm
+
+    case = _case(view, windows, rng, "upright")
+    # A square film without a sure neck is taken whole: here a strip is cut off.
+    box = case.drawn.height * PIXELS.value
+    middle = (case.drawn.centre + 0.5) * PIXELS.value
+    rows = int(np.clip(min(0.06 * PIXELS.value, middle[1] - 0.6 * box), 4, None))
+    film = case.film[:, rows:]
+    pixel_mm = case.drawn.edge_mm / PIXELS.value
+    raw = RawFilm(np.asarray(film, np.float32), (pixel_mm, pixel_mm))
+    return OpenFilm(pathlib.Path(f"{view}.png"), raw), (middle[0], PIXELS.value - middle[1])
+
+
+def _box_error(film, truth):
+    """Return how far a box's centre is from the true place in mm, to the right and down."""
+    width, height = film.raw.pixels.shape
+    left, top, right, bottom = film.frame.crop_box or (0, 0, width, height)
+    away = np.array([left + right, top + bottom]) / 2 - truth
+    return away * film.raw.pixel_mm
 
 
 def _report_others(network):
