@@ -77,6 +77,7 @@ def execute():
 
 
 def _report(view, films, network):
+    from xctrs_tf.neck_finder.crop_proposal import MIN_SCORE
     from xctrs_tf.neck_finder.training_windows import FilmWindows
 
     rows = []
@@ -92,12 +93,13 @@ def _report(view, films, network):
     names = ("centre mm", "horizontal mm", "vertical mm", "height %", "edge mm", "angle deg")
     right = rows[:, 7:].all(axis=1)
     print(f"{view}: {len(rows)} films of {len(films)} patients, {seconds:.2f} s a film")
+    accepted = rows[:, 6] >= MIN_SCORE
     for index, name in enumerate(names):
-        values = np.abs(rows[:, index])
-        print(
-            f"  {name:14} median {np.median(values):6.2f}  95 % {np.quantile(values, 0.95):6.2f}"
-            f"  largest {values.max():7.2f}"
-        )
+        print(f"  {name:14} {_spread(rows[:, index])}")
+    print(f"  accepted: {accepted.sum()} of {len(rows)}, with a score from {MIN_SCORE}")
+    for index, name in enumerate(names[:3]):
+        print(f"    {name:12} {_spread(rows[accepted, index])}")
+    print(f"    orientation  wrong in {(accepted & ~right).sum()} of {accepted.sum()}")
     for index, name in ((7, "upside"), (8, "quarter turn"), (9, "mirror"), (10, "inversion")):
         wrong = int((rows[:, index] == 0).sum())
         print(f"  {name:14} wrong in {wrong} of {len(rows)}")
@@ -180,16 +182,20 @@ def _report_pairs(films, network):
         away = np.array(errors[view])
         for name, values in (
             ("centre", np.hypot(*away.T)),
-            ("horizontal", np.abs(away[:, 0])),
-            ("vertical", np.abs(away[:, 1])),
+            ("horizontal", away[:, 0]),
+            ("vertical", away[:, 1]),
         ):
-            print(
-                f"  {view} {name:10} mm median {np.median(values):6.2f}  95 % "
-                f"{np.quantile(values, 0.95):6.2f}  largest {values.max():7.2f}"
-            )
-    apart = np.abs(np.array(errors["ap"])[:, 1] - np.array(errors["la"])[:, 1])
-    print(f"  height between the two: mm median {np.median(apart):.2f}", end="")
-    print(f"  95 % {np.quantile(apart, 0.95):.2f}")
+            print(f"  {view} {name:10} mm {_spread(values)}")
+    apart = np.array(errors["ap"])[:, 1] - np.array(errors["la"])[:, 1]
+    print(f"  between both heights mm {_spread(apart)}")
+
+
+def _spread(values):
+    values = np.abs(values)
+    return (
+        f"median {np.median(values):6.2f}  95 % {np.quantile(values, 0.95):6.2f}"
+        f"  largest {values.max():7.2f}"
+    )
 
 
 def _opened(view, windows, rng):
