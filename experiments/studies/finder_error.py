@@ -4,10 +4,11 @@
 
 Films are computed from the whole scans of the fold's test or validation patients, in random
 poses and looks, from the neck alone to all of head and shoulders. A third of them is upright,
-a third turned by 90, 180 or 270 degrees, and a third (lateral ones) mirrored. Writes the
-median and the 95th percentile of the errors, and how often orientations are taken for
-another and films without a neck for one. Then the errors of the boxes that
-experiments.reconstruct takes of upright pairs of known pixel size, and how many it refuses.
+a third turned by 90, 180 or 270 degrees, and a third mirrored. Writes the median and the
+95th percentile of the errors, of all films and of those that experiments.reconstruct
+accepts, how often orientations are taken for another and films without a neck for one.
+Then the errors of the boxes that experiments.reconstruct takes of upright pairs of known
+pixel size, and how many it refuses.
 """
 
 import collections
@@ -59,6 +60,12 @@ class _Case:
     quarter: int
     mirrored: bool
 
+    @property
+    def kind(self):
+        """How the film of the file is turned."""
+        turn = ("upright", "on a side", "upside down", "on a side")[self.quarter]
+        return "mirrored" if self.mirrored else turn
+
 
 def execute():
     """Print the errors of both views."""
@@ -77,10 +84,9 @@ def execute():
 
 
 def _report(view, films, network):
-    from xctrs_tf.neck_finder.crop_proposal import MIN_SCORE
     from xctrs_tf.neck_finder.training_windows import FilmWindows
 
-    rows = []
+    rows, kinds = [], []
     started = time.perf_counter()
     for patient in progress_bar(films, description=view):
         windows = FilmWindows(films[patient])
@@ -88,18 +94,24 @@ def _report(view, films, network):
         for number in range(NUM_FILMS.value):
             case = _case(view, windows, rng, ("upright", "turned", "mirrored")[number % 3])
             rows.append(_errors(case, view, network))
+            kinds.append(case.kind)
     seconds = (time.perf_counter() - started) / len(rows)
     rows = np.array(rows)
     names = ("centre mm", "horizontal mm", "vertical mm", "height %", "edge mm", "angle deg")
-    right = rows[:, 7:].all(axis=1)
+    right, accepted = rows[:, 7:11].all(axis=1), rows[:, 13] == 1
     print(f"{view}: {len(rows)} films of {len(films)} patients, {seconds:.2f} s a film")
-    accepted = rows[:, 6] >= MIN_SCORE
     for index, name in enumerate(names):
         print(f"  {name:14} {_spread(rows[:, index])}")
-    print(f"  accepted: {accepted.sum()} of {len(rows)}, with a score from {MIN_SCORE}")
+    print(f"  accepted: {accepted.sum()} of {len(rows)}")
     for index, name in enumerate(names[:3]):
         print(f"    {name:12} {_spread(rows[accepted, index])}")
-    print(f"    orientation  wrong in {(accepted & ~right).sum()} of {accepted.sum()}")
+    for kind in sorted(set(kinds), reverse=True):
+        those = np.array(kinds) == kind
+        taken = those & accepted
+        print(
+            f"    {kind:12} {those.sum()} films: {(taken & right).sum()} taken rightly, "
+            f"{(taken & ~right).sum()} taken wrongly, {(those & ~accepted).sum()} refused"
+        )
     for index, name in ((7, "upside"), (8, "quarter turn"), (9, "mirror"), (10, "inversion")):
         wrong = int((rows[:, index] == 0).sum())
         print(f"  {name:14} wrong in {wrong} of {len(rows)}")
@@ -124,6 +136,7 @@ def _case(view, windows, rng, kind):
 
 
 def _errors(case, view, network):
+    from xctrs_tf.neck_finder.crop_proposal import MIN_SCORE, differences
     from xctrs_tf.neck_finder.neck_search import Orientation, search_neck
 
     mirrors = (case.mirrored,) if view == "ap" else (False, True)
@@ -144,11 +157,12 @@ def _errors(case, view, network):
     angle = (found.angle_deg - angle + 180) % 360 - 180
     height = found.height / pixels / case.drawn.height
     edge = abs(away[1]) * mm + abs(height - 1) * case.drawn.height * mm / 2
+    accepted = found.score >= MIN_SCORE and not differences(found, orientations[0])[1]
     upside, quarter = abs(angle) < 135, abs(angle) < 45
     return (
         np.hypot(*away) * mm, away[0] * mm, away[1] * mm, 100 * (height - 1), edge, angle,
         found.score, upside, quarter, found.mirrored == case.mirrored, not found.inverted,
-        found.margins["turn"], found.margins["mirror"],
+        found.margins["turn"], found.margins["mirror"], accepted,
     )  # fmt: skip
 
 

@@ -7,8 +7,8 @@ from tests.neck_finder.marked_films import HEIGHT, find_marks, marked_film
 from xctrs_tf.data.films.film_frame import FilmFrame
 from xctrs_tf.data.films.raw_film import RawFilm
 from xctrs_tf.errors import UserError
-from xctrs_tf.neck_finder.crop_proposal import propose_crop
-from xctrs_tf.neck_finder.neck_search import search_neck
+from xctrs_tf.neck_finder.crop_proposal import MIN_MARGIN, differences, propose_crop
+from xctrs_tf.neck_finder.neck_search import FoundNeck, Orientation, search_neck
 
 SEARCH = functools.partial(search_neck, network=find_marks)
 SHAPE, CENTRE = (230, 260), (110, 140)
@@ -96,3 +96,11 @@ def test_a_film_that_the_square_fills_is_taken_as_it_is():
 def test_films_without_a_box_are_refused(film, field_mm, words):
     with pytest.raises(UserError, match=words):
         propose(film, field_mm=field_mm)
+
+
+def test_only_what_differs_needs_a_margin():
+    margins = {"turn": MIN_MARGIN + 1, "mirror": MIN_MARGIN - 1, "invert": MIN_MARGIN - 1}
+    found = FoundNeck((100.0, 100.0), 60.0, 170.0, True, False, 5.0, margins)
+    assert differences(found, Orientation(2, True)) == (set(), [])
+    assert differences(found, Orientation(0, True)) == ({"turn"}, [])
+    assert differences(found, Orientation()) == ({"turn", "mirror"}, ["mirror"])

@@ -119,6 +119,26 @@ def _orientation(frame, film):
     return Orientation(quarter % 4, horizontal != vertical, frame.invert)
 
 
+def differences(found, given):
+    """Tell in what the orientation of a found neck differs from that which a film has.
+
+    Args:
+        found: `FoundNeck`.
+        given: `Orientation` of the film by its file and the user's flags.
+
+    Returns:
+        Set of ``"turn"``, ``"mirror"`` and ``"invert"`` that differ, and the list of those
+        whose margin is too small to turn the film without the user.
+    """
+    differs = {
+        "turn": round(found.angle_deg / 90) % 4 != given.quarter,
+        "mirror": found.mirrored != given.mirrored,
+        "invert": found.inverted != given.inverted,
+    }
+    names = {name for name, differ in differs.items() if differ}
+    return names, sorted(name for name in names if found.margins[name] < MIN_MARGIN)
+
+
 def _candidates(given, view, fixed):
     """Return the orientations to search. An AP film and its mirror image look alike."""
     quarters = (given.quarter,) if "turn" in fixed else range(4)
@@ -136,33 +156,26 @@ def _candidates(given, view, fixed):
 def _upright(film, frame, given, found, view):
     """Return a frame that turns the film upright, and flags that say the same."""
     quarter = round(found.angle_deg / 90) % 4
-    differs = {
-        "turn": quarter != given.quarter,
-        "mirror": found.mirrored != given.mirrored,
-        "invert": found.inverted != given.inverted,
-    }
-    if not any(differs.values()):
+    differs, unsure = differences(found, given)
+    if not differs:
         return frame, []
     vertical = frame.flip_vertical != film.flip_vertical
     changes, new = [], frame
-    if differs["mirror"] and (quarter - given.quarter) % 4 == 2:
+    if "mirror" in differs and (quarter - given.quarter) % 4 == 2:
         new = dataclasses.replace(new, flip_vertical=not frame.flip_vertical)
         changes.append((f"--{view}_flip_vertical", "it is upside down and mirrored"))
     else:
-        if differs["mirror"]:
+        if "mirror" in differs:
             new = dataclasses.replace(new, flip_horizontal=not frame.flip_horizontal)
             changes.append((_flag(view, "flip_horizontal", new.flip_horizontal), "it faces right"))
-        if differs["turn"]:
+        if "turn" in differs:
             degrees = _within(90 * quarter - 180 * vertical)
             new = dataclasses.replace(new, rotate_deg=float(degrees))
             words = {2: "it is upside down"}.get((quarter - given.quarter) % 4, "it lies on a side")
             changes.append((f"--{view}_rotate={degrees:g}", words))
-    if differs["invert"]:
+    if "invert" in differs:
         new = dataclasses.replace(new, invert=found.inverted)
         changes.append((_flag(view, "invert", new.invert), "its bone is dark"))
-    unsure = [
-        name for name, differ in differs.items() if differ and found.margins[name] < MIN_MARGIN
-    ]
     if unsure and _is_square(film):
         return frame, []
     if unsure:
