@@ -62,7 +62,7 @@ class _Case:
 
     @property
     def kind(self):
-        """How the film of the file is turned."""
+        """Turn or mirror of the picture in the file."""
         turn = ("upright", "on a side", "upside down", "on a side")[self.quarter]
         return "mirrored" if self.mirrored else turn
 
