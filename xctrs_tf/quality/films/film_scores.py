@@ -12,7 +12,7 @@ import numpy as np
 import scipy
 
 from xctrs_tf.data.films.film_normalisation import normalise_film
-from xctrs_tf.data.films.pair.height_match import match_heights
+from xctrs_tf.data.films.pair.height_match import brightness_correlation
 from xctrs_tf.geometry import VIEWS
 from xctrs_tf.quality.films.film_pose import (
     THUMBNAIL,
@@ -92,7 +92,7 @@ def film_scores(films, statistics, film_normalization="percentile"):
     scores["la_unmirrored"] = fit["la", "la"] - correlation(small["la"][::-1], means["la"])
     scores["unswapped"] = fit["ap", "ap"] + fit["la", "la"] - fit["ap", "la"] - fit["la", "ap"]
     if "contrast" in statistics["ap"]:
-        scores["height_agreement"] = match_heights(**films, moved=False).correlation
+        scores["height_agreement"] = brightness_correlation(**films)
     else:
         steps = (np.diff(films[view].mean(axis=0)) for view in VIEWS)
         scores["agreement"] = correlation(*steps)

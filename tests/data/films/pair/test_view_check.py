@@ -3,7 +3,7 @@ import pytest
 import scipy
 
 from tests.data.films.pair.necks import neck_films
-from xctrs_tf.data.films.pair.height_match import match_heights
+from xctrs_tf.data.films.pair.height_match import brightness_correlation, match_heights
 from xctrs_tf.data.films.pair.view_check import (
     DOUBTFUL_EVIDENCE,
     check_two_films,
@@ -44,6 +44,14 @@ def test_the_one_fault_of_a_pair_is_named(change, message):
     with pytest.raises(UserError, match=message) as caught:
         check_views(*change(*neck_films(0)))
     assert str(caught.value).startswith("films: ")
+
+
+def test_brightness_of_films_at_other_heights_agrees_much_less_under_any_exposure():
+    ap, la = neck_films(0)
+    agreement = brightness_correlation(ap**2, la**0.5)
+    assert agreement > 0.98
+    moved = brightness_correlation(ap, np.roll(la, 4, axis=1))
+    assert moved < match_heights(ap, np.roll(la, 4, axis=1)).correlation - 0.05
 
 
 def test_films_of_two_patients():
