@@ -33,10 +33,15 @@ def at_joint_heights(opened, size, spacing_mm, found):
     """
     pair = cut_pair(opened, size, spacing_mm)
     match = pair.match
-    if match is None or match.score <= DOUBTFUL_EVIDENCE or is_aligned(match):
+    scaled = [view for view in found if opened[view].frame.pixel_size(opened[view].raw) is None]
+    if match is None or match.score <= DOUBTFUL_EVIDENCE:
+        return opened, None
+    if not scaled:
+        match = dataclasses.replace(match, scale=1.0)
+    if is_aligned(match):
         return opened, None
     moved, flags = dict(opened), []
-    for view, (up, scale) in _changes(opened, match, found).items():
+    for view, (up, scale) in _changes(match, found, scaled).items():
         each = opened[view]
         box = moved_box(each.raw, each.frame, each.frame.crop_box, up, scale)
         box = _inside(each.raw, box)
@@ -54,10 +59,9 @@ def at_joint_heights(opened, size, spacing_mm, found):
     )
 
 
-def _changes(opened, match, found):
+def _changes(match, found, scaled):
     """Return by view how far a box moves up, in its edges, and the factor of its edges."""
     ap_share = {("ap",): 1.0, ("la",): 0.0}.get(tuple(found), AP_SHARE)
-    scaled = [view for view in found if opened[view].frame.pixel_size(opened[view].raw) is None]
     log_scale = math.log(match.scale) / max(1, len(scaled))
     factors = {
         view: math.exp((log_scale if view == "la" else -log_scale) * (view in scaled))
