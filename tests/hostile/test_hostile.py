@@ -111,7 +111,8 @@ def test_a_batch_skips_hostile_films_and_reconstructs_good_pairs(models, tmp_pat
             write_film(films / f"{patient}_{view}.png", film, view)
     result = reconstruct(models, tmp_path, f"--input={films}", "--report=false")
     assert result.returncode == 1
-    lines = result.stderr.splitlines()
+    # A slow machine gets lines of progress, too.
+    lines = [line for line in result.stderr.splitlines() if "%|" not in line]
     written = sorted(entry.name for entry in (tmp_path / "out").iterdir())
     # Pairs that are read and refused are drawn.
     drawn = [name for name in written if name.endswith(".refused_films.png")]

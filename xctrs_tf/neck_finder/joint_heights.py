@@ -29,7 +29,8 @@ def at_joint_heights(opened, size, spacing_mm, found):
         found: views whose boxes were found.
 
     Returns:
-        Dict of `OpenFilm`, and a line that tells what was moved, or None.
+        Dict of `OpenFilm`, whose remarks name the new boxes, and a line that tells what was
+        moved, or None.
     """
     pair = cut_pair(opened, size, spacing_mm)
     match = pair.match
@@ -40,7 +41,7 @@ def at_joint_heights(opened, size, spacing_mm, found):
         match = dataclasses.replace(match, scale=1.0)
     if is_aligned(match):
         return opened, None
-    moved, flags = dict(opened), []
+    moved = dict(opened)
     for view, (up, scale) in _changes(match, found, scaled).items():
         each = opened[view]
         box = moved_box(each.raw, each.frame, each.frame.crop_box, up, scale)
@@ -49,14 +50,19 @@ def at_joint_heights(opened, size, spacing_mm, found):
             return opened, None
         frame = dataclasses.replace(each.frame, crop_box=box)
         record = {**(each.found or {}), "crop_box": list(box), "moved_to_joint_height": up}
-        moved[view] = dataclasses.replace(each, frame=frame, found=record)
-        flags.append(f"--{view}_crop_box={','.join(map(str, box))}")
+        old, new = (_flag(view, given) for given in (each.frame.crop_box, box))
+        remarks = tuple(remark.replace(old, new) for remark in each.remarks)
+        moved[view] = dataclasses.replace(each, frame=frame, found=record, remarks=remarks)
     distance = abs(match.shift) * size * spacing_mm
     way = "higher" if match.shift > 0 else "lower"
     return moved, (
-        f"films: in the boxes that were found, LA showed the neck {distance:.0f} mm {way} than AP; "
-        f"they were moved to the same heights: {' '.join(flags)}"
+        f"films: as the boxes were found, LA showed the neck {distance:.0f} mm {way} than AP; "
+        "the found boxes were moved to the same heights"
     )
+
+
+def _flag(view, box):
+    return f"--{view}_crop_box={','.join(map(str, box))}"
 
 
 def _changes(match, found, scaled):
