@@ -20,6 +20,7 @@ from experiments.common.projection_flags import ProjectionFlags
 from xctrs_tf.data.dataset import open_dataset
 from xctrs_tf.data.dataset.dataset_writer import DatasetWriter
 from xctrs_tf.data.dataset.folds import make_folds
+from xctrs_tf.data.dataset.header_mending import MENDS, MendedSource, parse_mends
 from xctrs_tf.data.dataset.preparation import prepare_cohort
 from xctrs_tf.data.sources.collections import COLLECTIONS, open_collections
 from xctrs_tf.data.sources.label_maps import parse_label_map
@@ -98,6 +99,13 @@ SELECT = flags.DEFINE_string(
     "select",
     None,
     "nifti: COLUMN=VALUE keeps these rows of --input's manifest.csv.",
+    flag_values=FLAGS,
+)
+HEADER = flags.DEFINE_multi_string(
+    "header",
+    None,
+    f"MEND turns all scans, ID:MEND one patient's, whose header has the directions wrong: "
+    f"{', '.join(MENDS)}, or none. May be repeated.",
     flag_values=FLAGS,
 )
 NUM_FOLDS = flags.DEFINE_integer(
@@ -229,7 +237,7 @@ def _make_source(size, spacing_mm):
     if "phantom" in SOURCE.value:
         if len(SOURCE.value) > 1:
             raise UserError("--source: phantoms do not mix with patients; prepare them apart")
-        for flag in (INPUT, LABELS, LABEL_MAP, SELECT):
+        for flag in (INPUT, LABELS, LABEL_MAP, SELECT, HEADER):
             if flag.value is not None:
                 raise UserError(f"--{flag.name}: phantoms need none; leave it out")
         if KEEP_SCAN.value:
@@ -243,7 +251,10 @@ def _make_source(size, spacing_mm):
         if len(select) != 2:
             raise UserError(f"--select={SELECT.value}: write it as COLUMN=VALUE")
     label_map = None if LABEL_MAP.value is None else parse_label_map(LABEL_MAP.value)
-    return open_collections(SOURCE.value, INPUT.value, LABELS.value, label_map, select)
+    source = open_collections(SOURCE.value, INPUT.value, LABELS.value, label_map, select)
+    if HEADER.value is None:
+        return source
+    return MendedSource(source, parse_mends(HEADER.value, source.ids))
 
 
 def _once_usable(results):

@@ -5,6 +5,7 @@ import pytest
 
 from tests.data.necks import make_neck
 from xctrs_tf.data.dataset import sanity
+from xctrs_tf.data.dataset.header_mending import mend_header
 from xctrs_tf.data.dataset.preparation import crop_patient
 from xctrs_tf.data.phantom import make_phantom
 from xctrs_tf.data.sources.raw_patient import PatientSource, RawPatient
@@ -91,25 +92,39 @@ def with_bodies(ct, labels):
     return ct, labels
 
 
-def test_front_and_back_exchanged_in_both_files_are_noticed():
-    def backwards(*volumes):
-        return [
-            dataclasses.replace(each, array=np.flip(each.array, 1).copy())
-            for each in with_bodies(*volumes)
-        ]
+@pytest.mark.parametrize(
+    ("mend", "found", "words"),
+    [
+        ("rotate180x", "rotate180x", "C1 to C7 follow each other upwards and the spinous"),
+        ("rotate180y", "rotate180y", "a.nii: C1 to C7 follow each other upwards, so"),
+        ("rotate180z", "rotate180z", "a.nii: the spinous processes of C2 to C7 point to the front"),
+        # Left and right look alike.
+        ("mirror_y", "rotate180z", "point to the front, so its header contradicts the scan"),
+        ("mirror_z", "rotate180y", "follow each other upwards"),
+    ],
+)
+def test_a_header_that_turns_both_files_is_noticed(mend, found, words):
+    def turned(*volumes):
+        return [mend_header(each, mend, (0.0, 0.0, 0.0)) for each in with_bodies(*volumes)]
 
     assert reasons_for(with_bodies) == []
-    assert sanity.facing_mm(with_bodies(*make_neck())[1]) > 3
-    (reason,) = reasons_for(backwards)
-    assert "front and back of C3 to C7 are exchanged; correct the direction" in reason
+    (reason,) = reasons_for(turned)
+    assert words in reason and reason.endswith(f"--header=a:{found}")
 
 
-def test_a_good_phantom_of_large_voxels_passes():
-    # In its voxels of 4 mm the thickest parts lie behind the centres.
-    phantom = make_phantom(47, size=32, spacing_mm=4.0)
-    volumes = [Volume(each, (4.0,) * 3, (0.0,) * 3) for each in (phantom.ct, phantom.segmentation)]
-    assert sanity.facing_mm(volumes[1]) < 0
-    assert reasons_for(lambda *_: volumes, spacing_mm=4.0) == []
+@pytest.mark.parametrize("size", [32, 64])
+@pytest.mark.parametrize("mend", [None, "rotate180x", "rotate180y", "rotate180z"])
+def test_phantoms_face_to_the_front_and_turned_ones_do_not(size, mend):
+    # Number 47 has the thickest parts of its vertebrae in the arches, in voxels of 4 mm.
+    for seed in (1, 47):
+        phantom = make_phantom(seed, size=size, spacing_mm=128 / size)
+        labels = Volume(phantom.segmentation, (phantom.spacing_mm,) * 3, (0.0,) * 3)
+        if mend is None:
+            assert sanity.check_direction(labels) is None
+            assert sanity.facing_mm(labels) > 4
+        else:
+            turned = mend_header(labels, mend, (0.0,) * 3)
+            assert sanity.check_direction(turned)[1] == mend
 
 
 def test_vertebrae_lost_in_large_voxels_are_named():

@@ -6,6 +6,7 @@ from scipy import ndimage
 
 from tests.data import necks
 from tests.data.necks import ORIGIN_MM, SPACING_MM
+from xctrs_tf.data.dataset.sanity import check_direction
 from xctrs_tf.data.volumes import cervical_crop as cervical
 from xctrs_tf.data.volumes.cervical_crop import check_labels, crop_to_frame, scan_around
 from xctrs_tf.data.volumes.volume import Volume, resample
@@ -30,10 +31,11 @@ def test_a_missing_vertebra():
     assert check_labels(labels) == "label C3, C6 missing"
 
 
-def test_vertebrae_upside_down():
+def test_vertebrae_upside_down_are_a_fault_of_the_header_not_of_the_labels():
     labels = make_neck()[1]
     flipped = dataclasses.replace(labels, array=labels.array[..., ::-1].copy())
-    assert check_labels(flipped) == "C1 to C7 are not in order from top to bottom"
+    assert check_labels(flipped) is None
+    assert check_direction(flipped)[1] == "rotate180y"
 
 
 def test_two_vertebrae_exchanged():

@@ -2,7 +2,9 @@
 
 import numpy as np
 
+from xctrs_tf.data.dataset.sanity import facing_mm
 from xctrs_tf.data.volumes.intensity import WINDOW_HU
+from xctrs_tf.data.volumes.volume import Volume
 from xctrs_tf.geometry import VERTEBRAE
 
 # Iglewicz and Hoaglin, How to Detect and Handle Outliers (1993): an outlier lies
@@ -23,7 +25,8 @@ def measure_case(case):
     Returns:
         Dict from a name with its unit to a number: the volumes of C1..C7, the
         height between the centres of C1 and C7, median CT numbers of bone and of
-        soft tissue, the share of air, the voxel size, and the films' brightest pixels.
+        soft tissue, the share of air, `sanity.facing_mm`, the voxel size, and the films'
+        brightest pixels.
     """
     millilitres = case.spacing_mm**3 / 1000.0
     labels = range(1, len(VERTEBRAE) + 1)
@@ -40,10 +43,16 @@ def measure_case(case):
         "vertebrae (HU)": _median(case.ct[case.segmentation > 0]),
         "soft tissue (HU)": _median(soft),
         "air (%)": float(100.0 * np.mean(case.ct < _AIR_BELOW_HU)),
+        "facing (mm)": facing_mm(labels_of(case)),
         "voxel (mm)": float(case.spacing_mm),
         "AP film, brightest": float(case.ap.max()),
         "LA film, brightest": float(case.la.max()),
     }
+
+
+def labels_of(case):
+    """Return the labels of a `Case` as `Volume`."""
+    return Volume(case.segmentation, (case.spacing_mm,) * 3, case.origin_mm)
 
 
 def histogram(case):

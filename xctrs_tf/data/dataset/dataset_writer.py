@@ -9,6 +9,7 @@ import scipy
 
 import xctrs_tf
 from xctrs_tf.data.dataset.folds import draw_validation
+from xctrs_tf.data.dataset.header_mending import HEADER
 from xctrs_tf.data.dataset.manifest import DATASET_FORMAT, MANIFEST, UNFINISHED, read_manifest
 from xctrs_tf.data.dataset.patient_file import patient_path, read_patient
 from xctrs_tf.errors import UserError
@@ -45,12 +46,13 @@ class DatasetWriter:
         """Return whether a patient was added, now or by an earlier run."""
         return patient in self._records
 
-    def has(self, patient, source_sha256):
+    def has(self, patient, source_sha256, header=None):
         """Return whether a patient is complete in the folder.
 
         Args:
             patient: an id.
             source_sha256: hash of the source's files as they are now.
+            header: mend of their header, or None.
 
         Returns:
             True if the patient was added from these files, and the written file is undamaged
@@ -58,6 +60,8 @@ class DatasetWriter:
         """
         record = self._records.get(patient)
         if record is None or record["source_sha256"] != source_sha256:
+            return False
+        if record.get(HEADER) != header:
             return False
         file = patient_path(self.path, patient)
         if not file.is_file() or sha256_of(file) != record["sha256"]:

@@ -4,11 +4,13 @@ import dataclasses
 import errno
 import functools
 import hashlib
+import shlex
 
 import numpy as np
 
 from xctrs_tf.data.dataset import Case, sanity
 from xctrs_tf.data.dataset.dataset_writer import rejections
+from xctrs_tf.data.dataset.header_mending import HEADER
 from xctrs_tf.data.dataset.patient_file import SCAN
 from xctrs_tf.data.patient_ids import check_id
 from xctrs_tf.data.projection.film_simulation import FilmSimulation
@@ -207,7 +209,8 @@ def _is_done(source, patient, writer):
         return False
     for scan in source.scans(patient):
         try:
-            if writer.has(patient, source.record(scan)["source_sha256"]):
+            record = source.record(scan)
+            if writer.has(patient, record["source_sha256"], record.get(HEADER)):
                 return True
         except Exception:
             continue  # Preparing it again will reject it for the same reason.
@@ -220,6 +223,7 @@ def _crop_scan(source, patient, scan, size, spacing_mm, simulation, keep_scan):
     record = source.record(scan)
     reason = (
         check_labels(raw.labels)
+        or _check_direction(raw.labels, patient, record)
         or sanity.check_scan(raw.ct)
         or sanity.check_size(raw.labels)
         or check_place(raw.ct, raw.labels)
@@ -250,6 +254,18 @@ def _crop_scan(source, patient, scan, size, spacing_mm, simulation, keep_scan):
     # Projected here: the whole scan is too large to send from one process to another.
     films = simulation.films(patient, raw.ct, _frame(ct))
     return CroppedPatient(ct, labels, record, films, kept)
+
+
+def _check_direction(labels, patient, record):
+    """Return how a scan contradicts the directions in its header, and the flag that mends it."""
+    fault = sanity.check_direction(labels)
+    if fault is None:
+        return None
+    words, mend = fault
+    if HEADER in record:
+        return f"{words}, mended by --header as {record[HEADER]}; correct that, or leave it out"
+    flag = f"--header={shlex.quote(f'{patient}:{mend}')}"
+    return f"{words}, so its header contradicts the scan; look at it, and mend it with {flag}"
 
 
 def _frame(ct):

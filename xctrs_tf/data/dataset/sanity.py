@@ -19,13 +19,18 @@ _BONE_RANGE_HU = (100.0, 1000.0)
 # Distance between the centres of C1 and C7, and the width of C1..C7 along x and y.
 _LENGTH_RANGE_MM = (60.0, 150.0)
 _WIDTH_RANGE_MM = {"x": (40.0, 130.0), "y": (30.0, 160.0)}
-# The bodies of C3..C7 are their thickest parts. They lie in front of the centres; in a neck
-# whose front and back are exchanged, behind them. In voxels of 4 mm the thickest parts of a
-# phantom may be in the arches, up to 1.5 mm behind.
-_FACING = range(3, 8)
-_BACKWARDS_MM = -2.5
-# Least step between the voxels that are looked at.
-_FINE_MM = 1.0
+# A vertebra has most of its bone in front, in its body, and the spinous process reaches far to
+# the back: its centre lies in front of the middle of its box. C1 is a ring and does not count.
+_FACING = range(2, 8)
+# In a neck whose front and back are exchanged the centres lie so far behind, or farther.
+_BACKWARDS_MM = 2.0
+# How to mend a header, by what it exchanges: top and bottom, front and back. A patient can lie
+# turned; a mirror image is rarer, and differs from it in left and right only.
+_MENDS = {
+    (True, True): "rotate180x",
+    (True, False): "rotate180y",
+    (False, True): "rotate180z",
+}
 # CT numbers inside the labels, up to dense bone, must exceed those of the labels moved by
 # these distances (or the next whole voxel) along any axes.
 _DENSE_HU = 600.0
@@ -79,34 +84,54 @@ def check_size(labels):
                 f"C1 to C7 are {width:.3g} mm wide along {name} ({low:g} to {high:g} are "
                 "possible); correct the voxel size"
             )
-    if facing_mm(labels) < _BACKWARDS_MM:
-        return "front and back of C3 to C7 are exchanged; correct the direction in the header"
     return None
 
 
-def facing_mm(labels):
-    """Return how far the thickest parts of C3..C7 lie in front of their centres.
+def check_direction(labels):
+    """Return how the numbers and shapes of C1..C7 contradict the directions of the axes.
 
-    Voxels below 1 mm are taken at steps of 1 mm or more, which is fine enough.
+    Left and right are not told: a neck is nearly symmetric.
 
     Args:
-        labels: `Volume` with C3..C7.
+        labels: `Volume` with C1..C7.
 
     Returns:
-        Mean of C3..C7 in mm; positive in a neck that faces to the front, 0 where none is left.
+        The fault in a few words and its mend, a name of `header_mending.MENDS`; or None.
     """
-    distances = []
-    steps = [max(1, math.ceil(_FINE_MM / edge)) for edge in labels.spacing_mm]
-    array = labels.array[tuple(slice(None, None, step) for step in steps)]
-    spacing_mm = np.multiply(steps, labels.spacing_mm)
-    boxes = scipy.ndimage.find_objects(array, max_label=len(VERTEBRAE))
-    # Labels of a few voxels may be lost between the steps.
-    for number in [number for number in _FACING if boxes[number - 1] is not None]:
-        mask = np.pad(array[boxes[number - 1]] == number, 1)
-        depth = scipy.ndimage.distance_transform_edt(mask, spacing_mm)
-        thickest = np.nonzero(depth >= depth.max() - 1e-6)[1].mean()
-        distances.append((np.nonzero(mask)[1].mean() - thickest) * spacing_mm[1])
-    return float(np.mean(distances)) if distances else 0.0
+    heights = [places[2].mean() for _, places in _places(labels)]
+    upside_down = bool(np.all(np.diff(heights) > 0))
+    backwards = facing_mm(labels) < -_BACKWARDS_MM
+    if not upside_down and not backwards:
+        return None
+    words = ["C1 to C7 follow each other upwards"] if upside_down else []
+    words += ["the spinous processes of C2 to C7 point to the front"] if backwards else []
+    return " and ".join(words), _MENDS[upside_down, backwards]
+
+
+def facing_mm(labels):
+    """Return how far the centres of C2..C7 lie in front of the middles of their boxes.
+
+    Args:
+        labels: `Volume` with C2..C7.
+
+    Returns:
+        Median of C2..C7 in mm; positive in a neck that faces to the front, 0 where none is left.
+    """
+    distances = [
+        (places[1].min() + places[1].max()) / 2 - places[1].mean()
+        for number, places in _places(labels)
+        if number in _FACING
+    ]
+    return float(np.median(distances) * labels.spacing_mm[1]) if distances else 0.0
+
+
+def _places(labels):
+    """Yield number and indices ``(3, voxels)`` of each vertebra that is there."""
+    boxes = scipy.ndimage.find_objects(labels.array, max_label=len(VERTEBRAE))
+    for number, box in enumerate(boxes, start=1):
+        if box is not None:
+            first = [[part.start] for part in box]
+            yield number, np.array(np.nonzero(labels.array[box] == number)) + first
 
 
 def bone_gain_hu(ct, segmentation):

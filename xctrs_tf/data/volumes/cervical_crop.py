@@ -27,6 +27,8 @@ FWHM = 2.3548
 def check_labels(labels):
     """Return why a segmentation cannot be used.
 
+    C1..C7 may follow each other upwards; `sanity.check_direction` says how to mend that.
+
     Args:
         labels: `Volume` of integers; 1..7 = C1..C7, others are ignored.
 
@@ -48,7 +50,8 @@ def check_labels(labels):
         if np.bincount(pieces[mask]).max() < MAIN_COMPONENT * mask.sum():
             return f"{name} is in several pieces"
         heights.append(box[2].start + np.nonzero(mask)[2].mean())
-    if np.any(np.diff(heights) >= 0):
+    steps = np.diff(heights)
+    if not (np.all(steps < 0) or np.all(steps > 0)):
         return "C1 to C7 are not in order from top to bottom"
     return None
 

@@ -10,8 +10,10 @@ from xctrs_tf.data.dataset.cohort_statistics import (
     OUTLIER_Z,
     find_outliers,
     histogram,
+    labels_of,
     measure_case,
 )
+from xctrs_tf.data.dataset.sanity import check_direction
 from xctrs_tf.data.films.film_normalisation import normalise_film
 from xctrs_tf.data.volumes.intensity import WINDOW_HU, normalise_hu
 from xctrs_tf.evaluation.figures.drawing import PANEL, draw_legend, draw_patient, save_figure
@@ -45,22 +47,26 @@ def check_dataset(dataset, watch=iter):
         watch: called with the list of ids; what it returns is iterated.
 
     Returns:
-        Path of the index, and a line of text for each outlier.
+        Path of the index, and a line of text for each contradiction of a header and each
+        outlier.
     """
-    measures, counts = {}, 0
+    measures, counts, faults = {}, 0, []
     with atomic_path(dataset.path / FOLDER) as folder:
         folder.mkdir()
         for patient in watch(dataset.ids):
             case = dataset.load(patient)
             measures[patient] = measure_case(case)
             counts = counts + histogram(case)
+            if fault := check_direction(labels_of(case)):
+                faults.append(f"{patient}: {fault[0]}; prepare it with --header={fault[1]}")
             patient_figure(folder / f"{patient}.png", case)
         outliers = find_outliers(measures)
         _histogram_figure(folder / "histogram.png", counts)
         statistics = {"histogram": counts.tolist(), "patients": measures}
         write_text(folder / "statistics.json", json.dumps(statistics, indent=1) + "\n")
-        write_text(folder / "index.html", _page(dataset, measures, outliers))
-    return dataset.path / FOLDER / "index.html", [_line(*outlier) for outlier in outliers]
+        to_look_at = faults + [_line(*outlier) for outlier in outliers]
+        write_text(folder / "index.html", _page(dataset, measures, outliers, to_look_at))
+    return dataset.path / FOLDER / "index.html", to_look_at
 
 
 def patient_figure(path, case):
@@ -93,11 +99,11 @@ def _histogram_figure(path, counts):
     save_figure(figure, path, dpi=_DPI)
 
 
-def _page(dataset, measures, outliers):
+def _page(dataset, measures, outliers, to_look_at):
     manifest = dataset.manifest
     rejected = manifest.get("rejected", [])
     odd = {(patient, name) for patient, name, *_ in outliers}
-    lines = "".join(f"<li>{html.escape(_line(*outlier))}</li>" for outlier in outliers)
+    lines = "".join(f"<li>{html.escape(line)}</li>" for line in to_look_at)
     refused = "".join(
         f'<tr><td>{html.escape(scan["id"])}</td><td class="words">{html.escape(scan["reason"])}'
         "</td></tr>"
@@ -117,7 +123,8 @@ def _page(dataset, measures, outliers):
 rejected. Films: {html.escape(json.dumps(manifest.get("projection")))}. Content hash
 {dataset.content_hash()[:16]}.</p>
 <h2>To look at</h2>
-<p>Measures further from the median than {OUTLIER_Z} robust standard deviations.</p>
+<p>Scans that contradict their header, and measures further from the median than {OUTLIER_Z} robust
+standard deviations.</p>
 <ul>{lines or "<li>nothing</li>"}</ul>
 <h2>CT numbers of all patients</h2>
 <img alt="histogram" src="histogram.png">

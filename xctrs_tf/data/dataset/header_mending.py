@@ -1,0 +1,110 @@
+"""Mending of scans whose header has the directions of the axes wrong: ``--header`` of prepare."""
+
+import numpy as np
+
+from xctrs_tf.data.sources.raw_patient import PatientSource, RawPatient
+from xctrs_tf.data.volumes.volume import Volume
+from xctrs_tf.errors import UserError
+
+# Which of the axes x, y and z are reversed, by the name of the mend.
+MENDS = {
+    "rotate180x": (1, 2),
+    "rotate180y": (0, 2),
+    "rotate180z": (0, 1),
+    "mirror_x": (0,),
+    "mirror_y": (1,),
+    "mirror_z": (2,),
+}
+# Leaves a patient out of a mend of all.
+_NONE = "none"
+# Field of a patient's record that names the mend.
+HEADER = "header"
+
+
+def parse_mends(texts, ids):
+    """Read the values of ``--header``.
+
+    Args:
+        texts: list of ``MEND``, for all patients, and ``ID:MEND``, which has priority.
+        ids: the patients that there are.
+
+    Returns:
+        Dict from patient to a name of `MENDS`, of those patients that are mended.
+
+    Raises:
+        UserError: no such mend or patient, or two mends for one.
+    """
+    found = {}
+    for text in texts:
+        patient, separator, mend = text.rpartition(":")
+        if mend not in (*MENDS, _NONE):
+            raise UserError(
+                f"--header={text}: must be one of {', '.join(MENDS)}, {_NONE}, or ID: and one"
+            )
+        key = patient if separator else None
+        if separator and patient not in ids:
+            raise UserError(f"--header={text}: no patient {patient!r} in --input")
+        if key in found:
+            raise UserError(f"--header={text}: the second one of {'it' if separator else 'all'}")
+        found[key] = mend
+    mends = {patient: found.get(patient, found.get(None, _NONE)) for patient in ids}
+    return {patient: mend for patient, mend in mends.items() if mend != _NONE}
+
+
+def mend_header(volume, mend, centre_mm):
+    """Rotate or mirror a volume about a point.
+
+    Args:
+        volume: `Volume`.
+        mend: name of `MENDS`.
+        centre_mm: LPS position of the point.
+
+    Returns:
+        `Volume`, the same voxels at other positions.
+    """
+    origin_mm = np.array(volume.origin_mm, float)
+    last_mm = origin_mm + (np.array(volume.array.shape) - 1) * volume.spacing_mm
+    axes = list(MENDS[mend])
+    origin_mm[axes] = 2 * np.array(centre_mm)[axes] - last_mm[axes]
+    array = np.ascontiguousarray(np.flip(volume.array, axes))
+    return Volume(array, volume.spacing_mm, tuple(origin_mm.tolist()))
+
+
+class MendedSource(PatientSource):
+    """Source whose scans are mended; the records say so.
+
+    Args:
+        source: the `PatientSource`.
+        mends: dict of `parse_mends`.
+
+    Attributes:
+        ids: names of the patients, sorted.
+        unusable: as of the source.
+    """
+
+    def __init__(self, source, mends):
+        self._source, self._mends = source, mends
+        self.ids, self.unusable = source.ids, source.unusable
+
+    def scans(self, patient):
+        """Return the keys of a patient's scans, the preferred one first."""
+        return [(patient, scan) for scan in self._source.scans(patient)]
+
+    def record(self, scan):
+        """Return the origin of a scan, with the mend where there is one."""
+        patient, key = scan
+        mend = {HEADER: self._mends[patient]} if patient in self._mends else {}
+        return {**self._source.record(key), **mend}
+
+    def load(self, scan):
+        """Read one scan as a `RawPatient`, the CT and the labels turned about the CT's centre."""
+        patient, key = scan
+        raw = self._source.load(key)
+        if patient not in self._mends:
+            return raw
+        edges_mm = (np.array(raw.ct.array.shape) - 1) * raw.ct.spacing_mm
+        centre_mm = np.array(raw.ct.origin_mm) + edges_mm / 2
+        turned = (
+            mend_header(volume, self._mends[patient], centre_mm) for volume in (raw.ct, raw.labels)
+        )
+        return RawPatient(raw.id, *turned, raw.notes)
