@@ -140,7 +140,7 @@ def _rows():
 def _folds():
     config = _config()
     config.check()
-    dataset = open_dataset(config.data)
+    dataset = open_dataset(config.data_folder)
     if dataset.size != config.size:
         raise UserError(f"--size={config.size}, but {config.data} was prepared at {dataset.size}")
     number = len(dataset.manifest["folds"])

@@ -15,7 +15,7 @@ from absl import flags
 from experiments.common import cli, training_flags
 from experiments.common.presets import PRESETS, preset_config
 from experiments.common.privacy import define_share, private_files
-from xctrs_tf.data.dataset import open_dataset
+from xctrs_tf.data.dataset.mixture import open_parts
 from xctrs_tf.errors import UserError
 from xctrs_tf.models.catalogue import ROWS
 from xctrs_tf.training.interruption import end_like_ctrl_c
@@ -79,7 +79,7 @@ def config_from_flags():
     if FLAGS.epochs < 1:
         raise UserError(f"--epochs={FLAGS.epochs}: must be above 0")
     config.check()
-    patients = len(open_dataset(config.data).split(config.fold).training)
+    patients = sum(len(part.ids) for part in open_parts(config.data, config.fold))
     steps_an_epoch = max(1, patients // config.batch_size)
     return dataclasses.replace(config, steps=FLAGS.epochs * steps_an_epoch)
 

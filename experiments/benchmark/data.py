@@ -39,6 +39,7 @@ def pipeline(repeats):
         ``(name, values, unit, aim, at_least)``.
     """
     from xctrs_tf.data.dataset import open_dataset
+    from xctrs_tf.data.dataset.mixture import one_part
     from xctrs_tf.data.stream import sample_stream as samples
     from xctrs_tf.data.stream import tf_data as pipeline
     from xctrs_tf.data.stream.augmentation import AUGMENTATIONS
@@ -54,9 +55,8 @@ def pipeline(repeats):
                 (" augmented", others),
                 (" films", ("mirror", "films")),
             ):
-                patients = samples.SampleStream(
-                    dataset, dataset.ids, BATCH_SIZE, seed=0, augment=augment
-                )
+                parts = one_part(dataset, dataset.ids)
+                patients = samples.SampleStream(parts, BATCH_SIZE, seed=0, augment=augment)
                 stream = iter(pipeline.training_pipeline(patients))
                 next(stream)
                 rates = [_rate(stream) for _ in range(repeats)]

@@ -17,7 +17,7 @@ GROUPS = {
     "Training: data and networks": (
         *("data", "fold", "size", "augment", "film_normalization"),
         *("reconstruction", "segmentation"),
-        *("reconstruction_run", "width"),
+        *("reconstruction_run", "initial_weights", "freeze", "width"),
     ),
     "Training: loss": (
         *("reconstruction_objective", "segmentation_objective"),

@@ -1,5 +1,6 @@
 """Training batches of a data folder."""
 
+from xctrs_tf.data.dataset.mixture import one_part
 from xctrs_tf.data.stream import tf_data as pipeline
 from xctrs_tf.data.stream.sample_stream import SampleStream
 
@@ -16,5 +17,7 @@ def training_pipeline(
     **parts,
 ):
     """Return the training pipeline of a stream of samples."""
-    samples = SampleStream(dataset, ids, batch_size, seed, augment, reconstruct, vgg_slices)
+    samples = SampleStream(
+        one_part(dataset, ids), batch_size, seed, augment, reconstruct, vgg_slices
+    )
     return pipeline.training_pipeline(samples, start_step, **parts)

@@ -33,10 +33,12 @@ def toy_networks(config=CONFIG):
     keras.utils.set_random_seed(config.seed)
     films = {view: layers.Input((SIZE, SIZE, 1), name=view) for view in ("ap", "la")}
     volume = ops.expand_dims(films["ap"], 2) + ops.expand_dims(films["la"], 1)
-    reconstruction = keras.Model(films, layers.Dense(1, name="ct")(volume))
+    reconstruction = keras.Model(films, layers.Dense(1, name="ct")(volume), name="spadrnet")
     ct = layers.Input((SIZE, SIZE, SIZE, 1), name="ct")
     x = layers.Conv3D(8, 3, padding="same", name="head")(ct)
-    segmentation = keras.Model(ct, layers.Softmax(dtype="float32", name="segmentation")(x))
+    segmentation = keras.Model(
+        ct, layers.Softmax(dtype="float32", name="segmentation")(x), name="mulsisnet"
+    )
     networks = {"reconstruction": reconstruction}
     if config.uses_segmentation:
         networks["segmentation"] = segmentation

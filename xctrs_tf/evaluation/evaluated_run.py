@@ -51,7 +51,7 @@ def open_run_dataset(workdir, config, data=None):
         UserError: it does not fit the networks, or it has changed since the run was
             trained, so that its test patients may have been training patients.
     """
-    dataset = open_dataset(data or config.data)
+    dataset = open_dataset(data or config.data_folder)
     if dataset.size != config.size:
         raise UserError(
             f"{dataset.path} has {dataset.size} voxels a side, the run {workdir} has "

@@ -37,7 +37,7 @@ def describe_run(run):
         training.pop(field)
     # The folder of the weights belongs to the training machine.
     training["vgg_weights"] = pathlib.PurePath(training["vgg_weights"]).name
-    dataset = _open_training_data(run.config.data, data_sha256)
+    dataset = _open_training_data(run.config.data_folder, data_sha256)
     return {
         "format": EXPORT_FORMAT,
         "notice": NOTICE,

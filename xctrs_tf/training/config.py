@@ -3,6 +3,7 @@
 import dataclasses
 import pathlib
 
+from xctrs_tf.data.dataset.mixture import parse_data
 from xctrs_tf.data.films.film_normalisation import (
     FILM_NORMALIZATIONS,
     FIRST_FILM_NORMALIZATION,
@@ -26,6 +27,7 @@ STRATEGIES = ("single", "mirrored", "multi_worker")
 
 OBJECTIVES = ("terms", "published")
 NO_RECONSTRUCTION = "none"
+FREEZABLE = ("reconstruction", "segmentation")
 _CHOICES = {
     "film_normalization": FILM_NORMALIZATIONS,
     "precision": PRECISIONS,
@@ -53,7 +55,11 @@ class TrainingConfig:
     Ge et al. (2022), Sect. 3.1.
     """
 
-    data: str = _option("", "prepared data folder (experiments.prepare)")
+    data: str = _option(
+        "",
+        "prepared data folder (experiments.prepare), or several with their shares of the samples, "
+        "as A:0.5,B:0.5; validation and test patients are those of the first",
+    )
     fold: int = _option(0, "cross-validation fold whose patients are held out")
     size: int = _option(128, "voxels a side: 32, 64 or 128; that of the data")
     reconstruction: str = _option(
@@ -77,6 +83,14 @@ class TrainingConfig:
     reconstruction_run: str = _option(
         "",
         "finished run whose reconstruction network is used unchanged; only segmentation is trained",
+    )
+    initial_weights: str = _option(
+        "",
+        "weights to begin with, by the names of the layers: finished runs, exported models, files "
+        "of weights or names of pretrained weights, separated by commas",
+    )
+    freeze: str = _option(
+        "", "network that is not trained but takes part: reconstruction or segmentation"
     )
     width: float = _option(1.0, "factor on the number of filters of every layer")
     steps: int = _option(20000, "training steps; --epochs sets them from the number of patients")
@@ -167,6 +181,16 @@ class TrainingConfig:
         return self.reconstruction != NO_RECONSTRUCTION and not self.reconstruction_run
 
     @property
+    def data_folder(self):
+        """Folder of the validation and test patients: the first one in ``data``."""
+        return parse_data(self.data)[0].path
+
+    @property
+    def initial_sources(self):
+        """Names in ``initial_weights``, as a tuple."""
+        return tuple(name.strip() for name in self.initial_weights.split(",") if name.strip())
+
+    @property
     def reconstructs(self):
         """True if there is a reconstruction, of this run or of a finished one."""
         return self.reconstruction != NO_RECONSTRUCTION or bool(self.reconstruction_run)
@@ -181,13 +205,15 @@ class TrainingConfig:
     @property
     def drawn_vgg_planes(self):
         """Planes of each view that are drawn for a step's VGG loss; 0 where all or none count."""
-        drawn = self.vgg_weight and self.trains_reconstruction and self.vgg_slices < self.size
-        return self.vgg_slices if drawn else 0
+        used = self.vgg_weight and self.trains_reconstruction and self.freeze != "reconstruction"
+        return self.vgg_slices if used and self.vgg_slices < self.size else 0
 
     def check(self):
         """Raise UserError for the first invalid value."""
         if not self.data:
             raise UserError("--data is missing: name a folder made by experiments.prepare")
+        if len(parse_data(self.data)) > 1 and self.reconstruction_run:
+            raise UserError("--data: with --reconstruction_run name one folder")
         if self.size not in SIZES:
             raise UserError(f"--size={self.size}: must be one of {', '.join(map(str, SIZES))}")
         for name, choices in _CHOICES.items():
@@ -212,6 +238,7 @@ class TrainingConfig:
         if not (self.mae_weight or self.vgg_weight or self.uses_segmentation):
             raise UserError("--mae_weight, --vgg_weight, --dice_weight and --rsc_weight are all 0")
         self._check_objectives()
+        self._check_freeze()
 
     def _check_objectives(self):
         for task in ("reconstruction", "segmentation"):
@@ -243,6 +270,23 @@ class TrainingConfig:
                 f"--augment={unfit[0]}: changes the films, whose reconstructions are made once "
                 "with --reconstruction_run; leave it out"
             )
+
+    def _check_freeze(self):
+        if not self.freeze:
+            return
+        self._require("freeze", self.freeze in FREEZABLE, f"one of {', '.join(FREEZABLE)}")
+        if not (self.trains_reconstruction and self.uses_segmentation):
+            raise UserError(
+                f"--freeze={self.freeze}: needs both networks; without it the other one is left "
+                "out by --reconstruction=none, or by --dice_weight=0 and --rsc_weight=0"
+            )
+        if not self.initial_weights:
+            raise UserError(
+                f"--freeze={self.freeze}: a network that was never trained would be frozen; "
+                "name its weights with --initial_weights"
+            )
+        if self.is_adversarial and self.freeze == "reconstruction":
+            raise UserError("--freeze=reconstruction: leave out --reconstruction_objective")
 
     def check_types(self):
         """Raise ValueError unless every value has the type of its default."""

@@ -13,7 +13,7 @@ import keras
 import numpy as np
 from tqdm import tqdm
 
-from xctrs_tf.data.dataset import open_dataset
+from xctrs_tf.data.dataset.mixture import open_parts
 from xctrs_tf.data.stream.sample_stream import SampleStream, batch_ids
 from xctrs_tf.errors import UserError
 from xctrs_tf.folder_lock import folder_lock
@@ -24,7 +24,13 @@ from xctrs_tf.training.frozen_reconstruction import Reconstructions, freeze, fro
 from xctrs_tf.training.history import History
 from xctrs_tf.training.interruption import Interrupted, StopRequest
 from xctrs_tf.training.objective import make_objective
-from xctrs_tf.training.run import build_networks, computed_precision, load_run
+from xctrs_tf.training.run import (
+    build_networks,
+    computed_precision,
+    freeze_network,
+    load_initial_weights,
+    load_run,
+)
 from xctrs_tf.training.run_folder import claim_workdir
 from xctrs_tf.training.step.optimizer import TRAINED, make_optimizer
 from xctrs_tf.training.validation import validate
@@ -47,13 +53,16 @@ def train(config, workdir, max_minutes=None):
         Interrupted: after SIGINT or SIGTERM, or when another worker is gone.
         KeyboardInterrupt: after a second signal.
     """
-    dataset = open_dataset(config.data)
+    parts = open_parts(config.data, config.fold)
+    dataset = parts[0].dataset
     if dataset.size != config.size:
         raise UserError(f"--size={config.size}, but {config.data} was prepared at {dataset.size}")
     split = dataset.split(config.fold)
     # At the start: a damaged patient of the validation would end the run hours later.
-    patients = split.training + split.validation
-    dataset.verify(progress_bar(patients, "verifying", unit="patient"))
+    patients = [(dataset, patient) for patient in split.validation]
+    patients += [(part.dataset, patient) for part in parts for patient in part.ids]
+    for owner, patient in progress_bar(patients, "verifying", unit="patient"):
+        owner.verify([patient])
     engine = make_engine(config)
     with engine.scope():
         # Before VGG16 is made, which follows it as the networks do.
@@ -62,26 +71,28 @@ def train(config, workdir, max_minutes=None):
         # One worker creates the files, the others wait for them.
         writes = engine.workers.writes
         with folder_lock(workdir, "checkpoints") if writes else contextlib.nullcontext():
-            _train(config, pathlib.Path(workdir), dataset, split, objective, engine, max_minutes)
+            _train(config, pathlib.Path(workdir), parts, split, objective, engine, max_minutes)
 
 
-def _train(config, workdir, dataset, split, objective, engine, max_minutes):
-    workers = engine.workers
+def _train(config, workdir, parts, split, objective, engine, max_minutes):
+    workers, dataset = engine.workers, parts[0].dataset
     if not workers.writes:
         workers.wait()
     else:
-        claim_workdir(workdir, config, dataset)
+        claim_workdir(workdir, config, parts)
     reconstructions = _reconstructions(config, workdir, dataset, split)
     if workers.writes:
         workers.wait()
+    networks = build_networks(dataclasses.replace(config, precision=computed_precision(config)))
+    freeze_network(config, networks)
     trainer = engine.make_trainer(
-        build_networks(dataclasses.replace(config, precision=computed_precision(config))),
+        networks,
         objective,
         lambda: make_optimizer(config),
         config.accumulation,
         config.remat,
     )
-    _Loop(config, workdir, dataset, split, reconstructions, trainer, engine).run(max_minutes)
+    _Loop(config, workdir, parts, split, reconstructions, trainer, engine).run(max_minutes)
 
 
 def _reconstructions(config, workdir, dataset, split):
@@ -112,10 +123,11 @@ def _reconstructions(config, workdir, dataset, split):
 
 
 class _Loop:
-    def __init__(self, config, workdir, dataset, split, reconstructions, trainer, engine):
+    def __init__(self, config, workdir, parts, split, reconstructions, trainer, engine):
         self.config = config
         self.workdir = workdir
-        self.dataset = dataset
+        self.parts = parts
+        self.dataset = parts[0].dataset
         self.split = split
         self.reconstructions = reconstructions
         self.trainer = trainer
@@ -145,7 +157,7 @@ class _Loop:
             else:
                 self._say(
                     f"{'resuming at step ' + str(start) if start else 'starting'}: "
-                    f"{len(self.split.training)} patients to train on, "
+                    f"{sum(len(part.ids) for part in self.parts)} patients to train on, "
                     f"{len(self.split.validation)} to validate, {len(self.split.test)} held out; "
                     "the first step is traced, which takes up to a minute"
                 )
@@ -153,7 +165,10 @@ class _Loop:
 
     def _restore(self):
         state = checkpoints.restore_latest(self.workdir, self.networks, self.trainer.optimizers)
-        state = state or {"step": 0}
+        if state is None:
+            state = {"step": 0}
+            for line in load_initial_weights(self.config, self.networks):
+                self._say(line)
         loss = state.get("best_loss")
         self.best_loss = math.inf if loss is None else float(loss)
         self.without_gain = state.get("without_gain", 0)
@@ -225,8 +240,7 @@ class _Loop:
     def _batches(self, start):
         config = self.config
         samples = SampleStream(
-            self.dataset,
-            self.split.training,
+            self.parts,
             config.batch_size,
             config.seed,
             config.augmentations,
@@ -240,7 +254,7 @@ class _Loop:
         bad = [name for name, value in scalars.items() if not math.isfinite(value)]
         if not bad:
             return
-        ids = batch_ids(self.split.training, self.config.batch_size, self.config.seed, step - 1)
+        ids = batch_ids(self.parts, self.config.batch_size, self.config.seed, step - 1)
         raise UserError(
             f"step {step}: {', '.join(bad)} is not a number on patient {', '.join(ids)}; check "
             "that patient's files, or lower --learning_rate; the last checkpoint is whole"

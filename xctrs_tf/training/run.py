@@ -10,6 +10,7 @@ from xctrs_tf.errors import UserError, one_line
 from xctrs_tf.models import XCTRSNet
 from xctrs_tf.models.catalogue import NETWORKS
 from xctrs_tf.models.compared.common import without_training_heads
+from xctrs_tf.models.weight_sources import load_sources
 from xctrs_tf.processor import bfloat16_is_slow, warn_once
 from xctrs_tf.training import checkpoints
 from xctrs_tf.training.config import TrainingConfig, read_config
@@ -83,6 +84,50 @@ def build_networks(config):
         return _build(config)
 
 
+def freeze_network(config, networks):
+    """Keep the network that a configuration freezes from being trained.
+
+    Args:
+        config: `TrainingConfig`.
+        networks: dict of `build_networks`.
+    """
+    if config.freeze:
+        networks[config.freeze].trainable = False
+
+
+def load_initial_weights(config, networks):
+    """Give the networks of a new run the weights that its configuration names.
+
+    Args:
+        config: `TrainingConfig`.
+        networks: dict of `build_networks`.
+
+    Returns:
+        List of lines that tell what was loaded, and which networks begin at random.
+
+    Raises:
+        UserError: a source is missing or damaged or does not fit, or the frozen network got
+            no weights.
+    """
+    if not config.initial_sources:
+        return []
+    try:
+        found = load_sources(list(networks.values()), config.initial_sources)
+    except UserError as error:
+        raise UserError(f"--initial_weights={error}") from error
+    lines = [f"--initial_weights={source}: {loaded}" for source, loaded in found]
+    complete = {loaded.network for _, loaded in found if not loaded.missing + loaded.misshapen}
+    for name, network in networks.items():
+        if config.freeze == name and network.name not in complete:
+            raise UserError(
+                f"--freeze={name}: --initial_weights={config.initial_weights} does not have all "
+                f"weights of {network.name}, which would stay random"
+            )
+        if all(loaded.network != network.name for _, loaded in found):
+            lines.append(f"--initial_weights: no weights of {network.name}, which begins at random")
+    return lines
+
+
 def _build(config):
     sizes = {"size": config.size, "width": config.width}
     both = config.trains_reconstruction and config.uses_segmentation
@@ -128,6 +173,8 @@ def load_run(path, checkpoint="best", precision=None):
     here = precision or computed_precision(config)
     networks = build_networks(dataclasses.replace(config, precision=here))
     networks.pop("discriminator", None)
+    # The averages that a last checkpoint keeps are those of the trained weights.
+    freeze_network(config, networks)
     state = None
     while state is None:
         state = _load_checkpoint(path, checkpoint, config, networks)

@@ -6,9 +6,11 @@ import pathlib
 import keras
 
 from xctrs_tf import provenance
+from xctrs_tf.data.dataset.mixture import parse_data
 from xctrs_tf.errors import UserError
 from xctrs_tf.files import read_json, write_text
-from xctrs_tf.training.config import TrainingConfig
+from xctrs_tf.models.weight_sources import find_weights
+from xctrs_tf.training.config import FREEZABLE, NO_RECONSTRUCTION, TrainingConfig
 from xctrs_tf.training.run import computed_precision
 
 # Fields that may differ between the starts of one run: its length, the intervals, the
@@ -19,13 +21,13 @@ _FREE = {
 }
 
 
-def claim_workdir(workdir, config, dataset):
+def claim_workdir(workdir, config, parts):
     """Make a run folder, or check that it belongs to this run.
 
     Args:
         workdir: `pathlib.Path` of the run folder.
         config: `TrainingConfig`.
-        dataset: the opened data folder.
+        parts: list of `mixture.Part`, the opened data folders.
 
     Raises:
         UserError: the folder holds something else.
@@ -33,8 +35,9 @@ def claim_workdir(workdir, config, dataset):
     record = {
         "format": "xctrs-run/1",
         # Programs that read it later may run in another working directory.
-        "training": {**config.to_json(), "data": str(pathlib.Path(config.data).absolute())},
-        "data_sha256": dataset.content_hash(),
+        "training": {**config.to_json(), "data": _absolute(config.data)},
+        "data_sha256": parts[0].dataset.content_hash(),
+        "folders": _folders(parts),
         "backend": keras.backend.backend(),
         "versions": provenance.versions(),
         # One run may go on on another processor.
@@ -42,15 +45,93 @@ def claim_workdir(workdir, config, dataset):
     }
     path = workdir / "config.json"
     if path.exists():
-        record["computed_in"] = _require_same(path, record)
+        record |= _require_same(path, record)
     elif workdir.exists() and any(not entry.name.startswith(".") for entry in workdir.iterdir()):
         raise UserError(f"--workdir={workdir} is neither empty nor a run: name another folder")
+    else:
+        record["stages"] = earlier_stages(config.initial_sources)
     workdir.mkdir(parents=True, exist_ok=True)
     write_text(path, json.dumps(record, indent=1) + "\n")
 
 
+def _absolute(data):
+    """Return the value of --data with absolute paths."""
+    folders = parse_data(data)
+    shares = ["" if folder.share is None else f":{folder.share:g}" for folder in folders]
+    paths = [str(pathlib.Path(folder.path).absolute()) for folder in folders]
+    return ",".join(path + share for path, share in zip(paths, shares, strict=True))
+
+
+def _folders(parts):
+    """Describe the data folders of a run."""
+    return [
+        {
+            "sources": part.dataset.sources(),
+            "training_patients": len(part.ids),
+            "share": round(part.share, 6),
+            "data_sha256": part.dataset.content_hash(),
+        }
+        for part in parts
+    ]
+
+
+def _mixed_in(record):
+    """Return shares and hashes of the folders after the first in a config.json."""
+    folders = record.get("folders", [])[1:]
+    return [(folder["share"], folder["data_sha256"]) for folder in folders]
+
+
+def earlier_stages(sources):
+    """Describe the trainings from which the first weights of a run come, the earliest first.
+
+    Args:
+        sources: list of runs, exported models, names and files of --initial_weights.
+
+    Returns:
+        List of dicts: ``source``, its name; for a run and an exported model also
+        ``networks`` that it trained, ``steps``, ``augment`` and ``folders``, its data.
+
+    Raises:
+        UserError: a source is missing or damaged.
+    """
+    stages = []
+    for source in sources:
+        files = find_weights(source)
+        path = pathlib.Path(source)
+        metadata = files[0].with_name("metadata.json")
+        if (path / "config.json").is_file():
+            record = read_json(path / "config.json")
+            state = read_json(files[0].parent / "state.json")
+            found = [*record.get("stages", []), _stage(path.name, record, state["step"])]
+        elif metadata.is_file():
+            record = read_json(metadata)
+            found = [*record.get("stages", []), _stage(path.name, record, record["step"])]
+        else:
+            found = [{"source": path.name}]
+        stages += [stage for stage in found if stage not in stages]
+    return stages
+
+
+def _stage(source, record, steps):
+    training = record["training"]
+    trained = {
+        task: training[task]
+        for task in FREEZABLE
+        if training[task] != NO_RECONSTRUCTION and training.get("freeze") != task
+    }
+    if not (training["dice_weight"] or training["rsc_weight"]):
+        trained.pop("segmentation", None)
+    return {
+        "source": source,
+        "networks": list(trained.values()),
+        "steps": steps,
+        "augment": training["augment"],
+        "folders": record.get("folders", []),
+    }
+
+
 def _require_same(path, record):
-    """Return all precisions that the run was computed in; raise UserError if it is another run."""
+    """Return the fields that a run keeps; raise UserError if it is another run."""
     try:
         before = read_json(path)
         # A field that did not exist when the run began had its default value.
@@ -62,6 +143,8 @@ def _require_same(path, record):
         ]
         if before["data_sha256"] != record["data_sha256"]:
             differing.append("the data has changed")
+        if _mixed_in(before) != _mixed_in(record):
+            differing.append("the further data or their shares have changed")
         before_in = before.get("computed_in", [trained["precision"]])
         computed_in = sorted({*before_in, *record["computed_in"]})
     except (ValueError, KeyError, TypeError):
@@ -71,4 +154,5 @@ def _require_same(path, record):
             f"--workdir={path.parent} is a run of another configuration "
             f"({'; '.join(differing)}): name another folder, or give the same flags"
         )
-    return computed_in
+    # The sources of the first weights may have been trained further, or be gone.
+    return {"computed_in": computed_in, "stages": before.get("stages", [])}

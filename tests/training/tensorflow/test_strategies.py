@@ -13,6 +13,7 @@ from tests.data.streams import training_pipeline
 from tests.training import processes
 from tests.training.toys import CONFIG, toy_batch, toy_dataset, toy_networks, toy_weights
 from xctrs_tf.data.dataset import open_dataset
+from xctrs_tf.data.dataset.mixture import one_part
 from xctrs_tf.data.stream.sample_stream import batch_ids
 from xctrs_tf.errors import UserError
 from xctrs_tf.training import checkpoints
@@ -124,7 +125,7 @@ def test_the_workers_parts_make_up_the_batches_of_one_device(data, workers, repl
         ]
         assert all(len(part) == size // replicas for part in parts)
         np.testing.assert_array_equal(np.concatenate(parts), batch["ap"])
-        assert len(set(batch_ids(ids, size, 3, step))) == size
+        assert len(set(batch_ids(one_part(None, ids), size, 3, step))) == size
 
 
 def test_a_batch_that_does_not_divide_is_refused():

@@ -5,6 +5,7 @@ import logging
 
 import numpy as np
 
+from xctrs_tf.data.dataset.mixture import part_and_position
 from xctrs_tf.data.stream.augmentation import augmentations, augmented_arrays, check_projection
 from xctrs_tf.errors import UserError
 
@@ -18,12 +19,12 @@ class SampleStream:
     """Endless stream of shuffled patients as network input.
 
     Sample ``i`` is a function of ``(seed, i)`` alone, so a resumed run sees the
-    samples that an uninterrupted one would see. Every patient comes once an epoch.
+    samples that an uninterrupted one would see. Every patient comes once an epoch of
+    their folder.
 
     Args:
-        dataset: a `Dataset`.
-        ids: patients to train on.
-        batch_size: patients of a step; not more than there are.
+        parts: list of `mixture.Part`, the folders with their training patients.
+        batch_size: patients of a step; not more than each folder has.
         seed: of the order, the augmentation and the VGG planes.
         augment: names of `augmentation.AUGMENTATIONS`.
         reconstruct: function from a patient's id to a reconstruction ``[x, y,
@@ -46,8 +47,7 @@ class SampleStream:
 
     def __init__(
         self,
-        dataset,
-        ids,
+        parts,
         batch_size,
         seed,
         augment=(),
@@ -57,29 +57,21 @@ class SampleStream:
     ):
         self.error = None
         self._augmentations = augmentations(augment)
-        check_projection(self._augmentations, dataset.manifest["projection"])
-        if len(ids) < batch_size:
-            raise UserError(
-                f"batch size {batch_size}: only {len(ids)} training patients; "
-                "lower it or prepare more patients"
-            )
-        self.size = dataset.size
+        for part in parts:
+            check_projection(self._augmentations, part.dataset.manifest["projection"])
+            if len(part.ids) < batch_size:
+                raise UserError(
+                    f"batch size {batch_size}: only {len(part.ids)} training patients in "
+                    f"{part.dataset.path}; lower it or prepare more patients"
+                )
+        self.size = parts[0].dataset.size
         self.batch_size = batch_size
-        self._ids = ids
+        self._parts = parts
         self._seed = seed
         self._reconstruct = reconstruct
         self._vgg_slices = vgg_slices
         self._film_normalization = film_normalization
-        with_scan = "films" in self._augmentations and dataset.keeps_scans
-        if "films" in self._augmentations and not with_scan:
-            logging.warning(
-                "augment films: %s holds no scans (prepare --keep_scan), so the films show the "
-                "crops alone",
-                dataset.path,
-            )
-        load = functools.partial(dataset.load, with_scan=True) if with_scan else dataset.load
-        fits = len(ids) * dataset.bytes_of_a_case(with_scan) <= CACHE_BYTES
-        self._load = functools.cache(load) if fits else load
+        self._loads = _cached([self._load_of(part.dataset) for part in parts], parts)
         made_before = () if reconstruct is None else ("reconstruction",)
         self.names = ("ap", "la", "ct", "segmentation", *made_before)
 
@@ -89,11 +81,11 @@ class SampleStream:
         Raises:
             UserError: the patient's files are damaged or show nothing; also kept in `error`.
         """
-        patient = _patient_at(self._ids, self._seed, index)
+        part, patient = _patient_at(self._parts, self._seed, index)
         try:
             reconstruction = None if self._reconstruct is None else self._reconstruct(patient)
             return augmented_arrays(
-                self._load(patient),
+                self._loads[part](patient),
                 self._augmentations,
                 self._seed,
                 index,
@@ -104,6 +96,18 @@ class SampleStream:
             named = str(error) if patient in str(error) else f"patient {patient}: {error}"
             self.error = UserError(named)
             raise self.error from error
+
+    def _load_of(self, dataset):
+        """Return the function that reads a patient of a folder, and the bytes of one."""
+        with_scan = "films" in self._augmentations and dataset.keeps_scans
+        if "films" in self._augmentations and not with_scan:
+            logging.warning(
+                "augment films: %s holds no scans (prepare --keep_scan), so the films show the "
+                "crops alone",
+                dataset.path,
+            )
+        load = functools.partial(dataset.load, with_scan=True) if with_scan else dataset.load
+        return load, dataset.bytes_of_a_case(with_scan)
 
     def of_step(self, step):
         """Return the arrays that all patients of a step share.
@@ -136,15 +140,25 @@ def vgg_planes(size, count, seed, step):
     return np.stack([rng.permutation(size)[:count] for _ in range(3)]).astype(np.int32)
 
 
-def batch_ids(ids, batch_size, seed, step):
+def batch_ids(parts, batch_size, seed, step):
     """Return the patients of one batch of a training run, in their order."""
     first = step * batch_size
-    return [_patient_at(ids, seed, index) for index in range(first, first + batch_size)]
+    return [_patient_at(parts, seed, index)[1] for index in range(first, first + batch_size)]
 
 
-def _patient_at(ids, seed, index):
-    epoch, position = divmod(int(index), len(ids))
-    return ids[_permutation(len(ids), seed, epoch)[position]]
+def _patient_at(parts, seed, index):
+    """Return the number of a sample's part, and its patient."""
+    part, place = part_and_position(tuple(each.share for each in parts), seed, index)
+    ids = parts[part].ids
+    epoch, position = divmod(place, len(ids))
+    return part, ids[_permutation(len(ids), seed, epoch)[position]]
+
+
+def _cached(loads, parts):
+    """Return the functions that read a patient, which keep what they read where all fits."""
+    total = sum(len(part.ids) * size for part, (_, size) in zip(parts, loads, strict=True))
+    functions = [load for load, _ in loads]
+    return [functools.cache(load) for load in functions] if total <= CACHE_BYTES else functions
 
 
 @functools.lru_cache(maxsize=16)

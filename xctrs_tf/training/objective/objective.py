@@ -106,11 +106,14 @@ def make_objective(config):
     reconstruction = segmentation = None
     if config.trains_reconstruction:
         weights = {"mae": config.mae_weight, "vgg": config.vgg_weight}
-        if config.reconstruction_objective == "published":
+        if config.freeze == "reconstruction":
+            # No gradient: the voxel loss is only recorded.
+            weights = {}
+        elif config.reconstruction_objective == "published":
             published = PUBLISHED_WEIGHTS[config.reconstruction]
             weights = {"vgg": config.vgg_weight}
             weights |= {name: config.mae_weight * weight for name, weight in published.items()}
-        reconstruction = ReconstructionTerms(weights, _make_vgg(config))
+        reconstruction = ReconstructionTerms(weights, _make_vgg(config) if weights else None)
     if config.uses_segmentation:
         first = "published" if config.segmentation_objective == "published" else "dice"
         segmentation = SegmentationTerms(

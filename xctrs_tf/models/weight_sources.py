@@ -1,0 +1,82 @@
+"""Search for trained weights: in runs, exported models, files, and in this package."""
+
+import pathlib
+
+from xctrs_tf.errors import UserError
+from xctrs_tf.models.weights import KERAS_SUFFIX, NUMPY_SUFFIX, assign_weights, read_weights
+from xctrs_tf.pretrained import PRETRAINED, pretrained_folder
+
+# File of an exported model that holds the weights of all its networks.
+EXPORTED_WEIGHTS = "assets.extra/weights.npz"
+_BEST = "best"
+_FROZEN = "reconstruction_run"
+
+
+def find_weights(source):
+    """Find the files of weights that a name stands for.
+
+    Args:
+        source: name of pretrained weights (`pretrained.PRETRAINED`), run folder of
+            experiments.train, of which the best checkpoint is taken, folder of
+            experiments.export, of which the newest version is taken, or a file
+            (``.weights.h5``, ``.npz``).
+
+    Returns:
+        List of `pathlib.Path`; together they have every network once.
+
+    Raises:
+        UserError: there are none.
+    """
+    if source in PRETRAINED:
+        return [pretrained_folder(source) / EXPORTED_WEIGHTS]
+    path = pathlib.Path(source)
+    if path.is_file():
+        return [path]
+    if not path.is_dir():
+        raise UserError(
+            f"{source}: no file, run, exported model or name of pretrained weights "
+            f"({', '.join(PRETRAINED)})"
+        )
+    if (path / "config.json").is_file():
+        found = [
+            file
+            for folder in (path / _BEST, path / _FROZEN / _BEST)
+            for file in sorted(folder.glob(f"*{KERAS_SUFFIX}"))
+        ]
+        if not found:
+            raise UserError(f"{source}: no best checkpoint yet; let experiments.train run on")
+        return found
+    versions = sorted(
+        (child for child in path.iterdir() if child.name.isdecimal()),
+        key=lambda child: int(child.name),
+    )
+    file = (versions[-1] if versions else path) / EXPORTED_WEIGHTS
+    if not file.is_file():
+        raise UserError(
+            f"{source}: neither a run nor an exported model with {EXPORTED_WEIGHTS}; name a run, "
+            f"or export it again, or name a file ({KERAS_SUFFIX}, {NUMPY_SUFFIX})"
+        )
+    return [file]
+
+
+def load_sources(networks, sources):
+    """Load weights into networks, by the names of the layers; later sources override.
+
+    Args:
+        networks: list of built `keras.Model`.
+        sources: list of what `find_weights` takes.
+
+    Returns:
+        List of ``(source, LoadedWeights)``, for every network of which something was loaded.
+
+    Raises:
+        UserError: a source is missing or damaged, or does not fit (`weights.assign_weights`).
+    """
+    found = []
+    for source in sources:
+        stored = {}
+        for file in find_weights(source):
+            stored |= read_weights(file)
+        fits = assign_weights(networks, stored, source)
+        found += [(source, fit) for fit in fits if fit.loaded]
+    return found

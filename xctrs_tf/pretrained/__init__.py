@@ -1,0 +1,29 @@
+"""Weights that come with the package.
+
+Each folder is an exported model without a graph (``experiments.export --format=weights``):
+weights, metadata, thresholds of the quality checks, model card, licence and notice.
+"""
+
+import pathlib
+
+# Names for `XCTRSNet(weights=...)`, `xctrs_tf.load` and the flags --model and --initial_weights.
+PRETRAINED = ("neck64",)
+# The model of `xctrs_tf.load()` and of programs without --model.
+DEFAULT = "neck64"
+
+
+def pretrained_folder(name):
+    """Return the folder of pretrained weights.
+
+    Args:
+        name: one of `PRETRAINED`.
+
+    Returns:
+        `pathlib.Path`.
+
+    Raises:
+        ValueError: no such name.
+    """
+    if name not in PRETRAINED:
+        raise ValueError(f"weights={name!r}: must be one of {', '.join(PRETRAINED)}")
+    return pathlib.Path(__file__).parent / name
