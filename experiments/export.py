@@ -65,8 +65,9 @@ FPMATH = flags.DEFINE_enum(
 FORMAT = flags.DEFINE_enum(
     "format",
     "savedmodel",
-    ["savedmodel", "onnx"],
-    "SavedModel with all signatures, or one ONNX file from films to CT and probabilities.",
+    ["savedmodel", "onnx", "weights"],
+    "SavedModel with all signatures; one ONNX file from films to CT and probabilities; or the "
+    "weights alone, from which this package builds the networks.",
     flag_values=FLAGS,
 )
 flags.mark_flags_as_required(["workdir", "output"], flag_values=FLAGS)
@@ -78,6 +79,8 @@ def execute():
     if FORMAT.value == "onnx":
         require_packages(CONVERSION_PACKAGES, "--format=onnx")
         require_onnx_options(QUANTIZE.value, PRECISION.value, FPMATH.value)
+    if FORMAT.value == "weights" and PRECISION.value != "float32":
+        raise UserError("--precision: --format=weights has no graph that computes; leave it out")
     # Before the networks are loaded: may another process export to it, can it be written?
     with folder_lock(OUTPUT.value):
         pass

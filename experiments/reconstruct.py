@@ -1,5 +1,6 @@
 """Reconstruct a CT and its C1..C7 from two X-ray films.
 
+    python -m experiments.reconstruct --ap=ap.png --la=la.png --output=OUT
     python -m experiments.reconstruct --model=MODELS/xctrsnet --ap=ap.png --la=la.png --output=OUT
     python -m experiments.reconstruct --model=MODELS/xctrsnet --pairs=pairs.csv --output=OUT
     python -m experiments.reconstruct --model=MODELS/xctrsnet --input=FILMS --output=OUT
@@ -35,6 +36,7 @@ from experiments.common.film_flags import FilmFlags, read_films
 from experiments.common.privacy import define_share
 from xctrs_tf.errors import UserError
 from xctrs_tf.folder_lock import folder_lock
+from xctrs_tf.pretrained import DEFAULT
 from xctrs_tf.processor import FPMATHS
 from xctrs_tf.progress import stage
 from xctrs_tf.reconstruction import check_output, load, write_reconstruction
@@ -50,8 +52,9 @@ FLAGS = flags.FlagValues()
 FILMS = FilmFlags(FLAGS)
 MODEL = flags.DEFINE_multi_string(
     "model",
-    None,
-    "Folder of experiments.export, or one version in it. Given several times, the models answer "
+    [DEFAULT],
+    "Folder of experiments.export, or one version in it; by default the model that comes with the "
+    "package. Given several times, the models answer "
     "together; the quality checks are then the first one's.",
     flag_values=FLAGS,
 )
@@ -119,7 +122,7 @@ STRICT = flags.DEFINE_boolean(
     'Exit with status 3 where the verdict of the quality checks is "fail".',
     flag_values=FLAGS,
 )
-flags.mark_flags_as_required(["model", "output"], flag_values=FLAGS)
+flags.mark_flags_as_required(["output"], flag_values=FLAGS)
 
 
 def execute():

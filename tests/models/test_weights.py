@@ -6,8 +6,9 @@ import pytest
 from keras import layers
 
 from xctrs_tf.errors import UserError
-from xctrs_tf.models.weight_sources import EXPORTED_WEIGHTS, find_weights
+from xctrs_tf.models.weight_sources import find_weights
 from xctrs_tf.models.weights import load_weights_by_name, save_weights
+from xctrs_tf.pretrained import EXPORTED_WEIGHTS
 
 
 def network(name, filters=3, classes=2, more=False):

@@ -4,9 +4,11 @@ import warnings
 
 import keras
 import numpy as np
+import pytest
 
 import xctrs_tf
 from xctrs_tf import models
+from xctrs_tf.models import xctrsnet
 
 
 def test_the_package_exports_xctrsnet():
@@ -31,3 +33,17 @@ def test_one_file_of_weights_holds_both_networks(tmp_path):
     assert actual.keys() == {"ct", "segmentation"}
     for key in expected:
         np.testing.assert_array_equal(actual[key], expected[key])
+
+
+def test_named_weights_decide_the_sizes(monkeypatch):
+    sizes = {"size": 32, "width": 0.125}
+    loaded = []
+    monkeypatch.setattr(xctrsnet, "pretrained_sizes", lambda name: sizes)
+    monkeypatch.setattr(xctrsnet, "load_sources", lambda networks, names: loaded.append(names))
+    model = XCTRSNet(weights="neck64")
+    assert model.input["ap"].shape == (None, 32, 32, 1)
+    assert loaded == [["neck64"]]
+    with pytest.raises(ValueError, match="'neck64' have size=32, not 64"):
+        XCTRSNet(64, weights="neck64")
+    with pytest.raises(ValueError, match=r"'neck64' have width=0\.125, not 1"):
+        XCTRSNet(width=1.0, weights="neck64")

@@ -10,13 +10,14 @@ from xctrs_tf import provenance
 from xctrs_tf.data.dataset import open_dataset
 from xctrs_tf.data.volumes.intensity import WINDOW_HU
 from xctrs_tf.errors import UserError
+from xctrs_tf.files import read_json
 from xctrs_tf.quality.reference import check_reference
 from xctrs_tf.reconstruction.export_files import CLASSES, EXPORT_FORMAT
 from xctrs_tf.style import NOTICE
 from xctrs_tf.training.config import read_run_record
 
 # Fields of the configuration that name folders of the training machine.
-_FOLDERS = ("data", "reconstruction_run")
+_FOLDERS = ("data", "reconstruction_run", "initial_weights")
 
 
 def describe_run(run):
@@ -32,6 +33,7 @@ def describe_run(run):
         UserError: quality.json or the evaluation in the run's folder is damaged.
     """
     _, data_sha256 = read_run_record(run.path)
+    record = read_json(run.path / "config.json")
     training = run.config.to_json()
     for field in _FOLDERS:
         training.pop(field)
@@ -49,6 +51,9 @@ def describe_run(run):
         "classes": None if run.segmentation is None else CLASSES,
         "training": training,
         "step": run.step,
+        # Empty for runs of earlier versions.
+        "folders": record.get("folders", []),
+        "stages": record.get("stages", []),
         "data": dataset and _describe_data(dataset, run.config.fold),
         "data_sha256": data_sha256,
         "metrics": _read_metrics(run, data_sha256),

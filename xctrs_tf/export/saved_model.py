@@ -19,6 +19,8 @@ from xctrs_tf.export.signatures import Signatures, describe_signatures
 from xctrs_tf.export.verification import differences, distance, run_networks
 from xctrs_tf.files import sync, write_text
 from xctrs_tf.folder_lock import folder_lock
+from xctrs_tf.models.weights import save_weights
+from xctrs_tf.pretrained import EXPORTED_WEIGHTS
 from xctrs_tf.progress import stage
 from xctrs_tf.reconstruction.export_files import (
     CHECKSUMS,
@@ -61,7 +63,8 @@ def export_run(run, output, quantize=None, file_format="savedmodel", half=None, 
         output: folder of versions, created if missing.
         quantize: ``"float16"`` stores the weights in half the space; they are cast
             back for computing. None stores them unchanged.
-        file_format: ``"savedmodel"``, or ``"onnx"`` for ``serving_default`` as one file.
+        file_format: ``"savedmodel"``; ``"onnx"`` for ``serving_default`` as one file; or
+            ``"weights"`` for the weights alone, which this package runs.
         half: the same run, loaded with the precision ``"mixed_bfloat16"``; then its
             networks are stored, and compared with those of ``run``.
         fpmath: of `processor.FPMATHS`, with which `reconstruction.load` runs the model.
@@ -113,14 +116,16 @@ def _write(run, folder, quantize, file_format, half, fpmath):
     metadata = describe_run(run)
     metadata |= {"precision": "bfloat16" if half else "float32", "fpmath": fpmath}
     check_metadata(metadata, run.path)
+    (folder / METADATA).parent.mkdir(parents=True)
+    # For fine-tuning, and for programs that build the networks.
+    parts = filter(None, (run.reconstruction, run.segmentation))
+    save_weights(folder / EXPORTED_WEIGHTS, parts, quantize or "float32")
     if file_format == "onnx":
-        folder.mkdir()
         with stage("tracing the networks"):
-            signatures = Signatures(with_plain_normalizations(run))
-            traced = signatures.concrete()
+            traced = Signatures(with_plain_normalizations(run)).concrete()
         with stage("converting to ONNX"):
             write_onnx(traced[DEFAULT_SIGNATURE], folder / ONNX_MODEL, NOTICE)
-    else:
+    elif file_format == "savedmodel":
         module = tf.Module()
         with stage("tracing the networks"):
             networks = with_fused_normalizations(half) if half else run
@@ -142,14 +147,13 @@ def _write(run, folder, quantize, file_format, half, fpmath):
 
     described = describe_signatures(
         run.config.size,
-        signatures.segments,
+        run.segmentation is not None,
         metadata["spacing_mm"] is not None,
         run.config.film_normalization,
     )
     metadata["signatures"] = {name: described[name] for name in described if name in loaded}
     metadata["weights"] = {"quantize": quantize, "largest_differences": found}
     metadata["checksums"] = CHECKSUMS
-    (folder / METADATA).parent.mkdir()
     write_text(folder / METADATA, json.dumps(metadata, indent=1) + "\n")
     write_text(folder / MODEL_CARD, model_card(metadata))
     if file_format == "savedmodel" and not _write_warmup(folder, trial.requests()):

@@ -4,10 +4,8 @@ import pathlib
 
 from xctrs_tf.errors import UserError
 from xctrs_tf.models.weights import KERAS_SUFFIX, NUMPY_SUFFIX, assign_weights, read_weights
-from xctrs_tf.pretrained import PRETRAINED, pretrained_folder
+from xctrs_tf.pretrained import EXPORTED_WEIGHTS, PRETRAINED, pretrained_folder
 
-# File of an exported model that holds the weights of all its networks.
-EXPORTED_WEIGHTS = "assets.extra/weights.npz"
 _BEST = "best"
 _FROZEN = "reconstruction_run"
 

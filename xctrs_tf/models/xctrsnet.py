@@ -7,13 +7,16 @@ from xctrs_tf.geometry import NUM_CLASSES, VIEWS
 from xctrs_tf.models.mulsisnet import MulSISNet
 from xctrs_tf.models.sizes import check_size
 from xctrs_tf.models.spadrnet import SpaDRNet
+from xctrs_tf.models.weight_sources import load_sources
+from xctrs_tf.pretrained import PRETRAINED, pretrained_sizes
 
 
 def XCTRSNet(
-    size=128,
+    size=None,
     num_classes=NUM_CLASSES,
-    width=1.0,
+    width=None,
     *,
+    weights=None,
     reconstruction=None,
     segmentation=None,
     batch_size=None,
@@ -27,10 +30,14 @@ def XCTRSNet(
     one file that ``model.load_weights`` reads.
 
     Args:
-        size: pixels and voxels a side: 32, 64 or 128.
+        size: pixels and voxels a side: 32, 64 or 128; None: 128, or that of the named
+            weights.
         num_classes: number of classes, background included; for the default
             segmentation network.
-        width: factor of all filters of the default networks.
+        width: factor of all filters of the default networks; None: 1, or that of the
+            named weights.
+        weights: None, random; a name of `pretrained.PRETRAINED`, such as ``"neck64"``; or
+            a file, run or exported model, as `weight_sources.find_weights` takes.
         reconstruction: network from ``{"ap", "la"}`` to a CT; None: `SpaDRNet`.
         segmentation: network from a CT to probabilities; None: `MulSISNet`.
         batch_size: fixed batch size, for counting operations; None leaves it
@@ -50,7 +57,8 @@ def XCTRSNet(
         `keras.Model`.
 
     Raises:
-        ValueError: if the size is not supported.
+        ValueError: if the size is not supported, or is not that of the named weights.
+        UserError: if the weights are missing or damaged, or do not fit.
 
     Example:
         >>> import numpy as np
@@ -61,6 +69,7 @@ def XCTRSNet(
 
     Ge et al. (2022), Fig. 3.
     """
+    size, width = _sizes(size, width, weights)
     check_size(size)
 
     # === Networks ===
@@ -73,4 +82,18 @@ def XCTRSNet(
         view: layers.Input((size, size, 1), batch_size=batch_size, name=view) for view in VIEWS
     }
     ct = reconstruction(films)
-    return keras.Model(films, {"ct": ct, "segmentation": segmentation(ct)}, name=name)
+    model = keras.Model(films, {"ct": ct, "segmentation": segmentation(ct)}, name=name)
+    if weights is not None:
+        load_sources([reconstruction, segmentation], [weights])
+    return model
+
+
+def _sizes(size, width, weights):
+    """Return size and width, by default those of named weights."""
+    theirs = {"size": 128, "width": 1.0}
+    if weights in PRETRAINED:
+        theirs = pretrained_sizes(weights)
+        for name, ours in (("size", size), ("width", width)):
+            if ours is not None and ours != theirs[name]:
+                raise ValueError(f"weights={weights!r} have {name}={theirs[name]}, not {ours}")
+    return (theirs["size"] if size is None else size, theirs["width"] if width is None else width)

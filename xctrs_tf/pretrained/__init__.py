@@ -4,12 +4,15 @@ Each folder is an exported model without a graph (``experiments.export --format=
 weights, metadata, thresholds of the quality checks, model card, licence and notice.
 """
 
+import json
 import pathlib
 
 # Names for `XCTRSNet(weights=...)`, `xctrs_tf.load` and the flags --model and --initial_weights.
 PRETRAINED = ("neck64",)
 # The model of `xctrs_tf.load()` and of programs without --model.
 DEFAULT = "neck64"
+# File of an exported model that holds the weights of all its networks.
+EXPORTED_WEIGHTS = "assets.extra/weights.npz"
 
 
 def pretrained_folder(name):
@@ -27,3 +30,14 @@ def pretrained_folder(name):
     if name not in PRETRAINED:
         raise ValueError(f"weights={name!r}: must be one of {', '.join(PRETRAINED)}")
     return pathlib.Path(__file__).parent / name
+
+
+def pretrained_sizes(name):
+    """Return a dict of ``size`` and ``width`` of the networks of pretrained weights.
+
+    Args:
+        name: one of `PRETRAINED`.
+    """
+    file = pretrained_folder(name) / "assets.extra" / "metadata.json"
+    metadata = json.loads(file.read_text(encoding="utf-8"))
+    return {"size": metadata["size"], "width": metadata["training"]["width"]}

@@ -3,6 +3,7 @@
 import pathlib
 
 from xctrs_tf.errors import UserError
+from xctrs_tf.pretrained import DEFAULT
 from xctrs_tf.processor import set_fpmath, warn_once
 from xctrs_tf.reconstruction.exported_model import find_export
 from xctrs_tf.reconstruction.reconstructor import Reconstruction, Reconstructor
@@ -17,7 +18,8 @@ def load(*paths, sha256=(), fpmath=None):
 
     Args:
         *paths: folders of `experiments.export`, of which the newest version is taken,
-            or version folders.
+            version folders, or names of models that come with the package
+            (`pretrained.PRETRAINED`). Without any: `pretrained.DEFAULT`.
         sha256: `export_files.model_sha256` that each model must have; empty demands none.
         fpmath: as of `use_fpmath`.
 
@@ -29,12 +31,12 @@ def load(*paths, sha256=(), fpmath=None):
             not agree.
 
     Example:
-        >>> reconstructor = xctrs_tf.load("MODELS/xctrsnet")
+        >>> reconstructor = xctrs_tf.load()
         >>> ap = read_film("ap.png", "ap", reconstructor.size)
         >>> la = read_film("la.png", "la", reconstructor.size)
         >>> reconstructor(ap, la).ct_hu
     """
-    exports = find_exports(paths)
+    exports = find_exports(paths or [DEFAULT])
     use_fpmath(exports, fpmath)
     pins = [None] * len(exports) if not sha256 else list(sha256)
     if len(pins) != len(exports):

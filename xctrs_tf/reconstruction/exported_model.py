@@ -1,8 +1,8 @@
 """Exported models: folder layout, signature names, search and loading.
 
-A version folder ``MODELS/xctrsnet/<number>/`` is a SavedModel for TensorFlow Serving or
-holds one ONNX file. ``assets.extra/metadata.json`` describes the model; the server
-ignores it.
+A version folder ``MODELS/xctrsnet/<number>/`` is a SavedModel for TensorFlow Serving,
+holds one ONNX file, or holds the weights alone. ``assets.extra/metadata.json`` describes
+the model; the server ignores it.
 """
 
 import contextlib
@@ -14,12 +14,14 @@ import tempfile
 import threading
 
 from xctrs_tf.errors import UserError, one_line
+from xctrs_tf.pretrained import EXPORTED_WEIGHTS, PRETRAINED, pretrained_folder
 from xctrs_tf.processor import bfloat16_is_slow, warn_once
 from xctrs_tf.reconstruction.export_files import check_files, read_metadata
 from xctrs_tf.reconstruction.onnx_model import load_onnx
 
 SAVED_MODEL = "saved_model.pb"
 ONNX_MODEL = "model.onnx"
+_MODELS = (SAVED_MODEL, ONNX_MODEL, EXPORTED_WEIGHTS)
 WARMUP = "assets.extra/tf_serving_warmup_requests"
 DEFAULT_SIGNATURE = "serving_default"
 BYTES_SIGNATURE = "serving_bytes"
@@ -58,6 +60,11 @@ class Export:
         return (self.path / ONNX_MODEL).is_file()
 
     @property
+    def is_weights(self):
+        """True for weights without a graph, whose networks this package builds."""
+        return not self.is_onnx and not (self.path / SAVED_MODEL).is_file()
+
+    @property
     def fpmath(self):
         """The way to compute its float32 products, of `processor.FPMATHS`."""
         return self.metadata.get("fpmath", "float32")
@@ -92,7 +99,7 @@ class Export:
 
         Returns:
             Dict from signature to a function from its inputs, as keywords, to the
-            dict of its outputs; an ONNX file has ``serving_default`` only.
+            dict of its outputs; an ONNX file and weights have ``serving_default`` only.
 
         Raises:
             UserError: the model is another one or damaged, a file of it cannot be read,
@@ -102,6 +109,12 @@ class Export:
         if self.is_onnx:
             with _plain_path(self.path) as path:
                 return {DEFAULT_SIGNATURE: load_onnx(path / ONNX_MODEL)}
+        if self.is_weights:
+            # It imports Keras.
+            from xctrs_tf.reconstruction.weights_model import load_weights_model
+
+            file = self.path / EXPORTED_WEIGHTS
+            return {DEFAULT_SIGNATURE: load_weights_model(self.metadata, file)}
         try:
             with _plain_path(self.path) as path, _no_search_for_garbage():
                 # Importing it takes seconds; metadata and films are checked without it.
@@ -198,7 +211,8 @@ def find_export(path):
     """Find an exported model.
 
     Args:
-        path: folder of versions, of which the newest is taken, or a version folder.
+        path: folder of versions, of which the newest is taken, a version folder, or the name
+            of a model that comes with the package (`pretrained.PRETRAINED`).
 
     Returns:
         `Export`.
@@ -206,11 +220,13 @@ def find_export(path):
     Raises:
         UserError: the folder holds no exported model, or its metadata cannot be read.
     """
-    path = pathlib.Path(path)
+    path = pretrained_folder(path) if path in PRETRAINED else pathlib.Path(path)
     try:
         versions = [path / str(number) for number in version_numbers(path)]
         folder = versions[-1] if versions else path
-        found = any((folder / model).is_file() for model in (SAVED_MODEL, ONNX_MODEL))
+        found = any(
+            (folder / model).is_file() for model in (SAVED_MODEL, ONNX_MODEL, EXPORTED_WEIGHTS)
+        )
     except OSError as error:
         raise UserError(f"{error.filename}: cannot be read ({error.strerror})") from error
     if not found:
