@@ -9,6 +9,10 @@ requested and the measured rate of false alarms, and how often faults made on pu
 are detected, with 95 % intervals and with what each fault costs in PSNR. Patients of
 further data (another collection, phantoms) are judged by the same thresholds and
 reported apart.
+
+Every pair of films is reconstructed once. Stopped or killed, the same command goes on
+with the pairs that are left; until it ends, what is done lies beside --output, in a file
+that ends in .unfinished.jsonl.
 """
 
 import json
@@ -27,6 +31,7 @@ from xctrs_tf.files import write_text
 from xctrs_tf.progress import progress_bar, stage
 from xctrs_tf.quality.faults.detection_table import detection_table
 from xctrs_tf.quality.faults.film_faults import FAULTS
+from xctrs_tf.reconstruction.export_files import model_sha256
 from xctrs_tf.reconstruction.exported_model import find_export
 from xctrs_tf.training.config import read_run_record
 
@@ -77,6 +82,8 @@ FAULTS_FLAG = flags.DEFINE_list(
     "Faults of the printed table that are made, divided by commas; by default all.",
     flag_values=FLAGS,
 )
+# Appended to --output while the calibration is under way.
+_UNFINISHED = ".unfinished.jsonl"
 # Fields of `provenance.collect` that the calibration keeps.
 _ORIGIN = ("commit", "date", "machine", "versions", "data_hash")
 flags.mark_flags_as_required(["data", "output"], flag_values=FLAGS)
@@ -102,44 +109,47 @@ def execute():
     cli.load_tensorflow()
     from xctrs_tf.quality.calibration import calibrate
     from xctrs_tf.quality.faults.detection import detection_rates
+    from xctrs_tf.quality.faults.pair_scorer import PairScorer
 
     held_out = [dataset.load(patient) for patient in (*split.validation, *split.test)]
-    numbers = [min(len(other.ids), FOREIGN_PATIENTS.value) for other in foreign]
-    total = len(held_out) + (len(held_out) + sum(numbers)) * len(faults)
-    reconstruct = _model()
-    with progress_bar(total=total, unit="pair") as progress:
-        training = (dataset.load(patient) for patient in split.training)
+    others = [
+        [other.load(patient) for patient in other.ids[: FOREIGN_PATIENTS.value]]
+        for other in foreign
+    ]
+    reconstruct, identity = _model()
+    scorer = PairScorer(
+        reconstruct, f"{OUTPUT.value}{_UNFINISHED}", _origin_of_scores(identity, data_sha256)
+    )
+    ids = progress_bar(split.training, "reading the training patients", unit="patient")
+    training = [dataset.load(patient) for patient in ids]
+    number = len(held_out) + sum(map(len, others))
+    with progress_bar(total=len(held_out) + number * len(faults), unit="pair") as progress:
         reference = calibrate(
             training,
             held_out,
-            _counted(reconstruct, progress),
+            scorer,
             FALSE_ALARM_RATE.value,
             film_normalization,
+            progress.update,
         )
-        rates = {
-            "reconstruct": reconstruct,
-            "reference": reference,
-            "faults": faults,
-            "advance": progress.update,
-        }
+        rates = {"scorer": scorer, "reference": reference, "faults": faults}
+        rates["advance"] = progress.update
         reference["detection"] = detection_rates(held_out, **rates)
-        judged = []
-        for other, number in zip(foreign, numbers, strict=True):
-            cases = [other.load(patient) for patient in other.ids[:number]]
-            detection = detection_rates(cases, calibrated_on=False, **rates)
-            judged.append(
-                {
-                    "sources": other.sources(),
-                    "data_sha256": other.content_hash(),
-                    "patients": number,
-                    "detection": detection,
-                }
-            )
+        judged = [
+            {
+                "sources": other.sources(),
+                "data_sha256": other.content_hash(),
+                "patients": len(cases),
+                "detection": detection_rates(cases, calibrated_on=False, **rates),
+            }
+            for other, cases in zip(foreign, others, strict=True)
+        ]
     reference["foreign"] = judged
     origin = provenance.collect(len(held_out), None, data_sha256)
     # Not the command: its folders belong to this machine.
     reference["origin"] = {name: origin[name] for name in _ORIGIN}
     write_text(pathlib.Path(OUTPUT.value), json.dumps(reference, allow_nan=False) + "\n")
+    scorer.finish()
     _print(reference)
 
 
@@ -167,15 +177,14 @@ def _print(reference):
         print(detection_table(other["detection"]))
 
 
-def _counted(function, progress):
-    """Wrap a function so that every call advances the progress bar."""
-
-    def counted(case):
-        result = function(case)
-        progress.update()
-        return result
-
-    return counted
+def _origin_of_scores(identity, data_sha256):
+    """Return what determines the scores of a film pair: model, training data and program."""
+    return {
+        "model": identity,
+        "data_sha256": data_sha256,
+        "commit": provenance.collect(None, None, None)["commit"],
+        "versions": provenance.versions(),
+    }
 
 
 def _training_of_model():
@@ -195,7 +204,7 @@ def _training_of_model():
 
 
 def _model():
-    """Return a function from a `Case` to the CT in HU and the labels from its films."""
+    """Return a function from a `Case` to CT in HU and labels, and what identifies the model."""
     if MODEL.value:
         from xctrs_tf.reconstruction import load
 
@@ -206,20 +215,22 @@ def _model():
             result = reconstructor(case.ap, case.la, case.spacing_mm)
             return result.ct_hu, result.segmentation
 
-        return reconstruct
+        return reconstruct, model_sha256(find_export(MODEL.value).path)
 
-    from xctrs_tf.training.prediction import predict_case
+    from xctrs_tf.training.prediction import compile_run, predict_case
     from xctrs_tf.training.run import load_run
 
     # As experiments.export stores it.
     with stage("loading the networks"):
         run = load_run(WORKDIR.value, CHECKPOINT.value, precision="float32")
+    compiled = compile_run(run)
 
     def predict(case):
-        ct, labels = predict_case(run, case.id, network_arrays(case, run.config.film_normalization))
+        arrays = network_arrays(case, run.config.film_normalization)
+        ct, labels = predict_case(compiled, case.id, arrays)
         return denormalise_hu(ct), labels
 
-    return predict
+    return predict, run.weights_sha256
 
 
 def main(argv=None):

@@ -6,14 +6,15 @@ from xctrs_tf.errors import UserError
 from xctrs_tf.quality.calibration import calibrate, interval, thresholds
 from xctrs_tf.quality.faults.detection import detection_rates
 from xctrs_tf.quality.faults.film_faults import FAULTS, Pair
+from xctrs_tf.quality.faults.pair_scorer import PairScorer
 
 
 def test_calibration_refuses_too_few_patients_and_odd_rates():
     cases = [neck(seed) for seed in range(100, 107)]
     with pytest.raises(UserError, match="7 held-out patients are too few"):
-        calibrate(cases, cases, blurred)
+        calibrate(cases, cases, PairScorer(blurred))
     with pytest.raises(UserError, match="--false_alarm_rate=0"):
-        calibrate(cases, cases, blurred, false_alarm_rate=0)
+        calibrate(cases, cases, PairScorer(blurred), false_alarm_rate=0)
 
 
 def test_calibration_records_its_patients_and_rates(reference):
@@ -27,7 +28,9 @@ def test_rates_of_detection(reference):
     # This stand-in for a model always returns the true patient, so its reconstruction
     # does not explain the altered films.
     names = ["none", "la upside down", "both inverted"]
-    rates = detection_rates(cases, blurred, reference, calibrated_on=False, faults=names)
+    rates = detection_rates(
+        cases, PairScorer(blurred), reference, calibrated_on=False, faults=names
+    )
     assert list(rates) == names
     for shares in rates.values():
         assert shares["pass"] + shares["review"] + shares["fail"] == pytest.approx(1)
@@ -43,14 +46,16 @@ def test_rates_of_detection(reference):
 
 def test_what_a_fault_costs_is_the_psnr_of_the_reconstruction():
     cases = [neck(seed) for seed in range(100, 120)]
-    reference = calibrate(cases[:10], cases[10:], blurred)
+    reference = calibrate(cases[:10], cases[10:], PairScorer(blurred))
 
     def worse_when_inverted(case):
         ct, labels = blurred(case)
         inverted = case.la.mean() > 0.5 * case.la.max() and case.la[0].mean() > case.la.mean()
         return (np.full_like(ct, -1000) if inverted else ct), labels
 
-    rates = detection_rates(cases[:2], worse_when_inverted, reference, False, ["la inverted"])
+    rates = detection_rates(
+        cases[:2], PairScorer(worse_when_inverted), reference, False, ["la inverted"]
+    )
     assert rates["la inverted"]["psnr_loss_db"] > 1
 
 

@@ -10,6 +10,7 @@ from xctrs_tf.quality.calibration import calibrate
 from xctrs_tf.quality.checks import CHECKS
 from xctrs_tf.quality.faults.detection import detection_rates
 from xctrs_tf.quality.faults.film_faults import FAULTS, Pair
+from xctrs_tf.quality.faults.pair_scorer import PairScorer
 from xctrs_tf.quality.films.film_pose import enlarged, shifted
 from xctrs_tf.quality.reference import check_reference
 from xctrs_tf.quality.reprojection import reproject
@@ -159,7 +160,9 @@ def test_another_format_is_refused(patient):
 
 def test_curves_of_the_grey_values_change_no_verdict_on_equalized_films():
     cases = [neck(seed) for seed in range(100, 120)]
-    reference = calibrate(cases[:10], cases[10:], blurred, film_normalization="equalized")
+    reference = calibrate(
+        cases[:10], cases[10:], PairScorer(blurred), film_normalization="equalized"
+    )
     assert not any("histogram" in name for name in reference["thresholds"])
     seen = []
 
@@ -168,13 +171,13 @@ def test_curves_of_the_grey_values_change_no_verdict_on_equalized_films():
         return blurred(case)
 
     names = ["none", "gamma 0.5", "gamma 2"]
-    rates = detection_rates(cases[10:12], reconstruct, reference, False, names)
+    rates = detection_rates(cases[10:12], PairScorer(reconstruct), reference, False, names)
     assert rates["gamma 0.5"] | {"named": None} == rates["none"]
     assert rates["gamma 2"] | {"named": None} == rates["none"]
     # The same films are reconstructed once; a power in float32 may exchange two ranks.
     assert seen[:2] == ["110", "111"] and len(seen) <= 6
     seen.clear()
-    detection_rates(cases[10:12], reconstruct, reference, False, ["none"])
+    detection_rates(cases[10:12], PairScorer(reconstruct), reference, False, ["none"])
     assert seen == ["110", "111"]
 
 

@@ -2,9 +2,12 @@ import numpy as np
 import pytest
 
 from tests.evaluation.patients import SIZE, make_case, make_run
+from tests.export.runs import write_run
 from xctrs_tf.data.dataset import network_arrays
 from xctrs_tf.errors import UserError
-from xctrs_tf.training.prediction import predict_case
+from xctrs_tf.training.prediction import compile_run, predict_case
+from xctrs_tf.training.run import load_run
+from xctrs_tf.training.tensorflow.compiled_network import CompiledNetwork
 
 ARRAYS = network_arrays(make_case())
 VOLUME = (1, SIZE, SIZE, SIZE, 1)
@@ -62,3 +65,27 @@ def test_nan_in_a_prediction_is_an_error(broken):
 
     with pytest.raises(UserError, match="RUN: the networks give no numbers for p1; choose"):
         predict_case(make_run(reconstruct, segment), "p1", ARRAYS)
+
+
+def test_compiled_networks_give_the_eager_result(tmp_path):
+    write_run(tmp_path / "run")
+    run = load_run(tmp_path / "run")
+    ct, labels = predict_case(run, "p1", ARRAYS)
+    compiled_ct, compiled_labels = predict_case(compile_run(run), "p1", ARRAYS)
+    np.testing.assert_allclose(compiled_ct, ct, atol=1e-5)
+    # Two classes may be equally likely, but for rounding.
+    assert (compiled_labels == labels).mean() > 0.999
+
+
+def test_a_compiled_network_is_traced_once():
+    traced = []
+
+    def network(films, training):
+        traced.append(training)
+        return films["ap"] * films["la"]
+
+    compiled = CompiledNetwork(network)
+    for value in (1.0, 2.0, 3.0):
+        films = {view: np.full((1, 2, 2, 1), value, "float32") for view in ("ap", "la")}
+        assert (compiled(films, training=False).numpy() == value**2).all()
+    assert traced == [False]

@@ -3,12 +3,13 @@
 import numpy as np
 import scipy
 
+from xctrs_tf.data.films.film_normalisation import normalise_film
 from xctrs_tf.errors import UserError
 from xctrs_tf.geometry import VIEWS
 from xctrs_tf.quality.anatomy_scores import anatomy_statistics
 from xctrs_tf.quality.checks import CHECKS, QUALITY_FORMAT, inverse_transform, transform
 from xctrs_tf.quality.films.film_scores import film_statistics
-from xctrs_tf.quality.verdict import score, verdict_of
+from xctrs_tf.quality.verdict import verdict_of
 
 MIN_HELD_OUT = 8
 # A faultless patient fails this many times more rarely than it is sent to review.
@@ -16,7 +17,12 @@ FAIL_RARITY = 50
 
 
 def calibrate(
-    training, held_out, reconstruct, false_alarm_rate=0.05, film_normalization="percentile"
+    training,
+    held_out,
+    scorer,
+    false_alarm_rate=0.05,
+    film_normalization="percentile",
+    advance=lambda: None,
 ):
     """Return training statistics and thresholds of the quality checks.
 
@@ -30,9 +36,10 @@ def calibrate(
     Args:
         training: iterable of `xctrs_tf.data.dataset.Case` that the model was trained on.
         held_out: iterable of `Case` that it was not trained on.
-        reconstruct: function from a `Case` to ``(ct_hu, labels)``; labels may be None.
+        scorer: `faults.pair_scorer.PairScorer` of the model.
         false_alarm_rate: share of faultless patients that may be sent to review.
         film_normalization: that of the model.
+        advance: called after each held-out patient.
 
     Returns:
         Dict for JSON (xctrs-quality/2), for `verdict.assess`.
@@ -42,17 +49,12 @@ def calibrate(
     """
     if not 0 < false_alarm_rate <= 0.5:
         raise UserError(f"--false_alarm_rate={false_alarm_rate}: must be above 0 and at most 0.5")
-    training = list(training)
-    reference = {
-        "format": QUALITY_FORMAT,
-        "film_normalization": film_normalization,
-        "films": {
-            view: film_statistics((getattr(case, view) for case in training), film_normalization)
-            for view in VIEWS
-        },
-        "anatomy": anatomy_statistics((case.segmentation, case.spacing_mm) for case in training),
-    }
-    scored = [_scored(case, reconstruct, reference) for case in held_out]
+    reference = _training_statistics(training, film_normalization)
+    scored = []
+    for case in held_out:
+        films = {view: normalise_film(getattr(case, view), film_normalization) for view in VIEWS}
+        scored.append(scorer(case, films, reference).scored)
+        advance()
     if len(scored) < MIN_HELD_OUT:
         raise UserError(
             f"{len(scored)} held-out patients are too few for thresholds: at least "
@@ -62,11 +64,25 @@ def calibrate(
         **reference,
         "thresholds": thresholds([s.scores for s in scored], false_alarm_rate),
         "held_out": len(scored),
-        "training": len(training),
         "false_alarm_rate": {
             "asked": false_alarm_rate,
             **_leave_one_out(scored, reference, false_alarm_rate),
         },
+    }
+
+
+def _training_statistics(training, film_normalization):
+    """Return the part of a calibration that needs no model."""
+    training = list(training)
+    return {
+        "format": QUALITY_FORMAT,
+        "film_normalization": film_normalization,
+        "films": {
+            view: film_statistics((getattr(case, view) for case in training), film_normalization)
+            for view in VIEWS
+        },
+        "anatomy": anatomy_statistics((case.segmentation, case.spacing_mm) for case in training),
+        "training": len(training),
     }
 
 
@@ -103,12 +119,6 @@ def _bounds(name, values, deviation, rate):
     reach = scipy.stats.t.ppf(1 - tail, len(values) - 1) * deviation * np.sqrt(1 + 1 / len(values))
     low, high = (inverse_transform(name, values.mean() + sign * reach) for sign in (-1, 1))
     return [None if worse == "high" else low, None if worse == "low" else high]
-
-
-def _scored(case, reconstruct, reference):
-    ct_hu, labels = reconstruct(case)
-    films = {view: getattr(case, view) for view in VIEWS}
-    return score(films, ct_hu, labels, case.spacing_mm, reference)
 
 
 def left_out(scores, reference):

@@ -1,10 +1,34 @@
 """Reconstruction and segmentation of one patient by a run."""
 
+import dataclasses
+
 import keras
 import numpy as np
 
 from xctrs_tf.errors import UserError
 from xctrs_tf.geometry import VIEWS
+
+
+def compile_run(run):
+    """Compile the networks of a run, for predictions of many patients.
+
+    The first prediction then takes seconds longer, and every other one a fraction of the time.
+    Its numbers differ from those of the run as it was by rounding only.
+
+    Args:
+        run: `xctrs_tf.training.run.Run`.
+
+    Returns:
+        `Run` for `predict_case` and `reconstruct_case`. On JAX it is the same run, whose
+        predictions are compiled in any case.
+    """
+    if keras.backend.backend() != "tensorflow":
+        return run
+    from xctrs_tf.training.tensorflow.compiled_network import CompiledNetwork
+
+    networks = {name: getattr(run, name) for name in ("reconstruction", "segmentation")}
+    compiled = {name: CompiledNetwork(each) for name, each in networks.items() if each is not None}
+    return dataclasses.replace(run, **compiled)
 
 
 def predict_case(run, case_id, arrays):

@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import hashlib
 import pathlib
 
 import keras
@@ -46,6 +47,15 @@ class Run:
         """List of the networks' dtype policies, which `computed_precision` chose."""
         networks = filter(None, (self.reconstruction, self.segmentation))
         return sorted({network.dtype_policy.name for network in networks})
+
+    @property
+    def weights_sha256(self):
+        """Hash of the values of both networks' weights, as hexadecimal digits."""
+        digest = hashlib.sha256()
+        for network in filter(None, (self.reconstruction, self.segmentation)):
+            for values in network.get_weights():
+                digest.update(values.tobytes())
+        return digest.hexdigest()
 
 
 def computed_precision(config):

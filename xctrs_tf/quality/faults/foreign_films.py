@@ -10,6 +10,7 @@ from xctrs_tf.data.films.film_normalisation import resize_film
 
 # Voxels a side of the volume; its coordinates go from -1 to 1.
 _SIDE = 64
+_STEPS = np.linspace(-1, 1, _SIDE)
 _SOFT, _BONE, _LUNG = 1.0, 2.0, 0.25
 
 
@@ -66,8 +67,7 @@ def hand_films(size, seed):
 
 
 def _axes():
-    steps = np.linspace(-1, 1, _SIDE)
-    return np.meshgrid(steps, steps, steps, indexing="ij", sparse=True)
+    return np.meshgrid(_STEPS, _STEPS, _STEPS, indexing="ij", sparse=True)
 
 
 def _ellipsoid(middle, radii):
@@ -77,12 +77,20 @@ def _ellipsoid(middle, radii):
 def _tube(start, end, radius):
     """Return the voxels within a distance of a line from start to end."""
     start, end = np.asarray(start, float), np.asarray(end, float)
-    line = end - start
-    away = [axis - part for axis, part in zip(_axes(), start, strict=True)]
+    line, reach = end - start, radius + 2 / _SIDE
+    volume = np.zeros((_SIDE,) * 3, bool)
+    # Far from the line nothing has to be computed.
+    near = tuple(
+        slice(*np.searchsorted(_STEPS, (min(ends) - reach, max(ends) + reach)))
+        for ends in zip(start, end, strict=True)
+    )
+    axes = np.meshgrid(*(_STEPS[part] for part in near), indexing="ij", sparse=True)
+    away = [axis - part for axis, part in zip(axes, start, strict=True)]
     along = sum(a * part for a, part in zip(away, line, strict=True)) / (line @ line)
     along = np.clip(along, 0, 1)
     distance = sum((a - along * part) ** 2 for a, part in zip(away, line, strict=True))
-    return distance <= radius**2
+    volume[near] = distance <= radius**2
+    return volume
 
 
 def _films(volume, size):

@@ -99,7 +99,7 @@ class _Fits:
 
     def __init__(self, statistics, thresholds):
         self._means = {view: mean_film(statistics, view) for view in VIEWS}
-        self._scales, self._profiles = {}, {}
+        self._scales = {}
         for view in VIEWS:
             name = f"{view}_likeness"
             least = least_score(thresholds, name)
@@ -132,15 +132,7 @@ class _Fits:
 
     def match(self, films, moved=True):
         """Return the `HeightMatch` of two films."""
-        return match_profiles(*(self._profile(films[view], view) for view in VIEWS), moved)
-
-    def _profile(self, film, view):
-        """Return the height profiles of a film; those of a film that is seen again are kept."""
-        key = id(film), view
-        if key not in self._profiles:
-            # The film is kept, so that no other one gets its id.
-            self._profiles[key] = film, height_profiles(film, view)
-        return self._profiles[key][1]
+        return match_profiles(*(height_profiles(films[view], view) for view in VIEWS), moved)
 
 
 def _unexplained(films, fits, match, failing):

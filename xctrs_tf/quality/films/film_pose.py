@@ -7,6 +7,7 @@ every position.
 import numpy as np
 import scipy
 
+from xctrs_tf.data.films.array_cache import array_cache
 from xctrs_tf.data.films.pair.view_check import correlation
 
 THUMBNAIL = 32
@@ -20,11 +21,13 @@ TURNS = TURN_STEP * np.arange(-8, 9)
 _LARGEST_SHIFT = THUMBNAIL // 4
 
 
+@array_cache(maxsize=64)
 def best_zoom(small, mean):
     """Return the logarithm of the enlargement at which a thumbnail fits the mean best."""
     return float(np.log(max(ZOOMS, key=lambda zoom: fit_of_pose(small, mean, zoom))))
 
 
+@array_cache(maxsize=64)
 def best_turn(small, mean):
     """Return the rotation in degrees that a thumbnail has beside the mean.
 
@@ -35,6 +38,7 @@ def best_turn(small, mean):
     return float(TURNS[np.argmax(fits)] + TURN_STEP * _peak(fits, int(np.argmax(fits))))
 
 
+@array_cache(maxsize=64)
 def best_shift(small, mean):
     """Return how far a thumbnail's neck lies from the mean's.
 
@@ -46,8 +50,7 @@ def best_shift(small, mean):
         ``(horizontal, vertical)`` as shares of the film's width, up to a quarter;
         positive to higher indices.
     """
-    reach = range(-_LARGEST_SHIFT, _LARGEST_SHIFT + 1)
-    fits = np.array([[_fit_when_shifted(small, mean, x, z) for z in reach] for x in reach])
+    fits = _fits_when_shifted(small, mean)
     x, z = np.unravel_index(fits.argmax(), fits.shape)
     parts = (x + _peak(fits[:, z], x), z + _peak(fits[x], z))
     return tuple(float(part - _LARGEST_SHIFT) / THUMBNAIL for part in parts)
@@ -140,8 +143,30 @@ def _disc():
     return steps[:, np.newaxis] ** 2 + steps**2 <= (THUMBNAIL / 2) ** 2
 
 
-def _fit_when_shifted(small, mean, x, z):
-    """Correlate the film with the mean after undoing a shift, where both have pixels."""
-    here = tuple(slice(max(0, by), THUMBNAIL + min(0, by)) for by in (x, z))
-    there = tuple(slice(max(0, -by), THUMBNAIL - max(0, by)) for by in (x, z))
-    return correlation(small[here], mean[there])
+def _fits_when_shifted(small, mean):
+    """Correlate the film with the mean after undoing every shift, where both have pixels.
+
+    Returns:
+        Array ``[horizontal, vertical]`` of shifts from `-_LARGEST_SHIFT` to `_LARGEST_SHIFT`.
+    """
+    # The mean of both over the overlap is subtracted in the sums; without their own means the
+    # sums lose no digits.
+    small, mean = small - small.mean(), mean - mean.mean()
+    one = np.ones_like(small)
+    count, sum_a, sum_b = (_overlap_sums(*pair) for pair in ((one, one), (small, one), (one, mean)))
+    covariance = _overlap_sums(small, mean) - sum_a * sum_b / count
+    variances = [
+        _overlap_sums(small**2, one) - sum_a**2 / count,
+        _overlap_sums(one, mean**2) - sum_b**2 / count,
+    ]
+    norm = np.sqrt(np.prod(np.maximum(variances, 0.0), axis=0))
+    # A constant overlap has no correlation; its variance is 0, but for rounding.
+    least = 1e-10 * np.sqrt((small**2).sum() * (mean**2).sum())
+    return np.where(norm > least, covariance / np.where(norm > least, norm, 1.0), 0.0)
+
+
+def _overlap_sums(a, b):
+    """Sum ``a * b`` over the overlap for every shift of ``a``."""
+    widened = np.pad(a, _LARGEST_SHIFT)
+    windows = np.lib.stride_tricks.sliding_window_view(widened, b.shape)
+    return np.tensordot(windows, b, axes=2)

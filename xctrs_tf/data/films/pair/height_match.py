@@ -6,6 +6,7 @@ import math
 import numpy as np
 import scipy
 
+from xctrs_tf.data.films.array_cache import array_cache
 from xctrs_tf.data.films.film_normalisation import normalise_film, resize_film
 from xctrs_tf.data.films.pair.mean_films import ROWS, mean_films
 
@@ -120,6 +121,7 @@ def brightness_correlation(ap, la):
     return float((first @ second.T).max())
 
 
+@array_cache(maxsize=512)
 def height_profiles(film, view):
     """Return means of each row that tell at which height it lies.
 
@@ -131,9 +133,9 @@ def height_profiles(film, view):
         view: ``"ap"`` or ``"la"``.
 
     Returns:
-        Array ``(profiles, ROWS)``, from inferior to superior: the mean brightness under several
-        curves of the grey values, then where contrast is locally equal, then the mean fall of
-        that from row to row.
+        Read-only array ``(profiles, ROWS)``, from inferior to superior: the mean brightness
+        under several curves of the grey values, then where contrast is locally equal, then the
+        mean fall of that from row to row.
     """
     film = _patient(normalise_film(resize_film(film, ROWS)))
     ranks = normalise_film(film, "equalized")
