@@ -40,10 +40,10 @@ def test_named_weights_decide_the_sizes(monkeypatch):
     loaded = []
     monkeypatch.setattr(xctrsnet, "pretrained_sizes", lambda name: sizes)
     monkeypatch.setattr(xctrsnet, "load_sources", lambda networks, names: loaded.append(names))
-    model = XCTRSNet(weights="neck64")
+    model = xctrs_tf.XCTRSNet(weights="neck64")
     assert model.input["ap"].shape == (None, 32, 32, 1)
     assert loaded == [["neck64"]]
     with pytest.raises(ValueError, match="'neck64' have size=32, not 64"):
-        XCTRSNet(64, weights="neck64")
+        xctrs_tf.XCTRSNet(64, weights="neck64")
     with pytest.raises(ValueError, match=r"'neck64' have width=0\.125, not 1"):
-        XCTRSNet(width=1.0, weights="neck64")
+        xctrs_tf.XCTRSNet(width=1.0, weights="neck64")

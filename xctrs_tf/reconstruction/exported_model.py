@@ -14,6 +14,7 @@ import tempfile
 import threading
 
 from xctrs_tf.errors import UserError, one_line
+from xctrs_tf.geometry import VIEWS
 from xctrs_tf.pretrained import EXPORTED_WEIGHTS, PRETRAINED, pretrained_folder
 from xctrs_tf.processor import bfloat16_is_slow, warn_once
 from xctrs_tf.reconstruction.export_files import check_files, read_metadata
@@ -110,11 +111,7 @@ class Export:
             with _plain_path(self.path) as path:
                 return {DEFAULT_SIGNATURE: load_onnx(path / ONNX_MODEL)}
         if self.is_weights:
-            # It imports Keras.
-            from xctrs_tf.reconstruction.weights_model import load_weights_model
-
-            file = self.path / EXPORTED_WEIGHTS
-            return {DEFAULT_SIGNATURE: load_weights_model(self.metadata, file)}
+            return {DEFAULT_SIGNATURE: _load_weights(self.path / EXPORTED_WEIGHTS, self.metadata)}
         try:
             with _plain_path(self.path) as path, _no_search_for_garbage():
                 # Importing it takes seconds; metadata and films are checked without it.
@@ -131,6 +128,28 @@ class Export:
                 f"{self.path}: damaged ({one_line(error, 100)}); run experiments.export again"
             ) from error
         return signatures
+
+
+def _load_weights(file, metadata):
+    """Return ``serving_default`` of a model of weights alone."""
+    import tensorflow as tf
+
+    from xctrs_tf.models.exported_networks import build_model
+
+    model = build_model(metadata, file)
+    film = (None, metadata["size"], metadata["size"], 1)
+    specs = {view: tf.TensorSpec(film, tf.float32, view) for view in VIEWS}
+
+    @tf.function(autograph=False)
+    def serve(ap, la):
+        outputs = model({"ap": ap, "la": la}, training=False)
+        if not isinstance(outputs, dict):
+            outputs = {"ct": outputs}
+        # As in training, the CT is segmented before it is clipped.
+        return {**outputs, "ct": tf.clip_by_value(outputs["ct"], 0.0, 1.0)}
+
+    traced = serve.get_concrete_function(**specs)
+    return lambda ap, la: traced(ap=tf.constant(ap, tf.float32), la=tf.constant(la, tf.float32))
 
 
 @contextlib.contextmanager

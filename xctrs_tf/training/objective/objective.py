@@ -113,7 +113,7 @@ def make_objective(config):
             published = PUBLISHED_WEIGHTS[config.reconstruction]
             weights = {"vgg": config.vgg_weight}
             weights |= {name: config.mae_weight * weight for name, weight in published.items()}
-        reconstruction = ReconstructionTerms(weights, _make_vgg(config) if weights else None)
+        reconstruction = ReconstructionTerms(weights, _make_vgg(config))
     if config.uses_segmentation:
         first = "published" if config.segmentation_objective == "published" else "dice"
         segmentation = SegmentationTerms(
@@ -133,7 +133,7 @@ def make_objective(config):
 
 
 def _make_vgg(config):
-    if not config.vgg_weight:
+    if not config.vgg_weight or config.freeze == "reconstruction":
         return None
     if config.vgg_weights == "random":
         logging.warning("the VGG loss uses RANDOM features, not ImageNet's")

@@ -1,9 +1,9 @@
-"""Exported models that hold weights alone: the networks are built by this package."""
+"""Networks of exported models that hold weights alone, built by this package."""
 
 import keras
 
 from xctrs_tf.errors import UserError
-from xctrs_tf.geometry import NUM_CLASSES, VIEWS
+from xctrs_tf.geometry import NUM_CLASSES
 from xctrs_tf.models.catalogue import NETWORKS
 from xctrs_tf.models.weights import load_weights_by_name
 from xctrs_tf.models.xctrsnet import XCTRSNet
@@ -49,34 +49,3 @@ def _build(metadata):
         return reconstruction
     segmentation = NETWORKS[training["segmentation"]].factory(**sizes)
     return XCTRSNet(size, NUM_CLASSES, reconstruction=reconstruction, segmentation=segmentation)
-
-
-def load_weights_model(metadata, file):
-    """Load an exported model of weights as its ``serving_default``.
-
-    Args:
-        metadata: as for `build_model`.
-        file: as for `build_model`.
-
-    Returns:
-        Function from ``ap`` and ``la``, as keywords, to the dict of outputs.
-
-    Raises:
-        UserError: as for `build_model`.
-    """
-    import tensorflow as tf
-
-    model = build_model(metadata, file)
-    film = (None, metadata["size"], metadata["size"], 1)
-    specs = {view: tf.TensorSpec(film, tf.float32, view) for view in VIEWS}
-
-    @tf.function(autograph=False)
-    def serve(ap, la):
-        outputs = model({"ap": ap, "la": la}, training=False)
-        if not isinstance(outputs, dict):
-            outputs = {"ct": outputs}
-        # As in training, the CT is segmented before it is clipped.
-        return {**outputs, "ct": tf.clip_by_value(outputs["ct"], 0.0, 1.0)}
-
-    traced = serve.get_concrete_function(**specs)
-    return lambda ap, la: traced(ap=tf.constant(ap, tf.float32), la=tf.constant(la, tf.float32))
