@@ -5,6 +5,8 @@ import os
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
+# Before TensorFlow, which computes with oneDNN then on every processor, as for users.
+import xctrs_tf  # noqa: F401, isort: skip
 import keras
 import pytest
 import tensorflow as tf
