@@ -1,10 +1,12 @@
-"""Export a training run for TensorFlow Serving, ONNX Runtime and experiments.reconstruct.
+"""Export a training run for model servers, ONNX Runtime and experiments.reconstruct.
 
     python -m experiments.export --workdir=RUN --output=MODELS/xctrsnet
 
 Writes the next version, MODELS/xctrsnet/1, 2, ..., and prints its path and the flag with
 which experiments.reconstruct takes no other model. With --format=onnx it holds model.onnx
-in place of a SavedModel, so give a folder that no TensorFlow Serving watches. What it
+in place of a SavedModel, so give a folder that no TensorFlow Serving watches. With
+--format=triton OUTPUT is a model repository of Triton Inference Server, and the versions are in
+OUTPUT/xctrsnet. What it
 says of itself in assets.extra/metadata.json has the metrics of RUN/evaluation and
 the thresholds of RUN/quality.json, if they are there (experiments.evaluate and
 experiments.calibrate). docs/serving.md tells how to serve it.
@@ -18,6 +20,7 @@ from absl import flags, logging
 from experiments.common import cli
 from xctrs_tf.errors import UserError
 from xctrs_tf.export.onnx_conversion import CONVERSION_PACKAGES, require_onnx_options
+from xctrs_tf.export.triton_repository import model_folder
 from xctrs_tf.folder_lock import folder_lock
 from xctrs_tf.processor import FPMATHS
 from xctrs_tf.progress import stage
@@ -37,7 +40,10 @@ CHECKPOINT = flags.DEFINE_enum(
     flag_values=FLAGS,
 )
 OUTPUT = flags.DEFINE_string(
-    "output", None, "Folder of versions; made if it is not there.", flag_values=FLAGS
+    "output",
+    None,
+    "Folder of versions, or of models with --format=triton; made if it is not there.",
+    flag_values=FLAGS,
 )
 QUANTIZE = flags.DEFINE_enum(
     "quantize",
@@ -65,9 +71,10 @@ FPMATH = flags.DEFINE_enum(
 FORMAT = flags.DEFINE_enum(
     "format",
     "savedmodel",
-    ["savedmodel", "onnx", "weights"],
-    "SavedModel with all signatures; one ONNX file from films to CT and probabilities; or the "
-    "weights alone, from which this package builds the networks.",
+    ["savedmodel", "onnx", "weights", "triton"],
+    "SavedModel with all signatures; one ONNX file from films to CT and probabilities; the "
+    "weights alone, from which this package builds the networks; or a SavedModel with what Triton "
+    "Inference Server needs to run it.",
     flag_values=FLAGS,
 )
 flags.mark_flags_as_required(["workdir", "output"], flag_values=FLAGS)
@@ -81,8 +88,9 @@ def execute():
         require_onnx_options(QUANTIZE.value, PRECISION.value, FPMATH.value)
     if FORMAT.value == "weights" and PRECISION.value != "float32":
         raise UserError("--precision: --format=weights has no graph that computes; leave it out")
+    output = model_folder(OUTPUT.value) if FORMAT.value == "triton" else OUTPUT.value
     # Before the networks are loaded: may another process export to it, can it be written?
-    with folder_lock(OUTPUT.value):
+    with folder_lock(output):
         pass
     # A training run may hold the GPU, and saving needs none.
     os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
@@ -100,7 +108,7 @@ def execute():
         run = load_run(WORKDIR.value, CHECKPOINT.value, precision="float32")
     if half and half.step != run.step:
         raise UserError(f"{WORKDIR.value}: the training replaced its weights meanwhile; try again")
-    folder = export_run(run, OUTPUT.value, QUANTIZE.value, FORMAT.value, half, FPMATH.value)
+    folder = export_run(run, output, QUANTIZE.value, FORMAT.value, half, FPMATH.value)
     print(folder, f"--model_sha256={model_sha256(folder)}", sep="\n")
 
 

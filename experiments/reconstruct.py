@@ -43,7 +43,7 @@ from xctrs_tf.reconstruction import check_output, load, write_reconstruction
 from xctrs_tf.reconstruction.batch import FAILED, count_outcomes, prepare_output, run_batch
 from xctrs_tf.reconstruction.batch_input import FilmFiles, find_pairs, read_table
 from xctrs_tf.reconstruction.ensemble import find_exports, use_fpmath
-from xctrs_tf.report.training_summary import compare_films, describe_training
+from xctrs_tf.report.training_summary import verdict_lines
 
 EXIT_PAIR_FAILED = 1
 EXIT_VERDICT_FAIL = 3
@@ -161,11 +161,7 @@ def _one(paths, output, read, write):
     print(*sorted(output.resolve().iterdir()), sep="\n")
     if verdict is None:
         return 0
-    print(describe_training(find_exports(MODEL.value)[0].metadata))
-    print(compare_films(verdict)["text"])
-    print(f"verdict: {verdict.level}")
-    for finding in verdict.findings:
-        print(f"  {finding.level}: {finding.reason}")
+    print(*verdict_lines(verdict, find_exports(MODEL.value)[0].metadata), sep="\n")
     return EXIT_VERDICT_FAIL if STRICT.value and verdict.level == "fail" else 0
 
 

@@ -1,15 +1,17 @@
 """Reconstruct a CT and its C1..C7 from two X-ray films on a model server.
 
     python -m experiments.serve_client --server=localhost:8500 --ap=ap.png --la=la.png --output=OUT
-    python -m experiments.serve_client --rest --server=localhost:8501 --ap=... --la=... --output=OUT
+    python -m experiments.serve_client --protocol=rest --server=localhost:8501 ...
+    python -m experiments.serve_client --protocol=kserve --server=localhost:8000 ...
 
-The server is TensorFlow Serving with a model of experiments.export (docs/serving.md).
-Films are read, and OUT is written, as by experiments.reconstruct; the thresholds of
-its quality checks are in the model's folder, which is not at hand here, so that no
-report says more than "review". Without --tls the connection is not encrypted: use it
-where the network is not your own. Not for diagnosis.
+The server is TensorFlow Serving, Triton Inference Server, or another one that speaks KServe v2,
+with a model of experiments.export (docs/serving.md). Films are read, OUT is written, and the
+result is judged, as by experiments.reconstruct; the thresholds of the quality checks come with
+the answer, or with --metadata from models that were exported before they did. Without --tls the
+connection is not encrypted: use it where the network is not your own. Not for diagnosis.
 """
 
+import logging
 import pathlib
 import sys
 
@@ -22,17 +24,31 @@ from xctrs_tf.errors import UserError
 from xctrs_tf.folder_lock import folder_lock
 from xctrs_tf.reconstruction import check_output, write_reconstruction
 from xctrs_tf.reconstruction.batch_input import FilmFiles
+from xctrs_tf.reconstruction.export_files import METADATA, read_metadata_file
+from xctrs_tf.report.training_summary import verdict_lines
 from xctrs_tf.serving.client import RetryPolicy, Security
 from xctrs_tf.serving.remote import RemoteReconstructor
 
 FLAGS = flags.FlagValues()
 FILMS = FilmFlags(FLAGS)
 SERVER = flags.DEFINE_string("server", None, "host:port of the model server.", flag_values=FLAGS)
-REST = flags.DEFINE_boolean(
-    "rest", False, "--server is the REST port and not the gRPC one.", flag_values=FLAGS
+PROTOCOL = flags.DEFINE_enum(
+    "protocol",
+    "grpc",
+    ["grpc", "rest", "kserve"],
+    "Of the port: TensorFlow Serving's gRPC or REST, or KServe v2 over HTTP (Triton and others).",
+    flag_values=FLAGS,
 )
+REST = flags.DEFINE_boolean("rest", False, "The same as --protocol=rest.", flag_values=FLAGS)
 MODEL_NAME = flags.DEFINE_string(
     "model_name", "xctrsnet", "Name of the model on the server.", flag_values=FLAGS
+)
+METADATA_FILE = flags.DEFINE_string(
+    "metadata",
+    None,
+    f"{METADATA} of the served model, for the thresholds of the quality checks where the server "
+    "does not tell them.",
+    flag_values=FLAGS,
 )
 OUTPUT = flags.DEFINE_string(
     "output", None, "Folder to write; an earlier result is replaced.", flag_values=FLAGS
@@ -90,13 +106,18 @@ def execute():
         cli.check_keras("--report", "give --noreport")
     output = pathlib.Path(OUTPUT.value)
     check_output(output)
+    file = METADATA_FILE.value
+    metadata = None if file is None else read_metadata_file(pathlib.Path(file))
     with folder_lock(output.resolve(), beside=True):
-        _reconstruct(output)
+        verdict, metadata = _reconstruct(output, metadata)
     print(*sorted(output.resolve().iterdir()), sep="\n")
+    if verdict is not None:
+        print(*verdict_lines(verdict, metadata), sep="\n")
 
 
-def _reconstruct(output):
-    reconstructor = RemoteReconstructor(_server())
+def _reconstruct(output, metadata):
+    """Write the reconstruction; return its verdict and the model's metadata."""
+    reconstructor = RemoteReconstructor(_server(), metadata, told=REPORT.value)
     paths, frames = FILMS.paths_and_frames()
     private = not SHARE.value
     spacing_mm = FILMS.spacing_mm.value
@@ -113,24 +134,43 @@ def _reconstruct(output):
     if REPORT.value:
         cli.load_tensorflow()
     reconstruction = reconstructor(**pair.films, spacing_mm=pair.spacing_mm)
-    write_reconstruction(
-        reconstruction, pair.films, output, report=REPORT.value, private=private, pair=pair
+    metadata = reconstructor.metadata
+    if REPORT.value and metadata is None:
+        logging.warning(
+            "--server=%s: does not tell the model's quality thresholds, so the result is not "
+            "judged by them; export the model again, or give its %s as --metadata",
+            SERVER.value,
+            METADATA,
+        )
+    verdict = write_reconstruction(
+        reconstruction,
+        pair.films,
+        output,
+        metadata,
+        report=REPORT.value,
+        private=private,
+        pair=pair,
     )
+    return verdict, metadata
 
 
 def _server():
+    protocol = "rest" if REST.value else PROTOCOL.value
+    if REST.value and PROTOCOL.value == "kserve":
+        raise UserError(f"--rest: not with --protocol={PROTOCOL.value}; give one of them")
     if CA_FILE.value is not None and not TLS.value:
         raise UserError("--ca_file: only --tls checks a certificate; add it")
     retry = RetryPolicy(TIMEOUT_S.value, RETRIES.value)
     security = Security(TLS.value, CA_FILE.value, USE_PROXY.value)
-    if REST.value:
-        from xctrs_tf.serving.rest_client import RestClient
+    if protocol == "rest":
+        from xctrs_tf.serving.rest_client import RestClient as Client
+    elif protocol == "kserve":
+        from xctrs_tf.serving.kserve_client import KserveClient as Client
+    else:
+        cli.load_tensorflow()
+        from xctrs_tf.serving.grpc_client import GrpcClient as Client
 
-        return RestClient(SERVER.value, MODEL_NAME.value, retry, security)
-    cli.load_tensorflow()
-    from xctrs_tf.serving.grpc_client import GrpcClient
-
-    return GrpcClient(SERVER.value, MODEL_NAME.value, retry, security)
+    return Client(SERVER.value, MODEL_NAME.value, retry, security)
 
 
 def main(argv=None):

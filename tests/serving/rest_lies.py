@@ -33,12 +33,14 @@ GOOD = {"GET": response(metadata()), "POST": response({"predictions": [plain_ans
 
 
 @contextlib.contextmanager
-def lying_server(lies, context=None):
-    """Answer each method by ``lies``: bytes, or a function of pieces; else truthfully.
+def lying_server(lies, context=None, good=GOOD, kind=lambda line: line.split(" ")[0]):
+    """Answer each request by ``lies``: bytes, or a function of pieces; else truthfully.
 
     Args:
-        lies: dict from method to the answer.
+        lies: dict from kind of request to the answer.
         context: `ssl.SSLContext` of the server, or None.
+        good: dict from kind of request to the true answer.
+        kind: function from a request's first line to its kind; by default the method.
 
     Yields:
         The address, and the list of the request lines.
@@ -57,11 +59,11 @@ def lying_server(lies, context=None):
             request += connection.recv(65536)
         head, _, body = request.partition(_END)
         requests.append(head.split(b"\r\n")[0].decode())
-        length = head.lower().partition(b"content-length:")[2].split(b"\r\n")[0]
+        length = head.lower().partition(b"\ncontent-length:")[2].split(b"\r\n")[0]
         while len(body) < int(length or 0):
             body += connection.recv(65536)
-        method = requests[-1].split(" ")[0]
-        content = lies.get(method, GOOD[method])
+        asked = kind(requests[-1])
+        content = lies.get(asked, good[asked])
         for piece in [content] if isinstance(content, bytes) else content():
             connection.sendall(piece)
 

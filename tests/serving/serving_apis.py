@@ -1,8 +1,9 @@
-"""Model servers for the tests: an exported model behind both TensorFlow Serving protocols.
+"""Model servers for the tests: an exported model behind the protocols of model servers.
 
 They stand in for tensorflow_model_server, of which they share the messages and nothing
 else: the gRPC one is made of tensorflow-serving-api's own servicer, the REST one of
-what the documentation of version 1 of the API says.
+what the documentation of version 1 of the API says. The KServe v2 one is made of what that
+protocol's documentation says; tests/serving/test_triton.py has a real server.
 """
 
 import base64
@@ -100,36 +101,65 @@ def grpc_server(model, as_fields=True):
 def rest_server(model):
     """Run a REST server; yield its address."""
 
+    routes = {
+        f"/v1/models/{MODEL}/metadata": lambda *_: (_json(_metadata(model)), {}),
+        f"/v1/models/{MODEL}:predict": lambda body, _: (_json(_predict(model, body)), {}),
+    }
+    with http_server(_handler(model, routes)) as address:
+        yield address
+
+
+@contextlib.contextmanager
+def kserve_server(model, binary=True):
+    """Run a KServe v2 server, with the extension for binary tensors or without; yield its address.
+
+    Without it, tensors are nested lists, which the protocol allows too.
+    """
+    server = {"name": "stub", "version": "1", "extensions": ["binary_tensor_data"] * binary}
+    routes = {
+        "/v2": lambda *_: (_json(server), {}),
+        f"/v2/models/{MODEL}": lambda *_: (_json(_kserve_metadata(model)), {}),
+        f"/v2/models/{MODEL}/infer": lambda *body: _infer(model, *body, binary),
+    }
+    with http_server(_handler(model, routes)) as address:
+        yield address
+
+
+def _json(values):
+    return json.dumps(values).encode()
+
+
+def _handler(model, routes):
+    """Return the handler of a server: from path to function of the content and its headers."""
+
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self):
-            self._answer(f"/v1/models/{MODEL}/metadata", lambda: _metadata(model))
+            self._answer(b"")
 
         def do_POST(self):
-            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            self._answer(f"/v1/models/{MODEL}:predict", lambda: _predict(model, body))
+            self._answer(self.rfile.read(int(self.headers["Content-Length"])))
 
-        def _answer(self, path, make):
-            status, answer = 200, None
+        def _answer(self, body):
+            status, headers = 200, {}
             if model.turned_away():
-                status, answer = 503, {"error": "The batch scheduling queue is full"}
-            elif self.path != path:
-                status, answer = 404, {"error": "Servable not found for request"}
+                status, content = 503, _json({"error": "The batch scheduling queue is full"})
+            elif self.path not in routes:
+                status, content = 404, _json({"error": "Servable not found for request"})
             else:
                 try:
-                    answer = make()
+                    content, headers = routes[self.path](body, self.headers)
                 except tf.errors.InvalidArgumentError as error:
-                    status, answer = 400, {"error": error.message}
-            content = json.dumps(answer).encode()
+                    status, content = 400, _json({"error": error.message})
             self.send_response(status)
-            self.send_header("Content-Length", str(len(content)))
+            for name, value in {"Content-Length": len(content), **headers}.items():
+                self.send_header(name, str(value))
             self.end_headers()
             self.wfile.write(content)
 
         def log_message(self, *_):
             pass
 
-    with http_server(Handler) as address:
-        yield address
+    return Handler
 
 
 @contextlib.contextmanager
@@ -161,7 +191,63 @@ def _metadata(model):
     return {"metadata": {"signature_def": {"signature_def": signatures}}}
 
 
+def _kserve_metadata(model):
+    """Return the metadata of a model that takes PNG files as UINT8, as Triton tells them."""
+    if "serving_bytes" not in model.signatures:
+        return {"name": MODEL, "inputs": [], "outputs": []}
+    names = {tf.int16: "INT16", tf.uint8: "UINT8", tf.float32: "FP32", tf.bool: "BOOL"}
+    outputs = [
+        {"name": name, "datatype": names[spec.dtype], "shape": [1, *spec.shape[1:]]}
+        for name, spec in model.signatures["serving_bytes"].structured_outputs.items()
+    ]
+    for output in outputs:
+        if output["name"] == "metadata_json":
+            output["shape"][1] = -1
+    inputs = [
+        {"name": f"{view}_bytes", "datatype": "UINT8", "shape": [-1]} for view in ("ap", "la")
+    ]
+    return {"name": MODEL, "platform": "python", "inputs": inputs, "outputs": outputs}
+
+
+def _infer(model, body, headers, binary):
+    length = int(headers.get("Inference-Header-Content-Length", len(body)))
+    request, rest = json.loads(body[:length]), body[length:]
+    assert bool(rest) == binary
+    inputs = {}
+    for tensor in request["inputs"]:
+        assert tensor["datatype"] == "UINT8"
+        if binary:
+            size = tensor["parameters"]["binary_data_size"]
+            data, rest = rest[:size], rest[size:]
+        else:
+            data = bytes(tensor["data"])
+        assert tensor["shape"] == [len(data)]
+        inputs[tensor["name"]] = tf.constant([data])
+    outputs = model.predict("serving_bytes", inputs)
+    tensors, raw = [], b""
+    for wanted in request["outputs"]:
+        array = outputs[wanted["name"]].numpy()
+        # A server may answer with JSON whatever was asked for.
+        as_bytes = (
+            wanted.get("parameters", {}).get("binary_data") and wanted["name"] != "spacing_mm"
+        )
+        names = {"int16": "INT16", "uint8": "UINT8", "float32": "FP32"}
+        tensor = {"name": wanted["name"], "datatype": names[array.dtype.name]}
+        tensor["shape"] = array.shape
+        if as_bytes:
+            tensor["parameters"] = {"binary_data_size": array.nbytes}
+            raw += array.tobytes()
+        else:
+            tensor["data"] = array.tolist()
+        tensors.append(tensor)
+    answer = _json({"model_name": MODEL, "outputs": tensors})
+    if not binary:
+        return answer, {}
+    return answer + raw, {"Inference-Header-Content-Length": len(answer)}
+
+
 def _predict(model, body):
+    body = json.loads(body)
     instances = body["instances"]
     inputs = {
         name: tf.constant([base64.b64decode(instance[name]["b64"]) for instance in instances])

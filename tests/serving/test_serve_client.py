@@ -1,4 +1,4 @@
-"""The client with servers of both TensorFlow Serving protocols."""
+"""The client with servers of all protocols."""
 
 import http.server
 import pathlib
@@ -13,7 +13,14 @@ from tests.export.runs import SIZE, toy_run
 from tests.films import BLOCK, block_films
 from tests.neck_finder.phantom_films import phantom_films
 from tests.programs import assert_refused, run_program
-from tests.serving.serving_apis import MODEL, StubModel, grpc_server, http_server, rest_server
+from tests.serving.serving_apis import (
+    MODEL,
+    StubModel,
+    grpc_server,
+    http_server,
+    kserve_server,
+    rest_server,
+)
 from xctrs_tf.data.films.film_writer import write_film
 from xctrs_tf.errors import UserError
 from xctrs_tf.export.saved_model import export_run
@@ -21,13 +28,18 @@ from xctrs_tf.reconstruction import load
 from xctrs_tf.reconstruction.exported_model import find_export
 from xctrs_tf.serving import client as client_module
 from xctrs_tf.serving.client import RetryPolicy
+from xctrs_tf.serving.kserve_client import KserveClient
 from xctrs_tf.serving.remote import RemoteReconstructor
 from xctrs_tf.serving.rest_client import RestClient
 
 pytest.importorskip("tensorflow_serving", reason="needs tensorflow-serving-api")
 from xctrs_tf.serving.grpc_client import GrpcClient
 
-KINDS = {"grpc": (grpc_server, GrpcClient), "rest": (rest_server, RestClient)}
+KINDS = {
+    "grpc": (grpc_server, GrpcClient),
+    "rest": (rest_server, RestClient),
+    "kserve": (kserve_server, KserveClient),
+}
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +64,7 @@ def short_pauses(monkeypatch):
 
 @pytest.fixture(params=KINDS)
 def client(request, model):
-    """A `GrpcClient` or `RestClient` of a running server."""
+    """A client of a running server."""
     start, client_type = KINDS[request.param]
     with start(model) as address:
         yield client_type(address, MODEL, RetryPolicy(timeout_s=120.0, retries=2))
@@ -127,7 +139,7 @@ def test_a_server_that_stays_busy(client, model):
     assert model.busy == 0
 
 
-@pytest.mark.parametrize("client_type", [GrpcClient, RestClient])
+@pytest.mark.parametrize("client_type", [GrpcClient, RestClient, KserveClient])
 def test_no_server(client_type):
     with socket.socket() as free:
         free.bind(("localhost", 0))
@@ -254,7 +266,7 @@ def test_the_program_writes_what_reconstruct_does(tmp_path, model, kind):
         write_film(tmp_path / f"{view}.png", film, view)
     films = [f"--{view}={tmp_path / view}.png" for view in ("ap", "la")]
     flags = [*films, "--spacing_mm=2.5", "--nocheck_views", f"--output={tmp_path / 'out'}"]
-    flags += ["--noreport", *(["--rest"] if kind == "rest" else [])]
+    flags += ["--noreport", f"--protocol={kind}"]
     with KINDS[kind][0](model) as address:
         result = run_program("serve_client", f"--server={address}", *flags)
     assert (result.returncode, result.stderr) == (0, "")

@@ -16,6 +16,12 @@ from xctrs_tf.export.model_card import model_card
 from xctrs_tf.export.onnx_conversion import CONVERSION_PACKAGES, require_onnx_options, write_onnx
 from xctrs_tf.export.plain_networks import with_plain_normalizations
 from xctrs_tf.export.signatures import Signatures, describe_signatures
+from xctrs_tf.export.triton_repository import (
+    check_config,
+    tensors_text,
+    write_config,
+    write_model_file,
+)
 from xctrs_tf.export.verification import differences, distance, run_networks
 from xctrs_tf.files import sync, write_text
 from xctrs_tf.folder_lock import folder_lock
@@ -63,8 +69,10 @@ def export_run(run, output, quantize=None, file_format="savedmodel", half=None, 
         output: folder of versions, created if missing.
         quantize: ``"float16"`` stores the weights in half the space; they are cast
             back for computing. None stores them unchanged.
-        file_format: ``"savedmodel"``; ``"onnx"`` for ``serving_default`` as one file; or
-            ``"weights"`` for the weights alone, which this package runs.
+        file_format: ``"savedmodel"``; ``"onnx"`` for ``serving_default`` as one file;
+            ``"weights"`` for the weights alone, which this package runs; or ``"triton"`` for a
+            SavedModel with a config.pbtxt and model.py, where ``output`` is the model's folder in
+            Triton's repository.
         half: the same run, loaded with the precision ``"mixed_bfloat16"``; then its
             networks are stored, and compared with those of ``run``.
         fpmath: of `processor.FPMATHS`, with which `reconstruction.load` runs the model.
@@ -75,8 +83,8 @@ def export_run(run, output, quantize=None, file_format="savedmodel", half=None, 
     Raises:
         UserError: the run has no reconstruction network or does not compute in
             float32, 16-bit, quantised or converted outputs differ too much, the packages for
-            conversion are not installed, another process exports to the folder, or it
-            cannot be written.
+            conversion are not installed, another process exports to the folder, it
+            cannot be written, or it has a config.pbtxt of another model.
         RuntimeError: the outputs of the saved model differ from the networks'.
     """
     if run.reconstruction is None:
@@ -92,10 +100,15 @@ def export_run(run, output, quantize=None, file_format="savedmodel", half=None, 
         with tempfile.TemporaryDirectory(prefix=_SCRATCH, dir=output) as scratch:
             folder = pathlib.Path(scratch) / "version"
             try:
-                _write(run, folder, quantize, file_format, half, fpmath)
+                metadata = _write(run, folder, quantize, file_format, half, fpmath)
                 sync(folder)
             except tf.errors.OpError as error:
                 raise UserError(f"{output}: export failed: {graph_error_text(error)}") from error
+            if file_format == "triton":
+                tensors = tensors_text(metadata["signatures"])
+                check_config(output, tensors)
+                # A server that watches the folder needs it to load the version.
+                write_config(output, tensors)
             version = output / str(max(version_numbers(output), default=0) + 1)
             os.rename(folder, version)
             sync(output, content=False)
@@ -113,9 +126,11 @@ def _require_float32(run):
 
 
 def _write(run, folder, quantize, file_format, half, fpmath):
+    """Write a version folder; return its metadata."""
     metadata = describe_run(run)
     metadata |= {"precision": "bfloat16" if half else "float32", "fpmath": fpmath}
     check_metadata(metadata, run.path)
+    described = describe_signatures(metadata)
     (folder / METADATA).parent.mkdir(parents=True)
     # For fine-tuning, and for programs that build the networks.
     parts = filter(None, (run.reconstruction, run.segmentation))
@@ -125,11 +140,11 @@ def _write(run, folder, quantize, file_format, half, fpmath):
             traced = Signatures(with_plain_normalizations(run)).concrete()
         with stage("converting to ONNX"):
             write_onnx(traced[DEFAULT_SIGNATURE], folder / ONNX_MODEL, NOTICE)
-    elif file_format == "savedmodel":
+    elif file_format in ("savedmodel", "triton"):
         module = tf.Module()
         with stage("tracing the networks"):
             networks = with_fused_normalizations(half) if half else run
-            signatures = Signatures(networks, metadata["spacing_mm"], quantize)
+            signatures = Signatures(networks, dict(metadata), quantize)
             module.weights = signatures.weights
             traced = signatures.concrete()
         with stage("saving the networks"):
@@ -145,23 +160,20 @@ def _write(run, folder, quantize, file_format, half, fpmath):
     else:
         _require_same_outputs(run, found, quantize, file_format)
 
-    described = describe_signatures(
-        run.config.size,
-        run.segmentation is not None,
-        metadata["spacing_mm"] is not None,
-        run.config.film_normalization,
-    )
     metadata["signatures"] = {name: described[name] for name in described if name in loaded}
     metadata["weights"] = {"quantize": quantize, "largest_differences": found}
     metadata["checksums"] = CHECKSUMS
     write_text(folder / METADATA, json.dumps(metadata, indent=1) + "\n")
     write_text(folder / MODEL_CARD, model_card(metadata))
+    if file_format == "triton":
+        write_model_file(folder)
     if file_format == "savedmodel" and not _write_warmup(folder, trial.requests()):
         logging.warning(
             "tensorflow-serving-api is not installed: the export has no warm-up requests "
             "(pip install 'xctrs-tf[serving]')"
         )
     write_checksums(folder)
+    return metadata
 
 
 def _write_warmup(folder, requests):

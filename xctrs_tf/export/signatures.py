@@ -1,5 +1,8 @@
 """Signatures of an exported model: the functions that a server offers by name."""
 
+import json
+
+import numpy as np
 import tensorflow as tf
 
 from xctrs_tf.data.volumes.intensity import WINDOW_HU
@@ -9,6 +12,7 @@ from xctrs_tf.reconstruction.exported_model import (
     BYTES_SIGNATURE,
     DEFAULT_SIGNATURE,
     EQUALIZED_OUTPUT,
+    METADATA_OUTPUT,
     RECONSTRUCTION_SIGNATURE,
     SEGMENTATION_SIGNATURE,
 )
@@ -19,7 +23,8 @@ class Signatures:
 
     Args:
         run: `xctrs_tf.training.run.Run`.
-        spacing_mm: edge of a voxel that ``serving_bytes`` returns, or None.
+        metadata: dict of JSON values that ``serving_bytes`` returns, and the edge of a voxel
+            in it; None leaves both out.
         dtype: type of the stored weights, which are cast to their own type for
             computing; None stores them unchanged.
 
@@ -29,10 +34,10 @@ class Signatures:
         segments: True if there is a segmentation network.
     """
 
-    def __init__(self, run, spacing_mm=None, dtype=None):
+    def __init__(self, run, metadata=None, dtype=None):
         self._size = run.config.size
         self._film_normalization = run.config.film_normalization
-        self._spacing_mm = spacing_mm
+        self._metadata = metadata
         size2, size3 = [self._size] * 2, [self._size] * 3
         self.weights = {}
         self._films = {v: tf.TensorSpec((None, *size2, 1), tf.float32, v) for v in VIEWS}
@@ -82,11 +87,19 @@ class Signatures:
         if self.segments:
             labels = tf.argmax(outputs["segmentation"], axis=-1, output_type=tf.int32)
             answer["segmentation"] = tf.cast(labels, tf.uint8)
-        if self._spacing_mm is not None:
-            answer["spacing_mm"] = tf.fill(tf.shape(ap_bytes), tf.constant(self._spacing_mm))
+        if self._metadata is not None:
+            answer |= self._describe(tf.shape(ap_bytes))
         if self._film_normalization == "equalized":
             answer[EQUALIZED_OUTPUT] = tf.fill(tf.shape(ap_bytes), True)
         return answer
+
+    def _describe(self, batch):
+        """Return the outputs that are the same for every film, once for each patient."""
+        text = np.frombuffer(metadata_bytes(self._metadata), np.uint8)
+        described = {METADATA_OUTPUT: tf.tile(text[np.newaxis], [batch[0], 1])}
+        if self._metadata["spacing_mm"] is not None:
+            described["spacing_mm"] = tf.fill(batch, tf.constant(self._metadata["spacing_mm"]))
+        return described
 
     def _reconstruct(self, ap, la):
         """Run the reconstruction network only, unclipped, as input of the segmentation."""
@@ -96,19 +109,24 @@ class Signatures:
         return {"segmentation": self._run_segmentation(ct)}
 
 
-def describe_signatures(size, segments, has_spacing, film_normalization):
+def metadata_bytes(metadata):
+    """Return metadata as ``serving_bytes`` returns them: compact ASCII JSON, as bytes."""
+    return json.dumps(metadata, separators=(",", ":")).encode("ascii")
+
+
+def describe_signatures(metadata):
     """Describe the tensors of the signatures for metadata.json.
 
     Args:
-        size: voxels a side.
-        segments: True if there is a segmentation network.
-        has_spacing: True if ``serving_bytes`` returns the voxel size.
-        film_normalization: of `film_normalisation.FILM_NORMALIZATIONS`.
+        metadata: those that `Signatures` was given.
 
     Returns:
         Dict from signature to dict of ``inputs`` and ``outputs``.
     """
+    size, film_normalization = metadata["size"], metadata["film_normalization"]
+    segments = metadata["classes"] is not None
     sizes = {"batch": None, "x": size, "y": size, "z": size, "channel": 1, "class": NUM_CLASSES}
+    sizes["byte"] = len(metadata_bytes(metadata))
 
     def tensor(dtype, values, *axes):
         axes = ["batch", *axes]
@@ -130,7 +148,8 @@ def describe_signatures(size, segments, has_spacing, film_normalization):
     if segments:
         whole["segmentation"] = classes
         answer["segmentation"] = tensor("uint8", "index in classes", *volume)
-    if has_spacing:
+    answer[METADATA_OUTPUT] = tensor("uint8", "metadata.json without the comparison", "byte")
+    if metadata["spacing_mm"] is not None:
         answer["spacing_mm"] = tensor("float32", "edge of a voxel in mm")
     if film_normalization == "equalized":
         answer[EQUALIZED_OUTPUT] = tensor("bool", "true: the server equalizes the films")

@@ -43,10 +43,24 @@ def read_metadata(folder):
         Dict of JSON values.
 
     Raises:
+        UserError: as `read_metadata_file`.
+    """
+    return read_metadata_file(folder / METADATA)
+
+
+def read_metadata_file(file):
+    """Read a metadata.json, and check every field that is used.
+
+    Args:
+        file: `pathlib.Path` of the file.
+
+    Returns:
+        Dict of JSON values.
+
+    Raises:
         UserError: missing, unreadable, of another format, or with a field that no
             export has.
     """
-    file = folder / METADATA
     try:
         require_plain_file(file)
         if file.stat().st_size > MAX_METADATA_BYTES:
@@ -59,9 +73,14 @@ def read_metadata(folder):
         known = False
     if not known:
         raise UserError(f"{file}: missing, or not of format {EXPORT_FORMAT}; {_MEND}")
-    metadata.setdefault("film_normalization", FIRST_FILM_NORMALIZATION)
+    metadata = with_defaults(metadata)
     check_metadata(metadata, file)
     return metadata
+
+
+def with_defaults(metadata):
+    """Return metadata with the fields that exports of earlier versions do not tell."""
+    return {"film_normalization": FIRST_FILM_NORMALIZATION, **metadata}
 
 
 def check_metadata(metadata, file):

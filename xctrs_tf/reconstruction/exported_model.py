@@ -31,6 +31,9 @@ SEGMENTATION_SIGNATURE = "segmentation"
 # Output of ``serving_bytes`` where the server equalizes the films: a client that sees it in the
 # signature cuts its films out likewise.
 EQUALIZED_OUTPUT = "films_equalized"
+# Output of ``serving_bytes`` with the bytes of metadata.json, as far as the export knows them
+# before it is compared: a client judges the result by the thresholds in them.
+METADATA_OUTPUT = "metadata_json"
 
 
 @dataclasses.dataclass(frozen=True)

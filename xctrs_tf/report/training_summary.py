@@ -61,6 +61,25 @@ def compare_films(verdict):
     return {"alike": False, "differences": differences, "text": text}
 
 
+def verdict_lines(verdict, metadata):
+    """Say what a program prints of a reconstruction's verdict.
+
+    Args:
+        verdict: `quality.verdict.Verdict`.
+        metadata: metadata.json of the model, or None.
+
+    Returns:
+        List of str: the training, whether the films are like its films, the verdict, and its
+        findings.
+    """
+    return [
+        describe_training(metadata),
+        compare_films(verdict)["text"],
+        f"verdict: {verdict.level}",
+        *(f"  {finding.level}: {finding.reason}" for finding in verdict.findings),
+    ]
+
+
 def _dict(value):
     return value if isinstance(value, dict) else {}
 

@@ -22,7 +22,7 @@ try:
     )
 except ImportError as error:
     raise UserError(
-        "gRPC needs tensorflow-serving-api: pip install 'xctrs-tf[serving]', or use --rest"
+        "gRPC needs tensorflow-serving-api: pip install 'xctrs-tf[serving]', or use --protocol=rest"
     ) from error
 
 # By default, gRPC refuses messages over 4 MB, and a server sends a negative integer as

@@ -8,6 +8,7 @@ import http.client
 import io
 import socket
 import time
+import typing
 import urllib.parse
 import urllib.request
 
@@ -18,7 +19,25 @@ class TooLarge(Exception):
     """Response with more bytes than allowed."""
 
 
-def exchange(address, path, body, *, timeout_s, max_bytes, context=None, use_proxy=False):
+class Response(typing.NamedTuple):
+    """Response of a server, of which nothing is checked.
+
+    Attributes:
+        status: number of the status line.
+        reason: text of the status line.
+        headers: `http.client.HTTPMessage`.
+        content: bytes.
+    """
+
+    status: int
+    reason: str
+    headers: http.client.HTTPMessage
+    content: bytes
+
+
+def exchange(
+    address, path, body, *, timeout_s, max_bytes, context=None, use_proxy=False, headers=None
+):
     """Send a request and read the whole response. Redirects are not followed.
 
     Args:
@@ -29,9 +48,10 @@ def exchange(address, path, body, *, timeout_s, max_bytes, context=None, use_pro
         max_bytes: largest size of headers and content together.
         context: `ssl.SSLContext` for HTTPS, or None.
         use_proxy: go through the proxy of the environment.
+        headers: dict of further headers; by default the content is called JSON.
 
     Returns:
-        ``(status, reason, content)``.
+        `Response`.
 
     Raises:
         UserError: the address or the environment's proxy is no ``host:port``.
@@ -48,7 +68,7 @@ def exchange(address, path, body, *, timeout_s, max_bytes, context=None, use_pro
         url = f"{scheme}://{address}{path}"
     elif proxy:
         connection.set_tunnel(*_host_and_port(address))
-    headers = {"Content-Type": "application/json", "Connection": "close"}
+    headers = {"Content-Type": "application/json", **(headers or {}), "Connection": "close"}
     try:
         connection.request("GET" if body is None else "POST", url, body, headers)
         with connection.getresponse() as response:
@@ -56,7 +76,7 @@ def exchange(address, path, body, *, timeout_s, max_bytes, context=None, use_pro
                 raise TooLarge
             # In pieces: a chunk may claim any size, which would be allocated at once.
             content = b"".join(iter(lambda: response.read(2**16), b""))
-            return response.status, response.reason, content
+            return Response(response.status, response.reason, response.headers, content)
     finally:
         connection.end()
 

@@ -8,26 +8,42 @@ from xctrs_tf.data.films.pair.view_check import check_two_films
 from xctrs_tf.errors import UserError
 from xctrs_tf.geometry import SIZES
 from xctrs_tf.reconstruction import Reconstruction
-from xctrs_tf.reconstruction.exported_model import BYTES_SIGNATURE, EQUALIZED_OUTPUT
+from xctrs_tf.reconstruction.exported_model import (
+    BYTES_SIGNATURE,
+    EQUALIZED_OUTPUT,
+    METADATA_OUTPUT,
+)
 from xctrs_tf.reconstruction.prediction_check import checked_spacing, server_volumes
+from xctrs_tf.serving.served_metadata import (
+    decode_metadata,
+    metadata_length,
+    require_same_model,
+)
 
 
 class RemoteReconstructor:
     """Served model that maps two films to a `Reconstruction`, like `Reconstructor`.
 
     Args:
-        client: `grpc_client.GrpcClient` or `rest_client.RestClient`.
+        client: `grpc_client.GrpcClient`, `rest_client.RestClient` or
+            `kserve_client.KserveClient`.
+        metadata: metadata.json of the served model, of `export_files.read_metadata_file`; by
+            default the server is asked for them.
+        told: False never asks the server for its metadata.
 
     Attributes:
+        metadata: as given, or those of the last answer; None before the first answer and
+            where the server does not tell them.
         size: pixels a side of the films.
         film_normalization: that of the served model, of
             `film_normalisation.FILM_NORMALIZATIONS`.
 
     Raises:
-        UserError: no server, no such model, or a model without ``serving_bytes``.
+        UserError: no server, no such model, a model without ``serving_bytes``, or metadata of
+            another model.
     """
 
-    def __init__(self, client):
+    def __init__(self, client, metadata=None, told=True):
         self._client = client
         shapes = client.output_shapes(BYTES_SIGNATURE)
         shape = shapes.get("ct_hu", ())
@@ -41,6 +57,11 @@ class RemoteReconstructor:
         self._tells_spacing = "spacing_mm" in shapes
         equalizes = EQUALIZED_OUTPUT in shapes
         self.film_normalization = "equalized" if equalizes else "percentile"
+        self.metadata = metadata
+        told = told and metadata is None
+        self._metadata_length = metadata_length(shapes.get(METADATA_OUTPUT)) if told else None
+        if metadata is not None:
+            self._require_same_model("--metadata")
 
     def __call__(self, ap=None, la=None, spacing_mm=None):
         """Reconstruct one patient.
@@ -94,7 +115,24 @@ class RemoteReconstructor:
         shapes = {"ct_hu": (self.size,) * 3, "spacing_mm": ()}
         if self._segments:
             shapes["segmentation"] = shapes["ct_hu"]
-        return self._client.predict(BYTES_SIGNATURE, pngs, shapes)
+        if self._metadata_length is not None:
+            shapes[METADATA_OUTPUT] = (self._metadata_length,)
+        response = self._client.predict(BYTES_SIGNATURE, pngs, shapes)
+        if METADATA_OUTPUT in shapes:
+            self._take_metadata(response.get(METADATA_OUTPUT))
+        return response
+
+    def _take_metadata(self, told):
+        """Keep what an answer tells; another version of the model may have answered."""
+        source = f"--server={self._client.address}: the answer's {METADATA_OUTPUT}"
+        self.metadata = None if told is None else decode_metadata(told, source)
+        if told is not None:
+            self._require_same_model(source)
+
+    def _require_same_model(self, source):
+        require_same_model(
+            self.metadata, self.size, self.film_normalization, self._segments, source
+        )
 
     def _spacing_mm(self, response):
         spacing_mm = response.get("spacing_mm")
