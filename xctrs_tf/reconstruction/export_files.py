@@ -196,11 +196,11 @@ def _is_window(window):
 
 
 def _listing(folder):
-    """Return the lines of SHA256SUMS: hash, two blanks, path; hidden files left out."""
+    """Return the lines of SHA256SUMS: hash, two blanks, path; without hidden files and caches."""
     lines = []
     try:
         for path, folders, names in os.walk(folder, onerror=_raise):
-            folders[:] = [name for name in folders if not name.startswith(".")]
+            folders[:] = [name for name in folders if not _is_no_part(name)]
             for name in names:
                 file = os.path.join(path, name)
                 relative = os.path.relpath(file, folder).replace(os.sep, "/")
@@ -210,6 +210,11 @@ def _listing(folder):
         return "".join(f"{digest}  {name}\n" for name, digest in sorted(lines))
     except OSError as error:
         raise UserError(f"{error.filename}: cannot be read ({error.strerror})") from error
+
+
+def _is_no_part(folder):
+    # Triton's Python backend compiles model.py into __pycache__; nothing of this package runs it.
+    return folder.startswith(".") or folder == "__pycache__"
 
 
 def _hash(listing):
