@@ -5,11 +5,10 @@
 Writes the next version, MODELS/xctrsnet/1, 2, ..., and prints its path and the flag with
 which experiments.reconstruct takes no other model. With --format=onnx it holds model.onnx
 in place of a SavedModel, so give a folder that no TensorFlow Serving watches. With
---format=triton OUTPUT is a model repository of Triton Inference Server, and the versions are in
-OUTPUT/xctrsnet. What it
-says of itself in assets.extra/metadata.json has the metrics of RUN/evaluation and
-the thresholds of RUN/quality.json, if they are there (experiments.evaluate and
-experiments.calibrate). docs/serving.md tells how to serve it.
+--format=triton OUTPUT is a model repository of Triton Inference Server, and the versions are
+in OUTPUT/xctrsnet. What an export says of itself in assets.extra/metadata.json has the metrics
+of RUN/evaluation and the thresholds of RUN/quality.json, if they are there
+(experiments.evaluate and experiments.calibrate). docs/serving.md tells how to serve it.
 """
 
 import os

@@ -26,6 +26,8 @@ def test_metadata(tmp_path):
         "segmentation": (["batch", "x", "y", "z", "class"], [None, 32, 32, 32, 8], "float32"),
     }
     answers = tensors(metadata["signatures"]["serving_bytes"])
+    axes, (batch, told), dtype = answers.pop("metadata_json")
+    assert (axes, batch, dtype) == (["batch", "byte"], None, "uint8") and 1000 < told < 10_000
     assert answers == {
         "ap_bytes": (["batch"], [None], "string"),
         "la_bytes": (["batch"], [None], "string"),
@@ -88,6 +90,7 @@ def test_data_are_described_without_machine_paths(tmp_path):
     # The server returns the voxel size.
     assert set(find_export(folder).load_signatures()["serving_bytes"].structured_outputs) == {
         "ct_hu",
+        "metadata_json",
         "segmentation",
         "spacing_mm",
     }

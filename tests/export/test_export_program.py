@@ -63,7 +63,7 @@ def test_plain_tensorflow_computes_what_the_networks_do(run, tmp_path):
     model = XCTRSNet(SIZE, **networks)
     expected = {name: np.asarray(tensor) for name, tensor in model(films, training=False).items()}
     assert np.ptp(expected["ct"]) > 0.1 and (expected["ct"] < 0).any()
-    assert set(outputs) == {"ct", "classes", "ct_hu", "segmentation"}
+    assert set(outputs) == {"ct", "classes", "ct_hu", "segmentation", "metadata_json"}
     np.testing.assert_allclose(outputs["classes"], expected["segmentation"], rtol=0, atol=1e-5)
     np.testing.assert_allclose(outputs["ct"], expected["ct"].clip(0, 1), rtol=0, atol=1e-5)
 

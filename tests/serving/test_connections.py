@@ -1,4 +1,4 @@
-"""Connections of both clients: encryption, with certificates that are made here, and names."""
+"""Connections of the clients: encryption, with certificates that are made here, and names."""
 
 import functools
 import shutil

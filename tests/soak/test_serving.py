@@ -1,10 +1,11 @@
-"""Some 300 lies over REST and 150 over gRPC: each is one line or a possible answer."""
+"""Hundreds of lies over REST, KServe v2 and gRPC: each is one line or a possible answer."""
 
 import pytest
 
-from tests.serving import rest_lies
+from tests.serving import kserve_lies, rest_lies
 from tests.serving.lies import outcome
 from xctrs_tf.serving.client import RetryPolicy
+from xctrs_tf.serving.kserve_client import KserveClient
 from xctrs_tf.serving.rest_client import RestClient
 
 pytestmark = [pytest.mark.soak, pytest.mark.usefixtures("bounded_memory")]
@@ -25,6 +26,15 @@ REST = lies_of(rest_lies)
 def test_a_lie_over_rest(name):
     with rest_lies.lying_server(REST[name]) as (address, _):
         outcome(lambda: RestClient(address, "xctrsnet", RetryPolicy(3.0, 0)))
+
+
+KSERVE = lies_of(kserve_lies)
+
+
+@pytest.mark.parametrize("name", KSERVE)
+def test_a_lie_over_kserve(name):
+    with kserve_lies.lying_server(KSERVE[name]) as (address, _):
+        outcome(lambda: KserveClient(address, "xctrsnet", RetryPolicy(3.0, 0)))
 
 
 def test_lies_over_grpc():

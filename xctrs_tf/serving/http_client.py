@@ -1,4 +1,4 @@
-"""What both HTTP clients share: one exchange, its limits, and the lines of its errors."""
+"""Base of the HTTP clients: one exchange, its limits, and the lines of its errors."""
 
 import gc
 import http.client

@@ -40,8 +40,8 @@ class KserveClient(HttpClient):
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
-        # What the server said of itself and the model.
-        self._sends_bytes, self._offered = False, ()
+        # What the server says of itself and the model, once it was asked.
+        self._sends_bytes, self._offered = False, None
 
     def output_shapes(self, signature):
         """Read the shapes of the model's outputs.
@@ -85,6 +85,8 @@ class KserveClient(HttpClient):
         Raises:
             UserError: no server, an error of the model, or an invalid response.
         """
+        if self._offered is None:
+            self.output_shapes(signature)
         request = self._binary_request if self._sends_bytes else self._json_request
         # To ask for an output that the model has not is an error.
         body, headers = request(inputs, [name for name in shapes if name in self._offered])

@@ -16,7 +16,7 @@ from xctrs_tf.reconstruction.export_files import (
     with_defaults,
 )
 
-# An export's metadata have about 100 kB.
+# An export's metadata have tens of kilobytes.
 MAX_BYTES = 2**20
 
 
