@@ -71,19 +71,9 @@ class KserveClient(HttpClient):
         return shapes if signature == BYTES_SIGNATURE and inputs == films else {}
 
     def predict(self, signature, inputs, shapes):
-        """Run the model for one patient.
+        """Run the model for one patient; see `grpc_client.GrpcClient.predict`.
 
-        Args:
-            signature: as for `output_shapes`.
-            inputs: dict from input to bytes.
-            shapes: dict from each output that is wanted to its shape without the batch
-                axis; a tensor of another shape is not decoded.
-
-        Returns:
-            Dict from output to array, without the batch axis.
-
-        Raises:
-            UserError: no server, an error of the model, or an invalid response.
+        Nested lists of JSON are returned as they are, and nothing in them is checked.
         """
         if self._offered is None:
             self.output_shapes(signature)
