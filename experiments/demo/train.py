@@ -1,22 +1,22 @@
-"""From nothing to a reconstructed neck on two CPU cores: what `make demo` runs.
+"""From nothing to a trained model on two CPU cores: what `make demo-train` runs.
 
 Each step is a command that works by itself; the demo prints it before it runs.
 """
 
 import pathlib
-import shlex
-import shutil
-import subprocess
 import sys
 import time
 
 from absl import flags
 
 from experiments.common import cli
+from experiments.common.commands import begin_output, run_command
 from xctrs_tf.errors import UserError
 
 FLAGS = flags.FlagValues()
-flags.DEFINE_string("output", "demo", "folder for everything the demo makes", flag_values=FLAGS)
+flags.DEFINE_string(
+    "output", "demo-train", "folder for everything the demo makes", flag_values=FLAGS
+)
 flags.DEFINE_integer("num_patients", 150, "phantoms in the cohort", flag_values=FLAGS)
 flags.DEFINE_integer("steps", 1000, "training steps", flag_values=FLAGS)
 flags.DEFINE_integer("seed", 0, "of the phantoms and of the training", flag_values=FLAGS)
@@ -30,6 +30,8 @@ _FAULTS = (
     *("none", "swapped", "la mirrored", "ap upside down", "la inverted"),
     *("both crops off by 20 mm", "la of another patient", "hand"),
 )
+# Marks a folder that a demo made; only such a folder is removed.
+_MARK = ".xctrs-demo-train"
 # Random features are a hundred times smaller than ImageNet's.
 _VGG_FLAGS = {
     True: ["--vgg_weights=imagenet"],
@@ -42,24 +44,21 @@ def execute():
     began = time.monotonic()
     output = pathlib.Path(FLAGS.output)
     cli.lock_output(output, beside=True)
-    if output.exists() and not FLAGS.keep:
-        _remove_earlier(output)
-    output.mkdir(parents=True, exist_ok=True)
-    (output / _MARK).touch()
+    begin_output(output, _MARK, FLAGS.keep)
     data, run, films = output / "data", output / "run", output / "films"
 
     cohort = [f"--num_patients={FLAGS.num_patients}", "--size=32", f"--seed={FLAGS.seed}"]
-    _run("prepare", "--source=phantom", *cohort, f"--output={data}")
+    run_command("prepare", "--source=phantom", *cohort, f"--output={data}")
     training = [f"--steps={FLAGS.steps}", f"--max_minutes={_MAX_MINUTES}", f"--seed={FLAGS.seed}"]
     training += _VGG_FLAGS[_imagenet_is_at_hand()]
-    _run("train", "--preset=demo", f"--data={data}", f"--workdir={run}", *training)
-    _run("evaluate", f"--workdir={run}", "--figures=1")
+    run_command("train", "--preset=demo", f"--data={data}", f"--workdir={run}", *training)
+    run_command("evaluate", f"--workdir={run}", "--figures=1")
     # The export holds it, so that a reconstruction gets a verdict.
     quality = [f"--output={run / 'quality.json'}", f"--faults={','.join(_FAULTS)}"]
-    _run("calibrate", f"--workdir={run}", f"--data={data}", *quality)
-    _run("export", f"--workdir={run}", f"--output={output / 'model'}")
+    run_command("calibrate", f"--workdir={run}", f"--data={data}", *quality)
+    run_command("export", f"--workdir={run}", f"--output={output / 'model'}")
     patient = _write_films_of_unseen_patient(data, films)
-    _run(
+    run_command(
         "reconstruct",
         f"--model={output / 'model'}",
         f"--ap={films / 'ap.png'}",
@@ -72,25 +71,6 @@ def execute():
     for path in sorted(output.glob("re*/*")) + sorted((run / "evaluation").rglob("*.png")):
         print(f"  {path}")
     print(f"The demo took {(time.monotonic() - began) / 60:.1f} minutes.")
-
-
-# Marks a folder that a demo made; only such a folder is removed.
-_MARK = ".xctrs-demo"
-
-
-def _remove_earlier(output):
-    if not (output / _MARK).exists():
-        raise UserError(f"--output={output} exists and is not an earlier demo: name another folder")
-    shutil.rmtree(output)
-
-
-def _run(program, *arguments):
-    """Run a program; end with its exit status if it fails."""
-    command = ["-m", f"experiments.{program}", *arguments]
-    print(f"\n$ python {shlex.join(command)}", flush=True)
-    status = subprocess.run([sys.executable, *command]).returncode
-    if status:
-        sys.exit(status)
 
 
 def _imagenet_is_at_hand():

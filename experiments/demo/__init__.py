@@ -1,0 +1,1 @@
+"""Demos: the model that comes with the package, and a training from nothing."""

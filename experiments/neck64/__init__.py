@@ -1,0 +1,1 @@
+"""Programs that made the weights ``neck64``: training, packing, and the example beside them."""

@@ -1,0 +1,76 @@
+"""Pack a run as weights that come with the package.
+
+    python -m experiments.neck64.pack --workdir=RUN --output=xctrs_tf/pretrained/neck64
+
+The run must have been evaluated on its test patients and calibrated (experiments.evaluate,
+experiments.calibrate), so that figures and thresholds travel with the weights. Writes an
+exported model without a graph, in float16, with LICENSE and NOTICE.
+"""
+
+import pathlib
+import shutil
+import sys
+import tempfile
+
+from absl import flags
+
+from experiments.common import cli
+from xctrs_tf.errors import UserError
+from xctrs_tf.files import atomic_path
+from xctrs_tf.pretrained import EXPORTED_WEIGHTS
+
+MAX_BYTES = 20_000_000
+_HERE = pathlib.Path(__file__).parent
+# What the run's folder must hold, and the program that writes it.
+_NEEDED = {"evaluation/cases.json": "evaluate", "quality.json": "calibrate"}
+
+FLAGS = flags.FlagValues()
+WORKDIR = flags.DEFINE_string("workdir", None, "Run to pack.", flag_values=FLAGS)
+OUTPUT = flags.DEFINE_string("output", None, "Folder to write.", flag_values=FLAGS)
+LICENCE = flags.DEFINE_string(
+    "license", "LICENSE", "File of the licence of the weights.", flag_values=FLAGS
+)
+flags.mark_flags_as_required(["workdir", "output"], flag_values=FLAGS)
+
+
+def execute():
+    """Pack the run that the flags name."""
+    workdir, output = pathlib.Path(WORKDIR.value), pathlib.Path(OUTPUT.value)
+    for name, program in _NEEDED.items():
+        if not (workdir / name).is_file():
+            raise UserError(f"{workdir / name}: missing; run experiments.{program} first")
+    licence = pathlib.Path(LICENCE.value)
+    if not licence.is_file():
+        raise UserError(f"--license={licence}: no such file")
+    cli.load_tensorflow("float32")
+    from xctrs_tf.export.metadata import describe_run
+    from xctrs_tf.export.saved_model import export_run
+    from xctrs_tf.reconstruction.export_files import write_checksums
+    from xctrs_tf.training.run import load_run
+
+    run = load_run(workdir, precision="float32")
+    metadata = describe_run(run)
+    for name in ("metrics", "quality"):
+        if metadata[name] is None:
+            raise UserError(f"{workdir}: its {name} are of other weights or data; make them again")
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = export_run(run, scratch, quantize="float16", file_format="weights")
+        size = (folder / EXPORTED_WEIGHTS).stat().st_size
+        if size > MAX_BYTES:
+            raise UserError(f"{workdir}: {size / 1e6:.1f} MB of weights; at most 20 MB are shipped")
+        shutil.copy(licence, folder / "LICENSE")
+        shutil.copy(_HERE / "NOTICE", folder / "NOTICE")
+        write_checksums(folder)
+        output.parent.mkdir(parents=True, exist_ok=True)
+        with atomic_path(output) as temporary:
+            shutil.copytree(folder, temporary)
+    print(f"{output}: {size / 1e6:.1f} MB of weights")
+
+
+def main(argv=None):
+    """Run the program on a command line; return its exit status."""
+    return cli.run(execute, FLAGS, argv)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

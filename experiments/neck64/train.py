@@ -1,0 +1,122 @@
+"""Train the model that comes with the package, stage by stage.
+
+    python -m experiments.neck64.train --data=NECKS --phantoms=PHANTOMS --workdir=RUNS
+
+Each stage is a run of experiments.train in RUNS/<stage>, whose command is printed; a
+stopped one is continued by the same command. docs/neck64.md tells where the data come
+from, why the stages are so, and how the last one is evaluated and packed.
+"""
+
+import dataclasses
+import pathlib
+import sys
+
+from absl import flags
+
+from experiments.common import cli
+from experiments.common.commands import run_command
+from xctrs_tf.errors import UserError
+
+
+@dataclasses.dataclass(frozen=True)
+class Stage:
+    """One run of the recipe.
+
+    Attributes:
+        name: of its folder.
+        flags: flags of experiments.train, without those of folders.
+        phantoms: True if it is trained on phantoms.
+        begins_with: names of the stages whose weights it begins with.
+    """
+
+    name: str
+    flags: tuple
+    phantoms: bool = False
+    begins_with: tuple = ()
+
+
+_ALL = ("--size=64", "--fold=0", "--width=0.5", "--precision=mixed_bfloat16")
+_RECONSTRUCTION = ("--vgg_weight=0", "--dice_weight=0", "--rsc_weight=0", "--augment=mirror,films")
+# Without it Dice needs thousands of steps to find all vertebrae.
+_CROSS_ENTROPY = (
+    *("--cross_entropy_weight=1", "--cross_entropy_balance=0.5", "--cross_entropy_fade=0.5"),
+)
+STAGES = (
+    Stage("phantoms", (*_RECONSTRUCTION, "--steps=800", "--validate_every=400"), phantoms=True),
+    Stage(
+        "reconstruction",
+        (
+            *_RECONSTRUCTION,
+            *("--schedule=cosine", "--steps=1400", "--validate_every=400"),
+            "--ema_momentum=0.995",
+        ),
+        begins_with=("phantoms",),
+    ),
+    Stage(
+        "segmentation",
+        (
+            *("--reconstruction=none", "--rsc_weight=0", *_CROSS_ENTROPY),
+            *("--schedule=cosine", "--steps=1400", "--validate_every=300"),
+            *("--augment=mirror,pose", "--ema_momentum=0.99"),
+        ),
+    ),
+    Stage(
+        "joint",
+        (
+            *("--mae_weight=40", "--vgg_weight=0", "--rsc_weight=0", *_CROSS_ENTROPY),
+            *("--learning_rate=5e-4", "--schedule=cosine", "--steps=700", "--validate_every=175"),
+            *("--augment=mirror,films", "--ema_momentum=0.99"),
+        ),
+        begins_with=("reconstruction", "segmentation"),
+    ),
+)
+
+FLAGS = flags.FlagValues()
+DATA = flags.DEFINE_string("data", None, "Prepared real necks, 64^3.", flag_values=FLAGS)
+PHANTOMS = flags.DEFINE_string("phantoms", None, "Prepared phantoms, 64^3.", flag_values=FLAGS)
+WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the runs.", flag_values=FLAGS)
+ONLY = flags.DEFINE_list(
+    "stages",
+    [stage.name for stage in STAGES],
+    "Stages to run, in the order of the recipe.",
+    flag_values=FLAGS,
+)
+flags.mark_flags_as_required(["data", "phantoms", "workdir"], flag_values=FLAGS)
+
+
+def execute():
+    """Run the stages that the flags name."""
+    unknown = set(ONLY.value) - {stage.name for stage in STAGES}
+    if unknown:
+        raise UserError(
+            f"--stages={','.join(ONLY.value)}: of {', '.join(stage.name for stage in STAGES)}"
+        )
+    for stage in STAGES:
+        if stage.name in ONLY.value:
+            run_command("train", *stage_flags(stage, DATA.value, PHANTOMS.value, WORKDIR.value))
+
+
+def stage_flags(stage, data, phantoms, workdir):
+    """Return all flags of experiments.train for a stage.
+
+    Args:
+        stage: `Stage`.
+        data: folder of the real necks.
+        phantoms: folder of the phantoms.
+        workdir: folder of the runs.
+    """
+    root = pathlib.Path(workdir)
+    found = [f"--data={phantoms if stage.phantoms else data}", *_ALL, *stage.flags]
+    if stage.begins_with:
+        sources = ",".join(str(root / name) for name in stage.begins_with)
+        found.append(f"--initial_weights={sources}")
+    return [*found, f"--workdir={root / stage.name}"]
+
+
+def main(argv=None):
+    """Run the program on a command line; return its exit status."""
+    return cli.run(execute, FLAGS, argv)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

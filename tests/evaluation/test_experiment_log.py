@@ -1,0 +1,53 @@
+"""The experiment log of a folder of runs."""
+
+import json
+
+import pytest
+
+from xctrs_tf.errors import UserError
+from xctrs_tf.evaluation.experiment_log import log_grid, read_log
+from xctrs_tf.training.config import TrainingConfig
+
+
+def write_run(path, history, **fields):
+    path.mkdir(parents=True)
+    config = TrainingConfig(data=f"/far/away/{path.name}-data", steps=40, **fields)
+    record = {"training": config.to_json(), "data_sha256": "0" * 64}
+    (path / "config.json").write_text(json.dumps(record), encoding="utf-8")
+    lines = "".join(json.dumps(row) + "\n" for row in history)
+    (path / "history.jsonl").write_text(lines, encoding="utf-8")
+
+
+@pytest.fixture
+def runs(tmp_path):
+    validation = {"kind": "validation", "psnr": 21.0}
+    write_run(
+        tmp_path / "films" / "a",
+        [
+            {"step": 20, "kind": "training", "loss": 2.0, "seconds": 90.0},
+            {**validation, "step": 20, "loss": 0.5, "psnr": 22.5, "dice_hard": 0.801},
+            {"step": 40, "kind": "training", "loss": 1.0, "seconds": 270.0},
+            {**validation, "step": 40, "loss": 0.6},
+        ],
+        augment="mirror",
+    )
+    write_run(tmp_path / "b", [], augment="films", freeze="segmentation")
+    return tmp_path
+
+
+def test_a_line_has_the_best_validation_and_the_time(runs):
+    grid = log_grid(read_log(runs))
+    # 40 steps of 180 seconds each, by the mean of those recorded.
+    assert grid.lines[1] == ["films/a", "40 of 40", "2.0", "20", "0.5", "22.50", "80.10"]
+    assert grid.lines[0] == ["b", "0 of 40", "0.0", "–", "–", "–", "–"]
+
+
+def test_only_flags_that_differ_are_told(runs):
+    notes = log_grid(read_log(runs)).notes
+    assert notes[1] == "b: --data=b-data --freeze=segmentation --augment=films"
+    assert notes[2] == "films/a: --data=a-data --augment=mirror"
+
+
+def test_a_folder_without_runs_is_refused(tmp_path):
+    with pytest.raises(UserError, match="holds no run of experiments"):
+        read_log(tmp_path)

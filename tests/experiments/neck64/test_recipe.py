@@ -1,0 +1,49 @@
+"""The recipe of the model that comes with the package, and its packing."""
+
+import pytest
+from absl import flags
+
+from experiments.common import training_flags
+from experiments.common.presets import preset_config
+from experiments.neck64 import train
+from tests.programs import run_program
+
+
+def config_of(stage):
+    """Return the configuration that a stage's flags make."""
+    values = flags.FlagValues()
+    flags.DEFINE_string("workdir", None, "", flag_values=values)
+    training_flags.define(values)
+    values(["program", *train.stage_flags(stage, "NECKS", "PHANTOMS", "RUNS")])
+    return preset_config("paper", **training_flags.given(values))
+
+
+@pytest.mark.parametrize("stage", train.STAGES, ids=lambda stage: stage.name)
+def test_every_stage_is_a_valid_training(stage):
+    config_of(stage).check()
+
+
+def test_stages_begin_with_earlier_ones_of_the_same_networks():
+    done = {}
+    for stage in train.STAGES:
+        config = config_of(stage)
+        for name in stage.begins_with:
+            assert done[name].width == config.width and done[name].size == config.size
+            assert f"RUNS/{name}" in config.initial_sources
+        done[stage.name] = config
+    last = config_of(train.STAGES[-1])
+    assert last.trains_reconstruction and last.uses_segmentation
+
+
+def test_an_unknown_stage_is_refused():
+    folders = ["--data=a", "--phantoms=b", "--workdir=c"]
+    finished = run_program("neck64.train", *folders, "--stages=third")
+    assert finished.returncode == 2
+    assert "--stages=third: of phantoms, reconstruction" in finished.stderr
+
+
+def test_packing_needs_figures_and_thresholds(tmp_path):
+    finished = run_program("neck64.pack", f"--workdir={tmp_path}", f"--output={tmp_path / 'out'}")
+    assert finished.returncode == 2
+    assert "cases.json: missing; run experiments.evaluate first" in finished.stderr
+    assert not (tmp_path / "out").exists()

@@ -1,0 +1,120 @@
+"""The experiment log: what the runs under a folder tried, and what validation gave."""
+
+import dataclasses
+import pathlib
+
+from xctrs_tf.errors import UserError
+from xctrs_tf.evaluation.tables.grids import NOTHING, TableGrid
+from xctrs_tf.training.config import read_config
+from xctrs_tf.training.history import read_history
+
+# Fields that do not decide what a run learns.
+_IGNORED = ("validate_every", "checkpoint_every", "strategy", "remat", "deterministic")
+_FOLDERS = ("data", "initial_weights", "reconstruction_run", "vgg_weights")
+_HEADINGS = ("run", "steps", "hours", "best step", "loss", "PSNR (dB)", "Dice (%)")
+
+
+@dataclasses.dataclass(frozen=True)
+class LoggedRun:
+    """One line of the log.
+
+    Attributes:
+        name: path of the run below the folder.
+        flags: dict from field of its configuration to value, as text.
+        steps: steps done.
+        hours: time of the training steps, by the mean of those that were recorded.
+        best_step: step of the lowest validation loss, or None.
+        validation: dict of its scalars there.
+    """
+
+    name: str
+    flags: dict
+    steps: int
+    hours: float
+    best_step: int | None
+    validation: dict
+
+
+def read_log(folder):
+    """Read all runs under a folder.
+
+    Args:
+        folder: path.
+
+    Returns:
+        List of `LoggedRun`, by name.
+
+    Raises:
+        UserError: there is none, or a run's configuration is damaged.
+    """
+    folder = pathlib.Path(folder)
+    paths = sorted(
+        path.parent
+        for path in folder.rglob("config.json")
+        # A copy of another run.
+        if path.parent.name != "reconstruction_run"
+    )
+    if not paths:
+        raise UserError(f"--runs={folder}: holds no run of experiments.train")
+    return [_read(path, path.relative_to(folder).as_posix()) for path in paths]
+
+
+def log_grid(runs):
+    """Lay the log out as a table.
+
+    Args:
+        runs: list of `LoggedRun`.
+
+    Returns:
+        `TableGrid`. Its notes have the flags in which the runs differ.
+    """
+    varied = [
+        name
+        for name in runs[0].flags
+        if len({run.flags.get(name) for run in runs}) > 1 and name not in ("steps", *_IGNORED)
+    ]
+    scalars = (("loss", 1, ".4g"), ("psnr", 1, ".2f"), ("dice_hard", 100, ".2f"))
+    lines = [
+        [
+            run.name,
+            f"{run.steps} of {run.flags['steps']}",
+            f"{run.hours:.1f}",
+            NOTHING if run.best_step is None else str(run.best_step),
+            *(_figure(run.validation.get(name), *shown) for name, *shown in scalars),
+        ]
+        for run in runs
+    ]
+    notes = ["Figures of the validation patients at the best step; losses of other terms differ."]
+    for run in runs:
+        flags = (f"--{name}={run.flags[name]}" for name in varied if run.flags[name])
+        notes.append(f"{run.name}: {' '.join(flags) or 'as the others'}")
+    return TableGrid("", list(_HEADINGS), lines, notes)
+
+
+def _figure(value, scale, digits):
+    return NOTHING if value is None else format(scale * value, digits)
+
+
+def _read(path, name):
+    config, history = read_config(path), read_history(path)
+    training = [row for row in history if row["kind"] == "training"]
+    validations = [row for row in history if row["kind"] == "validation"]
+    steps = max((row["step"] for row in history), default=0)
+    seconds = [row["seconds"] for row in training if "seconds" in row]
+    mean = sum(seconds) / len(seconds) if seconds else 0.0
+    best = min(validations, key=lambda row: row["loss"], default=None)
+    return LoggedRun(
+        name=name,
+        flags={field: _short(field, value) for field, value in config.to_json().items()},
+        steps=steps,
+        hours=mean * steps / 3600.0,
+        best_step=best and best["step"],
+        validation=best or {},
+    )
+
+
+def _short(field, value):
+    """Return a value as text; of folders only their names."""
+    if field in _FOLDERS:
+        return ",".join(pathlib.PurePath(part).name for part in value.split(",") if part)
+    return f"{value:g}" if isinstance(value, float) else str(value)
