@@ -25,7 +25,6 @@ of a batch failed; 2, nothing was done: bad flags, films, table or model.
 """
 
 import functools
-import importlib.util
 import pathlib
 import sys
 
@@ -43,6 +42,7 @@ from xctrs_tf.reconstruction import check_output, load, write_reconstruction
 from xctrs_tf.reconstruction.batch import FAILED, count_outcomes, prepare_output, run_batch
 from xctrs_tf.reconstruction.batch_input import FilmFiles, find_pairs, read_table
 from xctrs_tf.reconstruction.ensemble import find_exports, use_fpmath
+from xctrs_tf.reconstruction.output_folder import require_dicom_package
 from xctrs_tf.report.training_summary import verdict_lines
 
 EXIT_PAIR_FAILED = 1
@@ -109,13 +109,6 @@ COPY_PATIENT = flags.DEFINE_boolean(
     "are anonymous.",
     flag_values=FLAGS,
 )
-CHECK_VIEWS = flags.DEFINE_boolean(
-    "check_views",
-    True,
-    "Refuse films that look swapped, turned, dark-boned or not like one patient's, and move the "
-    "box of a film that shows the neck higher or larger than the other.",
-    flag_values=FLAGS,
-)
 STRICT = flags.DEFINE_boolean(
     "strict",
     False,
@@ -128,11 +121,11 @@ flags.mark_flags_as_required(["output"], flag_values=FLAGS)
 def execute():
     """Reconstruct the films that the flags name."""
     _check_flags()
-    paths, frames = FILMS.paths_and_frames()
+    options = FILMS.options()
     exports = find_exports(MODEL.value)
     # The search for the neck may import TensorFlow.
     use_fpmath(exports, FPMATH.value)
-    read = functools.partial(_read, frames=frames, model=exports[0])
+    read = functools.partial(_read, options=options, model=exports[0])
     write = functools.partial(
         write_reconstruction,
         metadata=exports[0].metadata,
@@ -144,15 +137,15 @@ def execute():
     if PAIRS.value is None and INPUT.value is None:
         check_output(output)
         with folder_lock(output.resolve(), beside=True):
-            return _one(paths, output, read, write)
+            return _one(output, read, write)
     pairs = read_table(PAIRS.value) if PAIRS.value is not None else find_pairs(INPUT.value)
     prepare_output(output, private=not SHARE.value)
     with folder_lock(output):
         return _batch(pairs, output, read, write)
 
 
-def _one(paths, output, read, write):
-    pair, patient = read(FilmFiles("", paths), output)
+def _one(output, read, write):
+    pair, patient = read(FilmFiles("", FILMS.files()), output)
     reconstructor = _load()
     with stage("reconstructing"):
         reconstruction = reconstructor(**pair.films, spacing_mm=pair.spacing_mm)
@@ -186,19 +179,10 @@ def _batch(pairs, output, read, write):
     return EXIT_VERDICT_FAIL if STRICT.value and failing else 0
 
 
-def _read(files, output, frames, model):
+def _read(files, output, options, model):
     """Read a pair and its patient."""
     spacing_mm = files.spacing_mm or FILMS.spacing_mm.value
-    pair = read_films(
-        files,
-        frames,
-        model,
-        spacing_mm,
-        CHECK_VIEWS.value,
-        output,
-        private=not SHARE.value,
-        crops=FILMS.crops(model.size, lambda: spacing_mm or model.metadata["spacing_mm"]),
-    )
+    pair = read_films(files, options, model, spacing_mm, output, private=not SHARE.value)
     return pair, _patient(files.paths) if COPY_PATIENT.value else None
 
 
@@ -233,8 +217,8 @@ def _check_flags():
         raise UserError("--strict: needs the report's quality checks; leave --report=false out")
     if COPY_PATIENT.value and not DICOM.value:
         raise UserError("--copy_patient: only DICOM files hold a patient; add --dicom")
-    if DICOM.value and importlib.util.find_spec("highdicom") is None:
-        raise UserError("--dicom: needs the package highdicom; pip install xctrs-tf[dicom]")
+    if DICOM.value:
+        require_dicom_package()
 
 
 def main(argv=None):

@@ -86,13 +86,6 @@ USE_PROXY = flags.DEFINE_boolean(
     flag_values=FLAGS,
 )
 SHARE = define_share(FLAGS)
-CHECK_VIEWS = flags.DEFINE_boolean(
-    "check_views",
-    True,
-    "Refuse films that look swapped, turned, dark-boned or not like one patient's, and move the "
-    "box of a film that shows the neck higher or larger than the other.",
-    flag_values=FLAGS,
-)
 flags.register_validator(
     TIMEOUT_S, lambda value: 0 < value < float("inf"), "must be above 0", flag_values=FLAGS
 )
@@ -117,20 +110,10 @@ def execute():
 
 def _reconstruct(output, metadata):
     """Write the reconstruction; return its verdict and the model's metadata."""
+    files, options = FilmFiles("", FILMS.files()), FILMS.options()
     reconstructor = RemoteReconstructor(_server(), metadata, told=REPORT.value)
-    paths, frames = FILMS.paths_and_frames()
     private = not SHARE.value
-    spacing_mm = FILMS.spacing_mm.value
-    pair = read_films(
-        FilmFiles("", paths),
-        frames,
-        reconstructor,
-        spacing_mm,
-        CHECK_VIEWS.value,
-        output,
-        private,
-        FILMS.crops(reconstructor.size, lambda: spacing_mm or reconstructor.trained_spacing_mm()),
-    )
+    pair = read_films(files, options, reconstructor, FILMS.spacing_mm.value, output, private)
     if REPORT.value:
         cli.load_tensorflow()
     reconstruction = reconstructor(**pair.films, spacing_mm=pair.spacing_mm)

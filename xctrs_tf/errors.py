@@ -1,6 +1,7 @@
 """The exception for mistakes of the user, and text that is safe to print."""
 
 import errno
+import logging
 import os
 import re
 
@@ -39,6 +40,17 @@ def one_line(text, limit=2000):
     line = " ".join(str(text)[: 4 * limit].split())
     line = "".join(letter if letter.isprintable() else "?" for letter in line)
     return line if len(line) <= limit else f"{line[:limit]} ..."
+
+
+def log_lines(texts, name=""):
+    """Log each text as a warning of one line.
+
+    Args:
+        texts: the texts; they may hold what a file says of itself.
+        name: what they are about, put before each of them, or empty.
+    """
+    for text in texts:
+        logging.warning("%s", one_line(f"{name}: {text}" if name else text))
 
 
 def os_error_text(error, path=None):

@@ -1,22 +1,14 @@
 """Flags of two films: their files, and how they are brought to the network."""
 
-import dataclasses
-import logging
-
 from absl import flags
 
 from experiments.common.cli import check_keras, load_tensorflow
-from xctrs_tf.errors import UserError, one_line
+from xctrs_tf.errors import UserError, log_lines
 from xctrs_tf.geometry import VIEWS
-from xctrs_tf.quiet import quiet_libraries
+from xctrs_tf.reconstruction.films.film_options import CROPS, FilmOptions
 
 NAMES = {"ap": "anterior-posterior", "la": "lateral"}
 GROUPS = {"Films": None}
-CROPS = ("auto", "none")
-UNKNOWN_SIZE = (
-    "films: no file tells the size of a pixel; voxels are taken to be as wide as the training "
-    "patients' (median); --spacing_mm, --ap_pixel_mm or --la_pixel_mm tells it"
-)
 
 
 class FilmFlags:
@@ -32,7 +24,6 @@ class FilmFlags:
 
     def __init__(self, flag_values):
         where = {"flag_values": flag_values}
-        self._flag_values = flag_values
         self._crop = flags.DEFINE_enum(
             "crop",
             "auto",
@@ -98,13 +89,6 @@ class FilmFlags:
         self._rotate_both = flags.DEFINE_float(
             "rotate", 0.0, "Degrees by which both films are rotated: see --ap_rotate.", **where
         )
-        for flag in (self._rotate_both, *self._rotate.values()):
-            flags.register_validator(
-                flag,
-                lambda value: value is None or -180 <= value <= 180,
-                "must be -180 to 180 degrees, clockwise",
-                **where,
-            )
         self.spacing_mm = flags.DEFINE_float(
             "spacing_mm",
             None,
@@ -119,10 +103,13 @@ class FilmFlags:
             "must be above 0",
             **where,
         )
-        for flag in self._pixels_mm.values():
-            flags.register_validator(
-                flag, _is_pixel_mm, "must be 0.01 to 20, in mm, as pixels of films are", **where
-            )
+        self._check_views = flags.DEFINE_boolean(
+            "check_views",
+            True,
+            "Refuse films that look swapped, turned, dark-boned or not like one patient's, and "
+            "move the box of a film that shows the neck higher or larger than the other.",
+            **where,
+        )
 
     def check_given(self):
         """Refuse a command line without both films.
@@ -134,87 +121,35 @@ class FilmFlags:
 
         check_two_films({view: flag.value for view, flag in self.paths.items()})
 
-    def paths_and_frames(self):
-        """Return the films' files and their `FilmFrame`s: two dicts by view.
+    def files(self):
+        """Return the films' files: a dict by view."""
+        return {view: flag.value for view, flag in self.paths.items()}
+
+    def options(self):
+        """Return the `FilmOptions` of the command line.
 
         Raises:
-            UserError: a crop box that is none.
+            UserError: a value that is impossible, such as a crop box that is none.
         """
-        from xctrs_tf.data.films.film_frame import FilmFrame
-
-        frames = {
-            view: FilmFrame(
-                crop_box=_crop_box(self._crop_boxes[view]),
-                pixel_mm=self._pixels_mm[view].value,
-                flip_horizontal=self._flips[view, "horizontal"].value,
-                flip_vertical=self._flips[view, "vertical"].value,
-                invert=self._invert[view].value,
-                rotate_deg=self._degrees(view),
-            )
-            for view in VIEWS
-        }
-        return {view: flag.value for view, flag in self.paths.items()}, frames
-
-    def crops(self, size, spacing_mm):
-        """Return a function that puts crops into opened films, or None with --crop=none.
-
-        Args:
-            size: pixels a side of the network.
-            spacing_mm: function without arguments that returns the edge of a voxel, or None
-                where it is not known; called only where a film has no crop box.
-
-        Returns:
-            Function from a dict of `OpenFilm` to the same with better frames.
-        """
-        if self._crop.value == "none":
-            return None
-        fixed = {view: self._fixed(view) for view in VIEWS}
-
-        def crops(opened):
-            from xctrs_tf.neck_finder.pair_crops import propose_crops
-
-            if all(each.frame.crop_box is not None for each in opened.values()):
-                return opened
-            edge_mm = spacing_mm()
-            if edge_mm is None:
-                return opened
-            return propose_crops(opened, size, edge_mm, fixed, _search)
-
-        return crops
-
-    def _fixed(self, view):
-        """Return what the flags on the command line decide: turn, mirror, invert."""
-        names = {
-            "turn": ("rotate", f"{view}_rotate", f"{view}_flip_vertical"),
-            "mirror": (f"{view}_flip_horizontal", f"{view}_flip_vertical"),
-            "invert": (f"{view}_invert",),
-        }
-        return {
-            kind
-            for kind, flags_of_kind in names.items()
-            if any(self._flag_values[name].present for name in flags_of_kind)
-        }
-
-    def _degrees(self, view):
-        own = self._rotate[view].value
-        return self._rotate_both.value if own is None else own
+        groups = (self._crop_boxes, self._pixels_mm, self._flips, self._invert, self._rotate)
+        options = [self._rotate_both, *(flag for group in groups for flag in group.values())]
+        return FilmOptions(
+            crop=self._crop.value,
+            check_views=self._check_views.value,
+            **{flag.name: flag.value for flag in options if flag.present},
+        )
 
 
-def read_films(pair, frames, model, spacing_mm, check, output, private=True, crops=None):
-    """Read a pair of films without remarks of the libraries, and check that it is one.
-
-    What is mended is said on stderr. Films that are refused are drawn beside the output.
+def read_films(pair, options, model, spacing_mm, output, private=True):
+    """Read a pair of films by `read_pair`, say what is mended, and draw it if it is refused.
 
     Args:
         pair: `FilmFiles`.
-        frames: dict of a `FilmFrame` for each.
-        model: what has the ``size`` and the ``film_normalization`` of the model.
+        options: `FilmOptions`.
+        model: as of `read_pair`.
         spacing_mm: edge of a voxel, or None.
-        check: refuse films that look swapped, turned or not like one patient's, and move the
-            box of a film that shows the neck at another height.
-        output: the pair's output folder.
+        output: the pair's output folder; refused films are drawn beside it.
         private: let no other user of the machine see the picture of refused films.
-        crops: function of `FilmFlags.crops`, or None.
 
     Returns:
         `FilmPair`.
@@ -222,37 +157,15 @@ def read_films(pair, frames, model, spacing_mm, check, output, private=True, cro
     Raises:
         UserError: the films cannot be read, or are refused; the message names the picture.
     """
-    from xctrs_tf.data.films.pair.film_pair import cut_pair, open_films
+    from xctrs_tf.reconstruction.films.pair_reading import read_pair
     from xctrs_tf.reconstruction.output_folder import write_refused_films
 
-    with quiet_libraries():
-        films = _cropped(open_films(pair.paths, frames), crops)
-        if films.problem is None:
-            films = cut_pair(films.opened, model.size, spacing_mm, model.film_normalization, check)
+    films = read_pair(pair.paths, options, model, spacing_mm, _search)
     picture = write_refused_films(films, output, private)
     if films.problem is not None:
         raise UserError(films.problem + (f" (drawn in {picture})" if picture else ""))
-    # Where a film is cropped at the neck, that gave the scale, which was said.
-    cropped = any(each.found and each.frame.crop_box for each in films.opened.values())
-    if films.spacing_mm is None and not cropped:
-        films = dataclasses.replace(films, remarks=(*films.remarks, UNKNOWN_SIZE))
-    for remark in films.remarks:
-        logging.warning("%s", one_line(f"{pair.id}: {remark}" if pair.id else remark))
+    log_lines(films.remarks, pair.id)
     return films
-
-
-def _cropped(opened, crops):
-    """Return the pair with the frames that `FilmFlags.crops` finds, or the problem."""
-    from xctrs_tf.data.films.pair.film_pair import FilmPair, check_one_film
-
-    if crops is None:
-        return FilmPair(opened)
-    try:
-        # Before the search, which takes one of them for a film of the other view.
-        check_one_film(opened)
-        return FilmPair(crops(opened))
-    except UserError as error:
-        return FilmPair(opened, problem=str(error))
 
 
 def _search(*film):
@@ -262,21 +175,3 @@ def _search(*film):
     from xctrs_tf.neck_finder.neck_search import search_neck
 
     return search_neck(*film)
-
-
-def _is_pixel_mm(value):
-    from xctrs_tf.data.films.raw_film import MAX_PIXEL_MM, MIN_PIXEL_MM
-
-    return value is None or MIN_PIXEL_MM <= value <= MAX_PIXEL_MM
-
-
-def _crop_box(flag):
-    if flag.value is None:
-        return None
-    try:
-        left, top, right, bottom = (int(edge) for edge in flag.value)
-    except ValueError as error:
-        raise UserError(
-            f"--{flag.name}={','.join(flag.value)}: write it as left,top,right,bottom in pixels"
-        ) from error
-    return left, top, right, bottom

@@ -48,8 +48,7 @@ def test_a_lower_loss_starts_the_count_anew(data, tmp_path, monkeypatch):
     losses = iter([5.0, 6.0, 4.0, 4.0, 4.5])
 
     def validate(*_, **__):
-        volume = np.zeros((4, 4, 4), np.float32)
-        return Validation({"loss": next(losses)}, volume, volume)
+        return Validation({"loss": next(losses)})
 
     monkeypatch.setattr(loop, "validate", validate)
     loop.train(_config(data, patience=2), tmp_path / "run")

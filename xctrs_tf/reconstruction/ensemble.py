@@ -6,7 +6,7 @@ from xctrs_tf.errors import UserError
 from xctrs_tf.pretrained import DEFAULT
 from xctrs_tf.processor import set_fpmath, warn_once
 from xctrs_tf.reconstruction.exported_model import find_export
-from xctrs_tf.reconstruction.reconstructor import Reconstruction, Reconstructor
+from xctrs_tf.reconstruction.reconstructor import BaseReconstructor, Reconstruction, Reconstructor
 from xctrs_tf.reconstruction.uncertainty import combine
 
 # Metadata that must agree, for the models' voxels to be comparable.
@@ -32,9 +32,8 @@ def load(*paths, sha256=(), fpmath=None):
 
     Example:
         >>> reconstructor = xctrs_tf.load()
-        >>> ap = read_film("ap.png", "ap", reconstructor.size)
-        >>> la = read_film("la.png", "la", reconstructor.size)
-        >>> reconstructor(ap, la).ct_hu
+        >>> reconstruction = reconstructor("ap.png", "la.png")
+        >>> reconstruction.save("OUT")
     """
     exports = find_exports(paths or [DEFAULT])
     use_fpmath(exports, fpmath)
@@ -104,7 +103,7 @@ def use_fpmath(exports, fpmath=None):
     set_fpmath(fpmath)
 
 
-class ReconstructorEnsemble:
+class ReconstructorEnsemble(BaseReconstructor):
     """Ensemble of models: mean CT, majority of the labels, and their spread.
 
     Args:
@@ -112,8 +111,6 @@ class ReconstructorEnsemble:
 
     Attributes:
         metadata: metadata of the first model; ``spacing_mm`` is None if they differ.
-        size: pixels a side of the films.
-        film_normalization: that of all models.
     """
 
     def __init__(self, reconstructors):
@@ -124,25 +121,21 @@ class ReconstructorEnsemble:
         self.size = reconstructors[0].size
         self.film_normalization = reconstructors[0].film_normalization
 
-    def __call__(self, ap=None, la=None, spacing_mm=None):
-        """Reconstruct one patient by all models.
+    def trained_spacing_mm(self):
+        """Return the edge of a voxel of the models, or None if they do not agree."""
+        return self.metadata["spacing_mm"]
 
-        Args:
-            ap: film ``[x, z]``.
-            la: film ``[y, z]``.
-            spacing_mm: edge of a voxel; by default that of the models, if they agree.
+    def _name(self):
+        return f"{len(self._reconstructors)} models"
 
-        Returns:
-            `Reconstruction` with ``spread_hu`` and ``uncertainty``.
-
-        Raises:
-            UserError: as for `Reconstructor`.
-        """
+    def _reconstruct(self, films, spacing_mm):
         if spacing_mm is None:
-            spacing_mm = self.metadata["spacing_mm"]
+            spacing_mm = self.trained_spacing_mm()
         if spacing_mm is None:
             raise UserError("--spacing_mm: missing, and the models do not agree on a voxel size")
-        members = [reconstruct(ap, la, spacing_mm) for reconstruct in self._reconstructors]
+        members = [
+            reconstruct(**films, spacing_mm=spacing_mm) for reconstruct in self._reconstructors
+        ]
         segmentations = [member.segmentation for member in members]
         consensus = combine(
             [member.ct_hu for member in members],

@@ -58,6 +58,10 @@ class Export:
         """The way to normalise its films, of `film_normalisation.FILM_NORMALIZATIONS`."""
         return self.metadata["film_normalization"]
 
+    def trained_spacing_mm(self):
+        """Return the median edge of a voxel of the training patients, or None."""
+        return self.metadata["spacing_mm"]
+
     @property
     def is_onnx(self):
         """True for an ONNX file, which runs without TensorFlow."""

@@ -1,6 +1,7 @@
 """Output folder of one reconstruction: its files, and writing them."""
 
 import contextlib
+import importlib.util
 import json
 import pathlib
 import re
@@ -105,6 +106,16 @@ def write_reconstruction(
         if private:
             make_private(temporary)
     return verdict
+
+
+def require_dicom_package():
+    """Refuse to write DICOM files without the package that writes segmentations.
+
+    Raises:
+        UserError: it is not installed.
+    """
+    if importlib.util.find_spec("highdicom") is None:
+        raise UserError("--dicom: needs the package highdicom; pip install xctrs-tf[dicom]")
 
 
 def write_refused_films(pair, folder, private=True):

@@ -1,17 +1,33 @@
 """Reconstruction of two films by one loaded model."""
 
+import abc
 import dataclasses
+import os
+import pathlib
+import typing
 
 import numpy as np
 
 from xctrs_tf.data.films.film_normalisation import FIRST_FILM_NORMALIZATION, normalise_film
 from xctrs_tf.data.films.pair.view_check import check_two_films
-from xctrs_tf.errors import UserError, one_line
-from xctrs_tf.geometry import VIEWS
+from xctrs_tf.errors import UserError, log_lines, one_line, os_error_text
+from xctrs_tf.folder_lock import folder_lock
+from xctrs_tf.geometry import VERTEBRAE, VIEWS
+from xctrs_tf.reconstruction.films.film_options import FilmOptions
+from xctrs_tf.reconstruction.films.pair_reading import read_pair
+from xctrs_tf.reconstruction.output_folder import (
+    check_output,
+    require_dicom_package,
+    write_reconstruction,
+)
 from xctrs_tf.reconstruction.prediction_check import checked_spacing, model_volumes
 
+if typing.TYPE_CHECKING:
+    # Imported where it is needed: it loads scipy.
+    from xctrs_tf.data.films.pair.film_pair import FilmPair
 
-@dataclasses.dataclass(frozen=True)
+
+@dataclasses.dataclass(frozen=True, repr=False)
 class Reconstruction:
     """CT and segmentation of one patient, on a grid along the LPS axes.
 
@@ -27,6 +43,10 @@ class Reconstruction:
         spread_hu: float32 ``[x, y, z]``, standard deviation between several models
             in HU, or None.
         uncertainty: ``summary`` of `reconstruction.uncertainty.combine`, or None.
+        films: dict of the films that it was made of: ``ap`` ``[x, z]`` and ``la``
+            ``[y, z]``; None if it was made by hand.
+        pair: `FilmPair` that the films were cut out of, or None if they were arrays.
+        metadata: metadata of the model, for the report, or None.
     """
 
     ct_hu: np.ndarray
@@ -35,9 +55,186 @@ class Reconstruction:
     origin_mm: tuple
     spread_hu: np.ndarray | None = None
     uncertainty: dict | None = None
+    films: dict | None = None
+    pair: "FilmPair | None" = None
+    metadata: dict | None = None
+
+    def __repr__(self):
+        size = " x ".join(map(str, self.ct_hu.shape))
+        return (
+            f"Reconstruction({size} voxels of {self.spacing_mm:.3g} mm, {self.ct_hu.min()} to "
+            f"{self.ct_hu.max()} HU, {self._labels_found()})"
+        )
+
+    def save(self, folder, *, report=True, dicom=False, share=False):
+        """Write the files that `experiments.reconstruct` writes.
+
+        They are ct.nii.gz, segmentation.nii.gz with its label tables, films.png,
+        preview.png, reconstruction.json, and with several models spread_hu.nii.gz.
+
+        Args:
+            folder: the folder; made if it is not there. An earlier reconstruction in it is
+                replaced.
+            report: also write report.html, report.json and C1.stl to C7.stl, which takes
+                seconds.
+            dicom: also write dicom/: an anonymous CT series and segmentation.dcm.
+            share: let other users of the machine read the folder.
+
+        Returns:
+            `quality.verdict.Verdict` of the quality checks, or None without a report.
+
+        Raises:
+            UserError: the folder holds other files, cannot be written, or another process
+                writes to it.
+        """
+        films = self._given_films("save")
+        if dicom:
+            require_dicom_package()
+        check_output(folder)
+        try:
+            with folder_lock(pathlib.Path(folder).resolve(), beside=True):
+                return write_reconstruction(
+                    self,
+                    films,
+                    folder,
+                    self.metadata,
+                    report,
+                    dicom,
+                    private=not share,
+                    pair=self.pair,
+                )
+        except OSError as error:
+            raise UserError(os_error_text(error)) from error
+
+    def plot(self, figure=None):
+        """Draw the films and three planes of the CT with the outlines of the labels.
+
+        Args:
+            figure: `matplotlib.figure.Figure` or ``SubFigure`` to draw in; None makes a
+                new one with pyplot, so that ``plt.show()`` shows it.
+
+        Returns:
+            The figure.
+
+        Raises:
+            UserError: the reconstruction was made by hand, without its films.
+        """
+        from xctrs_tf.evaluation.figures.case_figure import PREVIEW_INCHES, draw_preview
+
+        films = {view: normalise_film(film) for view, film in self._given_films("plot").items()}
+        if figure is None:
+            import matplotlib.pyplot as plt
+
+            figure = plt.figure(figsize=PREVIEW_INCHES, facecolor="white")
+        draw_preview(figure, films, self.ct_hu, self.segmentation)
+        return figure
+
+    def _given_films(self, method):
+        if self.films is None:
+            raise UserError(
+                f"Reconstruction.{method}: its films are not known; give them as films=... when "
+                "you make a Reconstruction"
+            )
+        return self.films
+
+    def _labels_found(self):
+        if self.segmentation is None:
+            return "not segmented"
+        found = [name for label, name in enumerate(VERTEBRAE, 1) if label in self.segmentation]
+        if len(found) == len(VERTEBRAE):
+            return f"{found[0]} to {found[-1]}"
+        return ", ".join(found) or "no vertebra"
 
 
-class Reconstructor:
+class BaseReconstructor(abc.ABC):
+    """One model, several, or a model on a server, that maps two films to a `Reconstruction`.
+
+    Attributes:
+        size: pixels a side of the films, and voxels a side of the CT.
+        film_normalization: of `film_normalisation.FILM_NORMALIZATIONS`.
+        metadata: metadata of the model, or None.
+    """
+
+    metadata = None
+
+    def __call__(self, ap=None, la=None, spacing_mm=None, **film_options):
+        """Reconstruct one patient.
+
+        Files are read, cropped, turned, checked and resized as `experiments.reconstruct`
+        does it; what was mended or assumed is logged as warnings.
+
+        Args:
+            ap: AP film: its file (DICOM, PNG, TIFF, JPEG or NIfTI) as str or path, or an
+                array ``[x, z]`` ``(size, size)`` of `xctrs_tf.data.films.film.read_film`,
+                which is normalised here.
+            la: lateral film: its file, or an array ``[y, z]``.
+            spacing_mm: edge of a voxel. By default that of the films' pixels, where their
+                files or ``film_options`` tell it; else the median of the training patients.
+            **film_options: fields of `reconstruction.films.film_options.FilmOptions`, for
+                files alone, such as ``ap_crop_box=(310, 120, 1510, 1320)`` or
+                ``la_flip_horizontal=True``.
+
+        Returns:
+            `Reconstruction`.
+
+        Raises:
+            UserError: one film only, films that cannot be read or are refused, arrays of
+                another size or constant, no voxel size or an impossible one, or a model
+                that fails or gives no volumes.
+            TypeError: an option that does not exist.
+        """
+        films, pair = {"ap": ap, "la": la}, None
+        check_two_films(films)
+        if spacing_mm is not None:
+            spacing_mm = checked_spacing(spacing_mm, self.size, "--spacing_mm")
+        options = FilmOptions(**film_options)
+        if _are_files(films):
+            pair = self._read(films, options, spacing_mm)
+            films, spacing_mm = pair.films, pair.spacing_mm
+        elif film_options:
+            raise UserError(
+                f"{', '.join(film_options)}: for films that are given as files; an array is "
+                "taken as it is"
+            )
+        films = {view: self._checked_film(view, film) for view, film in films.items()}
+        reconstruction = self._reconstruct(films, spacing_mm)
+        return dataclasses.replace(reconstruction, films=films, pair=pair, metadata=self.metadata)
+
+    def __repr__(self):
+        return f"{type(self).__name__}({self._name()}: {self.size}^3 voxels from two films)"
+
+    @abc.abstractmethod
+    def trained_spacing_mm(self):
+        """Return the median edge of a voxel of the training patients, or None."""
+
+    @abc.abstractmethod
+    def _reconstruct(self, films, spacing_mm):
+        """Return the `Reconstruction` of two arrays, which are of the right shape."""
+
+    @abc.abstractmethod
+    def _name(self):
+        """Return the model's folder or address."""
+
+    def _read(self, paths, options, spacing_mm):
+        pair = read_pair(paths, options, self, spacing_mm)
+        if pair.problem is not None:
+            raise UserError(pair.problem)
+        log_lines(pair.remarks)
+        return pair
+
+    def _checked_film(self, view, film):
+        try:
+            film = np.asarray(film)
+        except ValueError as error:
+            raise UserError(f"--{view}: neither a file nor an array of numbers") from error
+        if film.dtype.kind not in "iuf":
+            raise UserError(f"--{view}: neither a file nor an array of numbers")
+        if film.shape != (self.size, self.size):
+            raise UserError(f"films: {film.shape}; the model takes {(self.size,) * 2}")
+        return film
+
+
+class Reconstructor(BaseReconstructor):
     """Loaded model that maps two films to a `Reconstruction`.
 
     Args:
@@ -45,11 +242,6 @@ class Reconstructor:
             of batches ``ct`` and, if the model segments, ``segmentation``.
         metadata: metadata of the exported model.
         source: the model's folder, for messages.
-
-    Attributes:
-        metadata: as given.
-        size: pixels a side of the films.
-        film_normalization: of `film_normalisation.FILM_NORMALIZATIONS`.
     """
 
     def __init__(self, predict, metadata, source="model"):
@@ -59,34 +251,22 @@ class Reconstructor:
         # Metadata written by hand in a program need not tell it.
         self.film_normalization = metadata.get("film_normalization", FIRST_FILM_NORMALIZATION)
 
-    def __call__(self, ap=None, la=None, spacing_mm=None):
-        """Reconstruct one patient.
+    def trained_spacing_mm(self):
+        """Return the median edge of a voxel of the training patients, or None."""
+        return self.metadata["spacing_mm"]
 
-        Args:
-            ap: film ``[x, z]`` of `xctrs_tf.data.films.film.read_film`; normalised here.
-            la: film ``[y, z]``.
-            spacing_mm: edge of a pixel of both films and of a voxel; by default the
-                median of the training patients.
+    def _name(self):
+        return self._source
 
-        Returns:
-            `Reconstruction`.
-
-        Raises:
-            UserError: one film only, films of another size or constant films, no voxel
-                size or an impossible one, or a model that fails or gives no volumes.
-        """
-        check_two_films({"ap": ap, "la": la})
+    def _reconstruct(self, films, spacing_mm):
         if spacing_mm is None:
-            spacing_mm = self.metadata["spacing_mm"]
+            spacing_mm = self.trained_spacing_mm()
         if spacing_mm is None:
             raise UserError("--spacing_mm: missing, and the model does not know its voxel size")
         spacing_mm = checked_spacing(spacing_mm, self.size, "--spacing_mm")
-        for film in (ap, la):
-            if film.shape != (self.size, self.size):
-                raise UserError(f"films: {film.shape}; the model takes {(self.size,) * 2}")
         batches = {
-            view: normalise_film(film, self.film_normalization)[np.newaxis, ..., np.newaxis]
-            for view, film in zip(VIEWS, (ap, la), strict=True)
+            view: normalise_film(films[view], self.film_normalization)[np.newaxis, ..., np.newaxis]
+            for view in VIEWS
         }
         # Metadata written by hand in a program need not tell the classes.
         segments = self.metadata["classes"] is not None if "classes" in self.metadata else None
@@ -110,3 +290,11 @@ class Reconstructor:
             raise UserError(
                 f"{self._source}: the model fails ({type(error).__name__}: {one_line(error, 200)})"
             ) from error
+
+
+def _are_files(films):
+    """Return True for two files, False for two arrays."""
+    files = {view for view, film in films.items() if isinstance(film, (str, os.PathLike))}
+    if len(files) == 1:
+        raise UserError("films: one is a file and one an array; give two of a kind")
+    return bool(files)

@@ -4,7 +4,6 @@ import numpy as np
 
 from xctrs_tf.data.films.film_normalisation import normalise_film
 from xctrs_tf.data.films.film_writer import film_bytes
-from xctrs_tf.data.films.pair.view_check import check_two_films
 from xctrs_tf.errors import UserError
 from xctrs_tf.geometry import SIZES
 from xctrs_tf.reconstruction import Reconstruction
@@ -14,6 +13,7 @@ from xctrs_tf.reconstruction.exported_model import (
     METADATA_OUTPUT,
 )
 from xctrs_tf.reconstruction.prediction_check import checked_spacing, server_volumes
+from xctrs_tf.reconstruction.reconstructor import BaseReconstructor
 from xctrs_tf.serving.served_metadata import (
     decode_metadata,
     metadata_length,
@@ -21,7 +21,7 @@ from xctrs_tf.serving.served_metadata import (
 )
 
 
-class RemoteReconstructor:
+class RemoteReconstructor(BaseReconstructor):
     """Served model that maps two films to a `Reconstruction`, like `Reconstructor`.
 
     Args:
@@ -34,9 +34,6 @@ class RemoteReconstructor:
     Attributes:
         metadata: as given, or those of the last answer; None before the first answer and
             where the server does not tell them.
-        size: pixels a side of the films.
-        film_normalization: that of the served model, of
-            `film_normalisation.FILM_NORMALIZATIONS`.
 
     Raises:
         UserError: no server, no such model, a model without ``serving_bytes``, or metadata of
@@ -63,26 +60,15 @@ class RemoteReconstructor:
         if metadata is not None:
             self._require_same_model("--metadata")
 
-    def __call__(self, ap=None, la=None, spacing_mm=None):
-        """Reconstruct one patient.
+    def _name(self):
+        return self._client.address
 
-        Args:
-            ap: film ``[x, z]`` of `xctrs_tf.data.films.film.read_film`.
-            la: film ``[y, z]``.
-            spacing_mm: edge of a voxel; by default that of the served model.
-
-        Returns:
-            `Reconstruction`.
-
-        Raises:
-            UserError: one film only, no response, an invalid one, or no voxel size.
-        """
-        check_two_films({"ap": ap, "la": la})
-        if spacing_mm is not None:
-            spacing_mm = checked_spacing(spacing_mm, self.size, "--spacing_mm")
+    def _reconstruct(self, films, spacing_mm):
         # Ranks keep their order when they are rounded to 16 bits.
-        films = (normalise_film(film, self.film_normalization) for film in (ap, la))
-        response = self._predict(*films)
+        normalised = {
+            view: normalise_film(film, self.film_normalization) for view, film in films.items()
+        }
+        response = self._predict(**normalised)
         ct_hu, labels = server_volumes(
             response,
             self.size,

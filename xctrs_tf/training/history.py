@@ -4,10 +4,7 @@ import json
 import logging
 import pathlib
 
-import numpy as np
-
 from xctrs_tf.files import append_text, write_text
-from xctrs_tf.geometry import PLANE_AXIS, screen
 
 _FILE = "history.jsonl"
 
@@ -41,16 +38,21 @@ class History:
             named = {f"{kind}/{name}": value for name, value in values.items()}
             self._events.scalars(step, named)
 
-    def planes(self, step, y_true, y_pred):
-        """Add a picture: middle planes of the truth above those of the prediction.
+    def pictures(self, step, patients):
+        """Add a picture of each patient: films, truth and prediction.
 
         Args:
             step: training step.
-            y_true: CT ``[x, y, z]`` in [0, 1].
-            y_pred: reconstruction, same shape.
+            patients: list of `validation.ValidatedPatient`.
         """
-        if self._events is not None:
-            self._events.picture(step, "validation/planes", mid_planes(y_true, y_pred))
+        if self._events is None or not patients:
+            return
+        # Matplotlib takes half a second to import.
+        from xctrs_tf.drawing.validation_picture import validation_picture
+
+        for patient in patients:
+            picture = validation_picture(patient, step)
+            self._events.picture(step, f"validation/{patient.id}", picture)
 
 
 def read_history(run):
@@ -87,23 +89,6 @@ def _read_line(line):
     except (ValueError, KeyError, TypeError, RecursionError):
         pass
     return None
-
-
-def mid_planes(*volumes):
-    """Sagittal, coronal and axial middle planes side by side, one row a volume.
-
-    Args:
-        *volumes: cubic arrays ``[x, y, z]`` in [0, 1].
-
-    Returns:
-        float32 array ``[row, column]``.
-    """
-    rows = []
-    for volume in volumes:
-        middle = volume.shape[0] // 2
-        planes = [screen(volume.take(middle, axis), name) for name, axis in PLANE_AXIS.items()]
-        rows.append(np.concatenate(planes, axis=1))
-    return np.clip(np.concatenate(rows, axis=0), 0.0, 1.0).astype(np.float32)
 
 
 def _line(row):

@@ -285,7 +285,7 @@ class _Loop:
             if result is None:
                 return
             self._record(step, "validation", result.means)
-            self.history.planes(step, result.y_true, result.y_pred)
+            self.history.pictures(step, result.patients)
             loss = result.means["loss"]
             if loss < self.best_loss:
                 self.best_loss, self.without_gain = loss, 0

@@ -8,12 +8,46 @@ import numpy as np
 from xctrs_tf.data.dataset import network_arrays
 from xctrs_tf.data.stream.sample_stream import vgg_planes
 from xctrs_tf.errors import UserError
-from xctrs_tf.geometry import NUM_CLASSES
+from xctrs_tf.geometry import NUM_CLASSES, VIEWS
 from xctrs_tf.metrics.image import psnr
 from xctrs_tf.metrics.overlap import dice_per_class
 
 # The same planes in every validation of every run, so that their losses compare.
 _SEED = 0
+
+
+# Patients of whom a picture is drawn: the first ones, which are the same in every validation.
+PICTURED = 2
+
+
+@dataclasses.dataclass(frozen=True)
+class ValidatedPatient:
+    """A validation patient and what the networks make of their films, for a picture.
+
+    Attributes:
+        id: name of the patient.
+        films: dict of ``ap`` ``[x, z]`` and ``la`` ``[y, z]`` in [0, 1].
+        ct_true: the patient's CT ``[x, y, z]`` in [0, 1].
+        labels_true: uint8 labels ``[x, y, z]``, 0..7.
+        ct_pred: the reconstruction, clipped to [0, 1]; the patient's CT where
+            ``reconstructs`` is False.
+        labels_pred: predicted labels, or None without a segmentation network.
+        spacing_mm: edge of a voxel.
+        reconstructs: True if there is a reconstruction.
+        psnr: of the reconstruction in dB; NaN without one.
+        dice: mean Dice of C1..C7; NaN without a segmentation network.
+    """
+
+    id: str
+    films: dict
+    ct_true: np.ndarray
+    labels_true: np.ndarray
+    ct_pred: np.ndarray
+    labels_pred: np.ndarray | None
+    spacing_mm: float
+    reconstructs: bool
+    psnr: float
+    dice: float
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,13 +57,11 @@ class Validation:
     Attributes:
         means: dict of ``loss``, each term, and ``psnr`` and ``dice_hard`` where
             there is a network for them; means over the patients.
-        y_true: the first patient's CT ``[x, y, z]``.
-        y_pred: its reconstruction, clipped to [0, 1].
+        patients: tuple of `ValidatedPatient`: the first `PICTURED` ones.
     """
 
     means: dict
-    y_true: np.ndarray
-    y_pred: np.ndarray
+    patients: tuple = ()
 
 
 def validate(trainer, dataset, patients, config, reconstructions=None, stopped=lambda: False):
@@ -49,11 +81,12 @@ def validate(trainer, dataset, patients, config, reconstructions=None, stopped=l
     Raises:
         UserError: a patient's files are damaged, or their loss is not finite.
     """
-    rows, first = [], None
+    rows, pictured = [], []
     for position, patient in enumerate(patients):
         if stopped():
             return None
-        arrays = network_arrays(dataset.load(patient), config.film_normalization)
+        case = dataset.load(patient)
+        arrays = network_arrays(case, config.film_normalization)
         if reconstructions is not None:
             arrays["reconstruction"] = reconstructions.load(patient)[..., np.newaxis]
         batch = {name: array[np.newaxis] for name, array in arrays.items()}
@@ -72,9 +105,24 @@ def validate(trainer, dataset, patients, config, reconstructions=None, stopped=l
         if config.reconstructs:
             row["psnr"] = psnr(y_true, y_pred)
         if labels is not None:
-            dice = dice_per_class(arrays["segmentation"], np.asarray(labels)[0], NUM_CLASSES)
+            labels = np.asarray(labels)[0]
+            dice = dice_per_class(arrays["segmentation"], labels, NUM_CLASSES)
             row["dice_hard"] = float(np.nanmean(dice))
         rows.append(row)
-        first = first or (y_true, y_pred)
+        if len(pictured) < PICTURED:
+            pictured.append(
+                ValidatedPatient(
+                    id=patient,
+                    films={view: arrays[view][..., 0] for view in VIEWS},
+                    ct_true=y_true,
+                    labels_true=arrays["segmentation"],
+                    ct_pred=y_pred,
+                    labels_pred=labels,
+                    spacing_mm=case.spacing_mm,
+                    reconstructs=config.reconstructs,
+                    psnr=row.get("psnr", math.nan),
+                    dice=row.get("dice_hard", math.nan),
+                )
+            )
     means = {name: float(np.mean([row[name] for row in rows])) for name in rows[0]}
-    return Validation(means, *first)
+    return Validation(means, tuple(pictured))

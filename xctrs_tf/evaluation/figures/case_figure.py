@@ -8,7 +8,7 @@ from matplotlib.lines import Line2D
 
 from xctrs_tf.data.films.film_normalisation import normalise_film
 from xctrs_tf.data.volumes.intensity import normalise_hu
-from xctrs_tf.evaluation.figures.drawing import (
+from xctrs_tf.drawing.panels import (
     PANEL,
     centre_of,
     draw_film,
@@ -26,6 +26,9 @@ from xctrs_tf.evaluation.figures.surface_rendering import (
 )
 from xctrs_tf.geometry import VERTEBRAE
 from xctrs_tf.style import FIGURE_NOTICE, GREY, INK, LEVEL_HU, VERTEBRA_COLORS, WIDTH_HU
+
+# Width and height of `draw_preview`.
+PREVIEW_INCHES = (5 * PANEL, PANEL + 0.7)
 
 
 def case_figure(path, case, ct_pred, labels_pred, metrics, dice_name="Dice", method="X-CTRSNet"):
@@ -82,27 +85,39 @@ def case_figure(path, case, ct_pred, labels_pred, metrics, dice_name="Dice", met
 
 
 def preview_figure(path, films, ct_hu, labels):
+    """Write the drawing of `draw_preview`.
+
+    Args:
+        path: the PNG to write.
+        films: as of `draw_preview`.
+        ct_hu: as of `draw_preview`.
+        labels: as of `draw_preview`.
+    """
+    figure = Figure(figsize=PREVIEW_INCHES, facecolor="white")
+    draw_preview(figure, films, ct_hu, labels)
+    save_figure(figure, path)
+
+
+def draw_preview(figure, films, ct_hu, labels):
     """Draw both films and three planes of the CT with the outlines of the labels.
 
     The planes go through the middle of the labels, or of the volume if it has
     none.
 
     Args:
-        path: the PNG to write.
+        figure: matplotlib figure of `PREVIEW_INCHES`, or of such proportions.
         films: dict of `ap` `[x, z]` and `la` `[y, z]` in [0, 1].
         ct_hu: CT numbers in HU, `[x, y, z]`.
         labels: integers `[x, y, z]`, 0..7, or None.
     """
     if labels is None:
         labels = np.zeros(ct_hu.shape, np.uint8)
-    figure = Figure(figsize=(5 * PANEL, PANEL + 0.7), facecolor="white")
     grid = figure.add_gridspec(1, 5, left=0.008, right=0.992, bottom=0.13, top=0.88, wspace=0.035)
     axes = [figure.add_subplot(cell) for cell in grid]
     draw_patient(axes, films, normalise_hu(ct_hu), labels)
     figure.text(0.008, 0.06, FIGURE_NOTICE, fontsize=8, color=INK, va="center")
     if labels.any():
         draw_legend(figure, right=0.992, y=0.06)
-    save_figure(figure, path)
 
 
 def _draw_headings(axes):

@@ -4,7 +4,7 @@ import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 
-from xctrs_tf.evaluation.figures.drawing import save_figure, style_chart
+from xctrs_tf.drawing.panels import save_figure, style_chart
 from xctrs_tf.evaluation.tables.comparison import DICE_COLUMNS, patient_values
 from xctrs_tf.models.catalogue import MEAN_VOLUME_ROW, REFERENCE_ROW, ROWS, TABLE_ROWS
 from xctrs_tf.style import GREY, INK

@@ -16,7 +16,7 @@ from xctrs_tf.data.dataset.cohort_statistics import (
 from xctrs_tf.data.dataset.sanity import check_direction
 from xctrs_tf.data.films.film_normalisation import normalise_film
 from xctrs_tf.data.volumes.intensity import WINDOW_HU, normalise_hu
-from xctrs_tf.evaluation.figures.drawing import PANEL, draw_legend, draw_patient, save_figure
+from xctrs_tf.drawing.panels import PANEL, draw_legend, draw_patient, save_figure
 from xctrs_tf.files import atomic_path, write_text
 from xctrs_tf.geometry import VIEWS
 from xctrs_tf.style import GREY, INK

@@ -5,7 +5,7 @@ from matplotlib.figure import Figure
 
 from xctrs_tf.data.films.film_normalisation import normalise_film
 from xctrs_tf.data.volumes.intensity import normalise_hu
-from xctrs_tf.evaluation.figures.drawing import draw_film, hide_frame, save_figure
+from xctrs_tf.drawing.panels import draw_film, hide_frame, save_figure
 from xctrs_tf.geometry import RAY_AXIS, VIEWS, screen
 from xctrs_tf.style import GREY, INK
 

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from xctrs_tf.data.dataset import Case
 from xctrs_tf.data.volumes.intensity import normalise_hu
-from xctrs_tf.evaluation.figures.drawing import (
+from xctrs_tf.drawing.panels import (
     PLANES,
     centre_of,
     draw_plane,

@@ -3,7 +3,7 @@
 import numpy as np
 from matplotlib.figure import Figure
 
-from xctrs_tf.evaluation.figures.drawing import save_figure, style_chart
+from xctrs_tf.drawing.panels import save_figure, style_chart
 from xctrs_tf.evaluation.perturbations import PERTURBATIONS
 from xctrs_tf.evaluation.tables.study_tables import (
     ROBUSTNESS_COLUMNS,

@@ -105,10 +105,10 @@ class Events:
             self._writer.flush()
 
     def picture(self, step, name, picture):
-        """Add an array ``[row, column]`` in [0, 1]."""
+        """Add an array ``[row, column, 3]`` of uint8 colours."""
         with self._writing():
             with self._writer.as_default(step=step):
-                tf.summary.image(name, picture[None, ..., None])
+                tf.summary.image(name, picture[None])
             self._writer.flush()
 
     @contextlib.contextmanager

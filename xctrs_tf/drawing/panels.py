@@ -1,4 +1,4 @@
-"""Drawing that figures share: films, planes, outlines, letters, legend, axes, saving."""
+"""Drawing that figures share: films, planes, outlines, letters, scale, legend, axes, saving."""
 
 import numpy as np
 import scipy
@@ -21,6 +21,7 @@ _DIRECTIONS = {
 # Readable on black and on white.
 _ON_IMAGE = {"color": "#e4e8ec", "path_effects": [withStroke(linewidth=1.6, foreground="#20252b")]}
 PANEL = 2.05  # inches
+_SCALE_BAR_MM = 50
 
 
 def centre_of(labels):
@@ -67,6 +68,19 @@ def draw_plane(axis, ct, labels, plane, centre):
             smooth = scipy.ndimage.gaussian_filter(mask.astype(np.float32), 0.7)
             axis.contour(smooth, levels=[0.5], colors=[color], linewidths=1.3)
     _letter(axis, plane)
+
+
+def draw_scale(axis, spacing_mm):
+    """Draw a bar of 50 mm on the lower left of a picture whose pixels have this edge."""
+    length = _SCALE_BAR_MM / spacing_mm
+    left, right = axis.get_xlim()
+    bottom = max(axis.get_ylim())
+    if length < 0.8 * (right - left):
+        x, y = left + 0.05 * (right - left), bottom - 0.06 * (right - left)
+        bar = {**_ON_IMAGE, "path_effects": [withStroke(linewidth=3.6, foreground="#20252b")]}
+        axis.plot([x, x + length], [y, y], linewidth=2, **bar)
+        style = {"fontsize": 7, "ha": "left", "va": "bottom", **_ON_IMAGE}
+        axis.text(x, y - 0.02 * (right - left), f"{_SCALE_BAR_MM} mm", **style)
 
 
 def hide_frame(axis):
@@ -116,8 +130,8 @@ def draw_patient(axes, films, ct, labels):
         hide_frame(axis)
 
 
-def draw_legend(figure, right, y):
+def draw_legend(figure, right, y, step=0.03):
     """Draw the vertebrae's names in their colours, ending at `right` (figure fractions)."""
     for number, (name, color) in enumerate(zip(VERTEBRAE, VERTEBRA_COLORS, strict=True)):
         style = {"fontsize": 9, "weight": "bold", "color": color, "va": "center", "ha": "right"}
-        figure.text(right - 0.03 * (len(VERTEBRAE) - 1 - number), y, name, **style)
+        figure.text(right - step * (len(VERTEBRAE) - 1 - number), y, name, **style)

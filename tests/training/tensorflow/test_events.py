@@ -1,0 +1,32 @@
+"""TensorBoard events of a run."""
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from tests.training.toys import toy_config
+from xctrs_tf.data.dataset import open_dataset
+from xctrs_tf.training import loop
+
+pytestmark = pytest.mark.usefixtures("toy_runs")
+
+
+def test_each_validation_has_a_picture_of_two_patients(data, tmp_path):
+    config = toy_config(data, steps=4, validate_every=2)
+    loop.train(config, tmp_path / "run")
+    events = EventAccumulator(str(tmp_path / "run" / "logs"), size_guidance={"tensors": 0})
+    events.Reload()
+    patients = open_dataset(data).split(config.fold).validation[:2]
+    tags = set(events.Tags()["tensors"])
+    pictured = {f"validation/{patient}" for patient in patients}
+    assert pictured <= tags and {"validation/loss", "validation/psnr"} <= tags
+    for tag in pictured:
+        found = events.Tensors(tag)
+        assert [event.step for event in found] == [2, 4]
+        width, height, png = found[-1].tensor_proto.string_val
+        assert (width, height) == (b"900", b"564")
+        pixels = np.asarray(Image.open(io.BytesIO(png)))
+        assert pixels.shape == (564, 900, 3) and pixels.std() > 20

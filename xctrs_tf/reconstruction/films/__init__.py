@@ -1,0 +1,1 @@
+"""Two films of a patient from their files to the arrays that a model takes."""
