@@ -1,4 +1,4 @@
-"""Python code of the README, and the commands of all pages."""
+"""The commands of all pages: programs, flags, console commands."""
 
 import importlib
 import pathlib
@@ -10,7 +10,6 @@ import pytest
 ROOT = pathlib.Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 PAGES += sorted((ROOT / "experiments" / "results").rglob("README.md"))
-FENCE = re.compile(r"^```(?P<kind>\w*)[^\n]*\n(?P<text>.*?)^```$", re.M | re.S)
 COMMAND = re.compile(r"python -m (?P<program>experiments[.\w]*)(?P<rest>[^`\n]*)")
 # Formats are spelled xctrs-report/1, the package xctrs-tf[...].
 CONSOLE = re.compile(r"\bxctrs-[a-z-]+\b(?![/\[])")
@@ -57,14 +56,3 @@ def test_console_commands_of_the_pages_exist():
     assert named
     missing = {name for name in named if not re.search(rf"^{name} = ", project, re.M)}
     assert not missing
-
-
-def test_readme_python_runs_as_printed(capsys):
-    (code,) = [
-        m["text"] for m in FENCE.finditer(text_of(ROOT / "README.md")) if m["kind"] == "python"
-    ]
-    exec(compile(code, "README.md", "exec"), {})
-    printed = capsys.readouterr().out.splitlines()
-    said = re.findall(r"# (\(.*?\))[:,]", code)
-    assert said
-    assert [line for line in printed if line.startswith("(")] == said
