@@ -11,6 +11,7 @@ import pytest
 from tests.films import block_films
 from tests.training.toys import toy_networks
 from xctrs_tf.data.films.film_writer import write_film
+from xctrs_tf.models import XCTRSNet
 from xctrs_tf.training import loop
 from xctrs_tf.training import run as runs
 
@@ -36,9 +37,9 @@ def blocks_of(page):
     return FENCE.findall((ROOT / page).read_text(encoding="utf-8"))
 
 
-def run(blocks, page):
-    """Run blocks of code one after another."""
-    names = {"__name__": "__main__"}
+def run(blocks, page, names=None):
+    """Run blocks of code one after another; return their names."""
+    names = {"__name__": "__main__"} if names is None else names
     for block in blocks:
         exec(compile(block, page, "exec"), names)
     return names
@@ -63,14 +64,25 @@ def test_readme(folder, capsys):
     assert (folder / "OUT" / "report.html").is_file()
 
 
+@pytest.fixture
+def toys(monkeypatch):
+    """Train toys in place of networks, whose training step takes a minute to trace."""
+    for module in (loop, runs):
+        monkeypatch.setattr(module, "build_networks", toy_networks)
+
+
 @pytest.mark.slow
-def test_page(folder, capsys):
+def test_page(folder, toys, capsys):
     blocks = blocks_of("docs/python.md")
-    assert sum("steps=200" in block for block in blocks) == 1
+    (first,) = [number for number, block in enumerate(blocks) if "XCTRSNet(" in block]
     # Fewer steps, since they teach nothing that the test looks at.
-    names = run([block.replace("steps=200", "steps=2") for block in blocks], "docs/python.md")
-    assert_printed(blocks, capsys.readouterr().out)
+    shorter = [re.sub(r"steps=\d+", "steps=2", block) for block in blocks]
+    names = run(shorter[:first], "docs/python.md")
     assert names["run"].step == 2
+    # The toys' weights are none of X-CTRSNet.
+    XCTRSNet(size=32, width=0.125).save_weights("RUN/best/model.weights.h5")
+    run(shorter[first:], "docs/python.md", names)
+    assert_printed(blocks, capsys.readouterr().out)
     assert (folder / "tuned.weights.h5").is_file()
 
 
@@ -97,10 +109,7 @@ def test_the_notebook_is_committed_executed_and_small():
 
 
 @pytest.mark.slow
-def test_the_notebook_runs(tmp_path, monkeypatch, capsys):
-    # Its networks are toys here; its own take minutes to train.
-    for module in (loop, runs):
-        monkeypatch.setattr(module, "build_networks", toy_networks)
+def test_the_notebook_runs(tmp_path, toys, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("tempfile.mkdtemp", lambda: str(tmp_path))
     plt.switch_backend("agg")
