@@ -111,11 +111,12 @@ def test_the_notebook_is_committed_executed_and_small():
 @pytest.mark.slow
 def test_the_notebook_runs(tmp_path, toys, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("tempfile.mkdtemp", lambda: str(tmp_path))
+    # The notebook makes a folder there and enters it.
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     plt.switch_backend("agg")
     blocks = ["".join(cell["source"]) for cell in code_cells()]
     names = run([re.sub(r"(steps|epochs)=\d+", r"\1=2", block) for block in blocks], "tour.ipynb")
     plt.close("all")
-    assert (tmp_path / "OUT" / "report.html").is_file()
+    assert len(list(tmp_path.glob("*/OUT/report.html"))) == 1
     assert len(names["losses"]) == 2
     assert "verdict: " in capsys.readouterr().out
