@@ -35,7 +35,7 @@ class Stage:
     begins_with: tuple = ()
 
 
-_ALL = ("--size=64", "--fold=0", "--width=0.5", "--precision=mixed_bfloat16")
+_ALL = ("--size=64", "--fold=0", "--width=0.5")
 _RECONSTRUCTION = ("--vgg_weight=0", "--dice_weight=0", "--rsc_weight=0", "--augment=mirror,films")
 # Without it Dice needs thousands of steps to find all vertebrae.
 _CROSS_ENTROPY = (

@@ -39,7 +39,7 @@ def test_the_record_changes_with_the_file(tmp_path):
 
 
 def test_a_manifest_selects_patients_and_names_licences(tmp_path):
-    text = "id,good,licence\n003,1,MIT\n001,0,MIT\n002,1,\n"
+    text = "id,good,licence,source\n003,1,MIT,OpenKBP\n001,0,MIT,\n002,1,,\n"
     (tmp_path / "manifest.csv").write_text(text, encoding="utf-8")
     for name in ("001", "002", "003", "unlisted"):
         write_neck(tmp_path, name)
@@ -47,6 +47,7 @@ def test_a_manifest_selects_patients_and_names_licences(tmp_path):
     source = NiftiSource(tmp_path, ("good", "1"))
     assert source.ids == ["002", "003"]
     assert [source.record(id)["licence"] for id in source.ids] == ["not stated", "MIT"]
+    assert [source.record(id)["source"] for id in source.ids] == ["nifti", "OpenKBP"]
 
 
 def test_labels_beyond_the_neck_are_dropped(tmp_path):

@@ -29,8 +29,8 @@ _MAX_TABLE_BYTES = 2**26
 class NiftiSource(PatientSource):
     """CTs in HU and their labels in pairs of NIfTI files (gzip or not) on one grid.
 
-    An optional ``manifest.csv`` with a column ``id`` names the patients, and its
-    column ``licence`` their licences.
+    An optional ``manifest.csv`` with a column ``id`` names the patients, and its columns
+    ``source`` and ``licence`` the collections that they come from and their licences.
 
     Args:
         folder: the folder of the files.
@@ -49,13 +49,11 @@ class NiftiSource(PatientSource):
         self.label_map = label_map
         self.unusable = {}
         table = self.folder / _PATIENT_TABLE
-        self._licences = {}
+        self._rows = {}
         if table.exists():
             rows = read_patient_table(table, select, self.unusable)
             places = [(row["id"], f"{table}: {where}") for where, row in rows]
-            self._licences = {
-                normalise_id(row["id"]): row.get("licence") or "not stated" for _, row in rows
-            }
+            self._rows = {normalise_id(row["id"]): row for _, row in rows}
         elif select:
             raise UserError(f"{table}: no such file; a selection needs it")
         else:
@@ -66,12 +64,12 @@ class NiftiSource(PatientSource):
 
     def record(self, patient):
         """Return the origin of a patient for the manifest of the data folder."""
-        files = self._files(patient)
+        files, row = self._files(patient), self._rows.get(patient, {})
         return {
-            "source": "nifti",
+            "source": row.get("source") or "nifti",
             "source_file": files[0].name,
             "source_sha256": sha256_of(*files),
-            "licence": self._licences.get(patient, "not stated"),
+            "licence": row.get("licence") or "not stated",
         }
 
     def load(self, patient):
