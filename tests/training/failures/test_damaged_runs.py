@@ -9,6 +9,7 @@ import pytest
 
 from tests.export.runs import write_config
 from tests.training.toys import toy_config, toy_networks
+from xctrs_tf.data.dataset import open_dataset
 from xctrs_tf.errors import UserError
 from xctrs_tf.training import checkpoints, loop
 from xctrs_tf.training.config import TrainingConfig, read_config
@@ -179,7 +180,7 @@ def test_a_checkpoint_that_is_replaced_while_it_is_read_is_read_again(tmp_path, 
 
 @pytest.mark.parametrize("content", [b"", b"no array", None])
 def test_a_damaged_reconstruction_of_a_finished_run_is_one_line(data, tmp_path, content):
-    dataset = loop.open_dataset(data)
+    dataset = open_dataset(data)
     made = Reconstructions(types.SimpleNamespace(step=3), dataset, tmp_path)
     made._folder.mkdir(parents=True)
     if content is None:

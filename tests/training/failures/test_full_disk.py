@@ -10,6 +10,7 @@ import pytest
 from tests.data.full_disk import largest_file
 from tests.training.toys import toy_config, toy_dataset
 from xctrs_tf import files
+from xctrs_tf.data.dataset import open_dataset
 from xctrs_tf.errors import UserError
 from xctrs_tf.folder_lock import folder_lock
 from xctrs_tf.training import checkpoints, history, loop
@@ -119,7 +120,7 @@ def _damage(data, patient, change):
 def test_a_blank_patient_ends_the_run_with_one_line_that_names_them(tmp_path, value):
     data = toy_dataset(tmp_path / "data")
     config = toy_config(data, fold=0)
-    split = loop.open_dataset(data).split(0)
+    split = open_dataset(data).split(0)
     blank = split.training[2]
     _damage(data, blank, lambda name, array: np.full_like(array, value) if name == "la" else array)
     with pytest.raises(UserError, match=rf"patient {blank}: .*film|{blank}\.npz") as error:
@@ -136,6 +137,6 @@ def test_a_validation_that_gives_no_number_names_the_patient(data, tmp_path, mon
         "validation_step",
         lambda *_: ({"loss": np.nan}, np.zeros((1, 32, 32, 32, 1)), None),
     )
-    patient = loop.open_dataset(data).split(0).validation[0]
+    patient = open_dataset(data).split(0).validation[0]
     with pytest.raises(UserError, match=f"validation: loss is not a number on patient {patient}"):
         loop.train(toy_config(data, steps=1), tmp_path / "run")
