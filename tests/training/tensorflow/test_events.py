@@ -15,7 +15,7 @@ pytestmark = pytest.mark.usefixtures("toy_runs")
 
 
 def test_each_validation_has_a_picture_of_two_patients(tmp_path):
-    data = toy_dataset(tmp_path / "data", num_patients=32)
+    data = toy_dataset(tmp_path / "data", num_patients=48)
     config = toy_config(data, steps=4, validate_every=2)
     loop.train(config, tmp_path / "run")
     events = EventAccumulator(str(tmp_path / "run" / "logs"), size_guidance={"tensors": 0})
