@@ -64,7 +64,7 @@ STAGES = (
         "joint",
         (
             *("--mae_weight=40", "--vgg_weight=0", "--rsc_weight=0", *_CROSS_ENTROPY),
-            *("--learning_rate=5e-4", "--schedule=cosine", "--steps=600", "--validate_every=200"),
+            *("--learning_rate=5e-4", "--schedule=cosine", "--steps=400", "--validate_every=200"),
             *("--augment=mirror,films", "--ema_momentum=0.99"),
         ),
         begins_with=("reconstruction", "segmentation"),

@@ -11,7 +11,9 @@ import pytest
 from tests.films import block_films
 from tests.training.toys import toy_networks
 from xctrs_tf.data.films.film_writer import write_film
+from xctrs_tf.geometry import VIEWS
 from xctrs_tf.models import XCTRSNet
+from xctrs_tf.pretrained import EXAMPLE
 from xctrs_tf.training import loop
 from xctrs_tf.training import run as runs
 
@@ -55,6 +57,8 @@ def assert_printed(blocks, printed):
 
 
 def test_readme(folder, capsys):
+    for view in VIEWS:
+        shutil.copy(EXAMPLE / f"{view}.png", folder)
     blocks = blocks_of("README.md")
     assert len(blocks) == 2
     run(blocks, "README.md")

@@ -35,6 +35,9 @@ class TritonPythonModel:
         if metadata.get("fpmath") == "bfloat16":
             # TensorFlow reads it when it is imported.
             os.environ.setdefault("TF_SET_ONEDNN_FPMATH_MODE", "BF16")
+        # As this package does: without oneDNN, which TensorFlow leaves off on some processors, 3D
+        # convolutions take many times longer and round otherwise.
+        os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
         # TensorFlow imports JAX where it is installed, which is not used and may be too new for
         # the backend's NumPy.
         sys.modules.setdefault("jax", None)
