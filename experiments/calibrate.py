@@ -148,6 +148,7 @@ def execute():
     origin = provenance.collect(len(held_out), None, data_sha256)
     # Not the command: its folders belong to this machine.
     reference["origin"] = {name: origin[name] for name in _ORIGIN}
+    reference["origin"]["label_name"] = dataset.label_name
     write_text(pathlib.Path(OUTPUT.value), json.dumps(reference, allow_nan=False) + "\n")
     scorer.finish()
     _print(reference)

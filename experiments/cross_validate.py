@@ -13,21 +13,29 @@ Every flag of experiments.train but --fold, --seed and --workdir is one of this
 program too; what a row is about is laid over it. Stopped or killed, the same
 command goes on and repeats no finished job. A failed job is recorded, the others
 go on, and the same command tries it again. experiments.tables makes the tables.
+
+--plan tells in seconds what all of it will take: from the steps of jobs in --workdir, or
+by counting the operations of the networks. With --measure it trains every row that was
+never begun for a few steps, which takes minutes and is exact.
 The exit status is 0, or 1 when jobs failed.
 """
 
+import dataclasses
+import os
 import pathlib
 import sys
 
 from absl import flags
 
 from experiments.common import cli, training_flags
-from experiments.common.presets import PRESETS, preset_config
+from experiments.common.presets import PRESETS, fitting_preset, preset_config
 from experiments.common.privacy import define_share, private_files
+from xctrs_tf import provenance
 from xctrs_tf.cross_validation.jobs import list_jobs, run_job
-from xctrs_tf.cross_validation.plan import print_plan
+from xctrs_tf.cross_validation.plan import machine_memory, print_plan
 from xctrs_tf.data.dataset import open_dataset
 from xctrs_tf.errors import UserError
+from xctrs_tf.geometry import SIZES
 from xctrs_tf.models.catalogue import ROWS, rows_of_table
 from xctrs_tf.parallel import parallel_map
 from xctrs_tf.training.interruption import end_like_ctrl_c
@@ -40,7 +48,11 @@ ROW = flags.DEFINE_list(
     "rows", None, f"Rows in place of whole tables, of {', '.join(ROWS)}.", flag_values=FLAGS
 )
 PRESET = flags.DEFINE_string(
-    "preset", "paper", f"Configuration of all: {', '.join(PRESETS)}.", flag_values=FLAGS
+    "preset",
+    "paper",
+    f"Configuration of all: {', '.join(PRESETS)}. A --plan without it takes the one that fits the "
+    "data.",
+    flag_values=FLAGS,
 )
 WORKDIR = flags.DEFINE_string("workdir", None, "Folder of all runs.", flag_values=FLAGS)
 FOLDS = flags.DEFINE_list(
@@ -52,11 +64,17 @@ SEEDS = flags.DEFINE_list(
 PLAN = flags.DEFINE_boolean(
     "plan",
     False,
-    "List the jobs with expected time and memory, and train nothing.",
+    "List the jobs with expected time and memory, and train nothing; it takes seconds.",
+    flag_values=FLAGS,
+)
+MEASURE = flags.DEFINE_boolean(
+    "measure",
+    False,
+    "With --plan: train every row that was never begun for a few steps.",
     flag_values=FLAGS,
 )
 LABEL_NAME = flags.DEFINE_string(
-    "label_name", "Dice", "As of experiments.evaluate.", flag_values=FLAGS
+    "label_name", None, "As of experiments.evaluate.", flag_values=FLAGS
 )
 RAY_ADDRESS = flags.DEFINE_string(
     "ray_address",
@@ -76,17 +94,21 @@ def execute():
     """Run or list the jobs that the flags ask for; return the exit status."""
     if not WORKDIR.value:
         raise UserError("--workdir is missing: name a folder for all runs")
+    if MEASURE.value and not PLAN.value:
+        raise UserError("--measure: only for --plan")
+    preset = _preset()
     share = ["--share"] if SHARE.value else []
+    label_name = [f"--label_name={LABEL_NAME.value}"] if LABEL_NAME.value else []
     jobs = list_jobs(
         pathlib.Path(WORKDIR.value).absolute(),
         _rows(),
         _folds(),
         _numbers(SEEDS),
-        [f"--preset={PRESET.value}", *share, *_given()],
-        [f"--label_name={LABEL_NAME.value}", *share],
+        [f"--preset={preset}", *share, *_given()],
+        [*label_name, *share],
     )
     if PLAN.value:
-        print_plan(jobs, _config().steps)
+        _plan(jobs, preset)
         return 0
     # A signal reaches the running job, which saves a checkpoint before it ends.
     end_like_ctrl_c()
@@ -102,6 +124,41 @@ def execute():
     for job, error in failed.items():
         print(f"failed {job}: {error}")
     return EXIT_FAILED if failed else 0
+
+
+def _plan(jobs, preset):
+    """Print what the jobs take, and the preset that it is for."""
+    configs = {}
+    for job in jobs:
+        needed = {"reconstruction_run": str(job.needs.folder)} if job.needs else {}
+        configs[job.row] = dataclasses.replace(_config(), **ROWS[job.row].config, **needed)
+    if not MEASURE.value:
+        cli.load_tensorflow()
+    print_plan(jobs, configs, MEASURE.value)
+    size = _config().size
+    print(
+        f"--preset={preset}: for data of {size}^3 voxels; this machine has {os.cpu_count()} cores, "
+        f"{machine_memory() / 2**30:.1f} GiB of memory and {_gpus()}"
+    )
+    if size == max(SIZES) and not provenance.accelerators():
+        smaller = fitting_preset(size // 2)
+        print(
+            f"{size}^3 is for a GPU; on a CPU, data prepared with --size={size // 2} and "
+            f"--preset={smaller} take about a tenth of the time"
+        )
+
+
+def _gpus():
+    found = provenance.accelerators()
+    return ", ".join(found) if found else "no GPU that the backend uses"
+
+
+def _preset():
+    """Return the preset of all jobs: a plan without one takes what fits the data."""
+    if PLAN.value and not FLAGS["preset"].present and "size" not in training_flags.given(FLAGS):
+        data = preset_config(PRESET.value, **training_flags.given(FLAGS)).data
+        return fitting_preset(open_dataset(data).size) or PRESET.value
+    return PRESET.value
 
 
 def _run(jobs, total):
@@ -142,7 +199,10 @@ def _folds():
     config.check()
     dataset = open_dataset(config.data_folder)
     if dataset.size != config.size:
-        raise UserError(f"--size={config.size}, but {config.data} was prepared at {dataset.size}")
+        raise UserError(
+            f"--size={config.size}, but {config.data} was prepared at {dataset.size}: "
+            f"give --preset={fitting_preset(dataset.size)}"
+        )
     number = len(dataset.manifest["folds"])
     if FOLDS.value == ["all"]:
         return range(number)
@@ -153,7 +213,7 @@ def _folds():
 
 
 def _config():
-    return preset_config(PRESET.value, **training_flags.given(FLAGS))
+    return preset_config(_preset(), **training_flags.given(FLAGS))
 
 
 def _numbers(flag):

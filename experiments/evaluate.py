@@ -1,27 +1,36 @@
-"""Evaluate a training run on patients that it has not seen.
+"""Evaluate a run or an exported model on patients with a CT.
 
     python -m experiments.evaluate --workdir=RUN
+    python -m experiments.evaluate --workdir=RUN --data=OTHER --split=all
+    python -m experiments.evaluate --model=MODEL --data=OTHER --output=FIGURES
 
-Prints the figures of the paper's Table 1 for the run and, on the same patients,
-for a guess that never looks at the films: the mean training volume and its labels.
+Prints the figures of the paper's Table 1 and, on the same patients, for a guess that
+never looks at the films: the mean volume of the model's training patients and their labels.
+--data is any folder of experiments.prepare of the model's size. One line says whether the
+model was trained on some of the patients. With several --model they answer together.
+
 Writes to --output: cases.csv and baselines.csv (a line a patient, with a .json
 beside each that says where it comes from), table.md, case-<id>.png of the first
-patients of the split, and with --save_predictions predictions/<id>.npz, which
-experiments.figures draws from.
+patients, and with --save_predictions predictions/<id>.npz, which
+experiments.figures draws from. Files of an earlier evaluation are removed.
+RUN/evaluation is for the test patients of the run's own fold alone: it goes into exports
+and tables. By default all else goes to a folder beside it, such as RUN/evaluation-OTHER-all.
 """
 
 import pathlib
+import shutil
 import sys
 
-from absl import flags
+from absl import flags, logging
 
 from experiments.common import cli
+from experiments.common.evaluated_models import model_of_exports, model_of_run
+from experiments.common.model_flags import define_mirror
 from experiments.common.privacy import define_share, private_files
 from experiments.common.run_flags import SPLITS, RunFlags
 from xctrs_tf import provenance
-from xctrs_tf.data.dataset import network_arrays
-from xctrs_tf.evaluation.evaluated_run import open_run, run_name
-from xctrs_tf.evaluation.mean_volume import mean_volume
+from xctrs_tf.errors import UserError
+from xctrs_tf.evaluation.cohort import ALL, choose_cohort
 from xctrs_tf.evaluation.patient import evaluate_case, write_cases_csv
 from xctrs_tf.evaluation.predictions import write_prediction
 from xctrs_tf.evaluation.tables.grids import markdown, text
@@ -31,11 +40,39 @@ from xctrs_tf.models.catalogue import MEAN_VOLUME, XCTRSNET
 from xctrs_tf.progress import progress_bar
 
 FLAGS = flags.FlagValues()
-RUN = RunFlags(FLAGS, ("workdir", "data", "split", "checkpoint", "output", "label_name"))
+MODEL = flags.DEFINE_multi_string(
+    "model",
+    None,
+    "In place of --workdir: folder of experiments.export, or one version in it, SavedModel or "
+    "ONNX. Given several times, the models answer together.",
+    flag_values=FLAGS,
+)
+MODEL_SHA256 = flags.DEFINE_multi_string(
+    "model_sha256",
+    None,
+    "Take no other --model: what experiments.export printed for it; one for each.",
+    flag_values=FLAGS,
+)
+RUN = RunFlags(FLAGS, ("workdir", "data", "checkpoint", "output", "label_name"))
+SPLIT = flags.DEFINE_enum(
+    "split",
+    None,
+    [*SPLITS, ALL],
+    "Patients of a fold, or all; by default test on the training data, and all on other data.",
+    flag_values=FLAGS,
+)
+FOLD = flags.DEFINE_integer(
+    "fold",
+    None,
+    "Fold of --split; by default that of the model's training, and 0 on other data.",
+    lower_bound=0,
+    flag_values=FLAGS,
+)
+MIRROR = define_mirror(FLAGS)
 FIGURES = flags.DEFINE_integer(
     "figures",
     2,
-    "How many patients are drawn, the first of the split.",
+    "How many patients are drawn, the first ones.",
     lower_bound=0,
     flag_values=FLAGS,
 )
@@ -45,27 +82,30 @@ SAVE_PREDICTIONS = flags.DEFINE_bool(
     "Keep every patient's reconstruction and segmentation.",
     flag_values=FLAGS,
 )
-
-
 SHARE = define_share(FLAGS)
+# Folder of a run for the figures of its own test patients, which exports and tables read.
+OWN_FOLDER = "evaluation"
+_NO_MEAN_VOLUME = (
+    "The mean volume of the training patients is left out: the training data is not at hand, or "
+    "differs between the models."
+)
 
 
 def execute():
-    """Evaluate the run that the flags name."""
-    output = pathlib.Path(RUN.output.value or f"{RUN.workdir.value}/evaluation")
-
-    def begin():
-        cli.lock_output(output)
-        cli.load_tensorflow()
-
+    """Evaluate the model that the flags name."""
+    model = _model()
+    dataset = model.open_data(RUN.data.value)
+    split = SPLITS.get(SPLIT.value, SPLIT.value)
+    cohort = choose_cohort(dataset, model.trainings, split, FOLD.value)
+    output = _output(model, cohort)
+    if warning := cohort.warning():
+        logging.warning("%s", warning)
     with private_files(SHARE.value):
-        run, dataset = open_run(RUN.workdir.value, RUN.checkpoint.value, RUN.data.value, begin)
-        printed = evaluate_run(
-            run,
-            dataset,
-            SPLITS[RUN.split.value],
+        cli.lock_output(output)
+        printed = evaluate_model(
+            model.load(),
+            cohort,
             output,
-            name=run_name(run),
             num_figures=FIGURES.value,
             label_name=RUN.label_name.value,
             save_predictions=SAVE_PREDICTIONS.value,
@@ -73,78 +113,123 @@ def execute():
     print(printed)
 
 
-def evaluate_run(
-    run,
-    dataset,
-    split,
-    output,
-    *,
-    name=XCTRSNET,
-    num_figures=2,
-    label_name="Dice",
-    save_predictions=False,
+def evaluate_model(
+    model, cohort, output, *, num_figures=2, label_name=None, save_predictions=False
 ):
-    """Evaluate a run and the mean training volume; write every file.
+    """Evaluate a model and the mean training volume; write every file.
 
     Args:
-        run: `xctrs_tf.training.run.Run`.
-        dataset: `Dataset`.
-        split: name of a list of `Split`.
+        model: `experiments.common.evaluated_models.LoadedModel`.
+        cohort: `xctrs_tf.evaluation.cohort.Cohort`.
         output: `pathlib.Path` of the folder to write.
-        name: name of the method in the table.
-        num_figures: number of patients drawn, the first of the split.
-        label_name: name of the overlap in the table.
+        num_figures: number of patients drawn, the first ones.
+        label_name: name of the overlap in the table; None for that of the data.
         save_predictions: True keeps the prediction of every patient.
 
     Returns:
         The table and the paths of the figures, as text.
     """
-    from xctrs_tf.training.prediction import predict_case
-
-    patients = dataset.split(run.config.fold)
-    ids = getattr(patients, split)
-    average = mean_volume(dataset, patients.training)
+    dataset, label_name = cohort.dataset, label_name or cohort.dataset.label_name
+    average, num_training = cohort.mean_volume()
     rows, mean_volume_rows, predicted = [], [], []
-    for patient in progress_bar(ids, unit="patient"):
+    for patient in progress_bar(cohort.ids, unit="patient"):
         case = dataset.load(patient)
-        ct_pred, labels_pred = predict_case(
-            run, case.id, network_arrays(case, run.config.film_normalization)
-        )
+        ct_pred, labels_pred = model.predict(case)
         rows.append(evaluate_case(case, ct_pred, labels_pred))
-        mean_volume_rows.append(evaluate_case(case, average.ct, average.labels))
+        if average is not None:
+            mean_volume_rows.append(evaluate_case(case, average.ct, average.labels))
         if save_predictions or len(predicted) < num_figures:
             predicted.append((case.id, ct_pred, labels_pred))
     origin = provenance.collect(
-        n=len(ids),
-        seed=run.config.seed,
+        n=len(rows),
         data_hash=dataset.content_hash(),
-        split=split,
-        fold=run.config.fold,
-        step=run.step,
-        computed_in=run.computed_in,
-        training_patients=len(patients.training),
-        method=name,
+        split=cohort.split,
+        fold=cohort.fold,
+        is_training_data=cohort.is_own,
+        trained_on=cohort.trained_on,
+        training_patients=num_training or None,
+        method=model.name,
         dice_name=label_name,
+        **model.origin,
     )
     # Files are written only after every patient was evaluated.
     cli.make_output_folder(output)
-    # Without it the evaluation is not complete, and nothing reads the other files.
-    (output / "cases.json").unlink(missing_ok=True)
+    _remove_earlier(output)
     if save_predictions:
         _save(output / "predictions", predicted)
     figures = []
     for (patient, ct_pred, labels_pred), row in zip(predicted[:num_figures], rows, strict=False):
         figures.append(output / f"case-{patient}.png")
-        _draw(figures[-1], dataset.load(patient), ct_pred, labels_pred, row, label_name, name)
-    table = [table_row(name, rows), table_row(MEAN_VOLUME, mean_volume_rows)]
-    if name == XCTRSNET:
-        table.append(PAPER_ROW)
-    grid = run_grid(table, label_name)
-    write_text(output / "table.md", f"{markdown([grid])}\nMade by `{origin['command']}`.\n")
-    write_cases_csv(output / "baselines.csv", mean_volume_rows, origin)
+        _draw(figures[-1], dataset.load(patient), ct_pred, labels_pred, row, label_name, model.name)
+    grid = run_grid(_table(model.name, rows, mean_volume_rows), label_name)
+    notes = [cohort.warning(), None if mean_volume_rows else _NO_MEAN_VOLUME]
+    remarks = "".join(f"{note}\n\n" for note in notes if note)
+    made = f"Made by `{origin['command']}`.\n"
+    write_text(output / "table.md", f"{markdown([grid])}\n{remarks}{made}")
+    if mean_volume_rows:
+        write_cases_csv(output / "baselines.csv", mean_volume_rows, origin)
     # Written last: marks a complete evaluation.
     write_cases_csv(output / "cases.csv", rows, origin)
-    return "\n".join([text(grid), "", f"{output}/", *map(str, figures)])
+    return "\n".join([text(grid), "", *filter(None, notes[1:]), f"{output}/", *map(str, figures)])
+
+
+def _model():
+    if bool(RUN.workdir.value) == bool(MODEL.value):
+        raise UserError("--workdir, --model: give a run or an exported model, one of the two")
+    if RUN.workdir.value:
+        if MODEL_SHA256.value:
+            raise UserError("--model_sha256: is for --model; leave it out with --workdir")
+        return model_of_run(RUN.workdir.value, RUN.checkpoint.value, MIRROR.value)
+    if RUN.checkpoint.present:
+        raise UserError("--checkpoint: an exported model has one; leave it out with --model")
+    return model_of_exports(MODEL.value, MODEL_SHA256.value or (), MIRROR.value)
+
+
+def _output(model, cohort):
+    """Return the folder to write; that of a run's own test patients only for these."""
+    is_own = model.workdir is not None and cohort.is_own_test and not model.mirror
+    if RUN.output.value:
+        output = pathlib.Path(RUN.output.value).resolve()
+        of_run = output.name == OWN_FOLDER and (output.parent / "config.json").is_file()
+        if of_run and not (is_own and output.parent == model.workdir.resolve()):
+            raise UserError(
+                f"--output={RUN.output.value}: is for the figures of that run on its own test "
+                "patients, which exports and tables read; name another folder"
+            )
+        return pathlib.Path(RUN.output.value)
+    if model.workdir is None:
+        raise UserError("--output: missing; name a folder for the figures of --model")
+    if is_own:
+        return model.workdir / OWN_FOLDER
+    parts = [
+        OWN_FOLDER,
+        None if cohort.is_own else cohort.dataset.path.resolve().name,
+        next((flag for flag, name in SPLITS.items() if name == cohort.split), cohort.split),
+        None if FOLD.value is None else f"fold-{FOLD.value}",
+        "mirror" if model.mirror else None,
+    ]
+    return model.workdir / "-".join(filter(None, parts))
+
+
+def _remove_earlier(folder):
+    """Remove the files of an earlier evaluation from a folder, and no others."""
+    # Without it the evaluation is not complete, and nothing reads the other files.
+    (folder / "cases.json").unlink(missing_ok=True)
+    for name in ("cases.csv", "baselines.json", "baselines.csv", "table.md"):
+        (folder / name).unlink(missing_ok=True)
+    for picture in folder.glob("case-*.png"):
+        picture.unlink()
+    if (folder / "predictions").is_dir():
+        shutil.rmtree(folder / "predictions")
+
+
+def _table(name, rows, mean_volume_rows):
+    table = [table_row(name, rows)]
+    if mean_volume_rows:
+        table.append(table_row(MEAN_VOLUME, mean_volume_rows))
+    if name == XCTRSNET:
+        table.append(PAPER_ROW)
+    return table
 
 
 def _save(folder, predicted):

@@ -129,7 +129,7 @@ def _draw_curves(path, runs, results):
     for row in _evaluated(results):
         files = sorted((runs / row).glob("fold-*-seed-*/history.jsonl"))
         histories[row] = [read_history(file.parent) for file in files]
-    curves_figure(path, histories)
+    curves_figure(path, histories, results.dice_name)
 
 
 DRAWN = {

@@ -21,6 +21,7 @@ from xctrs_tf.data.dataset import open_dataset
 from xctrs_tf.data.dataset.dataset_writer import DatasetWriter
 from xctrs_tf.data.dataset.folds import make_folds
 from xctrs_tf.data.dataset.header_mending import MENDS, MendedSource, parse_mends
+from xctrs_tf.data.dataset.manifest import is_label_name
 from xctrs_tf.data.dataset.preparation import prepare_cohort
 from xctrs_tf.data.sources.collections import COLLECTIONS, open_collections
 from xctrs_tf.data.sources.label_maps import parse_label_map
@@ -108,6 +109,13 @@ HEADER = flags.DEFINE_multi_string(
     f"{', '.join(MENDS)}, or none. May be repeated.",
     flag_values=FLAGS,
 )
+LABEL_NAME = flags.DEFINE_string(
+    "label_name",
+    None,
+    "Name of the overlap in the tables and figures of this data: 'pseudo-label Dice' if a program "
+    "made the labels and no expert checked them. By default Dice, or what the folder already has.",
+    flag_values=FLAGS,
+)
 NUM_FOLDS = flags.DEFINE_integer(
     "num_folds",
     10,
@@ -139,6 +147,14 @@ flags.register_validator(
 )
 
 
+flags.register_validator(
+    LABEL_NAME,
+    lambda value: value is None or is_label_name(value),
+    "must be a line of at most 40 characters",
+    flag_values=FLAGS,
+)
+
+
 SHARE = define_share(FLAGS)
 
 
@@ -160,7 +176,8 @@ def execute():
 
 
 def _prepare(source, size, spacing_mm, simulation):
-    writer = DatasetWriter(OUTPUT.value, _configuration(size, spacing_mm, simulation))
+    configuration = _configuration(size, spacing_mm, simulation)
+    writer = DatasetWriter(OUTPUT.value, configuration, LABEL_NAME.value)
     ids = source.ids[: NUM_PATIENTS.value]
     # The workers need TensorFlow only where a film shows more than the crop.
     warm_up = cli.load_tensorflow if simulation.geometry.field_of_view == "full" else None

@@ -32,6 +32,7 @@ from absl import flags
 
 from experiments.common import cli
 from experiments.common.film_flags import FilmFlags, read_films
+from experiments.common.model_flags import define_mirror
 from experiments.common.privacy import define_share
 from xctrs_tf.errors import UserError
 from xctrs_tf.folder_lock import folder_lock
@@ -73,6 +74,7 @@ FPMATH = flags.DEFINE_enum(
     "which is faster; by default what the model's metadata say.",
     flag_values=FLAGS,
 )
+MIRROR = define_mirror(FLAGS)
 OUTPUT = flags.DEFINE_string(
     "output", None, "Folder to write; an earlier result is replaced.", flag_values=FLAGS
 )
@@ -199,7 +201,12 @@ def _load():
     if REPORT.value or not all(export.is_onnx for export in exports):
         cli.load_tensorflow()
     with stage("loading the model"):
-        return load(*MODEL.value, sha256=MODEL_SHA256.value or (), fpmath=FPMATH.value)
+        return load(
+            *MODEL.value,
+            sha256=MODEL_SHA256.value or (),
+            fpmath=FPMATH.value,
+            mirror=MIRROR.value,
+        )
 
 
 def _check_flags():

@@ -39,12 +39,12 @@ def test_machine_names_the_accelerator_of_jax(monkeypatch):
 def test_machine_names_the_accelerator_of_tensorflow(monkeypatch):
     import tensorflow as tf
 
-    assert provenance._accelerators() == []
+    assert provenance.accelerators() == []
     monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: ["/GPU:0"])
     monkeypatch.setattr(
         tf.config.experimental, "get_device_details", lambda gpu: {"device_name": "NVIDIA A100"}
     )
-    assert provenance._accelerators() == ["NVIDIA A100"]
+    assert provenance.accelerators() == ["NVIDIA A100"]
 
 
 def test_command_is_the_command_line(tmp_path):

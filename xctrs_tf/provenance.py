@@ -50,7 +50,7 @@ def collect(n, seed, data_hash, **others):
                 _processor(),
                 f"{os.cpu_count()} logical cores",
                 platform.system(),
-                *_accelerators(),
+                *accelerators(),
             ]
         ),
         "versions": versions(),
@@ -70,7 +70,7 @@ def versions():
     return found
 
 
-def _accelerators():
+def accelerators():
     """Return the names of the accelerators of the Keras backend in use."""
     # A backend that was not imported has computed nothing.
     keras = sys.modules.get("keras")

@@ -47,6 +47,15 @@ PRESETS = {
 }
 
 
+def fitting_preset(size):
+    """Return the name of the preset for data of a size, None if there is none.
+
+    Args:
+        size: voxels a side.
+    """
+    return next((name for name in PRESETS if preset_config(name).size == size), None)
+
+
 def preset_config(name, **changes):
     """Return the configuration of a preset, with changes.
 

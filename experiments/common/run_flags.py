@@ -30,9 +30,9 @@ class RunFlags:
                 "Folder to write; by default WORKDIR/evaluation.",
             ),
             "label_name": (
-                *(flags.DEFINE_string, "Dice"),
-                "Name of the overlap in table and figures; 'pseudo-label Dice' if no expert drew "
-                "the labels.",
+                *(flags.DEFINE_string, None),
+                "Name of the overlap in table and figures; by default what experiments.prepare "
+                "--label_name was given for the data.",
             ),
         }
         for name in names:

@@ -97,6 +97,7 @@ def execute():
 
     run = _compiled(load_run(workdir, RUN.checkpoint.value))
     names = PERTURBATION_NAMES.value
+    label_name = RUN.label_name.value or dataset.label_name
     rows = robustness_rows(run, dataset, SEED.value, scans, SPLIT.value, names)
     origin = provenance.collect(
         n=len({row["id"] for row in rows}),
@@ -106,17 +107,17 @@ def execute():
         split=SPLIT.value,
         step=run.step,
         training_seed=config.seed,
-        dice_name=RUN.label_name.value,
+        dice_name=label_name,
     )
     origin["command"] = without_folders(origin["command"], workdir.parent)
     write_cases_csv(output / "robustness.csv", rows, origin)
     lines = read_csv(output / "robustness.csv")
-    text = markdown([robustness_grid(lines, RUN.label_name.value)])
+    text = markdown([robustness_grid(lines, label_name)])
     write_text(output / "robustness.md", text)
     # Matplotlib takes a while to import.
     from xctrs_tf.evaluation.figures.robustness_figure import robustness_figure
 
-    robustness_figure(output / "robustness.png", lines, RUN.label_name.value)
+    robustness_figure(output / "robustness.png", lines, label_name)
     print(text)
     print("\n".join(str(output / f"robustness.{kind}") for kind in ("csv", "json", "md", "png")))
 

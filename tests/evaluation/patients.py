@@ -38,6 +38,7 @@ class MemoryDataset:
         self.ids = list(self.cases)
         self.size = SIZE
         self.path = path
+        self.label_name = "Dice"
 
     def load(self, patient):
         return self.cases[patient]
@@ -48,6 +49,9 @@ class MemoryDataset:
 
     def content_hash(self):
         return "0" * 64
+
+    def image_sha256(self, patient):
+        return None
 
 
 def make_run(reconstruct, segment, path="RUN"):

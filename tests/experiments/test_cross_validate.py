@@ -29,6 +29,7 @@ def data(tmp_path_factory):
         (["--workdir=RUNS", "--table=1", "--folds=7"], "--folds=7: "),
         (["--workdir=RUNS", "--table=1", "--folds=x"], "--folds=x: must be numbers"),
         (["--workdir=RUNS", "--table=1", "--size=64"], "--size=64, but "),
+        (["--workdir=RUNS", "--table=1", "--measure"], "--measure: only for --plan"),
         (["--workdir=RUNS", "--table=1", "--fold=1"], "Unknown command line flag 'fold'"),
     ],
 )
@@ -48,6 +49,23 @@ def test_share_reaches_training_and_evaluation(data, tmp_path, monkeypatch):
     assert "--share" in job.flags and "--share" in job.evaluation
 
 
+def test_a_plan_without_preset_takes_the_one_that_fits_the_data(
+    data, tmp_path, monkeypatch, capsys
+):
+    planned = []
+    monkeypatch.setattr(cross_validate, "print_plan", lambda *arguments: planned.append(arguments))
+    flags = [f"--data={data}", f"--workdir={tmp_path / 'runs'}", "--table=1", "--folds=0"]
+    assert cross_validate.main([*flags, "--plan"]) == 0
+    ((jobs, configs, measure),) = planned
+    assert not measure and {"--preset=demo"} <= set(jobs[0].flags)
+    assert {job.row for job in jobs} == configs.keys()
+    assert {config.size for config in configs.values()} == {32}
+    assert capsys.readouterr().out.startswith("--preset=demo: for data of 32^3 voxels")
+    # The jobs themselves need the preset that is meant.
+    assert cross_validate.main(flags) == 2
+    assert "was prepared at 32: give --preset=demo" in capsys.readouterr().err
+
+
 @pytest.mark.slow
 def test_a_row_is_trained_evaluated_planned_and_tabulated(data, tmp_path):
     runs = tmp_path / "runs"
@@ -61,17 +79,19 @@ def test_a_row_is_trained_evaluated_planned_and_tabulated(data, tmp_path):
     modes = {stat.S_IMODE(path.stat().st_mode) for path in (runs, *runs.rglob("*"))}
     assert modes == {0o700, 0o600}
 
-    # What is done tells its cost, the other row is tried; nothing is left of that.
+    # What is done tells its cost, the other row is counted; nothing is left of that.
     before = sorted(runs.rglob("*"))
     finished = run_program("cross_validate", "--rows=table2-sit,table2-psr", "--plan", *flags)
     assert finished.returncode == 0, finished.stderr
-    done, new, total, _ = finished.stdout.splitlines()
+    done, new, total, *sources, machine = finished.stdout.splitlines()
     assert done.split()[:6] == ["table2-sit", "fold", "1", "seed", "0", "done"]
     assert new.split()[:6] == ["table2-psr", "fold", "1", "seed", "0", "new"]
     for line in (done, new):
-        minutes, unit, gigabytes, _ = line.split()[6:]
+        minutes, unit, gigabytes = line.split()[6:9]
         assert unit == "minutes" and 0 <= float(minutes) < 10 and 0.1 < float(gigabytes) < 10
     assert total.startswith("2 jobs of 2 steps")
+    assert [line.partition(":")[0] for line in sources] == ["finished job", "counted"]
+    assert machine.startswith("--preset=")
     assert sorted(runs.rglob("*")) == before
 
     again = run_program("cross_validate", "--rows=table2-sit", *flags)

@@ -1,13 +1,16 @@
 import csv
+import dataclasses
 import json
 
 import numpy as np
 import pytest
 
-from experiments.evaluate import evaluate_run
+from experiments.common.evaluated_models import loaded_run
+from experiments.evaluate import evaluate_model
 from tests.evaluation.patients import SIZE, MemoryDataset, make_case, make_run
 from xctrs_tf.data.volumes.intensity import normalise_hu
 from xctrs_tf.errors import UserError
+from xctrs_tf.evaluation.cohort import Training, choose_cohort
 from xctrs_tf.evaluation.predictions import read_prediction
 
 
@@ -25,6 +28,15 @@ def oracle(dataset, patient):
     ct = normalise_hu(case.ct)[None, ..., None]
     probabilities = np.eye(8, dtype="float32")[case.segmentation][None]
     return make_run(lambda films: ct, lambda volume: probabilities)
+
+
+def evaluate_run(run, dataset, split, output, name=None, **options):
+    """Evaluate a run on its own data."""
+    model = loaded_run(run)
+    if name is not None:
+        model = dataclasses.replace(model, name=name)
+    cohort = choose_cohort(dataset, [Training("0" * 64, 0)], split)
+    return evaluate_model(model, cohort, output, **options)
 
 
 def read(path):

@@ -1,5 +1,6 @@
 import dataclasses
 import gzip
+import json
 import os
 import re
 import struct
@@ -52,6 +53,15 @@ def test_simpleitk_finds_every_voxel_where_it_is(tmp_path):
     array = sitk.GetArrayFromImage(ct)
     assert (array > 0).sum() == 3 * 4 * 5
     assert (sitk.GetArrayFromImage(labels) == 3).sum() == 3 * 4 * 5
+
+
+def test_the_record_tells_how_many_models_answered_and_whether_mirrored(tmp_path):
+    together = dataclasses.replace(make_reconstruction(), models=3, mirror=True)
+    for reconstruction in (together, make_reconstruction()):
+        write_reconstruction(reconstruction, block_films(), tmp_path / "out", report=False)
+        record = json.loads((tmp_path / "out" / "reconstruction.json").read_text("utf-8"))
+        assert record["models"] == reconstruction.models
+        assert record["mirror"] is reconstruction.mirror
 
 
 def test_the_nifti_affine_is_ras(tmp_path):

@@ -43,6 +43,28 @@ def test_films_to_hu_and_labels(reconstructor):
     assert result.origin_mm == (-38.75, -38.75, -38.75)
 
 
+def test_the_mirrored_patient_is_averaged():
+    def predict(ap, la):
+        assert la[0, 3, 4, 0] == 1.0
+        # One wherever the AP film is bright, and more and more of it to the left.
+        ct = np.repeat(ap[:, :, None], SIZE, axis=2) * np.linspace(0, 1, SIZE).reshape(-1, 1, 1, 1)
+        probabilities = np.zeros((1, SIZE, SIZE, SIZE, 8))
+        probabilities[..., 2] = 0.4
+        probabilities[:, : SIZE // 2, ..., 1] = 0.6
+        probabilities[:, SIZE // 2 :, ..., 3] = 0.6
+        return {"ct": ct, "segmentation": probabilities}
+
+    films = {view: np.zeros((SIZE, SIZE), np.float32) for view in ("ap", "la")}
+    films["ap"][5, 6:16] = films["la"][3, 4:14] = 1.0
+    metadata = {"size": SIZE, "spacing_mm": 3.0, "window_hu": [-1000.0, 1000.0]}
+    result = Reconstructor(predict, metadata, mirror=True)(**films)
+    # Half of the window where the film is bright, and nothing elsewhere.
+    assert (result.ct_hu[5, :, 6:16] == 0).all()
+    assert np.count_nonzero(result.ct_hu > -1000) == SIZE * 10
+    assert (result.segmentation == 2).all()
+    assert result.mirror and not Reconstructor(predict, metadata)(**films).mirror
+
+
 def test_a_model_without_segmentation_and_with_a_voxel_size():
     def predict(ap, la):
         assert ap.shape == la.shape == (1, SIZE, SIZE, 1)

@@ -89,3 +89,30 @@ def test_a_compiled_network_is_traced_once():
         films = {view: np.full((1, 2, 2, 1), value, "float32") for view in ("ap", "la")}
         assert (compiled(films, training=False).numpy() == value**2).all()
     assert traced == [False]
+
+
+def test_the_mirrored_patient_is_averaged_and_only_x_is_mirrored():
+    weight = np.linspace(0.0, 1.0, SIZE, dtype="float32").reshape(1, -1, 1, 1, 1)
+    back = np.linspace(0.2, 0.4, SIZE, dtype="float32").reshape(1, 1, -1, 1, 1)
+
+    def reconstruct(films):
+        # Brighter to the left and to the back, whatever is on the films.
+        volume = films["ap"][:, :, None, :, :] * films["la"][:, None, :, :, :]
+        return volume * weight * back
+
+    def segment(ct):
+        # Class 1 in the right half with a little more weight than class 2 has everywhere.
+        probabilities = np.zeros((*ct.shape[:-1], 8), "float32")
+        probabilities[..., 2] = 0.4
+        probabilities[:, : SIZE // 2, ..., 1] = 0.6
+        return probabilities
+
+    run = make_run(reconstruct, segment)
+    ct, labels = predict_case(run, "p1", ARRAYS, mirror=True)
+    plain, plain_labels = predict_case(run, "p1", ARRAYS)
+    product = ARRAYS["ap"][:, None, :, 0] * ARRAYS["la"][None, :, :, 0]
+    # The mean of a weight and its mirror image is one half everywhere.
+    np.testing.assert_allclose(ct, product * 0.5 * back[0, ..., 0], rtol=1e-5, atol=1e-7)
+    assert ct.dtype == np.float32 and not np.allclose(ct, plain)
+    # Both halves have 0.3 of class 1 and 0.4 of class 2.
+    assert (labels == 2).all() and (plain_labels[: SIZE // 2] == 1).all()

@@ -1,7 +1,9 @@
-"""Forecast of the time and memory of a cross-validation.
+"""Forecast of the time and memory of a cross-validation, in seconds.
 
-For a row with finished jobs, the forecast is read from their records. For any other
-row, one job is trained for a few steps in a temporary folder.
+What is known of a row comes first: the record of a finished job, then the steps of one
+that was begun. For any other row the operations of a step are counted and divided by the
+rate at which this machine computes: that of the known rows, or else that of a small
+convolution. On demand every row is trained for a few steps instead.
 """
 
 import dataclasses
@@ -15,10 +17,20 @@ import time
 
 from xctrs_tf.cross_validation.jobs import finished_record
 from xctrs_tf.errors import UserError
-from xctrs_tf.progress import progress_bar
+from xctrs_tf.progress import progress_bar, stage
 from xctrs_tf.training.history import read_history
 
-_PROBE_STEPS = 4
+_TRIAL_STEPS = 4
+FINISHED, BEGUN, TRIED, COUNTED = "finished job", "begun job", "tried", "counted"
+_MEANINGS = {
+    FINISHED: "measured on a finished job of the row, with evaluation",
+    BEGUN: "measured steps of a begun job of the row, without start and evaluation",
+    TRIED: f"measured on {_TRIAL_STEPS} steps on this machine, without evaluation",
+    COUNTED: (
+        "operations of a step counted, and divided by {rate}; without start and evaluation, "
+        "perhaps wrong by a factor of 2, memory by a factor of 1.5: --measure tries every row"
+    ),
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,43 +41,65 @@ class Cost:
         fixed_seconds: time before and after the training steps.
         step_seconds: time of one training step.
         peak_memory_bytes: largest resident memory.
+        source: where it is from: `FINISHED`, `BEGUN`, `TRIED` or `COUNTED`.
     """
 
     fixed_seconds: float
     step_seconds: float
-    peak_memory_bytes: int
+    peak_memory_bytes: float
+    source: str
 
     def seconds(self, steps):
         """Return the seconds of a job of `steps` training steps."""
         return self.fixed_seconds + steps * self.step_seconds
 
 
-def print_plan(jobs, steps):
-    """Print one line for each job, and the total.
+def print_plan(jobs, configs, measure=False):
+    """Print one line for each job, the total, and where the numbers are from.
 
     Args:
         jobs: list of `Job`, of `jobs.list_jobs`.
-        steps: training steps of each job.
+        configs: dict from each row to its `TrainingConfig`.
+        measure: try the rows of which nothing is known for a few steps, which takes minutes.
 
     Raises:
         UserError: the trial of a row failed.
     """
-    costs = {row: _known_cost(row, jobs) for row in dict.fromkeys(job.row for job in jobs)}
-    unknown = [row for row, cost in costs.items() if cost is None]
-    with tempfile.TemporaryDirectory() as folder:
-        for row in progress_bar(unknown, "trying a few steps", unit="row"):
-            job = next(job for job in jobs if job.row == row)
-            costs[row] = _try(dataclasses.replace(job, root=pathlib.Path(folder)))
+    costs, rate = _try_rows(jobs) if measure else _count_rows(jobs, configs)
     left = 0.0
     for job in jobs:
-        seconds, state = costs[job.row].seconds(steps), job.state()
+        cost, state = costs[job.row], job.state()
+        seconds = cost.seconds(configs[job.row].steps)
         left += 0.0 if state == "done" else seconds
-        memory = costs[job.row].peak_memory_bytes / 2**30
-        print(f"{job!s:<36} {state:<7} {seconds / 60:7.1f} minutes {memory:6.1f} GiB")
-    print(
-        f"{len(jobs)} jobs of {steps} steps; about {left / 3600:.1f} hours left, one job at a time"
-    )
-    print("Measured on this machine. Begun jobs count in full; tried rows are without evaluation.")
+        memory = cost.peak_memory_bytes / 2**30
+        print(f"{job!s:<36} {state:<7} {_duration(seconds):>14} {memory:6.1f} GiB  {cost.source}")
+    steps = " or ".join(map(str, sorted({configs[job.row].steps for job in jobs})))
+    print(f"{len(jobs)} jobs of {steps} steps; about {_duration(left)} left, one job at a time")
+    for source in dict.fromkeys(costs[job.row].source for job in jobs):
+        print(f"{source}: {_MEANINGS[source].format(rate=rate)}")
+    memory_here = machine_memory()
+    large = [row for row, cost in costs.items() if cost.peak_memory_bytes > memory_here]
+    if large:
+        print(
+            f"{', '.join(large)}: may need more than this machine's {memory_here / 2**30:.1f} GiB "
+            "of memory; --remat needs less"
+        )
+
+
+def machine_memory():
+    """Return the memory of this machine in bytes."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+def _duration(seconds):
+    if seconds < 2 * 3600:
+        return f"{seconds / 60:.1f} minutes"
+    return f"{seconds / 3600:.1f} hours" if seconds < 48 * 3600 else f"{seconds / 86400:.1f} days"
+
+
+def _known_costs(jobs):
+    """Return the cost of every row of which a job is finished; None for the others."""
+    return {row: _known_cost(row, jobs) for row in dict.fromkeys(job.row for job in jobs)}
 
 
 def _known_cost(row, jobs):
@@ -77,14 +111,67 @@ def _known_cost(row, jobs):
         statistics.median(record["seconds"] for record in records),
         0.0,
         max(record["peak_memory_bytes"] for record in records),
+        FINISHED,
     )
+
+
+def _count_rows(jobs, configs):
+    """Return the cost of each row, and in words the rate of those that are counted."""
+    costs = _known_costs(jobs)
+    steps = {row: _step_seconds(row, jobs) for row in costs}
+    if None not in costs.values():
+        return costs, None
+    from xctrs_tf.cross_validation.operations import step_memory, step_operations
+
+    with stage("counting the operations of the networks"):
+        operations = {row: step_operations(configs[row]) for row in costs}
+    rates = [operations[row] / each for row, each in steps.items() if each]
+    if rates:
+        rate, source = statistics.median(rates), "the rate of the other rows' steps"
+    elif None in costs.values():
+        from xctrs_tf.cross_validation.convolution_rate import convolution_rate
+
+        with stage("measuring the rate of a small convolution"):
+            rate = convolution_rate()
+        source = "the rate of a small convolution, just measured"
+    for row in costs:
+        if costs[row] is None:
+            memory = step_memory(configs[row])
+            if steps[row]:
+                costs[row] = Cost(0.0, steps[row], memory, BEGUN)
+            else:
+                costs[row] = Cost(0.0, operations[row] / rate, memory, COUNTED)
+    return costs, f"{rate / 1e9:.0f} GFLOP/s ({source})"
+
+
+def _step_seconds(row, jobs):
+    """Return the median time of the recorded steps of a row's jobs, None without any."""
+    recorded = [
+        each["seconds"]
+        for job in jobs
+        if job.row == row
+        for each in read_history(job.folder)
+        if each["kind"] == "training" and isinstance(each.get("seconds"), float)
+    ]
+    return statistics.median(recorded) if recorded else None
+
+
+def _try_rows(jobs):
+    """Return the cost of each row: recorded, or measured in a temporary folder; and None."""
+    costs = _known_costs(jobs)
+    unknown = [row for row, cost in costs.items() if cost is None]
+    with tempfile.TemporaryDirectory() as folder:
+        for row in progress_bar(unknown, "trying a few steps", unit="row"):
+            job = next(job for job in jobs if job.row == row)
+            costs[row] = _try(dataclasses.replace(job, root=pathlib.Path(folder)))
+    return costs, None
 
 
 def _try(job):
     """Train a job, and the one that it needs, for a few steps; return its `Cost`."""
     if job.needs is not None and not job.needs.folder.exists():
         _try(job.needs)
-    command = [sys.executable, *job.commands[0], f"--steps={_PROBE_STEPS}"]
+    command = [sys.executable, *job.commands[0], f"--steps={_TRIAL_STEPS}"]
     began = time.monotonic()
     with tempfile.TemporaryFile() as errors:
         child = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=errors)
@@ -97,4 +184,5 @@ def _try(job):
     total = time.monotonic() - began
     rows = [row for row in read_history(job.folder) if row["kind"] == "training"]
     step = rows[-1]["seconds"]
-    return Cost(max(0.0, total - _PROBE_STEPS * step), step, usage.ru_maxrss * 1024)
+    fixed = max(0.0, total - _TRIAL_STEPS * step)
+    return Cost(fixed, step, usage.ru_maxrss * 1024, TRIED)

@@ -11,6 +11,7 @@ from xctrs_tf.data.dataset import open_dataset
 from xctrs_tf.data.volumes.intensity import WINDOW_HU
 from xctrs_tf.errors import UserError
 from xctrs_tf.files import read_json
+from xctrs_tf.evaluation.evaluated_run import run_name
 from xctrs_tf.quality.reference import check_reference
 from xctrs_tf.reconstruction.export_files import CLASSES, EXPORT_FORMAT
 from xctrs_tf.style import NOTICE
@@ -50,6 +51,7 @@ def describe_run(run):
         "film_normalization": run.config.film_normalization,
         "classes": None if run.segmentation is None else CLASSES,
         "training": training,
+        "method": run_name(run),
         "step": run.step,
         # Empty for runs of earlier versions.
         "folders": record.get("folders", []),
@@ -88,6 +90,7 @@ def _describe_data(dataset, fold):
     return {
         "sources": dataset.sources(),
         "projection": dataset.manifest.get("projection"),
+        "label_name": dataset.label_name,
         "patients": {
             part: len(getattr(split, part)) for part in ("training", "validation", "test")
         },
@@ -101,8 +104,13 @@ def _read_metrics(run, data_sha256):
         return None
     try:
         origin = json.loads(cases.with_suffix(".json").read_text(encoding="utf-8"))
-        if (origin["step"], origin["data_hash"]) != (run.step, data_sha256):
-            logging.warning("%s: of other weights or data: the export has no metrics", cases)
+        if not _is_of_test_patients(origin, run, data_sha256):
+            logging.warning(
+                "%s: of other weights or data, or not of the run's own test patients by the model "
+                "alone: the export has no metrics; run experiments.evaluate --workdir=%s",
+                cases,
+                run.path,
+            )
             return None
         with cases.open(newline="", encoding="utf-8") as file:
             rows = list(csv.DictReader(file))
@@ -117,6 +125,14 @@ def _read_metrics(run, data_sha256):
         }
     except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
         raise UserError(f"{cases}: damaged; run experiments.evaluate again") from error
+
+
+def _is_of_test_patients(origin, run, data_sha256):
+    """Return whether an evaluation is that of a run's weights on the patients held out from it."""
+    # Evaluations of earlier versions were all of the run's fold and without mirroring.
+    own = (run.step, data_sha256, "test", run.config.fold, False)
+    fold, mirror = origin.get("fold", run.config.fold), origin.get("mirror", False)
+    return (origin["step"], origin["data_hash"], origin["split"], fold, mirror) == own
 
 
 def _mean(rows, name):

@@ -63,7 +63,7 @@ def _figures(metrics):
     ]
     heading = (
         f"Means over {metrics['patients']} patients ({metrics['split']}), by experiments.evaluate, "
-        f"{metrics['date']}:"
+        f"{metrics['date']}; `dice` is the {metrics['dice_name']}:"
     )
     return "\n".join([heading, "", "| figure | mean |", "| --- | --- |", *rows])
 

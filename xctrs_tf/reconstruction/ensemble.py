@@ -13,7 +13,7 @@ from xctrs_tf.reconstruction.uncertainty import combine
 SHARED = ("size", "window_hu", "film_normalization", "frame", "classes")
 
 
-def load(*paths, sha256=(), fpmath=None):
+def load(*paths, sha256=(), fpmath=None, mirror=False):
     """Load an exported model, or several as an ensemble.
 
     Args:
@@ -22,6 +22,7 @@ def load(*paths, sha256=(), fpmath=None):
             (`pretrained.PRETRAINED`). Without any: `pretrained.DEFAULT`.
         sha256: `export_files.model_sha256` that each model must have; empty demands none.
         fpmath: as of `use_fpmath`.
+        mirror: as of `Reconstructor`, for every model.
 
     Returns:
         `Reconstructor`, or `ReconstructorEnsemble` for several paths.
@@ -41,7 +42,7 @@ def load(*paths, sha256=(), fpmath=None):
     if len(pins) != len(exports):
         raise UserError(f"--model_sha256: {len(pins)} of them; give one for every --model")
     reconstructors = [
-        Reconstructor(export.load(pin), export.metadata, str(export.path))
+        Reconstructor(export.load(pin), export.metadata, str(export.path), mirror)
         for export, pin in zip(exports, pins, strict=True)
     ]
     return reconstructors[0] if len(reconstructors) == 1 else ReconstructorEnsemble(reconstructors)
@@ -149,4 +150,6 @@ class ReconstructorEnsemble(BaseReconstructor):
             origin_mm=members[0].origin_mm,
             spread_hu=consensus.spread_hu,
             uncertainty=consensus.summary,
+            models=len(members),
+            mirror=all(member.mirror for member in members),
         )

@@ -236,5 +236,7 @@ def _record(reconstruction, pair):
         "notice": NOTICE,
         "spacing_mm": reconstruction.spacing_mm,
         "labels": dict(enumerate(VERTEBRAE, start=1)) if segmented else None,
+        "models": reconstruction.models,
+        "mirror": reconstruction.mirror,
         "films": pair and pair.record(),
     }

@@ -12,7 +12,7 @@ from xctrs_tf.data.films.film_normalisation import FIRST_FILM_NORMALIZATION, nor
 from xctrs_tf.data.films.pair.view_check import check_two_films
 from xctrs_tf.errors import UserError, log_lines, one_line, os_error_text
 from xctrs_tf.folder_lock import folder_lock
-from xctrs_tf.geometry import VERTEBRAE, VIEWS
+from xctrs_tf.geometry import VERTEBRAE, VIEWS, predict_with_mirrored
 from xctrs_tf.reconstruction.films.film_options import FilmOptions
 from xctrs_tf.reconstruction.films.pair_reading import read_pair
 from xctrs_tf.reconstruction.output_folder import (
@@ -47,6 +47,8 @@ class Reconstruction:
             ``[y, z]``; None if it was made by hand.
         pair: `FilmPair` that the films were cut out of, or None if they were arrays.
         metadata: metadata of the model, for the report, or None.
+        models: number of models that answered together.
+        mirror: the mean with the prediction of the mirrored patient.
     """
 
     ct_hu: np.ndarray
@@ -58,6 +60,8 @@ class Reconstruction:
     films: dict | None = None
     pair: "FilmPair | None" = None
     metadata: dict | None = None
+    models: int = 1
+    mirror: bool = False
 
     def __repr__(self):
         size = " x ".join(map(str, self.ct_hu.shape))
@@ -242,11 +246,17 @@ class Reconstructor(BaseReconstructor):
             of batches ``ct`` and, if the model segments, ``segmentation``.
         metadata: metadata of the exported model.
         source: the model's folder, for messages.
+        mirror: average each prediction with that of the mirrored patient
+            (`geometry.predict_with_mirrored`), which takes twice the time.
+
+    Attributes:
+        mirror: as given.
     """
 
-    def __init__(self, predict, metadata, source="model"):
+    def __init__(self, predict, metadata, source="model", mirror=False):
         self._predict, self._source = predict, source
         self.metadata = metadata
+        self.mirror = mirror
         self.size = metadata["size"]
         # Metadata written by hand in a program need not tell it.
         self.film_normalization = metadata.get("film_normalization", FIRST_FILM_NORMALIZATION)
@@ -279,12 +289,18 @@ class Reconstructor(BaseReconstructor):
             segmentation=labels,
             spacing_mm=spacing_mm,
             origin_mm=(-(self.size - 1) / 2 * spacing_mm,) * 3,
+            mirror=self.mirror,
         )
+
+    def _arrays(self, batches):
+        outputs = self._predict(**batches)
+        return {name: np.asarray(output) for name, output in outputs.items()}
 
     def _run(self, batches):
         try:
-            outputs = self._predict(**batches)
-            return {name: np.asarray(output) for name, output in outputs.items()}
+            if self.mirror:
+                return predict_with_mirrored(self._arrays, batches)
+            return self._arrays(batches)
         # A model is a program of someone else: its runtime may raise anything.
         except Exception as error:
             raise UserError(

@@ -1,5 +1,6 @@
 """Summary of a model's training, and of how films differ from it, in sentences."""
 
+from xctrs_tf.data.dataset.manifest import DEFAULT_LABEL_NAME
 from xctrs_tf.data.films.film_normalisation import FIRST_FILM_NORMALIZATION
 from xctrs_tf.errors import one_line
 from xctrs_tf.quality.checks import film_respects
@@ -29,10 +30,17 @@ def describe_training(metadata):
     if not isinstance(patients, int) and not names:
         return f"{UNKNOWN} Films are normalised by {normalization}."
     augment = training.get("augment") or "none"
+    overlap = data.get("label_name", DEFAULT_LABEL_NAME)
+    labels = (
+        ""
+        if overlap == DEFAULT_LABEL_NAME
+        else f" Overlap with their labels: {one_line(overlap, 60)}."
+    )
     return (
         f"The model was trained on {who} (source: {one_line(names or 'not stated', 200)}) and on "
         f"films computed from their CTs{_rays(data.get('projection'))}; no real film was among "
         f"them. Films are normalised by {normalization}; augmentation: {one_line(augment, 100)}."
+        f"{labels}"
     )
 
 

@@ -146,7 +146,9 @@ class _Loop:
                 "to be a folder that all of them share"
             )
         if self.workers.writes:
-            self.history = History(self.workdir, start, self.engine.events(self.workdir))
+            overlap = f"mean {self.dataset.label_name} of C1 to C7 (0 to 1), validation patients"
+            events = self.engine.events(self.workdir, {"validation/dice_hard": overlap})
+            self.history = History(self.workdir, start, events)
         with StopRequest() as self.stop:
             if start != self.validated and self._is_due(start, last=start == self.config.steps):
                 self._validate_again(start)

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 
 from xctrs_tf.errors import UserError
-from xctrs_tf.geometry import VIEWS
+from xctrs_tf.geometry import VIEWS, predict_with_mirrored
 
 
 def compile_run(run):
@@ -31,7 +31,7 @@ def compile_run(run):
     return dataclasses.replace(run, **compiled)
 
 
-def predict_case(run, case_id, arrays):
+def predict_case(run, case_id, arrays, mirror=False):
     """Reconstruct and segment one patient.
 
     The returned reconstruction is clipped to [0, 1], the range that can be saved in
@@ -42,6 +42,8 @@ def predict_case(run, case_id, arrays):
         case_id: name of the patient, for the error message.
         arrays: dict of `ap` and `la`, `(size, size, 1)`, and `ct`, `(size, size,
             size, 1)`, of `xctrs_tf.data.dataset.network_arrays`.
+        mirror: average with the prediction of the mirrored patient
+            (`geometry.predict_with_mirrored`).
 
     Returns:
         `(ct, labels)`: float32 `[x, y, z]` in [0, 1], or None if the run
@@ -51,15 +53,30 @@ def predict_case(run, case_id, arrays):
     Raises:
         UserError: an output of a network is not finite.
     """
+    batches = {name: arrays[name][np.newaxis] for name in (*VIEWS, "ct")}
+
+    def predict(inputs):
+        return _volumes(run, case_id, inputs)
+
+    outputs = predict_with_mirrored(predict, batches) if mirror else predict(batches)
     ct = labels = None
-    volume = arrays["ct"][..., 0]
-    if run.reconstruction is not None:
-        volume = reconstruct_case(run, case_id, arrays)
-        ct = np.clip(volume, 0.0, 1.0)
-    if run.segmentation is not None:
-        probabilities = _run(run.segmentation, volume[np.newaxis, ..., np.newaxis])
-        labels = np.argmax(_to_numpy(probabilities, run, case_id)[0], axis=-1).astype(np.uint8)
+    if "ct" in outputs:
+        ct = outputs["ct"][0, ..., 0]
+    if "segmentation" in outputs:
+        labels = np.argmax(outputs["segmentation"][0], axis=-1).astype(np.uint8)
     return ct, labels
+
+
+def _volumes(run, case_id, inputs):
+    """Return the outputs of the networks for a batch: ``ct`` in [0, 1], and ``segmentation``."""
+    outputs, volume = {}, inputs["ct"]
+    if run.reconstruction is not None:
+        films = {view: inputs[view] for view in VIEWS}
+        volume = _to_numpy(_run(run.reconstruction, films), run, case_id)
+        outputs["ct"] = np.clip(volume, 0.0, 1.0)
+    if run.segmentation is not None:
+        outputs["segmentation"] = _to_numpy(_run(run.segmentation, volume), run, case_id)
+    return outputs
 
 
 def reconstruct_case(run, case_id, arrays):

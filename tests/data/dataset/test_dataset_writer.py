@@ -7,6 +7,7 @@ import pytest
 from tests.data.cases import CONFIGURATION, RECORD, make_case, write_dataset
 from xctrs_tf.data.dataset import dataset_writer, open_dataset
 from xctrs_tf.data.dataset.dataset_writer import DatasetWriter
+from xctrs_tf.data.dataset.manifest import is_label_name
 from xctrs_tf.errors import UserError
 
 
@@ -149,3 +150,21 @@ def test_foreign_output_folders(tmp_path):
         DatasetWriter(tmp_path, CONFIGURATION)
     with pytest.raises(UserError, match="not a folder; choose another output folder"):
         DatasetWriter(tmp_path / "letters.txt", CONFIGURATION)
+
+
+def test_the_name_of_the_overlap_is_kept_and_can_be_changed(tmp_path):
+    def finish(label_name):
+        writer = DatasetWriter(tmp_path / "set", CONFIGURATION, label_name)
+        writer.add(make_case("p0"), RECORD)
+        writer.finalise([["p0"]], [])
+        dataset = open_dataset(tmp_path / "set")
+        return dataset.label_name, dataset.content_hash()
+
+    names, hashes = zip(*map(finish, [None, "pseudo-label Dice", None, "Dice"]), strict=True)
+    assert names == ("Dice", "pseudo-label Dice", "pseudo-label Dice", "Dice")
+    assert len(set(hashes)) == 1
+
+
+def test_what_cannot_name_an_overlap_is_refused():
+    for name in ("", " Dice", "a" * 41, "two\nlines", 3, None):
+        assert not is_label_name(name)

@@ -72,6 +72,24 @@ def test_an_outlier_is_named(tmp_path):
     assert 'class="odd">0.0' in index.read_text(encoding="utf-8")
 
 
+def test_a_patient_whose_header_contradicts_the_scan_is_named(tmp_path):
+    writer = DatasetWriter(tmp_path / "set", {**CONFIGURATION, "size": SIZE})
+    for number in range(2):
+        case = make_case(f"p{number}", seed=number)
+        labels = case.segmentation
+        # A process that reaches far to the back, or to the front in p1.
+        for number_of_vertebra in range(1, 8):
+            rows = np.nonzero(labels == number_of_vertebra)[2]
+            ends = slice(0, 12) if number else slice(24, 32)
+            labels[15, ends, rows.min() : rows.max() + 1] = number_of_vertebra
+        writer.add(case, RECORD)
+    writer.finalise([["p0"], ["p1"]], [])
+    index, lines = check_dataset(open_dataset(tmp_path / "set"))
+    fault = "p1: the spinous processes of C2 to C7 point to the front; prepare it with --header="
+    assert [line for line in lines if "spinous" in line] == [fault + "rotate180z"]
+    assert fault in index.read_text(encoding="utf-8")
+
+
 def test_the_picture_shows_the_patient(tmp_path):
     pictures = []
     for seed in (0, 1):

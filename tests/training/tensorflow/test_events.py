@@ -10,6 +10,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tests.training.toys import toy_config, toy_dataset
 from xctrs_tf.data.dataset import open_dataset
 from xctrs_tf.training import loop
+from xctrs_tf.training.tensorflow.tensorflow_engine import Events
 
 pytestmark = pytest.mark.usefixtures("toy_runs")
 
@@ -33,3 +34,14 @@ def test_each_validation_has_a_picture_of_two_patients(tmp_path):
         assert (width, height) == (b"900", b"564")
         pixels = np.asarray(Image.open(io.BytesIO(png)))
         assert pixels.shape == (564, 900, 3) and pixels.std() > 20
+
+
+def test_tensorboard_tells_what_a_scalar_is(tmp_path):
+    events = Events(tmp_path, {"validation/dice_hard": "mean pseudo-label Dice"})
+    events.scalars(1, {"validation/dice_hard": 0.5, "validation/psnr": 20.0})
+    written = EventAccumulator(str(tmp_path)).Reload()
+    described = {
+        name: written.SummaryMetadata(name).summary_description
+        for name in ("validation/dice_hard", "validation/psnr")
+    }
+    assert described == {"validation/dice_hard": "mean pseudo-label Dice", "validation/psnr": ""}

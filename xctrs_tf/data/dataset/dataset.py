@@ -9,7 +9,12 @@ import zipfile
 
 import numpy as np
 
-from xctrs_tf.data.dataset.manifest import MANIFEST, check_folds, read_manifest
+from xctrs_tf.data.dataset.manifest import (
+    DEFAULT_LABEL_NAME,
+    MANIFEST,
+    check_folds,
+    read_manifest,
+)
 from xctrs_tf.data.dataset.patient_file import patient_path, read_patient, verified_content
 from xctrs_tf.data.films.film_normalisation import normalise_film
 from xctrs_tf.data.volumes.intensity import normalise_hu
@@ -131,6 +136,15 @@ class Dataset:
     def keeps_scans(self):
         """True if the folder was prepared with the scans around the crops."""
         return bool(self.manifest.get("keep_scan"))
+
+    @property
+    def label_name(self):
+        """Name of the overlap with its labels, such as ``"pseudo-label Dice"``."""
+        return self.manifest.get("label_name", DEFAULT_LABEL_NAME)
+
+    def image_sha256(self, patient):
+        """Return the hash of the scan that a patient was cropped from, or None without one."""
+        return self._records[patient].get("image_sha256")
 
     def bytes_of_a_case(self, with_scan=False):
         """Return the mean memory of a `Case`.

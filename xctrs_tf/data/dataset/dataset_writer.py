@@ -25,13 +25,15 @@ class DatasetWriter:
         path: the folder: absent, empty, or made with the same configuration.
         configuration: dict that decides the content; it must hold ``size``,
             ``seed`` and ``projection``, and goes into the manifest.
+        label_name: `Dataset.label_name`; None for that of an earlier run, if any.
 
     Raises:
         UserError: the folder holds other files or data of another configuration.
     """
 
-    def __init__(self, path, configuration):
+    def __init__(self, path, configuration, label_name=None):
         self.path = pathlib.Path(path)
+        self._label_name = label_name
         self.configuration = json.loads(json.dumps(configuration))
         self._records = {}
         self._rejected = {}
@@ -159,6 +161,7 @@ class DatasetWriter:
                     f"{self.path}: made with another {different[0] if different else 'version'}; "
                     "choose another output folder"
                 )
+            self._label_name = self._label_name or manifest.get("label_name")
             self._records = {record["id"]: record for record in manifest["patients"]}
             for rejected in manifest["rejected"]:
                 self._rejected.setdefault(rejected["id"], []).append(rejected["reason"])
@@ -174,6 +177,7 @@ class DatasetWriter:
             "version": xctrs_tf.__version__,
             "versions": _versions(),
             **self.configuration,
+            **({"label_name": self._label_name} if self._label_name else {}),
             "folds": folds,
             "validation": [
                 draw_validation(ids, test, fold, self.configuration["seed"])

@@ -14,6 +14,9 @@ MANIFEST = "manifest.json"
 UNFINISHED = "manifest.unfinished.json"
 _NEEDED = ("version", "size", "seed", "projection", "folds", "validation", "patients")
 _AGAIN = "run experiments.prepare again"
+# Name of the overlap with labels of which nothing else was said.
+DEFAULT_LABEL_NAME = "Dice"
+_LONGEST_LABEL_NAME = 40
 
 
 def read_manifest(file):
@@ -55,11 +58,22 @@ def read_manifest(file):
     keep_scan = manifest.get("keep_scan")
     if keep_scan not in (None, True, False):
         raise UserError(f"{file}: keep_scan {keep_scan!r}; {_AGAIN}")
+    if not is_label_name(manifest.get("label_name", DEFAULT_LABEL_NAME)):
+        raise UserError(f"{file}: label_name is no short line; {_AGAIN}")
     _check_patients(file, manifest["patients"], bool(keep_scan))
     rejected = manifest.setdefault("rejected", [])
     if not isinstance(rejected, list) or not all(map(_is_rejection, rejected)):
         raise UserError(f"{file}: rejected is no list of ids and reasons; {_AGAIN}")
     return manifest
+
+
+def is_label_name(name):
+    """Return whether something can name an overlap: a line of at most 40 characters."""
+    return (
+        isinstance(name, str)
+        and name.isprintable()
+        and 0 < len(name.strip()) == len(name) <= _LONGEST_LABEL_NAME
+    )
 
 
 def check_folds(file, manifest):

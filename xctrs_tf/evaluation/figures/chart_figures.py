@@ -13,7 +13,7 @@ from xctrs_tf.style import GREY, INK
 _COLORS = (*matplotlib.colormaps["Set2"].colors[:7], *matplotlib.colormaps["Dark2"].colors[:7])
 _FIXED_COLORS = {REFERENCE_ROW: "#b3202a", MEAN_VOLUME_ROW: "#c9cdd2"}
 # Scalars of history.jsonl that are drawn, with their labels.
-_CURVES = {"psnr": "validation PSNR (dB)", "dice_hard": "validation Dice"}
+_CURVES = {"psnr": "validation PSNR (dB)", "dice_hard": "validation {}"}
 
 
 def method_color(row):
@@ -65,13 +65,14 @@ def vertebrae_figure(path, results):
     save_figure(figure, path)
 
 
-def curves_figure(path, histories):
+def curves_figure(path, histories, dice_name="Dice"):
     """Draw validation PSNR and Dice of every run against its training step.
 
     Args:
         path: the PNG to write.
         histories: dict from a row of `TABLE_ROWS` to a list of histories, each the
             list of dicts of a run's history.jsonl.
+        dice_name: name of the overlap.
     """
     figure = Figure(figsize=(11, 3.8), facecolor="white", layout="constrained")
     axes = figure.subplots(1, len(_CURVES))
@@ -90,7 +91,7 @@ def curves_figure(path, histories):
                     style = {"marker": ".", "color": method_color(row), "linewidth": 1.4}
                     axis.plot(*zip(*points, strict=True), label=label_of, **style)
         axis.set_xlabel("training step", color=INK)
-        axis.set_ylabel(label, color=INK)
+        axis.set_ylabel(label.format(dice_name), color=INK)
         style_chart(axis)
     handles = {}
     for axis in axes:

@@ -45,9 +45,9 @@ class JaxEngine:
         """Iterate over the batches of a `SampleStream`."""
         return numpy_batches(samples, start_step)
 
-    def events(self, workdir):
+    def events(self, workdir, descriptions):
         """Return None: TensorBoard events need TensorFlow; history.jsonl has the same scalars."""
-        del workdir
+        del workdir, descriptions
 
 
 class OneWorker:

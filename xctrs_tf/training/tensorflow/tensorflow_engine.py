@@ -77,9 +77,9 @@ class TensorFlowEngine:
                 raise samples.error from None
             yield batch
 
-    def events(self, workdir):
-        """Make the writer of TensorBoard events."""
-        return Events(workdir / "logs")
+    def events(self, workdir, descriptions):
+        """Make the writer of TensorBoard events; see `Events`."""
+        return Events(workdir / "logs", descriptions)
 
 
 class Events:
@@ -89,10 +89,11 @@ class Events:
 
     Args:
         folder: of the events.
+        descriptions: dict from the name of a scalar to what TensorBoard says of it; None for none.
     """
 
-    def __init__(self, folder):
-        self._folder = folder
+    def __init__(self, folder, descriptions=None):
+        self._folder, self._descriptions = folder, descriptions or {}
         with self._writing():
             self._writer = tf.summary.create_file_writer(str(folder))
 
@@ -101,7 +102,7 @@ class Events:
         with self._writing():
             with self._writer.as_default(step=step):
                 for name, value in values.items():
-                    tf.summary.scalar(name, value)
+                    tf.summary.scalar(name, value, description=self._descriptions.get(name))
             self._writer.flush()
 
     def picture(self, step, name, picture):

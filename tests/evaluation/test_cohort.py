@@ -1,0 +1,118 @@
+import dataclasses
+
+import pytest
+
+from tests.evaluation.patients import MemoryDataset, make_case
+from xctrs_tf.data.dataset import Split
+from xctrs_tf.errors import UserError
+from xctrs_tf.evaluation.cohort import Training, choose_cohort
+
+
+class Folder(MemoryDataset):
+    """Data of two folds, whose scans have the hashes ``scan of <id>``."""
+
+    def __init__(self, ids, sha256, path="DATA", hashed=True):
+        super().__init__([make_case(name, hu=index) for index, name in enumerate(ids)], path)
+        self.sha256, self.hashed = sha256, hashed
+
+    def split(self, fold):
+        tests = [self.ids[:1], self.ids[-1:]][fold]
+        others = [name for name in self.ids if name not in tests]
+        return Split(training=others[1:], validation=others[:1], test=tests)
+
+    def content_hash(self):
+        return self.sha256
+
+    def image_sha256(self, patient):
+        return f"scan of {patient}" if self.hashed else None
+
+
+OWN = Folder(["p0", "p1", "p2", "p3"], "own")
+TRAINING = Training("own", 1, "DATA")
+
+
+@pytest.fixture(autouse=True)
+def training_data(monkeypatch):
+    """The folder DATA holds the training data."""
+    monkeypatch.setattr("xctrs_tf.evaluation.cohort.open_dataset", lambda path: OWN)
+
+
+def test_test_patients_of_the_own_fold_are_unseen():
+    cohort = choose_cohort(OWN, [TRAINING])
+    assert (cohort.ids, cohort.split, cohort.fold) == (["p3"], "test", 1)
+    assert cohort.is_own and cohort.is_own_test
+    assert (cohort.trained_on, cohort.warning()) == (0, None)
+    assert cohort.mean_volume()[1] == 2
+
+
+@pytest.mark.parametrize(
+    ("split", "fold", "ids", "seen"),
+    [
+        ("training", None, ["p1", "p2"], 2),
+        ("validation", None, ["p0"], 0),
+        ("all", None, ["p0", "p1", "p2", "p3"], 2),
+        ("test", 0, ["p0"], 0),
+        ("training", 0, ["p2", "p3"], 1),
+    ],
+)
+def test_other_parts_of_the_training_data(split, fold, ids, seen):
+    cohort = choose_cohort(OWN, [TRAINING], split, fold)
+    assert (cohort.ids, cohort.trained_on, cohort.is_own_test) == (ids, seen, False)
+    warning = f"{seen} of these {len(ids)} patients are training patients of the model"
+    assert cohort.warning() is None if not seen else cohort.warning().startswith(warning)
+    # It is that of the model's own training patients.
+    assert cohort.mean_volume()[0].ct.min() == pytest.approx((1000 + 1.5) / 2500)
+
+
+@pytest.mark.parametrize(
+    ("ids", "hashed", "data", "seen", "words"),
+    [
+        (["a", "b"], True, "DATA", 0, "none of its scans is that of a training patient"),
+        (["p2", "b", "p0"], True, "DATA", 1, "1 of these 3 scans are those of training patients"),
+        (["a"], False, "DATA", None, "whether some of its patients are among the training"),
+        (["p1"], True, None, None, "whether some of its patients are among the training"),
+    ],
+)
+def test_all_patients_of_other_data(ids, hashed, data, seen, words):
+    other = Folder(ids, "other", "OTHER", hashed)
+    cohort = choose_cohort(other, [dataclasses.replace(TRAINING, data=data)])
+    assert (cohort.ids, cohort.split, cohort.fold) == (ids, "all", None)
+    assert not cohort.is_own and cohort.trained_on == seen
+    assert cohort.warning().startswith("OTHER: not the data that the model was trained on; ")
+    assert words in cohort.warning()
+    # Without the training data there is no mean of it.
+    assert cohort.mean_volume()[1] == (0 if data is None else 2)
+
+
+def test_a_part_of_other_data_is_of_its_first_fold():
+    cohort = choose_cohort(Folder(["a", "b", "c"], "other"), [TRAINING], "test")
+    assert (cohort.ids, cohort.fold, cohort.is_own_test) == (["a"], 0, False)
+
+
+def test_training_data_that_changed_is_not_that_of_the_model(monkeypatch):
+    changed = Folder(["p0", "p1", "p2"], "changed")
+    monkeypatch.setattr("xctrs_tf.evaluation.cohort.open_dataset", lambda path: changed)
+    cohort = choose_cohort(Folder(["a"], "other"), [TRAINING])
+    assert (cohort.trained_on, cohort.mean_volume()) == (None, (None, 0))
+
+
+def test_models_of_several_folds():
+    both = [TRAINING, dataclasses.replace(TRAINING, fold=0)]
+    with pytest.raises(UserError, match="--fold: the models were trained on the folds 0, 1; name"):
+        choose_cohort(OWN, both)
+    cohort = choose_cohort(OWN, both, "test", 1)
+    # The first fold trained on it.
+    assert (cohort.ids, cohort.trained_on, cohort.is_own_test) == (["p3"], 1, False)
+    assert cohort.mean_volume() == (None, 0)
+
+
+def test_a_model_that_does_not_tell_its_training():
+    cohort = choose_cohort(OWN, [Training(None, None)])
+    assert (len(cohort.ids), cohort.is_own, cohort.trained_on) == (4, False, None)
+
+
+def test_mistakes():
+    with pytest.raises(UserError, match="--fold=0: --split=all takes the patients of all folds"):
+        choose_cohort(OWN, [TRAINING], "all", 0)
+    with pytest.raises(UserError, match="DATA: fold 1 has no training patients; try --split=all"):
+        choose_cohort(Folder(["a", "b"], "own"), [TRAINING], "training")

@@ -1,0 +1,184 @@
+"""Runs and exported models on their own and on other data, by the command line."""
+
+import csv
+import json
+import pathlib
+
+import numpy as np
+import pytest
+
+from tests.data.cases import write_dataset
+from tests.export.runs import SIZE, toy_run, write_config, write_run
+from tests.programs import assert_refused, run_program
+from xctrs_tf.data.dataset import open_dataset
+from xctrs_tf.export.saved_model import export_run
+from xctrs_tf.files import read_json
+from xctrs_tf.training.config import read_config
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    """Folders OWN (6 patients, 3 folds), OTHER (4 patients), ONE and LARGE of random voxels."""
+    home = tmp_path_factory.mktemp("home")
+    write_dataset(home / "OWN", 6, SIZE, num_folds=3)
+    write_dataset(home / "OTHER", 4, SIZE, num_folds=2)
+    write_dataset(home / "ONE", 1, SIZE, num_folds=1)
+    write_dataset(home / "SMALL", 3, 16, num_folds=3)
+    return home
+
+
+@pytest.fixture(scope="module")
+def model(home):
+    sha256 = open_dataset(home / "OWN").content_hash()
+    return export_run(toy_run(home / "toy", str(home / "OWN"), sha256, fold=1), home / "MODEL")
+
+
+@pytest.fixture(scope="module")
+def run(home):
+    write_run(home / "RUN")
+    config = read_config(home / "RUN")
+    data = {"data": str(home / "OWN")}
+    write_config(
+        home / "RUN",
+        type(config)(**{**config.to_json(), **data}),
+        open_dataset(home / "OWN").content_hash(),
+    )
+    return home / "RUN"
+
+
+def evaluate(*flags):
+    return run_program("evaluate", "--figures=1", *map(str, flags))
+
+
+def ids(folder):
+    with (folder / "cases.csv").open(newline="", encoding="utf-8") as file:
+        return [row["id"] for row in csv.DictReader(file)]
+
+
+def names(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_a_model_on_its_own_and_then_on_other_data_in_one_folder(home, model, tmp_path):
+    flags = (f"--model={model.parent}", f"--output={tmp_path / 'out'}")
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "notes.txt").touch()
+    first = evaluate(*flags, f"--data={home / 'OWN'}", "--save_predictions")
+    assert (first.returncode, "WARNING" in first.stderr) == (0, False), first.stderr
+    assert ids(tmp_path / "out") == ["p1", "p4"]
+    assert "mean volume" in first.stdout
+    origin = read_json(tmp_path / "out" / "cases.json")
+    expected = {"split": "test", "fold": 1, "is_training_data": True, "trained_on": 0, "step": 7}
+    expected |= {"models": 1, "mirror": False, "seed": 0, "training_patients": 3}
+    assert {name: origin[name] for name in expected} == expected
+    assert len(origin["model_sha256"][0]) == 64
+
+    second = evaluate(*flags, f"--data={home / 'OTHER'}")
+    assert second.returncode == 0, second.stderr
+    (warning,) = [line for line in second.stderr.splitlines() if line.startswith("WARNING")]
+    assert "OTHER: not the data that the model was trained on" in warning
+    assert ids(tmp_path / "out") == ["p0", "p1", "p2", "p3"]
+    assert "The mean volume of the training patients is left out" in second.stdout
+    table = (tmp_path / "out" / "table.md").read_text(encoding="utf-8")
+    assert "not the data that the model was trained on" in table and "left out" in table
+    # No figure, prediction or baseline of before.
+    assert names(tmp_path / "out") == [
+        *("case-p0.png", "cases.csv", "cases.json", "notes.txt", "table.md"),
+    ]
+    origin = read_json(tmp_path / "out" / "cases.json")
+    assert (origin["split"], origin["fold"], origin["is_training_data"]) == ("all", None, False)
+
+
+def test_one_patient_and_several_mirrored_models(home, model, tmp_path):
+    weaker = export_run(toy_run(home / "toy2", gain=1.0), home / "MODEL2")
+    flags = [f"--model={folder}" for folder in (model, weaker)]
+    result = evaluate(*flags, "--mirror", f"--data={home / 'ONE'}", f"--output={tmp_path / 'out'}")
+    assert result.returncode == 0, result.stderr
+    assert ids(tmp_path / "out") == ["p0"]
+    origin = read_json(tmp_path / "out" / "cases.json")
+    assert (origin["models"], origin["mirror"]) == (2, True)
+    assert origin["step"] is None and len(set(origin["model_sha256"])) == 2
+    assert origin["method"].startswith("2 times ")
+
+
+def test_a_run_on_other_data_keeps_its_own_evaluation(home, run):
+    own = evaluate(f"--workdir={run}")
+    assert own.returncode == 0, own.stderr
+    before = {path: path.read_bytes() for path in (run / "evaluation").iterdir()}
+    assert read_json(run / "evaluation" / "cases.json")["fold"] == 0
+
+    other = evaluate(f"--workdir={run}", f"--data={home / 'OTHER'}", "--split=all")
+    assert other.returncode == 0, other.stderr
+    assert "not the data that the model was trained on" in other.stderr
+    assert ids(run / "evaluation-OTHER-all") == ["p0", "p1", "p2", "p3"]
+    # The mean volume of the run's own training patients, whose folder is at hand.
+    assert (run / "evaluation-OTHER-all" / "baselines.csv").is_file()
+    assert read_json(run / "evaluation-OTHER-all" / "cases.json")["training_patients"] == 3
+
+    train = evaluate(f"--workdir={run}", "--split=train", "--mirror")
+    assert "3 of these 3 patients are training patients of the model" in train.stderr
+    assert len(ids(run / "evaluation-train-mirror")) == 3
+    fold = evaluate(f"--workdir={run}", "--fold=1")
+    assert "of these 2 patients are training patients" in fold.stderr
+    assert ids(run / "evaluation-test-fold-1") == ["p1", "p4"]
+    assert {path: path.read_bytes() for path in (run / "evaluation").iterdir()} == before
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        ("--data={home}/OTHER --output={home}/RUN/evaluation", "/evaluation: is for the figures"),
+        ("--split=train --output={home}/RUN/../RUN/evaluation", "is for the figures of that run"),
+        ("--mirror --output={home}/RUN/evaluation", "is for the figures of that run on its own"),
+        ("--fold=3 --output={home}/X", "fold 3: "),
+        ("--split=all --fold=1 --output={home}/X", "--fold=1: --split=all takes the patients of"),
+        ("--data={home}/SMALL --output={home}/X", "16 voxels a side, the run"),
+        ("--model={home}/MODEL --output={home}/X", "--workdir, --model: give a run or an"),
+        ("--model_sha256=0 --output={home}/X", "--model_sha256: is for --model"),
+    ],
+)
+def test_mistakes_with_a_run(home, run, flags, message):
+    flags = [flag.format(home=home) for flag in flags.split()]
+    assert_refused(evaluate(f"--workdir={run}", *flags), message, home / "X")
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        ("--output={home}/X", "--data: missing; name the prepared data to evaluate --model on"),
+        ("--data={home}/OTHER", "--output: missing; name a folder for the figures of --model"),
+        ("--data={home}/SMALL --output={home}/X", "prepare with --size=32"),
+        ("--data={home}/OTHER --output={home}/RUN/evaluation", "is for the figures of that run"),
+        ("--data={home}/OTHER --output={home}/X --checkpoint=last", "--checkpoint: an exported"),
+    ],
+)
+def test_mistakes_with_a_model(home, model, run, flags, message):
+    flags = [flag.format(home=home) for flag in flags.split()]
+    assert_refused(evaluate(f"--model={model}", *flags), message, home / "X")
+
+
+def test_the_name_of_the_overlap_is_that_of_the_data(home, model, tmp_path):
+    manifest = home / "ONE" / "manifest.json"
+    text = manifest.read_text(encoding="utf-8")
+    named = {**json.loads(text), "label_name": "pseudo-label Dice"}
+    manifest.write_text(json.dumps(named), encoding="utf-8")
+    flags = (f"--model={model}", f"--data={home / 'ONE'}", f"--output={tmp_path / 'out'}")
+    try:
+        assert "pseudo-label Dice" in evaluate(*flags).stdout
+        assert read_json(tmp_path / "out" / "cases.json")["dice_name"] == "pseudo-label Dice"
+        assert "expert Dice" in evaluate(*flags, "--label_name=expert Dice").stdout
+    finally:
+        manifest.write_text(text, encoding="utf-8")
+
+
+def test_the_figures_are_those_of_the_reconstruction(home, model, tmp_path):
+    from xctrs_tf.evaluation.predictions import read_prediction
+    from xctrs_tf.reconstruction import load
+
+    flags = (f"--model={model}", f"--data={home / 'ONE'}", f"--output={tmp_path / 'out'}")
+    evaluate(*flags, "--save_predictions")
+    case = open_dataset(home / "ONE").load("p0")
+    expected = load(model)(case.ap, case.la, case.spacing_mm)
+    stored = read_prediction(pathlib.Path(tmp_path / "out" / "predictions"), "p0")
+    np.testing.assert_array_equal(stored.ct, expected.ct_hu)
+    np.testing.assert_array_equal(stored.segmentation, expected.segmentation)
