@@ -77,7 +77,7 @@ def model_of_run(workdir, checkpoint="best", mirror=False):
     if config.reconstruction_run:
         folders.append(workdir / "reconstruction_run")
     trainings = [
-        Training(data_sha256, trained.fold, trained.data)
+        Training(data_sha256, trained.fold, trained.data_folder)
         for trained, data_sha256 in map(read_run_record, folders)
     ]
 

@@ -19,7 +19,7 @@ def opened(monkeypatch, tmp_path, dataset):
     monkeypatch.setattr("xctrs_tf.evaluation.evaluated_run.open_dataset", lambda path: dataset)
     record = {"training": TrainingConfig().to_json(), "data_sha256": "0" * 64}
     (tmp_path / "config.json").write_text(json.dumps(record), encoding="utf-8")
-    return types.SimpleNamespace(data="DATA", size=SIZE)
+    return types.SimpleNamespace(data_folder="DATA", size=SIZE)
 
 
 def test_data_that_the_run_was_trained_on(opened, tmp_path, dataset):

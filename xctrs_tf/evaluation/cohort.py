@@ -11,7 +11,7 @@ ALL = "all"
 
 @dataclasses.dataclass(frozen=True)
 class Training:
-    """What a network was trained on.
+    """Record of what a network was trained on.
 
     Attributes:
         data_sha256: content hash of the data folder; None if it is not known.

@@ -10,8 +10,8 @@ from xctrs_tf import provenance
 from xctrs_tf.data.dataset import open_dataset
 from xctrs_tf.data.volumes.intensity import WINDOW_HU
 from xctrs_tf.errors import UserError
-from xctrs_tf.files import read_json
 from xctrs_tf.evaluation.evaluated_run import run_name
+from xctrs_tf.files import read_json
 from xctrs_tf.quality.reference import check_reference
 from xctrs_tf.reconstruction.export_files import CLASSES, EXPORT_FORMAT
 from xctrs_tf.style import NOTICE
