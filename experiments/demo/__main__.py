@@ -34,7 +34,13 @@ def execute():
 
     films = [f"--{view}={EXAMPLE / f'{view}.png'}" for view in ("ap", "la")]
     # The films show the cube of the CT and nothing beside it.
-    run_command("reconstruct", *films, "--crop=none", f"--output={output / 'reconstruction'}")
+    run_command(
+        "reconstruct",
+        *films,
+        "--crop=none",
+        "--spacing_mm=2.5",
+        f"--output={output / 'reconstruction'}",
+    )
     cohort = [f"--input={EXAMPLE}", "--size=64", "--spacing_mm=2.5"]
     cohort += ["--label_name=pseudo-label Dice", "--workers=1"]
     run_command("prepare", "--source=nifti", *cohort, f"--output={data}")

@@ -50,8 +50,22 @@ def _facts(metadata):
         facts[f"source {each['source']}"] = (
             f"{each['patients']} patients prepared, licence {each['licence']}"
         )
+    for number, stage in enumerate(metadata.get("stages", []), 1):
+        facts[f"earlier training {number}"] = _stage(stage)
     rows = [f"| {name} | {value} |" for name, value in facts.items()]
     return "\n".join(["| what | value |", "| --- | --- |", *rows])
+
+
+def _stage(stage):
+    """Describe a training whose weights the model began with."""
+    if "steps" not in stage:
+        return f"file {stage['source']}"
+    sources = {each["source"] for folder in stage["folders"] for each in folder["sources"]}
+    patients = sum(folder["training_patients"] for folder in stage["folders"])
+    return (
+        f"{stage['source']}: {', '.join(stage['networks'])}, {stage['steps']} steps on {patients} "
+        f"patients ({', '.join(sorted(sources)) or 'not stated'})"
+    )
 
 
 def _figures(metrics):

@@ -18,7 +18,8 @@ def test_the_demo_compares_a_reconstruction_with_its_ct(tmp_path):
         "experiments.prepare",
         "experiments.evaluate",
     ]
-    assert "pseudo-label Dice" in finished.stdout
+    table = (output / "evaluation" / "table.md").read_text(encoding="utf-8")
+    assert "pseudo-label Dice" in table and "1 patient" in table
     (picture,) = (output / "evaluation").glob("case-*.png")
     assert str(picture) in finished.stdout
     assert (output / "reconstruction" / "report.html").is_file()
