@@ -157,7 +157,9 @@ def _layer_of(path):
 
 def _as_stored(variable, dtype):
     value = variable.numpy()
-    return value.astype(dtype) if np.issubdtype(value.dtype, np.floating) else value
+    # A weight that float16 cannot hold becomes infinite, which the export notices.
+    with np.errstate(over="ignore"):
+        return value.astype(dtype) if np.issubdtype(value.dtype, np.floating) else value
 
 
 def read_weights(path):
