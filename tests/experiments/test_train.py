@@ -5,7 +5,7 @@ import pytest
 from experiments.common.presets import preset_config
 from tests.programs import run_program
 from tests.training.toys import toy_dataset
-from xctrs_tf.data.dataset import open_dataset
+from xctrs_tf.data.dataset.mixture import open_parts
 from xctrs_tf.training.config import read_config
 from xctrs_tf.training.run_folder import claim_workdir
 
@@ -72,7 +72,7 @@ def test_mistake_that_needs_the_data_is_one_line_too(tmp_path, data, flags, mess
 def test_run_folder_of_another_configuration_is_one_line(tmp_path, data):
     run = tmp_path / "run"
     config = preset_config("demo", data=str(data), vgg_weight=0.0)
-    claim_workdir(run, config, open_dataset(data))
+    claim_workdir(run, config, open_parts(str(data), 0))
     before = {path: path.read_bytes() for path in run.iterdir()}
     flags = [f"--workdir={run}", f"--data={data}", "--preset=demo", "--vgg_weight=0"]
     finished = _train(*flags, "--learning_rate=0.5")
@@ -88,7 +88,7 @@ def test_run_folder_of_another_configuration_is_one_line(tmp_path, data):
 def test_a_run_finds_its_data_from_any_folder(tmp_path, data, monkeypatch):
     monkeypatch.chdir(data.parent)
     config = preset_config("demo", data=data.name)
-    claim_workdir(tmp_path / "run", config, open_dataset(data.name))
+    claim_workdir(tmp_path / "run", config, open_parts(data.name, 0))
     monkeypatch.chdir(tmp_path)
     assert read_config(tmp_path / "run").data == str(data)
 

@@ -18,6 +18,7 @@ from xctrs_tf.export.onnx_conversion import CONVERSION_PACKAGES
 from xctrs_tf.export.plain_networks import PlainGroupNormalization, with_plain_normalizations
 from xctrs_tf.export.saved_model import export_run
 from xctrs_tf.layers.normalization import FoldedGroupNormalization
+from xctrs_tf.pretrained import EXPORTED_WEIGHTS
 from xctrs_tf.reconstruction import load, onnx_model
 from xctrs_tf.reconstruction.exported_model import find_export
 from xctrs_tf.reconstruction.onnx_model import require_packages
@@ -105,6 +106,7 @@ def test_the_file_and_its_metadata(toy):
         "SHA256SUMS",
         "metadata.json",
         "model.onnx",
+        "weights.npz",
     ]
     metadata = json.loads((toy / "assets.extra" / "metadata.json").read_text(encoding="utf-8"))
     assert (metadata["format"], metadata["size"], metadata["step"]) == ("xctrs-export/2", SIZE, 7)
@@ -164,6 +166,7 @@ def test_a_damaged_file(toy, tmp_path):
         ("assets.extra/metadata.json", None),
         ("assets.extra/MODEL_CARD.md", None),
         ("assets.extra/SHA256SUMS", None),
+        (EXPORTED_WEIGHTS, None),
     ):
         (tmp_path / "1" / name).write_bytes((toy / name).read_bytes()[:keep])
     with pytest.raises(UserError, match=r"model.onnx: .*run experiments.export again"):

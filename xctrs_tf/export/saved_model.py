@@ -137,7 +137,8 @@ def _write(run, folder, quantize, file_format, half, fpmath):
     save_weights(folder / EXPORTED_WEIGHTS, parts, quantize or "float32")
     if file_format == "onnx":
         with stage("tracing the networks"):
-            traced = Signatures(with_plain_normalizations(run)).concrete()
+            signatures = Signatures(with_plain_normalizations(run))
+            traced = signatures.concrete()
         with stage("converting to ONNX"):
             write_onnx(traced[DEFAULT_SIGNATURE], folder / ONNX_MODEL, NOTICE)
     elif file_format in ("savedmodel", "triton"):
