@@ -33,4 +33,4 @@ def test_without_the_api_there_is_no_warmup(tmp_path, monkeypatch, caplog):
     folder = export_run(toy_run(tmp_path / "run"), tmp_path / "models")
     assert "tensorflow-serving-api is not installed" in caplog.messages[-1]
     names = {file.name for file in (folder / "assets.extra").iterdir()}
-    assert names == {"MODEL_CARD.md", "metadata.json", "SHA256SUMS"}
+    assert names == {"MODEL_CARD.md", "metadata.json", "SHA256SUMS", "weights.npz"}
