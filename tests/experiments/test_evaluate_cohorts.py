@@ -8,12 +8,11 @@ import numpy as np
 import pytest
 
 from tests.data.cases import write_dataset
-from tests.export.runs import SIZE, toy_run, write_config, write_run
+from tests.export.runs import SIZE, toy_run
 from tests.programs import assert_refused, run_program
 from xctrs_tf.data.dataset import open_dataset
 from xctrs_tf.export.saved_model import export_run
 from xctrs_tf.files import read_json
-from xctrs_tf.training.config import read_config
 
 
 @pytest.fixture(scope="module")
@@ -33,16 +32,12 @@ def model(home):
     return export_run(toy_run(home / "toy", str(home / "OWN"), sha256, fold=1), home / "MODEL")
 
 
-@pytest.fixture(scope="module")
-def run(home):
-    write_run(home / "RUN")
-    config = read_config(home / "RUN")
-    data = {"data": str(home / "OWN")}
-    write_config(
-        home / "RUN",
-        type(config)(**{**config.to_json(), **data}),
-        open_dataset(home / "OWN").content_hash(),
-    )
+@pytest.fixture
+def run(home, monkeypatch):
+    """The run folder RUN, of the first fold; its networks are those of a toy."""
+    sha256 = open_dataset(home / "OWN").content_hash()
+    toy = toy_run(home / "RUN", str(home / "OWN"), sha256)
+    monkeypatch.setattr("xctrs_tf.training.run.load_run", lambda workdir, checkpoint: toy)
     return home / "RUN"
 
 

@@ -262,6 +262,8 @@ def test_the_program_reaches_the_verdict_on_the_real_server(triton, repository, 
     server = (f"--server={triton}", "--protocol=kserve")
     remote = run_program("serve_client", *flags, *server, f"--output={tmp_path}/b")
     assert (local.returncode, remote.returncode) == (0, 0), remote.stderr
-    here, there = (json.loads((tmp_path / n / "report.json").read_text()) for n in ("a", "b"))
+    here, there = (
+        json.loads((tmp_path / n / "report.json").read_text(encoding="utf-8")) for n in ("a", "b")
+    )
     assert here["quality"]["verdict"] == there["quality"]["verdict"]
     assert here["training"] == there["training"]
