@@ -160,9 +160,8 @@ def test_the_program_reaches_the_verdict_of_reconstruct(kind, tmp_path, judged, 
         server = (f"--server={address}", f"--protocol={kind}")
         remote = run_program("serve_client", *flags, *server, f"--output={tmp_path}/b")
     assert (local.returncode, remote.returncode) == (0, 0), remote.stderr
-    here, there = (
-        json.loads((tmp_path / n / "report.json").read_text(encoding="utf-8")) for n in ("a", "b")
-    )
+    reports = [tmp_path / name / "report.json" for name in ("a", "b")]
+    here, there = (json.loads(report.read_text(encoding="utf-8")) for report in reports)
     assert here == there
     assert here["quality"]["findings"][0]["level"] == "fail"
     said = local.stdout.partition("The model was trained")[2]

@@ -262,8 +262,7 @@ def test_the_program_reaches_the_verdict_on_the_real_server(triton, repository, 
     server = (f"--server={triton}", "--protocol=kserve")
     remote = run_program("serve_client", *flags, *server, f"--output={tmp_path}/b")
     assert (local.returncode, remote.returncode) == (0, 0), remote.stderr
-    here, there = (
-        json.loads((tmp_path / n / "report.json").read_text(encoding="utf-8")) for n in ("a", "b")
-    )
+    reports = [tmp_path / name / "report.json" for name in ("a", "b")]
+    here, there = (json.loads(report.read_text(encoding="utf-8")) for report in reports)
     assert here["quality"]["verdict"] == there["quality"]["verdict"]
     assert here["training"] == there["training"]
