@@ -43,18 +43,19 @@ def execute():
     if not licence.is_file():
         raise UserError(f"--license={licence}: no such file")
     cli.load_tensorflow("float32")
-    from xctrs_tf.export.metadata import describe_run
     from xctrs_tf.export.saved_model import export_run
-    from xctrs_tf.reconstruction.export_files import write_checksums
+    from xctrs_tf.reconstruction.export_files import read_metadata, write_checksums
     from xctrs_tf.training.run import load_run
 
     run = load_run(workdir, precision="float32")
-    metadata = describe_run(run)
-    for name in ("metrics", "quality"):
-        if metadata[name] is None:
-            raise UserError(f"{workdir}: its {name} are of other weights or data; make them again")
     with tempfile.TemporaryDirectory() as scratch:
         folder = export_run(run, scratch, quantize="float16", file_format="weights")
+        metadata = read_metadata(folder)
+        for name in ("metrics", "quality"):
+            if metadata[name] is None:
+                raise UserError(
+                    f"{workdir}: its {name} are of other weights or data; make them again"
+                )
         size = (folder / EXPORTED_WEIGHTS).stat().st_size
         if size > MAX_BYTES:
             raise UserError(f"{workdir}: {size / 1e6:.1f} MB of weights; at most 20 MB are shipped")

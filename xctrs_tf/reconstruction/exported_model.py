@@ -250,9 +250,7 @@ def find_export(path):
     try:
         versions = [path / str(number) for number in version_numbers(path)]
         folder = versions[-1] if versions else path
-        found = any(
-            (folder / model).is_file() for model in (SAVED_MODEL, ONNX_MODEL, EXPORTED_WEIGHTS)
-        )
+        found = any((folder / model).is_file() for model in _MODELS)
     except OSError as error:
         raise UserError(f"{error.filename}: cannot be read ({error.strerror})") from error
     if not found:
