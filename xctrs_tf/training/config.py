@@ -136,7 +136,7 @@ class TrainingConfig:
         False, "no gradient of the RSC divergence into the segmentation of the CT"
     )
     augment: str = _option(
-        "", f"random augmentations, separated by commas: {', '.join(AUGMENTATIONS)}"
+        "", f"random augmentations, as mirror,films:0.5 (with shares): {', '.join(AUGMENTATIONS)}"
     )
     film_normalization: str = _option(
         "percentile",
@@ -167,7 +167,7 @@ class TrainingConfig:
 
     @property
     def augmentations(self):
-        """Names in ``augment``, as a tuple."""
+        """Entries of ``augment``, as a tuple."""
         return tuple(name.strip() for name in self.augment.split(",") if name.strip())
 
     @property
@@ -218,8 +218,8 @@ class TrainingConfig:
             raise UserError(f"--size={self.size}: must be one of {', '.join(map(str, SIZES))}")
         for name, choices in _CHOICES.items():
             self._require(name, getattr(self, name) in choices, f"one of {', '.join(choices)}")
-        augmentations(self.augmentations)
-        if self.film_normalization == "equalized" and "histogram" in self.augmentations:
+        changes = augmentations(self.augmentations)
+        if self.film_normalization == "equalized" and "histogram" in changes:
             raise UserError(
                 "--augment=histogram: no curve changes films of --film_normalization=equalized; "
                 "leave it out"
@@ -264,7 +264,7 @@ class TrainingConfig:
             if self.rsc_weight:
                 raise UserError("--rsc_weight: compares with a reconstruction; set it to 0")
             return
-        unfit = [name for name in self.augmentations if name != "mirror"]
+        unfit = [name for name in augmentations(self.augmentations) if name != "mirror"]
         if unfit:
             raise UserError(
                 f"--augment={unfit[0]}: changes the films, whose reconstructions are made once "

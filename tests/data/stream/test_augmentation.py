@@ -1,3 +1,5 @@
+import re
+
 import numpy as np
 import pytest
 from scipy import ndimage
@@ -9,6 +11,7 @@ from xctrs_tf.data.projection.drr import hu_to_mu, parallel_projection
 from xctrs_tf.data.stream.augmentation import (
     AUGMENTATIONS,
     add_noise,
+    augmentations,
     augmented_arrays,
     enhance_contrast,
     mirror,
@@ -17,6 +20,7 @@ from xctrs_tf.data.stream.augmentation import (
 )
 from xctrs_tf.data.stream.rigid_motion import euler_degrees, rotation_matrix
 from xctrs_tf.data.volumes.intensity import denormalise_hu
+from xctrs_tf.errors import UserError
 
 
 def blob_case(size=24):
@@ -153,6 +157,24 @@ def test_each_augmentation_has_its_own_random_numbers():
         np.testing.assert_array_equal(again[name], array)
     other = augmented_arrays(case, names, 7, 6)
     assert np.any(other["ap"] != everything["ap"])
+
+
+def test_shares_of_the_samples():
+    assert augmentations(("mirror", "films:0.25", "pose")) == {
+        "mirror": 0.5,
+        "films": 0.25,
+        "pose": 1.0,
+    }
+    for entries, message in (
+        (("shear",), "augment 'shear': must be one of mirror"),
+        (("pose", "pose:0.5"), "augment pose: named twice"),
+        (("films:0",), "augment films:0: the share must be above 0"),
+        (("films:1.5",), "augment films:1.5: the share must be above 0 and at most 1"),
+        (("films:nan",), "augment films:nan: the share"),
+        (("films:half",), "augment films:half: the share"),
+    ):
+        with pytest.raises(UserError, match=re.escape(message)):
+            augmentations(entries)
 
 
 def test_the_rotations_axes_and_signs():

@@ -11,7 +11,7 @@ from xctrs_tf.data.projection.array_projection import project_array
 from xctrs_tf.data.projection.attenuation import attenuation
 from xctrs_tf.data.projection.projection_geometry import ProjectionGeometry
 from xctrs_tf.data.stream import film_appearance, random_films
-from xctrs_tf.data.stream.augmentation import augmented_arrays, check_projection
+from xctrs_tf.data.stream.augmentation import augmentations, augmented_arrays, check_projection
 from xctrs_tf.data.volumes.intensity import AIR_HU, denormalise_hu
 from xctrs_tf.errors import UserError
 from xctrs_tf.geometry import VIEWS
@@ -153,6 +153,23 @@ def test_a_film_that_nothing_passes_is_exposed_too():
 
 def test_films_of_any_folder_are_made_anew_but_not_in_two_poses():
     cone = ProjectionGeometry.preset("clinical").to_json()
-    check_projection(("mirror", "films"), cone | {"pose_rotation_deg": 4.0, "photons": 1000.0})
+    turned = cone | {"pose_rotation_deg": 4.0, "photons": 1000.0}
+    check_projection(augmentations(("mirror", "films")), turned)
     with pytest.raises(UserError, match="leave pose out"):
-        check_projection(("pose", "films"), {"geometry": "parallel"})
+        check_projection(augmentations(("pose", "films")), {"geometry": "parallel"})
+    # Half of the samples keep the folder's films, which a mirror image does not fit.
+    check_projection(augmentations(("pose", "films:0.5")), {"geometry": "parallel"})
+    with pytest.raises(UserError, match="augment mirror: a cone's LA film"):
+        check_projection(augmentations(("mirror", "films:0.5")), turned)
+
+
+def test_films_of_a_share_of_the_samples():
+    case = blob_case()
+    indices = range(40)
+    new = [augmented_arrays(case, ("mirror", "films"), 2, index) for index in indices]
+    moved = [augmented_arrays(case, ("mirror", "pose"), 2, index) for index in indices]
+    mixed = [augmented_arrays(case, ("mirror", "pose", "films:0.25"), 2, i) for i in indices]
+    as_films = [np.array_equal(a["ap"], b["ap"]) for a, b in zip(mixed, new, strict=True)]
+    as_pose = [np.array_equal(a["ap"], b["ap"]) for a, b in zip(mixed, moved, strict=True)]
+    assert [not films for films in as_films] == as_pose
+    assert 4 <= sum(as_films) <= 17  # Four standard deviations about 10.

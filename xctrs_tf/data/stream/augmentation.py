@@ -3,6 +3,8 @@
 Every change is a function of its arguments and a random generator alone.
 """
 
+import math
+
 import numpy as np
 import scipy
 
@@ -20,6 +22,11 @@ from xctrs_tf.geometry import VIEWS
 # have 5.
 AUGMENTATIONS = {"mirror": 1, "histogram": 2, "pose": 3, "noise": 4, "films": 6, "contrast": 7}
 
+# Generators of the draws whether a sample is changed; mirroring draws nothing else.
+_DRAWN = {name: number + (0 if name == "mirror" else 100) for name, number in AUGMENTATIONS.items()}
+# Of the samples, without a share in the flag; 1 for the others.
+_SHARES = {"mirror": 0.5}
+
 ROTATION_DEG = 5.0
 TRANSLATION = 0.03  # of the frame's edge
 HISTOGRAM_PIECES = 6
@@ -30,45 +37,63 @@ SLOPES = (1.5, 8.0)
 
 
 def augmentations(augment):
-    """Return the names of changes as a tuple.
+    """Return the share of the samples that each change is made to.
 
     Args:
-        augment: names of `AUGMENTATIONS`.
+        augment: names of `AUGMENTATIONS`, each with its share after a colon or without:
+            "films:0.5" changes every other sample on average. `mirror` has 0.5 without, the
+            others 1.
+
+    Returns:
+        Dict from name to share, above 0 and at most 1.
 
     Raises:
-        UserError: an unknown name.
+        UserError: an unknown name, one named twice, or no share.
     """
-    unknown = [name for name in augment if name not in AUGMENTATIONS]
-    if unknown:
-        raise UserError(f"augment {unknown[0]!r}: must be one of {', '.join(AUGMENTATIONS)}")
-    return tuple(augment)
+    shares = {}
+    for entry in augment:
+        name, _, share = entry.partition(":")
+        if name not in AUGMENTATIONS:
+            raise UserError(f"augment {name!r}: must be one of {', '.join(AUGMENTATIONS)}")
+        if name in shares:
+            raise UserError(f"augment {name}: named twice")
+        try:
+            shares[name] = float(share or _SHARES.get(name, 1.0))
+        except ValueError:
+            shares[name] = math.nan
+        if not 0 < shares[name] <= 1:
+            raise UserError(f"augment {entry}: the share must be above 0 and at most 1")
+    return shares
 
 
-def check_projection(names, projection):
+def check_projection(shares, projection):
     """Refuse changes that the films of a data set cannot follow.
 
     Args:
-        names: of `augmentations`.
+        shares: of `augmentations`.
         projection: the manifest's entry.
 
     Raises:
         UserError: which change, and why.
     """
-    if "films" in names:
+    if shares.get("films") == 1:
         # Projects anew from the CT, however the prepared films were made.
-        if "pose" in names:
-            raise UserError("augment films: moves the patient as pose does; leave pose out")
+        if "pose" in shares:
+            raise UserError(
+                "augment films: moves every patient as pose does; leave pose out, or give films "
+                "a share, as films:0.5"
+            )
         return
     films = FilmSimulation.from_json(projection)
-    if "mirror" in names and films.geometry.kind != "parallel":
+    if "mirror" in shares and films.geometry.kind != "parallel":
         raise UserError(
             "augment mirror: a cone's LA film is none of the mirror image; leave it out"
         )
-    if "mirror" in names and films.pose_rotation_deg:
+    if "mirror" in shares and films.pose_rotation_deg:
         raise UserError(
             "augment mirror: a turned patient's LA film is none of the mirror image; leave it out"
         )
-    if "pose" in names and films != FilmSimulation():
+    if "pose" in shares and films != FilmSimulation():
         raise UserError(
             "augment pose: projects anew, which it can for parallel films of the crop alone, "
             "without poses and effects; leave it out"
@@ -76,13 +101,15 @@ def check_projection(names, projection):
 
 
 def augmented_arrays(
-    case, names, seed, index, reconstruction=None, film_normalization="percentile"
+    case, augment, seed, index, reconstruction=None, film_normalization="percentile"
 ):
     """Return a changed patient as network input.
 
+    A sample that `films` changes is not changed by `pose`, which moves the others.
+
     Args:
         case: a `Case`.
-        names: of `augmentations`.
+        augment: entries as `augmentations` takes them.
         seed: of the stream.
         index: number of the sample in it.
         reconstruction: ``[x, y, z]`` of the patient's films, which follows no
@@ -93,13 +120,20 @@ def augmented_arrays(
     Returns:
         Dict like `network_arrays`, with ``reconstruction`` where there is one.
     """
+    shares = augmentations(augment)
 
     def draws(name):
         return np.random.default_rng([seed, int(index), AUGMENTATIONS[name]])
 
-    mirrored = "mirror" in names and draws("mirror").random() < 0.5
+    def drawn(name):
+        share = shares.get(name, 0.0)
+        # A generator of its own, so that the share does not change the draws of the change.
+        rng = np.random.default_rng([seed, int(index), _DRAWN[name]])
+        return share == 1 or rng.random() < share
+
+    mirrored = drawn("mirror")
     made = {} if reconstruction is None else {"reconstruction": reconstruction[..., np.newaxis]}
-    if "films" in names:
+    if drawn("films"):
         # Keras, which this module needs, takes seconds to load.
         from xctrs_tf.data.stream.random_films import mirrored_case, random_films
 
@@ -107,10 +141,10 @@ def augmented_arrays(
         arrays = random_films(mirrored_case(case) if mirrored else case, draws("films"))
         arrays |= mirror(made) if mirrored else made
     else:
-        arrays = (move(case, draws("pose")) if "pose" in names else network_arrays(case)) | made
+        arrays = (move(case, draws("pose")) if drawn("pose") else network_arrays(case)) | made
         arrays = mirror(arrays) if mirrored else arrays
     for name, change in _FILM_CHANGES.items():
-        if name in names:
+        if drawn(name):
             rng = draws(name)
             arrays = {**arrays, **{view: change(arrays[view], rng) for view in VIEWS}}
     if film_normalization == "percentile":

@@ -26,7 +26,7 @@ class SampleStream:
         parts: list of `mixture.Part`, the folders with their training patients.
         batch_size: patients of a step; not more than each folder has.
         seed: of the order, the augmentation and the VGG planes.
-        augment: names of `augmentation.AUGMENTATIONS`.
+        augment: entries as `augmentation.augmentations` takes them.
         reconstruct: function from a patient's id to a reconstruction ``[x, y,
             z]`` that was made before, or None.
         vgg_slices: planes of each view that are drawn for a step's VGG loss; 0
@@ -56,9 +56,10 @@ class SampleStream:
         film_normalization="percentile",
     ):
         self.error = None
-        self._augmentations = augmentations(augment)
+        self._augment = tuple(augment)
+        shares = augmentations(self._augment)
         for part in parts:
-            check_projection(self._augmentations, part.dataset.manifest["projection"])
+            check_projection(shares, part.dataset.manifest["projection"])
             if len(part.ids) < batch_size:
                 raise UserError(
                     f"batch size {batch_size}: only {len(part.ids)} training patients in "
@@ -86,7 +87,7 @@ class SampleStream:
             reconstruction = None if self._reconstruct is None else self._reconstruct(patient)
             return augmented_arrays(
                 self._loads[part](patient),
-                self._augmentations,
+                self._augment,
                 self._seed,
                 index,
                 reconstruction,
@@ -99,8 +100,9 @@ class SampleStream:
 
     def _load_of(self, dataset):
         """Return the function that reads a patient of a folder, and the bytes of one."""
-        with_scan = "films" in self._augmentations and dataset.keeps_scans
-        if "films" in self._augmentations and not with_scan:
+        films = "films" in augmentations(self._augment)
+        with_scan = films and dataset.keeps_scans
+        if films and not with_scan:
             logging.warning(
                 "augment films: %s holds no scans (prepare --keep_scan), so the films show the "
                 "crops alone",
