@@ -156,7 +156,8 @@ def _one(output, read, write):
     print(*sorted(output.resolve().iterdir()), sep="\n")
     if verdict is None:
         return 0
-    print(*verdict_lines(verdict, find_exports(MODEL.value)[0].metadata), sep="\n")
+    metadata = find_exports(MODEL.value)[0].metadata
+    print(*verdict_lines(verdict, metadata, reconstruction.models), sep="\n")
     return EXIT_VERDICT_FAIL if STRICT.value and verdict.level == "fail" else 0
 
 

@@ -102,14 +102,15 @@ def execute():
     file = METADATA_FILE.value
     metadata = None if file is None else read_metadata_file(pathlib.Path(file))
     with folder_lock(output.resolve(), beside=True):
-        verdict, metadata = _reconstruct(output, metadata)
+        verdict, reconstruction = _reconstruct(output, metadata)
     print(*sorted(output.resolve().iterdir()), sep="\n")
     if verdict is not None:
-        print(*verdict_lines(verdict, metadata), sep="\n")
+        lines = verdict_lines(verdict, reconstruction.metadata, reconstruction.models)
+        print(*lines, sep="\n")
 
 
 def _reconstruct(output, metadata):
-    """Write the reconstruction; return its verdict and the model's metadata."""
+    """Write the reconstruction; return its verdict and itself."""
     files, options = FilmFiles("", FILMS.files()), FILMS.options()
     reconstructor = RemoteReconstructor(_server(), metadata, told=REPORT.value)
     private = not SHARE.value
@@ -117,7 +118,7 @@ def _reconstruct(output, metadata):
     if REPORT.value:
         cli.load_tensorflow()
     reconstruction = reconstructor(**pair.films, spacing_mm=pair.spacing_mm)
-    metadata = reconstructor.metadata
+    metadata = reconstruction.metadata
     if REPORT.value and metadata is None:
         logging.warning(
             "--server=%s: does not tell the model's quality thresholds, so the result is not "
@@ -134,7 +135,7 @@ def _reconstruct(output, metadata):
         private=private,
         pair=pair,
     )
-    return verdict, metadata
+    return verdict, reconstruction
 
 
 def _server():

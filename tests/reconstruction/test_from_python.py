@@ -65,8 +65,14 @@ def test_files_are_read_and_saved_as_by_the_command(films, model, models, tmp_pa
         pair = [read_volume(folder / name) for folder in folders]
         np.testing.assert_array_equal(pair[0].array, pair[1].array)
         assert pair[0].spacing_mm == pair[1].spacing_mm == (2.5,) * 3
-    for name in ("films.png", "preview.png", "reconstruction.json", "C3.stl"):
+    for name in ("films.png", "preview.png", "C3.stl"):
         assert (folders[0] / name).read_bytes() == (folders[1] / name).read_bytes(), name
+    records = [
+        json.loads((folder / "reconstruction.json").read_text("utf-8")) for folder in folders
+    ]
+    assert all(record.pop("date") for record in records)
+    assert records[0] == records[1]
+    assert [model["name"] for model in records[0]["models"]] == ["models"]
     assert folders[1].stat().st_mode & 0o077 == 0
 
 

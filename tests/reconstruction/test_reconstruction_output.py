@@ -15,6 +15,7 @@ from tests.films import BLOCK, block_films
 from xctrs_tf.data.films.pair.network_view import draw_films
 from xctrs_tf.errors import UserError
 from xctrs_tf.reconstruction import Reconstruction, check_output, write_reconstruction
+from xctrs_tf.report.origin import model_record
 from xctrs_tf.report.page_data import css_color
 
 FILES = ["ct.nii.gz", "films.png", "preview.png", "reconstruction.json"]
@@ -55,13 +56,15 @@ def test_simpleitk_finds_every_voxel_where_it_is(tmp_path):
     assert (sitk.GetArrayFromImage(labels) == 3).sum() == 3 * 4 * 5
 
 
-def test_the_record_tells_how_many_models_answered_and_whether_mirrored(tmp_path):
-    together = dataclasses.replace(make_reconstruction(), models=3, mirror=True)
+def test_the_record_tells_which_models_answered_and_whether_mirrored(tmp_path):
+    models = tuple(model_record(name, None) for name in ("a", "b"))
+    together = dataclasses.replace(make_reconstruction(), models=models, mirror=True)
     for reconstruction in (together, make_reconstruction()):
         write_reconstruction(reconstruction, block_films(), tmp_path / "out", report=False)
         record = json.loads((tmp_path / "out" / "reconstruction.json").read_text("utf-8"))
-        assert record["models"] == reconstruction.models
+        assert record["models"] == list(reconstruction.models)
         assert record["mirror"] is reconstruction.mirror
+        assert record["checks"] == {"views": None, "quality": None}
 
 
 def test_the_nifti_affine_is_ras(tmp_path):

@@ -1,4 +1,5 @@
 import base64
+import dataclasses
 import html.parser
 import json
 import re
@@ -130,7 +131,7 @@ def test_everything_is_written(folder):
 
 def test_record_has_verdict_measures_and_notice(folder):
     record = json.loads((folder / "report.json").read_text(encoding="utf-8"))
-    assert record["format"] == "xctrs-report/1"
+    assert record["format"] == "xctrs-report/2"
     assert record["notice"] == "Not a medical device; not for diagnosis."
     assert record["quality"]["verdict"] == "fail"
     assert record["quality"]["findings"][0]["reason"] == "anatomy: C1, C2, C4, C6, C7 missing"
@@ -199,7 +200,7 @@ def test_spread_between_models_is_a_table(tmp_path, reconstruction):
             "volume_deviation_mm3": 30.0,
         }
     }
-    write(tmp_path, reconstruction, uncertainty=summary)
+    write(tmp_path, dataclasses.replace(reconstruction, uncertainty=summary))
     text = " ".join(Reader((tmp_path / "report.html").read_text(encoding="utf-8")).text)
     assert "12 HU" in text and "88 %" in text and "5000 ± 30 mm³" in text
 

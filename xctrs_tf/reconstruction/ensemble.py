@@ -42,7 +42,7 @@ def load(*paths, sha256=(), fpmath=None, mirror=False):
     if len(pins) != len(exports):
         raise UserError(f"--model_sha256: {len(pins)} of them; give one for every --model")
     reconstructors = [
-        Reconstructor(export.load(pin), export.metadata, str(export.path), mirror)
+        Reconstructor(export.load(pin), export.metadata, str(export.path), mirror, export.record())
         for export, pin in zip(exports, pins, strict=True)
     ]
     return reconstructors[0] if len(reconstructors) == 1 else ReconstructorEnsemble(reconstructors)
@@ -150,6 +150,6 @@ class ReconstructorEnsemble(BaseReconstructor):
             origin_mm=members[0].origin_mm,
             spread_hu=consensus.spread_hu,
             uncertainty=consensus.summary,
-            models=len(members),
+            models=tuple(record for member in members for record in member.models),
             mirror=all(member.mirror for member in members),
         )

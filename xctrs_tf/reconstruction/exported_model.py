@@ -17,8 +17,9 @@ from xctrs_tf.errors import UserError, one_line
 from xctrs_tf.geometry import VIEWS
 from xctrs_tf.pretrained import EXPORTED_WEIGHTS, PRETRAINED, pretrained_folder
 from xctrs_tf.processor import bfloat16_is_slow, warn_once
-from xctrs_tf.reconstruction.export_files import check_files, read_metadata
+from xctrs_tf.reconstruction.export_files import check_files, model_sha256, read_metadata
 from xctrs_tf.reconstruction.onnx_model import load_onnx
+from xctrs_tf.report.origin import model_record
 
 SAVED_MODEL = "saved_model.pb"
 ONNX_MODEL = "model.onnx"
@@ -76,6 +77,17 @@ class Export:
     def fpmath(self):
         """The way to compute its float32 products, of `processor.FPMATHS`."""
         return self.metadata.get("fpmath", "float32")
+
+    def record(self):
+        """Return `report.origin.model_record`, with the hash of the files as they are now.
+
+        Raises:
+            UserError: a file cannot be read.
+        """
+        path = self.path.resolve()
+        version = path.name if is_version(path.name) else None
+        name = path.parent.name if version else path.name
+        return model_record(name, self.metadata, version, model_sha256(self.path))
 
     def load(self, sha256=None):
         """Load the model.
@@ -262,5 +274,9 @@ def version_numbers(path):
     """Return the numbers of the version folders in a folder, in order."""
     if not path.is_dir():
         return []
-    names = (entry.name for entry in path.iterdir())
-    return sorted(int(name) for name in names if name.isascii() and name.isdecimal())
+    return sorted(int(entry.name) for entry in path.iterdir() if is_version(entry.name))
+
+
+def is_version(name):
+    """Return True if a folder's name is the number of a version."""
+    return name.isascii() and name.isdecimal()

@@ -13,9 +13,10 @@ from xctrs_tf.errors import UserError
 from xctrs_tf.files import atomic_path, write_text
 from xctrs_tf.geometry import VERTEBRAE
 from xctrs_tf.reconstruction.label_tables import ITK_SNAP_TABLE, SLICER_TABLE, write_label_tables
+from xctrs_tf.report.origin import origin_record
 from xctrs_tf.style import NOTICE
 
-RECONSTRUCTION_FORMAT = "xctrs-reconstruction/1"
+RECONSTRUCTION_FORMAT = "xctrs-reconstruction/2"
 CT_FILE = "ct.nii.gz"
 SEGMENTATION_FILE = "segmentation.nii.gz"
 SPREAD_FILE = "spread_hu.nii.gz"
@@ -98,11 +99,11 @@ def write_reconstruction(
         )
         if report:
             verdict = _write_report(temporary, reconstruction, normalised, metadata, pair)
+        origin = origin_record(reconstruction, pair, verdict)
         if dicom:
-            _write_dicom(temporary / DICOM_FOLDER, reconstruction, patient)
-        write_text(
-            temporary / RECORD_FILE, json.dumps(_record(reconstruction, pair), indent=1) + "\n"
-        )
+            _write_dicom(temporary / DICOM_FOLDER, reconstruction, patient, origin)
+        record = _record(reconstruction, origin)
+        write_text(temporary / RECORD_FILE, json.dumps(record, indent=1, allow_nan=False) + "\n")
         if private:
             make_private(temporary)
     return verdict
@@ -212,31 +213,27 @@ def _write_report(folder, reconstruction, films, metadata, pair):
     # Keras, used by the re-projection, takes seconds to import.
     from xctrs_tf.report.report import write_report
 
-    uncertainty = reconstruction.uncertainty
-    films_record = pair and pair.record()
-    return write_report(folder, reconstruction, films, metadata, uncertainty, films_record)
+    return write_report(folder, reconstruction, films, metadata, pair)
 
 
-def _write_dicom(folder, reconstruction, patient):
+def _write_dicom(folder, reconstruction, patient, origin):
     # Only DICOM output needs these packages, and highdicom is optional.
     from xctrs_tf.report.dicom_ct import write_ct_series
     from xctrs_tf.report.dicom_segmentation import write_segmentation
 
     grid = (reconstruction.spacing_mm, reconstruction.origin_mm)
-    slices = write_ct_series(folder, reconstruction.ct_hu, *grid, patient)
+    slices = write_ct_series(folder, reconstruction.ct_hu, *grid, patient, origin)
     labels = reconstruction.segmentation
     if labels is not None and labels.any():
-        write_segmentation(folder / DICOM_SEGMENTATION_FILE, labels, slices)
+        write_segmentation(folder / DICOM_SEGMENTATION_FILE, labels, slices, origin)
 
 
-def _record(reconstruction, pair):
+def _record(reconstruction, origin):
     segmented = reconstruction.segmentation is not None
     return {
         "format": RECONSTRUCTION_FORMAT,
         "notice": NOTICE,
         "spacing_mm": reconstruction.spacing_mm,
         "labels": dict(enumerate(VERTEBRAE, start=1)) if segmented else None,
-        "models": reconstruction.models,
-        "mirror": reconstruction.mirror,
-        "films": pair and pair.record(),
+        **origin,
     }

@@ -21,6 +21,7 @@ from xctrs_tf.reconstruction.output_folder import (
     write_reconstruction,
 )
 from xctrs_tf.reconstruction.prediction_check import checked_spacing, model_volumes
+from xctrs_tf.report.origin import model_record, now
 
 if typing.TYPE_CHECKING:
     # Imported where it is needed: it loads scipy.
@@ -47,8 +48,9 @@ class Reconstruction:
             ``[y, z]``; None if it was made by hand.
         pair: `FilmPair` that the films were cut out of, or None if they were arrays.
         metadata: metadata of the model, for the report, or None.
-        models: number of models that answered together.
+        models: tuple of `report.origin.model_record` of each model; empty if it was made by hand.
         mirror: the mean with the prediction of the mirrored patient.
+        date: when it was made, UTC, as ISO 8601; None if it was made by hand.
     """
 
     ct_hu: np.ndarray
@@ -60,8 +62,9 @@ class Reconstruction:
     films: dict | None = None
     pair: "FilmPair | None" = None
     metadata: dict | None = None
-    models: int = 1
+    models: tuple = ()
     mirror: bool = False
+    date: str | None = None
 
     def __repr__(self):
         size = " x ".join(map(str, self.ct_hu.shape))
@@ -202,7 +205,9 @@ class BaseReconstructor(abc.ABC):
             )
         films = {view: self._checked_film(view, film) for view, film in films.items()}
         reconstruction = self._reconstruct(films, spacing_mm)
-        return dataclasses.replace(reconstruction, films=films, pair=pair, metadata=self.metadata)
+        return dataclasses.replace(
+            reconstruction, films=films, pair=pair, metadata=self.metadata, date=now()
+        )
 
     def __repr__(self):
         return f"{type(self).__name__}({self._name()}: {self.size}^3 voxels from two films)"
@@ -248,13 +253,15 @@ class Reconstructor(BaseReconstructor):
         source: the model's folder, for messages.
         mirror: average each prediction with that of the mirrored patient
             (`geometry.predict_with_mirrored`), which takes twice the time.
+        record: `report.origin.model_record`; by default made of ``source`` and ``metadata``.
 
     Attributes:
         mirror: as given.
     """
 
-    def __init__(self, predict, metadata, source="model", mirror=False):
+    def __init__(self, predict, metadata, source="model", mirror=False, record=None):
         self._predict, self._source = predict, source
+        self._record = record or model_record(pathlib.PurePath(source).name, metadata)
         self.metadata = metadata
         self.mirror = mirror
         self.size = metadata["size"]
@@ -289,6 +296,7 @@ class Reconstructor(BaseReconstructor):
             segmentation=labels,
             spacing_mm=spacing_mm,
             origin_mm=(-(self.size - 1) / 2 * spacing_mm,) * 3,
+            models=(self._record,),
             mirror=self.mirror,
         )
 

@@ -1,9 +1,10 @@
 """DICOM CT series of a reconstruction.
 
-The files depend on the reconstruction only, not on the time or on random numbers: the
-same reconstruction has the same UIDs.
+The files depend on the reconstruction and on what made it, its date included, not on random
+numbers: the same result has the same UIDs, however often it is written.
 """
 
+import datetime
 import hashlib
 import pathlib
 
@@ -12,7 +13,10 @@ import pydicom
 from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
 
+from xctrs_tf import __version__
+from xctrs_tf.errors import one_line
 from xctrs_tf.files import atomic_path
+from xctrs_tf.report.origin import film_lines, model_sentences, overridden_checks
 from xctrs_tf.style import LEVEL_HU, NOTICE, WIDTH_HU
 
 # Fields that must be present, and may be empty.
@@ -25,16 +29,16 @@ _EMPTY = (
     "StudyID",
     "AccessionNumber",
     "ReferringPhysicianName",
-    "Manufacturer",
     "KVP",
     "AcquisitionNumber",
     "PositionReferenceIndicator",
 )
 ANONYMOUS_ID = "RECONSTRUCTION"
+MANUFACTURER = "xctrs_tf"
 SERIES_NUMBER = 9001
 
 
-def ct_series(ct_hu, spacing_mm, origin_mm, patient=None):
+def ct_series(ct_hu, spacing_mm, origin_mm, patient=None, origin=None):
     """Return the slices of a CT series, the lowest first.
 
     Args:
@@ -42,20 +46,22 @@ def ct_series(ct_hu, spacing_mm, origin_mm, patient=None):
         spacing_mm: edge of a voxel.
         origin_mm: LPS position of the centre of voxel ``[0, 0, 0]``.
         patient: `dicom_patient.patient_fields`; by default the series is anonymous.
+        origin: `origin.origin_record`, or None if nothing is known.
 
     Returns:
         List of `pydicom.FileDataset`, one per slice.
     """
     source = hashlib.sha256(np.ascontiguousarray(ct_hu, "<i2").tobytes())
-    source.update(repr((float(spacing_mm), *map(float, origin_mm), str(patient))).encode())
+    made = (float(spacing_mm), *map(float, origin_mm), str(patient), origin)
+    source.update(repr(made).encode())
     digest = source.hexdigest()
     return [
-        _slice(ct_hu[:, :, z], z, spacing_mm, origin_mm, digest, patient)
+        _slice(ct_hu[:, :, z], z, spacing_mm, origin_mm, digest, patient, origin)
         for z in range(ct_hu.shape[2])
     ]
 
 
-def write_ct_series(folder, ct_hu, spacing_mm, origin_mm, patient=None):
+def write_ct_series(folder, ct_hu, spacing_mm, origin_mm, patient=None, origin=None):
     """Write a CT series, one file per slice: ``slice-001.dcm`` and so on.
 
     Args:
@@ -64,11 +70,12 @@ def write_ct_series(folder, ct_hu, spacing_mm, origin_mm, patient=None):
         spacing_mm: edge of a voxel.
         origin_mm: LPS position of the centre of voxel ``[0, 0, 0]``.
         patient: `dicom_patient.patient_fields`; by default the series is anonymous.
+        origin: `origin.origin_record`, or None if nothing is known.
 
     Returns:
         List of the slices written, for `dicom_segmentation.write_segmentation`.
     """
-    slices = ct_series(ct_hu, spacing_mm, origin_mm, patient)
+    slices = ct_series(ct_hu, spacing_mm, origin_mm, patient, origin)
     with atomic_path(pathlib.Path(folder)) as temporary:
         temporary.mkdir()
         for number, image in enumerate(slices, start=1):
@@ -76,14 +83,15 @@ def write_ct_series(folder, ct_hu, spacing_mm, origin_mm, patient=None):
     return slices
 
 
-def _slice(plane, z, spacing_mm, origin_mm, digest, patient):
+def _slice(plane, z, spacing_mm, origin_mm, digest, patient, origin):
     meta = FileMetaDataset()
     meta.MediaStorageSOPClassUID = CTImageStorage
     meta.MediaStorageSOPInstanceUID = derived_uid(digest, f"slice {z}")
     meta.TransferSyntaxUID = ExplicitVRLittleEndian
     image = FileDataset(None, {}, file_meta=meta, preamble=b"\0" * 128)
     image.SpecificCharacterSet = "ISO_IR 192"
-    _describe_origin(image, digest, patient)
+    _describe_study(image, digest, patient)
+    _describe_origin(image, origin, with_files=patient is not None)
     image.SOPClassUID = meta.MediaStorageSOPClassUID
     image.SOPInstanceUID = meta.MediaStorageSOPInstanceUID
     image.InstanceNumber = z + 1
@@ -92,7 +100,7 @@ def _slice(plane, z, spacing_mm, origin_mm, digest, patient):
     return image
 
 
-def _describe_origin(image, digest, patient):
+def _describe_study(image, digest, patient):
     """Fill in patient, study, series and type of image."""
     for name in _EMPTY:
         setattr(image, name, None)
@@ -102,13 +110,68 @@ def _describe_origin(image, digest, patient):
     image.Modality = "CT"
     image.SeriesInstanceUID = derived_uid(digest, "series")
     image.SeriesNumber = SERIES_NUMBER
-    image.SeriesDescription = "Reconstructed from two X-ray films"
     image.FrameOfReferenceUID = derived_uid(digest, "frame of reference")
     image.ImageType = ["DERIVED", "SECONDARY", "AXIAL"]
     image.BodyPartExamined = "CSPINE"
-    image.DerivationDescription = "Computed by a neural network from two X-ray films"
-    image.ImageComments = NOTICE
     image.BurnedInAnnotation = "NO"
+
+
+def _describe_origin(image, origin, with_files):
+    """Fill in what made the image, and whether it failed the quality checks."""
+    image.SeriesDescription = series_description("Reconstructed from two X-ray films", origin)
+    image.DerivationDescription = _derivation(origin, with_files)
+    image.ImageComments = NOTICE
+    image.Manufacturer, image.SoftwareVersions = MANUFACTURER, __version__
+    image.ManufacturerModelName = model_names(origin)
+    if origin and origin["date"]:
+        # Local time: the times that are copied from the films name no time zone.
+        made = datetime.datetime.fromisoformat(origin["date"]).astimezone()
+        image.InstanceCreationDate = made.strftime("%Y%m%d")
+        image.InstanceCreationTime = made.strftime("%H%M%S")
+
+
+def series_description(text, origin):
+    """Return the description of a series, which says first if the quality checks failed.
+
+    Args:
+        text: what the series is, at most 40 characters.
+        origin: `origin.origin_record`, or None.
+
+    Returns:
+        str of at most 64 characters, as DICOM wants it.
+    """
+    failed = origin is not None and origin["checks"]["quality"] == "fail"
+    return f"QUALITY CHECKS FAILED: {text}" if failed else text
+
+
+def model_names(origin):
+    """Return the names of the models for a DICOM field of 64 characters.
+
+    Args:
+        origin: `origin.origin_record`, or None.
+    """
+    names = [model["name"] for model in origin["models"]] if origin else []
+    return _plain(", ".join(names), 64) or MANUFACTURER
+
+
+def _derivation(origin, with_files):
+    if origin is None:
+        return "Computed by a neural network from two X-ray films"
+    # Without a patient the files are anonymous, and names of films may be those of patients.
+    films = film_lines(origin["films"], with_files)
+    sentences = [
+        "Computed by a neural network from two X-ray films.",
+        *(f"Model {model_sentences(model)}" for model in origin["models"]),
+        *(f"{view.upper()} film {line}." for view, line in films.items()),
+        *(f"Not checked: {line}." for line in overridden_checks(origin)),
+        *(["Mean with the mirrored films."] if origin["mirror"] else []),
+    ]
+    return _plain(" ".join(sentences), 1024)
+
+
+def _plain(text, limit):
+    # A backslash separates values in DICOM.
+    return one_line(text.replace("\\", "/"))[:limit]
 
 
 def _describe_place(image, z, spacing_mm, origin_mm):

@@ -11,18 +11,25 @@ from xctrs_tf import __version__
 from xctrs_tf.errors import UserError
 from xctrs_tf.files import atomic_path
 from xctrs_tf.geometry import VERTEBRAE
-from xctrs_tf.report.dicom_ct import SERIES_NUMBER, derived_uid
+from xctrs_tf.report.dicom_ct import (
+    MANUFACTURER,
+    SERIES_NUMBER,
+    derived_uid,
+    model_names,
+    series_description,
+)
 
 HIGHDICOM_MISSING = "DICOM segmentations need the package highdicom: pip install highdicom"
 
 
-def write_segmentation(path, labels, slices):
+def write_segmentation(path, labels, slices, origin=None):
     """Write labels as one binary segmentation that refers to its CT series.
 
     Args:
         path: the file.
         labels: integers ``[x, y, z]``, 1..7 = C1..C7, not all 0.
         slices: list of `dicom_ct.write_ct_series`, on the same grid.
+        origin: `origin.origin_record`, or None if nothing is known.
 
     Raises:
         UserError: highdicom is not installed, or there are no labels.
@@ -50,13 +57,16 @@ def write_segmentation(path, labels, slices):
             series_number=SERIES_NUMBER + 1,
             sop_instance_uid=derived_uid(digest, "segmentation"),
             instance_number=1,
-            manufacturer="xctrs_tf",
-            manufacturer_model_name="xctrs_tf",
+            manufacturer=MANUFACTURER,
+            manufacturer_model_name=model_names(origin),
             software_versions=__version__,
             device_serial_number="0",
-            series_description="C1 to C7, reconstructed from two X-ray films",
+            series_description=series_description("C1 to C7 from two X-ray films", origin),
         )
     _make_repeatable(segmentation, digest)
+    for field in ("InstanceCreationDate", "InstanceCreationTime"):
+        if field in slices[0]:
+            setattr(segmentation, field, slices[0].get(field))
     with atomic_path(pathlib.Path(path)) as temporary:
         segmentation.save_as(temporary)
 
@@ -96,7 +106,7 @@ def _make_repeatable(segmentation, digest):
         for item in segmentation[sequence].value:
             item.DimensionOrganizationUID = organization
     for item in segmentation.get("ContributingEquipmentSequence", ()):
-        del item.ContributionDateTime
+        item.pop("ContributionDateTime", None)
     for prefix in ("Content", "Series", "InstanceCreation"):
         for suffix in ("Date", "Time"):
             if prefix + suffix in segmentation:

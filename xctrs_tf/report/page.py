@@ -5,6 +5,7 @@ import importlib.resources
 import json
 
 from xctrs_tf.geometry import VIEWS
+from xctrs_tf.report.origin import film_lines, model_sentences, overridden_checks
 from xctrs_tf.report.page_data import (
     FULL_ERROR,
     css_color,
@@ -46,6 +47,7 @@ def render_page(record, films, errors, ct_hu, labels, meshes):
         "notice": html.escape(record["notice"]),
         "training": _training(record),
         "verdict": _verdict(record["quality"]),
+        "origin": _origin(record),
         "grid": _grid(ct_hu.shape, record["spacing_mm"]),
         "films": "".join(_film(view, films[view], errors[view]) for view in VIEWS),
         "legend": _legend(meshes),
@@ -77,11 +79,32 @@ def _grid(shape, spacing_mm):
 def _training(record):
     alike = record["films_like_training"]
     marks = {True: "Yes.", False: "No.", None: "Not known."}
+    models = "".join(f"<p>{html.escape(model_sentences(m))}</p>" for m in record["models"])
     return (
-        f"<p>{html.escape(record['training'])}</p>"
+        f"{models}<p>{html.escape(record['training'])}</p>"
         f"<p>Do these films look like them? <b>{marks[alike['alike']]}</b> "
         f"{html.escape(alike['text'])}</p>"
     )
+
+
+def _origin(record):
+    rows = [
+        ("Model", [_identity(model) for model in record["models"]] or ["not known"]),
+        *((VIEW_NAMES[view], [line]) for view, line in film_lines(record["films"]).items()),
+        ("Checks not made", overridden_checks(record) or ["none"]),
+        ("Mirrored", ["mean of the films and of the mirrored films" if record["mirror"] else "no"]),
+        ("Made by", [f"{record['program']}, {record['date'] or 'at an unknown time'}"]),
+    ]
+    body = "".join(
+        f'<tr><th scope="row">{name}</th><td>{"<br>".join(map(html.escape, lines))}</td></tr>'
+        for name, lines in rows
+    )
+    return f'<table class="origin"><tbody>{body}</tbody></table>'
+
+
+def _identity(model):
+    hashed = f", sha256 {model['sha256']}" if model["sha256"] else ""
+    return model_sentences(model) + hashed
 
 
 def _verdict(quality):

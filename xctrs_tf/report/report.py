@@ -8,15 +8,16 @@ from xctrs_tf.files import write_text
 from xctrs_tf.quality.verdict import assess
 from xctrs_tf.report.measures import measure_spine
 from xctrs_tf.report.meshes import write_meshes
+from xctrs_tf.report.origin import origin_record
 from xctrs_tf.report.page import render_page
 from xctrs_tf.report.training_summary import compare_films, describe_training
 from xctrs_tf.style import NOTICE
 
-REPORT_FORMAT = "xctrs-report/1"
+REPORT_FORMAT = "xctrs-report/2"
 PAGE_FILE, REPORT_FILE = "report.html", "report.json"
 
 
-def write_report(folder, reconstruction, films, metadata=None, uncertainty=None, films_record=None):
+def write_report(folder, reconstruction, films, metadata=None, pair=None):
     """Write report.html, report.json and C1.stl .. C7.stl.
 
     Args:
@@ -25,8 +26,7 @@ def write_report(folder, reconstruction, films, metadata=None, uncertainty=None,
         films: dict of ``ap`` and ``la``, as they were reconstructed.
         metadata: metadata.json of the model, or None. Its ``quality`` is a dict of
             `calibration.calibrate`; without it no verdict is better than ``"review"``.
-        uncertainty: ``summary`` of `uncertainty.combine`, if there were several models.
-        films_record: JSON values on where the films were cut out, if that is known.
+        pair: `FilmPair` that the films were cut out of, or None if they were arrays.
 
     Returns:
         `quality.verdict.Verdict`.
@@ -42,7 +42,7 @@ def write_report(folder, reconstruction, films, metadata=None, uncertainty=None,
         films, ct_hu, labels, spacing_mm, known.get("quality"), known.get("film_normalization")
     )
     meshes = {} if labels is None else write_meshes(folder, labels, spacing_mm, origin_mm)
-    record = make_record(reconstruction, verdict, metadata, uncertainty, films_record)
+    record = make_record(reconstruction, verdict, metadata, pair)
     write_text(folder / REPORT_FILE, json.dumps(record, indent=1, allow_nan=False) + "\n")
     write_text(
         folder / PAGE_FILE, render_page(record, films, verdict.errors, ct_hu, labels, meshes)
@@ -50,15 +50,14 @@ def write_report(folder, reconstruction, films, metadata=None, uncertainty=None,
     return verdict
 
 
-def make_record(reconstruction, verdict, metadata=None, uncertainty=None, films_record=None):
+def make_record(reconstruction, verdict, metadata=None, pair=None):
     """Return the contents of report.json.
 
     Args:
         reconstruction: `Reconstruction`.
         verdict: its `quality.verdict.Verdict`.
         metadata: as in `write_report`.
-        uncertainty: as in `write_report`.
-        films_record: as in `write_report`.
+        pair: as in `write_report`.
 
     Returns:
         Dict of JSON values.
@@ -69,7 +68,7 @@ def make_record(reconstruction, verdict, metadata=None, uncertainty=None, films_
         "notice": NOTICE,
         "spacing_mm": float(reconstruction.spacing_mm),
         "origin_mm": [float(value) for value in reconstruction.origin_mm],
-        "films": films_record,
+        **origin_record(reconstruction, pair, verdict),
         "training": describe_training(metadata),
         "films_like_training": compare_films(verdict),
         "quality": {
@@ -78,7 +77,7 @@ def make_record(reconstruction, verdict, metadata=None, uncertainty=None, films_
             "scores": verdict.scores,
         },
         "measures": _plain_measures(reconstruction.segmentation, *grid),
-        "uncertainty": uncertainty,
+        "uncertainty": reconstruction.uncertainty,
     }
 
 

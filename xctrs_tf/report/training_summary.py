@@ -4,6 +4,7 @@ from xctrs_tf.data.dataset.manifest import DEFAULT_LABEL_NAME
 from xctrs_tf.data.films.film_normalisation import FIRST_FILM_NORMALIZATION
 from xctrs_tf.errors import one_line
 from xctrs_tf.quality.checks import film_respects
+from xctrs_tf.report.origin import model_sentences
 
 UNKNOWN = "What the model was trained on is not known."
 
@@ -69,18 +70,20 @@ def compare_films(verdict):
     return {"alike": False, "differences": differences, "text": text}
 
 
-def verdict_lines(verdict, metadata):
+def verdict_lines(verdict, metadata, models):
     """Say what a program prints of a reconstruction's verdict.
 
     Args:
         verdict: `quality.verdict.Verdict`.
         metadata: metadata.json of the model, or None.
+        models: ``models`` of the `Reconstruction`.
 
     Returns:
-        List of str: the training, whether the films are like its films, the verdict, and its
-        findings.
+        List of str: the models, the training, whether the films are like its films, the
+        verdict, and its findings.
     """
     return [
+        *map(model_sentences, models),
         describe_training(metadata),
         compare_films(verdict)["text"],
         f"verdict: {verdict.level}",

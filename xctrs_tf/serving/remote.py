@@ -14,6 +14,7 @@ from xctrs_tf.reconstruction.exported_model import (
 )
 from xctrs_tf.reconstruction.prediction_check import checked_spacing, server_volumes
 from xctrs_tf.reconstruction.reconstructor import BaseReconstructor
+from xctrs_tf.report.origin import model_record
 from xctrs_tf.serving.served_metadata import (
     decode_metadata,
     metadata_length,
@@ -83,6 +84,7 @@ class RemoteReconstructor(BaseReconstructor):
             segmentation=labels,
             spacing_mm=spacing_mm,
             origin_mm=(-(self.size - 1) / 2 * spacing_mm,) * 3,
+            models=(model_record(self._client.model, self.metadata, server=self._client.address),),
         )
 
     def trained_spacing_mm(self):

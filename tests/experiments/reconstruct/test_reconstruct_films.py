@@ -133,7 +133,16 @@ def test_a_film_of_another_height_is_mended_and_it_is_said(folder, models):
     )
     assert re.search(line, result.stderr)
     record = json.loads((folder / "out" / "reconstruction.json").read_text(encoding="utf-8"))
-    assert record["films"]["la"] == {"crop_box": [4, 4, 68, 68], "used_crop_box": [4, 0, 68, 64]}
+    assert record["films"]["la"] == {
+        "file": str(folder / "la.png"),
+        "crop_box": [4, 4, 68, 68],
+        "used_crop_box": [4, 0, 68, 64],
+        "flip_horizontal": False,
+        "flip_vertical": False,
+        "invert": False,
+        "rotate_deg": 0.0,
+        "pixel_mm": None,
+    }
     report = json.loads((folder / "out" / "report.json").read_text(encoding="utf-8"))
     assert report["films"] == record["films"]
     assert record["films"]["ap"]["used_crop_box"] == [4, 4, 68, 68]

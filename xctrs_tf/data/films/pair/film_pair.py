@@ -21,7 +21,7 @@ from xctrs_tf.data.films.pair.view_check import (
     judge_views,
 )
 from xctrs_tf.data.films.raw_film import RawFilm
-from xctrs_tf.errors import UserError
+from xctrs_tf.errors import UserError, one_line
 from xctrs_tf.geometry import VIEWS
 
 # Correlation of two whole films of which one is a copy of the other.
@@ -65,6 +65,7 @@ class FilmPair:
         match: `HeightMatch` of the boxes that were asked for, or None without a check.
         remarks: lines that tell what was mended, or is in doubt.
         problem: the line that tells why the pair is refused, or None.
+        checked: whether views and heights were checked.
     """
 
     opened: dict
@@ -76,14 +77,17 @@ class FilmPair:
     match: HeightMatch | None = None
     remarks: tuple = ()
     problem: str | None = None
+    checked: bool = True
 
     def record(self):
-        """Return JSON values: what was cut out of each film, and how the heights agreed."""
+        """Return JSON values: the file, part and turns of each film, and how the heights agreed."""
         return {
             **{
                 view: {
+                    "file": one_line(each.path),
                     "crop_box": self.boxes.get(view),
                     "used_crop_box": self.used_boxes.get(view),
+                    **self._turns(view),
                     **({"found": each.found} if each.found else {}),
                 }
                 for view, each in self.opened.items()
@@ -91,6 +95,11 @@ class FilmPair:
             "heights": self.match and dataclasses.asdict(self.match),
             "remarks": list(self.remarks),
         }
+
+    def _turns(self, view):
+        frame = self.frames.get(view, self.opened[view].frame)
+        names = ("flip_horizontal", "flip_vertical", "invert", "rotate_deg", "pixel_mm")
+        return {name: getattr(frame, name) for name in names}
 
 
 def open_films(paths, frames):
@@ -142,7 +151,7 @@ def cut_pair(opened, size, spacing_mm=None, film_normalization="percentile", che
         for remark in each.raw.remarks_with(each.frame)
     ]
     said += [remark for each in opened.values() for remark in each.remarks]
-    pair = FilmPair(opened, remarks=tuple(said))
+    pair = FilmPair(opened, remarks=tuple(said), checked=check)
     try:
         pair = _place(pair, size, spacing_mm)
         if pair.problem is None:

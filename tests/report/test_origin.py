@@ -1,0 +1,183 @@
+import dataclasses
+import json
+import math
+import pathlib
+
+import numpy as np
+import pydicom
+import pytest
+
+from xctrs_tf import __version__
+from xctrs_tf.data.films.film_frame import FilmFrame
+from xctrs_tf.data.films.pair.film_pair import FilmPair, OpenFilm
+from xctrs_tf.data.films.raw_film import RawFilm
+from xctrs_tf.pretrained import pretrained_folder
+from xctrs_tf.quality.verdict import Verdict
+from xctrs_tf.reconstruction import Reconstruction
+from xctrs_tf.reconstruction.exported_model import find_export
+from xctrs_tf.report.dicom_ct import ct_series
+from xctrs_tf.report.origin import (
+    film_lines,
+    model_record,
+    model_sentences,
+    origin_record,
+    overridden_checks,
+)
+from xctrs_tf.report.report import write_report
+
+METADATA = {
+    "method": "SpaDRNet + MulSISNet",
+    "size": 64,
+    "spacing_mm": 2.5,
+    "step": 400,
+    "stages": [{"source": "first", "steps": 1200}],
+    "data": {"sources": [{"source": "OpenKBP"}], "patients": {"training": 75}},
+    "metrics": {
+        "means": {"psnr": 22.74, "ssim": 0.699, "dice_mean": 0.6928},
+        "patients": 10,
+        "dice_name": "pseudo-label Dice",
+    },
+}
+SENTENCE = (
+    "toy 3, SpaDRNet + MulSISNet, 64^3 voxels of 2.5 mm; trained on 75 patients (source: OpenKBP) "
+    "for 1,200 + 400 steps; on its 10 test patients PSNR 22.7 dB, SSIM 0.70, "
+    "pseudo-label Dice 69.3 %."
+)
+BOX, USED = (310, 120, 1510, 1320), (310, 100, 1510, 1300)
+
+
+@pytest.fixture
+def pair():
+    """Return a pair of which the LA film was turned and moved, and nothing was checked."""
+    raw = RawFilm(np.zeros((4, 4)))
+    frames = {
+        "ap": FilmFrame(BOX),
+        "la": FilmFrame(BOX, flip_horizontal=True, invert=True, rotate_deg=-2.5),
+    }
+    opened = {
+        view: OpenFilm(pathlib.Path(f"/home/Doe^Jane/{view}.dcm"), raw, frame)
+        for view, frame in frames.items()
+    }
+    boxes = {"ap": BOX, "la": BOX}
+    return FilmPair(opened, frames, boxes=boxes, used_boxes={**boxes, "la": USED}, checked=False)
+
+
+@pytest.fixture
+def reconstruction():
+    return Reconstruction(
+        np.zeros((3, 3, 3), np.int16),
+        None,
+        2.5,
+        (0.0, 0.0, 0.0),
+        models=(model_record("toy", METADATA, "3", "ab" * 32),),
+        date="2026-11-29T08:51:44+00:00",
+    )
+
+
+def test_a_model_is_named_with_its_training_and_figures():
+    assert model_sentences(model_record("toy", METADATA, "3")) == SENTENCE
+    served = model_sentences(model_record("toy", None, server="host:8500"))
+    assert served.startswith("toy on host:8500, voxels; trained on an unknown number of patients")
+    assert served.endswith("it has no figures of test patients.")
+    assert " for 1 step;" in model_sentences(model_record("toy", {"step": 1}))
+
+
+def test_metadata_of_anyone_become_plain_values():
+    odd = {
+        "method": ["x"],
+        "size": True,
+        "spacing_mm": math.nan,
+        "step": "many",
+        "stages": {"a": 1},
+        "data": [],
+        "metrics": {"means": {"psnr": math.inf, "ssim": None}, "patients": [1]},
+    }
+    record = model_record("a\x1b[31m\nb", odd)
+    json.dumps(record, allow_nan=False)
+    assert model_sentences(record).startswith("a?[31m")
+    assert (record["size"], record["steps"], record["stages"]) == (None, None, [])
+    assert record["test"] == dict.fromkeys(record["test"])
+
+
+def test_the_shipped_model_is_named_with_its_hash():
+    record = find_export("neck64").record()
+    assert (record["name"], record["version"], record["size"]) == ("neck64", None, 64)
+    file = pretrained_folder("neck64") / "assets.extra" / "metadata.json"
+    assert record["test"]["psnr"] == json.loads(file.read_text("utf-8"))["metrics"]["means"]["psnr"]
+    assert len(record["sha256"]) == 64 and record["training_patients"] > 50
+
+
+def test_films_are_told_with_boxes_and_turns(pair):
+    assert film_lines(pair.record()) == {
+        "ap": "/home/Doe^Jane/ap.dcm: box 310,120,1510,1320",
+        "la": "/home/Doe^Jane/la.dcm: box 310,100,1510,1300 (asked for: 310,120,1510,1320), "
+        "left and right exchanged, grey values inverted, rotated clockwise by -2.5 degrees",
+    }
+    assert film_lines(None) == {}
+
+
+def test_checks_that_were_not_made_are_told(pair, reconstruction):
+    record = origin_record(reconstruction, pair)
+    assert [line.partition(":")[0] for line in overridden_checks(record)] == [
+        "--nocheck_views",
+        "the quality checks were not made",
+    ]
+    checked = dataclasses.replace(pair, checked=True)
+    assert (
+        overridden_checks(origin_record(reconstruction, checked, Verdict("pass", [], {}, {}))) == []
+    )
+    (line,) = overridden_checks(origin_record(reconstruction, None, Verdict("pass", [], {}, {})))
+    assert line.startswith("the films were given as arrays")
+
+
+def test_the_report_tells_what_made_it(tmp_path, pair, reconstruction):
+    films = dict.fromkeys(("ap", "la"), np.random.default_rng(0).random((3, 3)))
+    write_report(tmp_path, reconstruction, films, METADATA, pair)
+    record = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
+    assert (record["program"], record["date"]) == (f"xctrs_tf {__version__}", reconstruction.date)
+    assert record["models"] == list(reconstruction.models)
+    assert record["checks"] == {"views": False, "quality": record["quality"]["verdict"]}
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    for text in (
+        # At the top, and in the table at the end.
+        f"<p>{SENTENCE}</p>",
+        f"{SENTENCE}, sha256 {'ab' * 32}</td>",
+        "/home/Doe^Jane/la.dcm: box 310,100,1510,1300",
+        "--nocheck_views",
+        f"xctrs_tf {__version__}, 2026-11-29T08:51:44+00:00",
+    ):
+        assert text in page
+
+
+def test_dicom_files_tell_what_made_them(pair, reconstruction):
+    verdicts = {level: Verdict(level, [], {}, {}) for level in ("pass", "fail")}
+    origins = {level: origin_record(reconstruction, pair, verdicts[level]) for level in verdicts}
+    images = {
+        level: ct_series(reconstruction.ct_hu, 2.5, (0,) * 3, None, origins[level])[0]
+        for level in origins
+    }
+    said = {level: image.SeriesDescription for level, image in images.items()}
+    assert said == {
+        "pass": "Reconstructed from two X-ray films",
+        "fail": "QUALITY CHECKS FAILED: Reconstructed from two X-ray films",
+    }
+    image = images["pass"]
+    assert (image.Manufacturer, image.ManufacturerModelName) == ("xctrs_tf", "toy")
+    assert image.SoftwareVersions == __version__ and image.InstanceCreationDate == "20261129"
+    derivation = image.DerivationDescription
+    assert f"Model {SENTENCE}" in derivation and "Not checked: --nocheck_views" in derivation
+    assert "AP film box 310,120,1510,1320." in derivation
+    # Films may be named after their patients.
+    assert "Doe" not in derivation
+    patient = pydicom.Dataset()
+    named = ct_series(reconstruction.ct_hu, 2.5, (0,) * 3, patient, origins["pass"])[0]
+    assert "AP film /home/Doe^Jane/ap.dcm: box 310" in named.DerivationDescription
+    assert len({each.SeriesInstanceUID for each in images.values()}) == 2
+
+
+def test_long_names_fit_into_dicom(pair, reconstruction):
+    models = tuple(model_record("\\".join("abc") * 20, METADATA) for _ in range(9))
+    many = dataclasses.replace(reconstruction, models=models)
+    (image, *_) = ct_series(many.ct_hu, 2.5, (0,) * 3, None, origin_record(many, pair))
+    assert len(image.ManufacturerModelName) <= 64 and "a/b/c" in image.ManufacturerModelName
+    assert len(image.DerivationDescription) <= 1024

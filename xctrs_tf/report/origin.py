@@ -1,0 +1,202 @@
+"""What made a result: program, date, models with their training, films and overridden checks.
+
+report.json and reconstruction.json hold the record; report.html and the DICOM files show it.
+"""
+
+import datetime
+import math
+
+from xctrs_tf import __version__
+from xctrs_tf.errors import one_line
+from xctrs_tf.geometry import VIEWS
+
+PROGRAM = f"xctrs_tf {__version__}"
+# Figures of a model's own test patients: field of its metadata, and text.
+_FIGURES = (("psnr", "PSNR {:.1f} dB"), ("ssim", "SSIM {:.2f}"))
+
+
+def now():
+    """Return date and time, UTC, as ISO 8601 to the second."""
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+
+
+def model_record(name, metadata, version=None, sha256=None, server=None):
+    """Return what identifies a model, and what it was trained on.
+
+    Args:
+        name: of the model, without the folders of this machine.
+        metadata: its metadata.json, of which nothing need be there or right; or None.
+        version: str or None.
+        sha256: `export_files.model_sha256`, or None where the files are not at hand.
+        server: ``host:port`` that answered, or None.
+
+    Returns:
+        Dict of JSON values; what is not known is None, or an empty list.
+    """
+    known = _dict(metadata)
+    data, metrics = _dict(known.get("data")), _dict(known.get("metrics"))
+    means = _dict(metrics.get("means"))
+    return {
+        "name": one_line(name, 64),
+        "version": version,
+        "sha256": sha256,
+        "server": server,
+        "method": _text(known.get("method")),
+        "size": _number(known.get("size")),
+        "spacing_mm": _number(known.get("spacing_mm")),
+        "sources": sorted(
+            {one_line(_dict(each).get("source"), 64) for each in _list(data.get("sources"))}
+        ),
+        "training_patients": _number(_dict(data.get("patients")).get("training")),
+        "data_sha256": _text(known.get("data_sha256")),
+        "steps": _number(known.get("step")),
+        "stages": [
+            {"name": _text(stage.get("source")), "steps": _number(stage.get("steps"))}
+            for stage in map(_dict, _list(known.get("stages")))
+        ],
+        "test": {
+            "patients": _number(metrics.get("patients")),
+            "dice_name": _text(metrics.get("dice_name")),
+            **{name: _number(means.get(name)) for name in ("psnr", "ssim", "dice_mean")},
+        },
+    }
+
+
+def origin_record(reconstruction, pair=None, verdict=None):
+    """Return what made a reconstruction.
+
+    Args:
+        reconstruction: `xctrs_tf.reconstruction.Reconstruction`.
+        pair: `FilmPair` that its films were cut out of, or None if they were arrays.
+        verdict: `quality.verdict.Verdict`, or None if the quality checks were not made.
+
+    Returns:
+        Dict of JSON values: ``program``, ``date`` (UTC), ``models`` (`model_record` of each),
+        ``mirror``, ``films`` (`FilmPair.record`) and ``checks``: ``views``, whether the films
+        were compared with each other and with an upright pair; and ``quality``, the verdict.
+    """
+    return {
+        "program": PROGRAM,
+        "date": reconstruction.date,
+        "models": [dict(record) for record in reconstruction.models],
+        "mirror": reconstruction.mirror,
+        "films": pair and pair.record(),
+        "checks": {"views": pair and pair.checked, "quality": verdict and verdict.level},
+    }
+
+
+def model_sentences(record):
+    """Say which model it is, its training, and how good it is on its test patients.
+
+    Args:
+        record: dict of `model_record`.
+
+    Returns:
+        str.
+    """
+    name = record["name"] + (f" {record['version']}" if record["version"] else "")
+    size, spacing_mm = record["size"], record["spacing_mm"]
+    grid = f"{size}^3 voxels" if size else "voxels"
+    if spacing_mm is not None:
+        grid += f" of {spacing_mm:.3g} mm"
+    method = f", {record['method']}" if record["method"] else ""
+    served = f" on {record['server']}" if record["server"] else ""
+    return f"{name}{served}{method}, {grid}; {_training(record)}; {_test(record['test'])}."
+
+
+def film_lines(record, with_files=True):
+    """Say of each film which file and which part of it was used, and how it was turned.
+
+    Args:
+        record: dict of `FilmPair.record`, or None.
+        with_files: name the files, whose names may be those of patients.
+
+    Returns:
+        Dict from view to str; empty if nothing is known.
+    """
+    if record is None:
+        return {}
+    lines = {view: _film_line(record[view]) for view in VIEWS}
+    if with_files:
+        return {view: f"{record[view]['file']}: {line}" for view, line in lines.items()}
+    return lines
+
+
+def overridden_checks(record):
+    """Say which checks were switched off.
+
+    Args:
+        record: dict of `origin_record`.
+
+    Returns:
+        List of str; empty if every check was made.
+    """
+    lines = []
+    if record["checks"]["views"] is None:
+        lines.append("the films were given as arrays: nothing checked their views and heights")
+    elif not record["checks"]["views"]:
+        lines.append("--nocheck_views: the films' views and heights were not checked")
+    if record["checks"]["quality"] is None:
+        lines.append("the quality checks were not made")
+    return lines
+
+
+def _training(record):
+    patients, sources = record["training_patients"], ", ".join(record["sources"])
+    who = f"{patients} patients" if patients is not None else "an unknown number of patients"
+    return f"trained on {who} (source: {sources or 'not stated'}) {_steps(record)}"
+
+
+def _steps(record):
+    trained = [*record["stages"], {"steps": record["steps"]}]
+    steps = [stage["steps"] for stage in trained]
+    if None in steps:
+        return "for an unknown number of steps"
+    each = " + ".join(f"{number:,}" for number in steps)
+    return f"for {each} {'step' if steps == [1] else 'steps'}"
+
+
+def _test(test):
+    figures = [text.format(test[name]) for name, text in _FIGURES if test[name] is not None]
+    if test["dice_mean"] is not None:
+        figures.append(f"{test['dice_name'] or 'Dice'} {100 * test['dice_mean']:.1f} %")
+    if not figures:
+        return "it has no figures of test patients"
+    return f"on its {test['patients']} test patients {', '.join(figures)}"
+
+
+def _film_line(film):
+    box, used = film["crop_box"], film["used_crop_box"]
+    where = f"box {','.join(map(str, used))}"
+    if list(box) != list(used):
+        where += f" (asked for: {','.join(map(str, box))})"
+    turns = [
+        text
+        for name, text in (
+            ("flip_horizontal", "left and right exchanged"),
+            ("flip_vertical", "top and bottom exchanged"),
+            ("invert", "grey values inverted"),
+        )
+        if film[name]
+    ]
+    if film["rotate_deg"]:
+        turns.append(f"rotated clockwise by {film['rotate_deg']:g} degrees")
+    found = ["found by the program"] if film.get("found") else []
+    return ", ".join([where, *turns, *found])
+
+
+def _text(value):
+    return one_line(value, 64) if isinstance(value, str) else None
+
+
+def _number(value):
+    plain = isinstance(value, int | float) and not isinstance(value, bool)
+    return value if plain and math.isfinite(value) else None
+
+
+def _dict(value):
+    return value if isinstance(value, dict) else {}
+
+
+def _list(value):
+    return value if isinstance(value, list) else []
