@@ -82,6 +82,9 @@ FAULTS_FLAG = flags.DEFINE_list(
     "Faults of the printed table that are made, divided by commas; by default all.",
     flag_values=FLAGS,
 )
+# Patients that the networks reconstruct at once. Small volumes are faster together; large ones are
+# not, and take much memory.
+_BATCH_SIZES = {32: 4}
 # Appended to --output while the calibration is under way.
 _UNFINISHED = ".unfinished.jsonl"
 # Fields of `provenance.collect` that the calibration keeps.
@@ -118,7 +121,10 @@ def execute():
     ]
     reconstruct, identity = _model()
     scorer = PairScorer(
-        reconstruct, f"{OUTPUT.value}{_UNFINISHED}", _origin_of_scores(identity, data_sha256)
+        reconstruct,
+        f"{OUTPUT.value}{_UNFINISHED}",
+        _origin_of_scores(identity, data_sha256),
+        _BATCH_SIZES.get(dataset.size, 1),
     )
     ids = progress_bar(split.training, "reading the training patients", unit="patient")
     training = [dataset.load(patient) for patient in ids]
@@ -205,20 +211,20 @@ def _training_of_model():
 
 
 def _model():
-    """Return a function from a `Case` to CT in HU and labels, and what identifies the model."""
+    """Return a function from a list of `Case` to their CTs in HU and labels, and its identity."""
     if MODEL.value:
         from xctrs_tf.reconstruction import load
 
         with stage("loading the model"):
             reconstructor = load(MODEL.value, sha256=[MODEL_SHA256.value])
 
-        def reconstruct(case):
-            result = reconstructor(case.ap, case.la, case.spacing_mm)
-            return result.ct_hu, result.segmentation
+        def reconstruct(cases):
+            found = [reconstructor(case.ap, case.la, case.spacing_mm) for case in cases]
+            return [(each.ct_hu, each.segmentation) for each in found]
 
         return reconstruct, model_sha256(find_export(MODEL.value).path)
 
-    from xctrs_tf.training.prediction import compile_run, predict_case
+    from xctrs_tf.training.prediction import compile_run, predict_cases
     from xctrs_tf.training.run import load_run
 
     # As experiments.export stores it.
@@ -226,10 +232,14 @@ def _model():
         run = load_run(WORKDIR.value, CHECKPOINT.value, precision="float32")
     compiled = compile_run(run)
 
-    def predict(case):
-        arrays = network_arrays(case, run.config.film_normalization)
-        ct, labels = predict_case(compiled, case.id, arrays)
-        return denormalise_hu(ct), labels
+    batch_size = _BATCH_SIZES.get(run.config.size, 1)
+
+    def predict(cases):
+        # Always as many, since the networks are compiled anew for any other number.
+        padded = [*cases, *[cases[-1]] * (batch_size - len(cases))]
+        arrays = [network_arrays(case, run.config.film_normalization) for case in padded]
+        found = predict_cases(compiled, [case.id for case in padded], arrays)
+        return [(denormalise_hu(ct), labels) for ct, labels in found[: len(cases)]]
 
     return predict, run.weights_sha256
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from tests.report.necks import SIZE, SPACING_MM, blurred, neck
+from tests.report.necks import SIZE, SPACING_MM, blurred, each, neck
 from xctrs_tf.errors import UserError
 from xctrs_tf.quality.calibration import calibrate, interval, thresholds
 from xctrs_tf.quality.faults.detection import detection_rates
@@ -12,9 +12,9 @@ from xctrs_tf.quality.faults.pair_scorer import PairScorer
 def test_calibration_refuses_too_few_patients_and_odd_rates():
     cases = [neck(seed) for seed in range(100, 107)]
     with pytest.raises(UserError, match="7 held-out patients are too few"):
-        calibrate(cases, cases, PairScorer(blurred))
+        calibrate(cases, cases, PairScorer(each(blurred)))
     with pytest.raises(UserError, match="--false_alarm_rate=0"):
-        calibrate(cases, cases, PairScorer(blurred), false_alarm_rate=0)
+        calibrate(cases, cases, PairScorer(each(blurred)), false_alarm_rate=0)
 
 
 def test_calibration_records_its_patients_and_rates(reference):
@@ -29,7 +29,7 @@ def test_rates_of_detection(reference):
     # does not explain the altered films.
     names = ["none", "la upside down", "both inverted"]
     rates = detection_rates(
-        cases, PairScorer(blurred), reference, calibrated_on=False, faults=names
+        cases, PairScorer(each(blurred)), reference, calibrated_on=False, faults=names
     )
     assert list(rates) == names
     for shares in rates.values():
@@ -46,7 +46,7 @@ def test_rates_of_detection(reference):
 
 def test_what_a_fault_costs_is_the_psnr_of_the_reconstruction():
     cases = [neck(seed) for seed in range(100, 120)]
-    reference = calibrate(cases[:10], cases[10:], PairScorer(blurred))
+    reference = calibrate(cases[:10], cases[10:], PairScorer(each(blurred)))
 
     def worse_when_inverted(case):
         ct, labels = blurred(case)
@@ -54,7 +54,7 @@ def test_what_a_fault_costs_is_the_psnr_of_the_reconstruction():
         return (np.full_like(ct, -1000) if inverted else ct), labels
 
     rates = detection_rates(
-        cases[:2], PairScorer(worse_when_inverted), reference, False, ["la inverted"]
+        cases[:2], PairScorer(each(worse_when_inverted)), reference, False, ["la inverted"]
     )
     assert rates["la inverted"]["psnr_loss_db"] > 1
 

@@ -15,18 +15,22 @@ class Model:
     """Stand-in for a model that counts its reconstructions and stops before one of them."""
 
     def __init__(self, stop_at=None):
-        self.calls, self._stop_at = 0, stop_at
+        self.calls, self.sizes, self._stop_at = 0, [], stop_at
 
-    def __call__(self, case):
+    def __call__(self, cases):
+        self.sizes.append(len(cases))
+        return [self._reconstruct(case) for case in cases]
+
+    def _reconstruct(self, case):
         if self.calls == self._stop_at:
             raise KeyboardInterrupt
         self.calls += 1
         return blurred(case)
 
 
-def rates(model, reference, path=None, origin=ORIGIN):
+def rates(model, reference, path=None, origin=ORIGIN, batch_size=1):
     cases = [neck(seed) for seed in (300, 301)]
-    scorer = PairScorer(model, path, origin)
+    scorer = PairScorer(model, path, origin, batch_size)
     return scorer, detection_rates(cases, scorer, reference, calibrated_on=False, faults=FAULTS)
 
 
@@ -47,10 +51,25 @@ def test_films_of_another_patient_or_voxel_size_are_another_pair(reference):
         (dataclasses.replace(case, spacing_mm=2 * case.spacing_mm), films),
         (case, {**films, "la": neck(301).la}),
     ]
-    first = scorer(case, films, reference)
-    for number, (other, its_films) in enumerate(others, 2):
-        assert scorer(other, its_films, reference).scored.scores != first.scored.scores
+    (first,) = scorer.scored_pairs([(case, films)], reference)
+    for number, pair in enumerate(others, 2):
+        (second,) = scorer.scored_pairs([pair], reference)
+        assert second.scored.scores != first.scored.scores
         assert model.calls == number
+
+
+def test_batches_change_no_result(reference):
+    whole = rates(Model(), reference)[1]
+    model = Model()
+    assert rates(model, reference, batch_size=4)[1] == whole
+    # First both patients without a fault, then batches of four and two pairs; of the four two
+    # are known.
+    assert model.sizes == [2, 2, 2]
+    # A pair that is asked for twice is reconstructed once, also before the first is scored.
+    case, model = neck(300), Model()
+    pair = (case, {"ap": case.ap, "la": case.la})
+    first, *others = PairScorer(model, batch_size=2).scored_pairs([pair] * 5, reference)
+    assert model.sizes == [1] and all(other.psnr == first.psnr for other in others)
 
 
 def test_stopped_work_goes_on_with_the_same_result(reference, tmp_path):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tests.quality.judging import found, judge, only_cause, reason_of
-from tests.report.necks import SIZE, SPACING_MM, blurred, neck
+from tests.report.necks import SIZE, SPACING_MM, blurred, each, neck
 from xctrs_tf.errors import UserError
 from xctrs_tf.quality.calibration import calibrate
 from xctrs_tf.quality.checks import CHECKS
@@ -161,7 +161,7 @@ def test_another_format_is_refused(patient):
 def test_curves_of_the_grey_values_change_no_verdict_on_equalized_films():
     cases = [neck(seed) for seed in range(100, 120)]
     reference = calibrate(
-        cases[:10], cases[10:], PairScorer(blurred), film_normalization="equalized"
+        cases[:10], cases[10:], PairScorer(each(blurred)), film_normalization="equalized"
     )
     assert not any("histogram" in name for name in reference["thresholds"])
     seen = []
@@ -171,13 +171,13 @@ def test_curves_of_the_grey_values_change_no_verdict_on_equalized_films():
         return blurred(case)
 
     names = ["none", "gamma 0.5", "gamma 2"]
-    rates = detection_rates(cases[10:12], PairScorer(reconstruct), reference, False, names)
+    rates = detection_rates(cases[10:12], PairScorer(each(reconstruct)), reference, False, names)
     assert rates["gamma 0.5"] | {"named": None} == rates["none"]
     assert rates["gamma 2"] | {"named": None} == rates["none"]
     # The same films are reconstructed once; a power in float32 may exchange two ranks.
     assert seen[:2] == ["110", "111"] and len(seen) <= 6
     seen.clear()
-    detection_rates(cases[10:12], PairScorer(reconstruct), reference, False, ["none"])
+    detection_rates(cases[10:12], PairScorer(each(reconstruct)), reference, False, ["none"])
     assert seen == ["110", "111"]
 
 

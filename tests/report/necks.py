@@ -28,6 +28,11 @@ def neck(seed):
     )
 
 
+def each(reconstruct):
+    """Return a function from a list of cases to a list of reconstructions, for `PairScorer`."""
+    return lambda cases: [reconstruct(case) for case in cases]
+
+
 def blurred(case):
     """Return a reconstruction: the blurred CT of a case, and its true labels."""
     ct = ndimage.gaussian_filter(case.ct.astype(np.float32), 1.0)

@@ -50,10 +50,13 @@ def calibrate(
     if not 0 < false_alarm_rate <= 0.5:
         raise UserError(f"--false_alarm_rate={false_alarm_rate}: must be above 0 and at most 0.5")
     reference = _training_statistics(training, film_normalization)
+    pairs = (
+        (case, {v: normalise_film(getattr(case, v), film_normalization) for v in VIEWS})
+        for case in held_out
+    )
     scored = []
-    for case in held_out:
-        films = {view: normalise_film(getattr(case, view), film_normalization) for view in VIEWS}
-        scored.append(scorer(case, films, reference).scored)
+    for pair in scorer.scored_pairs(pairs, reference):
+        scored.append(pair.scored)
         advance()
     if len(scored) < MIN_HELD_OUT:
         raise UserError(

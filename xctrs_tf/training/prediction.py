@@ -1,4 +1,4 @@
-"""Reconstruction and segmentation of one patient by a run."""
+"""Reconstruction and segmentation of patients by a run."""
 
 import dataclasses
 
@@ -34,48 +34,66 @@ def compile_run(run):
 def predict_case(run, case_id, arrays, mirror=False):
     """Reconstruct and segment one patient.
 
-    The returned reconstruction is clipped to [0, 1], the range that can be saved in
-    HU. The segmentation network gets it unclipped, as in training.
+    Args:
+        run: as of `predict_cases`.
+        case_id: name of the patient.
+        arrays: of the patient, as each of `predict_cases`.
+        mirror: as of `predict_cases`.
+
+    Returns:
+        `(ct, labels)` as of `predict_cases`.
+
+    Raises:
+        UserError: an output of a network is not finite.
+    """
+    return predict_cases(run, [case_id], [arrays], mirror)[0]
+
+
+def predict_cases(run, case_ids, arrays, mirror=False):
+    """Reconstruct and segment patients in one batch.
+
+    The returned reconstructions are clipped to [0, 1], the range that can be saved in
+    HU. The segmentation network gets them unclipped, as in training.
 
     Args:
         run: `xctrs_tf.training.run.Run`.
-        case_id: name of the patient, for the error message.
-        arrays: dict of `ap` and `la`, `(size, size, 1)`, and `ct`, `(size, size,
+        case_ids: names of the patients, for the error message.
+        arrays: for each, dict of `ap` and `la`, `(size, size, 1)`, and `ct`, `(size, size,
             size, 1)`, of `xctrs_tf.data.dataset.network_arrays`.
         mirror: average with the prediction of the mirrored patient
             (`geometry.predict_with_mirrored`).
 
     Returns:
-        `(ct, labels)`: float32 `[x, y, z]` in [0, 1], or None if the run
+        For each, `(ct, labels)`: float32 `[x, y, z]` in [0, 1], or None if the run
         segments the patient's own CT; and uint8 `[x, y, z]`, or None if the run
         has no segmentation network.
 
     Raises:
         UserError: an output of a network is not finite.
     """
-    batches = {name: arrays[name][np.newaxis] for name in (*VIEWS, "ct")}
+    batches = {name: np.stack([each[name] for each in arrays]) for name in (*VIEWS, "ct")}
 
     def predict(inputs):
-        return _volumes(run, case_id, inputs)
+        return _volumes(run, case_ids, inputs)
 
     outputs = predict_with_mirrored(predict, batches) if mirror else predict(batches)
-    ct = labels = None
+    cts = labels = [None] * len(arrays)
     if "ct" in outputs:
-        ct = outputs["ct"][0, ..., 0]
+        cts = outputs["ct"][..., 0]
     if "segmentation" in outputs:
-        labels = np.argmax(outputs["segmentation"][0], axis=-1).astype(np.uint8)
-    return ct, labels
+        labels = np.argmax(outputs["segmentation"], axis=-1).astype(np.uint8)
+    return list(zip(cts, labels, strict=True))
 
 
-def _volumes(run, case_id, inputs):
+def _volumes(run, case_ids, inputs):
     """Return the outputs of the networks for a batch: ``ct`` in [0, 1], and ``segmentation``."""
     outputs, volume = {}, inputs["ct"]
     if run.reconstruction is not None:
         films = {view: inputs[view] for view in VIEWS}
-        volume = _to_numpy(_run(run.reconstruction, films), run, case_id)
+        volume = _to_numpy(_run(run.reconstruction, films), run, case_ids)
         outputs["ct"] = np.clip(volume, 0.0, 1.0)
     if run.segmentation is not None:
-        outputs["segmentation"] = _to_numpy(_run(run.segmentation, volume), run, case_id)
+        outputs["segmentation"] = _to_numpy(_run(run.segmentation, volume), run, case_ids)
     return outputs
 
 
@@ -88,7 +106,7 @@ def reconstruct_case(run, case_id, arrays):
         float32 `[x, y, z]`.
     """
     films = {view: arrays[view][np.newaxis] for view in VIEWS}
-    return _to_numpy(_run(run.reconstruction, films), run, case_id)[0, ..., 0]
+    return _to_numpy(_run(run.reconstruction, films), run, [case_id])[0, ..., 0]
 
 
 def _run(network, inputs):
@@ -98,12 +116,13 @@ def _run(network, inputs):
     return network(inputs, training=False)
 
 
-def _to_numpy(tensor, run, case_id):
+def _to_numpy(tensor, run, case_ids):
     values = keras.ops.convert_to_numpy(tensor).astype(np.float32)
     # In the tables an empty cell means left out, which a failed case is not.
-    if not np.isfinite(values).all():
-        raise UserError(
-            f"{run.path}: the networks give no numbers for {case_id}; "
-            "choose the other of --checkpoint=best|last"
-        )
+    for case_id, each in zip(case_ids, values, strict=True):
+        if not np.isfinite(each).all():
+            raise UserError(
+                f"{run.path}: the networks give no numbers for {case_id}; "
+                "choose the other of --checkpoint=best|last"
+            )
     return values

@@ -5,6 +5,8 @@ reconstructs them. The rates therefore hold for that model. Beside each rate sta
 what the fault costs in PSNR: a fault that costs nothing need not be detected.
 """
 
+import itertools
+
 import numpy as np
 
 from xctrs_tf.data.films.film_normalisation import normalise_film
@@ -37,19 +39,19 @@ def detection_rates(
         and ``named``, the share of the detected ones whose first reason is the right
         cause, None where there is none to name.
     """
-    patients = [_Patient(cases, index, scorer, reference) for index in range(len(cases))]
-    usual = [patient.result("none") for patient in patients]
+    patients = [_Patient(cases, index, reference) for index in range(len(cases))]
+    usual = list(scorer.scored_pairs((each.pair("none") for each in patients), reference))
     references = [reference] * len(cases)
     if calibrated_on:
         references = list(left_out([result.scored.scores for result in usual], reference))
     results = {name: [] for name in faults or FAULTS}
-    for patient, own in zip(patients, references, strict=True):
-        for name, found in results.items():
-            result = patient.result(name)
-            verdict = verdict_of(result.scored, own)
-            cause = verdict.findings[0].cause if verdict.findings else None
-            found.append((verdict.level, cause, result.psnr))
-            advance()
+    pairs = (patient.pair(name) for patient in patients for name in results)
+    scored = scorer.scored_pairs(pairs, reference)
+    for (own, name), result in zip(itertools.product(references, results), scored, strict=True):
+        verdict = verdict_of(result.scored, own)
+        cause = verdict.findings[0].cause if verdict.findings else None
+        results[name].append((verdict.level, cause, result.psnr))
+        advance()
     losses = [result.psnr for result in usual]
     return {name: _rates(name, found, losses) for name, found in results.items()}
 
@@ -57,25 +59,25 @@ def detection_rates(
 class _Patient:
     """A patient whose films are altered."""
 
-    def __init__(self, cases, index, scorer, reference):
+    def __init__(self, cases, index, reference):
         self._case, self._index = cases[index], index
         self._films = [
             {view: getattr(case, view) for view in VIEWS}
             for case in (cases[index], cases[index - 1])
         ]
-        self._scorer, self._reference = scorer, reference
+        self._normalization = normalization_of(reference)
 
-    def result(self, fault):
-        """Return the `ScoredPair` of the patient with a fault."""
+    def pair(self, fault):
+        """Return the patient, and the films with a fault."""
         pair = Pair(*self._films, self._case.spacing_mm, self._index)
         try:
             films = {
-                view: normalise_film(film, normalization_of(self._reference))
+                view: normalise_film(film, self._normalization)
                 for view, film in FAULTS[fault].films(pair).items()
             }
         except UserError as error:
             raise UserError(f"patient {self._case.id}, fault {fault}: {error}") from error
-        return self._scorer(self._case, films, self._reference)
+        return self._case, films
 
 
 def _rates(name, found, usual):

@@ -1,7 +1,10 @@
 """Scores of film pairs reconstructed by a model, each pair once, also if the work is resumed."""
 
+import collections
+import concurrent.futures
 import dataclasses
 import hashlib
+import itertools
 import json
 import logging
 import pathlib
@@ -33,37 +36,44 @@ class PairScorer:
     """Scores of film pairs, of which every pair is reconstructed once.
 
     Args:
-        reconstruct: function from a `xctrs_tf.data.dataset.Case` to ``(ct_hu, labels)``;
-            labels may be None.
+        reconstruct: function from a list of `xctrs_tf.data.dataset.Case` to a list of
+            ``(ct_hu, labels)``; labels may be None. A thread of its own calls it.
         path: file that keeps the scores of a calibration that is under way, or None.
         origin: JSON values that determine the scores: the model, the data, the program.
             Scores in the file that have another origin are not used.
+        batch_size: most patients of a call of ``reconstruct``.
     """
 
-    def __init__(self, reconstruct, path=None, origin=None):
-        self._reconstruct = reconstruct
+    def __init__(self, reconstruct, path=None, origin=None, batch_size=1):
+        self._reconstruct, self._batch_size = reconstruct, batch_size
         self._path = path and pathlib.Path(path)
         self._known = self._begin(origin)
 
-    def __call__(self, case, films, reference):
-        """Return the `ScoredPair` of a patient with the given films.
+    def scored_pairs(self, pairs, reference):
+        """Yield the `ScoredPair` of patients with given films, in order.
+
+        While a pair is scored, the next ones are reconstructed.
 
         Args:
-            case: the patient.
-            films: dict of ``ap`` and ``la``, normalised as the model's; perhaps not the
-                patient's own.
+            pairs: iterable of ``(case, films)``: a patient, and a dict of ``ap`` and ``la``,
+                normalised as the model's; perhaps not the patient's own.
             reference: as of `verdict.score`.
         """
-        key = _key(case, films)
-        if key not in self._known:
-            self._known[key] = self._score(case, films, reference)
-            if self._path is not None:
-                append_text(self._path, json.dumps({"key": key, **self._known[key]}) + "\n")
-        known = self._known[key]
-        fields = {name: known[name] for name in ("scores", "worst")}
-        fields |= {name: tuple(known[name]) for name in _KEPT if name not in fields}
-        scored = Scored(errors={}, films=films, spacing_mm=case.spacing_mm, **fields)
-        return ScoredPair(scored, known["psnr"])
+        with concurrent.futures.ThreadPoolExecutor(1) as thread:
+            batches, begun = collections.deque(), set()
+            for batch in _batches(pairs, self._batch_size):
+                new = {}
+                for case, films in batch:
+                    key = _key(case, films)
+                    if key not in self._known and key not in begun:
+                        new[key] = dataclasses.replace(case, **films)
+                begun |= new.keys()
+                volumes = thread.submit(self._reconstruct, list(new.values())) if new else None
+                batches.append((batch, new, volumes))
+                if len(batches) > 1:
+                    yield from self._finish_batch(*batches.popleft(), reference)
+            for each in batches:
+                yield from self._finish_batch(*each, reference)
 
     @property
     def known(self):
@@ -75,13 +85,20 @@ class PairScorer:
         if self._path is not None:
             self._path.unlink(missing_ok=True)
 
-    def _score(self, case, films, reference):
-        ct_hu, labels = self._reconstruct(dataclasses.replace(case, **films))
-        scored = score(films, ct_hu, labels, case.spacing_mm, reference)
-        true, found = (normalise_hu(ct) for ct in (case.ct, ct_hu))
-        kept = {name: getattr(scored, name) for name in _KEPT}
-        kept["scores"] = {name: float(value) for name, value in scored.scores.items()}
-        return {**kept, "psnr": float(psnr(true, found))}
+    def _finish_batch(self, batch, new, volumes, reference):
+        """Score the pairs that are new, and yield the `ScoredPair` of all."""
+        made = dict(zip(new, volumes.result(), strict=True)) if new else {}
+        for case, films in batch:
+            key = _key(case, films)
+            if key not in self._known:
+                self._known[key] = _score(case, films, *made[key], reference)
+                if self._path is not None:
+                    append_text(self._path, json.dumps({"key": key, **self._known[key]}) + "\n")
+            known = self._known[key]
+            fields = {name: known[name] for name in ("scores", "worst")}
+            fields |= {name: tuple(known[name]) for name in _KEPT if name not in fields}
+            scored = Scored(errors={}, films=films, spacing_mm=case.spacing_mm, **fields)
+            yield ScoredPair(scored, known["psnr"])
 
     def _begin(self, origin):
         """Read the scores that the file holds; begin it anew if they are of another origin."""
@@ -97,6 +114,21 @@ class PairScorer:
         rows = [header, *({"key": key, **row} for key, row in known.items())]
         write_text(self._path, "".join(json.dumps(row) + "\n" for row in rows))
         return known
+
+
+def _score(case, films, ct_hu, labels, reference):
+    """Return what is kept of the scores of a pair, as JSON values."""
+    scored = score(films, ct_hu, labels, case.spacing_mm, reference)
+    true, found = (normalise_hu(ct) for ct in (case.ct, ct_hu))
+    kept = {name: getattr(scored, name) for name in _KEPT}
+    kept["scores"] = {name: float(value) for name, value in scored.scores.items()}
+    return {**kept, "psnr": float(psnr(true, found))}
+
+
+def _batches(items, size):
+    iterator = iter(items)
+    while batch := list(itertools.islice(iterator, size)):
+        yield batch
 
 
 def _key(case, films):
