@@ -56,13 +56,14 @@ def likely_cause(films, statistics, thresholds, spacing_mm, failing=()):
     if is_one_view(films["ap"], films["la"]):
         return Cause("one view twice", VIEWS, f"films: {ONE_VIEW_TEXT}")
     match, in_place = fits.match(films), fits.match(films, moved=False)
-    before = fits(films)
+    before = fits(films, {"pair": in_place.score})
     best, gain = None, MIN_GAIN
     for cause, undone, known in candidate_causes(films, statistics, spacing_mm, match, in_place):
-        after = fits(undone, known)
-        found = sum(before.values()) - sum(after.values())
+        if "pair" not in known:
+            known = {**known, "pair": fits.match(undone, moved=False).score}
+        found = sum(before.values()) - sum(fits(undone, known).values())
         # Two necks can be moved until they agree a little better.
-        fit = max(known.get("pair", fits.match(undone, moved=False).score), match.score)
+        fit = max(known["pair"], match.score)
         if found > gain and fit >= DOUBTFUL_EVIDENCE:
             best, gain = cause, found
     return best or _unexplained(films, fits, match, failing)

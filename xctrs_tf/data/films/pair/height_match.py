@@ -63,7 +63,7 @@ class HeightMatch:
     @property
     def score(self):
         """Fisher's transform of the correlation, with less weight for a small overlap."""
-        return float(np.arctanh(self.correlation) * np.sqrt(self.overlap))
+        return float(_score(self.correlation, self.overlap))
 
     @property
     def evidence(self):
@@ -72,9 +72,7 @@ class HeightMatch:
         Boxes that are set by hand differ a little more often than a lot, and films of two
         patients need to be moved to agree.
         """
-        moved = abs(self.shift) / _COSTLY_SHIFT
-        scaled = abs(math.log(self.scale)) / math.log(_COSTLY_SCALE)
-        return self.score - _MOVING_COST * (moved + scaled)
+        return self.score - _moving_cost(self.shift, self.scale)
 
     def followed_by(self, other):
         """Return the match of the first films, if ``other`` was found after this one was mended."""
@@ -209,16 +207,25 @@ def _best(ap, la, shifts, scale):
     found = np.column_stack([curves, others])
     limited = np.clip(found, -_LARGEST_CORRELATIONS, _LARGEST_CORRELATIONS)
     correlations = np.tanh(np.arctanh(limited) @ _WEIGHTS)
-    matches = [
-        HeightMatch(float(shift) / ROWS, scale, float(correlation), int(count) / ROWS)
-        for shift, correlation, count in zip(shifts, correlations, shown.sum(axis=1), strict=True)
-    ]
-    overlapping = [match for match in matches if match.overlap >= _OVERLAP]
-    return max(
-        overlapping,
-        key=lambda match: match.evidence,
-        default=HeightMatch(0.0, scale, -1.0, 1.0),
+    overlaps = shown.sum(axis=1) / ROWS
+    evidence = _score(correlations, overlaps) - _moving_cost(shifts / ROWS, scale)
+    evidence[overlaps < _OVERLAP] = -np.inf
+    best = int(np.argmax(evidence))
+    if overlaps[best] < _OVERLAP:
+        return HeightMatch(0.0, scale, -1.0, 1.0)
+    return HeightMatch(
+        float(shifts[best]) / ROWS, scale, float(correlations[best]), float(overlaps[best])
     )
+
+
+def _score(correlation, overlap):
+    return np.arctanh(correlation) * np.sqrt(overlap)
+
+
+def _moving_cost(shift, scale):
+    moved = abs(shift) / _COSTLY_SHIFT
+    scaled = abs(math.log(scale)) / math.log(_COSTLY_SCALE)
+    return _MOVING_COST * (moved + scaled)
 
 
 def _unit(steps, shown):
