@@ -1,6 +1,6 @@
-"""What made a result: program, date, models with their training, films and overridden checks.
+"""Record of what made a result: program, date, models with their training, films and checks.
 
-report.json and reconstruction.json hold the record; report.html and the DICOM files show it.
+It is part of report.json and reconstruction.json; report.html and the DICOM files show it.
 """
 
 import datetime
