@@ -162,7 +162,8 @@ def _test(test):
         figures.append(f"{test['dice_name'] or 'Dice'} {100 * test['dice_mean']:.1f} %")
     if not figures:
         return "it has no figures of test patients"
-    return f"on its {test['patients']} test patients {', '.join(figures)}"
+    count = "" if test["patients"] is None else f"{test['patients']} "
+    return f"on its {count}test patients {', '.join(figures)}"
 
 
 def _film_line(film):
