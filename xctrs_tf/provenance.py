@@ -44,7 +44,7 @@ def collect(n, seed, data_hash, **others):
     return {
         "command": _command(),
         "commit": _commit(),
-        "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "date": now(),
         "machine": ", ".join(
             [
                 _processor(),
@@ -59,6 +59,11 @@ def collect(n, seed, data_hash, **others):
         "data_hash": data_hash,
         **others,
     }
+
+
+def now():
+    """Return date and time, UTC, as ISO 8601 to the second."""
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
 
 
 def versions():

@@ -13,6 +13,7 @@ from xctrs_tf.data.films.pair.view_check import check_two_films
 from xctrs_tf.errors import UserError, log_lines, one_line, os_error_text
 from xctrs_tf.folder_lock import folder_lock
 from xctrs_tf.geometry import VERTEBRAE, VIEWS, predict_with_mirrored
+from xctrs_tf.provenance import now
 from xctrs_tf.reconstruction.films.film_options import FilmOptions
 from xctrs_tf.reconstruction.films.pair_reading import read_pair
 from xctrs_tf.reconstruction.output_folder import (
@@ -21,7 +22,7 @@ from xctrs_tf.reconstruction.output_folder import (
     write_reconstruction,
 )
 from xctrs_tf.reconstruction.prediction_check import checked_spacing, model_volumes
-from xctrs_tf.report.origin import model_record, now
+from xctrs_tf.report.origin import model_record
 
 if typing.TYPE_CHECKING:
     # Imported where it is needed: it loads scipy.

@@ -3,7 +3,6 @@
 It is part of report.json and reconstruction.json; report.html and the DICOM files show it.
 """
 
-import datetime
 import math
 
 from xctrs_tf import __version__
@@ -13,11 +12,6 @@ from xctrs_tf.geometry import VIEWS
 PROGRAM = f"xctrs_tf {__version__}"
 # Figures of a model's own test patients: field of its metadata, and text.
 _FIGURES = (("psnr", "PSNR {:.1f} dB"), ("ssim", "SSIM {:.2f}"))
-
-
-def now():
-    """Return date and time, UTC, as ISO 8601 to the second."""
-    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
 
 
 def model_record(name, metadata, version=None, sha256=None, server=None):
@@ -33,9 +27,9 @@ def model_record(name, metadata, version=None, sha256=None, server=None):
     Returns:
         Dict of JSON values; what is not known is None, or an empty list.
     """
-    known = _dict(metadata)
-    data, metrics = _dict(known.get("data")), _dict(known.get("metrics"))
-    means = _dict(metrics.get("means"))
+    known = as_dict(metadata)
+    data, metrics = as_dict(known.get("data")), as_dict(known.get("metrics"))
+    means = as_dict(metrics.get("means"))
     return {
         "name": one_line(name, 64),
         "version": version,
@@ -45,14 +39,14 @@ def model_record(name, metadata, version=None, sha256=None, server=None):
         "size": _number(known.get("size")),
         "spacing_mm": _number(known.get("spacing_mm")),
         "sources": sorted(
-            {one_line(_dict(each).get("source"), 64) for each in _list(data.get("sources"))}
+            {one_line(as_dict(each).get("source"), 64) for each in _list(data.get("sources"))}
         ),
-        "training_patients": _number(_dict(data.get("patients")).get("training")),
+        "training_patients": _number(as_dict(data.get("patients")).get("training")),
         "data_sha256": _text(known.get("data_sha256")),
         "steps": _number(known.get("step")),
         "stages": [
             {"name": _text(stage.get("source")), "steps": _number(stage.get("steps"))}
-            for stage in map(_dict, _list(known.get("stages")))
+            for stage in map(as_dict, _list(known.get("stages")))
         ],
         "test": {
             "patients": _number(metrics.get("patients")),
@@ -195,7 +189,8 @@ def _number(value):
     return value if plain and math.isfinite(value) else None
 
 
-def _dict(value):
+def as_dict(value):
+    """Return a JSON value if it is a dict, else an empty dict: anyone may have written it."""
     return value if isinstance(value, dict) else {}
 
 

@@ -4,7 +4,7 @@ from xctrs_tf.data.dataset.manifest import DEFAULT_LABEL_NAME
 from xctrs_tf.data.films.film_normalisation import FIRST_FILM_NORMALIZATION
 from xctrs_tf.errors import one_line
 from xctrs_tf.quality.checks import film_respects
-from xctrs_tf.report.origin import model_sentences
+from xctrs_tf.report.origin import as_dict, model_sentences
 
 UNKNOWN = "What the model was trained on is not known."
 
@@ -21,12 +21,12 @@ def describe_training(metadata):
     if not metadata:
         return UNKNOWN
     # Nobody has checked these fields: the metadata may come from anyone.
-    data, training, quality = (_dict(metadata.get(n)) for n in ("data", "training", "quality"))
-    patients = _dict(data.get("patients")).get("training", quality.get("training"))
+    data, training, quality = (as_dict(metadata.get(n)) for n in ("data", "training", "quality"))
+    patients = as_dict(data.get("patients")).get("training", quality.get("training"))
     who = f"{patients} patients" if isinstance(patients, int) else "an unknown number of patients"
     sources = data.get("sources")
     sources = sources if isinstance(sources, list) else []
-    names = ", ".join(sorted({str(_dict(each).get("source")) for each in sources}))
+    names = ", ".join(sorted({str(as_dict(each).get("source")) for each in sources}))
     normalization = metadata.get("film_normalization", FIRST_FILM_NORMALIZATION)
     if not isinstance(patients, int) and not names:
         return f"{UNKNOWN} Films are normalised by {normalization}."
@@ -91,12 +91,8 @@ def verdict_lines(verdict, metadata, models):
     ]
 
 
-def _dict(value):
-    return value if isinstance(value, dict) else {}
-
-
 def _rays(projection):
-    geometry = _dict(projection).get("geometry")
+    geometry = as_dict(projection).get("geometry")
     if geometry == "parallel":
         return " along parallel rays"
     return " along the rays of a cone" if geometry == "cone" else ""
