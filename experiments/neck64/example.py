@@ -1,6 +1,6 @@
 """Write the example that comes with the package: two films, CT and labels of one patient.
 
-    python -m experiments.neck64.example --data=NECKS --patient=024 --output=FOLDER
+    python -m experiments.neck64.example --data=NECKS --patient=106 --output=FOLDER
 
 The patient must be one of the test part of --fold, on which no choice was made.
 """
@@ -21,7 +21,7 @@ from xctrs_tf.geometry import VIEWS
 FLAGS = flags.FlagValues()
 DATA = flags.DEFINE_string("data", None, "Prepared real necks.", flag_values=FLAGS)
 PATIENT = flags.DEFINE_string("patient", None, "Id of the patient.", flag_values=FLAGS)
-FOLD = flags.DEFINE_integer("fold", 0, "Fold of the training.", flag_values=FLAGS)
+FOLD = flags.DEFINE_integer("fold", 9, "Fold of the training.", flag_values=FLAGS)
 OUTPUT = flags.DEFINE_string("output", None, "Folder to write.", flag_values=FLAGS)
 flags.mark_flags_as_required(["data", "patient", "output"], flag_values=FLAGS)
 

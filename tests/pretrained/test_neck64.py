@@ -41,7 +41,7 @@ def test_the_folder_is_whole(metadata):
 def test_it_says_how_it_was_tested_and_trained(metadata):
     assert metadata["metrics"]["split"] == "test"
     assert metadata["metrics"]["patients"] == metadata["data"]["patients"]["test"]
-    assert metadata["quality"]["thresholds"] and metadata["quality"]["held_out"] == 18
+    assert metadata["quality"]["thresholds"] and metadata["quality"]["held_out"] == 17
     assert [source["source"] for source in metadata["data"]["sources"]] == ["OpenKBP"]
     stages = [stage["source"] for stage in metadata["stages"]]
     assert stages == ["phantoms", "reconstruction", "segmentation"]
