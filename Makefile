@@ -14,7 +14,7 @@ $(VENV)/installed: pyproject.toml setup.py
 demo: $(VENV)/installed
 	$(BIN)/python -m experiments.demo --output=demo
 
-# Makes phantoms and trains on them: 7.5 minutes of training, and more for the rest.
+# Makes phantoms and trains on them: 7.5 minutes of training, and 4 for the rest.
 demo-train: $(VENV)/installed
 	$(BIN)/python -m experiments.demo.train --output=demo-train
 
