@@ -11,7 +11,7 @@ import pathlib
 PRETRAINED = ("neck64",)
 # The model of `xctrs_tf.load()` and of programs without --model.
 DEFAULT = "neck64"
-# Two films of a neck and its CT, a patient that no training and no choice has seen.
+# Two films of a neck and its CT: a test patient of the model (docs/neck64.md).
 EXAMPLE = pathlib.Path(__file__).parent / "example"
 # File of an exported model that holds the weights of all its networks.
 EXPORTED_WEIGHTS = "assets.extra/weights.npz"
