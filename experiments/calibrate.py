@@ -5,10 +5,10 @@
 
 The first data must be what the model was trained on. The training patients of its fold
 give the statistics, the validation and test patients the thresholds. Prints the
-requested and the measured rate of false alarms, and how often faults made on purpose
-are detected, with 95 % intervals and with what each fault costs in PSNR. Patients of
-further data (another collection, phantoms) are judged by the same thresholds and
-reported apart.
+requested and the measured rate of false alarms, and how often faults made on purpose in
+some of these patients are detected, with 95 % intervals and with what each fault costs in
+PSNR. Patients of further data (another collection, phantoms) are judged by the same
+thresholds and reported apart.
 
 Every pair of films is reconstructed once. Stopped or killed, the same command goes on
 with the pairs that are left; until it ends, what is done lies beside --output, in a file
@@ -62,6 +62,14 @@ FOREIGN_PATIENTS = flags.DEFINE_integer(
     lower_bound=2,
     flag_values=FLAGS,
 )
+FAULT_PATIENTS = flags.DEFINE_integer(
+    "fault_patients",
+    20,
+    "Patients in whom faults are made, of each data. Thresholds and false alarms come from all "
+    "held-out patients.",
+    lower_bound=2,
+    flag_values=FLAGS,
+)
 OUTPUT = flags.DEFINE_string("output", None, "JSON file to write.", flag_values=FLAGS)
 CHECKPOINT = flags.DEFINE_enum(
     "checkpoint",
@@ -111,7 +119,7 @@ def execute():
     cli.lock_output(OUTPUT.value, beside=True)
     cli.load_tensorflow()
     from xctrs_tf.quality.calibration import calibrate
-    from xctrs_tf.quality.faults.detection import detection_rates
+    from xctrs_tf.quality.faults.detection import detection_rates, made_faults
     from xctrs_tf.quality.faults.pair_scorer import PairScorer
 
     held_out = [dataset.load(patient) for patient in (*split.validation, *split.test)]
@@ -128,8 +136,11 @@ def execute():
     )
     ids = progress_bar(split.training, "reading the training patients", unit="patient")
     training = [dataset.load(patient) for patient in ids]
-    number = len(held_out) + sum(map(len, others))
-    with progress_bar(total=len(held_out) + number * len(faults), unit="pair") as progress:
+    made = [
+        len(list(made_faults(len(cases), faults, FAULT_PATIENTS.value)))
+        for cases in (held_out, *others)
+    ]
+    with progress_bar(total=len(held_out) + sum(made), unit="pair") as progress:
         reference = calibrate(
             training,
             held_out,
@@ -139,7 +150,7 @@ def execute():
             progress.update,
         )
         rates = {"scorer": scorer, "reference": reference, "faults": faults}
-        rates["advance"] = progress.update
+        rates |= {"fault_patients": FAULT_PATIENTS.value, "advance": progress.update}
         reference["detection"] = detection_rates(held_out, **rates)
         judged = [
             {

@@ -4,7 +4,7 @@ import pytest
 from tests.report.necks import SIZE, SPACING_MM, blurred, each, neck
 from xctrs_tf.errors import UserError
 from xctrs_tf.quality.calibration import calibrate, interval, thresholds
-from xctrs_tf.quality.faults.detection import detection_rates
+from xctrs_tf.quality.faults.detection import detection_rates, made_faults
 from xctrs_tf.quality.faults.film_faults import FAULTS, Pair
 from xctrs_tf.quality.faults.pair_scorer import PairScorer
 
@@ -42,6 +42,32 @@ def test_rates_of_detection(reference):
     assert rates["none"]["pass"] >= 0.75 and rates["none"]["named"] is None
     for name in names[1:]:
         assert (rates[name]["fail"], rates[name]["named"]) == (1, 1)
+
+
+def test_faults_are_made_in_some_patients_and_false_alarms_counted_in_all(reference):
+    cases = [neck(seed) for seed in range(300, 309)]
+    judged = []
+    rates = detection_rates(
+        cases,
+        PairScorer(each(blurred)),
+        reference,
+        faults=["none", "la upside down"],
+        fault_patients=3,
+        advance=lambda: judged.append(1),
+    )
+    assert {name: each["patients"] for name, each in rates.items()} == {
+        "none": 9,
+        "la upside down": 3,
+    }
+    assert rates["la upside down"]["detected"] == 1
+    assert len(judged) == 12
+
+
+def test_patients_with_faults_are_spread_over_the_cases():
+    made = list(made_faults(7, ["none", "swapped"], 3))
+    assert [index for index, name in made if name == "swapped"] == [0, 2, 4]
+    assert [index for index, name in made if name == "none"] == list(range(7))
+    assert list(made_faults(2, ["swapped"], 20)) == [(0, "swapped"), (1, "swapped")]
 
 
 def test_what_a_fault_costs_is_the_psnr_of_the_reconstruction():

@@ -5,8 +5,6 @@ reconstructs them. The rates therefore hold for that model. Beside each rate sta
 what the fault costs in PSNR: a fault that costs nothing need not be detected.
 """
 
-import itertools
-
 import numpy as np
 
 from xctrs_tf.data.films.film_normalisation import normalise_film
@@ -19,7 +17,13 @@ from xctrs_tf.quality.verdict import normalization_of, verdict_of
 
 
 def detection_rates(
-    cases, scorer, reference, calibrated_on=True, faults=None, advance=lambda: None
+    cases,
+    scorer,
+    reference,
+    calibrated_on=True,
+    faults=None,
+    fault_patients=None,
+    advance=lambda: None,
 ):
     """Return the shares of patients that pass, go to review and fail, by fault.
 
@@ -30,6 +34,8 @@ def detection_rates(
         calibrated_on: the thresholds come from these patients; then each is judged by
             thresholds from the others.
         faults: names in `FAULTS`; by default all.
+        fault_patients: number of patients in whom faults are made, spread evenly over the
+            cases; by default all. ``none`` is judged in all of them.
         advance: called after each patient and fault.
 
     Returns:
@@ -45,15 +51,35 @@ def detection_rates(
     if calibrated_on:
         references = list(left_out([result.scored.scores for result in usual], reference))
     results = {name: [] for name in faults or FAULTS}
-    pairs = (patient.pair(name) for patient in patients for name in results)
+    made = list(made_faults(len(cases), results, fault_patients))
+    pairs = (patients[index].pair(name) for index, name in made)
     scored = scorer.scored_pairs(pairs, reference)
-    for (own, name), result in zip(itertools.product(references, results), scored, strict=True):
-        verdict = verdict_of(result.scored, own)
+    for (index, name), result in zip(made, scored, strict=True):
+        verdict = verdict_of(result.scored, references[index])
         cause = verdict.findings[0].cause if verdict.findings else None
-        results[name].append((verdict.level, cause, result.psnr))
+        loss = 0.0 if result.psnr == usual[index].psnr else usual[index].psnr - result.psnr
+        results[name].append((verdict.level, cause, loss))
         advance()
-    losses = [result.psnr for result in usual]
-    return {name: _rates(name, found, losses) for name, found in results.items()}
+    return {name: _rates(name, found) for name, found in results.items()}
+
+
+def made_faults(number, faults, fault_patients=None):
+    """Yield which faults are made in which patients.
+
+    Args:
+        number: of patients.
+        faults: names in `FAULTS`.
+        fault_patients: as of `detection_rates`.
+
+    Yields:
+        ``(index, fault)``: a patient's index, and a name.
+    """
+    chosen = min(fault_patients or number, number)
+    altered = {place * number // chosen for place in range(chosen)}
+    for index in range(number):
+        for name in faults:
+            if name == "none" or index in altered:
+                yield index, name
 
 
 class _Patient:
@@ -80,20 +106,16 @@ class _Patient:
         return self._case, films
 
 
-def _rates(name, found, usual):
+def _rates(name, found):
     levels = [level for level, _, _ in found]
     detected = [cause for level, cause, _ in found if level != "pass"]
     causes = FAULTS[name].causes
-    losses = [
-        0.0 if before == after else before - after
-        for before, (_, _, after) in zip(usual, found, strict=True)
-    ]
     return {
         "patients": len(found),
         **{level: levels.count(level) / len(levels) for level in VERDICT_LEVELS},
         "detected": len(detected) / len(found),
         "interval": interval(len(detected), len(found)),
-        "psnr_loss_db": float(np.mean(losses)),
+        "psnr_loss_db": float(np.mean([loss for _, _, loss in found])),
         "named": _share(cause in causes for cause in detected) if causes and detected else None,
     }
 
