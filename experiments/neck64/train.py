@@ -45,6 +45,11 @@ _CROSS_ENTROPY = (
 )
 # Every second sample keeps the clean films that the model is tested on.
 _AUGMENT = "--augment=mirror,pose,films:0.5"
+# All terms of the paper.
+_ALL_TERMS = (
+    *(_FOLD, "--mae_weight=40", "--vgg_weight=4e-6", "--vgg_slices=2", "--rsc_weight=1"),
+    *("--stop_gradient_on_target", _AUGMENT, "--schedule=cosine", "--ema_momentum=0.99"),
+)
 STAGES = (
     Stage(
         "phantoms",
@@ -74,12 +79,16 @@ STAGES = (
     Stage(
         "joint",
         (
-            *(_FOLD, "--mae_weight=40", "--vgg_weight=4e-6", "--vgg_slices=2", "--rsc_weight=1"),
-            *("--stop_gradient_on_target", *_CROSS_ENTROPY, _AUGMENT),
-            *("--learning_rate=5e-4", "--schedule=cosine", "--steps=650", "--validate_every=325"),
-            "--ema_momentum=0.99",
+            *_ALL_TERMS,
+            *_CROSS_ENTROPY,
+            *("--learning_rate=5e-4", "--steps=650", "--validate_every=325"),
         ),
         begins_with=("reconstruction", "segmentation"),
+    ),
+    Stage(
+        "continued",
+        (*_ALL_TERMS, "--steps=1100", "--validate_every=550"),
+        begins_with=("joint",),
     ),
 )
 

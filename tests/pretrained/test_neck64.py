@@ -44,7 +44,7 @@ def test_it_says_how_it_was_tested_and_trained(metadata):
     assert metadata["quality"]["thresholds"] and metadata["quality"]["held_out"] == 17
     assert [source["source"] for source in metadata["data"]["sources"]] == ["OpenKBP"]
     stages = [stage["source"] for stage in metadata["stages"]]
-    assert stages == ["phantoms", "reconstruction", "segmentation"]
+    assert stages == ["phantoms", "reconstruction", "segmentation", "joint"]
     assert "/" not in json.dumps(metadata["training"])
 
 
