@@ -64,7 +64,7 @@ FOREIGN_PATIENTS = flags.DEFINE_integer(
 )
 FAULT_PATIENTS = flags.DEFINE_integer(
     "fault_patients",
-    20,
+    16,
     "Patients in whom faults are made, of each data. Thresholds and false alarms come from all "
     "held-out patients.",
     lower_bound=2,
