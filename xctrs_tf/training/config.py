@@ -219,14 +219,15 @@ class TrainingConfig:
         for name, choices in _CHOICES.items():
             self._require(name, getattr(self, name) in choices, f"one of {', '.join(choices)}")
         changes = augmentations(self.augmentations)
+        if "cubes" in changes and self.reconstructs:
+            raise UserError("--augment=cubes: changes the CT alone; use --reconstruction=none")
         if self.film_normalization == "equalized" and "histogram" in changes:
             raise UserError(
                 "--augment=histogram: no curve changes films of --film_normalization=equalized; "
                 "leave it out"
             )
-        for name in ("width", "steps", "batch_size", "accumulation", "learning_rate"):
-            self._require(name, getattr(self, name) > 0, "above 0")
-        for name in ("validate_every", "checkpoint_every"):
+        every = ("validate_every", "checkpoint_every")
+        for name in ("width", "steps", "batch_size", "accumulation", "learning_rate", *every):
             self._require(name, getattr(self, name) > 0, "above 0")
         for name in ("beta_1", "beta_2", "ema_momentum"):
             self._require(name, 0 <= getattr(self, name) < 1, "from 0 to below 1")

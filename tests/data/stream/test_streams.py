@@ -11,13 +11,18 @@ from xctrs_tf.data.dataset.mixture import one_part
 from xctrs_tf.data.projection.film_simulation import FilmSimulation
 from xctrs_tf.data.projection.projection_geometry import ProjectionGeometry
 from xctrs_tf.data.stream import sample_stream as samples
-from xctrs_tf.data.stream.augmentation import AUGMENTATIONS, augmented_arrays, mirror
+from xctrs_tf.data.stream.augmentation import (
+    AUGMENTATIONS,
+    OF_THE_SCAN,
+    augmented_arrays,
+    mirror,
+)
 from xctrs_tf.data.stream.numpy_batches import numpy_batches
 from xctrs_tf.data.stream.sample_stream import SampleStream, batch_ids, vgg_planes
 from xctrs_tf.errors import UserError
 
-# All that go together, which is all but one.
-MOST = tuple(name for name in AUGMENTATIONS if name != "films")
+# All that go together.
+MOST = tuple(name for name in AUGMENTATIONS if name not in OF_THE_SCAN)
 CONE = {"kind": "cone", "source_to_isocentre_mm": 541.0, "source_to_detector_mm": 949.0}
 
 
@@ -71,7 +76,7 @@ def test_every_patient_comes_once_an_epoch_and_in_another_order_in_the_next(data
     assert seen[:7] != seen[7:]
 
 
-@pytest.mark.parametrize("augment", [(), ("mirror", "films"), MOST])
+@pytest.mark.parametrize("augment", [(), ("mirror", "films"), ("mirror", "cubes"), MOST])
 def test_a_resumed_stream_goes_on_as_the_uninterrupted_one(dataset, augment):
     options = {"seed": 2, "augment": augment, "vgg_slices": 2}
     whole = batches(training_pipeline(dataset, dataset.ids, 3, **options), 7)
@@ -104,7 +109,7 @@ def test_mirroring_is_seeded_and_takes_about_half(dataset):
     assert 16 < sum(flips) < 40
 
 
-@pytest.mark.parametrize("augment", [("mirror",), ("mirror", "films"), MOST])
+@pytest.mark.parametrize("augment", [("mirror",), ("mirror", "films"), ("mirror", "cubes"), MOST])
 def test_samples_are_functions_of_the_seed_and_their_number(dataset, augment):
     stream = batches(training_pipeline(dataset, dataset.ids, 2, seed=5, augment=augment), 2)
     for step, batch in enumerate(stream):

@@ -12,6 +12,7 @@ from xctrs_tf.data.dataset import network_arrays
 from xctrs_tf.data.films.film_normalisation import normalise_film
 from xctrs_tf.data.projection.film_processing import local_contrast, random_heights, tone_curve
 from xctrs_tf.data.projection.film_simulation import FilmSimulation
+from xctrs_tf.data.stream.random_cubes import random_cube
 from xctrs_tf.data.stream.rigid_motion import moved_grid, rotation_matrix
 from xctrs_tf.data.volumes.intensity import AIR_HU, normalise_hu
 from xctrs_tf.errors import UserError
@@ -20,7 +21,12 @@ from xctrs_tf.geometry import VIEWS
 # A generator of its own for each: switching one on leaves the others' draws.
 # They start at 1 because the order of the patients draws without a number; the VGG planes
 # have 5.
-AUGMENTATIONS = {"mirror": 1, "histogram": 2, "pose": 3, "noise": 4, "films": 6, "contrast": 7}
+AUGMENTATIONS = {
+    **{"mirror": 1, "histogram": 2, "pose": 3, "noise": 4, "films": 6, "contrast": 7},
+    "cubes": 8,
+}
+# Changes that show more of the scan than the crop, where the prepared folder has it.
+OF_THE_SCAN = ("films", "cubes")
 
 # Generators of the draws whether a sample is changed; mirroring draws nothing else.
 _DRAWN = {name: number + (0 if name == "mirror" else 100) for name, number in AUGMENTATIONS.items()}
@@ -132,6 +138,11 @@ def augmented_arrays(
         return share == 1 or rng.random() < share
 
     mirrored = drawn("mirror")
+    if drawn("cubes"):
+        cube = random_cube(case, draws("cubes"))
+        # Its films are those of the crop: only networks that get no films learn from cubes.
+        arrays = network_arrays(case, film_normalization) | cube
+        return mirror(arrays) if mirrored else arrays
     made = {} if reconstruction is None else {"reconstruction": reconstruction[..., np.newaxis]}
     if drawn("films"):
         # Keras, which this module needs, takes seconds to load.

@@ -6,7 +6,12 @@ import logging
 import numpy as np
 
 from xctrs_tf.data.dataset.mixture import part_and_position
-from xctrs_tf.data.stream.augmentation import augmentations, augmented_arrays, check_projection
+from xctrs_tf.data.stream.augmentation import (
+    OF_THE_SCAN,
+    augmentations,
+    augmented_arrays,
+    check_projection,
+)
 from xctrs_tf.errors import UserError
 
 # Whole data sets up to this size stay in memory after the first epoch.
@@ -100,12 +105,12 @@ class SampleStream:
 
     def _load_of(self, dataset):
         """Return the function that reads a patient of a folder, and the bytes of one."""
-        films = "films" in augmentations(self._augment)
-        with_scan = films and dataset.keeps_scans
-        if films and not with_scan:
+        shows = [name for name in OF_THE_SCAN if name in augmentations(self._augment)]
+        with_scan = bool(shows) and dataset.keeps_scans
+        if shows and not with_scan:
             logging.warning(
-                "augment films: %s holds no scans (prepare --keep_scan), so the films show the "
-                "crops alone",
+                "augment %s: %s holds no scans (prepare --keep_scan), so they show the crops alone",
+                shows[0],
                 dataset.path,
             )
         load = functools.partial(dataset.load, with_scan=True) if with_scan else dataset.load

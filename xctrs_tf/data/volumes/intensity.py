@@ -13,8 +13,9 @@ WINDOW_HU = (-1000.0, 1500.0)
 # The lowest CT number of 12-bit scanners. What is below fills the corners that the
 # scanner does not see.
 LOWEST_HU = -1024
-# The extended CT scale ends at 30,710 HU; padding read as unsigned is above.
-HIGHEST_HU = 31000
+# The largest 16-bit number with the usual intercept of -1024, which metal reaches in scans of the
+# extended CT scale; padding read as unsigned is above.
+HIGHEST_HU = 2**15 - 1 - 1024
 
 
 def padding_to_air(hu):
