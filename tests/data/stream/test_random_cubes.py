@@ -129,6 +129,6 @@ def test_a_cube_is_mirrored_with_its_labels(still):
 
 
 def test_networks_that_get_films_cannot_learn_from_cubes():
-    with pytest.raises(UserError, match="--augment=cubes: .* use --reconstruction=none"):
+    with pytest.raises(UserError, match="--augment=cubes: changes the CT alone"):
         TrainingConfig(data="d", augment="mirror,cubes").check()
     TrainingConfig(data="d", augment="cubes", reconstruction="none", rsc_weight=0.0).check()
