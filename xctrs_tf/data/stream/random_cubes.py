@@ -10,15 +10,21 @@ from xctrs_tf.data.stream.rigid_motion import rotation_matrix
 from xctrs_tf.data.volumes.intensity import AIR_HU, normalise_hu
 
 # Rotation of the patient about each axis, and size of the patient beside the true one.
-ROTATION_DEG = 15.0
-SCALE = (0.85, 1.15)
-# Share of the cubes whose centre is anywhere in the scan; that of the others is near C1 to C7.
-ANYWHERE = 0.25
+ROTATION_DEG = 12.0
+SCALE = (0.88, 1.14)
+# Shares of the cubes that lie anywhere in the scan, and anywhere along C1 to C7. The others hold
+# all of C1 to C7, since the segmenter puts its last windows so.
+ANYWHERE = 0.2
+ALONG = 0.3
+# Largest distance between the middles of a cube and of C1 to C7, in edges of the cube: along x, y
+# and z. Along the spine, z has half the length of C1 to C7 in addition.
+CENTRED_BY = (0.12, 0.12, 0.12)
+ALONG_BY = (0.2, 0.2, 0.3)
 # Share of the cubes in which a scan ends, and the smallest part of an edge that is left.
-CUT = 0.3
+CUT = 0.25
 SMALLEST_PART = 0.4
 # Share of the cubes that are made of coarser voxels, and their largest edge in voxels.
-COARSE = 0.5
+COARSE = 0.4
 COARSEST = 2.0
 # Largest standard deviation of the noise, and largest error of the CT numbers.
 NOISE_HU = 60.0
@@ -100,12 +106,17 @@ def add_metal(ct, rng):
 
 def _centre(labels, start, shape, rng):
     """Draw the centre of a cube, in voxels of the crop."""
-    if rng.random() < ANYWHERE:
+    kind = rng.random()
+    if kind < ANYWHERE:
         return start + rng.uniform(0, 1, 3) * (np.asarray(shape) - 1)
     places = np.argwhere(labels)
-    middle, half = places.mean(0), np.ptp(places, axis=0) / 2
-    # Up to half a cube beyond the vertebrae along the spine, less across it.
-    return middle + rng.uniform(-1, 1, 3) * (half + np.asarray(labels.shape) * (0.1, 0.1, 0.3))
+    low, high = places.min(0), places.max(0)
+    edges = np.asarray(labels.shape)
+    if kind < ANYWHERE + ALONG:
+        reach = edges * ALONG_BY + (0, 0, (high - low)[2] / 2)
+    else:
+        reach = edges * CENTRED_BY
+    return (low + high) / 2 + rng.uniform(-1, 1, 3) * reach
 
 
 def _coarse(ct, edges):
