@@ -203,6 +203,7 @@ def _folds():
             f"--size={config.size}, but {config.data} was prepared at {dataset.size}: "
             f"give --preset={fitting_preset(dataset.size)}"
         )
+    dataset.overlap_name(LABEL_NAME.value)
     number = len(dataset.manifest["folds"])
     if FOLDS.value == ["all"]:
         return range(number)

@@ -97,6 +97,7 @@ def execute():
     dataset = model.open_data(RUN.data.value)
     split = SPLITS.get(SPLIT.value, SPLIT.value)
     cohort = choose_cohort(dataset, model.trainings, split, FOLD.value)
+    label_name = dataset.overlap_name(RUN.label_name.value)
     output = _output(model, cohort)
     if warning := cohort.warning():
         logging.warning("%s", warning)
@@ -107,7 +108,7 @@ def execute():
             cohort,
             output,
             num_figures=FIGURES.value,
-            label_name=RUN.label_name.value,
+            label_name=label_name,
             save_predictions=SAVE_PREDICTIONS.value,
         )
     print(printed)
@@ -129,7 +130,7 @@ def evaluate_model(
     Returns:
         The table and the paths of the figures, as text.
     """
-    dataset, label_name = cohort.dataset, label_name or cohort.dataset.label_name
+    dataset, label_name = cohort.dataset, cohort.dataset.overlap_name(label_name)
     average, num_training = cohort.mean_volume()
     rows, mean_volume_rows, predicted = [], [], []
     for patient in progress_bar(cohort.ids, unit="patient"):

@@ -2,8 +2,10 @@
 
   python -m experiments.prepare --source=phantom --num_patients=69 --size=64 --output=DATA
   python -m experiments.prepare --source=verse --input=DIR --size=128 --output=DATA
+  python -m experiments.prepare --source=nifti --input=DIR --labels=auto --output=DATA
   python -m experiments.prepare --check=DATA
 
+With --labels=auto a network labels the CTs, and all figures on them are called model-made.
 docs/data.md has the public collections: where to get each, and what --input is.
 A killed preparation goes on where it stopped when the same command runs again.
 The exit status is 0, or 1 when scans were rejected (their reasons are in
@@ -21,15 +23,22 @@ from xctrs_tf.data.dataset import open_dataset
 from xctrs_tf.data.dataset.dataset_writer import DatasetWriter
 from xctrs_tf.data.dataset.folds import make_folds
 from xctrs_tf.data.dataset.header_mending import MENDS, MendedSource, parse_mends
-from xctrs_tf.data.dataset.manifest import is_label_name
+from xctrs_tf.data.dataset.manifest import (
+    LABELS_FIELD,
+    MODEL_MADE,
+    MODEL_MADE_LABEL_NAME,
+    check_model_made,
+    is_label_name,
+)
 from xctrs_tf.data.dataset.preparation import prepare_cohort
-from xctrs_tf.data.sources.collections import COLLECTIONS, open_collections
+from xctrs_tf.data.sources.collections import AUTO, COLLECTIONS, open_collections
 from xctrs_tf.data.sources.label_maps import parse_label_map
 from xctrs_tf.data.sources.phantoms import PhantomSource
 from xctrs_tf.errors import UserError
 from xctrs_tf.folder_lock import folder_lock
 from xctrs_tf.geometry import SIZES
 from xctrs_tf.parallel import parallel_map
+from xctrs_tf.pretrained import DEFAULT_SEGMENTER, SEGMENTERS
 from xctrs_tf.progress import progress_bar
 
 # Edge of the cube that a default frame shows: the neck from skull base to T1.
@@ -54,7 +63,15 @@ INPUT = flags.DEFINE_multi_string(
 LABELS = flags.DEFINE_string(
     "labels",
     None,
-    "dicom, openkbp: folder of the label files; for one DICOM series the file.",
+    f"dicom, openkbp: folder of the label files; for one DICOM series the file. {AUTO}, also for "
+    "nifti: a network makes the labels, and what it is unsure of is rejected.",
+    flag_values=FLAGS,
+)
+LABEL_MODEL = flags.DEFINE_string(
+    "label_model",
+    None,
+    f"--labels={AUTO}: the network, of {', '.join(SEGMENTERS)}, or the folder of a run or of a "
+    f"weights export. By default {DEFAULT_SEGMENTER}.",
     flag_values=FLAGS,
 )
 LABEL_MAP = flags.DEFINE_string(
@@ -113,7 +130,8 @@ LABEL_NAME = flags.DEFINE_string(
     "label_name",
     None,
     "Name of the overlap in the tables and figures of this data: 'pseudo-label Dice' if a program "
-    "made the labels and no expert checked them. By default Dice, or what the folder already has.",
+    "made the labels and no expert checked them. By default Dice, or what the folder already has; "
+    f"with --labels={AUTO} {MODEL_MADE_LABEL_NAME}, and another name must contain {MODEL_MADE}.",
     flag_values=FLAGS,
 )
 NUM_FOLDS = flags.DEFINE_integer(
@@ -168,6 +186,7 @@ def execute():
     size = int(SIZE.value)
     spacing_mm = SPACING_MM.value or FIELD_MM / size
     simulation = PROJECTION.simulation(SEED.value)
+    _check_label_flags()
     source = _make_source(size, spacing_mm)
     # Found out before anything is computed: that the folder can be written, by no one else.
     private = private_files(SHARE.value or "phantom" in SOURCE.value)
@@ -177,10 +196,14 @@ def execute():
 
 def _prepare(source, size, spacing_mm, simulation):
     configuration = _configuration(size, spacing_mm, simulation)
+    if LABELS.value == AUTO:
+        source = _labelled(source)
+        configuration[LABELS_FIELD] = source.labels
     writer = DatasetWriter(OUTPUT.value, configuration, LABEL_NAME.value)
     ids = source.ids[: NUM_PATIENTS.value]
-    # The workers need TensorFlow only where a film shows more than the crop.
-    warm_up = cli.load_tensorflow if simulation.geometry.field_of_view == "full" else None
+    # The workers need TensorFlow only where a film shows more than the crop, or to label.
+    needs = simulation.geometry.field_of_view == "full" or LABELS.value == AUTO
+    warm_up = cli.load_tensorflow if needs else None
     with parallel_map(min(WORKERS.value, len(ids)), RAY_ADDRESS.value, warm_up) as mapper:
         done, rejected = prepare_cohort(
             source,
@@ -204,6 +227,8 @@ def _prepare(source, size, spacing_mm, simulation):
         f"{len(dataset.manifest['folds'])} folds, {len(rejected)} rejected; "
         f"content hash {dataset.content_hash()}"
     )
+    if LABELS.value == AUTO:
+        print(f"labels: {dataset.label_name}; {source.words}")
     for scan in rejected:
         print(_one_line(f"rejected {scan['id']}: {scan['reason']}"))
     return EXIT_REJECTED if rejected else 0
@@ -248,6 +273,22 @@ def _configuration(size, spacing_mm, simulation):
         # Absent in older folders, as in those without.
         "keep_scan": KEEP_SCAN.value or None,
     }
+
+
+def _check_label_flags():
+    if LABELS.value == AUTO:
+        if LABEL_NAME.value is not None:
+            check_model_made(LABEL_NAME.value, "label_name")
+    elif LABEL_MODEL.value is not None:
+        raise UserError(f"--label_model: only with --labels={AUTO}; leave it out")
+
+
+def _labelled(source):
+    """Return the source with the labels of the network that --label_model names."""
+    cli.load_tensorflow()
+    from xctrs_tf.ct_segmentation.model_labels import ModelLabelledSource
+
+    return ModelLabelledSource(source, LABEL_MODEL.value or DEFAULT_SEGMENTER)
 
 
 def _make_source(size, spacing_mm):

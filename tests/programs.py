@@ -21,7 +21,7 @@ def run_program(name, *flags):
         `subprocess.CompletedProcess` with exit status, stdout and stderr.
     """
     module = f"experiments.{name}"
-    if name in ("benchmark", "demo"):
+    if name in ("benchmark", "demo", "segment"):
         module += ".__main__"
     printed, errors = io.StringIO(), io.StringIO()
     policy = keras.config.dtype_policy()

@@ -10,7 +10,7 @@ _os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 __version__ = "0.1.0"
 
 
-__all__ = ["XCTRSNet", "load"]
+__all__ = ["XCTRSNet", "load", "load_segmenter"]
 
 
 def __getattr__(name):
@@ -20,6 +20,10 @@ def __getattr__(name):
         from xctrs_tf.reconstruction import load
 
         return load
+    if name == "load_segmenter":
+        from xctrs_tf.ct_segmentation.segmenter import load_segmenter
+
+        return load_segmenter
     if name == "XCTRSNet":
         from xctrs_tf.models.xctrsnet import XCTRSNet
 

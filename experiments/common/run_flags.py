@@ -32,7 +32,7 @@ class RunFlags:
             "label_name": (
                 *(flags.DEFINE_string, None),
                 "Name of the overlap in table and figures; by default what experiments.prepare "
-                "--label_name was given for the data.",
+                "--label_name was given for the data. Of labels that a network made it says so.",
             ),
         }
         for name in names:

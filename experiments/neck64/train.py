@@ -7,33 +7,12 @@ stopped one is continued by the same command. docs/neck64.md tells where the dat
 from, why the stages are so, and how the last one is evaluated and packed.
 """
 
-import dataclasses
-import pathlib
 import sys
 
 from absl import flags
 
 from experiments.common import cli
-from experiments.common.commands import run_command
-from xctrs_tf.errors import UserError
-
-
-@dataclasses.dataclass(frozen=True)
-class Stage:
-    """One run of the recipe.
-
-    Attributes:
-        name: of its folder.
-        flags: flags of experiments.train, without those of folders.
-        phantoms: True if it is trained on phantoms.
-        begins_with: names of the stages whose weights it begins with.
-    """
-
-    name: str
-    flags: tuple
-    phantoms: bool = False
-    begins_with: tuple = ()
-
+from experiments.common.stages import Stage, run_stages
 
 _ALL = ("--size=64", "--width=0.5")
 # Fold of the real necks: no choice was ever made on its test patients.
@@ -47,22 +26,22 @@ _CROSS_ENTROPY = (
 _AUGMENT = "--augment=mirror,pose,films:0.5"
 # All terms of the paper.
 _ALL_TERMS = (
-    *(_FOLD, "--mae_weight=40", "--vgg_weight=4e-6", "--vgg_slices=2", "--rsc_weight=1"),
+    *(*_ALL, _FOLD, "--mae_weight=40", "--vgg_weight=4e-6", "--vgg_slices=2", "--rsc_weight=1"),
     *("--stop_gradient_on_target", _AUGMENT, "--schedule=cosine", "--ema_momentum=0.99"),
 )
 STAGES = (
     Stage(
         "phantoms",
         (
-            *("--fold=0", *_MAE_ALONE),
+            *(*_ALL, "--fold=0", *_MAE_ALONE),
             *("--steps=800", "--validate_every=400", "--augment=mirror,films"),
         ),
-        phantoms=True,
+        phantoms_share=1.0,
     ),
     Stage(
         "reconstruction",
         (
-            *(_FOLD, *_MAE_ALONE, _AUGMENT),
+            *(*_ALL, _FOLD, *_MAE_ALONE, _AUGMENT),
             *("--schedule=cosine", "--steps=5000", "--validate_every=500"),
             "--ema_momentum=0.995",
         ),
@@ -71,7 +50,7 @@ STAGES = (
     Stage(
         "segmentation",
         (
-            *(_FOLD, "--reconstruction=none", "--rsc_weight=0", *_CROSS_ENTROPY),
+            *(*_ALL, _FOLD, "--reconstruction=none", "--rsc_weight=0", *_CROSS_ENTROPY),
             *("--schedule=cosine", "--steps=3000", "--validate_every=500"),
             *("--augment=mirror,pose", "--ema_momentum=0.99"),
         ),
@@ -110,32 +89,8 @@ flags.mark_flags_as_required(["data", "phantoms", "workdir"], flag_values=FLAGS)
 
 def execute():
     """Run the stages that the flags name."""
-    unknown = set(ONLY.value) - {stage.name for stage in STAGES}
-    if unknown:
-        raise UserError(
-            f"--stages={','.join(ONLY.value)}: of {', '.join(stage.name for stage in STAGES)}"
-        )
-    for stage in STAGES:
-        if stage.name in ONLY.value:
-            found = stage_flags(stage, DATA.value, PHANTOMS.value, WORKDIR.value)
-            run_command("train", *found, f"--vgg_weights={VGG_WEIGHTS.value}")
-
-
-def stage_flags(stage, data, phantoms, workdir):
-    """Return all flags of experiments.train for a stage.
-
-    Args:
-        stage: `Stage`.
-        data: folder of the real necks.
-        phantoms: folder of the phantoms.
-        workdir: folder of the runs.
-    """
-    root = pathlib.Path(workdir)
-    found = [f"--data={phantoms if stage.phantoms else data}", *_ALL, *stage.flags]
-    if stage.begins_with:
-        sources = ",".join(str(root / name) for name in stage.begins_with)
-        found.append(f"--initial_weights={sources}")
-    return [*found, f"--workdir={root / stage.name}"]
+    vgg_weights = f"--vgg_weights={VGG_WEIGHTS.value}"
+    run_stages(STAGES, ONLY.value, DATA.value, PHANTOMS.value, WORKDIR.value, [vgg_weights])
 
 
 def main(argv=None):

@@ -20,6 +20,7 @@ from experiments.common.run_flags import RunFlags
 from xctrs_tf import provenance
 from xctrs_tf.data.dataset import network_arrays
 from xctrs_tf.data.projection.projection_geometry import ProjectionGeometry
+from xctrs_tf.data.scan_parts import stitch_volumes
 from xctrs_tf.data.volumes.volume import read_volume
 from xctrs_tf.errors import UserError
 from xctrs_tf.evaluation.evaluated_run import open_run_dataset
@@ -97,7 +98,7 @@ def execute():
 
     run = _compiled(load_run(workdir, RUN.checkpoint.value))
     names = PERTURBATION_NAMES.value
-    label_name = RUN.label_name.value or dataset.label_name
+    label_name = dataset.overlap_name(RUN.label_name.value)
     rows = robustness_rows(run, dataset, SEED.value, scans, SPLIT.value, names)
     origin = provenance.collect(
         n=len({row["id"] for row in rows}),
@@ -176,7 +177,7 @@ def robustness_rows(run, dataset, seed=0, scans=None, split="test", names=tuple(
         for patient in ids:
             case = dataset.load(patient)
             arrays = network_arrays(case, run.config.film_normalization)
-            scan = scans_of[patient] and read_volume(scans_of[patient])
+            scan = scans_of[patient] and _read_scan(scans_of[patient])
             add(MEAN_VOLUME_ROW, 0, case, average.ct, average.labels)
             add(UNPERTURBED, 0, case, *predict_case(run, patient, arrays))
             bar.update()
@@ -206,9 +207,14 @@ def _compiled(run):
 
 
 def _scan(scans, record):
-    """Return the path of the scan that a patient was cropped from, or None."""
-    path = scans and scans / record["source_file"]
-    return path if path and path.is_file() else None
+    """Return the paths of the scan that a patient was cropped from, in parts or not, or None."""
+    names = record.get("source_files", [record["source_file"]])
+    paths = [scans / name for name in names] if scans else []
+    return paths if paths and all(path.is_file() for path in paths) else None
+
+
+def _read_scan(paths):
+    return stitch_volumes([(path, read_volume(path)) for path in paths])
 
 
 def _check_projection(dataset):

@@ -48,6 +48,13 @@ def test_truth_and_prediction_are_outlined_in_the_colours_of_the_vertebrae(patie
     assert not has_color(prediction, VERTEBRA_COLORS[6])
 
 
+def test_the_overlap_has_the_name_that_the_labels_give_it(patient, monkeypatch):
+    texts = []
+    monkeypatch.setattr(Figure, "text", lambda *args, **style: texts.append(args[3]))
+    validation_picture(dataclasses.replace(patient, dice_name="model-made Dice"), 1)
+    assert any("mean model-made Dice 0.500" in text for text in texts)
+
+
 def test_without_a_segmentation_network_only_the_truth_is_outlined(patient):
     truth, prediction = rows_of(
         validation_picture(dataclasses.replace(patient, labels_pred=None), 1)

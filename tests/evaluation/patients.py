@@ -40,6 +40,9 @@ class MemoryDataset:
         self.path = path
         self.label_name = "Dice"
 
+    def overlap_name(self, given=None):
+        return given or self.label_name
+
     def load(self, patient):
         return self.cases[patient]
 

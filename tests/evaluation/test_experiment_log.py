@@ -42,6 +42,17 @@ def test_a_line_has_the_best_validation_and_the_time(runs):
     assert grid.lines[0] == ["b", "0 of 40", "0.0", "–", "–", "–", "–"]
 
 
+def test_labels_that_a_network_made_are_told(runs):
+    path = runs / "films" / "a" / "config.json"
+    record = json.loads(path.read_text(encoding="utf-8"))
+    sources = [{"source": "s", "labels": "model-made by NET"}]
+    path.write_text(json.dumps({**record, "folders": [{"sources": sources}]}), encoding="utf-8")
+    grid = log_grid(read_log(runs))
+    assert grid.lines[1][-1] == "80.10, model-made labels"
+    assert grid.notes[2].endswith("--augment=mirror; labels model-made by NET")
+    assert "model-made" not in grid.notes[1]
+
+
 def test_only_flags_that_differ_are_told(runs):
     notes = log_grid(read_log(runs)).notes
     assert notes[1] == "b: --data=b-data --freeze=segmentation --augment=films"

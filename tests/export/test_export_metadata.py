@@ -11,6 +11,7 @@ from tests.quality.references import plain_reference
 from xctrs_tf.data.dataset import open_dataset
 from xctrs_tf.errors import UserError
 from xctrs_tf.export.metadata import describe_run
+from xctrs_tf.export.model_card import model_card
 from xctrs_tf.export.saved_model import export_run
 from xctrs_tf.reconstruction.exported_model import find_export
 
@@ -96,10 +97,54 @@ def test_data_are_described_without_machine_paths(tmp_path):
     }
 
 
-def write_evaluation(path, step=7, rows="p1,20.0,0.5\np2,22.0,\n"):
+def test_labels_that_a_network_made_are_in_metadata_and_card(tmp_path):
+    data = write_dataset(tmp_path / "data", num_patients=3, num_folds=3)
+    manifest = json.loads((data / "manifest.json").read_text(encoding="utf-8"))
+    made = {"made_by": "model", "name": "NET", "weights_sha256": "ab"}
+    manifest |= {"labels": {"made_by": "model", "model": {}}, "label_name": "model-made Dice"}
+    manifest["patients"] = [{**patient, "labels": made} for patient in manifest["patients"]]
+    (data / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
+    sha256 = open_dataset(data).content_hash()
+    run = toy_run(tmp_path / "run", data=str(data), data_sha256=sha256)
+    write_evaluation(run.path / "evaluation", data_sha256=sha256, labelled="model-made Dice")
+    metadata = describe_run(run)
+    assert metadata["data"]["label_name"] == "model-made Dice"
+    assert metadata["data"]["sources"][0]["labels"] == "model-made by NET"
+    assert metadata["metrics"]["dice_name"] == "model-made Dice"
+    assert metadata["metrics"]["means"] == {"psnr": 21.0, "dice_C1": 0.5}
+    card = model_card(metadata)
+    assert "| source test (labels model-made by NET) | 3 patients" in card
+    assert "`dice` is the model-made Dice:" in card
+    sources = metadata["data"]["sources"]
+    for folders, title in (([{}, {"sources": sources}], "further source"), ([], None)):
+        assert (f"| {title} test (labels model-made by NET) |" in card_of(metadata, folders)) is (
+            title is not None
+        )
+    stage = {"source": "first", "networks": [], "steps": 1, "folders": folders_of(sources)}
+    assert "patients (test (labels model-made by NET))" in model_card(
+        {**metadata, "stages": [stage]}
+    )
+
+
+def card_of(metadata, folders):
+    return model_card({**metadata, "folders": folders})
+
+
+def folders_of(sources):
+    return [{"sources": sources, "training_patients": 3}]
+
+
+def write_evaluation(
+    path, step=7, rows="p1,20.0,0.5\np2,22.0,\n", data_sha256=DATA_SHA256, labelled=None
+):
     path.mkdir(parents=True)
-    (path / "cases.csv").write_text(f"id,psnr,dice_C1\n{rows}", encoding="utf-8")
-    origin = {"step": step, "data_hash": DATA_SHA256, "split": "test", "dice_name": "Dice"}
+    heading = "id,psnr,dice_C1"
+    if labelled:
+        heading += ",labels"
+        rows = rows.replace("\n", ",model-made\n")
+    (path / "cases.csv").write_text(f"{heading}\n{rows}", encoding="utf-8")
+    origin = {"step": step, "data_hash": data_sha256, "split": "test"}
+    origin |= {"dice_name": labelled or "Dice"}
     origin |= {"commit": "c0", "date": "2026-01-01", "command": "python --workdir=/somewhere"}
     (path / "cases.json").write_text(json.dumps(origin), encoding="utf-8")
 

@@ -24,6 +24,7 @@ from xctrs_tf.report.origin import (
     overridden_checks,
 )
 from xctrs_tf.report.report import write_report
+from xctrs_tf.report.training_summary import describe_training
 
 METADATA = {
     "method": "SpaDRNet + MulSISNet",
@@ -72,6 +73,22 @@ def reconstruction():
         models=(model_record("toy", METADATA, "3", "ab" * 32),),
         date="2026-11-29T08:51:44+00:00",
     )
+
+
+def test_labels_that_a_network_made_are_named_with_the_training():
+    made = {"source": "OpenKBP", "labels": "model-made by NET"}
+    name = "OpenKBP (labels model-made by NET)"
+    metadata = {**METADATA, "data": {**METADATA["data"], "sources": [made]}}
+    assert f"(source: {name})" in model_sentences(model_record("toy", metadata, 3))
+    metadata["data"]["label_name"] = "model-made Dice"
+    assert f"(source: {name})" in describe_training(metadata)
+    assert "Overlap with their labels: model-made Dice." in describe_training(metadata)
+    # In a further folder, and where only the record of the run tells its data.
+    folders = [{"sources": [{"source": "x"}]}, {"sources": [made]}]
+    assert f"Among the data: {name}." in describe_training({**METADATA, "folders": folders})
+    alone = {"data": None, "folders": [{"sources": [made]}]}
+    assert f"Among the data: {name}." in describe_training(alone)
+    assert "Among" not in describe_training({**METADATA, "folders": folders[:1]})
 
 
 def test_a_model_is_named_with_its_training_and_figures():

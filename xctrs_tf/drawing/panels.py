@@ -19,7 +19,7 @@ _DIRECTIONS = {
     "la": ("A", "S"),
 }
 # Readable on black and on white.
-_ON_IMAGE = {"color": "#e4e8ec", "path_effects": [withStroke(linewidth=1.6, foreground="#20252b")]}
+ON_IMAGE = {"color": "#e4e8ec", "path_effects": [withStroke(linewidth=1.6, foreground="#20252b")]}
 PANEL = 2.05  # inches
 _SCALE_BAR_MM = 50
 
@@ -36,7 +36,7 @@ def centre_of(labels):
 def draw_film(axis, film, view):
     """Draw a film `[horizontal, z]` in [0, 1], upright and lettered."""
     axis.imshow(screen(film, view), cmap="gray", vmin=0, vmax=1, interpolation="bicubic")
-    _letter(axis, view)
+    draw_letters(axis, view)
     axis.text(
         0.97,
         0.03,
@@ -45,7 +45,7 @@ def draw_film(axis, film, view):
         va="bottom",
         fontsize=9,
         transform=axis.transAxes,
-        **_ON_IMAGE,
+        **ON_IMAGE,
     )
 
 
@@ -67,7 +67,7 @@ def draw_plane(axis, ct, labels, plane, centre):
         if mask.any():
             smooth = scipy.ndimage.gaussian_filter(mask.astype(np.float32), 0.7)
             axis.contour(smooth, levels=[0.5], colors=[color], linewidths=1.3)
-    _letter(axis, plane)
+    draw_letters(axis, plane)
 
 
 def draw_scale(axis, spacing_mm):
@@ -77,9 +77,9 @@ def draw_scale(axis, spacing_mm):
     bottom = max(axis.get_ylim())
     if length < 0.8 * (right - left):
         x, y = left + 0.05 * (right - left), bottom - 0.06 * (right - left)
-        bar = {**_ON_IMAGE, "path_effects": [withStroke(linewidth=3.6, foreground="#20252b")]}
+        bar = {**ON_IMAGE, "path_effects": [withStroke(linewidth=3.6, foreground="#20252b")]}
         axis.plot([x, x + length], [y, y], linewidth=2, **bar)
-        style = {"fontsize": 7, "ha": "left", "va": "bottom", **_ON_IMAGE}
+        style = {"fontsize": 7, "ha": "left", "va": "bottom", **ON_IMAGE}
         axis.text(x, y - 0.02 * (right - left), f"{_SCALE_BAR_MM} mm", **style)
 
 
@@ -103,9 +103,15 @@ def save_figure(figure, path, dpi=DPI):
         figure.savefig(temporary, dpi=dpi)
 
 
-def _letter(axis, name):
+def draw_letters(axis, name):
+    """Letter the left and the upper edge of a picture by the directions in the patient.
+
+    Args:
+        axis: matplotlib axis.
+        name: one of `geometry.VIEWS` or `PLANES`.
+    """
     left, upper = _DIRECTIONS[name]
-    style = {"fontsize": 8, "transform": axis.transAxes, **_ON_IMAGE}
+    style = {"fontsize": 8, "transform": axis.transAxes, **ON_IMAGE}
     axis.text(0.02, 0.5, left, ha="left", va="center", **style)
     axis.text(0.5, 0.985, upper, ha="center", va="top", **style)
 

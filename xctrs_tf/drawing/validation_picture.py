@@ -82,7 +82,7 @@ def _draw_texts(figure, patient, step):
     if not math.isnan(patient.psnr):
         scores.append(f"PSNR {patient.psnr:.2f} dB")
     if not math.isnan(patient.dice):
-        scores.append(f"mean Dice {patient.dice:.3f}")
+        scores.append(f"mean {patient.dice_name} {patient.dice:.3f}")
     figure.text(0.995, 0.955, "     ".join(scores), ha="right", **style)
     figure.text(
         0.008,

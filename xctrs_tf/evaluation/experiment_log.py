@@ -3,8 +3,10 @@
 import dataclasses
 import pathlib
 
+from xctrs_tf.data.dataset.manifest import MODEL_MADE
 from xctrs_tf.errors import UserError
 from xctrs_tf.evaluation.tables.grids import NOTHING, TableGrid
+from xctrs_tf.files import read_json
 from xctrs_tf.training.config import read_config
 from xctrs_tf.training.history import read_history
 
@@ -25,6 +27,7 @@ class LoggedRun:
         hours: time of the training steps, by the mean of those that were recorded.
         best_step: step of the lowest validation loss, or None.
         validation: dict of its scalars there.
+        labels: who made the labels of the validation patients if it was a network, or "".
     """
 
     name: str
@@ -33,6 +36,7 @@ class LoggedRun:
     hours: float
     best_step: int | None
     validation: dict
+    labels: str = ""
 
 
 def read_log(folder):
@@ -80,14 +84,19 @@ def log_grid(runs):
             f"{run.steps} of {run.flags['steps']}",
             f"{run.hours:.1f}",
             NOTHING if run.best_step is None else str(run.best_step),
-            *(_figure(run.validation.get(name), *shown) for name, *shown in scalars),
+            *(
+                _figure(run.validation.get(name), *shown)
+                + (f", {MODEL_MADE} labels" if run.labels and name == "dice_hard" else "")
+                for name, *shown in scalars
+            ),
         ]
         for run in runs
     ]
     notes = ["Figures of the validation patients at the best step; losses of other terms differ."]
     for run in runs:
         flags = (f"--{name}={run.flags[name]}" for name in varied if run.flags[name])
-        notes.append(f"{run.name}: {' '.join(flags) or 'as the others'}")
+        made = f"; labels {run.labels}" if run.labels else ""
+        notes.append(f"{run.name}: {' '.join(flags) or 'as the others'}{made}")
     return TableGrid("", list(_HEADINGS), lines, notes)
 
 
@@ -110,7 +119,15 @@ def _read(path, name):
         hours=mean * steps / 3600.0,
         best_step=best and best["step"],
         validation=best or {},
+        labels=_labels(path),
     )
+
+
+def _labels(path):
+    """Return who made the labels of a run's first data folder if it was a network, or ""."""
+    folders = read_json(path / "config.json").get("folders") or [{}]
+    made = {each.get("labels", "") for each in folders[0].get("sources", [])}
+    return ", ".join(sorted(made - {""}))
 
 
 def _short(field, value):

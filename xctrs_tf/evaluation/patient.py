@@ -8,6 +8,7 @@ import pathlib
 
 import numpy as np
 
+from xctrs_tf.data.dataset.manifest import LABELS_FIELD, MODEL_MADE, are_model_made
 from xctrs_tf.data.volumes.intensity import WINDOW_HU, normalise_hu
 from xctrs_tf.files import atomic_path, read_csv, write_text
 from xctrs_tf.geometry import NUM_CLASSES, VERTEBRAE
@@ -17,6 +18,8 @@ DICE_KEYS = tuple(f"dice_{name}" for name in VERTEBRAE)
 IMAGE_FIGURES = ("psnr", "ssim", "ssim_3d", "mae_hu", "mae_bone_hu")
 # One a vertebra, and their mean.
 SEGMENTATION_FIGURES = ("dice", "hd95", "assd", "nsd")
+# Columns of a CSV of patients that are no figures: ``labels`` is there where a network made them.
+TEXT_COLUMNS = ("id", LABELS_FIELD)
 
 
 def evaluate_case(case, ct_pred, labels_pred):
@@ -68,7 +71,8 @@ def evaluate_protocols(case, ct_pred):
 def write_cases_csv(path, rows, provenance):
     """Write one line per patient, and their provenance beside the CSV.
 
-    A value that does not exist (NaN) is an empty cell.
+    A value that does not exist (NaN) is an empty cell. Where a network made the labels that the
+    figures compare with, as the ``dice_name`` of the provenance says, a column says so.
 
     Args:
         path: the CSV; the provenance gets the same name with `.json`.
@@ -76,6 +80,8 @@ def write_cases_csv(path, rows, provenance):
         provenance: dict of `xctrs_tf.provenance.collect`.
     """
     path = pathlib.Path(path)
+    if are_model_made(provenance.get("dice_name", "")):
+        rows = [{**row, LABELS_FIELD: MODEL_MADE} for row in rows]
     # Without it the CSV does not count: a kill in between leaves no wrong provenance.
     path.with_suffix(".json").unlink(missing_ok=True)
     with atomic_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
@@ -92,8 +98,8 @@ def read_cases_csv(path):
         path: the CSV.
 
     Returns:
-        List of dicts of strings, at least one: ``id``, perhaps ``fold`` and ``seed``,
-        and figures, which are numbers or empty.
+        List of dicts of strings, at least one: ``id``, perhaps ``fold``, ``seed`` and
+        ``labels``, and figures, which are numbers or empty.
 
     Raises:
         OSError: the file cannot be read.
@@ -104,7 +110,7 @@ def read_cases_csv(path):
         raise ValueError("no patients")
     for line in lines:
         for name, cell in line.items():
-            if cell and name != "id":
+            if cell and name not in TEXT_COLUMNS:
                 float(cell)
     return lines
 

@@ -11,6 +11,7 @@ from xctrs_tf.data.dataset import open_dataset
 from xctrs_tf.data.volumes.intensity import WINDOW_HU
 from xctrs_tf.errors import UserError
 from xctrs_tf.evaluation.evaluated_run import run_name
+from xctrs_tf.evaluation.patient import TEXT_COLUMNS
 from xctrs_tf.files import read_json
 from xctrs_tf.quality.reference import check_reference
 from xctrs_tf.reconstruction.export_files import CLASSES, EXPORT_FORMAT
@@ -115,7 +116,7 @@ def _read_metrics(run, data_sha256):
         with cases.open(newline="", encoding="utf-8") as file:
             rows = list(csv.DictReader(file))
         return {
-            "means": {name: _mean(rows, name) for name in rows[0] if name != "id"},
+            "means": {name: _mean(rows, name) for name in rows[0] if name not in TEXT_COLUMNS},
             "patients": len(rows),
             "split": origin["split"],
             "dice_name": origin["dice_name"],

@@ -1,6 +1,7 @@
 """Model card of an export, as Markdown: data, sizes, figures and detection rates."""
 
 from xctrs_tf.quality.faults.detection_table import detection_markdown
+from xctrs_tf.report.origin import source_name
 from xctrs_tf.report.training_summary import describe_training
 
 _INTENDED = (
@@ -47,9 +48,16 @@ def _facts(metadata):
         "hash of the data": metadata["data_sha256"],
     }
     for each in (metadata["data"] or {}).get("sources", []):
-        facts[f"source {each['source']}"] = (
+        facts[f"source {source_name(each)}"] = (
             f"{each['patients']} patients prepared, licence {each['licence']}"
         )
+    for folder in metadata.get("folders", [])[1 if metadata["data"] else 0 :]:
+        for each in folder["sources"]:
+            # What a network labelled is named in every case.
+            if each.get("labels"):
+                facts[f"further source {source_name(each)}"] = (
+                    f"{each['patients']} patients prepared, licence {each['licence']}"
+                )
     for number, stage in enumerate(metadata.get("stages", []), 1):
         facts[f"earlier training {number}"] = _stage(stage)
     rows = [f"| {name} | {value} |" for name, value in facts.items()]
@@ -60,7 +68,7 @@ def _stage(stage):
     """Describe a training whose weights the model began with."""
     if "steps" not in stage:
         return f"file {stage['source']}"
-    sources = {each["source"] for folder in stage["folders"] for each in folder["sources"]}
+    sources = {source_name(each) for folder in stage["folders"] for each in folder["sources"]}
     patients = sum(folder["training_patients"] for folder in stage["folders"])
     return (
         f"{stage['source']}: {', '.join(stage['networks'])}, {stage['steps']} steps on {patients} "
@@ -104,7 +112,7 @@ def _quality(quality):
             detection_markdown(detection),
         ]
     for other in quality.get("foreign", []):
-        names = ", ".join(each["source"] for each in other["sources"])
+        names = ", ".join(map(source_name, other["sources"]))
         parts += [
             f"Patients of other data ({names}, {other['patients']} patients), judged by the same "
             "thresholds; *none* are its false alarms, as films that are unlike the training films:",

@@ -4,8 +4,9 @@ import pathlib
 
 from xctrs_tf.errors import UserError
 from xctrs_tf.models.weights import KERAS_SUFFIX, NUMPY_SUFFIX, assign_weights, read_weights
-from xctrs_tf.pretrained import EXPORTED_WEIGHTS, PRETRAINED, pretrained_folder
+from xctrs_tf.pretrained import EXPORTED_WEIGHTS, PRETRAINED, SEGMENTERS, pretrained_folder
 
+_NAMES = (*PRETRAINED, *SEGMENTERS)
 _BEST = "best"
 _FROZEN = "reconstruction_run"
 
@@ -14,7 +15,7 @@ def find_weights(source):
     """Find the files of weights that a name stands for.
 
     Args:
-        source: name of pretrained weights (`pretrained.PRETRAINED`), run folder of
+        source: name of pretrained weights (`pretrained.PRETRAINED`, `SEGMENTERS`), run folder of
             experiments.train, of which the best checkpoint is taken, folder of
             experiments.export, of which the newest version is taken, or a file
             (``.weights.h5``, ``.npz``).
@@ -25,7 +26,7 @@ def find_weights(source):
     Raises:
         UserError: there are none.
     """
-    if source in PRETRAINED:
+    if source in _NAMES:
         return [pretrained_folder(source) / EXPORTED_WEIGHTS]
     path = pathlib.Path(source)
     if path.is_file():
@@ -33,7 +34,7 @@ def find_weights(source):
     if not path.is_dir():
         raise UserError(
             f"{source}: no file, run, exported model or name of pretrained weights "
-            f"({', '.join(PRETRAINED)})"
+            f"({', '.join(_NAMES)})"
         )
     if (path / "config.json").is_file():
         found = [

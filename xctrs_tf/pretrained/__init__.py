@@ -11,6 +11,9 @@ import pathlib
 PRETRAINED = ("neck64",)
 # The model of `xctrs_tf.load()` and of programs without --model.
 DEFAULT = "neck64"
+# Networks that label the vertebrae of a CT (`xctrs_tf.load_segmenter`, experiments.segment).
+SEGMENTERS = ("vertebrae64",)
+DEFAULT_SEGMENTER = "vertebrae64"
 # Two films of a neck and its CT: a test patient of the model (docs/neck64.md).
 EXAMPLE = pathlib.Path(__file__).parent / "example"
 # File of an exported model that holds the weights of all its networks.
@@ -21,7 +24,7 @@ def pretrained_folder(name):
     """Return the folder of pretrained weights.
 
     Args:
-        name: one of `PRETRAINED`.
+        name: one of `PRETRAINED` or `SEGMENTERS`.
 
     Returns:
         `pathlib.Path`.
@@ -29,8 +32,9 @@ def pretrained_folder(name):
     Raises:
         ValueError: no such name.
     """
-    if name not in PRETRAINED:
-        raise ValueError(f"weights={name!r}: must be one of {', '.join(PRETRAINED)}")
+    names = PRETRAINED + SEGMENTERS
+    if name not in names:
+        raise ValueError(f"weights={name!r}: must be one of {', '.join(names)}")
     return pathlib.Path(__file__).parent / name
 
 

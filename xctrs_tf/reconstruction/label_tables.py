@@ -16,15 +16,22 @@ _SNAP_HEADER = """\
 """
 
 
-def write_label_tables(folder):
-    """Write the tables of the labels 0..7, in the colours of the report.
+def label_color(label):
+    """Return the colour of a label as RGB in [0, 1]: that of C1 for 1 and 101, and so on."""
+    return VERTEBRA_COLORS[(label - 1) % 100 % len(VERTEBRA_COLORS)]
+
+
+def write_label_tables(folder, names=None):
+    """Write the tables of the labels, in the colours of the report.
 
     Args:
         folder: `pathlib.Path` of an existing folder.
+        names: dict from label, such as 1 or 101, to name; by default C1..C7.
     """
+    names = dict(enumerate(VERTEBRAE, start=1)) if names is None else names
     rows = [
-        (label, name, *(round(255 * part) for part in color))
-        for label, (name, color) in enumerate(zip(VERTEBRAE, VERTEBRA_COLORS, strict=True), start=1)
+        (label, name, *(round(255 * part) for part in label_color(label)))
+        for label, name in names.items()
     ]
     snap = ['    0     0    0    0        0  0  0    "Clear Label"']
     snap += [f'{n:5d} {r:5d} {g:4d} {b:4d}        1  1  1    "{name}"' for n, name, r, g, b in rows]

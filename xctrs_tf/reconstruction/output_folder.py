@@ -183,13 +183,28 @@ def check_output(folder):
     Raises:
         UserError: it holds other files, or is not a folder.
     """
+    check_replaceable(folder, RECORD_FILE, _may_be_replaced)
+
+
+def check_replaceable(folder, record_file, may_be_replaced):
+    """Refuse a folder that holds anything other than an earlier result of a program.
+
+    Args:
+        folder: the folder; it need not exist.
+        record_file: name of the file that marks a result of the program.
+        may_be_replaced: function from the path of an entry to whether the program wrote it.
+
+    Raises:
+        UserError: it holds other files, or is not a folder.
+    """
     folder = pathlib.Path(folder)
     if not folder.exists():
         return
     if not folder.is_dir():
         raise UserError(f"{folder}: not a folder; choose another output folder")
     entries = list(folder.iterdir())
-    if entries and not (is_finished(folder) and all(map(_may_be_replaced, entries))):
+    finished = (folder / record_file).is_file()
+    if entries and not (finished and all(map(may_be_replaced, entries))):
         raise UserError(f"{folder}: holds other files; choose an empty output folder")
 
 

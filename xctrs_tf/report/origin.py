@@ -38,9 +38,7 @@ def model_record(name, metadata, version=None, sha256=None, server=None):
         "method": _text(known.get("method")),
         "size": _number(known.get("size")),
         "spacing_mm": _number(known.get("spacing_mm")),
-        "sources": sorted(
-            {one_line(as_dict(each).get("source"), 64) for each in _list(data.get("sources"))}
-        ),
+        "sources": sorted({source_name(each) for each in _list(data.get("sources"))}),
         "training_patients": _number(as_dict(data.get("patients")).get("training")),
         "data_sha256": _text(known.get("data_sha256")),
         "steps": _number(known.get("step")),
@@ -54,6 +52,20 @@ def model_record(name, metadata, version=None, sha256=None, server=None):
             **{name: _number(means.get(name)) for name in ("psnr", "ssim", "dice_mean")},
         },
     }
+
+
+def source_name(source):
+    """Name a source of patients, and who made its labels where a network did.
+
+    Args:
+        source: dict of `Dataset.sources`, of which nothing need be there or right.
+
+    Returns:
+        str, such as ``"openkbp"`` or ``"openkbp (labels model-made by NAME)"``.
+    """
+    source = as_dict(source)
+    name, labels = one_line(source.get("source"), 64), source.get("labels")
+    return f"{name} (labels {one_line(labels, 100)})" if labels else name
 
 
 def origin_record(reconstruction, pair=None, verdict=None):

@@ -4,7 +4,7 @@ from xctrs_tf.data.dataset.manifest import DEFAULT_LABEL_NAME
 from xctrs_tf.data.films.film_normalisation import FIRST_FILM_NORMALIZATION
 from xctrs_tf.errors import one_line
 from xctrs_tf.quality.checks import film_respects
-from xctrs_tf.report.origin import as_dict, model_sentences
+from xctrs_tf.report.origin import as_dict, model_sentences, source_name
 
 UNKNOWN = "What the model was trained on is not known."
 
@@ -26,10 +26,12 @@ def describe_training(metadata):
     who = f"{patients} patients" if isinstance(patients, int) else "an unknown number of patients"
     sources = data.get("sources")
     sources = sources if isinstance(sources, list) else []
-    names = ", ".join(sorted({str(as_dict(each).get("source")) for each in sources}))
+    names = ", ".join(sorted({source_name(each) for each in sources}))
     normalization = metadata.get("film_normalization", FIRST_FILM_NORMALIZATION)
+    # Without the data folder only the record of the run tells its sources.
+    made = _model_made(metadata.get("folders"), skip=1 if sources else 0)
     if not isinstance(patients, int) and not names:
-        return f"{UNKNOWN} Films are normalised by {normalization}."
+        return f"{UNKNOWN} Films are normalised by {normalization}.{made}"
     augment = training.get("augment") or "none"
     overlap = data.get("label_name", DEFAULT_LABEL_NAME)
     labels = (
@@ -41,7 +43,7 @@ def describe_training(metadata):
         f"The model was trained on {who} (source: {one_line(names or 'not stated', 200)}) and on "
         f"films computed from their CTs{_rays(data.get('projection'))}; no real film was among "
         f"them. Films are normalised by {normalization}; augmentation: {one_line(augment, 100)}."
-        f"{labels}"
+        f"{labels}{made}"
     )
 
 
@@ -89,6 +91,19 @@ def verdict_lines(verdict, metadata, models):
         f"verdict: {verdict.level}",
         *(f"  {finding.level}: {finding.reason}" for finding in verdict.findings),
     ]
+
+
+def _model_made(folders, skip):
+    """Name the sources of training data whose labels a network made, without the first folders."""
+    further = folders[skip:] if isinstance(folders, list) else []
+    sources = [as_dict(folder).get("sources") for folder in further]
+    named = {
+        source_name(each)
+        for group in sources
+        for each in (group if isinstance(group, list) else [])
+        if as_dict(each).get("labels")
+    }
+    return f" Among the data: {one_line(', '.join(sorted(named)), 200)}." if named else ""
 
 
 def _rays(projection):

@@ -6,6 +6,7 @@ import math
 import numpy as np
 
 from xctrs_tf.data.dataset import network_arrays
+from xctrs_tf.data.dataset.manifest import DEFAULT_LABEL_NAME
 from xctrs_tf.data.stream.sample_stream import vgg_planes
 from xctrs_tf.errors import UserError
 from xctrs_tf.geometry import NUM_CLASSES, VIEWS
@@ -36,6 +37,7 @@ class ValidatedPatient:
         reconstructs: True if there is a reconstruction.
         psnr: of the reconstruction in dB; NaN without one.
         dice: mean Dice of C1..C7; NaN without a segmentation network.
+        dice_name: name of that overlap, by what the labels are.
     """
 
     id: str
@@ -48,6 +50,7 @@ class ValidatedPatient:
     reconstructs: bool
     psnr: float
     dice: float
+    dice_name: str = DEFAULT_LABEL_NAME
 
 
 @dataclasses.dataclass(frozen=True)
@@ -122,6 +125,7 @@ def validate(trainer, dataset, patients, config, reconstructions=None, stopped=l
                     reconstructs=config.reconstructs,
                     psnr=row.get("psnr", math.nan),
                     dice=row.get("dice_hard", math.nan),
+                    dice_name=dataset.label_name,
                 )
             )
     means = {name: float(np.mean([row[name] for row in rows])) for name in rows[0]}

@@ -5,6 +5,7 @@ from absl import flags
 
 from experiments.common import training_flags
 from experiments.common.presets import preset_config
+from experiments.common.stages import stage_flags
 from experiments.neck64 import train
 from tests.programs import run_program
 
@@ -14,7 +15,7 @@ def config_of(stage):
     values = flags.FlagValues()
     flags.DEFINE_string("workdir", None, "", flag_values=values)
     training_flags.define(values)
-    values(["program", *train.stage_flags(stage, "NECKS", "PHANTOMS", "RUNS")])
+    values(["program", *stage_flags(stage, "NECKS", "PHANTOMS", "RUNS")])
     return preset_config("paper", **training_flags.given(values))
 
 

@@ -74,3 +74,26 @@ def test_the_whole_scan_is_used_if_it_is_available(dataset, tmp_path):
     assert np.allclose(seen[place - 1]["ap"], (crop["ap"] - low) / (high - low), atol=0.02)
     rows = robustness_rows(backprojection([]), dataset, scans=tmp_path / "absent")
     assert len(rows) > 30 and "full" not in {row["perturbation"] for row in rows}
+
+
+def test_a_scan_in_parts_is_joined(dataset, tmp_path):
+    case = dataset.load("p4")
+    parts = (slice(0, 20), slice(14, None))
+    for number, planes in enumerate(parts):
+        origin_mm = (0.0, 0.0, case.spacing_mm * planes.start)
+        array = case.ct[:, :, planes]
+        write_volume(tmp_path / f"{number}.nii.gz", array, case.spacing_mm, origin_mm)
+    write_volume(tmp_path / "p4.nii.gz", case.ct, case.spacing_mm, case.origin_mm)
+    seen = []
+    robustness_rows(backprojection(seen), dataset, scans=tmp_path, names=("full",))
+    record = dataset.manifest["patients"][4]
+    record |= {"source_file": "0.nii.gz", "source_files": ["1.nii.gz", "0.nii.gz"]}
+    robustness_rows(backprojection(seen), dataset, scans=tmp_path, names=("full",))
+    whole, joined = seen[: len(seen) // 2], seen[len(seen) // 2 :]
+    assert len(whole) == len(joined) == 2
+    for one, other in zip(whole, joined, strict=True):
+        np.testing.assert_array_equal(one["ap"], other["ap"])
+    # Without one of the parts there is no whole scan.
+    (tmp_path / "1.nii.gz").unlink()
+    rows = robustness_rows(backprojection([]), dataset, scans=tmp_path, names=("full",))
+    assert "full" not in {row["perturbation"] for row in rows}

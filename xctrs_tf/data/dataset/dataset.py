@@ -11,8 +11,12 @@ import numpy as np
 
 from xctrs_tf.data.dataset.manifest import (
     DEFAULT_LABEL_NAME,
+    LABELS_FIELD,
     MANIFEST,
+    MODEL_MADE,
+    are_model_made,
     check_folds,
+    check_model_made,
     read_manifest,
 )
 from xctrs_tf.data.dataset.patient_file import patient_path, read_patient, verified_content
@@ -142,6 +146,22 @@ class Dataset:
         """Name of the overlap with its labels, such as ``"pseudo-label Dice"``."""
         return self.manifest.get("label_name", DEFAULT_LABEL_NAME)
 
+    def overlap_name(self, given=None):
+        """Return the name of the overlap in a table or figure.
+
+        Args:
+            given: value of ``--label_name``, which has priority; None or empty for none.
+
+        Returns:
+            str.
+
+        Raises:
+            UserError: a network made the labels, and the given name does not say so.
+        """
+        if given and are_model_made(self.label_name):
+            check_model_made(given, "label_name")
+        return given or self.label_name
+
     def image_sha256(self, patient):
         """Return the hash of the scan that a patient was cropped from, or None without one."""
         return self._records[patient].get("image_sha256")
@@ -159,18 +179,28 @@ class Dataset:
         return own + 2 * sum(map(math.prod, sizes)) / len(sizes)
 
     def sources(self):
-        """Count the patients by source and licence.
+        """Count the patients by source, licence and, where a network made them, their labels.
 
         Returns:
-            List of dicts of ``source``, ``licence`` and ``patients``, sorted.
+            List of dicts of ``source``, ``licence`` and ``patients``, sorted; those of labels
+            that a network made have ``labels`` as well, such as ``"model-made by NAME"``.
         """
         counts = collections.Counter(
-            (record.get("source", "not stated"), record.get("licence", "not stated"))
+            (
+                record.get("source", "not stated"),
+                record.get("licence", "not stated"),
+                _labels_of(record),
+            )
             for record in self._records.values()
         )
         return [
-            {"source": source, "licence": licence, "patients": count}
-            for (source, licence), count in sorted(counts.items())
+            {
+                "source": source,
+                "licence": licence,
+                "patients": count,
+                **({"labels": labels} if labels else {}),
+            }
+            for (source, licence, labels), count in sorted(counts.items())
         ]
 
     def load(self, patient, with_scan=False):
@@ -245,3 +275,9 @@ class Dataset:
         """Return the hex sha256 of all ids and file hashes; it changes with any array."""
         lines = [f"{record['id']} {record['sha256']}\n" for record in self.manifest["patients"]]
         return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def _labels_of(record):
+    """Return who made a patient's labels if it was a network, else an empty text."""
+    labels = record.get(LABELS_FIELD)
+    return f"{MODEL_MADE} by {labels.get('name', 'a network')}" if labels else ""

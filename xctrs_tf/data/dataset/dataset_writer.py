@@ -10,7 +10,14 @@ import scipy
 import xctrs_tf
 from xctrs_tf.data.dataset.folds import draw_validation
 from xctrs_tf.data.dataset.header_mending import HEADER
-from xctrs_tf.data.dataset.manifest import DATASET_FORMAT, MANIFEST, UNFINISHED, read_manifest
+from xctrs_tf.data.dataset.manifest import (
+    DATASET_FORMAT,
+    LABELS_FIELD,
+    MANIFEST,
+    MODEL_MADE_LABEL_NAME,
+    UNFINISHED,
+    read_manifest,
+)
 from xctrs_tf.data.dataset.patient_file import patient_path, read_patient
 from xctrs_tf.errors import UserError
 from xctrs_tf.files import atomic_path, sha256_of, write_text
@@ -24,7 +31,8 @@ class DatasetWriter:
     Args:
         path: the folder: absent, empty, or made with the same configuration.
         configuration: dict that decides the content; it must hold ``size``,
-            ``seed`` and ``projection``, and goes into the manifest.
+            ``seed`` and ``projection``, and goes into the manifest. ``labels`` is there where a
+            network made them.
         label_name: `Dataset.label_name`; None for that of an earlier run, if any.
 
     Raises:
@@ -39,6 +47,8 @@ class DatasetWriter:
         self._rejected = {}
         if self.path.exists():
             self._take_over()
+        if self.configuration.get(LABELS_FIELD) and not self._label_name:
+            self._label_name = MODEL_MADE_LABEL_NAME
 
     @property
     def _keeps_scans(self):
@@ -154,8 +164,13 @@ class DatasetWriter:
             manifest = read_manifest(found)
             # An option that was not given is null or absent in the manifest.
             different = [
-                key for key, value in self.configuration.items() if manifest.get(key) != value
+                key
+                for key, value in self.configuration.items()
+                if key != LABELS_FIELD and manifest.get(key) != value
             ]
+            # Only a folder of labels that a network made has this field.
+            if manifest.get(LABELS_FIELD) != self.configuration.get(LABELS_FIELD):
+                different.append("origin or network of the labels")
             if different or manifest["version"] != xctrs_tf.__version__:
                 raise UserError(
                     f"{self.path}: made with another {different[0] if different else 'version'}; "

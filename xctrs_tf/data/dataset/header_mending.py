@@ -105,6 +105,7 @@ class MendedSource(PatientSource):
         edges_mm = (np.array(raw.ct.array.shape) - 1) * raw.ct.spacing_mm
         centre_mm = np.array(raw.ct.origin_mm) + edges_mm / 2
         turned = (
-            mend_header(volume, self._mends[patient], centre_mm) for volume in (raw.ct, raw.labels)
+            volume and mend_header(volume, self._mends[patient], centre_mm)
+            for volume in (raw.ct, raw.labels)
         )
         return RawPatient(raw.id, *turned, raw.notes)

@@ -17,6 +17,11 @@ _AGAIN = "run experiments.prepare again"
 # Name of the overlap with labels of which nothing else was said.
 DEFAULT_LABEL_NAME = "Dice"
 _LONGEST_LABEL_NAME = 40
+# Labels that a network made and nobody checked: every name of an overlap with them says so.
+MODEL_MADE = "model-made"
+MODEL_MADE_LABEL_NAME = f"{MODEL_MADE} {DEFAULT_LABEL_NAME}"
+# Field of a manifest and of a patient's record, and its value in ``made_by`` for a network.
+LABELS_FIELD, MODEL = "labels", "model"
 
 
 def read_manifest(file):
@@ -60,6 +65,7 @@ def read_manifest(file):
         raise UserError(f"{file}: keep_scan {keep_scan!r}; {_AGAIN}")
     if not is_label_name(manifest.get("label_name", DEFAULT_LABEL_NAME)):
         raise UserError(f"{file}: label_name is no short line; {_AGAIN}")
+    _check_labels(file, manifest)
     _check_patients(file, manifest["patients"], bool(keep_scan))
     rejected = manifest.setdefault("rejected", [])
     if not isinstance(rejected, list) or not all(map(_is_rejection, rejected)):
@@ -74,6 +80,28 @@ def is_label_name(name):
         and name.isprintable()
         and 0 < len(name.strip()) == len(name) <= _LONGEST_LABEL_NAME
     )
+
+
+def are_model_made(label_name):
+    """Return whether the name of an overlap says that a network made the labels."""
+    return MODEL_MADE in label_name
+
+
+def check_model_made(label_name, flag):
+    """Refuse a name that hides that a network made the labels.
+
+    Args:
+        label_name: of the overlap with them.
+        flag: that gave it, for the error.
+
+    Raises:
+        UserError: it does not say so.
+    """
+    if not are_model_made(label_name):
+        raise UserError(
+            f"--{flag}={label_name}: a network made these labels; the name must contain "
+            f"{MODEL_MADE!r}, as {MODEL_MADE_LABEL_NAME!r} does"
+        )
 
 
 def check_folds(file, manifest):
@@ -112,6 +140,18 @@ def _check_projection(file, projection):
         raise UserError(f"{file}: projection is no geometry; {_AGAIN}") from error
 
 
+def _check_labels(file, manifest):
+    """Refuse labels of a network under a name that does not say so."""
+    records = manifest["patients"] if isinstance(manifest["patients"], list) else []
+    labels = [manifest, *(record for record in records if isinstance(record, dict))]
+    labels = [each[LABELS_FIELD] for each in labels if each.get(LABELS_FIELD) is not None]
+    for each in labels:
+        if not isinstance(each, dict) or each.get("made_by") != MODEL:
+            raise UserError(f"{file}: labels {str(each)[:60]!r}; {_AGAIN}")
+    if labels and not are_model_made(manifest.get("label_name", DEFAULT_LABEL_NAME)):
+        raise UserError(f"{file}: a network made its labels, and label_name hides it; {_AGAIN}")
+
+
 def _check_patients(file, records, keep_scan):
     if not isinstance(records, list):
         raise UserError(f"{file}: patients is no list; {_AGAIN}")
@@ -136,9 +176,13 @@ def _check_record(record):
     for name in ("source", "source_file", "licence"):
         if not isinstance(record.get(name, ""), str):
             raise UserError(f"patient {patient!r}: {name} {record[name]!r}")
-    path = pathlib.PurePosixPath(record.get("source_file", ""))
-    if path.is_absolute() or ".." in path.parts:
-        raise UserError(f"patient {patient!r}: source_file {str(path)!r} leads elsewhere")
+    parts = record.get("source_files", [])
+    if not isinstance(parts, list) or not all(isinstance(each, str) for each in parts):
+        raise UserError(f"patient {patient!r}: source_files {parts!r}")
+    for name in (record.get("source_file", ""), *parts):
+        path = pathlib.PurePosixPath(name)
+        if path.is_absolute() or ".." in path.parts:
+            raise UserError(f"patient {patient!r}: source_file {str(path)!r} leads elsewhere")
     for name in ("sha256", "source_sha256"):
         if not isinstance(record.get(name), str):
             raise UserError(f"patient {patient!r}: no {name}")

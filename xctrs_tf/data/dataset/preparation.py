@@ -104,7 +104,7 @@ def prepare_cohort(
             continue
         image = cropped.record["image_sha256"]
         if image in images:
-            file = cropped.record["source_file"]
+            file = _files_of(cropped.record)
             rejected[patient].append(f"{file}: the same image as patient {images[image]}")
             continue
         try:
@@ -188,8 +188,13 @@ def _checked_case(patient, cropped, simulation):
     """Return `make_case`; refuse films that show nothing."""
     case = make_case(patient, cropped, simulation)
     if reason := sanity.check_films({"ap": case.ap, "la": case.la}):
-        raise UserError(f"{cropped.record['source_file']}: {reason}")
+        raise UserError(f"{_files_of(cropped.record)}: {reason}")
     return case
+
+
+def _files_of(record):
+    """Return the name of a scan's file, of a scan in parts those of all."""
+    return " + ".join(record.get("source_files", [record["source_file"]]))
 
 
 def _in_words(patient, error):
@@ -229,12 +234,12 @@ def _crop_scan(source, patient, scan, size, spacing_mm, simulation, keep_scan):
         or check_place(raw.ct, raw.labels)
     )
     if reason:
-        raise UserError(f"{record['source_file']}: {reason}")
+        raise UserError(f"{_files_of(record)}: {reason}")
     ct, labels, spacing_mm, origin_mm = crop_to_frame(raw.ct, raw.labels, size, spacing_mm)
     grid = ((spacing_mm,) * 3, origin_mm)
     ct, labels = Volume(ct, *grid), Volume(labels, *grid)
     if reason := sanity.check_crop(ct, labels):
-        raise UserError(f"{record['source_file']}: {reason}")
+        raise UserError(f"{_files_of(record)}: {reason}")
     low = np.array(origin_mm) - spacing_mm / 2
     record |= {
         "image_sha256": _image_hash(raw.ct),

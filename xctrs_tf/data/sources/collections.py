@@ -20,6 +20,9 @@ _PUBLIC = {
     "verse": VerseSource,
 }
 _WITH_LABELS = ("dicom", "openkbp")
+# In place of a folder of labels: the source gives CTs alone, and a network labels them.
+AUTO = "auto"
+_AUTO_LABELS = ("dicom", "nifti", "openkbp")
 COLLECTIONS = (*_PUBLIC, *_WITH_LABELS, "nifti")
 # Collections whose publishers fix the patients' names: the same name in two folders is
 # the same patient.
@@ -33,7 +36,7 @@ def open_collections(names, folders, labels=None, label_map=None, select=None):
         names: the collection of each folder, or one name for all of them.
         folders: paths.
         labels: ``dicom`` and ``openkbp``: folder of the label files, or for a
-            single DICOM series the file.
+            single DICOM series the file. `AUTO`, also for ``nifti``: no labels are read.
         label_map: ``dicom``, ``openkbp`` and ``nifti``: dict from number in the
             label files to 1..7.
         select: ``nifti``: ``(column, value)`` of its manifest.csv.
@@ -62,6 +65,14 @@ def _check_options(names, labels, label_map, select):
         raise UserError("--select: only nifti folders have a manifest.csv to select from")
     if label_map is not None and names & _PUBLIC.keys():
         raise UserError(f"--label_map: {min(names & _PUBLIC.keys())} has its own; leave it out")
+    if labels == AUTO:
+        if other := names - set(_AUTO_LABELS):
+            raise UserError(
+                f"--labels={AUTO}: only for {', '.join(_AUTO_LABELS)}; {min(other)} has labels"
+            )
+        if label_map is not None:
+            raise UserError(f"--label_map: --labels={AUTO} reads no label files; leave it out")
+        return
     if labels is None and names & set(_WITH_LABELS):
         raise UserError("--labels: missing; name the folder of the label files")
     if labels is not None and not names & set(_WITH_LABELS):
@@ -72,8 +83,8 @@ def _open(name, folder, labels, label_map, select):
     if name in _PUBLIC:
         return _PUBLIC[name](folder)
     if name == "nifti":
-        return NiftiSource(folder, select, label_map)
-    labels = pathlib.Path(labels)
+        return NiftiSource(folder, select, label_map, labelled=labels != AUTO)
+    labels = None if labels == AUTO else pathlib.Path(labels)
     if name == "openkbp":
         return OpenKbpSource(folder, labels, label_map)
     return DicomSource(folder, labels, label_map=label_map)

@@ -11,7 +11,11 @@ from xctrs_tf.data.input_folders import (
 from xctrs_tf.data.label_placing import place_labels, require_same_shape
 from xctrs_tf.data.sources.label_maps import CERVICAL, apply_label_map
 from xctrs_tf.data.sources.raw_patient import PatientSource, RawPatient
-from xctrs_tf.data.volumes.dicom_series import read_series_and_grid, slice_files
+from xctrs_tf.data.volumes.dicom_series import (
+    read_series,
+    read_series_and_grid,
+    slice_files,
+)
 from xctrs_tf.data.volumes.volume import read_labels
 from xctrs_tf.errors import UserError
 from xctrs_tf.files import sha256_of
@@ -25,7 +29,7 @@ class DicomSource(PatientSource):
     Args:
         images: the folder of the patients' folders, or the folder of a single patient.
         labels: the folder of the label files ``<id>.nii`` or ``<id>_seg.nii``
-            (gzip or not), or for a single patient the file.
+            (gzip or not), or for a single patient the file; None reads the CTs alone.
         name: name of the collection, for the manifest.
         licence: licence of the collection.
         label_map: dict from number in the file to 1..7.
@@ -54,7 +58,10 @@ class DicomSource(PatientSource):
         self.unusable = {}
         folders = [entry for entry in visible_entries(self.images) if entry.is_dir()]
         self.labels = labels
-        if labels.is_file() and not folders:
+        if labels is None:
+            # Without folders in it, it is that of a single patient.
+            folders = folders or [self.images]
+        elif labels.is_file() and not folders:
             folders = [self.images]
         else:
             existing_folder(labels)
@@ -68,7 +75,8 @@ class DicomSource(PatientSource):
 
     def record(self, scan):
         """Return the origin of a scan for the manifest."""
-        files = existing(*slice_files(self._folders[scan]), self._labels_file(scan))
+        labels = [] if self.labels is None else [self._labels_file(scan)]
+        files = existing(*slice_files(self._folders[scan]), *labels)
         return {
             "source": self.name,
             "source_file": scan,
@@ -78,6 +86,8 @@ class DicomSource(PatientSource):
 
     def load(self, scan):
         """Read one scan as a `RawPatient`, whose notes say how the labels were placed."""
+        if self.labels is None:
+            return RawPatient(scan, read_series(self._folders[scan]), None)
         labels_file = self._labels_file(scan)
         ct, grid = read_series_and_grid(self._folders[scan])
         labels = read_labels(labels_file, grid)

@@ -15,6 +15,7 @@ from xctrs_tf.data.patient_ids import id_key, normalise_id
 from xctrs_tf.data.sources.label_maps import CERVICAL
 from xctrs_tf.data.sources.pairs import read_pair
 from xctrs_tf.data.sources.raw_patient import PatientSource, RawPatient
+from xctrs_tf.data.volumes.volume import read_ct
 from xctrs_tf.errors import UserError
 from xctrs_tf.files import sha256_of
 
@@ -36,6 +37,7 @@ class NiftiSource(PatientSource):
         folder: the folder of the files.
         select: ``(column, value)``: take only the rows of manifest.csv with this value.
         label_map: dict from number in the file to 1..7.
+        labelled: False reads the CTs alone.
 
     Attributes:
         ids: names of the patients, sorted.
@@ -44,8 +46,9 @@ class NiftiSource(PatientSource):
         UserError: no such folder, no patients in it, or no row selected.
     """
 
-    def __init__(self, folder, select=None, label_map=CERVICAL):
+    def __init__(self, folder, select=None, label_map=CERVICAL, labelled=True):
         self.folder = existing_folder(folder)
+        self._kinds = (_CT, _LABELS) if labelled else (_CT,)
         self.label_map = label_map
         self.unusable = {}
         table = self.folder / _PATIENT_TABLE
@@ -74,10 +77,13 @@ class NiftiSource(PatientSource):
 
     def load(self, patient):
         """Read one patient as a `RawPatient`."""
-        return RawPatient(patient, *read_pair(*self._files(patient), self.label_map))
+        files = self._files(patient)
+        if len(files) == 1:
+            return RawPatient(patient, read_ct(files[0])[0], None)
+        return RawPatient(patient, *read_pair(*files, self.label_map))
 
     def _files(self, patient):
-        return existing(*(self._file(patient + kind) for kind in (_CT, _LABELS)))
+        return existing(*(self._file(patient + kind) for kind in self._kinds))
 
     def _file(self, stem):
         files = [file_named(self.folder, stem + suffix) for suffix in _SUFFIXES]

@@ -29,7 +29,7 @@ class OpenKbpSource(PatientSource):
 
     Args:
         folder: a folder that holds the patients' folders, at any depth.
-        labels: folder of ``pt_<n>.nii.gz`` or ``pt_<n>_seg.nii.gz``.
+        labels: folder of ``pt_<n>.nii.gz`` or ``pt_<n>_seg.nii.gz``; None reads the CTs alone.
         label_map: dict from number in the file to 1..7.
 
     Attributes:
@@ -41,7 +41,7 @@ class OpenKbpSource(PatientSource):
 
     def __init__(self, folder, labels, label_map=CERVICAL):
         self.folder = existing_folder(folder)
-        self.labels = existing_folder(labels)
+        self.labels = None if labels is None else existing_folder(labels)
         self.label_map = label_map
         self.unusable = {}
         self._folders = folders_with(self.folder, _CT, self.unusable)
@@ -61,15 +61,19 @@ class OpenKbpSource(PatientSource):
 
     def load(self, scan):
         """Read one scan as a `RawPatient`, with the labels on their own grid."""
-        ct_file, spacing_file, labels_file = self._files(scan)
+        ct_file, spacing_file, *labels_files = self._files(scan)
         rows, columns, slices = _read_spacing(spacing_file)
         ct = Volume(read_sparse_ct(ct_file), (columns, rows, slices), (0.0, 0.0, 0.0))
+        if not labels_files:
+            return RawPatient(scan, ct, None)
+        (labels_file,) = labels_files
         labels = read_labels(labels_file)
         return RawPatient(scan, ct, apply_label_map(labels, self.label_map, labels_file))
 
     def _files(self, scan):
         folder = self._folders[scan]
-        return folder / _CT, folder / _SPACING, label_file(self.labels, scan)
+        labels = [] if self.labels is None else [label_file(self.labels, scan)]
+        return [folder / _CT, folder / _SPACING, *labels]
 
 
 def read_sparse_ct(file):

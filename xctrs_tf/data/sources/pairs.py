@@ -3,12 +3,24 @@
 import dataclasses
 import pathlib
 
+import numpy as np
+
 from xctrs_tf.data.input_folders import by_id, existing, file_named
 from xctrs_tf.data.label_placing import on_one_grid, require_same_shape
 from xctrs_tf.data.patient_ids import normalise_id
+from xctrs_tf.data.scan_parts import join_arrays, join_labels, joint_of
 from xctrs_tf.data.sources.label_maps import CERVICAL, apply_label_map
 from xctrs_tf.data.sources.raw_patient import PatientSource, RawPatient
-from xctrs_tf.data.volumes.volume import read_ct, read_labels
+from xctrs_tf.data.volumes.grid import make_grid, to_lps
+from xctrs_tf.data.volumes.intensity import AIR_HU, check_hu, padding_to_air
+from xctrs_tf.data.volumes.nifti_file import read_nifti_affine
+from xctrs_tf.data.volumes.volume import (
+    Volume,
+    read_ct,
+    read_labels,
+    read_on_grid,
+    upright_volume,
+)
 from xctrs_tf.errors import UserError
 from xctrs_tf.files import sha256_of
 
@@ -31,12 +43,14 @@ class PairSource(PatientSource):
         licence: licence of the collection.
         label_map: dict from number in the file to 1..7.
         unusable: dict from a name that is no patient to the reason; None for none.
+        parts: dict from patient to lists of `Pair` that may be parts of one scan; None for none.
+            Where their headers say so, the parts are one scan, which is preferred.
 
     Attributes:
         ids: names of the patients, sorted.
     """
 
-    def __init__(self, folder, pairs, name, licence, label_map=CERVICAL, unusable=None):
+    def __init__(self, folder, pairs, name, licence, label_map=CERVICAL, unusable=None, parts=None):
         self.folder = folder
         self.name = name
         self.licence = licence
@@ -46,35 +60,62 @@ class PairSource(PatientSource):
         self.ids = list(by_id(first, self.unusable))
         of_id = {normalise_id(patient): scans for patient, scans in pairs.items()}
         self._scans = {
-            patient: sorted(pair.ct.relative_to(folder).as_posix() for pair in of_id[patient])
-            for patient in self.ids
+            patient: sorted(self._name(pair) for pair in of_id[patient]) for patient in self.ids
         }
-        self._pairs = {
-            pair.ct.relative_to(folder).as_posix(): pair
-            for scans in pairs.values()
-            for pair in scans
+        self._pairs = {self._name(pair): pair for scans in pairs.values() for pair in scans}
+        # Of each patient the names of parts; whether they fit is asked when it matters.
+        self._parts = {
+            normalise_id(patient): sorted(
+                tuple(sorted(self._name(pair) for pair in group)) for group in groups
+            )
+            for patient, groups in (parts or {}).items()
         }
+        self._fitting = {}
 
     def scans(self, patient):
-        """Return the names of a patient's CT files, relative to the folder, sorted."""
-        return self._scans[patient]
+        """Return the keys of a patient's scans, each the name of a CT file, sorted.
+
+        Scans in parts come first; their keys are tuples of the names of the parts.
+        """
+        if patient not in self._fitting:
+            groups = self._parts.get(patient, [])
+            self._fitting[patient] = [group for group in groups if self._do_fit(group)]
+        return [*self._fitting[patient], *self._scans[patient]]
 
     def record(self, scan):
         """Return the origin of a scan for the manifest."""
+        names = scan if isinstance(scan, tuple) else (scan,)
+        files = [file for name in names for file in self._files(name)]
         return {
             "source": self.name,
-            "source_file": scan,
-            "source_sha256": sha256_of(*self._files(scan)),
+            "source_file": names[0],
+            **({"source_files": list(names)} if len(names) > 1 else {}),
+            "source_sha256": sha256_of(*files),
             "licence": self.licence,
         }
 
     def load(self, scan):
         """Read one scan as a `RawPatient`."""
+        if isinstance(scan, tuple):
+            pairs = [self._files(name) for name in scan]
+            return RawPatient(" + ".join(scan), *read_parts(pairs, self.label_map))
         return RawPatient(scan, *read_pair(*self._files(scan), self.label_map))
+
+    def _name(self, pair):
+        return pair.ct.relative_to(self.folder).as_posix()
 
     def _files(self, scan):
         pair = self._pairs[scan]
         return existing(pair.ct, file_named(pair.labels.parent, pair.labels.name))
+
+    def _do_fit(self, names):
+        """Return whether the headers of CTs say that they are parts of one scan."""
+        try:
+            joint_of([(name, _grid_of_header(self._pairs[name].ct)) for name in names])
+        # One of them cannot be read, or they are scans of their own: each is tried alone.
+        except UserError:
+            return False
+        return True
 
 
 def read_pair(ct_file, labels_file, label_map=CERVICAL):
@@ -97,3 +138,48 @@ def read_pair(ct_file, labels_file, label_map=CERVICAL):
     if not on_one_grid(ct, labels):
         raise UserError(f"{labels_file}: not on the grid of its CT; resample it first")
     return ct, apply_label_map(labels, label_map, labels_file)
+
+
+def read_parts(pairs, label_map=CERVICAL):
+    """Read the parts of one CT and their labels, and join both.
+
+    Args:
+        pairs: list of ``(ct_file, labels_file)``, the parts in any order.
+        label_map: dict from number in the label files to 1..7.
+
+    Returns:
+        `Volume` of the whole CT, `Volume` of its labels on the same grid.
+
+    Raises:
+        UserError: a file is unreadable, a label file is not on the grid of its CT, or the parts
+            do not fit together.
+    """
+    grids, cts, labels = [], [], []
+    for ct_file, labels_file in pairs:
+        array, grid = to_lps(*read_on_grid(ct_file))
+        check_hu(ct_file, array)
+        numbers, labels_grid = to_lps(*read_on_grid(labels_file))
+        require_same_shape(_on(grid, array), _on(labels_grid, numbers), labels_file)
+        if not grid.is_at(labels_grid):
+            raise UserError(f"{labels_file}: not on the grid of its CT; resample it first")
+        numbers = apply_label_map(_on(grid, numbers), label_map, labels_file).array
+        grids.append((ct_file, grid))
+        cts.append((ct_file, padding_to_air(array)))
+        labels.append((labels_file, numbers))
+    joint = joint_of(grids)
+    ct = upright_volume(pairs[0][0], join_arrays(joint, cts), joint.grid, fill=AIR_HU)
+    whole = join_labels(joint, labels)
+    return ct, upright_volume(pairs[0][1], whole, joint.grid, "nearest")
+
+
+def _on(grid, array):
+    return Volume(array, tuple(grid.spacing_mm), tuple(grid.origin_mm))
+
+
+def _grid_of_header(file):
+    """Return the `Grid` of a NIfTI file, its axes as near to LPS as possible, by its header."""
+    shape, affine = read_nifti_affine(file)
+    if affine is None or len(shape) != 3:
+        raise UserError(f"{file}: no volume of three axes with an orientation")
+    # `to_lps` exchanges and flips indices; a view of one number has as many as are needed.
+    return to_lps(np.broadcast_to(np.uint8(0), shape), make_grid(file, shape, affine))[1]

@@ -14,13 +14,14 @@ class RawPatient:
     Attributes:
         id: name of the scan, unique in its source.
         ct: `Volume` in HU.
-        labels: `Volume` in the same space, uint8, 1..7 = C1..C7, 0 elsewhere.
+        labels: `Volume` in the same space, uint8, 1..7 = C1..C7, 0 elsewhere; None from a source
+            that was opened without labels.
         notes: remarks of the source on the scan, for the manifest.
     """
 
     id: str
     ct: Volume
-    labels: Volume
+    labels: Volume | None
     notes: dict = dataclasses.field(default_factory=dict)
 
 

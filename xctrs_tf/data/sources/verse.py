@@ -19,6 +19,9 @@ _SUBJECT = re.compile(r"sub-([^_]+)(?:_split-([^_]+))?")
 class VerseSource(PairSource):
     """VerSe; each subject is one patient, whatever the layout and year of the scans.
 
+    Parts of one scan (``split-``) in one folder are joined where their headers say that they
+    adjoin or overlap.
+
     Args:
         folder: a folder that holds, at any depth, ``rawdata`` and ``derivatives``, or the
             pairs ``<name>.nii.gz`` and ``<name>_seg.nii.gz``.
@@ -33,15 +36,16 @@ class VerseSource(PairSource):
         files = visible_files(folder, "*.nii.gz", unusable)
         bids = [file for file in files if file.name.startswith("sub-")]
         challenge = [file for file in files if not file.name.startswith("sub-")]
-        pairs, subjects = {}, {}
+        pairs, subjects, parts = {}, {}, {}
         for ct in bids:
             match = _SUBJECT.match(ct.name)
             if ct.name.endswith(_BIDS_CT) and match:
                 subject, part = match.groups()
                 subjects[part or subject] = subject
-                pairs.setdefault(normalise_id(subject.lower()), []).append(
-                    Pair(ct, _bids_labels(ct))
-                )
+                patient, pair = normalise_id(subject.lower()), Pair(ct, _bids_labels(ct))
+                pairs.setdefault(patient, []).append(pair)
+                if part:
+                    parts.setdefault(patient, {}).setdefault(ct.parent, []).append(pair)
         for ct in challenge:
             if not ct.name.endswith(_LABELS):
                 name = normalise_id(re.split(r"[_.]", ct.name)[0].lower())
@@ -50,7 +54,11 @@ class VerseSource(PairSource):
                 pairs.setdefault(subject, []).append(Pair(ct, labels))
         if not pairs and not unusable:
             raise UserError(f"{folder}: no VerSe scan (sub-*{_BIDS_CT}, or <name>.nii.gz)")
-        super().__init__(folder, pairs, "verse", "CC BY-SA 4.0", CERVICAL, unusable)
+        groups = {
+            patient: [group for group in folders.values() if len(group) > 1]
+            for patient, folders in parts.items()
+        }
+        super().__init__(folder, pairs, "verse", "CC BY-SA 4.0", CERVICAL, unusable, groups)
 
 
 def _bids_labels(ct):

@@ -5,7 +5,7 @@ import pathlib
 
 import numpy as np
 
-from xctrs_tf.data.volumes.checked_file import read_start
+from xctrs_tf.data.volumes.checked_file import read_checked, read_start
 from xctrs_tf.data.volumes.dicom_slice import read_slices
 from xctrs_tf.data.volumes.grid import make_grid, to_lps
 from xctrs_tf.data.volumes.intensity import AIR_HU
@@ -36,7 +36,7 @@ def slice_files(folder):
         for file in pathlib.Path(folder).iterdir()
         if not file.is_dir() and not file.name.startswith(".") and file.name.upper() != "DICOMDIR"
     )
-    return [file for file in files if _is_dicom(file)] or files
+    return [file for file in files if is_dicom(file)] or files
 
 
 def read_series(folder):
@@ -67,6 +67,24 @@ def read_series_and_grid(folder):
     Raises:
         UserError: as `read_series`.
     """
+    array, grid = to_lps(*read_series_on_grid(folder))
+    return upright_volume(folder, array, grid, fill=AIR_HU), grid
+
+
+def read_series_on_grid(folder):
+    """Read the one CT series in a folder, in the order of its own indices.
+
+    Args:
+        folder: a folder of DICOM files, one slice each, or one Enhanced CT; or one file, which
+            stands for all slices of its series in its folder.
+
+    Returns:
+        Array ``[column, row, slice]`` in HU, the slices by their positions along the normal of
+        rows and columns, and its `Grid`.
+
+    Raises:
+        UserError: as `read_series`.
+    """
     slices = _read_all(folder)
     first = slices[0]
     for slice_ in slices:
@@ -85,8 +103,7 @@ def read_series_and_grid(folder):
         [row * between_columns, column * between_rows, step, slices[0].position_mm]
     )
     array = _stack(slices).transpose(2, 1, 0)
-    array, grid = to_lps(array, make_grid(folder, array.shape, affine))
-    return upright_volume(folder, array, grid, fill=AIR_HU), grid
+    return array, make_grid(folder, array.shape, affine)
 
 
 def _stack(slices):
@@ -98,7 +115,12 @@ def _stack(slices):
     return array
 
 
-def _is_dicom(file):
+def is_dicom(file):
+    """Return whether a file is DICOM by its suffix or its first bytes.
+
+    Args:
+        file: `pathlib.Path`.
+    """
     if file.suffix.lower() in _SUFFIXES:
         return True
     try:
@@ -110,7 +132,8 @@ def _is_dicom(file):
 
 
 def _read_all(folder):
-    files = slice_files(folder)
+    path = pathlib.Path(folder)
+    files = _of_one_series(path) if path.is_file() else slice_files(path)
     if not files:
         raise UserError(f"{folder}: no DICOM files")
     slices, left = [], MAX_BYTES
@@ -124,6 +147,16 @@ def _read_all(folder):
     if len(series) > 1:
         raise UserError(f"{folder}: {len(series)} series; keep each in a folder of its own")
     return slices
+
+
+def _of_one_series(file):
+    """List the files in the folder of a slice that name its series."""
+    slices = read_slices(file)
+    if len(slices) > 1:
+        return [file]
+    series = slices[0].series.encode()
+    others = slice_files(file.parent)
+    return [each for each in others if each == file or series in read_checked(each, MAX_BYTES)]
 
 
 def _check_alike(folder, first, other):

@@ -103,6 +103,23 @@ def read_nifti(path, check_shape=None, max_bytes=MAX_BYTES):
     return StoredImage(values, header.spacing_mm(), header.affine())
 
 
+def read_nifti_affine(path):
+    """Read the place of a NIfTI file in space, without its voxels.
+
+    Args:
+        path: the file.
+
+    Returns:
+        Shape, and the affine matrix ``3 x 4`` from index to LPS position in mm, or None if the
+        file has none.
+
+    Raises:
+        UserError: as `read_nifti`, as far as the header tells.
+    """
+    header = _Header(path, read_start(path, max(_LAYOUTS)))
+    return header.shape, header.affine()
+
+
 class _Header:
     """Checked fields of a header: shape, type and place of the voxels."""
 

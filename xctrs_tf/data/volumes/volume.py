@@ -138,7 +138,7 @@ def upright_volume(path, array, grid, interpolation="linear", fill=0.0):
     return Volume(array, tuple(upright.spacing_mm.tolist()), tuple(upright.origin_mm.tolist()))
 
 
-def write_volume(path, array, spacing_mm, origin_mm):
+def write_volume(path, array, spacing_mm, origin_mm, direction=None):
     """Write a volume atomically, in the format that the suffix names.
 
     Args:
@@ -146,6 +146,7 @@ def write_volume(path, array, spacing_mm, origin_mm):
         array: ``[x, y, z]``.
         spacing_mm: voxel size in mm, one number or three.
         origin_mm: LPS position of voxel ``[0, 0, 0]`` in mm.
+        direction: ``3 x 3``, as of `Grid`, for an array whose indices do not run along LPS.
 
     Raises:
         UserError: unknown suffix, or no folder to write to.
@@ -161,7 +162,7 @@ def write_volume(path, array, spacing_mm, origin_mm):
         # On a full disk ITK cuts a NIfTI file short without an error.
         require_space(temporary.parent, volume.array.nbytes)
         try:
-            _write_image(_to_image(volume), temporary)
+            _write_image(_to_image(volume, direction), temporary)
         except RuntimeError as error:
             raise UserError(f"{path}: cannot be written ({one_line(error, 200)})") from error
         if ".nii" in temporary.suffixes and not _is_whole(temporary, volume.array.nbytes):
@@ -195,8 +196,18 @@ def resample(volume, size, spacing_mm, origin_mm, interpolation="linear", fill=0
     return _resample(_to_image(volume), size, spacing_mm, origin_mm, interpolation, fill)
 
 
-def _read_oriented(path):
-    """Return the array of a volume, its axes as near to LPS as possible, and its `Grid`."""
+def read_on_grid(path):
+    """Read a volume in the order of its file's own indices.
+
+    Args:
+        path: a file.
+
+    Returns:
+        Array in index order, and its `Grid`.
+
+    Raises:
+        UserError: as `read_volume`.
+    """
     image = read_stored_image(path, lambda shape: _check_shape(path, shape))
     check_voxel_mm(path, image.spacing_mm)
     if image.affine is None:
@@ -204,7 +215,12 @@ def _read_oriented(path):
             f"{path}: no orientation in its header (in NIfTI, sform_code and qform_code are 0), "
             "so that left and right are unknown; save it with its orientation"
         )
-    return to_lps(image.array, make_grid(path, image.array.shape, image.affine))
+    return image.array, make_grid(path, image.array.shape, image.affine)
+
+
+def _read_oriented(path):
+    """Return the array of a volume, its axes as near to LPS as possible, and its `Grid`."""
+    return to_lps(*read_on_grid(path))
 
 
 def _check_shape(path, shape):
@@ -235,12 +251,14 @@ def _to_array(image):
     return sitk.GetArrayFromImage(image).T
 
 
-def _to_image(volume):
+def _to_image(volume, direction=None):
     import SimpleITK as sitk
 
     image = sitk.GetImageFromArray(np.ascontiguousarray(volume.array.T))
     image.SetSpacing([float(value) for value in volume.spacing_mm])
     image.SetOrigin([float(value) for value in volume.origin_mm])
+    if direction is not None:
+        image.SetDirection(np.ravel(direction).tolist())
     return image
 
 
@@ -256,8 +274,7 @@ def _resample_upright(path, array, grid, interpolation, fill):
             f"{path}: an oblique scan, {shape} voxels along the patient's axes; cut out the neck "
             "first"
         )
-    image = _to_image(Volume(array, grid.spacing_mm, grid.origin_mm))
-    image.SetDirection(grid.direction.ravel().tolist())
+    image = _to_image(Volume(array, grid.spacing_mm, grid.origin_mm), grid.direction)
     return _resample(image, size, grid.spacing_mm, low, interpolation, fill)
 
 

@@ -13,6 +13,7 @@ from xctrs_tf.data.dataset.cohort_statistics import (
     labels_of,
     measure_case,
 )
+from xctrs_tf.data.dataset.manifest import MODEL_MADE, are_model_made
 from xctrs_tf.data.dataset.sanity import check_direction
 from xctrs_tf.data.films.film_normalisation import normalise_film
 from xctrs_tf.data.volumes.intensity import WINDOW_HU, normalise_hu
@@ -59,7 +60,7 @@ def check_dataset(dataset, watch=iter):
             counts = counts + histogram(case)
             if fault := check_direction(labels_of(case)):
                 faults.append(f"{patient}: {fault[0]}; prepare it with --header={fault[1]}")
-            patient_figure(folder / f"{patient}.png", case)
+            patient_figure(folder / f"{patient}.png", case, _mark(dataset))
         outliers = find_outliers(measures)
         _histogram_figure(folder / "histogram.png", counts)
         statistics = {"histogram": counts.tolist(), "patients": measures}
@@ -69,12 +70,13 @@ def check_dataset(dataset, watch=iter):
     return dataset.path / FOLDER / "index.html", to_look_at
 
 
-def patient_figure(path, case):
+def patient_figure(path, case, mark=""):
     """Draw a patient's films and three planes of the CT with the outlines of the labels.
 
     Args:
         path: the PNG to write.
         case: a `Case`.
+        mark: what is to be known of the labels, or empty.
     """
     figure = Figure(figsize=(5 * PANEL, PANEL + 0.55), facecolor="white")
     grid = figure.add_gridspec(1, 5, left=0.008, right=0.992, bottom=0.1, top=0.88, wspace=0.035)
@@ -82,9 +84,21 @@ def patient_figure(path, case):
     films = {view: normalise_film(getattr(case, view)) for view in VIEWS}
     draw_patient(axes, films, normalise_hu(case.ct), case.segmentation)
     text = f"{case.id}     {case.ct.shape[0]}³ voxels of {case.spacing_mm:.2f} mm"
+    text += f"     {mark}" if mark else ""
     figure.text(0.008, 0.04, text, fontsize=9, color=INK, va="center")
     draw_legend(figure, right=0.992, y=0.04)
     save_figure(figure, path, dpi=_DPI)
+
+
+def _mark(dataset):
+    return f"{MODEL_MADE} labels" if are_model_made(dataset.label_name) else ""
+
+
+def _sentence(dataset):
+    """Return what the page says of labels that a network made."""
+    made = {each["labels"] for each in dataset.sources() if "labels" in each}
+    words = f" Labels: {', '.join(sorted(made)) or MODEL_MADE}; no expert checked them."
+    return html.escape(words) if are_model_made(dataset.label_name) else ""
 
 
 def _histogram_figure(path, counts):
@@ -121,7 +135,7 @@ def _page(dataset, measures, outliers, to_look_at):
 <h1>{html.escape(dataset.path.resolve().name)}</h1>
 <p>{len(dataset.ids)} patients of {dataset.size}³ voxels, in folds of {folds}; {len(rejected)}
 rejected. Films: {html.escape(json.dumps(manifest.get("projection")))}. Content hash
-{dataset.content_hash()[:16]}.</p>
+{dataset.content_hash()[:16]}.{_sentence(dataset)}</p>
 <h2>To look at</h2>
 <p>Scans that contradict their header, and measures further from the median than {OUTLIER_Z} robust
 standard deviations.</p>

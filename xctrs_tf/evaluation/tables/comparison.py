@@ -8,6 +8,7 @@ import dataclasses
 
 import numpy as np
 
+from xctrs_tf.data.dataset.manifest import MODEL_MADE, are_model_made
 from xctrs_tf.evaluation.patient import DICE_KEYS
 from xctrs_tf.evaluation.statistics import (
     PairedTest,
@@ -57,6 +58,8 @@ FURTHER_DICE_COLUMNS = (
     TableColumn("nsd_mean", "NSD (%)", 2, scale=100.0),
     TableColumn("missed", "missed vertebrae", 2),
 )
+# Columns of figures that compare with the labels, or are computed inside them.
+_OF_LABELS = {column.key for column in (*DICE_COLUMNS, *FURTHER_DICE_COLUMNS)} | {"mae_bone_hu"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -165,6 +168,35 @@ class Cell:
     interval: tuple
     paper: tuple | None
     difference: Difference | None = None
+
+
+def heading_of(column, dice_name):
+    """Return a column's heading, which says so where a network made the labels.
+
+    Args:
+        column: `TableColumn`.
+        dice_name: name of the overlap.
+    """
+    if column.key in _OF_LABELS and are_model_made(dice_name):
+        return f"{column.heading}, {MODEL_MADE} labels"
+    return column.heading
+
+
+def label_notes(dice_name):
+    """Return what stands below a table whose labels a network made; nothing for others.
+
+    Args:
+        dice_name: name of the overlap.
+
+    Returns:
+        List of str.
+    """
+    if not are_model_made(dice_name):
+        return []
+    return [
+        f"{MODEL_MADE}: a network made the labels of these patients, and no expert checked them. "
+        "Figures against them do not compare with figures against true labels."
+    ]
 
 
 def compare(results, name):

@@ -3,7 +3,12 @@
 import math
 
 from xctrs_tf.evaluation.tables import paper
-from xctrs_tf.evaluation.tables.comparison import COMPARED_TABLES
+from xctrs_tf.evaluation.tables.comparison import (
+    COMPARED_TABLES,
+    DICE_COLUMNS,
+    heading_of,
+    label_notes,
+)
 from xctrs_tf.evaluation.tables.cost import cost_grid
 from xctrs_tf.evaluation.tables.grids import NOTHING, TableGrid
 from xctrs_tf.models.catalogue import MEAN_VOLUME_ROW, TABLE_ROWS
@@ -33,6 +38,7 @@ def table_grids(results, name, cells):
             f"{table.number}: what the paper does not report",
             ["", "n", *_headings(results, table.further)],
             [_ours(results, row, table.further, cells) for row in table.rows],
+            label_notes(results.dice_name),
         ),
         cost_grid(results, table),
     ]
@@ -61,8 +67,10 @@ def summary_grid(results, compared):
     for row in rows:
         cells = [_cell(found[row].get(column.key), column) for column in shown]
         lines.append([TABLE_ROWS[row].title, _count(results, row), *cells])
-    headings = ["PSNR (dB)", "SSIM", f"mean {results.dice_name} (%)", "HD95 (mm)"]
-    return TableGrid("All methods", ["", "n", *headings], lines, [_settings_note(results)])
+    distance = heading_of(columns["hd95_mean"], results.dice_name)
+    headings = ["PSNR (dB)", "SSIM", f"mean {results.dice_name} (%)", distance]
+    notes = [_settings_note(results), *label_notes(results.dice_name)]
+    return TableGrid("All methods", ["", "n", *headings], lines, notes)
 
 
 def _accuracy_grid(results, table, cells):
@@ -76,7 +84,7 @@ def _accuracy_grid(results, table, cells):
     notes = [_settings_note(results), paper.COHORT_NOTE]
     if any(text.count(LOST) for line in lines for text in line):
         notes += [paper.LOST_NOTE, paper.GAIN_NOTE]
-    notes += _run_notes(results, table)
+    notes += [*label_notes(results.dice_name), *_run_notes(results, table)]
     return TableGrid(
         f"{table.number}: {table.title}",
         ["", "n", *_headings(results, table.columns)],
@@ -100,7 +108,7 @@ def _difference_grid(results, table, cells):
         "Wilcoxon's signed-rank test on the patients of both, exact; adjusted after Holm for the "
         "methods that are compared in one figure."
     ]
-    notes += _power_notes(table, cells)
+    notes += [*_power_notes(table, cells), *label_notes(results.dice_name)]
     caption = f"{table.number}: against X-CTRSNet"
     return TableGrid(caption, headings, lines, notes)
 
@@ -152,8 +160,12 @@ def _count(results, row):
 
 
 def _headings(results, columns):
-    texts = [column.heading for column in columns]
     first = next((i for i, column in enumerate(columns) if column.key.startswith("dice_")), None)
+    texts = [
+        # One mark is enough for the columns of the overlap.
+        column.heading if column in DICE_COLUMNS else heading_of(column, results.dice_name)
+        for column in columns
+    ]
     if first is not None:
         texts[first] = f"{results.dice_name} (%): {texts[first]}"
     return texts

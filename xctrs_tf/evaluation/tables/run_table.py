@@ -6,7 +6,7 @@ import math
 from xctrs_tf.evaluation.patient import DICE_KEYS
 from xctrs_tf.evaluation.statistics import mean_sd
 from xctrs_tf.evaluation.tables import paper
-from xctrs_tf.evaluation.tables.comparison import DICE_COLUMNS, IMAGE_COLUMNS
+from xctrs_tf.evaluation.tables.comparison import DICE_COLUMNS, IMAGE_COLUMNS, label_notes
 from xctrs_tf.evaluation.tables.grids import TableGrid
 from xctrs_tf.geometry import VERTEBRAE
 
@@ -84,7 +84,8 @@ def run_grid(rows, dice_name="Dice"):
             [f"{row.name}\n{row.note}", *map(_mean_above_deviation, row.cells, RUN_COLUMNS)]
             for row in rows
         ],
-        notes=list(dict.fromkeys(note for row in rows for note in row.footnotes)),
+        notes=label_notes(dice_name)
+        + list(dict.fromkeys(note for row in rows for note in row.footnotes)),
     )
 
 

@@ -4,7 +4,12 @@ import numpy as np
 
 from xctrs_tf.evaluation.perturbations import PERTURBATIONS
 from xctrs_tf.evaluation.statistics import bootstrap_interval, mean_sd
-from xctrs_tf.evaluation.tables.comparison import DICE_COLUMNS, IMAGE_COLUMNS, patient_values
+from xctrs_tf.evaluation.tables.comparison import (
+    DICE_COLUMNS,
+    IMAGE_COLUMNS,
+    label_notes,
+    patient_values,
+)
 from xctrs_tf.evaluation.tables.grids import NOTHING, TableGrid
 from xctrs_tf.metrics import PROTOCOLS
 from xctrs_tf.models.catalogue import MEAN_VOLUME_ROW
@@ -54,7 +59,8 @@ def robustness_grid(lines, dice_name):
             "from the films as in training, with its bootstrap interval. The ground truth is "
             "always the patient as their CT lies: a turned or shifted patient is an error of the "
             "set-up, which counts in full. Directions, signs, curves and noise are drawn for each "
-            "patient and are the same at every severity."
+            "patient and are the same at every severity.",
+            *label_notes(dice_name),
         ],
     )
 

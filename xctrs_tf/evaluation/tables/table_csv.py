@@ -4,6 +4,7 @@ import csv
 import io
 import math
 
+from xctrs_tf.data.dataset.manifest import LABELS_FIELD, MODEL_MADE, are_model_made
 from xctrs_tf.evaluation.tables.comparison import COMPARED_TABLES
 from xctrs_tf.evaluation.tables.cost import cost_lines
 from xctrs_tf.models.catalogue import MEAN_VOLUME_ROW, TABLE_ROWS
@@ -33,6 +34,8 @@ _FIELDS = (
 def table_csv(results, name, cells):
     """Render a table as CSV, a line for each method and figure, in the figures' own units.
 
+    A column says so where a network made the labels.
+
     Args:
         results: `Results`.
         name: key of `comparison.COMPARED_TABLES`.
@@ -42,7 +45,8 @@ def table_csv(results, name, cells):
         The text.
     """
     stream = io.StringIO()
-    writer = csv.DictWriter(stream, _FIELDS, lineterminator="\n", restval="")
+    made = {LABELS_FIELD: MODEL_MADE} if are_model_made(results.dice_name) else {}
+    writer = csv.DictWriter(stream, (*_FIELDS, *made), lineterminator="\n", restval="")
     writer.writeheader()
     for (row, figure), cell in cells.items():
         low, high = cell.interval
@@ -58,9 +62,9 @@ def table_csv(results, name, cells):
             line |= dict(zip(("paper_mean", "paper_sd"), cell.paper, strict=True))
         if cell.difference:
             line |= _difference_fields(cell.difference)
-        writer.writerow(_csv_line(results, row, line))
+        writer.writerow(_csv_line(results, row, line | made))
     for row, line in cost_lines(results, COMPARED_TABLES[name]):
-        writer.writerow(_csv_line(results, row, line))
+        writer.writerow(_csv_line(results, row, line | made))
     return stream.getvalue()
 
 

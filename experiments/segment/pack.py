@@ -1,0 +1,228 @@
+"""Pack a run as a network of experiments.segment that comes with the package.
+
+    python -m experiments.segment.evaluate --model=RUN --data=NECKS --output=FIGURES
+    python -m experiments.segment.pack --workdir=RUN --evaluation=FIGURES \\
+        --output=xctrs_tf/pretrained/vertebrae64
+
+The first --evaluation must be that of the run's weights on the test patients of the run's own
+fold, so that its figures travel with the weights; more of them, as one on phantoms, are
+listed beside it. Writes weights in float16 with metadata, model card, licence and notice: the
+layout of experiments.export --format=weights.
+"""
+
+import json
+import pathlib
+import shutil
+import sys
+import tempfile
+
+from absl import flags
+
+from experiments.common import cli
+from experiments.segment.segmenter_card import segmenter_card
+from experiments.segment.trained_patients import TRAINED_IMAGES, image_digits
+from xctrs_tf.data.dataset import open_dataset
+from xctrs_tf.data.dataset.mixture import parse_data
+from xctrs_tf.errors import UserError
+from xctrs_tf.evaluation.patient import read_cases_csv
+from xctrs_tf.files import atomic_path, read_json, write_text
+from xctrs_tf.folder_lock import folder_lock
+from xctrs_tf.pretrained import EXPORTED_WEIGHTS
+from xctrs_tf.progress import stage
+from xctrs_tf.training.config import read_run_record
+
+MAX_BYTES = 6_000_000
+# Largest difference of a probability that float16 weights may make, as of experiments.export.
+TOLERANCE = 5e-2
+_HERE = pathlib.Path(__file__).parent
+
+FLAGS = flags.FlagValues()
+WORKDIR = flags.DEFINE_string("workdir", None, "Run to pack.", flag_values=FLAGS)
+EVALUATION = flags.DEFINE_multi_string(
+    "evaluation",
+    None,
+    "Folder of experiments.segment.evaluate; the first one on the run's own test patients.",
+    flag_values=FLAGS,
+)
+OUTPUT = flags.DEFINE_string(
+    "output", None, "Folder to write; an earlier one is replaced.", flag_values=FLAGS
+)
+LICENCE = flags.DEFINE_string(
+    "license", "LICENSE", "File of the licence of the weights.", flag_values=FLAGS
+)
+flags.mark_flags_as_required(["workdir", "evaluation", "output"], flag_values=FLAGS)
+
+
+def execute():
+    """Pack the run that the flags name."""
+    workdir, output = pathlib.Path(WORKDIR.value), pathlib.Path(OUTPUT.value)
+    config, data_sha256 = read_run_record(workdir)
+    if config.reconstructs:
+        raise UserError(f"{workdir}: reconstructs from films; pack a run of experiments.segment")
+    evaluations = [_read_evaluation(pathlib.Path(folder)) for folder in EVALUATION.value]
+    _check_own_test(evaluations[0], EVALUATION.value[0], config, data_sha256)
+    licence = pathlib.Path(LICENCE.value)
+    if not licence.is_file():
+        raise UserError(f"--license={licence}: no such file")
+    _refuse_other(output)
+    held_out = _held_out(config)
+    cli.load_tensorflow("float32")
+    output.parent.mkdir(parents=True, exist_ok=True)
+    with folder_lock(output, beside=True), tempfile.TemporaryDirectory() as scratch:
+        folder = pathlib.Path(scratch) / output.name
+        with stage("packing the weights"):
+            size = _write(workdir, folder, evaluations, held_out, licence)
+        with atomic_path(output) as temporary:
+            shutil.copytree(folder, temporary)
+    print(f"{output}: {size / 1e6:.1f} MB of weights")
+
+
+def _read_evaluation(folder):
+    """Return the record of an evaluation with the means of its figures as ``means``."""
+    try:
+        record = read_json(folder / "cases.json")
+        rows = read_cases_csv(folder / "cases.csv")
+        kinds = {"model": dict, "split": str, "dice_name": str, "n": int, "sources": list}
+        for name, kind in kinds.items():
+            if not isinstance(record[name], kind):
+                raise ValueError(f"{name} is {record[name]!r:.40}")
+        if len(rows) != record["n"]:
+            raise ValueError(f"{len(rows)} of {record['n']} patients")
+        record["means"] = {name: _mean(rows, name) for name in rows[0] if name != "id"}
+    except FileNotFoundError as error:
+        raise UserError(
+            f"{error.filename}: missing; run experiments.segment.evaluate first"
+        ) from error
+    except (KeyError, ValueError) as error:
+        raise UserError(
+            f"{folder}: no evaluation, or damaged ({error}); run experiments.segment.evaluate again"
+        ) from error
+    return record
+
+
+def _mean(rows, name):
+    values = [float(row[name]) for row in rows if row[name]]
+    return sum(values) / len(values) if values else None
+
+
+def _check_own_test(record, folder, config, data_sha256):
+    asked = {"data_hash": data_sha256, "split": "test", "fold": config.fold, "trained_on": 0}
+    if any(record.get(name) != value for name, value in asked.items()):
+        raise UserError(
+            f"--evaluation={folder}: not of the test patients of fold {config.fold} of the run's "
+            "data; run experiments.segment.evaluate --split=test on it, and name that first"
+        )
+
+
+def _refuse_other(output):
+    if output.exists() and not (output / EXPORTED_WEIGHTS).is_file() and any(output.iterdir()):
+        raise UserError(f"--output={output}: holds other files; name another folder")
+
+
+def _held_out(config):
+    """Return ids of the held-out patients, and hashes of the scans of the training patients."""
+    parts = [(each, each.split(config.fold)) for each in map(open_dataset, _folders(config))]
+    images = [image_digits(dataset, split.training) for dataset, split in parts]
+    # Validation and test patients of a run are those of its first folder.
+    first = parts[0][1]
+    return {
+        "held_out": {"validation": first.validation, "test": first.test},
+        TRAINED_IMAGES: None if None in images else sorted(set().union(*images)),
+    }
+
+
+def _folders(config):
+    return [each.path for each in parse_data(config.data)]
+
+
+def _write(workdir, folder, evaluations, held_out, licence):
+    """Write a packed network; return the bytes of its weights."""
+    from xctrs_tf.ct_segmentation.segmentation_network import load_network
+    from xctrs_tf.export.metadata import describe_run
+    from xctrs_tf.models.weights import save_weights
+    from xctrs_tf.reconstruction.export_files import (
+        CHECKSUMS,
+        METADATA,
+        MODEL_CARD,
+        check_metadata,
+        write_checksums,
+    )
+    from xctrs_tf.training.run import load_run
+
+    network = load_network(workdir)
+    _check_weights(evaluations, network.record)
+    run = load_run(workdir, precision="float32")
+    metadata = describe_run(run)
+    if metadata["data"] is None:
+        raise UserError(f"{workdir}: its data are gone or changed; the figures would be of others")
+    metadata |= {**held_out, "metrics": _metrics(evaluations[0])}
+    metadata["evaluations"] = [_metrics(record) for record in evaluations]
+    metadata |= {"precision": "float32", "fpmath": "float32", "checksums": CHECKSUMS}
+    metadata["weights"] = {"quantize": "float16"}
+    check_metadata(metadata, workdir)
+    weights = folder / EXPORTED_WEIGHTS
+    weights.parent.mkdir(parents=True)
+    save_weights(weights, [run.segmentation], "float16")
+    size = weights.stat().st_size
+    if size > MAX_BYTES:
+        raise UserError(
+            f"{workdir}: {size / 1e6:.1f} MB of weights; at most {MAX_BYTES / 1e6:g} MB are shipped"
+        )
+    shutil.copy(licence, folder / "LICENSE")
+    shutil.copy(_HERE / "NOTICE", folder / "NOTICE")
+    for _ in range(2):
+        # Written twice: the network is loaded from the folder before the difference is known.
+        write_text(folder / METADATA, json.dumps(metadata, indent=1) + "\n")
+        write_text(folder / MODEL_CARD, segmenter_card(metadata))
+        write_checksums(folder)
+        if "largest_differences" not in metadata["weights"]:
+            difference = _difference(network, load_network(folder))
+            metadata["weights"]["largest_differences"] = {"segmentation": difference}
+    return size
+
+
+def _check_weights(evaluations, record):
+    for folder, evaluation in zip(EVALUATION.value, evaluations, strict=True):
+        if evaluation["model"].get("weights_sha256") != record["weights_sha256"]:
+            raise UserError(
+                f"--evaluation={folder}: of other weights than the best ones of the run now; run "
+                "experiments.segment.evaluate again"
+            )
+
+
+def _difference(first, second):
+    """Return the largest difference of two networks' probabilities for a random cube."""
+    import numpy as np
+
+    cube = np.random.default_rng(0).random((1, *(first.size,) * 3, 1), np.float32)
+    difference = float(np.max(np.abs(np.asarray(first(cube)) - np.asarray(second(cube)))))
+    # Written so that NaN fails, too.
+    if not difference <= TOLERANCE:
+        raise UserError(
+            f"weights in float16 change a probability by {difference:.2g}; at most {TOLERANCE:g} "
+            "is allowed"
+        )
+    return difference
+
+
+def _metrics(record):
+    return {
+        "means": record["means"],
+        "patients": record["n"],
+        "split": record["split"],
+        "dice_name": record["dice_name"],
+        "sources": record["sources"],
+        "trained_on": record.get("trained_on"),
+        "program": "experiments.segment.evaluate",
+        "commit": record.get("commit"),
+        "date": record.get("date"),
+    }
+
+
+def main(argv=None):
+    """Run the program on a command line; return its exit status."""
+    return cli.run(execute, FLAGS, argv)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,196 @@
+"""experiments.segment.pack: what travels with the weights, and what is refused."""
+
+import dataclasses
+import json
+import shutil
+
+import keras
+import numpy as np
+import pytest
+
+from experiments.segment import pack
+from experiments.segment.evaluate import evaluate_segmenter
+from experiments.segment.trained_patients import choose_patients, read_trained_on
+from tests.experiments.segment.segmented_data import (
+    SEGMENTING,
+    TrueSegmenter,
+    write_boxes,
+    write_segmenting_run,
+)
+from tests.programs import ROOT, assert_refused, run_program
+from xctrs_tf.ct_segmentation.segmentation_network import load_network
+from xctrs_tf.data.dataset import open_dataset
+from xctrs_tf.models.catalogue import NETWORKS
+from xctrs_tf.pretrained import EXPORTED_WEIGHTS
+from xctrs_tf.reconstruction.export_files import check_files, read_metadata
+from xctrs_tf.training import checkpoints
+from xctrs_tf.training.run import build_networks
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _toy_network():
+    path = "tests.experiments.segment.segmented_data:toy_network"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(NETWORKS, "mulsisnet", dataclasses.replace(NETWORKS["mulsisnet"], path=path))
+        yield
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Folder of a run with untrained weights, its data and phantoms, and evaluations of both."""
+    folder = tmp_path_factory.mktemp("packing")
+    data = write_boxes(folder / "data")
+    phantoms = write_boxes(folder / "phantoms", images="phantom", keep_scan=False)
+    run = write_segmenting_run(folder / "run", data, phantoms)
+    save_weights(run)
+    trained_on = read_trained_on(run)
+    for dataset, name in ((data, "figures"), (phantoms, "phantom-figures")):
+        segmenter = TrueSegmenter(dataset, **load_network(run).record)
+        evaluate_segmenter(segmenter, choose_patients(dataset, trained_on), folder / name)
+    return folder
+
+
+def held_out(folder):
+    """Return the validation patients of the run; its test patients are p1 and p6."""
+    return open_dataset(folder / "data").split(1).validation
+
+
+def save_weights(run):
+    policy = keras.config.dtype_policy()
+    networks = build_networks(SEGMENTING)
+    keras.config.set_dtype_policy(policy)
+    checkpoints.save(run / "best", networks, {}, {"step": 7})
+
+
+def pack_run(folder, output, *flags, evaluations=("figures",), run="run"):
+    given = [f"--evaluation={folder / name}" for name in evaluations]
+    licence = f"--license={ROOT / 'LICENSE'}"
+    return run_program(
+        "segment.pack",
+        *(f"--workdir={folder / run}", *given, f"--output={output}", licence, *flags),
+    )
+
+
+@pytest.fixture(scope="module")
+def packed(folder):
+    both = ("figures", "phantom-figures")
+    result = pack_run(folder, folder / "packed", evaluations=both)
+    assert result.returncode == 0, result.stderr
+    assert "MB of weights" in result.stdout
+    return folder / "packed"
+
+
+def test_the_folder_is_an_export_of_weights(packed):
+    metadata = read_metadata(packed)
+    check_files(packed, metadata)
+    assert metadata["checksums"]
+    assert sorted(path.name for path in packed.iterdir()) == ["LICENSE", "NOTICE", "assets.extra"]
+    with np.load(packed / EXPORTED_WEIGHTS) as arrays:
+        assert {arrays[name].dtype for name in arrays.files} == {np.dtype("float16")}
+    assert "vertebrae64" in (packed / "NOTICE").read_text(encoding="utf-8")
+
+
+def test_the_network_is_that_of_the_run(folder, packed):
+    ours, theirs = load_network(packed), load_network(folder / "run")
+    cube = np.random.default_rng(1).random((1, 32, 32, 32, 1), np.float32)
+    difference = np.abs(ours(cube) - theirs(cube)).max()
+    assert 0 < difference < 0.01
+    assert (ours.size, ours.spacing_mm) == (32, 4.0)
+    written = read_metadata(packed)["weights"]
+    assert written["quantize"] == "float16"
+    assert 0 < written["largest_differences"]["segmentation"] < 0.01
+
+
+def test_figures_and_patients_travel_with_the_weights(packed):
+    metadata = read_metadata(packed)
+    assert metadata["step"] == 7
+    assert metadata["metrics"]["split"] == "test"
+    assert (metadata["metrics"]["patients"], metadata["metrics"]["trained_on"]) == (2, 0)
+    assert metadata["metrics"]["dice_name"] == "pseudo-label Dice"
+    assert metadata["metrics"]["means"]["identified_mean"] == 1
+    assert [each["sources"][0]["source"] for each in metadata["evaluations"]] == ["test", "test"]
+    assert metadata["held_out"]["test"] == ["p1", "p6"]
+    # Seven of each folder.
+    assert len(metadata["trained_images"]) == 14
+    # No folder of the machine that trained it.
+    assert str(packed.parent) not in json.dumps(metadata)
+    card = (packed / "assets.extra" / "MODEL_CARD.md").read_text(encoding="utf-8")
+    assert "| test patients | p1, p6 |" in card
+    assert "| C3 | 100.0 | 0.0 | 100.0 | 0.0 |" in card
+    assert card.count("Dice is the pseudo-label Dice") == 2
+
+
+def test_the_packed_network_knows_its_training_patients(folder, packed):
+    # Eight of the ten scans, by other crops.
+    some = write_boxes(folder / "some", keep_scan=False, count=8)
+    trained = sorted({"p0", "p2", "p3", "p4", "p5", "p7"} - set(held_out(folder)))
+    cohort = choose_patients(some, read_trained_on(packed))
+    assert (cohort.split, cohort.trained_on) == ("all", len(trained))
+
+
+def test_an_earlier_folder_is_replaced_and_a_foreign_one_kept(folder, packed, tmp_path):
+    copy = tmp_path / "packed"
+    shutil.copytree(packed, copy)
+    (copy / "old").touch()
+    assert pack_run(folder, copy).returncode == 0
+    assert not (copy / "old").exists()
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "file").touch()
+    result = pack_run(folder, tmp_path / "other")
+    assert result.returncode == 2 and "holds other files" in result.stderr
+    assert [path.name for path in (tmp_path / "other").iterdir()] == ["file"]
+
+
+def test_figures_of_phantoms_alone_are_refused(folder, tmp_path):
+    result = pack_run(folder, tmp_path / "packed", evaluations=("phantom-figures",))
+    assert_refused(result, "not of the test patients of fold 1", tmp_path / "packed")
+
+
+def test_figures_of_patients_that_were_trained_on_are_refused(folder, tmp_path):
+    figures = tmp_path / "figures"
+    shutil.copytree(folder / "figures", figures)
+    record = json.loads((figures / "cases.json").read_text(encoding="utf-8"))
+    (figures / "cases.json").write_text(json.dumps({**record, "trained_on": 1}), encoding="utf-8")
+    result = pack_run(folder, tmp_path / "packed", evaluations=(figures,))
+    assert_refused(result, "not of the test patients of fold 1", tmp_path / "packed")
+
+
+def test_figures_of_other_weights_are_refused(folder, tmp_path):
+    figures = tmp_path / "figures"
+    shutil.copytree(folder / "figures", figures)
+    record = json.loads((figures / "cases.json").read_text(encoding="utf-8"))
+    record["model"]["weights_sha256"] = "e" * 64
+    (figures / "cases.json").write_text(json.dumps(record), encoding="utf-8")
+    result = pack_run(folder, tmp_path / "packed", evaluations=(figures,))
+    assert_refused(result, "of other weights than the best ones", tmp_path / "packed")
+
+
+def test_half_an_evaluation_is_refused(folder, tmp_path):
+    result = pack_run(folder, tmp_path / "packed", evaluations=("absent",))
+    assert_refused(
+        result, "cases.json: missing; run experiments.segment.evaluate", tmp_path / "out"
+    )
+    figures = tmp_path / "figures"
+    shutil.copytree(folder / "figures", figures)
+    (figures / "cases.csv").write_text("id,dice_mean\np1,0.5\n", encoding="utf-8")
+    result = pack_run(folder, tmp_path / "packed", evaluations=(figures,))
+    assert_refused(result, "damaged (1 of 2 patients)", tmp_path / "packed")
+
+
+def test_too_large_weights_are_refused(folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(pack, "MAX_BYTES", 100)
+    result = pack_run(folder, tmp_path / "packed")
+    assert_refused(result, "MB of weights; at most", tmp_path / "packed")
+
+
+def test_16_bits_that_change_the_answer_are_refused(folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(pack, "TOLERANCE", 1e-9)
+    result = pack_run(folder, tmp_path / "packed")
+    assert_refused(result, "weights in float16 change a probability", tmp_path / "packed")
+
+
+def test_a_run_that_reconstructs_is_refused(folder, tmp_path):
+    data = write_boxes(tmp_path / "data", keep_scan=False)
+    write_segmenting_run(tmp_path / "run", data, reconstruction="spadrnet")
+    result = pack_run(folder, tmp_path / "packed", run=tmp_path / "run")
+    assert_refused(result, "reconstructs from films", tmp_path / "packed")

@@ -1,0 +1,1 @@
+"""Output folder of a segmented CT: its files, surfaces and picture."""
