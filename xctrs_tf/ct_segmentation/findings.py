@@ -86,12 +86,12 @@ class Findings:
 
     @property
     def is_anchored(self):
-        """Whether the vertebrae have names."""
+        """True if the vertebrae have names."""
         return self.levels != UNCERTAIN
 
     @property
     def is_certain(self):
-        """Whether C1..C7 are all there, whole, anchored, and without a problem."""
+        """True if C1..C7 are all there, whole, anchored, and without a problem."""
         return self.is_anchored and not self.reasons and len(self.vertebrae) == len(VERTEBRAE)
 
     @property
