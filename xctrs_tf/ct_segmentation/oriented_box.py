@@ -7,7 +7,7 @@ import numpy as np
 from xctrs_tf.data.stream.rigid_motion import euler_degrees, rotation_matrix
 
 # Points of which the mirror images are looked at, and a distance beyond which all are as bad.
-_MIRRORED_POINTS = 400
+_MIRRORED_POINTS = 250
 _FAR_MM = 10.0
 _MOST_TURN_DEG = 44.0
 _FEWEST_POINTS = 20
@@ -103,7 +103,7 @@ def _mirror_plane(points):
     # From an upright plane through the middle; one degree and half a millimetre are near enough.
     start = np.array([0.0, 0.0, 0.0])
     simplex = np.vstack([start, start + np.diag([8.0, 8.0, 2.0])])
-    options = {"initial_simplex": simplex, "xatol": 0.2, "fatol": 1e-3, "maxfev": 120}
+    options = {"initial_simplex": simplex, "xatol": 0.2, "fatol": 1e-3, "maxfev": 90}
     best = minimize(unlike, start, method="Nelder-Mead", options=options).x
     best[:2] = np.clip(best[:2], -_MOST_TURN_DEG, _MOST_TURN_DEG)
     normal = rotation_matrix((0.0, *best[:2]))[:, 0]

@@ -1,3 +1,5 @@
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -141,3 +143,17 @@ def test_vertebrae_between_lungs_are_none_of_the_neck():
     hu = np.where(neck().segmentation > 0, neck().ct, -800)
     with pytest.raises(NoCervicalSpine, match="vertebrae of the chest only"):
         _find(neck().segmentation, hu)
+
+
+def test_unsure_vertebrae_without_an_anchor_are_no_neck():
+    labels = np.where(neck().segmentation < 3, 0, neck().segmentation)
+    labels[labels > 6] = 0
+    prediction = prediction_of(labels)
+    unsure = prediction.probabilities.copy()
+    bone = labels > 0
+    # Still likelier than background, as what a network sees in a lumbar spine.
+    unsure[bone] = 0.58 * unsure[bone] + np.float16(0.42 / 8)
+    unsure = dataclasses.replace(prediction, probabilities=unsure)
+    with pytest.raises(NoCervicalSpine, match=r"no cervical spine found \(mean confidence 0\.5"):
+        find_vertebrae(unsure, "lumbar.nii.gz")
+    assert find_vertebrae(prediction, "neck.nii.gz").levels == UNCERTAIN

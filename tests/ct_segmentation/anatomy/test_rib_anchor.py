@@ -120,3 +120,9 @@ def test_vertebra_at_padding_is_cut(first_of_air, expected):
 def test_tip_at_the_border_is_cut():
     voxels = np.concatenate([_cube((10, 10, 2), 8), [(14, 14, 1), (14, 14, 0)]])
     assert is_cut(voxels, np.full((32, 32, 32), 40.0, np.float32))
+
+
+def test_vertebra_at_slanting_padding_is_cut():
+    hu = np.full((32, 32, 32), 40.0, np.float32)
+    hu[:14, :, 18:] = -1000.0
+    assert is_cut(_cube((10, 10, 10)), hu)

@@ -124,7 +124,7 @@ def test_piece_that_fits_nowhere_is_dropped():
     assert chain.levels == [1, 2, 3, 4, 5, 6, 7]
     assert len(chain.dropped) == 1 and any(chain.dropped[0] is each for each in (spine[2], extra))
     assert stray_pieces(chain) == chain.dropped
-    small = dataclasses.replace(extra, volume_mm3=2100.0)
+    small = dataclasses.replace(extra, volume_mm3=500.0)
     assert stray_pieces(dataclasses.replace(chain, dropped=[small])) == []
 
 

@@ -12,7 +12,7 @@ from xctrs_tf.ct_segmentation.anatomy.vertebra_pieces import from_top, piece_of
 # Share of its voxels that the network must give to the level of a piece.
 AGREED = 0.8
 # Pieces that fit nowhere count if they are as large, in shares of a usual piece, and as near.
-_EXTRA = 0.3
+_EXTRA = 0.1
 _NEAR_MM = 45.0
 # Two pieces may be one vertebra if one is small and both together are not too large, in shares of
 # a usual piece, and their centres no farther apart along z.
