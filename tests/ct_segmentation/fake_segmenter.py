@@ -6,6 +6,7 @@ import numpy as np
 
 from xctrs_tf.ct_segmentation.findings import TOP_ANCHOR, UNCERTAIN, Findings, Vertebra
 from xctrs_tf.ct_segmentation.oriented_box import OrientedBox
+from xctrs_tf.data.volumes.volume import Volume
 from xctrs_tf.geometry import VERTEBRAE
 
 RECORD = {"name": "fake64", "weights_sha256": "ab" * 32, "steps": 7}
@@ -18,10 +19,12 @@ class FakeSegmenter:
         spoil: function from a dict of the fields of `Findings` and the scan to nothing, which
             changes them; None for none.
         record: of the network.
+        spacing_mm: edge of the network's voxels.
     """
 
-    def __init__(self, spoil=None, record=None):
+    def __init__(self, spoil=None, record=None, spacing_mm=20.0):
         self.record = dict(RECORD if record is None else record)
+        self.spacing_mm = spacing_mm
         self._spoil = spoil
         self.scans = []
 
@@ -40,8 +43,18 @@ class FakeSegmenter:
         if self._spoil:
             self._spoil(fields, scan)
         findings = Findings(**fields)
+        # Twice as fine along each axis.
+        fine = Volume(
+            labels.repeat(2, 0).repeat(2, 1).repeat(2, 2),
+            tuple(scan.grid.spacing_mm / 2),
+            tuple(scan.grid.origin_mm - scan.grid.spacing_mm / 4),
+        )
         return types.SimpleNamespace(
-            scan=scan, findings=findings, labels=findings.labels, model=self.record
+            scan=scan,
+            findings=findings,
+            labels=findings.labels,
+            model=self.record,
+            network_labels=fine,
         )
 
 

@@ -77,6 +77,17 @@ def bone(ct):
     return ((ct.array > 600) & (ct.array <= 607)).any(axis=(0, 1))
 
 
+def test_a_coarse_scan_keeps_the_finer_labels_of_the_network(tmp_path, load):
+    write_ct(tmp_path, "a")
+    plain = open_collections(["nifti"], [tmp_path], AUTO)
+    spacing_mm = plain.load("a").ct.spacing_mm
+    for network_mm, factor in ((max(spacing_mm), 1), (0.9 * max(spacing_mm), 2)):
+        load(FakeSegmenter(spacing_mm=network_mm))
+        raw = ModelLabelledSource(plain, "NETWORK").load("a")
+        assert raw.labels.array.shape == tuple(factor * n for n in raw.ct.array.shape)
+        np.testing.assert_allclose(raw.labels.spacing_mm, np.array(spacing_mm) / factor)
+
+
 def test_the_crop_is_that_of_the_true_labels_where_the_network_is_right(tmp_path, load):
     load(FakeSegmenter())
     write_neck(tmp_path, "a")

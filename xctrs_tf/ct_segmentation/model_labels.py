@@ -74,6 +74,9 @@ class ModelLabelledSource(PatientSource):
             },
         }
         labels = Volume(segmentation.labels, raw.ct.spacing_mm, raw.ct.origin_mm)
+        if max(raw.ct.spacing_mm) > segmenter.spacing_mm:
+            # On coarser voxels than the network's own its labels would lose detail.
+            labels = segmentation.network_labels
         return RawPatient(raw.id, raw.ct, labels, {**raw.notes, **notes})
 
 

@@ -34,6 +34,8 @@ class CTSegmentation:
             101, 102, ... from top to bottom where the levels are uncertain.
         model: dict of JSON values that identifies the network.
         date: when it was made, UTC, as ISO 8601.
+        network_labels: `Volume` of the same labels on the grid of the network, which has more of
+            them where the scan's voxels are coarser; None if it was made by hand.
     """
 
     scan: Scan
@@ -41,6 +43,7 @@ class CTSegmentation:
     labels: np.ndarray
     model: dict
     date: str
+    network_labels: Volume | None = None
 
     def __repr__(self):
         names = [vertebra.name for vertebra in self.findings.vertebrae]
@@ -113,7 +116,8 @@ class Segmenter:
         prediction = refine_at_neck(self._network, prediction, progress=progress)
         findings = find_vertebrae(prediction, scan.name)
         labels = labels_on_scan(prediction, findings.labels, scan)
-        return CTSegmentation(scan, findings, labels, dict(self.record), now())
+        network_labels = Volume(findings.labels, volume.spacing_mm, volume.origin_mm)
+        return CTSegmentation(scan, findings, labels, dict(self.record), now(), network_labels)
 
     def __repr__(self):
         return f"Segmenter({self.record.get('name')}: C1 to C7 at {self.spacing_mm:.3g} mm)"

@@ -20,6 +20,9 @@ from xctrs_tf.ct_segmentation.anatomy.neck_shape import (
 from xctrs_tf.ct_segmentation.anatomy.piece_repair import repaired_chain, stray_pieces
 from xctrs_tf.ct_segmentation.anatomy.vertebra_pieces import Piece, vertebra_pieces
 
+# Whether a piece is cut, how far it lies above the first vertebra, and whether it is a stray one.
+CUT_PIECES = [(True, 12.0, False), (False, 12.0, True), (True, -12.0, True), (True, -70.0, False)]
+
 
 @pytest.fixture(scope="module")
 def pieces():
@@ -126,6 +129,14 @@ def test_piece_that_fits_nowhere_is_dropped():
     assert stray_pieces(chain) == chain.dropped
     small = dataclasses.replace(extra, volume_mm3=500.0)
     assert stray_pieces(dataclasses.replace(chain, dropped=[small])) == []
+
+
+@pytest.mark.parametrize(("is_cut", "height_mm", "is_stray"), CUT_PIECES)
+def test_rest_of_the_next_vertebra_at_the_border_is_no_stray_piece(is_cut, height_mm, is_stray):
+    chain = level_chain(_spine((3, 4, 5, 6), places=(2, 3, 4, 5)))
+    place = chain.pieces[0].centroid_mm + np.array([10.0, 0.0, height_mm])
+    rest = dataclasses.replace(chain.pieces[0], centroid_mm=place, is_cut=is_cut)
+    assert bool(stray_pieces(dataclasses.replace(chain, dropped=[rest]))) is is_stray
 
 
 def test_clean_neck_stays_as_it_is(pieces):

@@ -58,6 +58,8 @@ def repaired_chain(pieces, prediction):
 def stray_pieces(chain):
     """Return pieces near the spine that are as large as vertebrae and fit nowhere.
 
+    What the border of the scan leaves of the next vertebra, above or below, is none of them.
+
     Args:
         chain: `level_chain.Chain`.
 
@@ -68,11 +70,13 @@ def stray_pieces(chain):
         return []
     usual = _usual(chain.pieces)
     places = np.array([piece.centroid_mm for piece in chain.pieces])
+    top, bottom = places[0, 2], places[-1, 2]
     return [
         piece
         for piece in chain.dropped
         if piece.volume_mm3 > _EXTRA * usual
         and np.linalg.norm(places - piece.centroid_mm, axis=1).min() <= _NEAR_MM
+        and not (piece.is_cut and not bottom <= piece.centroid_mm[2] <= top)
     ]
 
 
