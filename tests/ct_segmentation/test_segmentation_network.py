@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from tests.experiments.segment.segmented_data import SEGMENTING, write_boxes, write_segmenting_run
+from xctrs_tf.ct_segmentation import segmentation_network
 from xctrs_tf.ct_segmentation.segmentation_network import SegmentationNetwork, load_network
 from xctrs_tf.errors import UserError
 from xctrs_tf.models import MulSISNet
@@ -131,3 +132,23 @@ def test_folders_without_a_segmentation_network(models, tmp_path):
         load_network(tmp_path)
     with pytest.raises(UserError, match=r"--model=absent: neither vertebrae64 nor the folder of"):
         load_network("absent")
+
+
+@pytest.mark.parametrize(
+    ("training", "threshold"),
+    [
+        ({}, 0.5),
+        ({"cross_entropy_weight": 5.0, "cross_entropy_balance": 0.5}, 0.8),
+        ({"cross_entropy_weight": 0.0, "cross_entropy_balance": 0.5}, 0.5),
+        (
+            {
+                "cross_entropy_weight": 1.0,
+                "cross_entropy_balance": 0.5,
+                "cross_entropy_fade": 0.5,
+            },
+            0.5,
+        ),
+    ],
+)
+def test_networks_that_were_taught_too_much_bone_have_a_threshold(training, threshold):
+    assert segmentation_network._bone_threshold(training) == threshold

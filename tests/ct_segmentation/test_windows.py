@@ -6,7 +6,12 @@ from scipy.spatial.transform import Rotation
 
 from xctrs_tf.ct_segmentation import neck_windows, windows
 from xctrs_tf.ct_segmentation.scan import Scan, scan_of
-from xctrs_tf.ct_segmentation.windows import Prediction, labels_on_scan, predict_windows
+from xctrs_tf.ct_segmentation.windows import (
+    Prediction,
+    at_threshold,
+    labels_on_scan,
+    predict_windows,
+)
 from xctrs_tf.data.volumes.grid import Grid
 from xctrs_tf.data.volumes.volume import Volume
 
@@ -259,3 +264,17 @@ def test_the_middle_of_the_neck_is_that_of_its_largest_group():
     before[17:24, 17:24, 26:33] = np.eye(8)[4]
     before[50:56, 50:56, 50:56] = np.eye(8)[7]
     np.testing.assert_allclose(neck_windows.neck_middle(before), (20, 20, 24.5))
+
+
+def test_a_threshold_becomes_one_half_and_keeps_the_order_of_the_levels():
+    probabilities = np.zeros((3, 1, 1, 8), np.float16)
+    probabilities[:, 0, 0, 0] = 0.1, 0.2, 0.4
+    probabilities[:, 0, 0, 3] = 0.6, 0.6, 0.4
+    probabilities[:, 0, 0, 4] = 0.3, 0.2, 0.2
+    before = Prediction(probabilities, np.zeros((3, 1, 1)), SPACING_MM, ORIGIN_MM)
+    after = at_threshold(before, 0.8).probabilities[:, 0, 0].astype(float)
+    np.testing.assert_allclose(after.sum(axis=1), 1, atol=2e-3)
+    np.testing.assert_allclose(after[1, 0], 0.5, atol=1e-3)
+    assert after[0, 0] < 0.5 < after[2, 0]
+    np.testing.assert_allclose(after[:, 3] / after[:, 4], (2, 3, 2), rtol=5e-3)
+    assert at_threshold(before, 0.5) is before

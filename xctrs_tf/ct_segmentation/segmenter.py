@@ -15,7 +15,7 @@ from xctrs_tf.ct_segmentation.output.segmentation_folder import (
 from xctrs_tf.ct_segmentation.scan import Scan, read_scan, scan_of
 from xctrs_tf.ct_segmentation.segmentation_network import load_network
 from xctrs_tf.ct_segmentation.stitching import stitch
-from xctrs_tf.ct_segmentation.windows import labels_on_scan, predict_windows
+from xctrs_tf.ct_segmentation.windows import at_threshold, labels_on_scan, predict_windows
 from xctrs_tf.data.volumes.volume import Volume
 from xctrs_tf.errors import UserError, os_error_text
 from xctrs_tf.folder_lock import folder_lock
@@ -114,6 +114,7 @@ class Segmenter:
         volume = scan.network_volume(self.spacing_mm)
         prediction = predict_windows(self._network, volume, progress=progress)
         prediction = refine_at_neck(self._network, prediction, progress=progress)
+        prediction = at_threshold(prediction, self.record.get("bone_threshold", 0.5))
         findings = find_vertebrae(prediction, scan.name)
         labels = labels_on_scan(prediction, findings.labels, scan)
         network_labels = Volume(findings.labels, volume.spacing_mm, volume.origin_mm)

@@ -80,6 +80,29 @@ def predict_windows(network, volume, progress=None):
     )
 
 
+def at_threshold(prediction, bone_threshold):
+    """Change probabilities so that bone is what had more than a threshold.
+
+    The odds of all vertebrae are changed by the same factor; 0.5 changes nothing.
+
+    Args:
+        prediction: `Prediction`.
+        bone_threshold: probability of bone, above 0 and below 1, that becomes 0.5.
+
+    Returns:
+        `Prediction`.
+    """
+    if bone_threshold == 0.5:
+        return prediction
+    changed = np.empty_like(prediction.probabilities)
+    factors = np.full(NUM_CLASSES, 1 - bone_threshold, np.float32)
+    factors[0] = bone_threshold
+    for plane, before in zip(changed, prediction.probabilities, strict=True):
+        weighted = before * factors
+        plane[:] = weighted / np.maximum(weighted.sum(axis=-1, keepdims=True), 1e-6)
+    return dataclasses.replace(prediction, probabilities=changed)
+
+
 def labels_on_scan(prediction, labels, scan):
     """Bring labels from the grid of a prediction to the scan's own voxels, with smooth borders.
 
