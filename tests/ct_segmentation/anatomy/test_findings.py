@@ -157,3 +157,24 @@ def test_unsure_vertebrae_without_an_anchor_are_no_neck():
     with pytest.raises(NoCervicalSpine, match=r"no cervical spine found \(mean confidence 0\.5"):
         find_vertebrae(unsure, "lumbar.nii.gz")
     assert find_vertebrae(prediction, "neck.nii.gz").levels == UNCERTAIN
+
+
+def test_vertebrae_without_an_anchor_in_a_trunk_are_no_neck():
+    labels = np.where(neck().segmentation < 3, 0, neck().segmentation)
+    labels[labels > 6] = 0
+    hu = neck().ct.astype(np.float32)
+    assert _find(labels, hu).levels == UNCERTAIN
+    # As wide as shoulders: all of the plane is body, on a wider grid.
+    prediction = prediction_of(labels, np.maximum(hu, 0))
+    wide = ((40, 40), (40, 40), (0, 0))
+    probabilities = np.pad(prediction.probabilities, (*wide, (0, 0)))
+    probabilities[..., 0] = 1 - probabilities[..., 1:].sum(axis=-1)
+    shift = 40 * prediction.spacing_mm
+    trunk = dataclasses.replace(
+        prediction,
+        probabilities=probabilities,
+        hu=np.pad(prediction.hu, wide),
+        origin_mm=tuple(np.array(prediction.origin_mm) - (shift, shift, 0)),
+    )
+    with pytest.raises(NoCervicalSpine, match="the body has 1024 cm2 at the highest vertebra"):
+        find_vertebrae(trunk, "chest.nii.gz")
