@@ -106,6 +106,13 @@ SPACING_MM = flags.DEFINE_float(
     f"Voxel size; by default {FIELD_MM:g} mm / size. It grows where C1..C7 do not fit.",
     flag_values=FLAGS,
 )
+PHANTOM_SPACING_MM = flags.DEFINE_float(
+    "phantom_spacing_mm",
+    None,
+    "phantom: voxel size of the scan of a phantom, at most --spacing_mm. The scan is larger than "
+    "the crop, and cropped and resampled as a patient's. By default the crop itself is made.",
+    flag_values=FLAGS,
+)
 SEED = flags.DEFINE_integer(
     "seed",
     0,
@@ -156,13 +163,14 @@ RAY_ADDRESS = flags.DEFINE_string(
     flag_values=FLAGS,
 )
 
-# absl's own bounds let NaN pass.
-flags.register_validator(
-    SPACING_MM,
-    lambda value: value is None or 0.1 <= value <= 10,
-    "must be from 0.1 to 10",
-    flag_values=FLAGS,
-)
+# absl's own bounds let NaN pass. A phantom of smaller voxels would not fit into memory.
+for flag, smallest in ((SPACING_MM, 0.1), (PHANTOM_SPACING_MM, 0.5)):
+    flags.register_validator(
+        flag,
+        lambda value, smallest=smallest: value is None or smallest <= value <= 10,
+        f"must be from {smallest:g} to 10",
+        flag_values=FLAGS,
+    )
 
 
 flags.register_validator(
@@ -272,6 +280,7 @@ def _configuration(size, spacing_mm, simulation):
         "num_folds": NUM_FOLDS.value,
         # Absent in older folders, as in those without.
         "keep_scan": KEEP_SCAN.value or None,
+        "phantom_spacing_mm": PHANTOM_SPACING_MM.value,
     }
 
 
@@ -298,9 +307,16 @@ def _make_source(size, spacing_mm):
         for flag in (INPUT, LABELS, LABEL_MAP, SELECT, HEADER):
             if flag.value is not None:
                 raise UserError(f"--{flag.name}: phantoms need none; leave it out")
-        if KEEP_SCAN.value:
-            raise UserError("--keep_scan: phantoms end where their crops end; leave it out")
-        return PhantomSource(NUM_PATIENTS.value or PAPER_PATIENTS, SEED.value, size, spacing_mm)
+        scan_mm = PHANTOM_SPACING_MM.value
+        if KEEP_SCAN.value and scan_mm is None:
+            raise UserError(
+                "--keep_scan: phantoms end where their crops end; leave it out, or make larger "
+                "ones with --phantom_spacing_mm"
+            )
+        count = NUM_PATIENTS.value or PAPER_PATIENTS
+        return PhantomSource(count, SEED.value, size, spacing_mm, scan_mm)
+    if PHANTOM_SPACING_MM.value is not None:
+        raise UserError("--phantom_spacing_mm: only with --source=phantom; leave it out")
     if INPUT.value is None:
         raise UserError("--input: missing; name the folder of the collection")
     select = None

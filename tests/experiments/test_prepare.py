@@ -42,6 +42,10 @@ def folder(tmp_path):
         (["--source=phantom", "--projection_preset=x2ct"], "--projection_preset: parallel rays"),
         (["--source=phantom", "--projection_preset=ct"], "--projection_preset=ct: value should"),
         (["--source=phantom", "--pose_rotation_deg=16"], "--pose_rotation_deg=16: must be from 0"),
+        (["--source=phantom", "--keep_scan"], "--keep_scan: phantoms end where"),
+        (["--source=phantom", "--phantom_spacing_mm=5"], "--phantom_spacing_mm=5: above that"),
+        (["--source=phantom", "--phantom_spacing_mm=0.1"], "must be from 0.5 to 10"),
+        (["--source=nifti", "--phantom_spacing_mm=1"], "only with --source=phantom"),
         (["--source=phantom", "--photons=nan"], "--photons=nan: must be from 1"),
         (["--source=phantom", "--blur_mm=thick"], "--blur_mm=thick"),
         (["--source=phantom", "--check=."], "--check: looks at a finished folder"),
@@ -290,3 +294,19 @@ def test_checking_what_is_no_data_folder(folder):
     result = prepare(f"--check={folder / 'in'}")
     assert_refused(result, "no prepared data folder", folder / "out")
     assert list((folder / "in").iterdir()) == []
+
+
+def test_phantoms_of_smaller_voxels_are_cropped_and_resampled_as_scans(folder):
+    flags = ("--source=phantom", "--num_patients=2", "--size=32", f"--output={folder / 'out'}")
+    result = prepare(*flags, "--phantom_spacing_mm=2", "--keep_scan")
+    assert (result.returncode, result.stderr) == (0, "")
+    dataset = open_dataset(folder / "out")
+    record = dataset.manifest["patients"][0]
+    assert (record["scan_size"], record["scan_spacing_mm"]) == ([96] * 3, [2.0] * 3)
+    case = dataset.load("phantom-0000", with_scan=True)
+    assert (case.ct.shape, case.spacing_mm) == ((32, 32, 32), 4.0)
+    # The scan shows skull and shoulders beyond the crop.
+    assert min(case.scan.shape) > 32
+    assert set(np.unique(case.segmentation)) == set(range(8))
+    result = prepare(*flags, "--phantom_spacing_mm=4", "--keep_scan")
+    assert "made with another phantom_spacing_mm" in result.stderr

@@ -77,5 +77,3 @@ def test_the_scan_around_the_crop_is_kept(folder):
     assert prepare(*flags, f"--output={folder / 'two'}", "--workers=2").returncode == 0
     assert content(folder / "two") == content(folder / "out")
     assert "made with another keep_scan" in prepare(*nifti_flags(folder)).stderr
-    result = prepare("--source=phantom", "--keep_scan", f"--output={folder / 'phantoms'}")
-    assert result.returncode == 2 and "--keep_scan: phantoms end where" in result.stderr

@@ -140,6 +140,16 @@ def test_phantoms_are_numbered_and_seeded_by_cohort_and_number(monkeypatch):
     assert records[0]["source_sha256"] != records[2]["source_sha256"]
 
 
+def test_the_scan_of_a_phantom_may_be_larger_and_finer_than_its_crop():
+    source = PhantomSource(1, 0, 32, 4.0, scan_spacing_mm=3.0)
+    raw = source.load("phantom-0000")
+    assert raw.ct.array.shape == raw.labels.array.shape == (64, 64, 64)
+    assert raw.ct.spacing_mm == raw.labels.spacing_mm == (3.0, 3.0, 3.0)
+    assert source.record("phantom-0000") != PhantomSource(1, 0, 32, 4.0).record("phantom-0000")
+    with pytest.raises(UserError, match="--phantom_spacing_mm=5: above that of the crop, 4"):
+        PhantomSource(1, 0, 32, 4.0, scan_spacing_mm=5.0)
+
+
 class Stub:
     """Stand-in for a phantom, with the attributes that its source reads."""
 
