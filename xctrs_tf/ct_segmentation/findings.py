@@ -199,7 +199,9 @@ def _anchor(chain, ribs, has_faults, spacing_mm):
     whole = {
         level: piece
         for piece, level in zip(chain.pieces, chain.levels, strict=True)
-        if not piece.is_cut and level <= len(VERTEBRAE) and piece.votes[level - 1] >= AGREED
+        if level <= len(VERTEBRAE)
+        and not (piece.is_cut or piece.is_part)
+        and piece.votes[level - 1] >= AGREED
     }
     below = [chain.piece(level) for level in range(3, 8) if chain.piece(level) is not None]
     top = 1 in whole and 2 in whole and has_dens(whole[1], whole[2], below, spacing_mm)
@@ -260,6 +262,8 @@ def _vertebra(piece, number, prediction):
         problems.append(f"the network takes most of it for {VERTEBRAE[said]}")
     elif piece.votes[level] < AGREED:
         problems.append(f"the network takes {1 - piece.votes[level]:.0%} of it for other levels")
+    if piece.is_part:
+        problems.append("the network labelled it and a neighbour as one vertebra")
     confidence = float(piece.means[level])
     if confidence < _CLEAR:
         problems.append(f"the network is not sure (confidence {confidence:.2f})")

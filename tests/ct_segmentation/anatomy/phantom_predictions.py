@@ -57,3 +57,14 @@ def heights_of(level):
     """Return the lowest and the highest layer of a vertebra of the phantom."""
     layers = np.flatnonzero((neck().segmentation == level).any(axis=(0, 1)))
     return int(layers[0]), int(layers[-1])
+
+
+def one_piece_of_two():
+    """Return labels and CT numbers of four blocks: C3, two of C4 with a thin bridge, and C6."""
+    labels = np.zeros((40, 40, 50), np.uint8)
+    for bottom, level in ((36, 3), (29, 4), (22, 4), (15, 6)):
+        labels[14:26, 16:22, bottom : bottom + 4] = level
+    labels[19:21, 18:20, 26:29] = 4
+    hu = np.full(labels.shape, -1000.0, np.float32)
+    hu[4:36, 4:36] = np.where(labels[4:36, 4:36] > 0, 400.0, 40.0)
+    return labels, hu

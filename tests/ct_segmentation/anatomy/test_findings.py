@@ -9,6 +9,7 @@ from tests.ct_segmentation.anatomy.phantom_predictions import (
     SURE,
     heights_of,
     neck,
+    one_piece_of_two,
     prediction_of,
     relabelled,
     seen_from,
@@ -119,6 +120,13 @@ def test_missing_c7_is_named():
     findings = _find(relabelled({7: 0}))
     assert findings.missing == ("C7",) and not findings.is_certain
     assert findings.vertebrae[-1].name == "C6"
+
+
+def test_vertebrae_of_one_piece_are_told():
+    findings = _find(*one_piece_of_two())
+    told = "the network labelled it and a neighbour as one vertebra"
+    assert [told in each.problems for each in findings.vertebrae] == [False, True, True, False]
+    assert not findings.is_certain
 
 
 def test_unsure_vertebra_is_told():

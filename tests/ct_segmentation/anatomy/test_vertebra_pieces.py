@@ -7,6 +7,7 @@ import pytest
 from tests.ct_segmentation.anatomy.phantom_predictions import (
     SPACING_MM,
     neck,
+    one_piece_of_two,
     prediction_of,
     relabelled,
     upper_part,
@@ -159,6 +160,18 @@ def test_two_vertebrae_of_one_class_are_not_taken_for_one(level, other):
     assert len(vertebra_pieces(prediction_of(labels))) == 6
     chain = _repaired(labels)
     assert unusual_volumes(chain) or stray_pieces(chain)
+
+
+def test_vertebrae_cut_out_of_one_piece_are_marked():
+    labels, hu = one_piece_of_two()
+    prediction = prediction_of(labels, hu)
+    pieces = vertebra_pieces(prediction)
+    assert [piece.is_part for piece in pieces] == [False] * 3
+    chain = repaired_chain(pieces, prediction)
+    assert chain.levels == [3, 4, 5, 6]
+    assert [piece.is_part for piece in chain.pieces] == [False, True, True, False]
+    # The thin bridge between them goes to either.
+    assert _counts(chain.pieces) == pytest.approx([288, 288, 288, 288], abs=8)
 
 
 def test_only_c1_and_c2_have_a_dens(pieces):

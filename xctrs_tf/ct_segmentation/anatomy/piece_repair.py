@@ -1,5 +1,6 @@
 """Repair of pieces that are not one vertebra each: halves are joined, and doubles are cut."""
 
+import dataclasses
 import itertools
 
 import numpy as np
@@ -109,6 +110,7 @@ def _repairs(pieces, prediction):
         fits = less <= _PART * usual and both <= _WHOLE * usual and apart <= _PART_OF_ONE_MM
         if fits and _touch(one.voxels, other.voxels):
             joined = piece_of(np.concatenate([one.voxels, other.voxels]), prediction)
+            joined = dataclasses.replace(joined, is_part=one.is_part or other.is_part)
             left = [each for each in pieces if each is not one and each is not other]
             yield from_top([*left, joined])
 
@@ -132,6 +134,7 @@ def _halves(piece, usual, prediction):
     if upper.all() or not upper.any():
         return None
     halves = [piece_of(piece.voxels[part], prediction) for part in (upper, ~upper)]
+    halves = [dataclasses.replace(half, is_part=True) for half in halves]
     apart = halves[0].centroid_mm[2] - halves[1].centroid_mm[2]
     sizes = [half.volume_mm3 / usual for half in halves]
     if min(sizes) < _HALF[0] or max(sizes) > _HALF[1]:

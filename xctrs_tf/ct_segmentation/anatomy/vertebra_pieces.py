@@ -25,6 +25,7 @@ class Piece:
         centroid_mm: LPS position of the mean of its voxels.
         volume_mm3: float.
         is_cut: whether it reaches the border of the scan (`scan_border.is_cut`).
+        is_part: whether it was cut out of a piece as large as two vertebrae (`piece_repair`).
     """
 
     voxels: np.ndarray
@@ -33,6 +34,7 @@ class Piece:
     centroid_mm: np.ndarray
     volume_mm3: float
     is_cut: bool = False
+    is_part: bool = False
 
 
 def vertebra_pieces(prediction):
