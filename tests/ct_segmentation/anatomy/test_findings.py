@@ -86,6 +86,21 @@ def test_vertebra_in_two_classes_is_joined_and_told():
     assert any(text.startswith("C5: the network takes") for text in findings.reasons)
 
 
+@pytest.mark.parametrize(
+    ("level", "taken_for", "told"),
+    [
+        (5, 4, "C5 is small beside its neighbours (6.3 ml; 9.3 ml are usual)"),
+        (7, 6, "C6 is large beside its neighbours (11.6 ml; 7.9 ml are usual)"),
+        (5, 2, "a piece of 2.0 ml beside the spine is like a vertebra and fits nowhere"),
+    ],
+)
+def test_quarter_of_a_vertebra_under_another_level_is_told(level, taken_for, told):
+    labels = neck().segmentation.copy()
+    labels[upper_part(level, 0.3)] = taken_for
+    findings = _find(labels)
+    assert findings.problems == (told,) and not findings.is_certain
+
+
 def test_levels_are_uncertain_where_the_scan_shows_c3_to_c6_only():
     labels, hu = seen_from(heights_of(6)[0] - 3, heights_of(3)[1] + 4)
     labels[~np.isin(labels, (3, 4, 5, 6))] = 0

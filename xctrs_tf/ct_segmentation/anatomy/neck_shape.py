@@ -27,6 +27,11 @@ _ATLAS_WIDTH = 1.08
 # -0.30 to 0.13.
 _VOLUME_RATIOS = {1: (-0.75, 0.2), 2: (0.12, 0.88)}
 _OTHER_RATIOS = (-0.6, 0.45)
+# Logarithm of the volume of a vertebra by the geometric mean of both neighbours', least and most;
+# the necks have 0.25 to 0.51 in C2, -0.42 to -0.13 in C3 and -0.22 to 0.28 in C4 to C6, the
+# phantoms 0.40 to 0.65, -0.46 to -0.21 and -0.18 to 0.11.
+_MIDDLE_RATIOS = {2: (0.1, 0.8), 3: (-0.6, 0.05)}
+_OTHER_MIDDLE_RATIOS = (-0.35, 0.35)
 # Logarithm of a distance by the usual one for the size of the neck; up to 0.21 are there.
 _STEP_OFF = 0.3
 # CT numbers of the body are above.
@@ -113,6 +118,25 @@ def unusual_volumes(chain, names=VERTEBRAE):
             volumes = f"{one.volume_mm3 / 1000:.1f} and {other.volume_mm3 / 1000:.1f} ml"
             pair = f"{names[upper - 1]} and {names[lower - 1]}"
             found.append(f"the volumes of {pair} do not go together ({volumes})")
+    return found or _unlike_both_neighbours(chain, names)
+
+
+def _unlike_both_neighbours(chain, names):
+    """Find vertebrae that are too small or too large beside the two next ones."""
+    found = []
+    for above, below in itertools.pairwise(_neighbours(chain)):
+        ((upper, level), (one, middle)), ((again, lower), (_, other)) = above, below
+        if again != level or lower != upper + 2:
+            continue
+        low, high = _MIDDLE_RATIOS.get(level, _OTHER_MIDDLE_RATIOS)
+        beside = np.sqrt(one.volume_mm3 * other.volume_mm3)
+        ratio = np.log(middle.volume_mm3 / beside)
+        if not low <= ratio <= high:
+            usual = beside * np.exp((low + high) / 2) / 1000
+            found.append(
+                f"{names[level - 1]} is {'small' if ratio < low else 'large'} beside its "
+                f"neighbours ({middle.volume_mm3 / 1000:.1f} ml; {usual:.1f} ml are usual)"
+            )
     return found
 
 
