@@ -72,14 +72,15 @@ def _folder(folder):
 def _figures(metrics):
     names = ", ".join(str(each["source"]) for each in metrics["sources"])
     seen = metrics["trained_on"]
+    shown = {**_SHOWN, "dice": (metrics["dice_name"], *_SHOWN["dice"][1:])}
+    titles = [f"{title}, {unit}" for title, _, unit in shown.values()]
     known = "it is not known how many" if seen is None else str(seen)
     lines = [
         f"{metrics['patients']} patients ({metrics['split']}; source {names}), of which {known} "
-        f"were trained on, by {metrics['program']}, {metrics['date']}. Dice is the "
-        f"{metrics['dice_name']}; levels were anchored in "
+        f"were trained on, by {metrics['program']}, {metrics['date']}. Levels were anchored in "
         f"{_number(metrics['means'].get('anchored'), 100)} % of them.",
         "",
-        f"| vertebra | {' | '.join(f'{title}, {unit}' for title, _, unit in _SHOWN.values())} |",
+        f"| vertebra | {' | '.join(titles)} |",
         f"| --- |{' --- |' * len(_SHOWN)}",
     ]
     for name in (*VERTEBRAE, "mean"):

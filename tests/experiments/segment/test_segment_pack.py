@@ -117,7 +117,7 @@ def test_figures_and_patients_travel_with_the_weights(packed):
     card = (packed / "assets.extra" / "MODEL_CARD.md").read_text(encoding="utf-8")
     assert "| test patients | p1, p6 |" in card
     assert "| C3 | 100.0 | 0.0 | 100.0 | 0.0 |" in card
-    assert card.count("Dice is the pseudo-label Dice") == 2
+    assert card.count("| pseudo-label Dice, % |") == 2
 
 
 def test_the_packed_network_knows_its_training_patients(folder, packed):
