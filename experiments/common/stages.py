@@ -14,30 +14,30 @@ class Stage:
     Attributes:
         name: of its folder.
         flags: flags of experiments.train, without those of folders.
-        phantoms_share: share of the samples that are phantoms; the others are real necks.
+        samples: names of the folders of samples, such as ``data`` and ``phantoms``, with their
+            shares.
         begins_with: names of the stages whose weights it begins with.
     """
 
     name: str
     flags: tuple
-    phantoms_share: float = 0.0
+    samples: tuple = (("data", 1.0),)
     begins_with: tuple = ()
 
 
-def stage_flags(stage, data, phantoms, workdir):
+def stage_flags(stage, folders, workdir):
     """Return all flags of experiments.train for a stage.
 
     Args:
         stage: `Stage`.
-        data: folder of the real necks.
-        phantoms: folder of the phantoms, or None: none take part in a mixture.
+        folders: dict of the folders of samples by name; one that is None takes no part.
         workdir: folder of the runs.
     """
-    root, share = pathlib.Path(workdir), stage.phantoms_share
-    if share == 1:
-        data = phantoms
-    elif share and phantoms:
-        data = f"{data}:{1 - share:g},{phantoms}:{share:g}"
+    root = pathlib.Path(workdir)
+    parts = [(folders[name], share) for name, share in stage.samples if folders[name]]
+    data = ",".join(f"{folder}:{share:g}" for folder, share in parts)
+    if len(parts) == 1:
+        data = parts[0][0]
     found = [f"--data={data}", *stage.flags]
     if stage.begins_with:
         sources = ",".join(str(root / name) for name in stage.begins_with)
@@ -45,14 +45,13 @@ def stage_flags(stage, data, phantoms, workdir):
     return [*found, f"--workdir={root / stage.name}"]
 
 
-def run_stages(stages, names, data, phantoms, workdir, further=()):
+def run_stages(stages, names, folders, workdir, further=()):
     """Run the stages of a recipe that are named, in the order of the recipe.
 
     Args:
         stages: tuple of `Stage`.
         names: names of those to run.
-        data: as of `stage_flags`.
-        phantoms: as of `stage_flags`.
+        folders: as of `stage_flags`.
         workdir: as of `stage_flags`.
         further: flags for every stage.
 
@@ -64,4 +63,4 @@ def run_stages(stages, names, data, phantoms, workdir, further=()):
         raise UserError(f"--stages={','.join(names)}: of {', '.join(known)}")
     for stage in stages:
         if stage.name in names:
-            run_command("train", *stage_flags(stage, data, phantoms, workdir), *further)
+            run_command("train", *stage_flags(stage, folders, workdir), *further)

@@ -36,7 +36,7 @@ STAGES = (
             *(*_ALL, "--fold=0", *_MAE_ALONE),
             *("--steps=800", "--validate_every=400", "--augment=mirror,films"),
         ),
-        phantoms_share=1.0,
+        samples=(("phantoms", 1.0),),
     ),
     Stage(
         "reconstruction",
@@ -90,7 +90,8 @@ flags.mark_flags_as_required(["data", "phantoms", "workdir"], flag_values=FLAGS)
 def execute():
     """Run the stages that the flags name."""
     vgg_weights = f"--vgg_weights={VGG_WEIGHTS.value}"
-    run_stages(STAGES, ONLY.value, DATA.value, PHANTOMS.value, WORKDIR.value, [vgg_weights])
+    folders = {"data": DATA.value, "phantoms": PHANTOMS.value}
+    run_stages(STAGES, ONLY.value, folders, WORKDIR.value, [vgg_weights])
 
 
 def main(argv=None):

@@ -15,7 +15,7 @@ def config_of(stage):
     values = flags.FlagValues()
     flags.DEFINE_string("workdir", None, "", flag_values=values)
     training_flags.define(values)
-    values(["program", *stage_flags(stage, "NECKS", "PHANTOMS", "RUNS")])
+    values(["program", *stage_flags(stage, {"data": "NECKS", "phantoms": "PHANTOMS"}, "RUNS")])
     return preset_config("paper", **training_flags.given(values))
 
 
