@@ -8,13 +8,16 @@ import scipy
 _PADDING_HU = -950.0
 # Voxels of a vertebra beside the border from which it is cut.
 _TOUCHING = 4
-# A network often leaves out the last voxels before the border of a scan.
+# A network often leaves out the last voxels before the first or last slice of a scan. Along x and
+# y, air may lie so near to the bone of a thin patient.
 _REACH = 2
 _EMPTY = 0.97
 
 
 def is_cut(voxels, hu):
     """Tell whether a vertebra reaches the border of a scan, or of its padding with air.
+
+    Above and below, it is taken for cut from two voxels before the border on.
 
     Args:
         voxels: its indices ``(n, 3)``.
@@ -33,11 +36,11 @@ def is_cut(voxels, hu):
     beside = scipy.ndimage.binary_dilation(padding & ~mask)
     if np.count_nonzero(beside & mask) >= _TOUCHING:
         return True
-    # No part of the patient within the next voxels on one side.
-    for axis in range(3):
-        lines = np.moveaxis(padding, axis, 0)
-        lines = lines[:, _REACH + 1 : -_REACH - 1, _REACH + 1 : -_REACH - 1]
-        for layer in (_REACH, -_REACH - 1):
-            if lines[layer].mean() >= _EMPTY:
+    # No part of the patient beyond a few voxels on one side.
+    for axis, left_out in enumerate((0, 0, _REACH)):
+        layers = np.moveaxis(padding, axis, 0)
+        layers = layers[:, _REACH + 1 : -_REACH - 1, _REACH + 1 : -_REACH - 1]
+        for layer in (_REACH - left_out, left_out - _REACH - 1):
+            if layers[layer].mean() >= _EMPTY:
                 return True
     return False
