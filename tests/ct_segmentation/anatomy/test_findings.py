@@ -124,6 +124,21 @@ def test_cut_atlas_is_no_anchor_and_not_certain():
     assert not findings.vertebrae[-1].cut
 
 
+@pytest.mark.parametrize(
+    ("missing", "told"),
+    [
+        (0, "it is cut by the border of the scan"),
+        (1, "it ends so near to the border of the scan that it may be cut"),
+        (3, None),
+    ],
+)
+def test_atlas_below_the_end_of_the_scan_is_found(missing, told):
+    findings = _find(*seen_from(0, heights_of(1)[1] + 1 + missing))
+    atlas = findings.vertebrae[0]
+    assert atlas.name == "C1" and atlas.problems == ((told,) if told else ())
+    assert findings.is_anchored and findings.is_certain is (told is None)
+
+
 def test_missing_vertebra_is_named():
     findings = _find(relabelled({4: 0}))
     assert findings.missing == ("C4",) and not findings.is_certain

@@ -3,7 +3,7 @@ import pytest
 
 from tests.ct_segmentation.anatomy.phantom_predictions import SPACING_MM, neck, prediction_of
 from xctrs_tf.ct_segmentation.anatomy.rib_anchor import Ribs, beside_lungs, first_ribs
-from xctrs_tf.ct_segmentation.anatomy.scan_border import is_cut
+from xctrs_tf.ct_segmentation.anatomy.scan_border import is_cut, is_near_end
 
 STEP_MM = 17.5
 ORIGIN_MM = (-75.0, -50.0, 100.0)
@@ -109,22 +109,41 @@ def _cube(start, edge=8):
         ((1, 10, 10), False),
         ((10, 24, 10), True),
         ((10, 23, 10), False),
-        # The network may have left out two layers.
-        ((10, 10, 22), True),
-        ((10, 10, 21), False),
-        ((10, 10, 2), True),
-        ((10, 10, 3), False),
+        ((10, 10, 24), True),
+        ((10, 10, 23), False),
     ],
 )
 def test_vertebra_at_the_border_is_cut(start, expected):
     assert is_cut(_cube(start), np.full((32, 32, 32), 40.0, np.float32)) is expected
 
 
-@pytest.mark.parametrize(("first_of_air", "expected"), [(18, True), (20, True), (21, False)])
+@pytest.mark.parametrize(("first_of_air", "expected"), [(18, True), (19, False)])
 def test_vertebra_at_padding_is_cut(first_of_air, expected):
     hu = np.full((32, 32, 32), 40.0, np.float32)
     hu[..., first_of_air:] = -1000.0
     assert is_cut(_cube((10, 10, 10)), hu) is expected
+
+
+@pytest.mark.parametrize(
+    ("start", "expected"),
+    [
+        ((10, 10, 10), False),
+        ((2, 10, 10), False),
+        ((10, 10, 22), True),
+        ((10, 10, 21), False),
+        ((10, 10, 2), True),
+        ((10, 10, 3), False),
+    ],
+)
+def test_vertebra_ends_near_the_first_or_last_slice(start, expected):
+    assert is_near_end(_cube(start), np.full((32, 32, 32), 40.0, np.float32)) is expected
+
+
+@pytest.mark.parametrize(("first_of_air", "expected"), [(20, True), (21, False)])
+def test_vertebra_ends_near_padding(first_of_air, expected):
+    hu = np.full((32, 32, 32), 40.0, np.float32)
+    hu[..., first_of_air:] = -1000.0
+    assert is_near_end(_cube((10, 10, 10)), hu) is expected
 
 
 def test_tip_at_the_border_is_cut():

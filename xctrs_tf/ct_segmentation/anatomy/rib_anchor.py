@@ -117,7 +117,8 @@ def beside_lungs(prediction, centre_mm):
         offsets = np.stack(
             np.meshgrid(side * _LUNG_BESIDE_MM, _LUNG_DEPTH_MM, _LUNG_HEIGHT_MM, indexing="ij")
         )
-        hu = _sampled(prediction, offsets, centre_mm)
+        # Values between those of a patient and of the air beyond a scan would be like a lung's.
+        hu = _sampled(prediction, offsets, centre_mm, order=0)
         if np.mean((hu > _LUNG_HU[0]) & (hu < _LUNG_HU[1])) < _LUNG_SHARE:
             return False
     return True
@@ -131,7 +132,7 @@ def _axes(up):
     return np.stack([left, np.cross(up, left), up], axis=1)
 
 
-def _sampled(prediction, offsets_mm, centre_mm):
+def _sampled(prediction, offsets_mm, centre_mm, order=1):
     """Return CT numbers at offsets ``(3, ...)`` from a position; air outside of the scan."""
     start = np.subtract(centre_mm, prediction.origin_mm)
     places = (offsets_mm + start.reshape(3, 1, 1, 1)) / prediction.spacing_mm
@@ -141,4 +142,4 @@ def _sampled(prediction, offsets_mm, centre_mm):
     if not part.size:
         return np.full(places.shape[1:], _PADDING_HU - 1, np.float32)
     places = places - low.reshape(3, 1, 1, 1)
-    return scipy.ndimage.map_coordinates(part, places, order=1, cval=_PADDING_HU - 1)
+    return scipy.ndimage.map_coordinates(part, places, order=order, cval=_PADDING_HU - 1)

@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import scipy
 
-from xctrs_tf.ct_segmentation.anatomy.scan_border import is_cut
+from xctrs_tf.ct_segmentation.anatomy.scan_border import is_cut, is_near_end
 
 # Anything smaller goes to its neighbour or is dropped. C3 has 9 ml or more in the 93 necks of
 # OpenKBP at 2.5 mm, and 6 ml in the phantoms.
@@ -25,6 +25,7 @@ class Piece:
         centroid_mm: LPS position of the mean of its voxels.
         volume_mm3: float.
         is_cut: whether it reaches the border of the scan (`scan_border.is_cut`).
+        is_near_end: whether it ends near the first or last slice (`scan_border.is_near_end`).
         is_part: whether it was cut out of a piece as large as two vertebrae (`piece_repair`).
     """
 
@@ -34,6 +35,7 @@ class Piece:
     centroid_mm: np.ndarray
     volume_mm3: float
     is_cut: bool = False
+    is_near_end: bool = False
     is_part: bool = False
 
 
@@ -82,8 +84,8 @@ def piece_of(voxels, prediction):
     votes = np.bincount(values.argmax(axis=1), minlength=len(_CLASSES)) / len(voxels)
     centroid = np.array(prediction.origin_mm) + voxels.mean(axis=0) * prediction.spacing_mm
     volume = len(voxels) * prediction.spacing_mm**3
-    cut = is_cut(voxels, prediction.hu)
-    return Piece(voxels, votes, values.mean(axis=0), centroid, volume, cut)
+    border = is_cut(voxels, prediction.hu), is_near_end(voxels, prediction.hu)
+    return Piece(voxels, votes, values.mean(axis=0), centroid, volume, *border)
 
 
 class _Fragments:
