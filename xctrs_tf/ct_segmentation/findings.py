@@ -129,7 +129,9 @@ def find_vertebrae(prediction, scan_name):
     chain = repaired_chain(neck, prediction)
     clear = [piece for piece in chain.pieces if piece.means.max() >= _CLEAR]
     if len(clear) < _FEWEST:
-        seen = "vertebrae of the chest only" if len(pieces) > len(neck) else "no vertebrae"
+        seen = (
+            "vertebrae of the chest only" if len(pieces) > len(neck) else "fewer than two vertebrae"
+        )
         raise NoCervicalSpine(
             f"{scan_name}: no cervical spine found ({seen}); give a CT that shows the neck"
         )

@@ -28,7 +28,7 @@ _ATLAS_WIDTH = 1.08
 _VOLUME_RATIOS = {1: (-0.75, 0.2), 2: (0.12, 0.88)}
 _OTHER_RATIOS = (-0.6, 0.45)
 # Logarithm of the volume of a vertebra by the geometric mean of both neighbours', least and most;
-# the necks have 0.25 to 0.51 in C2, -0.42 to -0.13 in C3 and -0.22 to 0.28 in C4 to C6, the
+# the necks have 0.25 to 0.51 in C2, -0.42 to -0.13 in C3 and -0.22 to 0.28 in C4 to C6, 200
 # phantoms 0.40 to 0.65, -0.46 to -0.21 and -0.18 to 0.11.
 _MIDDLE_RATIOS = {2: (0.1, 0.8), 3: (-0.6, 0.05)}
 _OTHER_MIDDLE_RATIOS = (-0.35, 0.35)
