@@ -33,7 +33,7 @@ from xctrs_tf.quality.faults.detection_table import detection_table
 from xctrs_tf.quality.faults.film_faults import FAULTS
 from xctrs_tf.reconstruction.export_files import model_sha256
 from xctrs_tf.reconstruction.exported_model import find_export
-from xctrs_tf.training.config import read_run_record
+from xctrs_tf.training.run_record import read_run_record
 
 FLAGS = flags.FlagValues()
 WORKDIR = flags.DEFINE_string(

@@ -10,7 +10,8 @@ the reconstruction of Table 1's second row, and X-CTRSNet. Rows that tables shar
 are trained once.
 
 Every flag of experiments.train but --fold, --seed and --workdir is one of this
-program too; what a row is about is laid over it. Stopped or killed, the same
+program too; what a row is about is laid over it, and for the rows of --published the
+optimizer, schedule, batch and loss of their authors. Stopped or killed, the same
 command goes on and repeats no finished job. A failed job is recorded, the others
 go on, and the same command tries it again. experiments.tables makes the tables.
 
@@ -54,6 +55,12 @@ PRESET = flags.DEFINE_string(
     "data.",
     flag_values=FLAGS,
 )
+PUBLISHED = flags.DEFINE_list(
+    "published",
+    ["table2-x2ctgan"],
+    "Rows trained as by the authors of their networks: names of rows, all or none.",
+    flag_values=FLAGS,
+)
 WORKDIR = flags.DEFINE_string("workdir", None, "Folder of all runs.", flag_values=FLAGS)
 FOLDS = flags.DEFINE_list(
     "folds", ["all"], "all, or numbers with commas between.", flag_values=FLAGS
@@ -87,6 +94,7 @@ GPUS_PER_JOB = flags.DEFINE_float(
 )
 SHARE = define_share(FLAGS)
 training_flags.define(FLAGS, without=("fold", "seed"))
+training_flags.define_epochs(FLAGS)
 EXIT_FAILED = 1
 
 
@@ -106,6 +114,7 @@ def execute():
         _numbers(SEEDS),
         [f"--preset={preset}", *share, *_given()],
         [*label_name, *share],
+        _published(),
     )
     if PLAN.value:
         _plan(jobs, preset)
@@ -131,7 +140,8 @@ def _plan(jobs, preset):
     configs = {}
     for job in jobs:
         needed = {"reconstruction_run": str(job.needs.folder)} if job.needs else {}
-        configs[job.row] = dataclasses.replace(_config(), **ROWS[job.row].config, **needed)
+        config = dataclasses.replace(_config(), **job.training, **needed, fold=job.fold)
+        configs[job.row] = training_flags.in_steps(config, FLAGS)
     if not MEASURE.value:
         cli.load_tensorflow()
     print_plan(jobs, configs, MEASURE.value)
@@ -194,6 +204,16 @@ def _rows():
     return list(dict.fromkeys(row for number in numbers for row in rows_of_table(number)))
 
 
+def _published():
+    """Return the rows that are trained as their authors train them."""
+    if PUBLISHED.value in (["all"], ["none"]):
+        return tuple(ROWS) if PUBLISHED.value == ["all"] else ()
+    unknown = [row for row in PUBLISHED.value if row not in ROWS]
+    if unknown:
+        raise UserError(f"--published={unknown[0]}: must be all, none or of {', '.join(ROWS)}")
+    return tuple(PUBLISHED.value)
+
+
 def _folds():
     config = _config()
     config.check()
@@ -230,6 +250,7 @@ def _given():
     for name in ("data", "vgg_weights"):
         if name in given and pathlib.Path(given[name]).exists():
             given[name] = pathlib.Path(given[name]).absolute()
+    given |= training_flags.given_epochs(FLAGS)
     return [f"--{name}={value}" for name, value in given.items()]
 
 

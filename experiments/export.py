@@ -25,7 +25,7 @@ from xctrs_tf.processor import FPMATHS
 from xctrs_tf.progress import stage
 from xctrs_tf.reconstruction.export_files import model_sha256
 from xctrs_tf.reconstruction.onnx_model import require_packages
-from xctrs_tf.training.config import read_config
+from xctrs_tf.training.run_record import read_config
 
 FLAGS = flags.FlagValues()
 WORKDIR = flags.DEFINE_string(

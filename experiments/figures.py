@@ -25,8 +25,8 @@ from xctrs_tf.evaluation.predictions import read_prediction
 from xctrs_tf.evaluation.tables.collection import collect_runs
 from xctrs_tf.evaluation.tables.comparison import patient_values
 from xctrs_tf.models.catalogue import REFERENCE_ROW, ROWS, TABLE_ROWS
-from xctrs_tf.training.config import read_config
 from xctrs_tf.training.history import read_history
+from xctrs_tf.training.run_record import read_config
 
 FLAGS = flags.FlagValues()
 RUNS = flags.DEFINE_string(

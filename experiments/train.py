@@ -7,7 +7,6 @@ do for memory, several GPUs and clusters.
 """
 
 import contextlib
-import dataclasses
 import sys
 
 from absl import flags
@@ -15,7 +14,6 @@ from absl import flags
 from experiments.common import cli, training_flags
 from experiments.common.presets import PRESETS, preset_config
 from experiments.common.privacy import define_share, private_files
-from xctrs_tf.data.dataset.mixture import open_parts
 from xctrs_tf.errors import UserError
 from xctrs_tf.models.catalogue import ROWS
 from xctrs_tf.training.interruption import end_like_ctrl_c
@@ -25,14 +23,12 @@ flags.DEFINE_string(
     "preset",
     "paper",
     f"configuration to start from: {', '.join(PRESETS)}; a row of the paper's tables may be laid "
-    f"over it with +, as paper+table1-vgg: {', '.join(ROWS)}",
+    f"over it with +, as paper+table1-vgg, and +published after a row trains it as its authors do: "
+    f"{', '.join(ROWS)}",
     flag_values=FLAGS,
 )
 flags.DEFINE_string(
     "workdir", None, "run folder: checkpoints, logs, config.json", flag_values=FLAGS
-)
-flags.DEFINE_integer(
-    "epochs", None, "passes through the training patients, instead of --steps", flag_values=FLAGS
 )
 flags.DEFINE_float(
     "max_minutes",
@@ -43,6 +39,7 @@ flags.DEFINE_float(
 SHARE = define_share(FLAGS)
 
 training_flags.define(FLAGS)
+training_flags.define_epochs(FLAGS)
 
 
 def execute():
@@ -72,16 +69,7 @@ def execute():
 def config_from_flags():
     """Return the preset's configuration with the given flags applied."""
     config = preset_config(FLAGS.preset, **training_flags.given(FLAGS))
-    if FLAGS.epochs is None:
-        return config
-    if FLAGS.steps is not None:
-        raise UserError("--epochs and --steps exclude each other: give one")
-    if FLAGS.epochs < 1:
-        raise UserError(f"--epochs={FLAGS.epochs}: must be above 0")
-    config.check()
-    patients = sum(len(part.ids) for part in open_parts(config.data, config.fold))
-    steps_an_epoch = max(1, patients // config.batch_size)
-    return dataclasses.replace(config, steps=FLAGS.epochs * steps_an_epoch)
+    return training_flags.in_steps(config, FLAGS)
 
 
 def main(argv=None):

@@ -137,9 +137,8 @@ def peak_memory_bytes():
 def step_call(config):
     """Return a function that makes one training step on random patients."""
     from xctrs_tf.data.stream.sample_stream import vgg_planes
-    from xctrs_tf.training.engine import make_engine
     from xctrs_tf.training.objective import make_objective
-    from xctrs_tf.training.run import build_networks
+    from xctrs_tf.training.run import build_networks, make_engine
     from xctrs_tf.training.step.optimizer import make_optimizer
 
     size, batch = config.size, config.batch_size

@@ -14,7 +14,7 @@ from xctrs_tf.progress import stage
 from xctrs_tf.reconstruction import load
 from xctrs_tf.reconstruction.ensemble import find_exports
 from xctrs_tf.reconstruction.export_files import model_sha256
-from xctrs_tf.training.config import read_config, read_run_record
+from xctrs_tf.training.run_record import read_config, read_run_record
 
 # Name in tables of a model that does not tell its method.
 _UNNAMED = "model"

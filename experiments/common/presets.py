@@ -1,7 +1,8 @@
 """Presets: named configurations, each given by its differences from the paper's.
 
 A row of the paper's tables (`xctrs_tf.models.catalogue.ROWS`) can be combined with a
-preset: ``demo+table1-vgg``.
+preset: ``demo+table1-vgg``. A row followed by ``published`` is trained as by the authors
+of its network: ``demo+table2-x2ctgan+published``.
 """
 
 import dataclasses
@@ -21,6 +22,9 @@ _SHORT = {
     "stop_gradient_on_target": True,
     "augment": "mirror",
 }
+
+# After a row in --preset.
+PUBLISHED = "published"
 
 PRESETS = {
     # The paper: 128^3, all terms, Adam 1e-3.
@@ -61,7 +65,7 @@ def preset_config(name, **changes):
 
     Args:
         name: key of `PRESETS` or of `catalogue.ROWS`, or several joined by ``+``, of which
-            later ones override earlier ones.
+            later ones override earlier ones; `PUBLISHED` after a row.
         **changes: fields of `TrainingConfig`.
 
     Returns:
@@ -70,10 +74,18 @@ def preset_config(name, **changes):
     Raises:
         UserError: for an unknown name.
     """
-    named = {**PRESETS, **{row.name: row.config for row in ROWS.values()}}
-    fields = {}
+    fields, row = {}, None
     for part in name.split("+"):
-        if part not in named:
-            raise UserError(f"--preset={part}: one of {', '.join(named)}, or several joined by +")
-        fields |= named[part]
+        if part == PUBLISHED and row is not None:
+            fields |= row.training(published=True)
+        elif part in ROWS:
+            row = ROWS[part]
+            fields |= row.training(published=False)
+        elif part in PRESETS:
+            fields |= PRESETS[part]
+        else:
+            names = ", ".join((*PRESETS, *ROWS))
+            raise UserError(
+                f"--preset={part}: one of {names}, or several joined by +; {PUBLISHED} after a row"
+            )
     return dataclasses.replace(TrainingConfig(), **{**fields, **changes})

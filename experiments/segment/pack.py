@@ -29,7 +29,7 @@ from xctrs_tf.files import atomic_path, read_json, write_text
 from xctrs_tf.folder_lock import folder_lock
 from xctrs_tf.pretrained import EXPORTED_WEIGHTS
 from xctrs_tf.progress import stage
-from xctrs_tf.training.config import read_run_record
+from xctrs_tf.training.run_record import read_run_record
 
 MAX_BYTES = 6_000_000
 # Largest difference of a probability that float16 weights may make, as of experiments.export.

@@ -10,7 +10,7 @@ from xctrs_tf.files import read_json
 from xctrs_tf.pretrained import SEGMENTERS, pretrained_folder
 from xctrs_tf.reconstruction.exported_model import find_export
 from xctrs_tf.report.origin import as_dict
-from xctrs_tf.training.config import read_run_record
+from xctrs_tf.training.run_record import read_run_record
 
 # Field of metadata.json with the hashes of the training patients' scans, and how much of each.
 TRAINED_IMAGES = "trained_images"

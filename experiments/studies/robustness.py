@@ -37,7 +37,7 @@ from xctrs_tf.evaluation.tables.study_tables import (
 from xctrs_tf.files import read_csv, write_text
 from xctrs_tf.models.catalogue import MEAN_VOLUME_ROW
 from xctrs_tf.progress import progress_bar
-from xctrs_tf.training.config import read_config
+from xctrs_tf.training.run_record import read_config
 
 FLAGS = flags.FlagValues()
 RUN = RunFlags(FLAGS, ("workdir", "data", "checkpoint", "output", "label_name"))

@@ -37,7 +37,7 @@ class FakeJob(Job):
 
 def fake(root, *programs):
     """Return a job that runs these lines of Python."""
-    return FakeJob(root, "table1-vgg", 3, 0, (), (), programs or ("pass", "pass"))
+    return FakeJob(root, "table1-vgg", 3, 0, (), programs=programs or ("pass", "pass"))
 
 
 def times_run(root):
@@ -67,6 +67,16 @@ def test_every_fold_row_and_seed_is_listed_once(tmp_path):
     listed = list_jobs(tmp_path, rows, range(10), [0, 1], [])
     assert len(listed) == len(set(listed)) == 13 * 10 * 2
     assert len({job.folder for job in listed}) == len(listed)
+
+
+def test_a_published_row_is_trained_as_its_authors_do_and_the_others_are_not(tmp_path):
+    listed = list_jobs(
+        tmp_path, ["table3-dsn", "table1-vgg"], [0], [0], ["--batch_size=2"], (), ["table3-dsn"]
+    )
+    assert [job.row for job in listed] == ["table1-vgg", "table3-dsn"]
+    vgg, dsn = (" ".join(job.commands[0]) for job in listed)
+    assert "--optimizer=sgd" in dsn and dsn.index("--batch_size=4") > dsn.index("--batch_size=2")
+    assert "--optimizer" not in vgg and "--batch_size=4" not in vgg
 
 
 def test_settings_of_a_row_override_the_flags(tmp_path):

@@ -8,6 +8,7 @@ import pytest
 from experiments import cross_validate
 from tests.programs import assert_refused, run_program
 from tests.training.toys import toy_dataset
+from xctrs_tf.data.dataset.mixture import open_parts
 
 TINY = ["--preset=demo", "--width=0.0625", "--steps=2", "--batch_size=1", "--folds=1"]
 
@@ -30,6 +31,7 @@ def data(tmp_path_factory):
         (["--workdir=RUNS", "--table=1", "--folds=x"], "--folds=x: must be numbers"),
         (["--workdir=RUNS", "--table=1", "--size=64"], "--size=64, but "),
         (["--workdir=RUNS", "--table=1", "--measure"], "--measure: only for --plan"),
+        (["--workdir=RUNS", "--table=1", "--published=dsn"], "--published=dsn: must be all, none"),
         (["--workdir=RUNS", "--table=1", "--fold=1"], "Unknown command line flag 'fold'"),
     ],
 )
@@ -64,6 +66,22 @@ def test_a_plan_without_preset_takes_the_one_that_fits_the_data(
     # The jobs themselves need the preset that is meant.
     assert cross_validate.main(flags) == 2
     assert "was prepared at 32: give --preset=demo" in capsys.readouterr().err
+
+
+def test_epochs_are_steps_by_the_batch_of_each_row(data, tmp_path, monkeypatch):
+    planned = []
+    monkeypatch.setattr(cross_validate, "print_plan", lambda *arguments: planned.append(arguments))
+    flags = [f"--data={data}", f"--workdir={tmp_path / 'runs'}", "--rows=table1-vgg,table2-psr"]
+    lengths = ["--batch_size=2", "--epochs=6", "--validation_epochs=2", "--published=table2-psr"]
+    assert cross_validate.main([*flags, *lengths, "--preset=demo", "--plan"]) == 0
+    ((jobs, configs, _),) = planned
+    assert "--epochs=6" in jobs[0].flags and "--validation_epochs=2" in jobs[0].flags
+    for row, batch_size in (("table1-vgg", 2), ("table2-psr", 1)):
+        config = configs[row]
+        patients = sum(len(part.ids) for part in open_parts(config.data, config.fold))
+        steps_an_epoch = patients // batch_size
+        assert config.batch_size == batch_size and config.steps == 6 * steps_an_epoch
+        assert config.validate_every == config.checkpoint_every == 2 * steps_an_epoch
 
 
 @pytest.mark.slow

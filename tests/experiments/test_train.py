@@ -6,8 +6,8 @@ from experiments.common.presets import preset_config
 from tests.programs import run_program
 from tests.training.toys import toy_dataset
 from xctrs_tf.data.dataset.mixture import open_parts
-from xctrs_tf.training.config import read_config
 from xctrs_tf.training.run_folder import claim_workdir
+from xctrs_tf.training.run_record import read_config
 
 
 def _train(*flags):

@@ -10,8 +10,9 @@ import tensorflow as tf
 
 from tests.training.toys import CONFIG, TOY_VGG, toy_batch, toy_networks
 from xctrs_tf.errors import UserError
-from xctrs_tf.training.config import TrainingConfig, read_config
+from xctrs_tf.training.config import TrainingConfig
 from xctrs_tf.training.objective import make_objective
+from xctrs_tf.training.run_record import read_config
 from xctrs_tf.training.step.optimizer import make_optimizer
 from xctrs_tf.training.tensorflow.tensorflow_trainer import Trainer
 

@@ -37,6 +37,7 @@ class Job:
         flags: flags of `experiments.train`, the same for all jobs; those of the row
             override them.
         evaluation: flags of `experiments.evaluate`.
+        published: rows that are trained as their authors train them, a tuple.
     """
 
     root: pathlib.Path
@@ -45,6 +46,7 @@ class Job:
     seed: int
     flags: tuple
     evaluation: tuple = ()
+    published: tuple = ()
 
     def __str__(self):
         return f"{self.row} fold {self.fold} seed {self.seed}"
@@ -65,6 +67,11 @@ class Job:
         return self.folder.with_suffix(".json")
 
     @property
+    def training(self):
+        """Fields of `TrainingConfig` of the row, which override the flags."""
+        return ROWS[self.row].training(self.row in self.published)
+
+    @property
     def needs(self):
         """Job whose reconstructions this one segments, or None."""
         if not self.row.startswith("table3-"):
@@ -74,7 +81,7 @@ class Job:
     @property
     def commands(self):
         """Arguments of Python for training and for evaluation."""
-        own = {**ROWS[self.row].config, "fold": self.fold, "seed": self.seed}
+        own = {**self.training, "fold": self.fold, "seed": self.seed}
         if self.needs is not None:
             own["reconstruction_run"] = self.needs.folder
         train = ["-m", "experiments.train", *self.flags]
@@ -97,7 +104,7 @@ class Job:
         return ("begun" if self.folder.exists() else "new"), None
 
 
-def list_jobs(root, rows, folds, seeds, flags, evaluation=()):
+def list_jobs(root, rows, folds, seeds, flags, evaluation=(), published=()):
     """List all jobs; a job comes after the one that it needs.
 
     Args:
@@ -107,6 +114,7 @@ def list_jobs(root, rows, folds, seeds, flags, evaluation=()):
         seeds: seeds of the training.
         flags: of `experiments.train`.
         evaluation: flags of `experiments.evaluate`.
+        published: rows that are trained as their authors train them.
 
     Returns:
         List of `Job`, fold by fold: a cross-validation that is stopped early then
@@ -116,7 +124,7 @@ def list_jobs(root, rows, folds, seeds, flags, evaluation=()):
     for seed in seeds:
         for fold in folds:
             for row in rows:
-                job = Job(root, row, fold, seed, tuple(flags), tuple(evaluation))
+                job = Job(root, row, fold, seed, *map(tuple, (flags, evaluation, published)))
                 if job.needs is not None:
                     jobs[job.needs] = None
                 jobs[job] = None

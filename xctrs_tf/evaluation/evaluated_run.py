@@ -5,7 +5,7 @@ import pathlib
 from xctrs_tf.data.dataset import open_dataset
 from xctrs_tf.errors import UserError
 from xctrs_tf.evaluation.tables.results import method_name
-from xctrs_tf.training.config import read_config, read_run_record
+from xctrs_tf.training.run_record import read_config, read_run_record
 
 
 def open_run(workdir, checkpoint, data=None, warm_up=None):

@@ -7,8 +7,8 @@ from xctrs_tf.data.dataset.manifest import MODEL_MADE
 from xctrs_tf.errors import UserError
 from xctrs_tf.evaluation.tables.grids import NOTHING, TableGrid
 from xctrs_tf.files import read_json
-from xctrs_tf.training.config import read_config
 from xctrs_tf.training.history import read_history
+from xctrs_tf.training.run_record import read_config
 
 # Fields that do not decide what a run learns.
 _IGNORED = ("validate_every", "checkpoint_every", "strategy", "remat", "deterministic")

@@ -6,8 +6,9 @@ import logging
 from xctrs_tf.errors import UserError
 from xctrs_tf.evaluation.patient import read_cases_csv
 from xctrs_tf.files import read_json
-from xctrs_tf.training.config import TrainingConfig, read_config, read_run_record
+from xctrs_tf.training.config import TrainingConfig
 from xctrs_tf.training.history import read_history
+from xctrs_tf.training.run_record import read_config, read_run_record
 
 # By the status of the job.
 _JOB_TYPES = {

@@ -16,7 +16,7 @@ from xctrs_tf.files import read_json
 from xctrs_tf.quality.reference import check_reference
 from xctrs_tf.reconstruction.export_files import CLASSES, EXPORT_FORMAT
 from xctrs_tf.style import NOTICE
-from xctrs_tf.training.config import read_run_record
+from xctrs_tf.training.run_record import read_run_record
 
 # Fields of the configuration that name folders of the training machine.
 _FOLDERS = ("data", "reconstruction_run", "initial_weights")

@@ -1,16 +1,11 @@
 """The configuration of a training run."""
 
 import dataclasses
-import pathlib
 
 from xctrs_tf.data.dataset.mixture import parse_data
-from xctrs_tf.data.films.film_normalisation import (
-    FILM_NORMALIZATIONS,
-    FIRST_FILM_NORMALIZATION,
-)
+from xctrs_tf.data.films.film_normalisation import FILM_NORMALIZATIONS
 from xctrs_tf.data.stream.augmentation import AUGMENTATIONS, augmentations
 from xctrs_tf.errors import UserError
-from xctrs_tf.files import read_json
 from xctrs_tf.geometry import SIZES
 from xctrs_tf.models.catalogue import (
     NETWORKS,
@@ -21,7 +16,8 @@ from xctrs_tf.processor import FPMATHS
 
 # The terms of the objective, in the order of Table 1; the last is not in the paper.
 TERMS = ("mae", "vgg", "dice", "rsc", "cross_entropy")
-SCHEDULES = ("constant", "cosine", "constant_linear")
+OPTIMIZERS = ("adam", "sgd")
+SCHEDULES = ("constant", "cosine", "constant_linear", "polynomial")
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 STRATEGIES = ("single", "mirrored", "multi_worker")
 
@@ -33,6 +29,7 @@ _CHOICES = {
     "precision": PRECISIONS,
     "fpmath": FPMATHS,
     "strategy": STRATEGIES,
+    "optimizer": OPTIMIZERS,
     "schedule": SCHEDULES,
     "reconstruction": (*RECONSTRUCTION_NETWORKS, NO_RECONSTRUCTION),
     "segmentation": SEGMENTATION_NETWORKS,
@@ -98,13 +95,18 @@ class TrainingConfig:
     accumulation: int = _option(
         1, "parts into which a replica's batch is split, one after another: less memory"
     )
-    learning_rate: float = _option(1e-3, "of Adam")
+    optimizer: str = _option("adam", "adam, or sgd: stochastic gradient descent with momentum")
+    learning_rate: float = _option(1e-3, "of the optimizer, at the first step")
     beta_1: float = _option(0.9, "of Adam: decay of the mean gradient")
     beta_2: float = _option(0.999, "of Adam: decay of the mean squared gradient")
+    momentum: float = _option(0.9, "of sgd")
+    weight_decay: float = _option(
+        0.0, "times each weight is added to its gradient (L2 penalty of half of it); 0: none"
+    )
     schedule: str = _option(
         "constant",
-        "learning rate: constant; cosine decay to 0; or constant_linear, constant for the first "
-        "half of the steps and then linear to 0",
+        "learning rate: constant; cosine decay to 0; constant_linear, constant for the first "
+        "half of the steps and then linear to 0; or polynomial, (1 - step / steps) to the 0.9",
     )
     clip_norm: float = _option(0.0, "gradients are clipped to this global norm; 0: no clipping")
     ema_momentum: float = _option(
@@ -229,12 +231,13 @@ class TrainingConfig:
         every = ("validate_every", "checkpoint_every")
         for name in ("width", "steps", "batch_size", "accumulation", "learning_rate", *every):
             self._require(name, getattr(self, name) > 0, "above 0")
-        for name in ("beta_1", "beta_2", "ema_momentum"):
+        for name in ("beta_1", "beta_2", "momentum", "ema_momentum"):
             self._require(name, 0 <= getattr(self, name) < 1, "from 0 to below 1")
         for name in ("cross_entropy_balance", "cross_entropy_fade"):
             self._require(name, 0 <= getattr(self, name) <= 1, "from 0 to 1")
         weights = [f"{term}_weight" for term in TERMS]
-        for name in ("vgg_slices", "clip_norm", "patience", "seed", "fold", *weights):
+        counts = ("vgg_slices", "patience", "seed", "fold")
+        for name in (*counts, "clip_norm", "weight_decay", *weights):
             self._require(name, getattr(self, name) >= 0, "0 or more")
         if not (self.mae_weight or self.vgg_weight or self.uses_segmentation):
             raise UserError("--mae_weight, --vgg_weight, --dice_weight and --rsc_weight are all 0")
@@ -303,48 +306,3 @@ class TrainingConfig:
     def to_json(self):
         """Dict for config.json."""
         return dataclasses.asdict(self)
-
-
-def read_config(path):
-    """Read the ``training`` part of a run's config.json.
-
-    Args:
-        path: the run folder.
-
-    Returns:
-        `TrainingConfig`.
-
-    Raises:
-        UserError: it is missing, damaged or of another version.
-    """
-    return read_run_record(path)[0]
-
-
-def read_run_record(path):
-    """Read a run's config.json.
-
-    Args:
-        path: the run folder.
-
-    Returns:
-        `TrainingConfig`, and the hash of the data that the run was trained on.
-
-    Raises:
-        UserError: it is missing, damaged or of another version.
-    """
-    path = pathlib.Path(path) / "config.json"
-    try:
-        record = read_json(path)
-        # Earlier runs do not tell it.
-        first = {"film_normalization": FIRST_FILM_NORMALIZATION}
-        config = TrainingConfig(**first | record["training"])
-        config.check_types()
-        if not isinstance(record["data_sha256"], str):
-            raise ValueError("data_sha256 is no text")
-    except FileNotFoundError:
-        raise UserError(
-            f"{path} is missing: --workdir must name a run of experiments.train"
-        ) from None
-    except (KeyError, TypeError, ValueError) as error:
-        raise UserError(f"{path} is not a run's configuration ({error})") from None
-    return config, record["data_sha256"]

@@ -19,7 +19,6 @@ from xctrs_tf.errors import UserError
 from xctrs_tf.folder_lock import folder_lock
 from xctrs_tf.progress import progress_bar, stage
 from xctrs_tf.training import checkpoints
-from xctrs_tf.training.engine import make_engine
 from xctrs_tf.training.frozen_reconstruction import Reconstructions, freeze, frozen_folder
 from xctrs_tf.training.history import History
 from xctrs_tf.training.interruption import Interrupted, StopRequest
@@ -30,6 +29,7 @@ from xctrs_tf.training.run import (
     freeze_network,
     load_initial_weights,
     load_run,
+    make_engine,
 )
 from xctrs_tf.training.run_folder import claim_workdir
 from xctrs_tf.training.step.optimizer import TRAINED, make_optimizer

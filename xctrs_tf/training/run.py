@@ -1,4 +1,4 @@
-"""The networks of a run: building them, and loading those of a finished run."""
+"""The networks and the engine of a run: building them, and loading a finished run."""
 
 import contextlib
 import dataclasses
@@ -14,9 +14,10 @@ from xctrs_tf.models.compared.common import without_training_heads
 from xctrs_tf.models.weight_sources import load_sources
 from xctrs_tf.processor import bfloat16_is_slow, warn_once
 from xctrs_tf.training import checkpoints
-from xctrs_tf.training.config import TrainingConfig, read_config
+from xctrs_tf.training.config import TrainingConfig
 from xctrs_tf.training.frozen_reconstruction import frozen_folder
 from xctrs_tf.training.jax.compilation import fast_compilation
+from xctrs_tf.training.run_record import read_config
 from xctrs_tf.training.step.optimizer import make_optimizer, trained_variables
 
 # Networks of X-CTRSNet, by their names in the catalogue and as its layers.
@@ -232,3 +233,27 @@ def _load_averages(folder, config, networks):
     optimizer.build(variables)
     checkpoints.load_optimizers(folder, {"optimizer": optimizer})
     optimizer.finalize_variable_values(variables)
+
+
+def make_engine(config):
+    """Make the engine of a run, before anything else is computed.
+
+    Args:
+        config: checked `TrainingConfig`.
+
+    Returns:
+        `TensorFlowEngine` or `JaxEngine`, which have the same methods.
+
+    Raises:
+        UserError: settings that the backend does not support.
+    """
+    backend = keras.backend.backend()
+    if backend == "tensorflow":
+        from xctrs_tf.training.tensorflow.tensorflow_engine import TensorFlowEngine
+
+        return TensorFlowEngine(config)
+    if backend == "jax":
+        from xctrs_tf.training.jax.jax_engine import JaxEngine
+
+        return JaxEngine(config)
+    raise UserError(f"KERAS_BACKEND={backend}: training needs tensorflow or jax")

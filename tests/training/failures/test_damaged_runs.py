@@ -12,10 +12,11 @@ from tests.training.toys import toy_config, toy_networks
 from xctrs_tf.data.dataset import open_dataset
 from xctrs_tf.errors import UserError
 from xctrs_tf.training import checkpoints, loop
-from xctrs_tf.training.config import TrainingConfig, read_config
+from xctrs_tf.training.config import TrainingConfig
 from xctrs_tf.training.frozen_reconstruction import Reconstructions, freeze
 from xctrs_tf.training.history import History, read_history
 from xctrs_tf.training.run import load_run
+from xctrs_tf.training.run_record import read_config
 
 DAMAGED_JSON = {
     "empty": b"",

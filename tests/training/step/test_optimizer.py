@@ -58,6 +58,42 @@ def test_updates_are_those_of_keras(changes):
         np.testing.assert_allclose(ours, keras_own, rtol=1e-5, atol=1e-7)
 
 
+def _adam_with_penalty(weights, gradients, rate, penalty):
+    """Adam as in PyTorch, where the penalty is part of the gradient."""
+    mean = square = 0.0
+    for step, gradient in enumerate(gradients, 1):
+        gradient = gradient + penalty * weights
+        mean = 0.9 * mean + 0.1 * gradient
+        square = 0.999 * square + 0.001 * gradient**2
+        scale = np.sqrt(square / (1 - 0.999**step)) + 1e-7
+        weights = weights - rate * mean / (1 - 0.9**step) / scale
+    return weights
+
+
+def _sgd_with_penalty(weights, gradients, rate, penalty):
+    """SGD with momentum as in Caffe."""
+    velocity = 0.0
+    for gradient in gradients:
+        velocity = 0.8 * velocity + rate * (gradient + penalty * weights)
+        weights = weights - velocity
+    return weights
+
+
+@pytest.mark.parametrize(
+    ("name", "reference"), [("adam", _adam_with_penalty), ("sgd", _sgd_with_penalty)]
+)
+def test_weight_decay_is_a_penalty_in_the_gradient(name, reference):
+    config = dataclasses.replace(CONFIG, optimizer=name, momentum=0.8, weight_decay=0.3)
+    rng = np.random.default_rng(0)
+    before = [rng.normal(size=shape) for shape in SHAPES]
+    gradients = [[rng.normal(size=shape) for shape in SHAPES] for _ in range(4)]
+    after, _, _ = _trained(make_optimizer(config), steps=4)
+    for index, found in enumerate(after):
+        of_weight = [each[index] for each in gradients]
+        expected = reference(before[index], of_weight, config.learning_rate, 0.3)
+        np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6)
+
+
 def test_update_of_a_variable_is_one_operation():
     _, _, operations = _trained(make_optimizer(CONFIG), steps=0)
     assert operations.count("ResourceApplyAdam") == len(SHAPES)
@@ -78,6 +114,14 @@ def test_rate_is_constant_for_half_of_the_steps_then_linear_to_zero(step, factor
     optimizer.iterations.assign(step)
     expected = factor * LINEAR.learning_rate
     assert float(optimizer.learning_rate) == pytest.approx(expected, abs=1e-9)
+
+
+def test_polynomial_rate_falls_to_zero_with_the_power_of_09():
+    optimizer = make_optimizer(dataclasses.replace(CONFIG, schedule="polynomial", steps=10))
+    optimizer.build([keras.Variable(0.0)])
+    for step, factor in ((0, 1.0), (5, 0.5**0.9), (9, 0.1**0.9), (10, 0.0), (12, 0.0)):
+        optimizer.iterations.assign(step)
+        assert float(optimizer.learning_rate) == pytest.approx(factor * CONFIG.learning_rate)
 
 
 def _trainer_of_a_pair():

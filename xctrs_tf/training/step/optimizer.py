@@ -3,24 +3,45 @@
 import keras
 from keras import ops
 
+# Of the schedule ``polynomial``, as Caffe's "poly" is mostly used.
+POWER = 0.9
 # Networks that minimise the objective; the discriminator has a loss of its own.
 TRAINED = ("reconstruction", "segmentation")
 
 
-class _Adam(keras.optimizers.Adam):
-    """Adam for gradients that are the same on all replicas.
+class _AveragedGradients:
+    """Optimizer for gradients that are the same on all replicas, with an L2 penalty.
 
     Keras clips the gradients of each replica and then adds them. The training step
     averages them before, so that the norm of the whole batch is clipped and an
     infinity on one replica counts for all.
+
+    Keras's own weight decay reduces the weights themselves (AdamW). Here it is part of
+    the gradient, after clipping, as the Adam of PyTorch and the SGD of Caffe have it.
     """
+
+    l2 = 0.0
 
     def _all_reduce_sum_gradients(self, grads_and_vars):
         return grads_and_vars
 
+    def _backend_update_step(self, grads, trainable_variables, learning_rate):
+        if self.l2:
+            pairs = zip(grads, trainable_variables, strict=True)
+            grads = [gradient + self.l2 * ops.convert_to_tensor(v) for gradient, v in pairs]
+        super()._backend_update_step(grads, trainable_variables, learning_rate)
 
-class _FusedAdam(_Adam):
-    """Adam with one TensorFlow operation for a variable, where Keras has about 30.
+
+class _SGD(_AveragedGradients, keras.optimizers.SGD):
+    """Stochastic gradient descent with momentum."""
+
+
+class _Adam(_AveragedGradients, keras.optimizers.Adam):
+    """Adam."""
+
+
+class _FusedUpdate:
+    """Update of Adam by one TensorFlow operation for a variable, where Keras has about 30.
 
     The arithmetic is the same. The hundreds of small variables of the networks make a
     third fewer operations in the training step, which is traced and optimised sooner.
@@ -52,6 +73,10 @@ class _FusedAdam(_Adam):
         )
 
 
+class _FusedAdam(_FusedUpdate, _Adam):
+    """Adam on TensorFlow."""
+
+
 class ConstantThenLinear(keras.optimizers.schedules.LearningRateSchedule):
     """Learning rate that is constant for half of the steps, then falls linearly to 0.
 
@@ -80,7 +105,7 @@ class ConstantThenLinear(keras.optimizers.schedules.LearningRateSchedule):
 
 
 def make_optimizer(config):
-    """Make Adam, with loss scaling where the precision needs it.
+    """Make the optimizer, with loss scaling where the precision needs it.
 
     Args:
         config: checked `TrainingConfig`.
@@ -90,25 +115,35 @@ def make_optimizer(config):
 
     Ge et al. (2022), Sect. 3.1.
     """
-    learning_rate = config.learning_rate
-    if config.schedule == "cosine":
-        learning_rate = keras.optimizers.schedules.CosineDecay(learning_rate, config.steps)
-    elif config.schedule == "constant_linear":
-        learning_rate = ConstantThenLinear(learning_rate, config.steps)
-    adam = _FusedAdam if keras.backend.backend() == "tensorflow" else _Adam
-    optimizer = adam(
-        learning_rate,
-        config.beta_1,
-        config.beta_2,
-        global_clipnorm=config.clip_norm or None,
-        use_ema=config.ema_momentum > 0,
-        ema_momentum=config.ema_momentum,
+    common = {
+        "global_clipnorm": config.clip_norm or None,
+        "use_ema": config.ema_momentum > 0,
+        "ema_momentum": config.ema_momentum,
         # TensorFlow accepts no name that begins with an underscore, as the class's does.
-        name="adam",
-    )
+        "name": config.optimizer,
+    }
+    if config.optimizer == "sgd":
+        optimizer = _SGD(_learning_rate(config), config.momentum, **common)
+    else:
+        adam = _FusedAdam if keras.backend.backend() == "tensorflow" else _Adam
+        optimizer = adam(_learning_rate(config), config.beta_1, config.beta_2, **common)
+    optimizer.l2 = config.weight_decay
     if config.precision == "mixed_float16":
         optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
     return optimizer
+
+
+def _learning_rate(config):
+    """Return the learning rate, or its schedule over the steps of the run."""
+    schedules = keras.optimizers.schedules
+    rate, steps = config.learning_rate, config.steps
+    if config.schedule == "cosine":
+        return schedules.CosineDecay(rate, steps)
+    if config.schedule == "constant_linear":
+        return ConstantThenLinear(rate, steps)
+    if config.schedule == "polynomial":
+        return schedules.PolynomialDecay(rate, steps, end_learning_rate=0.0, power=POWER)
+    return rate
 
 
 def trained_variables(networks):
