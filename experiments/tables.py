@@ -22,8 +22,8 @@ from absl import flags
 from experiments.common import cli
 from xctrs_tf import provenance
 from xctrs_tf.errors import UserError
+from xctrs_tf.evaluation.generated_tables import check_tables, write_tables
 from xctrs_tf.evaluation.tables.collection import collect_runs, without_folders
-from xctrs_tf.evaluation.tables.generated import check_tables, write_tables
 from xctrs_tf.evaluation.tables.paper import PAPER_SIZE
 from xctrs_tf.evaluation.tables.results import ABOUT, COMPLEXITY, write_results
 from xctrs_tf.files import write_text

@@ -23,7 +23,7 @@ FIELDS = {
         "reconstruction": "sit",
         "reconstruction_objective": "published",
     },
-    "table2-x2ctgan": ROWS["table2-x2ctgan"].config,
+    "table2-x2ctgan": ROWS["table2-x2ctgan"].training(published=True),
     "table3-unet3d": {
         "vgg_weight": 0.0,
         "rsc_weight": 0.0,
@@ -31,6 +31,7 @@ FIELDS = {
         "reconstruction_run": "/somewhere/RUNS/table1-vgg/fold-00-seed-0",
     },
 }
+FIELDS["table3-dsn"] = {**FIELDS["table3-unet3d"], "segmentation": "dsn"}
 
 
 def case_line(patient, psnr=20.0, ssim=0.5, dice=0.5):

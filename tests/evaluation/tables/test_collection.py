@@ -39,8 +39,8 @@ def test_lines_have_fold_and_seed_and_the_mean_volume_each_patient_once(runs):
     assert found == [("0", "0", "a"), ("0", "0", "b"), ("1", "0", "c")]
     assert results.patients(REFERENCE_ROW)[1]["psnr"] == "24.000000"
     assert [each["id"] for each in results.mean_volume] == ["a", "b", "c"]
-    assert results.settings["steps"] == 800
-    assert not {"vgg_weight", "data", "fold"} & results.settings.keys()
+    assert results.settings["size"] == 32
+    assert not {"vgg_weight", "data", "fold", "steps"} & results.settings.keys()
 
 
 def test_a_folder_of_results_is_read_as_it_was_written(runs, tmp_path):
@@ -72,9 +72,8 @@ def test_a_patient_of_two_folds_is_refused(runs):
 @pytest.mark.parametrize(
     ("row", "changes", "message"),
     [
-        ("table2-sit", {"steps": 900}, "steps is 900 and was 800"),
         ("table2-sit", {"width": 1.0}, "width is 1.0 and was 0.5"),
-        ("table3-unet3d", {"cross_entropy_weight": 0.5}, "cross_entropy_weight is 0.5 and was 0.0"),
+        ("table3-unet3d", {"augment": "mirror"}, "augment is mirror and was "),
         ("table2-sit", {"origin": {"dice_name": "Dice"}}, "its overlap is called Dice"),
     ],
 )
@@ -92,14 +91,24 @@ def test_the_schedule_and_batch_size_of_a_row_may_be_its_own(runs):
     assert not {"batch_size", "schedule"} & results.settings.keys()
 
 
-def test_segmentation_settings_may_differ_between_runs_without_segmentation(runs):
-    write_run(runs, "table1-vgg", LINES, cross_entropy_weight=0.5)
-    assert collect_runs(runs).settings["cross_entropy_weight"] == 0.0
+def test_steps_may_differ_between_folds_since_they_follow_from_the_epochs(runs):
+    write_run(runs, REFERENCE_ROW, [case_line("c", 26.0)], fold=1, steps=790)
+    steps = [run.steps for run in collect_runs(runs).rows[REFERENCE_ROW].runs]
+    assert steps == [800, 790]
 
 
-def test_rsc_settings_may_differ_between_runs_without_rsc(runs):
-    write_run(runs, "table3-unet3d", LINES, stop_gradient_on_target=True)
-    assert collect_runs(runs).settings["stop_gradient_on_target"] is False
+def test_settings_without_effect_on_a_row_are_none_of_its_settings(runs):
+    write_run(runs, "table1-vgg", LINES, cross_entropy_weight=0.5, include_background=True)
+    write_run(runs, "table3-unet3d", LINES, stop_gradient_on_target=True, cross_entropy_weight=1.0)
+    results = collect_runs(runs)
+    assert results.settings["include_background"] is False
+    settings = {row: results.rows[row].settings for row in ("table1-vgg", "table3-unet3d")}
+    assert not {"cross_entropy_weight", "stop_gradient_on_target"} & settings["table1-vgg"].keys()
+    assert "stop_gradient_on_target" not in settings["table3-unet3d"]
+    assert settings["table3-unet3d"]["cross_entropy_weight"] == 1.0
+
+
+def test_settings_of_a_row_are_those_of_its_other_folds(runs):
     write_run(runs, REFERENCE_ROW, [case_line("c")], fold=1, stop_gradient_on_target=True)
     with pytest.raises(UserError, match="stop_gradient_on_target is True and was False"):
         collect_runs(runs)

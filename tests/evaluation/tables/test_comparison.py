@@ -134,7 +134,7 @@ def test_a_row_of_another_batch_size_is_named(tmp_path):
     write_run(tmp_path, "table2-x2ctgan", lines)
     results = collect_runs(tmp_path)
     text = markdown(grids_of(results, "table2"))
-    assert "800 steps of 2 patients (X2CT-GAN: 4), float32, fold 0" in text
+    assert "800 steps of 2 patients (X2CT-GAN: 800 steps of 4 patients), float32, fold 0" in text
     # In older results all rows have the batch size that stands beside them.
     for row in results.rows.values():
         row.settings = row.settings and {**row.settings}

@@ -10,10 +10,10 @@ from tests.evaluation.patients import make_case
 from tests.evaluation.run_folders import case_line, write_run
 from tests.evaluation.tables.test_study_tables import lines as perturbed_lines
 from xctrs_tf.data.volumes.intensity import normalise_hu
+from xctrs_tf.evaluation.generated_tables import generated_tables
 from xctrs_tf.evaluation.patient import evaluate_case, read_cases_csv, write_cases_csv
 from xctrs_tf.evaluation.tables.collection import collect_runs
 from xctrs_tf.evaluation.tables.comparison import COMPARED_TABLES, compare
-from xctrs_tf.evaluation.tables.generated import generated_tables
 from xctrs_tf.evaluation.tables.grids import markdown
 from xctrs_tf.evaluation.tables.results import read_results, write_results
 from xctrs_tf.evaluation.tables.run_table import PAPER_ROW, run_grid
@@ -39,6 +39,8 @@ def test_every_collected_table_says_so(tmp_path):
     (tmp_path / "results").mkdir()
     write_results(tmp_path / "results", results, {"data_hash": "d" * 64})
     files = generated_tables(tmp_path / "results")
+    # It has no figures that depend on labels.
+    del files["training.md"]
     for name, text in files.items():
         assert "model-made" in text, name
         # Table 2 compares reconstructions, which labels do not touch.

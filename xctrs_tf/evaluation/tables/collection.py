@@ -16,33 +16,21 @@ from xctrs_tf.evaluation.tables.results import Results, RowResults, RunRecord
 from xctrs_tf.models.catalogue import ROWS
 
 _RUN_NAME = re.compile(r"fold-(\d+)-seed-(\d+)")
-# Settings that may differ between runs of one table: paths, fold, seed, validation interval.
+# Settings that may differ between runs of one table: paths, fold, seed, intervals. The steps
+# of a number of epochs differ by the fold and by the batch; the tables tell them.
 _FREE = {
-    "data",
-    "fold",
-    "seed",
-    "reconstruction_run",
-    "vgg_weights",
-    "validate_every",
-    "checkpoint_every",
+    *("data", "reconstruction_run", "vgg_weights"),
+    *("fold", "seed", "steps", "validate_every", "checkpoint_every"),
 }
 # Settings that may differ between the methods of a table: those of
 # xctrs_tf.models.catalogue.ROWS, and the precision, which some networks cannot change.
 _METHOD = {
-    "precision",
-    "reconstruction",
-    "segmentation",
-    "reconstruction_objective",
-    "segmentation_objective",
-    "batch_size",
-    "learning_rate",
-    "schedule",
-    "beta_1",
-    "beta_2",
-    "mae_weight",
-    "vgg_weight",
-    "dice_weight",
-    "rsc_weight",
+    *("reconstruction", "segmentation", "precision"),
+    *("reconstruction_objective", "segmentation_objective"),
+    *("batch_size", "optimizer", "learning_rate", "schedule", "beta_1", "beta_2"),
+    *("momentum", "weight_decay"),
+    *("mae_weight", "vgg_weight", "dice_weight", "rsc_weight", "stop_gradient_on_target"),
+    *("cross_entropy_weight", "cross_entropy_balance", "cross_entropy_fade"),
 }
 # Settings without effect where there is no RSC, or where no segmentation is trained.
 _OF_RSC = "stop_gradient_on_target"
@@ -173,7 +161,7 @@ class _Collector:
         if not config.rsc_weight:
             without_effect = without_effect | {_OF_RSC}
         fields = {k: v for k, v in config.to_json().items() if k not in _FREE | without_effect}
-        own = {name: fields[name] for name in sorted(_METHOD)}
+        own = {name: fields[name] for name in sorted(_METHOD & fields.keys())}
         if self._config is None:
             self._data_hash, self._dice_name = origin["data_hash"], origin["dice_name"]
         before = {**(self._config or {}), **(results.settings or own)}

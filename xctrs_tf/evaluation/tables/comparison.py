@@ -21,7 +21,7 @@ from xctrs_tf.evaluation.tables import paper
 from xctrs_tf.geometry import VERTEBRAE
 from xctrs_tf.models.catalogue import MEAN_VOLUME_ROW, REFERENCE_ROW, rows_of_table
 
-_BOOTSTRAP_SEED = 0
+BOOTSTRAP_SEED = 0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -226,7 +226,7 @@ def compare(results, name):
                 column,
                 *mean_sd(present),
                 n=int(np.count_nonzero(~np.isnan(present))),
-                interval=bootstrap_interval(present, _BOOTSTRAP_SEED),
+                interval=bootstrap_interval(present, BOOTSTRAP_SEED),
                 paper=_printed(paper.PRINTED_TABLES[name], row, column.key),
                 difference=differences.get(row),
             )
@@ -265,7 +265,7 @@ def _differences(values, figure, printed):
     return {
         row: Difference(
             mean_sd(difference)[0],
-            bootstrap_interval(difference, _BOOTSTRAP_SEED),
+            bootstrap_interval(difference, BOOTSTRAP_SEED),
             test,
             float(p_holm),
             _printed_difference(printed, row, figure),

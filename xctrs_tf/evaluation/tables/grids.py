@@ -41,6 +41,18 @@ class TableGrid:
     notes: list = dataclasses.field(default_factory=list)
 
 
+def range_text(numbers):
+    """Return the smallest and the largest of some numbers, or `NOTHING` where one is missing.
+
+    Args:
+        numbers: list of int; None is a number that is not known.
+    """
+    if None in numbers or not numbers:
+        return NOTHING
+    low, high = min(numbers), max(numbers)
+    return str(low) if low == high else f"{low} to {high}"
+
+
 def text(grid):
     """Render a grid for a terminal.
 

@@ -10,7 +10,7 @@ from xctrs_tf.evaluation.tables.comparison import (
     label_notes,
 )
 from xctrs_tf.evaluation.tables.cost import cost_grid
-from xctrs_tf.evaluation.tables.grids import NOTHING, TableGrid
+from xctrs_tf.evaluation.tables.grids import NOTHING, TableGrid, range_text
 from xctrs_tf.models.catalogue import MEAN_VOLUME_ROW, TABLE_ROWS
 
 LOST = "?"
@@ -69,7 +69,7 @@ def summary_grid(results, compared):
         lines.append([TABLE_ROWS[row].title, _count(results, row), *cells])
     distance = heading_of(columns["hd95_mean"], results.dice_name)
     headings = ["PSNR (dB)", "SSIM", f"mean {results.dice_name} (%)", distance]
-    notes = [_settings_note(results), *label_notes(results.dice_name)]
+    notes = [settings_note(results), *label_notes(results.dice_name)]
     return TableGrid("All methods", ["", "n", *headings], lines, notes)
 
 
@@ -81,7 +81,7 @@ def _accuracy_grid(results, table, cells):
             texts = map(_paper_cell, printed, table.columns)
             lines.append([f"{TABLE_ROWS[row].title}, paper", "", *texts])
         lines.append(_ours(results, row, table.columns, cells))
-    notes = [_settings_note(results), paper.COHORT_NOTE]
+    notes = [settings_note(results), paper.COHORT_NOTE]
     if any(text.count(LOST) for line in lines for text in line):
         notes += [paper.LOST_NOTE, paper.GAIN_NOTE]
     notes += [*label_notes(results.dice_name), *_run_notes(results, table)]
@@ -123,8 +123,8 @@ def _difference_cells(results, cell):
         _with_interval(found.mean, found.interval, column, sign="+"),
         NOTHING if found.paper is None else _number(found.paper, column, "+"),
         str(found.test.n),
-        _p_value(found.test.p_value),
-        _p_value(found.p_holm),
+        p_value_text(found.test.p_value),
+        p_value_text(found.p_holm),
     ]
 
 
@@ -140,8 +140,8 @@ def _power_notes(table, cells):
     if smallest * methods <= SIGNIFICANCE:
         return []
     return [
-        f"With so few patients p cannot be below {_p_value(smallest)}, and after Holm for "
-        f"{methods} methods not below {_p_value(min(1.0, smallest * methods))}: no difference "
+        f"With so few patients p cannot be below {p_value_text(smallest)}, and after Holm for "
+        f"{methods} methods not below {p_value_text(min(1.0, smallest * methods))}: no difference "
         "could be called significant, whatever it is."
     ]
 
@@ -176,7 +176,8 @@ def _heading(results, column):
     return f"mean {results.dice_name} (%)" if is_dice else column.heading
 
 
-def _settings_note(results):
+def settings_note(results):
+    """Return what stands below a table about the runs: size, steps, precision, folds, seeds."""
     settings = results.settings
     runs = sorted(
         {
@@ -186,14 +187,14 @@ def _settings_note(results):
             if run.status == "evaluated"
         }
     )
-    batch_size, other_batch_sizes = _in_most_rows(results, "batch_size")
-    precision, other_precisions = _in_most_rows(results, "precision")
+    steps, other_steps = _in_most_rows(results, _steps)
+    precision, other_precisions = _in_most_rows(results, _precision)
+    limit = "up to " if settings.get("patience") else ""
     folds, seeds = (sorted(set(numbers)) for numbers in zip(*runs, strict=True))
     return (
         f"Mean ± SD over n patients. Here: {settings['size']}^3, widths times "
-        f"{settings['width']:g}, {settings['steps']} steps of {batch_size} patients"
-        f"{other_batch_sizes}, {precision}{other_precisions}, {_listed('fold', folds)}, "
-        f"{_listed('seed', seeds)}; about.json has every setting."
+        f"{settings['width']:g}, {limit}{steps}{other_steps}, {precision}{other_precisions}, "
+        f"{_listed('fold', folds)}, {_listed('seed', seeds)}; about.json has every setting."
     )
 
 
@@ -203,18 +204,25 @@ def _computed_otherwise(runs, precision):
     return f" computed in {' and '.join(sorted(found))}" if found - {precision} else ""
 
 
-def _in_most_rows(results, setting):
-    """Return a setting's value in most rows, and a text that names the rows with another."""
+def _steps(settings, runs):
+    steps = range_text([run.steps for run in runs if run.steps is not None])
+    return f"{steps} steps of {settings['batch_size']} patients"
+
+
+def _precision(settings, runs):
+    return settings["precision"] + _computed_otherwise(runs, settings["precision"])
+
+
+def _in_most_rows(results, describe):
+    """Return what most rows have, and a text that names the rows with something else."""
     titles = {}
     for name, row in results.rows.items():
         if row.settings:
             # Older results have some of them only where all rows agree.
-            value = {**results.settings, **row.settings}[setting]
-            if setting == "precision":
-                value += _computed_otherwise(row.runs, value)
-            titles.setdefault(value, []).append(TABLE_ROWS[name].title)
-    usual, *others = sorted(titles, key=lambda value: -len(titles[value]))
-    exceptions = [f"{', '.join(titles[value])}: {value}" for value in others]
+            found = describe({**results.settings, **row.settings}, row.runs)
+            titles.setdefault(found, []).append(TABLE_ROWS[name].title)
+    usual, *others = sorted(titles, key=lambda found: -len(titles[found]))
+    exceptions = [f"{', '.join(titles[found])}: {found}" for found in others]
     return usual, f" ({'; '.join(exceptions)})" if exceptions else ""
 
 
@@ -260,5 +268,6 @@ def _with_interval(value, interval, column, sign=""):
     return f"{text} [{low}, {high}]"
 
 
-def _p_value(value):
+def p_value_text(value):
+    """Return a p-value with four decimals, or that it is smaller."""
     return f"{value:.4f}" if value >= 0.0001 else "< 0.0001"

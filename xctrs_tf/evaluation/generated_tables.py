@@ -13,12 +13,15 @@ import pathlib
 import re
 
 from xctrs_tf.errors import UserError
+from xctrs_tf.evaluation.claims.answer_grid import answer_grid
+from xctrs_tf.evaluation.claims.answers import answer_claims, order_of_table_3
 from xctrs_tf.evaluation.tables.comparison import COMPARED_TABLES, compare
 from xctrs_tf.evaluation.tables.grids import latex, markdown
 from xctrs_tf.evaluation.tables.publication import summary_grid, table_grids
 from xctrs_tf.evaluation.tables.results import COMPLEXITY, read_results
 from xctrs_tf.evaluation.tables.study_tables import protocol_grid, robustness_grid
 from xctrs_tf.evaluation.tables.table_csv import table_csv
+from xctrs_tf.evaluation.tables.training_table import training_grid
 from xctrs_tf.files import read_csv, read_json, write_text
 
 NOT_RUN = "*not run yet*\n"
@@ -65,7 +68,13 @@ def _tables_of(folder, results):
                 "again with --measure"
             )
     compared = {name: compare(results, name) for name in COMPARED_TABLES}
-    files = {"summary.md": markdown([summary_grid(results, compared)])}
+    files = {
+        "summary.md": markdown([summary_grid(results, compared)]),
+        "training.md": markdown([training_grid(results)]),
+    }
+    answers = answer_claims(results)
+    if answers:
+        files["answers.md"] = markdown([answer_grid(results, answers, order_of_table_3(results))])
     for name, cells in compared.items():
         grids = table_grids(results, name, cells)
         files |= {

@@ -1,0 +1,121 @@
+"""Answers to the paper's claims: which way, how large, how certain."""
+
+import numpy as np
+import pytest
+
+from tests.evaluation.run_folders import case_line, write_run
+from xctrs_tf.evaluation.claims.answer_grid import answer_grid
+from xctrs_tf.evaluation.claims.answers import answer_claims, order_of_table_3
+from xctrs_tf.evaluation.claims.claims import paper_claims
+from xctrs_tf.evaluation.tables.collection import collect_runs
+from xctrs_tf.evaluation.tables.grids import markdown
+from xctrs_tf.evaluation.tables.training_table import training_grid
+from xctrs_tf.models.catalogue import REFERENCE_ROW, ROWS
+
+FOLDS = 3
+PATIENTS = 12
+
+
+def write_rows(runs, row, values, **changes):
+    """Write a run for each fold; `values` gives PSNR and Dice of a patient's number."""
+    for fold in range(FOLDS):
+        numbers = range(fold, PATIENTS, FOLDS)
+        lines = [case_line(f"{n:02d}", values(n)[0], 0.5, values(n)[1]) for n in numbers]
+        write_run(runs, row, lines, fold=fold, **changes)
+
+
+@pytest.fixture
+def results(tmp_path):
+    """VGG gains 0.1 to 1.2 dB; RSC loses Dice in two folds; 3D U-Net is 0.2 behind."""
+    write_rows(tmp_path, "table1-spadrnet", lambda n: (20.0, None))
+    write_rows(tmp_path, "table1-vgg", lambda n: (20.1 + 0.1 * n, None))
+    write_rows(tmp_path, "table1-mulsisnet", lambda n: (20.0, 0.6))
+    write_rows(
+        tmp_path, REFERENCE_ROW, lambda n: (20.0, 0.7 if n % FOLDS == 1 else 0.5 - 0.001 * n)
+    )
+    write_rows(tmp_path, "table3-unet3d", lambda n: (20.0, 0.3))
+    return collect_runs(tmp_path)
+
+
+def answer(results, better, figure):
+    (found,) = (
+        each
+        for each in answer_claims(results)
+        if each.claim.better == better
+        and each.claim.figure == figure
+        and each.claim.other != "table3-unet3d"
+    )
+    return found
+
+
+def test_a_certain_gain_is_as_in_the_paper(results):
+    found = answer(results, "table1-vgg", "psnr")
+    gains = 0.1 + 0.1 * np.arange(PATIENTS)
+    assert found.mean == pytest.approx(gains.mean())
+    assert found.effect == pytest.approx(gains.mean() / gains.std(ddof=1))
+    assert found.interval[0] < found.mean < found.interval[1]
+    assert (found.folds, found.num_folds, found.test.n) == (3, 3, PATIENTS)
+    assert found.claim.difference == 0.31
+    # The smallest of all tests, times their number.
+    tested = sum(not np.isnan(each.test.p_value) for each in answer_claims(results))
+    assert found.p_holm == pytest.approx(tested * 2 / 2**PATIENTS)
+    assert found.verdict == "as in the paper"
+
+
+def test_a_certain_loss_is_opposite_and_folds_are_counted(results, tmp_path):
+    found = answer(results, "table1-mulsisnet", "psnr")
+    assert found.mean < 0 and found.verdict == "opposite" and found.folds == 0
+    found = answer(results, REFERENCE_ROW, "dice_mean")
+    assert (found.folds, found.num_folds) == (1, 3)
+    assert found.verdict == "not decided" and found.claim.difference == pytest.approx(0.0095)
+    # No difference at all.
+    found = answer(results, "table1-vgg", "ssim")
+    assert found.mean == 0.0 and np.isnan(found.effect) and found.verdict == "not decided"
+
+
+def test_every_row_but_the_mean_volume_is_in_a_claim():
+    claims = paper_claims()
+    assert {row for claim in claims for row in (claim.better, claim.other)} == set(ROWS)
+    pairs = [(claim.better, claim.other, claim.figure) for claim in claims]
+    assert len(set(pairs)) == len(pairs)
+
+
+def test_the_grid_has_a_line_for_each_answer_in_the_units_of_the_tables(results):
+    answers = answer_claims(results)
+    text = markdown([answer_grid(results, answers, order_of_table_3(results))])
+    lines = [line for line in text.splitlines() if line.startswith("| ")][1:]
+    assert len(lines) == len(answers)
+    (dice,) = (line for line in lines if "RSC" in line)
+    assert (
+        "| mean pseudo-label Dice (%) |" in dice
+        and "| +0.95 |" in dice
+        and "| 1 of 3 | 12 |" in dice
+    )
+    assert "Order of Table 3" not in text
+
+
+def test_the_order_of_table_3_needs_three_methods(results, tmp_path):
+    assert order_of_table_3(results) is None
+    write_rows(tmp_path, "table3-dsn", lambda n: (20.0, 0.2))
+    order = order_of_table_3(collect_runs(tmp_path))
+    assert order.rows == [REFERENCE_ROW, "table3-unet3d", "table3-dsn"]
+    assert order.paper_rows == [REFERENCE_ROW, "table3-dsn", "table3-unet3d"]
+    assert order.tau == pytest.approx(1 / 3)
+
+
+def test_the_training_of_each_row_is_told(results, tmp_path):
+    write_rows(
+        tmp_path,
+        "table2-sit",
+        lambda n: (20.0, None),
+        optimizer="sgd",
+        weight_decay=1e-4,
+        batch_size=4,
+        steps=900,
+    )
+    text = markdown([training_grid(collect_runs(tmp_path))])
+    (vgg,) = (line for line in text.splitlines() if line.startswith("| SpaDRNet + VGG |"))
+    assert "| Adam (0.9, 0.999) | 0.001, constant | 2 | 3 | 800 of 800 | 700 | 4,800 | – |" in vgg
+    (sit,) = (line for line in text.splitlines() if line.startswith("| SIT |"))
+    assert "| SGD, momentum 0.9, weight decay 0.0001 |" in sit
+    assert "| 4 | 3 | 800 of 900 | 700 | 9,600 |" in sit
