@@ -7,7 +7,7 @@ from xctrs_tf.data.dataset.manifest import MODEL_MADE
 from xctrs_tf.errors import UserError
 from xctrs_tf.evaluation.tables.grids import NOTHING, TableGrid
 from xctrs_tf.files import read_json
-from xctrs_tf.training.history import read_history
+from xctrs_tf.training.history import read_history, training_seconds
 from xctrs_tf.training.run_record import read_config
 
 # Fields that do not decide what a run learns.
@@ -106,17 +106,14 @@ def _figure(value, scale, digits):
 
 def _read(path, name):
     config, history = read_config(path), read_history(path)
-    training = [row for row in history if row["kind"] == "training"]
     validations = [row for row in history if row["kind"] == "validation"]
     steps = max((row["step"] for row in history), default=0)
-    seconds = [row["seconds"] for row in training if "seconds" in row]
-    mean = sum(seconds) / len(seconds) if seconds else 0.0
     best = min(validations, key=lambda row: row["loss"], default=None)
     return LoggedRun(
         name=name,
         flags={field: _short(field, value) for field, value in config.to_json().items()},
         steps=steps,
-        hours=mean * steps / 3600.0,
+        hours=training_seconds(history) / 3600.0,
         best_step=best and best["step"],
         validation=best or {},
         labels=_labels(path),

@@ -7,7 +7,7 @@ from xctrs_tf.errors import UserError
 from xctrs_tf.evaluation.patient import read_cases_csv
 from xctrs_tf.files import read_json
 from xctrs_tf.training.config import TrainingConfig
-from xctrs_tf.training.history import read_history
+from xctrs_tf.training.history import read_history, training_seconds
 from xctrs_tf.training.run_record import read_config, read_run_record
 
 # By the status of the job.
@@ -31,6 +31,7 @@ class FinishedRun:
         frozen_fold: fold of the finished reconstruction that the run builds on, or None.
         best_step: step of the best checkpoint.
         steps_trained: last step of the run's history; None if there is no history.
+        training_seconds: of all training steps; None if there is no history.
         computed_in: dtype policies of the networks, in training and evaluation; empty for
             older runs, which had that of ``config``.
         origin: dict of the evaluation's cases.json.
@@ -43,6 +44,7 @@ class FinishedRun:
     frozen_fold: int | None
     best_step: int
     steps_trained: int | None
+    training_seconds: float | None
     computed_in: list
     origin: dict
     patients: list
@@ -107,6 +109,7 @@ def read_finished_run(folder):
         frozen_fold=frozen and frozen.fold,
         best_step=_read(folder / "best" / "state.json", _read_step),
         steps_trained=history[-1]["step"] if history else None,
+        training_seconds=training_seconds(history) or None,
         computed_in=sorted({*_computed_in(folder / "config.json"), *origin.get("computed_in", ())}),
         origin=origin,
         patients=patients,

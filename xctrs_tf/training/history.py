@@ -80,6 +80,24 @@ def read_history(run):
     return rows
 
 
+def training_seconds(history):
+    """Return the time of a run's training steps, by the mean of those that were recorded.
+
+    Args:
+        history: list of rows, of `read_history`.
+
+    Returns:
+        float; 0 if no step was recorded.
+    """
+    steps = max((row["step"] for row in history), default=0)
+    recorded = [
+        row["seconds"]
+        for row in history
+        if row["kind"] == "training" and isinstance(row.get("seconds"), float)
+    ]
+    return steps * sum(recorded) / len(recorded) if recorded else 0.0
+
+
 def _read_line(line):
     """Return the row of a line, None if it is damaged."""
     try:

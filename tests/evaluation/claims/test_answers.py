@@ -113,9 +113,13 @@ def test_the_training_of_each_row_is_told(results, tmp_path):
         batch_size=4,
         steps=900,
     )
+    for fold in range(FOLDS):
+        history = tmp_path / "table2-sit" / f"fold-{fold:02d}-seed-0" / "history.jsonl"
+        with history.open("a", encoding="utf-8") as file:
+            file.write('{"step": 800, "kind": "training", "seconds": 3.0}\n')
     text = markdown([training_grid(collect_runs(tmp_path))])
     (vgg,) = (line for line in text.splitlines() if line.startswith("| SpaDRNet + VGG |"))
     assert "| Adam (0.9, 0.999) | 0.001, constant | 2 | 3 | 800 of 800 | 700 | 4,800 | – |" in vgg
     (sit,) = (line for line in text.splitlines() if line.startswith("| SIT |"))
     assert "| SGD, momentum 0.9, weight decay 0.0001 |" in sit
-    assert "| 4 | 3 | 800 of 900 | 700 | 9,600 |" in sit
+    assert "| 4 | 3 | 800 of 900 | 700 | 9,600 | 2.00 |" in sit

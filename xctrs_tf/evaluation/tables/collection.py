@@ -143,6 +143,7 @@ class _Collector:
                 step=origin["step"],
                 steps=run.config.steps,
                 steps_trained=run.steps_trained,
+                training_seconds=run.training_seconds,
                 commands=[
                     without_folders(command, self._root)
                     for command in job.get("commands", [origin["command"]])

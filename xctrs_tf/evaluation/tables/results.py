@@ -34,7 +34,8 @@ class RunRecord:
         steps: that the run was to take.
         steps_trained: that it took; None where no history says.
         commands: that made it, without the folders of the machine.
-        seconds: that the job took, or None.
+        seconds: that the last start of the job took, with evaluation, or None.
+        training_seconds: of the training steps of all its starts, or None.
         evaluation: commit, date, machine and versions of the evaluation.
         computed_in: dtype policies of the networks on the machines that computed them; None
             or empty for those of the settings.
@@ -49,6 +50,7 @@ class RunRecord:
     steps_trained: int | None = None
     commands: list | None = None
     seconds: float | None = None
+    training_seconds: float | None = None
     evaluation: dict | None = None
     computed_in: list | None = None
 

@@ -26,7 +26,7 @@ def training_grid(results):
         "Runs: one for each fold and seed. Steps: taken, of the limit; a run ends earlier where "
         "the validation loss has not fallen for as many validations as --patience says. Best "
         "step: of the weights that were evaluated, those of the lowest validation loss. "
-        "Patient-steps: of all runs. Hours: of all runs, with their evaluation."
+        "Patient-steps: of all runs. Hours: of the training steps of all runs."
     ]
     return TableGrid("Training", headings, lines, notes)
 
@@ -37,7 +37,8 @@ def _cells(settings, runs):
     if None not in taken:
         patients = f"{sum(taken) * settings['batch_size']:,}"
     limits = [run.steps for run in runs]
-    hours = [run.seconds for run in runs]
+    # Older results have the time of the whole job.
+    seconds = [run.training_seconds or run.seconds for run in runs]
     machines = sorted({run.evaluation["machine"] for run in runs})
     return [
         _optimizer(settings),
@@ -47,7 +48,7 @@ def _cells(settings, runs):
         f"{range_text(taken)} of {range_text(limits)}",
         range_text([run.step for run in runs]),
         patients,
-        NOTHING if None in hours else f"{sum(hours) / 3600:.2f}",
+        NOTHING if None in seconds else f"{sum(seconds) / 3600:.2f}",
         "; ".join(machines),
     ]
 
