@@ -4,24 +4,28 @@ import contextlib
 import math
 import threading
 
+import keras
 from keras import ops
 
 _state = threading.local()
 
 
 @contextlib.contextmanager
-def compiled_kernels(compiler):
-    """Let a compiler run the kernels of all layers that this thread calls within the context.
+def compiled_kernels(compiler, convolve=None):
+    """Let other functions do the work of all layers that this thread calls within the context.
 
     Args:
         compiler: function with the arguments and the result of `run_kernel`, or None.
+        convolve: function of inputs and kernel, both float32, that makes 3D convolutions
+            with stride 1 and padding "same", or None.
     """
-    before = getattr(_state, "compiler", None)
-    _state.compiler = compiler
+    before = _state.__dict__.copy()
+    _state.compiler, _state.convolve = compiler, convolve
     try:
         yield
     finally:
-        _state.compiler = before
+        _state.__dict__.clear()
+        _state.__dict__.update(before)
 
 
 def run_kernel(kernel, settings, *tensors):
@@ -40,6 +44,24 @@ def run_kernel(kernel, settings, *tensors):
     if compiler is None:
         return kernel(*tensors, **settings)
     return compiler(kernel, settings, *tensors)
+
+
+def run_convolution(convolve, inputs, kernel):
+    """Convolve volumes with stride 1 and padding "same", as `compiled_kernels` says.
+
+    Args:
+        convolve: function of inputs and kernel that is called outside of that context, and
+            in other precisions.
+        inputs: tensor ``(batch, x, y, z, channels)``.
+        kernel: tensor or variable ``(*widths, channels, filters)``.
+
+    Returns:
+        Tensor ``(batch, x, y, z, filters)``.
+    """
+    other = getattr(_state, "convolve", None)
+    if other is None or keras.backend.standardize_dtype(inputs.dtype) != "float32":
+        return convolve(inputs, kernel)
+    return other(inputs, ops.convert_to_tensor(kernel, "float32"))
 
 
 def spatial_sum(x, fused=False, keepdims=False):

@@ -75,7 +75,7 @@ def test_a_step_compiles_each_shape_once_and_has_the_same_losses():
     for compiled in (True, False):
         trainer = Trainer(_networks(), make_objective(CONFIG), lambda: make_optimizer(CONFIG))
         if not compiled:
-            trainer._compiler = None
+            trainer._kernels = (None, None)
         losses[compiled] = [
             float(trainer.train_step(toy_batch(), tf.constant(step))["loss"]) for step in range(3)
         ]
@@ -97,7 +97,7 @@ def test_kernels_are_compiled_while_the_step_is_traced(monkeypatch):
     monkeypatch.setattr(kernel_compiler, "_run_on_zeros", run)
     trainer = Trainer(_networks(), make_objective(CONFIG), lambda: make_optimizer(CONFIG))
     trainer.trace(toy_batch())
-    trainer._compiler._thread.shutdown(wait=True)
+    trainer._kernels[0]._thread.shutdown(wait=True)
     graph = trainer.train_step.get_concrete_function(toy_batch(), tf.constant(0)).graph
     assert sorted(compiled) == sorted(_compiled_functions(graph))
 

@@ -4,6 +4,7 @@ import tensorflow as tf
 
 from xctrs_tf.layers.kernels import compiled_kernels
 from xctrs_tf.training.step.base_trainer import DISCRIMINATOR, BaseTrainer, split_shared
+from xctrs_tf.training.tensorflow.convolution import convolve
 from xctrs_tf.training.tensorflow.kernel_compiler import KernelCompiler
 from xctrs_tf.training.tensorflow.trace_progress import TraceProgress
 
@@ -22,7 +23,7 @@ class Trainer(BaseTrainer):
         self._strategy = tf.distribute.get_strategy()
         # Not measured on a GPU.
         on_cpu = not tf.config.list_logical_devices("GPU")
-        self._compiler = KernelCompiler() if on_cpu else None
+        self._kernels = (KernelCompiler(), convolve) if on_cpu else (None, None)
         self._tracing = TraceProgress(sum(map(len, self._variables.values())))
 
     def trace(self, batch):
@@ -62,7 +63,7 @@ class Trainer(BaseTrainer):
     def _step_of_replica(self, batch, step):
         compute = self._gradients if self.accumulation == 1 else self._accumulated_gradients
         # Means over patients, of whom every replica has the same number.
-        with compiled_kernels(self._compiler):
+        with compiled_kernels(*self._kernels):
             gradients, scalars = compute(batch, step)
         if self._strategy.num_replicas_in_sync > 1:
             gradients, scalars = tf.distribute.get_replica_context().all_reduce(
