@@ -16,7 +16,7 @@ import subprocess
 import sys
 import time
 
-from xctrs_tf.cross_validation.time_limit import TimeUp, now
+from xctrs_tf.cross_validation.time_limit import TimeUp
 from xctrs_tf.evaluation.finished_run import read_job
 from xctrs_tf.files import remove_leftovers, write_text
 from xctrs_tf.folder_lock import folder_lock
@@ -247,11 +247,11 @@ def _wait(pid, limit):
         ended, status, usage = os.wait4(pid, os.WNOHANG)
         if ended:
             return status, usage, stopped
-        if now() >= ask and not stopped:
+        if limit.clock() >= ask and not stopped:
             # Its checkpoints are complete or absent, so that it may be ended at any time.
             os.kill(pid, signal.SIGTERM)
             stopped = True
-        if now() >= kill:
+        if limit.clock() >= kill:
             os.kill(pid, signal.SIGKILL)
         time.sleep(_LOOK_S)
 

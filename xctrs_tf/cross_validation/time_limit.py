@@ -15,32 +15,29 @@ class TimeUp(Exception):
     """End of a job before it is done; the same command goes on with it."""
 
 
-def now():
-    """Return the seconds of a clock that only runs forward."""
-    return time.monotonic()
-
-
 class TimeLimit:
     """End of the time that a cross-validation may take.
 
     Args:
         minutes: from now.
         reserve: function that returns the seconds that are kept for what follows the jobs.
+        clock: function that returns the seconds of a clock that only runs forward.
     """
 
-    def __init__(self, minutes, reserve=lambda: 0.0):
+    def __init__(self, minutes, reserve=lambda: 0.0, clock=time.monotonic):
+        self.clock = clock
         self._seconds = 60.0 * minutes
-        self._end = now() + self._seconds
+        self._end = clock() + self._seconds
         self._reserve = reserve
 
     def moments(self):
-        """Return when a running program is asked to end, and when it is ended, by `now`."""
+        """Return when a running program is asked to end, and when it is ended, by the clock."""
         kill = self._end - min(self._reserve(), _RESERVE_SHARE * self._seconds)
         return kill - min(_GRACE_S, _GRACE_SHARE * self._seconds), kill
 
     def is_up(self):
         """Tell whether no further program is to be started."""
-        return now() >= self.moments()[0]
+        return self.clock() >= self.moments()[0]
 
 
 def print_reached(jobs):
