@@ -39,7 +39,6 @@ from xctrs_tf import provenance
 from xctrs_tf.cross_validation.handover import handed_over, handover_seconds
 from xctrs_tf.cross_validation.jobs import list_jobs, run_benchmark, run_job
 from xctrs_tf.cross_validation.plan import machine_memory, print_plan
-from xctrs_tf.cross_validation.takeover import Paths
 from xctrs_tf.cross_validation.time_limit import TimeLimit, TimeUp, print_reached
 from xctrs_tf.data.dataset import open_dataset
 from xctrs_tf.data.dataset.mixture import absolute_data
@@ -143,7 +142,8 @@ def execute():
         return 0
     # A signal reaches the running job, which saves a checkpoint before it ends.
     end_like_ctrl_c()
-    with private_files(SHARE.value), handed_over(HANDOVER.value, jobs[0].root, _paths()):
+    data = absolute_data(_config().data)
+    with private_files(SHARE.value), handed_over(HANDOVER.value, jobs[0].root, data):
         return _execute(jobs, limit)
 
 
@@ -183,14 +183,6 @@ def _limit():
     return TimeLimit(
         MAX_MINUTES.value, lambda: handover_seconds(root) if HANDOVER.value is not None else 0.0
     )
-
-
-def _paths():
-    """Return the `Paths` that runs of another machine get."""
-    config = _config()
-    weights = pathlib.Path(config.vgg_weights)
-    named = str(weights.absolute()) if weights.exists() else config.vgg_weights
-    return Paths(absolute_data(config.data), named)
 
 
 def _plan(jobs, preset):

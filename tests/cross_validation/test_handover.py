@@ -10,13 +10,12 @@ from tests.cross_validation.fake_runs import DATA_SHA256, DONE, fake_run, files,
 from xctrs_tf.cross_validation import handover
 from xctrs_tf.cross_validation.handover import handed_over, handover_seconds
 from xctrs_tf.cross_validation.jobs import Job
-from xctrs_tf.cross_validation.takeover import Paths
 from xctrs_tf.errors import UserError
 from xctrs_tf.folder_lock import folder_lock
 from xctrs_tf.training.config import read_config
 
 VGG, DSN = "table1-vgg/fold-00-seed-0", "table3-dsn/fold-00-seed-0"
-HERE = Paths(data="/here/data", vgg_weights="imagenet")
+HERE = "/here/data"
 
 
 def hand_over(folder, root):
@@ -144,20 +143,6 @@ def test_runs_get_the_paths_of_this_machine(there, tmp_path):
     assert read_config(root / DSN).reconstruction_run == str(needed)
 
 
-def test_weights_of_vgg_count_by_their_content(tmp_path):
-    there, weights = tmp_path / "there", tmp_path / "vgg.h5"
-    write(weights, "VGG16")
-    fake_run(there, VGG, [1], vgg_weights=str(weights))
-    hand_over(tmp_path / "handover", there)
-    for name, content, expected in (("same", "VGG16", True), ("others", "random", False)):
-        own, root = tmp_path / f"{name}.h5", tmp_path / name
-        write(own, content)
-        with handed_over(tmp_path / "handover", root, Paths("/here/data", str(own))):
-            pass
-        # experiments.train refuses the run with other weights.
-        assert (read_config(root / VGG).vgg_weights == str(own)) == expected
-
-
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -268,7 +253,7 @@ def test_a_run_of_another_machine_is_claimed_with_the_paths_of_this_one(tmp_path
         text = config.read_text("utf-8")
         write(config, text.replace(DATA_SHA256, parts[0].dataset.content_hash()))
     hand_over(tmp_path / "handover", there)
-    with handed_over(tmp_path / "handover", here, Paths(str(data), "imagenet")):
+    with handed_over(tmp_path / "handover", here, str(data)):
         pass
     config = dataclasses.replace(
         read_config(dsn), data=str(data), reconstruction_run=str(here / VGG)

@@ -14,7 +14,6 @@ from xctrs_tf.cross_validation.part_files import INDEX, read_index, write_parts
 from xctrs_tf.cross_validation.takeover import BENCHMARKS, FORMAT, job_in, job_of, take_over
 from xctrs_tf.errors import UserError, log_lines
 from xctrs_tf.evaluation.finished_run import read_job
-from xctrs_tf.files import sha256_of
 from xctrs_tf.folder_lock import folder_lock
 from xctrs_tf.models.catalogue import ROWS
 from xctrs_tf.training import checkpoints
@@ -26,7 +25,7 @@ _FIXED_S, _BYTES_A_SECOND = 10.0, 25e6
 
 
 @contextlib.contextmanager
-def handed_over(folder, root, paths):
+def handed_over(folder, root, data):
     """Take over what a folder holds, and at the end write there how far the jobs are.
 
     It is written however the block ends.
@@ -34,7 +33,7 @@ def handed_over(folder, root, paths):
     Args:
         folder: path of the handover, which may be absent or empty; None for no handover.
         root: `pathlib.Path` of the folder of all jobs.
-        paths: `takeover.Paths` of this command.
+        data: value of ``data`` with absolute paths, which the runs get.
 
     Yields:
         Nothing.
@@ -52,7 +51,7 @@ def handed_over(folder, root, paths):
     # Before the lock makes the folder.
     read_index(folder, FORMAT)
     with folder_lock(folder):
-        take_over(folder, root, paths)
+        take_over(folder, root, data)
         try:
             yield
         finally:
@@ -134,9 +133,7 @@ def _describe(folder):
     # A job that failed at once has no run.
     if (folder / "config.json").exists():
         config, data_sha256 = read_run_record(folder)
-        weights = pathlib.Path(config.vgg_weights)
         job |= {"training": config.to_json(), "data_sha256": data_sha256}
-        job["vgg_weights_sha256"] = sha256_of(weights) if weights.is_file() else None
     return job
 
 

@@ -1,7 +1,6 @@
 """Taking over the jobs of a handover (`handover`) where they are further than those here."""
 
 import contextlib
-import dataclasses
 import json
 import os
 import pathlib
@@ -12,7 +11,7 @@ import tempfile
 from xctrs_tf.cross_validation.part_files import INDEX, is_inside, read_index, unpack_parts
 from xctrs_tf.errors import UserError
 from xctrs_tf.evaluation.finished_run import read_job
-from xctrs_tf.files import atomic_path, read_json, sha256_of, sync, write_text
+from xctrs_tf.files import atomic_path, read_json, sync, write_text
 from xctrs_tf.folder_lock import folder_lock
 from xctrs_tf.training.checkpoints import latest_step
 from xctrs_tf.training.config import FREE, TrainingConfig
@@ -23,19 +22,6 @@ BENCHMARKS = "benchmark*.json"
 _JOB = re.compile(r"(?P<job>[\w-]+/fold-\d+-seed-\d+)(/.+|\.json|\.log)?")
 # Fields of a run that are paths of the machine; `experiments.train` checks what is there.
 _PATHS = {"data", "vgg_weights", "reconstruction_run"}
-
-
-@dataclasses.dataclass(frozen=True)
-class Paths:
-    """Paths on this machine, in place of those that a run had on another one.
-
-    Attributes:
-        data: value of ``data`` with absolute paths.
-        vgg_weights: value of ``vgg_weights``; a file has its absolute path.
-    """
-
-    data: str
-    vgg_weights: str
 
 
 def job_of(name):
@@ -60,13 +46,13 @@ def job_in(path):
     return job_of("/".join(pathlib.PurePath(path).parts[-2:]))
 
 
-def take_over(folder, root, paths):
+def take_over(folder, root, data):
     """Put the jobs of a handover into the folder of all jobs, where they are further.
 
     Args:
         folder: `pathlib.Path` of the handover; nothing happens if it is empty.
         root: `pathlib.Path` of the folder of all jobs.
-        paths: `Paths` that the runs get.
+        data: value of ``data`` with absolute paths, in place of that on the other machine.
 
     Raises:
         UserError: the handover is damaged, or a run of it is another one than that in ``root``.
@@ -97,7 +83,7 @@ def take_over(folder, root, paths):
                 os.replace(path, root / path.name)
         for name in jobs:
             if name in taken:
-                _set_paths(scratch / name, jobs, name, root, paths)
+                _set_paths(scratch / name, jobs, root, data)
                 _put(scratch / name, root / name)
     print(f"{folder}: jobs taken over: {len(taken)} of {len(jobs)}", flush=True)
 
@@ -161,21 +147,17 @@ def _rank(state, step):
     return (True, 0) if state == "done" else (False, -1 if step is None else step)
 
 
-def _set_paths(run, jobs, name, root, paths):
+def _set_paths(run, jobs, root, data):
     """Give the configuration of a run the paths of this machine."""
     config = run / "config.json"
     if not config.is_file():
         return
     record = read_json(config)
     training = record["training"]
-    training["data"] = paths.data
-    if job_in(training.get("reconstruction_run", "")) in jobs:
-        needed = root / job_in(training["reconstruction_run"])
-        training["reconstruction_run"] = str(needed.absolute())
-    # With other weights it would be another training.
-    sha256, weights = jobs[name].get("vgg_weights_sha256"), pathlib.Path(paths.vgg_weights)
-    if sha256 and weights.is_file() and sha256_of(weights) == sha256:
-        training["vgg_weights"] = paths.vgg_weights
+    training["data"] = data
+    needed = job_in(training.get("reconstruction_run", ""))
+    if needed in jobs:
+        training["reconstruction_run"] = str((root / needed).absolute())
     write_text(config, json.dumps(record, indent=1) + "\n")
 
 

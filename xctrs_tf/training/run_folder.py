@@ -8,7 +8,7 @@ import keras
 from xctrs_tf import provenance
 from xctrs_tf.data.dataset.mixture import absolute_data
 from xctrs_tf.errors import UserError
-from xctrs_tf.files import read_json, write_text
+from xctrs_tf.files import read_json, sha256_of, write_text
 from xctrs_tf.models.weight_sources import find_weights
 from xctrs_tf.training.config import FREE, FREEZABLE, NO_RECONSTRUCTION, TrainingConfig
 from xctrs_tf.training.run import computed_precision
@@ -30,6 +30,7 @@ def claim_workdir(workdir, config, parts):
         # Programs that read it later may run in another working directory.
         "training": {**config.to_json(), "data": absolute_data(config.data)},
         "data_sha256": parts[0].dataset.content_hash(),
+        "vgg_weights_sha256": _file_sha256(config.vgg_weights),
         "folders": _folders(parts),
         "backend": keras.backend.backend(),
         "versions": provenance.versions(),
@@ -45,6 +46,11 @@ def claim_workdir(workdir, config, parts):
         record["stages"] = earlier_stages(config.initial_sources)
     workdir.mkdir(parents=True, exist_ok=True)
     write_text(path, json.dumps(record, indent=1) + "\n")
+
+
+def _file_sha256(path):
+    """Return the hash of a file, None where the text is no path of one."""
+    return sha256_of(path) if pathlib.Path(path).is_file() else None
 
 
 def _folders(parts):
@@ -121,10 +127,15 @@ def _require_same(path, record):
         before = read_json(path)
         # A field that did not exist when the run began had its default value.
         trained = {**TrainingConfig().to_json(), **before["training"]}
+        free = set(FREE)
+        if before.get("vgg_weights_sha256") and (
+            before["vgg_weights_sha256"] == record["vgg_weights_sha256"]
+        ):
+            free.add("vgg_weights")
         differing = [
             f"--{name} was {trained[name]} and is {value}"
             for name, value in record["training"].items()
-            if name not in FREE and trained[name] != value
+            if name not in free and trained[name] != value
         ]
         if before["data_sha256"] != record["data_sha256"]:
             differing.append("the data has changed")
