@@ -215,6 +215,15 @@ def test_a_job_that_runs_elsewhere_is_left_alone(there, tmp_path, caplog):
     assert list(index_of(tmp_path / "other")["jobs"]) == [DSN]
 
 
+def test_what_a_killed_process_left_is_removed(there, tmp_path):
+    hand_over(tmp_path / "handover", there)
+    here = tmp_path / "here"
+    write(here / ".taken-over.abcd_123" / "taken-over" / VGG / "config.json", "{}")
+    write(here / VGG / "best" / ".state.json.abcd_123" / "state.json", "{}")
+    hand_over(tmp_path / "handover", here)
+    assert not [path for path in here.rglob(".*")]
+
+
 def test_the_work_folder_is_no_handover(there):
     with pytest.raises(UserError, match="is the --workdir, too"):
         hand_over(there, there)

@@ -19,6 +19,7 @@ from xctrs_tf.training.config import FREE, TrainingConfig
 FORMAT = "xctrs-handover/1"
 # Results of `experiments.benchmark` beside the runs.
 BENCHMARKS = "benchmark*.json"
+_SCRATCH = "taken-over"
 _JOB = re.compile(r"(?P<job>[\w-]+/fold-\d+-seed-\d+)(/.+|\.json|\.log)?")
 # Fields of a run that are paths of the machine; `experiments.train` checks what is there.
 _PATHS = {"data", "vgg_weights", "reconstruction_run"}
@@ -64,27 +65,21 @@ def take_over(folder, root, data):
     for name, job in jobs.items():
         _require_same_run(folder, root / name, job)
     taken = {name for name, job in jobs.items() if _is_behind(root / name, job)}
-    root.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".handover-", dir=root) as scratch:
-        scratch = pathlib.Path(scratch)
-        sources = {source for target, source in copies.items() if job_of(target) in taken}
-        unpack_parts(
-            folder,
-            index,
-            scratch,
-            lambda name: job_of(name) in {None, *taken} or name in sources,
-        )
-        for target, source in copies.items():
-            if job_of(target) in taken:
-                (scratch / target).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(scratch / source, scratch / target)
-        for path in scratch.glob(BENCHMARKS):
+    with (
+        # Removes what a killed process left of this.
+        folder_lock(root / _SCRATCH, beside=True, wait=True),
+        tempfile.TemporaryDirectory(prefix=f".{_SCRATCH}.", dir=root) as scratch,
+    ):
+        unpacked = pathlib.Path(scratch) / _SCRATCH
+        unpacked.mkdir()
+        _unpack(folder, index, unpacked, taken, copies)
+        for path in unpacked.glob(BENCHMARKS):
             if not (root / path.name).exists():
                 os.replace(path, root / path.name)
         for name in jobs:
             if name in taken:
-                _set_paths(scratch / name, jobs, root, data)
-                _put(scratch / name, root / name)
+                _set_paths(unpacked / name, jobs, root, data)
+                _put(unpacked / name, root / name)
     print(f"{folder}: jobs taken over: {len(taken)} of {len(jobs)}", flush=True)
 
 
@@ -106,6 +101,18 @@ def _checked(folder, index):
             f"{folder / INDEX}: damaged ({error}); copy the whole folder again"
         ) from None
     return jobs, copies
+
+
+def _unpack(folder, index, target, taken, copies):
+    """Write the files of some jobs, and those that are no job's, to a folder."""
+    copies = {copy: source for copy, source in copies.items() if job_of(copy) in taken}
+    wanted = {None, *taken}
+    unpack_parts(
+        folder, index, target, lambda name: job_of(name) in wanted or name in copies.values()
+    )
+    for copy, source in copies.items():
+        (target / copy).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(target / source, target / copy)
 
 
 def _require_same_run(folder, here, job):
