@@ -73,7 +73,7 @@ def test_no_job_begins_after_the_limit(tmp_path):
     job = fake(tmp_path)
     with pytest.raises(TimeUp):
         run_job(job, limit)
-    assert not (tmp_path / "ran").exists() and not job.record.exists()
+    assert not job.log.exists() and not job.record.exists()
 
 
 def test_within_the_limit_nothing_changes(tmp_path):
