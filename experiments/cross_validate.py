@@ -15,6 +15,10 @@ optimizer, schedule, batch and loss of their authors. Stopped or killed, the sam
 command goes on and repeats no finished job. A failed job is recorded, the others
 go on, and the same command tries it again. experiments.tables makes the tables.
 
+--max_minutes ends all of it in time, with a checkpoint of the job that does not fit any more.
+--handover writes what another machine needs to go on into a folder of small files, and
+takes over what such a folder holds (docs/training.md, On a GPU with a time limit).
+
 --plan tells in seconds what all of it will take: from the steps of jobs in --workdir, or
 by counting the operations of the networks. With --measure it trains every row that was
 never begun for a few steps, which takes minutes and is exact.
@@ -22,6 +26,7 @@ The exit status is 0, or 1 when jobs failed.
 """
 
 import dataclasses
+import functools
 import os
 import pathlib
 import sys
@@ -32,9 +37,12 @@ from experiments.common import cli, training_flags
 from experiments.common.presets import PRESETS, fitting_preset, preset_config
 from experiments.common.privacy import define_share, private_files
 from xctrs_tf import provenance
-from xctrs_tf.cross_validation.jobs import list_jobs, run_job
+from xctrs_tf.cross_validation.handover import handed_over, handover_seconds
+from xctrs_tf.cross_validation.jobs import list_jobs, run_benchmark, run_job
 from xctrs_tf.cross_validation.plan import machine_memory, print_plan
+from xctrs_tf.cross_validation.time_limit import TimeLimit, TimeUp, print_reached
 from xctrs_tf.data.dataset import open_dataset
+from xctrs_tf.data.dataset.mixture import absolute_data
 from xctrs_tf.errors import UserError
 from xctrs_tf.geometry import SIZES
 from xctrs_tf.models.catalogue import ROWS, rows_of_table
@@ -92,6 +100,27 @@ RAY_ADDRESS = flags.DEFINE_string(
 GPUS_PER_JOB = flags.DEFINE_float(
     "gpus_per_job", 0.0, "Of the Ray cluster.", lower_bound=0.0, flag_values=FLAGS
 )
+MAX_MINUTES = flags.DEFINE_float(
+    "max_minutes",
+    None,
+    "End within this time: a job that does not fit any more saves a checkpoint, from which the "
+    "same command goes on.",
+    flag_values=FLAGS,
+)
+HANDOVER = flags.DEFINE_string(
+    "handover",
+    None,
+    "Folder of files of at most 16 MB: what it holds is taken over into --workdir, where it is "
+    "further, and at the end it holds what is needed to go on on another machine.",
+    flag_values=FLAGS,
+)
+BENCHMARK = flags.DEFINE_boolean(
+    "benchmark",
+    False,
+    "Before the jobs measure the networks on this machine (experiments.benchmark) at --size and "
+    "--precision; it writes WORKDIR/benchmark.json, once.",
+    flag_values=FLAGS,
+)
 SHARE = define_share(FLAGS)
 training_flags.define(FLAGS, without=("fold", "seed"))
 training_flags.define_epochs(FLAGS)
@@ -104,6 +133,7 @@ def execute():
         raise UserError("--workdir is missing: name a folder for all runs")
     if MEASURE.value and not PLAN.value:
         raise UserError("--measure: only for --plan")
+    limit = _limit()
     preset = _preset()
     share = ["--share"] if SHARE.value else []
     label_name = [f"--label_name={LABEL_NAME.value}"] if LABEL_NAME.value else []
@@ -121,18 +151,47 @@ def execute():
         return 0
     # A signal reaches the running job, which saves a checkpoint before it ends.
     end_like_ctrl_c()
+    data = absolute_data(_config().data)
+    with private_files(SHARE.value), handed_over(HANDOVER.value, jobs[0].root, data):
+        return _execute(jobs, limit)
+
+
+def _execute(jobs, limit):
+    """Run the jobs until the limit; return the exit status."""
     failed = {}
-    # Jobs that others depend on run first.
-    for wave in (
-        [job for job in jobs if job.needs is None],
-        [job for job in jobs if job.needs is not None],
-    ):
-        with private_files(SHARE.value):
-            failed |= _run(wave, len(jobs))
-    print(f"{len(jobs) - len(failed)} of {len(jobs)} jobs are done in {WORKDIR.value}")
+    try:
+        if BENCHMARK.value:
+            config = _config()
+            flags_of_it = [f"--network_size={config.size}", f"--precision={config.precision}"]
+            error = run_benchmark(jobs[0].root, flags_of_it, limit)
+            failed |= {"benchmark": error} if error else {}
+        # Jobs that others depend on run first.
+        for wave in (
+            [job for job in jobs if job.needs is None],
+            [job for job in jobs if job.needs is not None],
+        ):
+            _run(wave, len(jobs), limit, failed)
+        done = [job for job in jobs if job not in failed]
+        print(f"{len(done)} of {len(jobs)} jobs are done in {WORKDIR.value}")
+    except TimeUp:
+        print_reached(jobs)
     for job, error in failed.items():
         print(f"failed {job}: {error}")
     return EXIT_FAILED if failed else 0
+
+
+def _limit():
+    """Return the `TimeLimit` of --max_minutes, None without one."""
+    if MAX_MINUTES.value is None:
+        return None
+    if MAX_MINUTES.value <= 0:
+        raise UserError(f"--max_minutes={MAX_MINUTES.value:g}: must be above 0")
+    if RAY_ADDRESS.value is not None:
+        raise UserError("--max_minutes: not with --ray_address; give the time to its scheduler")
+    root = pathlib.Path(WORKDIR.value)
+    return TimeLimit(
+        MAX_MINUTES.value, lambda: handover_seconds(root) if HANDOVER.value is not None else 0.0
+    )
 
 
 def _plan(jobs, preset):
@@ -171,9 +230,8 @@ def _preset():
     return PRESET.value
 
 
-def _run(jobs, total):
-    """Run independent jobs; return the errors of those that failed."""
-    failed = {}
+def _run(jobs, total, limit, failed):
+    """Run independent jobs; note the errors of those that failed."""
     with parallel_map(1, RAY_ADDRESS.value, num_gpus=GPUS_PER_JOB.value) as mapper:
         todo = []
         for job in jobs:
@@ -183,11 +241,11 @@ def _run(jobs, total):
                 todo.append(job)
         if todo:
             print(f"{len(todo)} to do now, {total} in all; first: {todo[0]} (log: {todo[0].log})")
-        for job, record in zip(todo, mapper(run_job, todo), strict=True):
+        records = mapper(functools.partial(run_job, limit=limit), todo)
+        for job, record in zip(todo, records, strict=True):
             print(f"{record['status']}: {job}, {record['seconds'] / 60:.1f} minutes", flush=True)
             if record["status"] != "done":
                 failed[job] = record["error"]
-    return failed
 
 
 def _rows():

@@ -1,6 +1,8 @@
 """The cross-validation program: wrong flags, its plan, and a row from start to table."""
 
+import functools
 import json
+import shutil
 import stat
 
 import pytest
@@ -8,6 +10,7 @@ import pytest
 from experiments import cross_validate
 from tests.programs import assert_refused, run_program
 from tests.training.toys import toy_dataset
+from xctrs_tf.cross_validation.time_limit import TimeLimit
 from xctrs_tf.data.dataset.mixture import open_parts
 
 TINY = ["--preset=demo", "--width=0.0625", "--steps=2", "--batch_size=1", "--folds=1"]
@@ -32,6 +35,15 @@ def data(tmp_path_factory):
         (["--workdir=RUNS", "--table=1", "--size=64"], "--size=64, but "),
         (["--workdir=RUNS", "--table=1", "--measure"], "--measure: only for --plan"),
         (["--workdir=RUNS", "--table=1", "--published=dsn"], "--published=dsn: must be all, none"),
+        (["--workdir=RUNS", "--table=1", "--max_minutes=0"], "--max_minutes=0: must be above 0"),
+        (
+            ["--workdir=RUNS", "--table=1", "--max_minutes=9", "--ray_address=auto"],
+            "--max_minutes: not with --ray_address",
+        ),
+        (
+            ["--workdir=RUNS", "--table=1", "--handover=RUNS", "--folds=0"],
+            "--handover=RUNS: is the --workdir, too",
+        ),
         (["--workdir=RUNS", "--table=1", "--fold=1"], "Unknown command line flag 'fold'"),
     ],
 )
@@ -39,12 +51,20 @@ def test_mistakes_are_one_line_and_write_nothing(data, tmp_path, flags, message)
     runs = tmp_path / "runs"
     flags = [flag.replace("=RUNS", f"={runs}") for flag in flags]
     finished = run_program("cross_validate", "--preset=demo", f"--data={data}", *flags)
-    assert_refused(finished, f"error: {message}", runs)
+    assert_refused(finished, f"error: {message.replace('=RUNS', f'={runs}')}", runs)
+
+
+def test_a_folder_that_is_no_handover_is_refused(data, tmp_path):
+    runs = tmp_path / "runs"
+    flags = [*TINY, f"--data={data}", f"--workdir={runs}", "--rows=table2-sit"]
+    finished = run_program("cross_validate", *flags, f"--handover={data}")
+    assert_refused(finished, f"{data}: holds manifest.json, so it is no handover", runs)
+    assert not (data / ".lock").exists()
 
 
 def test_share_reaches_training_and_evaluation(data, tmp_path, monkeypatch):
     started = []
-    monkeypatch.setattr(cross_validate, "_run", lambda jobs, total: started.extend(jobs) or {})
+    monkeypatch.setattr(cross_validate, "_run", lambda jobs, *_: started.extend(jobs))
     flags = [*TINY, f"--data={data}", f"--workdir={tmp_path / 'runs'}", "--rows=table2-sit"]
     assert cross_validate.main([*flags, "--share"]) == 0
     (job,) = started
@@ -82,6 +102,65 @@ def test_epochs_are_steps_by_the_batch_of_each_row(data, tmp_path, monkeypatch):
         steps_an_epoch = patients // batch_size
         assert config.batch_size == batch_size and config.steps == 6 * steps_an_epoch
         assert config.validate_every == config.checkpoint_every == 2 * steps_an_epoch
+
+
+def test_a_benchmark_comes_before_the_jobs(data, tmp_path, monkeypatch, capsys):
+    calls = []
+    monkeypatch.setattr(cross_validate, "_run", lambda jobs, *_: calls.append(len(jobs)))
+    monkeypatch.setattr(
+        cross_validate, "run_benchmark", lambda *arguments: calls.append(arguments) or "no memory"
+    )
+    flags = [*TINY, f"--data={data}", f"--workdir={tmp_path}", "--rows=table2-sit"]
+    assert cross_validate.main([*flags, "--benchmark", "--precision=mixed_bfloat16"]) == 1
+    assert calls[0] == (tmp_path, ["--network_size=32", "--precision=mixed_bfloat16"], None)
+    assert "failed benchmark: no memory" in capsys.readouterr().out
+    assert calls[1:] == [1, 0]
+
+
+@pytest.mark.slow
+def test_a_training_goes_on_on_another_machine(data, tmp_path, monkeypatch):
+    """Stop a training at its first checkpoint, and go on from the handover with other paths."""
+    there, here, handover = (tmp_path / name for name in ("there", "here", "handover"))
+    flags = ["--rows=table2-sit", *TINY, "--checkpoint_every=1", f"--handover={handover}"]
+
+    def clock():
+        # Time enough until there is a checkpoint, and then as much as it takes to end in order.
+        return 550.0 if any(there.glob("*/*/checkpoints/step-*")) else 0.0
+
+    with monkeypatch.context() as patched:
+        patched.setattr(cross_validate, "TimeLimit", functools.partial(TimeLimit, clock=clock))
+        finished = run_program(
+            *("cross_validate", *flags, f"--data={data}", f"--workdir={there}"),
+            *("--steps=100000", "--max_minutes=10"),
+        )
+    assert finished.returncode == 0, finished.stdout + finished.stderr
+    assert "time is up: 0 of 1 jobs are done, 1 begun, 0 left" in finished.stdout
+    (job,) = json.loads((handover / "index.json").read_text("utf-8"))["jobs"].values()
+    assert job["state"] == "begun" and job["step"] >= 1
+    assert f"step {job['step']} of 100000" in finished.stdout
+    assert not list(there.glob("*/*.json"))
+
+    other = shutil.copytree(data, tmp_path / "other")
+    shutil.rmtree(there)
+    finished = run_program(
+        *("cross_validate", *flags, f"--data={other}", f"--workdir={here}"),
+        f"--steps={job['step'] + 1}",
+    )
+    assert finished.returncode == 0, finished.stdout
+    assert "jobs taken over: 1 of 1" in finished.stdout
+    (log,) = here.glob("*/*.log")
+    assert f"resuming at step {job['step']}" in log.read_text("utf-8")
+    assert json.loads((handover / "index.json").read_text("utf-8"))["done"] == 1
+
+    # A third machine has enough for the tables.
+    third = tmp_path / "third"
+    flags = [*flags, f"--data={other}", f"--workdir={third}", "--steps=1"]
+    assert "done before" in run_program("cross_validate", *flags).stderr
+    finished = run_program(
+        "tables", f"--runs={third}", f"--output={tmp_path / 'results'}", "--nomeasure"
+    )
+    assert finished.returncode == 0, finished.stderr
+    assert "| SIT | 2 |" in (tmp_path / "results" / "table2.md").read_text("utf-8")
 
 
 @pytest.mark.slow

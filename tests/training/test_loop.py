@@ -9,9 +9,12 @@ import pytest
 
 from tests.training.toys import CONFIG, TOY_VGG, toy_config, toy_dataset, toy_networks, toy_weights
 from xctrs_tf.data.dataset import open_dataset
+from xctrs_tf.data.dataset.mixture import open_parts
 from xctrs_tf.errors import UserError
 from xctrs_tf.training import checkpoints, loop
 from xctrs_tf.training.history import read_history
+from xctrs_tf.training.run_folder import claim_workdir
+from xctrs_tf.training.run_record import read_config
 from xctrs_tf.training.tensorflow.tensorflow_trainer import Trainer
 
 pytestmark = pytest.mark.usefixtures("toy_runs")
@@ -119,6 +122,21 @@ def test_folder_of_another_configuration_is_refused(data, tmp_path, changes, mes
     with pytest.raises(UserError, match=message):
         loop.train(toy_config(data, **changes), run)
     assert (run / "config.json").read_bytes() == before
+
+
+def test_a_file_of_vgg_weights_may_move_but_not_change(data, tmp_path):
+    run, files = tmp_path / "run", [tmp_path / f"{name}.npz" for name in ("one", "two", "other")]
+    for file, content in zip(files, ("VGG16", "VGG16", "others"), strict=True):
+        file.write_text(content, encoding="utf-8")
+    parts = open_parts(str(data), 0)
+    one, two, other = (toy_config(data, vgg_weights=str(file)) for file in files)
+    claim_workdir(run, one, parts)
+    files[0].unlink()
+    claim_workdir(run, two, parts)
+    assert read_config(run).vgg_weights == str(files[1])
+    for config in (other, toy_config(data, vgg_weights="random")):
+        with pytest.raises(UserError, match=r"--vgg_weights was .*two.npz and is"):
+            claim_workdir(run, config, parts)
 
 
 def test_folder_of_something_else_is_refused(data, tmp_path):

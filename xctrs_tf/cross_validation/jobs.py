@@ -16,6 +16,7 @@ import subprocess
 import sys
 import time
 
+from xctrs_tf.cross_validation.time_limit import TimeUp
 from xctrs_tf.evaluation.finished_run import read_job
 from xctrs_tf.files import remove_leftovers, write_text
 from xctrs_tf.folder_lock import folder_lock
@@ -23,6 +24,8 @@ from xctrs_tf.models.catalogue import RECONSTRUCTION_ROW, ROWS
 
 # Of a program that a signal ended; while it imports TensorFlow, the signal itself ends it.
 _SIGNALLED = (130, -signal.SIGTERM, -signal.SIGHUP)
+# Seconds between two looks at a program that has a time limit.
+_LOOK_S = 0.2
 
 
 @dataclasses.dataclass(frozen=True)
@@ -137,11 +140,12 @@ def finished_record(job):
     return record if state == "done" else None
 
 
-def run_job(job):
+def run_job(job, limit=None):
     """Train and evaluate the run of a job, and write its record.
 
     Args:
         job: `Job`.
+        limit: `time_limit.TimeLimit`, or None.
 
     Returns:
         The record: ``status`` (``done`` or ``failed``), ``commands``, ``seconds``,
@@ -149,23 +153,51 @@ def run_job(job):
 
     Raises:
         KeyboardInterrupt: the job was stopped; a second call continues it.
+        TimeUp: the limit stopped it; a second call continues it.
         UserError: another process runs this job.
     """
     # The run folder has a lock of its own, which training and evaluation take in turn.
     with folder_lock(job.folder, beside=True) as lock:
         remove_leftovers(job.record.parent, job.record.name)
-        record = finished_record(job) or _run_programs(job, lock)
+        record = finished_record(job) or _run_programs(job, lock, limit)
     return record
 
 
-def _run_programs(job, lock):
+def run_benchmark(root, flags, limit=None):
+    """Measure the networks on this machine, unless ``root`` holds such figures already.
+
+    Args:
+        root: `pathlib.Path` of the folder of all jobs, where ``benchmark.json`` and its
+            ``.log`` are written.
+        flags: of `experiments.benchmark`.
+        limit: `time_limit.TimeLimit`, or None.
+
+    Returns:
+        What went wrong, as text; None if the figures are there.
+
+    Raises:
+        KeyboardInterrupt: it was stopped.
+        TimeUp: the limit stopped it.
+        UserError: another process does this.
+    """
+    path = root / "benchmark.json"
+    with folder_lock(path, beside=True) as lock:
+        if path.exists():
+            return None
+        arguments = ["-m", "experiments.benchmark", "--what=networks", *flags, f"--json={path}"]
+        return _run(path.with_suffix(".log"), arguments, lock, limit)[0]
+
+
+def _run_programs(job, lock, limit):
     record = {"status": "done", "commands": [], "seconds": 0.0, "peak_memory_bytes": 0}
     if job.needs is not None and job.needs.state() != "done":
         record |= {"status": "failed", "error": f"needs {job.needs}, which is not done"}
     else:
         for arguments in job.commands:
             record["commands"].append(shlex.join(["python", *arguments]))
-            error = _run(job, arguments, lock, record)
+            error, seconds, memory = _run(job.log, arguments, lock, limit)
+            record["seconds"] += seconds
+            record["peak_memory_bytes"] = max(record["peak_memory_bytes"], memory)
             if error:
                 record |= {"status": "failed", "error": error}
                 break
@@ -173,10 +205,15 @@ def _run_programs(job, lock):
     return record
 
 
-def _run(job, arguments, lock, record):
-    """Run one program of a job; return its last line of output if it failed, else None."""
+def _run(path, arguments, lock, limit):
+    """Run a program whose output goes to a log.
+
+    Returns its last line of output if it failed, else None; seconds; bytes of memory.
+    """
+    if limit is not None and limit.is_up():
+        raise TimeUp
     began = time.monotonic()
-    with job.log.open("ab") as log:
+    with path.open("ab") as log:
         child = subprocess.Popen(
             [sys.executable, *arguments],
             stdout=log,
@@ -187,21 +224,44 @@ def _run(job, arguments, lock, record):
             process_group=0,
         )
         try:
-            _, status, usage = os.wait4(child.pid, 0)
+            status, usage, stopped = _wait(child.pid, limit)
         except BaseException:
             # The child writes its checkpoint before it ends.
             child.terminate()
             child.wait()
             raise
     child.returncode = os.waitstatus_to_exitcode(status)
-    record["seconds"] += time.monotonic() - began
-    # ru_maxrss is in KiB on Linux.
-    record["peak_memory_bytes"] = max(record["peak_memory_bytes"], usage.ru_maxrss * 1024)
+    if child.returncode and stopped:
+        raise TimeUp
     if child.returncode in _SIGNALLED:
         raise KeyboardInterrupt
-    if child.returncode == 0:
-        return None
-    return f"exit status {child.returncode}: {_last_line(job.log)} (see {job.log})"
+    error = None
+    if child.returncode:
+        error = f"exit status {child.returncode}: {_last_line(path)} (see {path})"
+    # ru_maxrss is in KiB on Linux.
+    return error, time.monotonic() - began, usage.ru_maxrss * 1024
+
+
+def _wait(pid, limit):
+    """Wait for the end of a program, and stop it at the limit.
+
+    Returns its status, its usage, and whether it was asked to stop.
+    """
+    if limit is None:
+        return *os.wait4(pid, 0)[1:], False
+    ask, kill = limit.moments()
+    stopped = False
+    while True:
+        ended, status, usage = os.wait4(pid, os.WNOHANG)
+        if ended:
+            return status, usage, stopped
+        if limit.clock() >= ask and not stopped:
+            # Its checkpoints are complete or absent, so that it may be ended at any time.
+            os.kill(pid, signal.SIGTERM)
+            stopped = True
+        if limit.clock() >= kill:
+            os.kill(pid, signal.SIGKILL)
+        time.sleep(_LOOK_S)
 
 
 def _last_line(log):

@@ -22,7 +22,6 @@ import numpy as np
 
 from xctrs_tf.errors import UserError, os_error_text
 from xctrs_tf.files import atomic_path, read_json, require_space
-from xctrs_tf.models import XCTRSNet
 
 KEEP = 2
 _BYTES_A_VARIABLE = 8192
@@ -147,6 +146,15 @@ def latest(run):
     return folder
 
 
+def latest_step(run):
+    """Return the step of the newest complete checkpoint of a run, or None.
+
+    Every damaged one is a warning.
+    """
+    _, state = _newest(run)
+    return state and state["step"]
+
+
 def read_state(folder):
     """Read the state of a checkpoint folder; None if any of its files is damaged."""
     folder = pathlib.Path(folder)
@@ -204,6 +212,9 @@ def _models(networks):
     """
     if not {"reconstruction", "segmentation"} <= networks.keys():
         return networks
+    # Imports Keras, which a look at the checkpoints does without.
+    from xctrs_tf.models import XCTRSNet
+
     others = dict(networks)
     pair = {name: others.pop(name) for name in ("reconstruction", "segmentation")}
     size = pair["reconstruction"].input["ap"].shape[1]

@@ -36,6 +36,12 @@ _CHOICES = {
     "reconstruction_objective": OBJECTIVES,
     "segmentation_objective": OBJECTIVES,
 }
+# Fields that may differ between the starts of one run: its length, the intervals, the
+# place of the data, and options that do not change the update.
+FREE = {
+    *("steps", "validate_every", "checkpoint_every", "patience", "data"),
+    *("accumulation", "remat", "strategy", "deterministic"),
+}
 
 
 def _option(default, help):

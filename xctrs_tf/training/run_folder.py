@@ -6,19 +6,12 @@ import pathlib
 import keras
 
 from xctrs_tf import provenance
-from xctrs_tf.data.dataset.mixture import parse_data
+from xctrs_tf.data.dataset.mixture import absolute_data
 from xctrs_tf.errors import UserError
-from xctrs_tf.files import read_json, write_text
+from xctrs_tf.files import read_json, sha256_of, write_text
 from xctrs_tf.models.weight_sources import find_weights
-from xctrs_tf.training.config import FREEZABLE, NO_RECONSTRUCTION, TrainingConfig
+from xctrs_tf.training.config import FREE, FREEZABLE, NO_RECONSTRUCTION, TrainingConfig
 from xctrs_tf.training.run import computed_precision
-
-# Fields that may differ between the starts of one run: its length, the intervals, the
-# place of the data, and options that do not change the update.
-_FREE = {
-    *("steps", "validate_every", "checkpoint_every", "patience", "data"),
-    *("accumulation", "remat", "strategy", "deterministic"),
-}
 
 
 def claim_workdir(workdir, config, parts):
@@ -35,8 +28,9 @@ def claim_workdir(workdir, config, parts):
     record = {
         "format": "xctrs-run/1",
         # Programs that read it later may run in another working directory.
-        "training": {**config.to_json(), "data": _absolute(config.data)},
+        "training": {**config.to_json(), "data": absolute_data(config.data)},
         "data_sha256": parts[0].dataset.content_hash(),
+        "vgg_weights_sha256": _file_sha256(config.vgg_weights),
         "folders": _folders(parts),
         "backend": keras.backend.backend(),
         "versions": provenance.versions(),
@@ -54,12 +48,9 @@ def claim_workdir(workdir, config, parts):
     write_text(path, json.dumps(record, indent=1) + "\n")
 
 
-def _absolute(data):
-    """Return the value of --data with absolute paths."""
-    folders = parse_data(data)
-    shares = ["" if folder.share is None else f":{folder.share:g}" for folder in folders]
-    paths = [str(pathlib.Path(folder.path).absolute()) for folder in folders]
-    return ",".join(path + share for path, share in zip(paths, shares, strict=True))
+def _file_sha256(path):
+    """Return the hash of a file, None where the text is no path of one."""
+    return sha256_of(path) if pathlib.Path(path).is_file() else None
 
 
 def _folders(parts):
@@ -136,10 +127,15 @@ def _require_same(path, record):
         before = read_json(path)
         # A field that did not exist when the run began had its default value.
         trained = {**TrainingConfig().to_json(), **before["training"]}
+        free = set(FREE)
+        if before.get("vgg_weights_sha256") and (
+            before["vgg_weights_sha256"] == record["vgg_weights_sha256"]
+        ):
+            free.add("vgg_weights")
         differing = [
             f"--{name} was {trained[name]} and is {value}"
             for name, value in record["training"].items()
-            if name not in _FREE and trained[name] != value
+            if name not in free and trained[name] != value
         ]
         if before["data_sha256"] != record["data_sha256"]:
             differing.append("the data has changed")

@@ -63,6 +63,18 @@ def parse_data(text):
     return found
 
 
+def absolute_data(text):
+    """Return the value of --data with absolute paths.
+
+    Args:
+        text: as for `parse_data`.
+    """
+    folders = parse_data(text)
+    shares = ["" if folder.share is None else f":{folder.share:g}" for folder in folders]
+    paths = [str(pathlib.Path(folder.path).absolute()) for folder in folders]
+    return ",".join(path + share for path, share in zip(paths, shares, strict=True))
+
+
 @dataclasses.dataclass(frozen=True)
 class Part:
     """Training patients of one folder.

@@ -23,7 +23,7 @@ SIGNIFICANCE = 0.05
 
 @dataclasses.dataclass(frozen=True)
 class Answer:
-    """What the patients of both methods say of a claim.
+    """Answer to a claim by the patients of both methods.
 
     Attributes:
         claim: `Claim`.

@@ -1,4 +1,4 @@
-"""What the training of each row took: recipe, steps, patients, hours, machine."""
+"""Training of each row: recipe, steps, patients, hours, machine."""
 
 from xctrs_tf.evaluation.tables.grids import NOTHING, TableGrid, range_text
 from xctrs_tf.models.catalogue import ROWS

@@ -1,0 +1,273 @@
+"""The handover of a cross-validation: what it holds, and what is taken over from it."""
+
+import contextlib
+import dataclasses
+import json
+
+import pytest
+
+from tests.cross_validation.fake_runs import DATA_SHA256, DONE, fake_run, files, write
+from xctrs_tf.cross_validation import handover
+from xctrs_tf.cross_validation.handover import handed_over, handover_seconds
+from xctrs_tf.cross_validation.jobs import Job
+from xctrs_tf.errors import UserError
+from xctrs_tf.folder_lock import folder_lock
+from xctrs_tf.training.run_record import read_config
+
+VGG, DSN = "table1-vgg/fold-00-seed-0", "table3-dsn/fold-00-seed-0"
+HERE = "/here/data"
+
+
+def hand_over(folder, root):
+    """Write a handover of all jobs in ``root``."""
+    with handed_over(folder, root, HERE):
+        pass
+
+
+def index_of(folder):
+    return json.loads((folder / "index.json").read_text("utf-8"))
+
+
+@pytest.fixture
+def there(tmp_path):
+    """Folder of jobs: one done, one begun that builds on it."""
+    root = tmp_path / "there" / "runs"
+    fake_run(root, VGG, [30, 60], DONE, dice_weight=0.0, rsc_weight=0.0)
+    fake_run(root, DSN, [10, 20], reconstruction_run=str(root / VGG), rsc_weight=0.0)
+    return root
+
+
+def test_it_brings_what_another_machine_needs_and_nothing_else(there, tmp_path):
+    write(there / "benchmark.json", "{}")
+    fake_run(there, "table1-spadrnet/fold-01-seed-0")  # begun, without a checkpoint
+    write(there / "table2-sit/fold-00-seed-0.json", '{"status": "failed", "error": "no memory"}')
+    write(there / "other/notes.txt", "no job")
+    hand_over(tmp_path / "handover", there)
+    index = index_of(tmp_path / "handover")
+    assert (index["done"], index["begun"], len(index["jobs"])) == (1, 1, 3)
+    here = tmp_path / "here"
+    hand_over(tmp_path / "handover", here)
+    best = ["best/reconstruction.weights.h5", "best/state.json"]
+    of_run = ["config.json", "history.jsonl"]
+    newest = "checkpoints/step-00000020/"
+    assert files(here) == sorted(
+        [
+            "benchmark.json",
+            *(f"{VGG}{suffix}" for suffix in (".json", ".log")),
+            *(f"{VGG}/{name}" for name in (*best, *of_run)),
+            *(f"{VGG}/evaluation/{name}" for name in ("cases.csv", "cases.json", "table.md")),
+            f"{DSN}.log",
+            *(f"{DSN}/{name}" for name in (*best, *of_run)),
+            *(f"{DSN}/{newest}{name}" for name in ("optimizer.npz", "state.json")),
+            f"{DSN}/{newest}reconstruction.weights.h5",
+            *(f"{DSN}/reconstruction_run/{name}" for name in (*best, "config.json")),
+            *(f"table2-sit/fold-00-seed-0{suffix}" for suffix in (".json", ".log")),
+        ]
+    )
+    for name in files(here):
+        if not name.endswith("config.json") and name in files(there):
+            assert (here / name).read_bytes() == (there / name).read_bytes(), name
+    assert Job(here, "table1-vgg", 0, 0, ()).state() == "done"
+    assert not [path for path in here.iterdir() if path.name.startswith(".")]
+
+
+def test_weights_of_the_run_that_another_builds_on_are_stored_once(there, tmp_path):
+    hand_over(tmp_path / "handover", there)
+    copies = index_of(tmp_path / "handover")["copies"]
+    weights = "best/reconstruction.weights.h5"
+    assert copies[f"{DSN}/reconstruction_run/{weights}"] == f"{VGG}/{weights}"
+    # One that was trained further meanwhile is not a copy any more.
+    write(there / VGG / weights, "others")
+    before = (there / DSN / "reconstruction_run" / weights).read_bytes()
+    hand_over(tmp_path / "handover", there)
+    hand_over(tmp_path / "handover", tmp_path / "here")
+    assert (tmp_path / "here" / VGG / weights).read_bytes() == b"others"
+    assert (tmp_path / "here" / DSN / "reconstruction_run" / weights).read_bytes() == before
+
+
+def test_the_newest_whole_checkpoint_is_taken(there, tmp_path):
+    write(there / DSN / "checkpoints/step-00000020/optimizer.npz", "damaged")
+    hand_over(tmp_path / "handover", there)
+    hand_over(tmp_path / "handover", tmp_path / "here")
+    found = [path.name for path in (tmp_path / "here" / DSN / "checkpoints").iterdir()]
+    assert found == ["step-00000010"]
+
+
+def test_the_end_of_a_long_log_is_kept(there, tmp_path):
+    write(there / f"{VGG}.log", b"x" * 300_000 + b"the end")
+    hand_over(tmp_path / "handover", there)
+    hand_over(tmp_path / "handover", tmp_path / "here")
+    log = (tmp_path / "here" / f"{VGG}.log").read_bytes()
+    assert len(log) == 100_000 and log.endswith(b"xthe end")
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "taken"),
+    [
+        (None, ([5], None), True),
+        (([4], None), ([5], None), True),
+        (([5], None), ([5], None), False),
+        (([6], None), ([5], None), False),
+        (([6], {"status": "failed", "error": "x"}), ([7], None), True),
+        (([90], None), ([5], DONE), True),
+        (([5], DONE), ([90], None), False),
+        (([5], DONE), ([5], DONE), False),
+        (([], None), ([5], None), True),
+    ],
+)
+def test_the_run_that_is_further_is_kept(tmp_path, ours, theirs, taken):
+    there, here = tmp_path / "there", tmp_path / "here"
+    fake_run(there, VGG, *theirs)
+    if ours is not None:
+        fake_run(here, VGG, *ours)
+        write(here / VGG / "ours", "")
+    hand_over(tmp_path / "handover", there)
+    hand_over(tmp_path / "handover", here)
+    assert (here / VGG / "ours").exists() == (not taken)
+    state = Job(here, "table1-vgg", 0, 0, ()).state()
+    states = {"done" if run and run[1] == DONE else "begun" for run in (ours, theirs)}
+    assert state == ("done" if "done" in states else "begun")
+    # What is further is in the handover of this machine, too.
+    (job,) = index_of(tmp_path / "handover")["jobs"].values()
+    assert job["state"] == state
+    # TensorBoard's files of a run that is replaced stay.
+    assert (here / VGG / "logs" / "events").exists() == (ours is not None)
+
+
+def test_runs_get_the_paths_of_this_machine(there, tmp_path):
+    hand_over(tmp_path / "handover", there)
+    root = tmp_path / "here" / "runs"
+    hand_over(tmp_path / "handover", root)
+    assert {read_config(root / job).data for job in (VGG, DSN)} == {"/here/data"}
+    needed = Job(root, "table3-dsn", 0, 0, ()).needs.folder
+    assert read_config(root / DSN).reconstruction_run == str(needed)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"learning_rate": 0.5}, "--learning_rate is 0.001 there and 0.5 here"),
+        ({"seed": 3}, "--seed is 0 there and 3 here"),
+    ],
+)
+def test_another_run_of_the_same_name_is_refused(there, tmp_path, change, message):
+    hand_over(tmp_path / "handover", there)
+    here = tmp_path / "here"
+    fake_run(here, VGG, [80], dice_weight=0.0, rsc_weight=0.0, **change)
+    before, handed = files(here), files(tmp_path / "handover")
+    with pytest.raises(UserError, match=f"{VGG} is not the one in --workdir .{message}"):
+        hand_over(tmp_path / "handover", here)
+    assert (files(here), files(tmp_path / "handover")) == (before, handed)
+
+
+def test_other_data_is_refused_and_another_length_is_not(there, tmp_path):
+    hand_over(tmp_path / "handover", there)
+    here = tmp_path / "here"
+    config = fake_run(here, VGG, [80], dice_weight=0.0, rsc_weight=0.0, steps=7) / "config.json"
+    hand_over(tmp_path / "handover", here)
+    config.write_text(config.read_text("utf-8").replace(DATA_SHA256, "e" * 64), "utf-8")
+    with pytest.raises(UserError, match="the data differs"):
+        hand_over(tmp_path / "handover", here)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"jobs": {"../../x": {"state": "done", "step": 1, "training": None}}},
+        {"jobs": {VGG: {"state": "done", "step": "1", "training": None}}},
+        {"jobs": {VGG: {"state": "odd", "step": 1, "training": None}}},
+        {"jobs": None},
+        {"copies": {f"{VGG}/../../../x": f"{VGG}/config.json"}},
+        {"copies": {f"{VGG}/x": "/etc/passwd"}},
+    ],
+)
+def test_a_damaged_index_is_refused(there, tmp_path, damage):
+    hand_over(tmp_path / "handover", there)
+    index = {**index_of(tmp_path / "handover"), **damage}
+    write(tmp_path / "handover" / "index.json", json.dumps(index))
+    with pytest.raises(UserError, match=r"index.json: damaged \(.*copy the whole folder again"):
+        hand_over(tmp_path / "handover", tmp_path / "here")
+    assert not (tmp_path / "here").exists()
+
+
+def test_it_is_written_however_the_work_ends(there, tmp_path):
+    with contextlib.suppress(KeyboardInterrupt), handed_over(tmp_path / "new", there, HERE):
+        assert not (tmp_path / "new" / "index.json").exists()
+        raise KeyboardInterrupt
+    assert index_of(tmp_path / "new")["begun"] == 1
+
+
+def test_two_processes_do_not_share_it(there, tmp_path):
+    with folder_lock(tmp_path / "handover"), pytest.raises(UserError, match="writes to it"):
+        hand_over(tmp_path / "handover", there)
+
+
+def test_a_job_that_runs_elsewhere_is_left_alone(there, tmp_path, caplog):
+    hand_over(tmp_path / "handover", there)
+    here = tmp_path / "here"
+    fake_run(here, VGG, [80], dice_weight=0.0, rsc_weight=0.0)
+    with folder_lock(here / VGG), pytest.raises(UserError, match="writes to it"):
+        hand_over(tmp_path / "handover", here)
+    assert (here / VGG / "logs").exists()
+    with folder_lock(there / VGG, beside=True):
+        hand_over(tmp_path / "other", there)
+    assert "left out of the handover" in caplog.text
+    assert list(index_of(tmp_path / "other")["jobs"]) == [DSN]
+
+
+def test_what_a_killed_process_left_is_removed(there, tmp_path):
+    hand_over(tmp_path / "handover", there)
+    here = tmp_path / "here"
+    write(here / ".taken-over.abcd_123" / "taken-over" / VGG / "config.json", "{}")
+    write(here / VGG / "best" / ".state.json.abcd_123" / "state.json", "{}")
+    hand_over(tmp_path / "handover", here)
+    assert not [path for path in here.rglob(".*")]
+
+
+def test_the_work_folder_is_no_handover(there):
+    with pytest.raises(UserError, match="is the --workdir, too"):
+        hand_over(there, there)
+
+
+def test_a_refused_folder_is_left_as_it_is(there, tmp_path):
+    write(tmp_path / "thesis" / "chapter.tex", "text")
+    with pytest.raises(UserError, match=r"thesis: holds chapter.tex, so it is no handover"):
+        hand_over(tmp_path / "thesis", there)
+    assert files(tmp_path / "thesis") == ["chapter.tex"]
+
+
+def test_the_time_to_write_it_grows_with_the_checkpoints(there, tmp_path, monkeypatch):
+    monkeypatch.setattr(handover, "_BYTES_A_SECOND", 1000.0)
+    before = handover_seconds(there)
+    write(there / VGG / "best" / "more.npz", bytes(5000))
+    assert handover_seconds(there) == pytest.approx(before + 5)
+    assert handover_seconds(tmp_path / "absent") > 0
+
+
+def test_a_run_of_another_machine_is_claimed_with_the_paths_of_this_one(tmp_path):
+    """Take over a run of Table 3, and start it as `experiments.train` does."""
+    from tests.training.toys import toy_dataset
+    from xctrs_tf.data.dataset.mixture import open_parts
+    from xctrs_tf.training.frozen_reconstruction import freeze
+    from xctrs_tf.training.run_folder import claim_workdir
+
+    data = toy_dataset(tmp_path / "data")
+    parts = open_parts(str(data), 0)
+    there, here = tmp_path / "there", tmp_path / "here"
+    fields = {"size": 32, "fold": 0}
+    fake_run(there, VGG, [30], DONE, dice_weight=0.0, rsc_weight=0.0, **fields)
+    dsn = fake_run(there, DSN, [10], reconstruction_run=str(there / VGG), rsc_weight=0.0, **fields)
+    for job in (VGG, DSN):
+        config = there / job / "config.json"
+        text = config.read_text("utf-8")
+        write(config, text.replace(DATA_SHA256, parts[0].dataset.content_hash()))
+    hand_over(tmp_path / "handover", there)
+    with handed_over(tmp_path / "handover", here, str(data)):
+        pass
+    config = dataclasses.replace(
+        read_config(dsn), data=str(data), reconstruction_run=str(here / VGG)
+    )
+    claim_workdir(here / DSN, config, parts)
+    freeze(config.reconstruction_run, here / DSN)
+    with pytest.raises(UserError, match="--reconstruction_run was"):
+        claim_workdir(there / DSN, config, parts)
