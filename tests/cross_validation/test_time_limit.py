@@ -112,3 +112,20 @@ def test_a_benchmark_is_made_once_and_says_why_it_failed(tmp_path):
     assert str(tmp_path / "benchmark.log") in error
     (tmp_path / "benchmark.json").write_text("{}", encoding="utf-8")
     assert run_benchmark(tmp_path, ["--network_size=7"]) is None
+
+
+def test_a_benchmark_leaves_the_rest_of_the_time_to_the_jobs(tmp_path):
+    # Half of the time is gone when it begins.
+    now = [0.0]
+    limit = TimeLimit(MINUTES, clock=lambda: now[0])
+    now[0] = 300.0
+    error = run_benchmark(tmp_path, ["--network_size=7"], limit)
+    assert error == f"needs more than 33% of --max_minutes (see {tmp_path / 'benchmark.log'})"
+    now[0] = ASKED
+    with pytest.raises(TimeUp):
+        run_benchmark(tmp_path, ["--network_size=7"], limit)
+
+
+def test_the_first_part_of_a_limit_ends_after_its_share():
+    limit = TimeLimit(MINUTES, clock=lambda: 0.0)
+    assert limit.first_part(0.5).moments() == (270.0, 300.0)

@@ -22,6 +22,8 @@ from xctrs_tf.files import remove_leftovers, write_text
 from xctrs_tf.folder_lock import folder_lock
 from xctrs_tf.models.catalogue import RECONSTRUCTION_ROW, ROWS
 
+# Of a time limit; the rest is for the jobs.
+_BENCHMARK_SHARE = 1 / 3
 # Of a program that a signal ended; while it imports TensorFlow, the signal itself ends it.
 _SIGNALLED = (130, -signal.SIGTERM, -signal.SIGHUP)
 # Seconds between two looks at a program that has a time limit.
@@ -170,14 +172,14 @@ def run_benchmark(root, flags, limit=None):
         root: `pathlib.Path` of the folder of all jobs, where ``benchmark.json`` and its
             ``.log`` are written.
         flags: of `experiments.benchmark`.
-        limit: `time_limit.TimeLimit`, or None.
+        limit: `time_limit.TimeLimit`, of which it takes a third at most; or None.
 
     Returns:
         What went wrong, as text; None if the figures are there.
 
     Raises:
         KeyboardInterrupt: it was stopped.
-        TimeUp: the limit stopped it.
+        TimeUp: the limit ended meanwhile.
         UserError: another process does this.
     """
     path = root / "benchmark.json"
@@ -185,7 +187,14 @@ def run_benchmark(root, flags, limit=None):
         if path.exists():
             return None
         arguments = ["-m", "experiments.benchmark", "--what=networks", *flags, f"--json={path}"]
-        return _run(path.with_suffix(".log"), arguments, lock, limit)[0]
+        log = path.with_suffix(".log")
+        part = limit and limit.first_part(_BENCHMARK_SHARE)
+        try:
+            return _run(log, arguments, lock, part)[0]
+        except TimeUp:
+            if limit.is_up():
+                raise
+            return f"needs more than {_BENCHMARK_SHARE:.0%} of --max_minutes (see {log})"
 
 
 def _run_programs(job, lock, limit):

@@ -30,6 +30,16 @@ class TimeLimit:
         self._end = clock() + self._seconds
         self._reserve = reserve
 
+    def first_part(self, share):
+        """Return a `TimeLimit` that ends after a share of this one's whole time, from its start.
+
+        Args:
+            share: below 1.
+        """
+        part = TimeLimit(share * self._seconds / 60.0, clock=self.clock)
+        part._end = self._end - (1 - share) * self._seconds
+        return part
+
     def moments(self):
         """Return when a running program is asked to end, and when it is ended, by the clock."""
         kill = self._end - min(self._reserve(), _RESERVE_SHARE * self._seconds)
