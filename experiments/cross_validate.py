@@ -117,8 +117,8 @@ HANDOVER = flags.DEFINE_string(
 BENCHMARK = flags.DEFINE_boolean(
     "benchmark",
     False,
-    "Before the jobs measure the networks on this machine (experiments.benchmark) at --size and "
-    "--precision; it writes WORKDIR/benchmark.json, once.",
+    "Before the jobs measure the networks on this machine (experiments.benchmark) at --size, --width "
+    "and --precision; it writes WORKDIR/benchmark.json, once.",
     flag_values=FLAGS,
 )
 SHARE = define_share(FLAGS)
@@ -162,8 +162,10 @@ def _execute(jobs, limit):
     try:
         if BENCHMARK.value:
             config = _config()
-            flags_of_it = [f"--network_size={config.size}", f"--precision={config.precision}"]
-            error = run_benchmark(jobs[0].root, flags_of_it, limit)
+            flags_of_it = {"network_size": config.size, "width": config.width}
+            flags_of_it |= {"precision": config.precision, "remat": config.remat}
+            given = [f"--{name}={value}" for name, value in flags_of_it.items()]
+            error = run_benchmark(jobs[0].root, given, limit)
             failed |= {"benchmark": error} if error else {}
         # Jobs that others depend on run first.
         for wave in (

@@ -63,6 +63,13 @@ NETWORK_SIZE = flags.DEFINE_enum(
     "Voxels a side, of networks.",
     flag_values=FLAGS,
 )
+WIDTH = flags.DEFINE_float(
+    "width",
+    1.0,
+    "Of networks: factor on the number of filters of every layer.",
+    lower_bound=0.01,
+    flag_values=FLAGS,
+)
 PRECISION = flags.DEFINE_enum(
     "precision",
     "float32",
@@ -206,6 +213,7 @@ def _runtimes():
 def _config():
     return TrainingConfig(
         size=int(NETWORK_SIZE.value),
+        width=WIDTH.value,
         precision=PRECISION.value,
         fpmath=FPMATH.value,
         remat=REMAT.value,
@@ -214,7 +222,8 @@ def _config():
 
 
 def _mode():
-    return "" if FPMATH.value == "float32" else f" fpmath={FPMATH.value}"
+    mode = "" if FPMATH.value == "float32" else f" fpmath={FPMATH.value}"
+    return mode if WIDTH.value == 1.0 else f"{mode} width={WIDTH.value:g}"
 
 
 def _label():

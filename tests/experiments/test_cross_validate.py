@@ -112,7 +112,8 @@ def test_a_benchmark_comes_before_the_jobs(data, tmp_path, monkeypatch, capsys):
     )
     flags = [*TINY, f"--data={data}", f"--workdir={tmp_path}", "--rows=table2-sit"]
     assert cross_validate.main([*flags, "--benchmark", "--precision=mixed_bfloat16"]) == 1
-    assert calls[0] == (tmp_path, ["--network_size=32", "--precision=mixed_bfloat16"], None)
+    given = ["--network_size=32", "--width=0.0625", "--precision=mixed_bfloat16", "--remat=False"]
+    assert calls[0] == (tmp_path, given, None)
     assert "failed benchmark: no memory" in capsys.readouterr().out
     assert calls[1:] == [1, 0]
 
