@@ -117,8 +117,8 @@ HANDOVER = flags.DEFINE_string(
 BENCHMARK = flags.DEFINE_boolean(
     "benchmark",
     False,
-    "Before the jobs measure the networks on this machine (experiments.benchmark) at --size, --width "
-    "and --precision; it writes WORKDIR/benchmark.json, once.",
+    "Before the jobs measure the networks on this machine (experiments.benchmark) at --size, "
+    "--width and --precision; it writes WORKDIR/benchmark.json, once.",
     flag_values=FLAGS,
 )
 SHARE = define_share(FLAGS)
