@@ -23,10 +23,10 @@ from xctrs_tf.training.config import TrainingConfig
 NARROW = {
     "reconstruction": "sit",
     "segmentation": "dsn",
-    "width": 0.0625,
     "vgg_layer": "block1_conv1",
     "vgg_slices": 1,
 }
+WIDTH = 0.0625
 
 
 def test_both_parts_are_measured_and_written(tmp_path, monkeypatch, capsys):
@@ -75,22 +75,23 @@ def test_networks_are_measured_beside_a_matrix_product(monkeypatch, tmp_path):
     monkeypatch.setattr(benchmark, "TrainingConfig", narrow)
     output = tmp_path / "benchmark.json"
     flags = ["--what=networks", "--network_size=32", "--repeats=3", f"--json={output}"]
-    assert benchmark.main(flags) == 0
+    assert benchmark.main([*flags, f"--width={WIDTH}"]) == 0
+    mode = f" width={WIDTH}"
     rows = {row["name"]: row for row in json.loads(output.read_text(encoding="utf-8"))["results"]}
     assert list(rows) == [
-        "matrix product float32",
-        "reconstruction 32^3 float32",
-        "segmentation 32^3 float32",
-        "both 32^3 float32",
-        "peak resident memory, inference 32^3 float32",
-        "step 32^3 float32",
-        "step without VGG 32^3 float32",
-        "peak resident memory, training 32^3 float32",
+        f"matrix product float32{mode}",
+        f"reconstruction 32^3 float32{mode}",
+        f"segmentation 32^3 float32{mode}",
+        f"both 32^3 float32{mode}",
+        f"peak resident memory, inference 32^3 float32{mode}",
+        f"step 32^3 float32{mode}",
+        f"step without VGG 32^3 float32{mode}",
+        f"peak resident memory, training 32^3 float32{mode}",
     ]
-    both, step = rows["both 32^3 float32"], rows["step 32^3 float32"]
-    rate = rows["matrix product float32"]["median"]
+    both, step = rows[f"both 32^3 float32{mode}"], rows[f"step 32^3 float32{mode}"]
+    rate = rows[f"matrix product float32{mode}"]["median"]
     assert both["share_of_matrix_product"] == pytest.approx(both["gflops"] / rate)
-    flops = benchmark.benchmark_networks.network_flops(narrow(size=32))
+    flops = benchmark.benchmark_networks.network_flops(narrow(size=32, width=WIDTH))
     operations = flops["reconstruction"] + flops["segmentation"]
     assert both["gflops"] == pytest.approx(operations / both["median"] / 1e6)
     # A step is three passes, and segments the reconstruction and the CT.
@@ -217,7 +218,8 @@ def test_profile_splits_all_of_the_time(monkeypatch, tmp_path):
     narrow = {**NARROW, "segmentation": "mulsisnet"}
     monkeypatch.setattr(benchmark, "TrainingConfig", functools.partial(TrainingConfig, **narrow))
     output = tmp_path / "profile.json"
-    assert benchmark.main(["--what=profile", "--network_size=32", f"--json={output}"]) == 0
+    flags = ["--what=profile", "--network_size=32", f"--width={WIDTH}", f"--json={output}"]
+    assert benchmark.main(flags) == 0
     rows = json.loads(output.read_text(encoding="utf-8"))["results"]
     for run in ("inference", "step"):
         shares = {
