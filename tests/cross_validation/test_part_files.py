@@ -130,7 +130,7 @@ def test_what_is_not_whole_is_refused(folder, damage, message):
         read_index(folder, FORM)
 
 
-@pytest.mark.parametrize("name", ["../evil", "/tmp/evil", "a/../../evil", "a//b", "a\\..\\b", "."])
+@pytest.mark.parametrize("name", ["../evil", "/evil", "a/../../evil", "a//b", "a\\..\\b", "."])
 def test_names_outside_the_folder_are_refused(folder, tmp_path, name):
     write_parts(folder, [(name, b"evil")], ABOUT)
     with pytest.raises(UserError, match="damaged"):

@@ -2,10 +2,9 @@
 
 import math
 
-from xctrs_tf.evaluation.claims.answers import SIGNIFICANCE
 from xctrs_tf.evaluation.tables.comparison import DICE_COLUMNS, IMAGE_COLUMNS, label_notes
 from xctrs_tf.evaluation.tables.grids import NOTHING, TableGrid
-from xctrs_tf.evaluation.tables.publication import p_value_text, settings_note
+from xctrs_tf.evaluation.tables.publication import SIGNIFICANCE, p_value_text, settings_note
 from xctrs_tf.models.catalogue import TABLE_ROWS
 
 _COLUMNS = {column.key: column for column in (*IMAGE_COLUMNS, *DICE_COLUMNS)}

@@ -16,9 +16,8 @@ from xctrs_tf.evaluation.statistics import (
 )
 from xctrs_tf.evaluation.tables.comparison import BOOTSTRAP_SEED, patient_values
 from xctrs_tf.evaluation.tables.paper import TABLE_3
+from xctrs_tf.evaluation.tables.publication import SIGNIFICANCE
 from xctrs_tf.models.catalogue import REFERENCE_ROW
-
-SIGNIFICANCE = 0.05
 
 
 @dataclasses.dataclass(frozen=True)

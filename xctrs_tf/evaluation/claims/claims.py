@@ -26,19 +26,9 @@ class Claim:
     difference: float | None
 
 
-def _means(table, row, figure):
-    figures = table[row].figures if row in table else {}
-    return (figures.get(figure) or (None,))[0]
-
-
-def _printed_difference(table, better, other, figure):
-    means = [_means(table, row, figure) for row in (better, other)]
-    return None if None in means else round(means[0] - means[1], 6)
-
-
 def _claims(question, better, other, figures, table, gains=()):
     differences = {
-        figure: _printed_difference(table, better, other, figure) for figure in figures
+        figure: paper.printed_difference(table, better, other, figure) for figure in figures
     } | dict(gains)
     return [Claim(question, better, other, *pair) for pair in differences.items()]
 

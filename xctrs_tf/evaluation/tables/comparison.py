@@ -268,7 +268,7 @@ def _differences(values, figure, printed):
             bootstrap_interval(difference, BOOTSTRAP_SEED),
             test,
             float(p_holm),
-            _printed_difference(printed, row, figure),
+            paper.printed_difference(printed, REFERENCE_ROW, row, figure),
         )
         for (row, (difference, test)), p_holm in zip(measured.items(), adjusted, strict=True)
     }
@@ -276,12 +276,6 @@ def _differences(values, figure, printed):
 
 def _printed(table, row, figure):
     return table[row].figures.get(figure) if row in table else None
-
-
-def _printed_difference(table, row, figure):
-    """Return the paper's means of X-CTRSNet less those of a row; None if a cell is missing."""
-    means = [(_printed(table, each, figure) or (None,))[0] for each in (REFERENCE_ROW, row)]
-    return None if None in means else means[0] - means[1]
 
 
 def _array(values):

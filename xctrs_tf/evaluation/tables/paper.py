@@ -140,4 +140,22 @@ TABLE_3 = {
     "table1-xctrsnet": PaperRow(_XCTRSNET_DICE, *COUNTS["mulsisnet"], 0.410),
 }
 
+
+def printed_difference(table, better, other, figure):
+    """Return the mean that a printed table gives one row, less that of another.
+
+    Args:
+        table: value of `PRINTED_TABLES`.
+        better: name of a row.
+        other: name of the row that it is compared with.
+        figure: key of a figure of `evaluate_case`.
+
+    Returns:
+        float; None if one of the two is not printed or lost.
+    """
+    rows = [table[row].figures if row in table else {} for row in (better, other)]
+    means = [(figures.get(figure) or (None,))[0] for figures in rows]
+    return None if None in means else means[0] - means[1]
+
+
 PRINTED_TABLES = {"table1": TABLE_1, "table2": TABLE_2, "table3": TABLE_3}

@@ -9,8 +9,8 @@ _UNIT_STRIDES_2D = [1, 1, 1, 1]
 def convolve(inputs, kernel):
     """Convolve volumes in float32 with stride 1 and padding "same".
 
-    With few channels oneDNN's gradient of the kernel of a 3D convolution takes longer than
-    all else. Here it is that of a 2D convolution of all planes, which has as many times the
+    With few channels oneDNN's gradient of the kernel takes longer than the convolution
+    itself. Here it is that of a 2D convolution of all planes, which has as many times the
     filters as the kernel has planes. The gradient of the inputs is a convolution with the
     mirrored kernel.
 
