@@ -2,7 +2,9 @@
 
     python -m experiments.studies.protocols --workdir=RUN
 
-Measures PSNR and SSIM of the run's reconstructions, and of the mean training
+RUN is a run, or a folder of the folds of one method, such as RUNS/table1-xctrsnet of
+experiments.cross_validate: then each patient is reconstructed by the network of the fold
+that tests them. Measures PSNR and SSIM of the run's reconstructions, and of the mean training
 volume, under each protocol of xctrs_tf.metrics (docs/metrics.md). Writes to --output
 protocols.csv (a line a patient and method), protocols.json (where it comes from) and
 protocols.md (means and standard deviations), which it prints.
@@ -18,7 +20,7 @@ from experiments.common.run_flags import SPLITS, RunFlags
 from xctrs_tf import provenance
 from xctrs_tf.data.dataset import network_arrays
 from xctrs_tf.errors import UserError
-from xctrs_tf.evaluation.evaluated_run import open_run, run_name
+from xctrs_tf.evaluation.evaluated_run import fold_folders, open_run, run_name
 from xctrs_tf.evaluation.mean_volume import mean_volume
 from xctrs_tf.evaluation.patient import evaluate_protocols, write_cases_csv
 from xctrs_tf.evaluation.tables.collection import without_folders
@@ -33,17 +35,23 @@ RUN = RunFlags(FLAGS, ("workdir", "data", "split", "checkpoint", "output"))
 
 
 def execute():
-    """Evaluate the run under every protocol."""
+    """Evaluate the runs under every protocol."""
+    folders = fold_folders(RUN.workdir.value)
     output = pathlib.Path(RUN.output.value or f"{RUN.workdir.value}/evaluation")
 
     def begin():
         cli.lock_output(output)
         cli.load_tensorflow()
 
-    run, dataset = open_run(RUN.workdir.value, RUN.checkpoint.value, RUN.data.value, begin)
     split = SPLITS[RUN.split.value]
-    rows = protocol_rows(run, dataset, split, run_name(run))
-    write_rows(output, rows, run, dataset, split)
+    rows, runs = [], []
+    for folder in folders:
+        run, dataset = open_run(
+            folder, RUN.checkpoint.value, RUN.data.value, None if runs else begin
+        )
+        rows += protocol_rows(run, dataset, split, run_name(run))
+        runs.append(run)
+    write_rows(output, rows, runs, dataset, split)
     text = markdown([protocol_grid(rows)])
     write_text(output / "protocols.md", text)
     print(text, *(output / f"protocols.{kind}" for kind in ("csv", "json", "md")), sep="\n")
@@ -59,7 +67,7 @@ def protocol_rows(run, dataset, split, name=XCTRSNET):
         name: name of the method.
 
     Returns:
-        List of dicts of `evaluate_protocols` with `method`, two a patient.
+        List of dicts of `evaluate_protocols` with `method` and `fold`, two a patient.
 
     Raises:
         UserError: the run has no reconstruction network.
@@ -75,17 +83,18 @@ def protocol_rows(run, dataset, split, name=XCTRSNET):
         case = dataset.load(patient)
         ct_pred, _ = predict_case(run, case.id, network_arrays(case, run.config.film_normalization))
         for method, ct in ((name, ct_pred), (MEAN_VOLUME, average.ct)):
-            rows.append({"method": method, **evaluate_protocols(case, ct)})
+            place = {"method": method, "fold": run.config.fold}
+            rows.append({**place, **evaluate_protocols(case, ct)})
     return rows
 
 
-def write_rows(output, rows, run, dataset, split):
+def write_rows(output, rows, runs, dataset, split):
     """Write `protocols.csv` and where it comes from.
 
     Args:
         output: `pathlib.Path` of the folder.
         rows: of `protocol_rows`.
-        run: the run that they are of.
+        runs: list of the runs that they are of, one for each fold.
         dataset: `Dataset`.
         split: name of a list of `Split`.
 
@@ -94,13 +103,13 @@ def write_rows(output, rows, run, dataset, split):
     """
     origin = provenance.collect(
         n=len({row["id"] for row in rows}),
-        seed=run.config.seed,
+        seed=runs[0].config.seed,
         data_hash=dataset.content_hash(),
         split=split,
-        fold=run.config.fold,
-        step=run.step,
+        folds=[run.config.fold for run in runs],
+        steps=[run.step for run in runs],
     )
-    origin["command"] = without_folders(origin["command"], pathlib.Path(run.path).parent)
+    origin["command"] = without_folders(origin["command"], pathlib.Path(runs[0].path).parent)
     cli.make_output_folder(output)
     write_cases_csv(output / "protocols.csv", rows, origin)
 

@@ -2,7 +2,11 @@
 
   python -m experiments.studies.robustness --workdir=RUN --output=RESULTS [--scans=DIR]
 
-Measures PSNR, SSIM and mean Dice of the run's test patients with films as in training,
+RUN is a run, or a folder of the folds of one method, such as RUNS/table1-xctrsnet of
+experiments.cross_validate: then each patient is reconstructed by the network of the fold
+that tests them.
+
+Measures PSNR, SSIM and mean Dice of the test patients with films as in training,
 and with the patient turned or shifted, cone rays, the whole scan's shadow (--scans),
 noise, other exposure, enhanced contrast, and the two views swapped. A choice between runs
 is made on --split=validation. Writes robustness.csv (a line a
@@ -23,7 +27,7 @@ from xctrs_tf.data.projection.projection_geometry import ProjectionGeometry
 from xctrs_tf.data.scan_parts import stitch_volumes
 from xctrs_tf.data.volumes.volume import read_volume
 from xctrs_tf.errors import UserError
-from xctrs_tf.evaluation.evaluated_run import open_run_dataset
+from xctrs_tf.evaluation.evaluated_run import fold_folders, open_run_dataset
 from xctrs_tf.evaluation.mean_volume import mean_volume
 from xctrs_tf.evaluation.patient import evaluate_case, write_cases_csv
 from xctrs_tf.evaluation.perturbations import PERTURBATIONS, perturbed_arrays
@@ -80,37 +84,37 @@ SEED = flags.DEFINE_integer(
 
 
 def execute():
-    """Evaluate the run on perturbed films."""
-    for flag in (RUN.workdir, RUN.output):
-        if not flag.value:
-            raise UserError(f"--{flag.name} is missing: --workdir a run, --output a folder")
-    require_perturbations(PERTURBATION_NAMES.value)
-    workdir, output = pathlib.Path(RUN.workdir.value), pathlib.Path(RUN.output.value)
-    config = read_config(workdir)
-    dataset = open_run_dataset(workdir, config, RUN.data.value)
+    """Evaluate the runs on perturbed films."""
+    if not RUN.output.value:
+        raise UserError("--output is missing: name a folder")
+    names = PERTURBATION_NAMES.value
+    require_perturbations(names)
+    output = pathlib.Path(RUN.output.value)
     scans = pathlib.Path(SCANS.value) if SCANS.value else None
-    if not config.reconstructs:
-        raise UserError(f"--workdir={workdir}: reconstructs nothing, so films do not matter to it")
-    _check_projection(dataset)
+    folders = fold_folders(RUN.workdir.value)
+    datasets = [_open_dataset(folder) for folder in folders]
     cli.lock_output(output)
     cli.load_tensorflow()
     from xctrs_tf.training.run import load_run
 
-    run = _compiled(load_run(workdir, RUN.checkpoint.value))
-    names = PERTURBATION_NAMES.value
-    label_name = dataset.overlap_name(RUN.label_name.value)
-    rows = robustness_rows(run, dataset, SEED.value, scans, SPLIT.value, names)
+    label_name = datasets[0].overlap_name(RUN.label_name.value)
+    rows, runs = [], []
+    for folder, dataset in zip(folders, datasets, strict=True):
+        run = _compiled(load_run(folder, RUN.checkpoint.value))
+        found = robustness_rows(run, dataset, SEED.value, scans, SPLIT.value, names)
+        rows += [{"fold": run.config.fold, **row} for row in found]
+        runs.append(run)
     origin = provenance.collect(
         n=len({row["id"] for row in rows}),
         seed=SEED.value,
-        data_hash=dataset.content_hash(),
-        fold=config.fold,
+        data_hash=datasets[0].content_hash(),
+        folds=[run.config.fold for run in runs],
         split=SPLIT.value,
-        step=run.step,
-        training_seed=config.seed,
+        steps=[run.step for run in runs],
+        training_seed=runs[0].config.seed,
         dice_name=label_name,
     )
-    origin["command"] = without_folders(origin["command"], workdir.parent)
+    origin["command"] = without_folders(origin["command"], folders[0].parent)
     write_cases_csv(output / "robustness.csv", rows, origin)
     lines = read_csv(output / "robustness.csv")
     text = markdown([robustness_grid(lines, label_name)])
@@ -173,7 +177,7 @@ def robustness_rows(run, dataset, seed=0, scans=None, split="test", names=tuple(
         rows.append({"perturbation": name, "severity": severity, "id": case.id, **kept})
 
     total = len(ids) * (1 + len(settings))
-    with progress_bar(total=total, unit="film pair") as bar:
+    with progress_bar(total=total, unit="film pair", description=f"fold {run.config.fold}") as bar:
         for patient in ids:
             case = dataset.load(patient)
             arrays = network_arrays(case, run.config.film_normalization)
@@ -217,7 +221,12 @@ def _read_scan(paths):
     return stitch_volumes([(path, read_volume(path)) for path in paths])
 
 
-def _check_projection(dataset):
+def _open_dataset(folder):
+    """Open the data of a run, which must be ones that perturbations can start from."""
+    config = read_config(folder)
+    dataset = open_run_dataset(folder, config, RUN.data.value)
+    if not config.reconstructs:
+        raise UserError(f"--workdir={folder}: reconstructs nothing, so films do not matter to it")
     projection = dataset.manifest["projection"]
     plain = ({"geometry": "parallel"}, ProjectionGeometry().to_json())
     if projection not in plain:
@@ -225,6 +234,7 @@ def _check_projection(dataset):
             f"{dataset.path}: its films are no parallel ones of the crop, from which every "
             "perturbation starts; prepare it without projection flags"
         )
+    return dataset
 
 
 def main(argv=None):

@@ -44,7 +44,7 @@ def execute():
         raise UserError("--results: two folders of one name; the columns need different names")
     origins = {name: _origin(folder) for name, folder in zip(names, folders, strict=True)}
     for name, origin in origins.items():
-        for key in ("data_hash", "fold", "split", "seed"):
+        for key in ("data_hash", "folds", "split", "seed"):
             first = origins[names[0]]
             if origin.get(key) != first.get(key):
                 raise UserError(
@@ -58,9 +58,9 @@ def execute():
     first = origins[names[0]]
     own = provenance.collect(
         *(first[key] for key in ("n", "seed", "data_hash")),
-        fold=first["fold"],
+        folds=first["folds"],
         split=first.get("split", "test"),
-        steps={name: origin["step"] for name, origin in origins.items()},
+        steps={name: origin["steps"] for name, origin in origins.items()},
     )
     own["command"] = without_folders(own["command"], folders[0].resolve().parent)
     write_text(output / "robustness_comparison.json", json.dumps(own, indent=1) + "\n")
@@ -71,7 +71,10 @@ def execute():
 def _origin(folder):
     path = folder / "robustness.json"
     try:
-        return read_json(path)
+        origin = read_json(path)
+        # Of one run, as written before there could be several.
+        earlier = {"folds": [origin.get("fold")], "steps": [origin.get("step")]}
+        return earlier | origin
     except (OSError, ValueError) as error:
         raise UserError(
             f"{path}: missing or damaged; run experiments.studies.robustness"

@@ -4,8 +4,9 @@ import types
 import pytest
 
 from tests.evaluation.patients import SIZE, MemoryDataset, make_case
+from tests.evaluation.run_folders import case_line, write_run
 from xctrs_tf.errors import UserError
-from xctrs_tf.evaluation.evaluated_run import open_run, open_run_dataset, run_name
+from xctrs_tf.evaluation.evaluated_run import fold_folders, open_run, open_run_dataset, run_name
 from xctrs_tf.training.config import TrainingConfig
 
 
@@ -48,6 +49,45 @@ def test_a_run_and_its_data(opened, tmp_path, dataset, monkeypatch):
 def test_no_run_is_named():
     with pytest.raises(UserError, match="--workdir is missing: name a run of"):
         open_run("", "best")
+
+
+def write_folds(runs, row="table3-unet3d", **changes):
+    """Write runs of folds 1 and 0; ``changes`` are of fold 1. Return the folder of the row."""
+    write_run(runs, row, [case_line("p1")], fold=1, **{"steps": 900, **changes})
+    write_run(runs, row, [case_line("p0")], fold=0)
+    return runs / row
+
+
+def test_a_run_or_the_folds_of_a_method(tmp_path):
+    row = write_folds(tmp_path)
+    folds = [row / "fold-00-seed-0", row / "fold-01-seed-0"]
+    assert fold_folders(str(row)) == folds
+    assert fold_folders(folds[1]) == [folds[1]]
+    (row / "fold-02-seed-0").mkdir()
+    assert fold_folders(row) == folds
+
+
+@pytest.mark.parametrize(("name", "value"), [("width", 0.25), ("seed", 1)])
+def test_folds_of_different_runs_are_refused(tmp_path, name, value):
+    row = write_folds(tmp_path, **{name: value})
+    with pytest.raises(UserError, match=f"has another {name} than fold-00-seed-0; name one run"):
+        fold_folders(row)
+
+
+def test_folds_of_different_data_are_refused(tmp_path):
+    row = write_folds(tmp_path)
+    path = row / "fold-01-seed-0" / "config.json"
+    record = json.loads(path.read_text(encoding="utf-8")) | {"data_sha256": "e" * 64}
+    path.write_text(json.dumps(record), encoding="utf-8")
+    with pytest.raises(UserError, match="fold-01-seed-0 has another data than fold-00-seed-0"):
+        fold_folders(row)
+
+
+def test_a_folder_without_runs_is_refused(tmp_path):
+    with pytest.raises(UserError, match=r"neither a run of experiments\.train nor a folder of its"):
+        fold_folders(tmp_path)
+    with pytest.raises(UserError, match="--workdir is missing"):
+        fold_folders(None)
 
 
 def test_name_of_a_run_after_a_finished_one(tmp_path, monkeypatch):

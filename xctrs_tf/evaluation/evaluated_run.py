@@ -4,8 +4,11 @@ import pathlib
 
 from xctrs_tf.data.dataset import open_dataset
 from xctrs_tf.errors import UserError
+from xctrs_tf.evaluation.tables.collection import FREE_SETTINGS
 from xctrs_tf.evaluation.tables.results import method_name
 from xctrs_tf.training.run_record import read_config, read_run_record
+
+_NO_WORKDIR = "--workdir is missing: name a run of experiments.train"
 
 
 def open_run(workdir, checkpoint, data=None, warm_up=None):
@@ -26,7 +29,7 @@ def open_run(workdir, checkpoint, data=None, warm_up=None):
             suit (`open_run_dataset`).
     """
     if not workdir:
-        raise UserError("--workdir is missing: name a run of experiments.train")
+        raise UserError(_NO_WORKDIR)
     workdir = pathlib.Path(workdir)
     dataset = open_run_dataset(workdir, read_config(workdir), data)
     if warm_up is not None:
@@ -34,6 +37,49 @@ def open_run(workdir, checkpoint, data=None, warm_up=None):
     from xctrs_tf.training.run import load_run
 
     return load_run(workdir, checkpoint), dataset
+
+
+def fold_folders(workdir):
+    """List the runs that --workdir names: one, or the folds of a method.
+
+    Args:
+        workdir: a run folder, or a folder of runs ``fold-<n>-seed-<n>`` such as
+            ``RUNS/table1-xctrsnet`` of experiments.cross_validate.
+
+    Returns:
+        List of `pathlib.Path`, in the order of the folds. Every patient is a test patient
+        of one of them at most.
+
+    Raises:
+        UserError: no folder is named, there is no run in it, or its runs are not of the
+            same data and settings, with one for each fold.
+    """
+    if not workdir:
+        raise UserError(_NO_WORKDIR)
+    workdir = pathlib.Path(workdir)
+    if (workdir / "config.json").is_file():
+        return [workdir]
+    folders = sorted(path.parent for path in workdir.glob("fold-*-seed-*/config.json"))
+    if not folders:
+        raise UserError(
+            f"--workdir={workdir}: neither a run of experiments.train nor a folder of its folds"
+        )
+    settings = [_settings(folder) for folder in folders]
+    for folder, own in zip(folders, settings, strict=True):
+        differing = sorted(name for name in own if own[name] != settings[0][name])
+        if differing:
+            raise UserError(
+                f"--workdir={workdir}: {folder.name} has another {differing[0]} than "
+                f"{folders[0].name}; name one run"
+            )
+    return folders
+
+
+def _settings(folder):
+    """Return what the runs of a method have in common, whatever their fold."""
+    config, data_hash = read_run_record(folder)
+    fields = {k: v for k, v in config.to_json().items() if k not in FREE_SETTINGS}
+    return {**fields, "seed": config.seed, "data": data_hash}
 
 
 def open_run_dataset(workdir, config, data=None):

@@ -13,7 +13,7 @@ import pathlib
 import re
 
 from xctrs_tf.errors import UserError
-from xctrs_tf.evaluation.claims.answer_grid import answer_grid
+from xctrs_tf.evaluation.claims.answer_grid import answer_grid, short_answer_grid
 from xctrs_tf.evaluation.claims.answers import answer_claims, order_of_table_3
 from xctrs_tf.evaluation.tables.comparison import COMPARED_TABLES, compare
 from xctrs_tf.evaluation.tables.grids import latex, markdown
@@ -75,6 +75,7 @@ def _tables_of(folder, results):
     answers = answer_claims(results)
     if answers:
         files["answers.md"] = markdown([answer_grid(results, answers, order_of_table_3(results))])
+        files["answers_short.md"] = markdown([short_answer_grid(results, answers)])
     for name, cells in compared.items():
         grids = table_grids(results, name, cells)
         files |= {

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tests.evaluation.run_folders import case_line, write_run
-from xctrs_tf.evaluation.claims.answer_grid import answer_grid
+from xctrs_tf.evaluation.claims.answer_grid import answer_grid, short_answer_grid
 from xctrs_tf.evaluation.claims.answers import answer_claims, order_of_table_3
 from xctrs_tf.evaluation.claims.claims import paper_claims
 from xctrs_tf.evaluation.tables.collection import collect_runs
@@ -92,6 +92,22 @@ def test_the_grid_has_a_line_for_each_answer_in_the_units_of_the_tables(results)
         and "| 1 of 3 | 12 |" in dice
     )
     assert "Order of Table 3" not in text
+
+
+def test_each_question_has_one_line_in_short(results):
+    answers = answer_claims(results)
+    grid = short_answer_grid(results, answers)
+    cells = {line[0]: line[1:] for line in grid.lines}
+    assert list(cells) == list(dict.fromkeys(each.claim.question for each in answers))
+    ours, printed, answered = cells["Does the multi-view VGG loss help the reconstruction?"]
+    assert ours.startswith("PSNR +0.65 [") and ", SSIM +0.000 [" in ours
+    assert printed == "PSNR +0.31, SSIM +0.015"
+    assert answered == "PSNR: yes, SSIM: not decided"
+    _, printed, answered = cells["Does MulSISNet, trained together, help the reconstruction?"]
+    assert printed == "–" and answered == "PSNR: no, SSIM: not decided"
+    *_, answered = cells["Does X-CTRSNet segment better than 3D UNet after the reconstruction?"]
+    assert answered == "yes"
+    assert grid.notes[0].startswith("Mean difference over 12 test patients of 3 folds with")
 
 
 def test_the_order_of_table_3_needs_three_methods(results, tmp_path):

@@ -1,4 +1,5 @@
 import csv
+import dataclasses
 import json
 import types
 
@@ -37,6 +38,7 @@ def test_two_rows_a_patient(dataset, run):
     case, other = dataset.load("p4"), dataset.load("p3")
     assert rows[0] == {
         "method": "X-CTRSNet",
+        "fold": 0,
         **evaluate_protocols(case, normalise_hu(other.ct)),
     }
     # 100 HU off outside the vertebrae; the mean of p0, p1 and p2 is 300 HU off.
@@ -58,7 +60,7 @@ def test_run_that_reconstructs_nothing_is_refused(dataset):
 
 def test_table_holds_every_figure_and_names_every_protocol():
     rows = [
-        {"method": method, "id": name, "xctrs_psnr": psnr, "x2ct_ssim": ssim}
+        {"method": method, "fold": 0, "id": name, "xctrs_psnr": psnr, "x2ct_ssim": ssim}
         for method, name, psnr, ssim in [
             ("X-CTRSNet", "p1", 20.0, 0.5),
             ("X-CTRSNet", "p2", 24.0, 0.7),
@@ -81,6 +83,7 @@ def test_table_holds_every_figure_and_names_every_protocol():
 def test_program_prints_and_writes(tmp_path, dataset, run, monkeypatch, capsys):
     run.path = tmp_path
     monkeypatch.setattr(protocols, "open_run", lambda *flags: (run, dataset))
+    monkeypatch.setattr(protocols, "fold_folders", lambda workdir: [tmp_path])
     output = tmp_path / "evaluation"
     monkeypatch.setattr(protocols, "run_name", lambda run: "SpaDRNet")
     assert protocols.main([f"--workdir={tmp_path}", "--split=validation"]) == 0
@@ -93,15 +96,37 @@ def test_program_prints_and_writes(tmp_path, dataset, run, monkeypatch, capsys):
     assert (first["method"], first["id"], first["xctrs_psnr"]) == ("SpaDRNet", "p3", "inf")
     assert (second["method"], second["id"]) == ("mean volume", "p3")
     origin = json.loads((output / "protocols.json").read_text(encoding="utf-8"))
-    expected = {"n": 1, "seed": 3, "data_hash": "0" * 64, "split": "validation", "step": 7}
+    expected = {"n": 1, "seed": 3, "data_hash": "0" * 64, "split": "validation"}
+    expected |= {"folds": [0], "steps": [7]}
     assert {key: origin[key] for key in expected} == expected
+
+
+def test_every_patient_by_the_network_of_their_fold(tmp_path, dataset, run, monkeypatch, capsys):
+    folds = {tmp_path / name: number for number, name in enumerate(("first", "second"))}
+    ids = {0: "p4", 1: "p2"}
+
+    def opened(folder, *flags):
+        fold = folds[folder]
+        other = MemoryDataset([dataset.load(p) for p in ("p0", "p1", "p3", ids[fold])])
+        other.split = lambda asked: MemoryDataset.split(other, 0) if asked == fold else None
+        config = dataclasses.replace(run.config, fold=fold)
+        return types.SimpleNamespace(**{**vars(run), "config": config, "path": folder}), other
+
+    monkeypatch.setattr(protocols, "fold_folders", lambda workdir: list(folds))
+    monkeypatch.setattr(protocols, "open_run", opened)
+    monkeypatch.setattr(protocols, "run_name", lambda run: "SpaDRNet")
+    assert protocols.main([f"--workdir={tmp_path}"]) == 0
+    assert "2 patients" in capsys.readouterr().out
+    with (tmp_path / "evaluation" / "protocols.csv").open(newline="", encoding="utf-8") as file:
+        found = [(line["fold"], line["id"]) for line in csv.DictReader(file)]
+    assert found == [("0", "p4"), ("0", "p4"), ("1", "p2"), ("1", "p2")]
 
 
 def test_output_that_is_a_file_is_refused(tmp_path, dataset, run):
     (tmp_path / "taken").touch()
     row = {"id": "p4", "method": "X-CTRSNet"}
     with pytest.raises(UserError, match=r"--output=.*taken: cannot be made .* another folder"):
-        protocols.write_rows(tmp_path / "taken", [row], run, dataset, "test")
+        protocols.write_rows(tmp_path / "taken", [row], [run], dataset, "test")
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,8 @@ exposure,1,a,20,0.5,
 def write_results(folder, psnr, **origin):
     folder.mkdir()
     (folder / "robustness.csv").write_text(CSV.format(psnr), encoding="utf-8")
-    common = {"n": 1, "seed": 0, "data_hash": "d" * 64, "fold": 0, "split": "validation", "step": 4}
+    common = {"n": 1, "seed": 0, "data_hash": "d" * 64, "split": "validation"}
+    common |= {"folds": [0], "steps": [4]}
     (folder / "robustness.json").write_text(json.dumps(common | origin), encoding="utf-8")
     return str(folder)
 
@@ -33,7 +34,19 @@ def test_two_runs_side_by_side(tmp_path):
     text = (output / "robustness_comparison.md").read_text(encoding="utf-8")
     assert "|  | severity | old | new |" in text and "25.00 | 24.50" in text
     record = json.loads((output / "robustness_comparison.json").read_text(encoding="utf-8"))
-    assert record["split"] == "validation" and record["steps"] == {"old": 4, "new": 4}
+    assert record["split"] == "validation" and record["steps"] == {"old": [4], "new": [4]}
+
+
+def test_results_of_before_there_were_several_folds(tmp_path):
+    folders = [write_results(tmp_path / "new", 25), write_results(tmp_path / "old", 24)]
+    path = tmp_path / "old" / "robustness.json"
+    earlier = json.loads(path.read_text(encoding="utf-8"))
+    del earlier["folds"], earlier["steps"]
+    path.write_text(json.dumps(earlier | {"fold": 0, "step": 3}), encoding="utf-8")
+    output = tmp_path / "results"
+    assert run_program(PROGRAM, *arguments(folders, output)).returncode == 0
+    record = json.loads((output / "robustness_comparison.json").read_text(encoding="utf-8"))
+    assert record["folds"] == [0] and record["steps"] == {"new": [4], "old": [3]}
 
 
 @pytest.mark.parametrize(
@@ -41,6 +54,7 @@ def test_two_runs_side_by_side(tmp_path):
     [
         ({"split": "test"}, "other has split test, and one validation; compare runs on the same"),
         ({"data_hash": "e" * 64}, "other has data_hash"),
+        ({"folds": [0, 1]}, "other has folds [0, 1], and one [0]"),
     ],
 )
 def test_results_of_other_patients_are_refused(tmp_path, origin, message):

@@ -1,12 +1,17 @@
-"""The paper's questions and our answers, as a grid of text."""
+"""The paper's questions and our answers, as grids of text: whole, and in short."""
 
+import itertools
 import math
 
+from xctrs_tf.evaluation.claims.answers import AS_IN_PAPER, NOT_DECIDED, OPPOSITE
 from xctrs_tf.evaluation.tables.comparison import DICE_COLUMNS, IMAGE_COLUMNS, label_notes
-from xctrs_tf.evaluation.tables.grids import NOTHING, TableGrid
+from xctrs_tf.evaluation.tables.grids import NOTHING, TableGrid, range_text
 from xctrs_tf.evaluation.tables.publication import SIGNIFICANCE, p_value_text, settings_note
 from xctrs_tf.models.catalogue import TABLE_ROWS
 
+# Verdicts of `Answer` as answers to a question.
+_IN_SHORT = {AS_IN_PAPER: "yes", OPPOSITE: "no", NOT_DECIDED: "not decided"}
+_SHORT_NAMES = {"psnr": "PSNR", "ssim": "SSIM", "dice_mean": "Dice"}
 _COLUMNS = {column.key: column for column in (*IMAGE_COLUMNS, *DICE_COLUMNS)}
 
 
@@ -45,21 +50,82 @@ def answer_grid(results, answers, order):
     )
 
 
-def _cells(results, answer):
+def short_answer_grid(results, answers):
+    """Lay out the answers in short, one line for each question.
+
+    Args:
+        results: `Results`.
+        answers: list of `Answer`.
+
+    Returns:
+        `TableGrid`.
+    """
+    lines = []
+    for question, group in itertools.groupby(answers, key=lambda each: each.claim.question):
+        figures = list(group)
+        names = [_SHORT_NAMES[answer.claim.figure] for answer in figures]
+        ours = zip(names, map(_difference, figures), strict=True)
+        printed = [
+            f"{name} {_printed(answer)}"
+            for name, answer in zip(names, figures, strict=True)
+            if answer.claim.difference is not None
+        ]
+        verdicts = [_IN_SHORT[answer.verdict] for answer in figures]
+        # One word where all figures agree.
+        answered = verdicts[0]
+        if len(set(verdicts)) > 1:
+            answered = ", ".join(f"{n}: {v}" for n, v in zip(names, verdicts, strict=True))
+        lines.append(
+            [
+                question,
+                ", ".join(f"{name} {difference}" for name, difference in ours),
+                ", ".join(printed) or NOTHING,
+                answered,
+            ]
+        )
+    num_folds = max(answer.num_folds for answer in answers)
+    note = (
+        f"Mean difference over {range_text([answer.test.n for answer in answers])} test patients "
+        f"of {num_folds} fold{'s' if num_folds > 1 else ''} with its 95 % interval: PSNR in dB, "
+        f"{results.dice_name} in %. Yes: as in the paper; no: the opposite; p is below "
+        f"{SIGNIFICANCE} after Holm's correction for all {len(answers)} differences. answers.md "
+        "has effect sizes and p-values."
+    )
+    return TableGrid(
+        "The paper's questions",
+        ["", "difference here", "in the paper", "answer"],
+        lines,
+        [note, settings_note(results), *label_notes(results.dice_name)],
+    )
+
+
+def _figure_name(results, answer):
     column = _COLUMNS[answer.claim.figure]
-    printed = answer.claim.difference
+    return column.heading if column in IMAGE_COLUMNS else f"mean {results.dice_name} (%)"
 
-    def number(value):
-        return f"{column.scale * value:+.{column.digits}f}"
 
+def _number(answer, value):
+    column = _COLUMNS[answer.claim.figure]
+    return f"{column.scale * value:+.{column.digits}f}"
+
+
+def _difference(answer):
     interval = ""
     if not any(map(math.isnan, answer.interval)):
-        interval = f" [{', '.join(map(number, answer.interval))}]"
-    name = column.heading if column in IMAGE_COLUMNS else f"mean {results.dice_name} (%)"
+        interval = f" [{', '.join(_number(answer, end) for end in answer.interval)}]"
+    return _number(answer, answer.mean) + interval
+
+
+def _printed(answer):
+    printed = answer.claim.difference
+    return NOTHING if printed is None else _number(answer, printed)
+
+
+def _cells(results, answer):
     return [
-        name,
-        number(answer.mean) + interval,
-        NOTHING if printed is None else number(printed),
+        _figure_name(results, answer),
+        _difference(answer),
+        _printed(answer),
         NOTHING if math.isnan(answer.effect) else f"{answer.effect:+.2f}",
         f"{answer.folds} of {answer.num_folds}",
         str(answer.test.n),

@@ -19,6 +19,8 @@ from xctrs_tf.evaluation.tables.paper import TABLE_3
 from xctrs_tf.evaluation.tables.publication import SIGNIFICANCE
 from xctrs_tf.models.catalogue import REFERENCE_ROW
 
+AS_IN_PAPER, OPPOSITE, NOT_DECIDED = "as in the paper", "opposite", "not decided"
+
 
 @dataclasses.dataclass(frozen=True)
 class Answer:
@@ -48,10 +50,10 @@ class Answer:
 
     @property
     def verdict(self):
-        """``"as in the paper"``, ``"opposite"`` or ``"not decided"``."""
+        """`AS_IN_PAPER`, `OPPOSITE` or `NOT_DECIDED`."""
         if not self.p_holm < SIGNIFICANCE:
-            return "not decided"
-        return "as in the paper" if self.mean > 0 else "opposite"
+            return NOT_DECIDED
+        return AS_IN_PAPER if self.mean > 0 else OPPOSITE
 
 
 def answer_claims(results):

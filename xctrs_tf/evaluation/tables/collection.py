@@ -18,7 +18,7 @@ from xctrs_tf.models.catalogue import ROWS
 _RUN_NAME = re.compile(r"fold-(\d+)-seed-(\d+)")
 # Settings that may differ between runs of one table: paths, fold, seed, intervals. The steps
 # of a number of epochs differ by the fold and by the batch; the tables tell them.
-_FREE = {
+FREE_SETTINGS = {
     *("data", "reconstruction_run", "vgg_weights"),
     *("fold", "seed", "steps", "validate_every", "checkpoint_every"),
 }
@@ -161,7 +161,9 @@ class _Collector:
         without_effect = set() if config.uses_segmentation else _OF_SEGMENTATION
         if not config.rsc_weight:
             without_effect = without_effect | {_OF_RSC}
-        fields = {k: v for k, v in config.to_json().items() if k not in _FREE | without_effect}
+        fields = {
+            k: v for k, v in config.to_json().items() if k not in FREE_SETTINGS | without_effect
+        }
         own = {name: fields[name] for name in sorted(_METHOD & fields.keys())}
         if self._config is None:
             self._data_hash, self._dice_name = origin["data_hash"], origin["dice_name"]

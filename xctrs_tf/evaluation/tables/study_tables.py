@@ -21,7 +21,7 @@ UNPERTURBED = "none"
 _NOT_RUN, _NO_SCANS = "not run", "not run: needs the scans"
 _BOOTSTRAP_SEED = 0
 # Columns of protocols.csv that are not figures.
-_PROTOCOL_KEYS = ("id", "method")
+_PROTOCOL_KEYS = ("id", "method", "fold")
 
 
 def robustness_grid(lines, dice_name):
