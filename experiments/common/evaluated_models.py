@@ -14,7 +14,7 @@ from xctrs_tf.progress import stage
 from xctrs_tf.reconstruction import load
 from xctrs_tf.reconstruction.ensemble import find_exports
 from xctrs_tf.reconstruction.export_files import model_sha256
-from xctrs_tf.training.run_record import read_config, read_run_record
+from xctrs_tf.training.run_record import read_config, read_run_record, split_hash_in
 
 # Name in tables of a model that does not tell its method.
 _UNNAMED = "model"
@@ -77,8 +77,10 @@ def model_of_run(workdir, checkpoint="best", mirror=False):
     if config.reconstruction_run:
         folders.append(workdir / "reconstruction_run")
     trainings = [
-        Training(data_sha256, trained.fold, trained.data_folder)
-        for trained, data_sha256 in map(read_run_record, folders)
+        Training(
+            record.data_sha256, record.config.fold, record.config.data_folder, record.split_sha256
+        )
+        for record in map(read_run_record, folders)
     ]
 
     def load_networks():
@@ -164,7 +166,10 @@ def _training(metadata):
     """Return what an exported model says of its training, which nobody has checked."""
     fold, data_sha256 = _fields(metadata).get("fold"), metadata.get("data_sha256")
     known = type(fold) is int and fold >= 0 and isinstance(data_sha256, str)
-    return Training(data_sha256, fold) if known else Training(None, None)
+    if not known:
+        return Training(None, None)
+    split_sha256 = split_hash_in(metadata.get("folders"))
+    return Training(data_sha256, fold, split_sha256=split_sha256)
 
 
 def _fields(metadata):

@@ -56,11 +56,12 @@ flags.mark_flags_as_required(["workdir", "evaluation", "output"], flag_values=FL
 def execute():
     """Pack the run that the flags name."""
     workdir, output = pathlib.Path(WORKDIR.value), pathlib.Path(OUTPUT.value)
-    config, data_sha256 = read_run_record(workdir)
+    record = read_run_record(workdir)
+    config = record.config
     if config.reconstructs:
         raise UserError(f"{workdir}: reconstructs from films; pack a run of experiments.segment")
     evaluations = [_read_evaluation(pathlib.Path(folder)) for folder in EVALUATION.value]
-    _check_own_test(evaluations[0], EVALUATION.value[0], config, data_sha256)
+    _check_own_test(evaluations[0], EVALUATION.value[0], config, record.data_sha256)
     licence = pathlib.Path(LICENCE.value)
     if not licence.is_file():
         raise UserError(f"--license={licence}: no such file")

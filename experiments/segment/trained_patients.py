@@ -10,7 +10,7 @@ from xctrs_tf.files import read_json
 from xctrs_tf.pretrained import SEGMENTERS, pretrained_folder
 from xctrs_tf.reconstruction.exported_model import find_export
 from xctrs_tf.report.origin import as_dict
-from xctrs_tf.training.run_record import read_run_record
+from xctrs_tf.training.run_record import read_run_record, split_hash_in
 
 # Field of metadata.json with the hashes of the training patients' scans, and how much of each.
 TRAINED_IMAGES = "trained_images"
@@ -90,14 +90,15 @@ def choose_patients(dataset, trained_on, split=None, fold=None):
 
 
 def _of_run(folder):
-    config, data_sha256 = read_run_record(folder)
-    paths = [each.path for each in parse_data(config.data)]
+    record = read_run_record(folder)
+    paths = [each.path for each in parse_data(record.config.data)]
     # Runs of earlier versions tell the first folder only.
-    told = read_json(folder / "config.json").get("folders") or [{"data_sha256": data_sha256}]
-    hashes = [as_dict(each).get("data_sha256") for each in told]
+    told = read_json(folder / "config.json").get("folders")
+    told = [as_dict(each) for each in told or [{"data_sha256": record.data_sha256}]]
     return TrainedOn(
         tuple(
-            Training(sha256, config.fold, path) for sha256, path in zip(hashes, paths, strict=False)
+            Training(each.get("data_sha256"), record.config.fold, path, split_hash_in([each]))
+            for each, path in zip(told, paths, strict=False)
         )
     )
 
@@ -105,13 +106,18 @@ def _of_run(folder):
 def _of_metadata(metadata):
     """Return what an exported model says of its training, which nobody has checked."""
     fold = as_dict(metadata.get("training")).get("fold")
-    folders = metadata.get("folders")
-    told = [as_dict(each) for each in folders] if isinstance(folders, list) else []
-    hashes = [each.get("data_sha256") for each in told or [metadata]]
-    known = type(fold) is int and fold >= 0 and all(isinstance(sha256, str) for sha256 in hashes)
+    told = metadata.get("folders")
+    folders = list(map(as_dict, told)) if isinstance(told, list) and told else [metadata]
+    known = type(fold) is int and fold >= 0
+    known = known and all(isinstance(each.get("data_sha256"), str) for each in folders)
     images = metadata.get(TRAINED_IMAGES)
     return TrainedOn(
-        tuple(Training(sha256, fold) for sha256 in hashes) if known else (Training(None, None),),
+        tuple(
+            Training(each["data_sha256"], fold, split_sha256=split_hash_in([each]))
+            for each in folders
+        )
+        if known
+        else (Training(None, None),),
         frozenset(map(str, images)) if isinstance(images, list) and images else None,
     )
 

@@ -28,7 +28,7 @@ def fake_checkpoint(folder, step, size=1000):
     write(folder / "state.json", json.dumps({"step": step, "sha256": sha256}))
 
 
-def fake_run(root, job, saved=(), record=None, **fields):
+def fake_run(root, job, saved=(), record=None, split_sha256=None, **fields):
     """Write the run folder of a job.
 
     Args:
@@ -36,6 +36,7 @@ def fake_run(root, job, saved=(), record=None, **fields):
         job: such as ``table1-vgg/fold-00-seed-0``.
         saved: steps of the checkpoints; the best is that of the first.
         record: dict of the job's record, or None.
+        split_sha256: hash of the patients held out; None as of earlier versions.
         **fields: of the configuration.
 
     Returns:
@@ -44,6 +45,8 @@ def fake_run(root, job, saved=(), record=None, **fields):
     folder = root / job
     config = dataclasses.replace(TrainingConfig(data="/elsewhere/data", steps=90), **fields)
     record_of_run = {"training": config.to_json(), "data_sha256": DATA_SHA256}
+    if split_sha256:
+        record_of_run["folders"] = [{"split_sha256": split_sha256}]
     write(folder / "config.json", json.dumps(record_of_run))
     write(folder / "history.jsonl", '{"step": 1, "kind": "training"}\n')
     write(folder / "logs" / "events", "of TensorBoard")

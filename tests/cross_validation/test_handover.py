@@ -170,6 +170,19 @@ def test_other_data_is_refused_and_another_length_is_not(there, tmp_path):
         hand_over(tmp_path / "handover", here)
 
 
+def test_patients_that_were_dealt_anew_are_refused(tmp_path):
+    there, here, handover = (tmp_path / name for name in ("there", "here", "handover"))
+    fields = {"dice_weight": 0.0, "rsc_weight": 0.0}
+    fake_run(there, VGG, [80], split_sha256="a" * 64, **fields)
+    hand_over(handover, there)
+    fake_run(here, VGG, [80], split_sha256="b" * 64, **fields)
+    with pytest.raises(UserError, match="the patients are dealt to other folds"):
+        hand_over(handover, here)
+    # A run of an earlier version does not tell.
+    fake_run(tmp_path / "earlier", VGG, [80], **fields)
+    hand_over(handover, tmp_path / "earlier")
+
+
 @pytest.mark.parametrize(
     "damage",
     [

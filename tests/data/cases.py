@@ -1,5 +1,7 @@
 """Small synthetic patients and data folders."""
 
+import json
+
 import numpy as np
 
 from xctrs_tf.data.dataset import Case
@@ -32,3 +34,12 @@ def write_dataset(path, num_patients=10, size=6, num_folds=5):
         writer.add(make_case(name, number, size), RECORD)
     writer.finalise([ids[fold::num_folds] for fold in range(num_folds)], [])
     return path
+
+
+def deal_anew(path):
+    """Deal the patients of a data folder to the folds in another way."""
+    file = path / "manifest.json"
+    manifest = json.loads(file.read_text(encoding="utf-8"))
+    for field in ("folds", "validation"):
+        manifest[field] = [*manifest[field][1:], manifest[field][0]]
+    file.write_text(json.dumps(manifest), encoding="utf-8")

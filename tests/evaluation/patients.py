@@ -4,7 +4,7 @@ import types
 
 import numpy as np
 
-from xctrs_tf.data.dataset import Case, Split
+from xctrs_tf.data.dataset import Case, Dataset, Split
 from xctrs_tf.training.config import TrainingConfig
 
 SIZE = 32
@@ -52,6 +52,11 @@ class MemoryDataset:
 
     def content_hash(self):
         return "0" * 64
+
+    def split_hash(self, fold):
+        return f"without {', '.join(self.split(fold).test)}"
+
+    is_data_of = Dataset.is_data_of
 
     def image_sha256(self, patient):
         return None

@@ -45,6 +45,14 @@ def test_test_patients_of_the_own_fold_are_unseen():
     assert cohort.mean_volume()[1] == 2
 
 
+def test_folds_that_were_dealt_anew_are_other_data():
+    known = dataclasses.replace(TRAINING, split_sha256="without p3")
+    assert choose_cohort(OWN, [known]).is_own_test
+    cohort = choose_cohort(OWN, [dataclasses.replace(known, split_sha256="without p1")])
+    assert (cohort.split, cohort.is_own, cohort.trained_on) == ("all", False, None)
+    assert "is not known" in cohort.warning() and cohort.mean_volume() == (None, 0)
+
+
 @pytest.mark.parametrize(
     ("split", "fold", "ids", "seen"),
     [

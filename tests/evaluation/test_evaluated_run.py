@@ -34,6 +34,20 @@ def test_changed_data_is_refused_unless_named(opened, tmp_path, dataset, monkeyp
     assert open_run_dataset(tmp_path, opened, data="DATA") is dataset
 
 
+def test_data_that_were_dealt_anew_are_refused(opened, tmp_path, dataset):
+    def record(split_sha256):
+        folders = [{"data_sha256": "0" * 64, "split_sha256": split_sha256}]
+        path = tmp_path / "config.json"
+        read = json.loads(path.read_text(encoding="utf-8"))
+        path.write_text(json.dumps({**read, "folders": folders}), encoding="utf-8")
+
+    record(dataset.split_hash(0))
+    assert open_run_dataset(tmp_path, opened) is dataset
+    record("without others")
+    with pytest.raises(UserError, match=r"DATA has changed since .*, its folds too perhaps"):
+        open_run_dataset(tmp_path, opened)
+
+
 def test_data_of_another_size_is_refused(opened, tmp_path):
     opened.size = 64
     with pytest.raises(UserError, match=r"has 32 voxels a side, .* prepare with --size=64"):

@@ -2,8 +2,9 @@ import json
 
 import pytest
 
-from tests.export.runs import SIZE, toy_run
+from tests.export.runs import SIZE, toy_run, write_config
 from tests.programs import run_program
+from xctrs_tf.data.dataset import open_dataset
 from xctrs_tf.export.saved_model import export_run
 from xctrs_tf.quality.reference import check_reference
 
@@ -19,8 +20,6 @@ def data(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def model(data, tmp_path_factory):
-    from xctrs_tf.data.dataset import open_dataset
-
     folder = tmp_path_factory.mktemp("model")
     sha256 = open_dataset(data).content_hash()
     export_run(toy_run(folder / "run", str(data), sha256), folder / "export")
@@ -64,6 +63,16 @@ def test_user_errors_are_one_line(data, model, tmp_path, flags, message):
     assert result.returncode == 2
     (line,) = result.stderr.splitlines()
     assert line.startswith(f"error: {message}")
+
+
+def test_folds_that_were_dealt_anew_are_refused(data, tmp_path):
+    dataset = open_dataset(data)
+    run = toy_run(tmp_path / "run", str(data))
+    write_config(run.path, run.config, dataset.content_hash(), dataset.split_hash(1))
+    flags = [f"--workdir={run.path}", f"--data={data}", f"--output={tmp_path / 'q.json'}"]
+    result = run_program("calibrate", *flags)
+    assert result.returncode == 2
+    assert "not what the model was trained on, in these folds" in result.stderr
 
 
 def test_other_data_is_refused(data, tmp_path):

@@ -1,14 +1,16 @@
 """Runs and exported models on their own and on other data, by the command line."""
 
 import csv
+import dataclasses
 import json
 import pathlib
 
 import numpy as np
 import pytest
 
+from experiments.common.evaluated_models import model_of_exports
 from tests.data.cases import write_dataset
-from tests.export.runs import SIZE, toy_run
+from tests.export.runs import SIZE, toy_run, write_config
 from tests.programs import assert_refused, run_program
 from xctrs_tf.data.dataset import open_dataset
 from xctrs_tf.export.saved_model import export_run
@@ -82,6 +84,15 @@ def test_a_model_on_its_own_and_then_on_other_data_in_one_folder(home, model, tm
     ]
     origin = read_json(tmp_path / "out" / "cases.json")
     assert (origin["split"], origin["fold"], origin["is_training_data"]) == ("all", None, False)
+
+
+def test_an_export_tells_which_patients_were_held_out(home, tmp_path):
+    dataset = open_dataset(home / "OWN")
+    run = toy_run(tmp_path / "run", str(home / "OWN"), fold=1)
+    write_config(run.path, run.config, dataset.content_hash(), dataset.split_hash(1))
+    (training,) = model_of_exports([export_run(run, tmp_path / "model")]).trainings
+    assert training.split_sha256 == dataset.split_hash(1) and training.is_on(dataset)
+    assert not dataclasses.replace(training, fold=0).is_on(dataset)
 
 
 def test_one_patient_and_several_mirrored_models(home, model, tmp_path):

@@ -15,10 +15,12 @@ SIZE = 32
 DATA_SHA256 = "d" * 64
 
 
-def write_config(path, config, data_sha256=DATA_SHA256):
-    """Write the configuration of a run."""
+def write_config(path, config, data_sha256=DATA_SHA256, split_sha256=None):
+    """Write the configuration of a run; without ``split_sha256`` that of an earlier version."""
     path.mkdir(parents=True, exist_ok=True)
     record = {"training": config.to_json(), "data_sha256": data_sha256}
+    if split_sha256:
+        record["folders"] = [{"data_sha256": data_sha256, "split_sha256": split_sha256}]
     (path / "config.json").write_text(json.dumps(record), encoding="utf-8")
 
 

@@ -5,8 +5,15 @@ import json
 
 import pytest
 
-from tests.data.cases import write_dataset
-from tests.export.runs import DATA_SHA256, read_metadata, tensors, toy_run, without_warmup
+from tests.data.cases import deal_anew, write_dataset
+from tests.export.runs import (
+    DATA_SHA256,
+    read_metadata,
+    tensors,
+    toy_run,
+    without_warmup,
+    write_config,
+)
 from tests.quality.references import plain_reference
 from xctrs_tf.data.dataset import open_dataset
 from xctrs_tf.errors import UserError
@@ -69,6 +76,19 @@ def test_voxel_size_is_the_median_of_the_runs_data(tmp_path, caplog):
     assert not without_warmup(caplog.messages)
     assert spacing_mm("e" * 64) is None
     assert "no longer the run's data" in without_warmup(caplog.messages)[0]
+
+
+def test_data_that_were_dealt_anew_are_not_described(tmp_path, caplog):
+    data = write_dataset(tmp_path / "data", num_patients=3, num_folds=3)
+    dataset = open_dataset(data)
+    run = toy_run(tmp_path / "run", data=str(data))
+    write_config(run.path, run.config, dataset.content_hash(), dataset.split_hash(0))
+    metadata = describe_run(run)
+    assert metadata["data"]["patients"]["test"] == 1
+    assert metadata["folders"][0]["split_sha256"] == dataset.split_hash(0)
+    deal_anew(data)
+    assert describe_run(run)["data"] is None
+    assert "no longer the run's data" in caplog.messages[-1]
 
 
 def test_data_are_described_without_machine_paths(tmp_path):

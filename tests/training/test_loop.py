@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 
 import numpy as np
@@ -151,6 +152,20 @@ def test_other_data_in_the_same_run_is_refused(data, tmp_path):
     other = toy_dataset(tmp_path / "other", num_patients=12)
     with pytest.raises(UserError, match="the data has changed"):
         loop.train(toy_config(other, steps=2), run)
+
+
+def test_data_that_were_dealt_anew_are_refused(data, tmp_path):
+    # It needs SimpleITK, which training does without.
+    from tests.data.cases import deal_anew
+
+    other, run = tmp_path / "dealt", tmp_path / "run"
+    shutil.copytree(data, other)
+    config = toy_config(other)
+    claim_workdir(run, config, open_parts(str(other), 0))
+    claim_workdir(run, config, open_parts(str(other), 0))
+    deal_anew(other)
+    with pytest.raises(UserError, match=r"\(the patients have been dealt to other folds\)"):
+        claim_workdir(run, config, open_parts(str(other), 0))
 
 
 def test_size_must_be_that_of_the_data(data, tmp_path):

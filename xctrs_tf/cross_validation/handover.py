@@ -132,8 +132,9 @@ def _describe(folder):
     job = {"state": state, "step": step, "training": None}
     # A job that failed at once has no run.
     if (folder / "config.json").exists():
-        config, data_sha256 = read_run_record(folder)
-        job |= {"training": config.to_json(), "data_sha256": data_sha256}
+        record = read_run_record(folder)
+        job |= {"training": record.config.to_json(), "data_sha256": record.data_sha256}
+        job["split_sha256"] = record.split_sha256
     return job
 
 

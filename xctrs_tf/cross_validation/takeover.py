@@ -15,6 +15,7 @@ from xctrs_tf.files import atomic_path, read_json, sync, write_text
 from xctrs_tf.folder_lock import folder_lock
 from xctrs_tf.training.checkpoints import latest_step
 from xctrs_tf.training.config import FREE, TrainingConfig
+from xctrs_tf.training.run_record import split_hash_in
 
 FORMAT = "xctrs-handover/1"
 # Results of `experiments.benchmark` beside the runs.
@@ -120,7 +121,7 @@ def _require_same_run(folder, here, job):
     try:
         record = read_json(here / "config.json")
         ours = {**TrainingConfig().to_json(), **record["training"]}
-        data = record["data_sha256"]
+        data, split = record["data_sha256"], split_hash_in(record.get("folders"))
     except (OSError, ValueError, KeyError, TypeError):
         return
     if job["training"] is None:
@@ -133,6 +134,8 @@ def _require_same_run(folder, here, job):
     ]
     if job.get("data_sha256") != data:
         differing.append("the data differs")
+    elif None not in (split, job.get("split_sha256")) and job["split_sha256"] != split:
+        differing.append("the patients are dealt to other folds")
     if differing:
         raise UserError(
             f"--handover={folder}: its run {here.parent.name}/{here.name} is not the one in "

@@ -17,15 +17,19 @@ class Training:
         data_sha256: content hash of the data folder; None if it is not known.
         fold: whose test patients were held out; None if it is not known.
         data: path of the data folder; None if it is not known.
+        split_sha256: hash of the patients held out; None if it is not known.
     """
 
     data_sha256: str | None
     fold: int | None
     data: str | None = None
+    split_sha256: str | None = None
 
     def is_on(self, dataset):
-        """Return whether this is the data that the network was trained on."""
-        return self.fold is not None and dataset.content_hash() == self.data_sha256
+        """Return whether this is the data, dealt to the same folds, that the network saw."""
+        return self.fold is not None and dataset.is_data_of(
+            self.data_sha256, self.fold, self.split_sha256
+        )
 
     def open(self, dataset):
         """Return the training data: ``dataset`` if it is that, else its folder, or None."""

@@ -77,9 +77,9 @@ def fold_folders(workdir):
 
 def _settings(folder):
     """Return what the runs of a method have in common, whatever their fold."""
-    config, data_hash = read_run_record(folder)
-    fields = {k: v for k, v in config.to_json().items() if k not in FREE_SETTINGS}
-    return {**fields, "seed": config.seed, "data": data_hash}
+    record = read_run_record(folder)
+    fields = {k: v for k, v in record.config.to_json().items() if k not in FREE_SETTINGS}
+    return {**fields, "seed": record.config.seed, "data": record.data_sha256}
 
 
 def open_run_dataset(workdir, config, data=None):
@@ -103,8 +103,7 @@ def open_run_dataset(workdir, config, data=None):
             f"{dataset.path} has {dataset.size} voxels a side, the run {workdir} has "
             f"{config.size}; prepare with --size={config.size}"
         )
-    _, trained_on = read_run_record(workdir)
-    if data is None and dataset.content_hash() != trained_on:
+    if data is None and not read_run_record(workdir).is_on(dataset):
         raise UserError(
             f"{dataset.path} has changed since {workdir} was trained on it, its folds too "
             "perhaps; name the data with --data to evaluate nonetheless"

@@ -28,6 +28,7 @@ class FinishedRun:
     Attributes:
         config: `TrainingConfig` of the run.
         data_hash: of the data that the run was trained on.
+        split_hash: of the patients that were held out; None for older runs.
         frozen_fold: fold of the finished reconstruction that the run builds on, or None.
         best_step: step of the best checkpoint.
         steps_trained: last step of the run's history; None if there is no history.
@@ -41,6 +42,7 @@ class FinishedRun:
 
     config: TrainingConfig
     data_hash: str
+    split_hash: str | None
     frozen_fold: int | None
     best_step: int
     steps_trained: int | None
@@ -92,7 +94,8 @@ def read_finished_run(folder):
     Raises:
         UserError: a file is missing or damaged.
     """
-    config, data_hash = read_run_record(folder)
+    record = read_run_record(folder)
+    config = record.config
     frozen = read_config(folder / "reconstruction_run") if config.reconstruction_run else None
     history = read_history(folder)
     evaluation = folder / "evaluation"
@@ -105,7 +108,8 @@ def read_finished_run(folder):
         )
     return FinishedRun(
         config=config,
-        data_hash=data_hash,
+        data_hash=record.data_sha256,
+        split_hash=record.split_sha256,
         frozen_fold=frozen and frozen.fold,
         best_step=_read(folder / "best" / "state.json", _read_step),
         steps_trained=history[-1]["step"] if history else None,

@@ -34,14 +34,14 @@ def describe_run(run):
     Raises:
         UserError: quality.json or the evaluation in the run's folder is damaged.
     """
-    _, data_sha256 = read_run_record(run.path)
+    trained = read_run_record(run.path)
     record = read_json(run.path / "config.json")
     training = run.config.to_json()
     for field in _FOLDERS:
         training.pop(field)
     # The folder of the weights belongs to the training machine.
     training["vgg_weights"] = pathlib.PurePath(training["vgg_weights"]).name
-    dataset = _open_training_data(run.config.data_folder, data_sha256)
+    dataset = _open_training_data(trained)
     return {
         "format": EXPORT_FORMAT,
         "notice": NOTICE,
@@ -58,20 +58,21 @@ def describe_run(run):
         "folders": record.get("folders", []),
         "stages": record.get("stages", []),
         "data": dataset and _describe_data(dataset, run.config.fold),
-        "data_sha256": data_sha256,
-        "metrics": _read_metrics(run, data_sha256),
+        "data_sha256": trained.data_sha256,
+        "metrics": _read_metrics(run, trained.data_sha256),
         "quality": _read_quality(run.path / "quality.json"),
         "versions": provenance.versions(),
     }
 
 
-def _open_training_data(path, data_sha256):
-    """Open a run's data; return None if the folder is missing or changed."""
+def _open_training_data(trained):
+    """Open the data of a `TrainingRecord`; return None if the folder is missing or changed."""
+    path = trained.config.data_folder
     try:
         dataset = open_dataset(path)
     except UserError:
         dataset = None
-    if dataset is None or dataset.content_hash() != data_sha256:
+    if dataset is None or not trained.is_on(dataset):
         logging.warning(
             "%s is no longer the run's data: the export has no voxel size, source and licence", path
         )

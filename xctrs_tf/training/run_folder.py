@@ -31,7 +31,7 @@ def claim_workdir(workdir, config, parts):
         "training": {**config.to_json(), "data": absolute_data(config.data)},
         "data_sha256": parts[0].dataset.content_hash(),
         "vgg_weights_sha256": _file_sha256(config.vgg_weights),
-        "folders": _folders(parts),
+        "folders": _folders(parts, config.fold),
         "backend": keras.backend.backend(),
         "versions": provenance.versions(),
         # One run may go on on another processor.
@@ -53,14 +53,15 @@ def _file_sha256(path):
     return sha256_of(path) if pathlib.Path(path).is_file() else None
 
 
-def _folders(parts):
-    """Describe the data folders of a run."""
+def _folders(parts, fold):
+    """Describe the data folders of a run on a fold."""
     return [
         {
             "sources": part.dataset.sources(),
             "training_patients": len(part.ids),
             "share": round(part.share, 6),
             "data_sha256": part.dataset.content_hash(),
+            "split_sha256": part.dataset.split_hash(fold),
         }
         for part in parts
     ]
@@ -70,6 +71,11 @@ def _mixed_in(record):
     """Return shares and hashes of the folders after the first in a config.json."""
     folders = record.get("folders", [])[1:]
     return [(folder["share"], folder["data_sha256"]) for folder in folders]
+
+
+def _splits(record):
+    """Return the hashes of the patients held out of each folder; None for earlier versions."""
+    return [folder.get("split_sha256") for folder in record.get("folders", [])]
 
 
 def earlier_stages(sources):
@@ -139,6 +145,9 @@ def _require_same(path, record):
         ]
         if before["data_sha256"] != record["data_sha256"]:
             differing.append("the data has changed")
+        before_splits, splits = map(_splits, (before, record))
+        if any(a not in (None, b) for a, b in zip(before_splits, splits, strict=False)):
+            differing.append("the patients have been dealt to other folds")
         if _mixed_in(before) != _mixed_in(record):
             differing.append("the further data or their shares have changed")
         before_in = before.get("computed_in", [trained["precision"]])

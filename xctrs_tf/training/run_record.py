@@ -1,11 +1,31 @@
 """The config.json of a run folder, read without Keras."""
 
+import dataclasses
 import pathlib
 
 from xctrs_tf.data.films.film_normalisation import FIRST_FILM_NORMALIZATION
 from xctrs_tf.errors import UserError
 from xctrs_tf.files import read_json
 from xctrs_tf.training.config import TrainingConfig
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainingRecord:
+    """Record of what a run was trained with.
+
+    Attributes:
+        config: `TrainingConfig`.
+        data_sha256: content hash of its data folder, the first of several.
+        split_sha256: hash of the patients held out of it; None for runs of earlier versions.
+    """
+
+    config: TrainingConfig
+    data_sha256: str
+    split_sha256: str | None
+
+    def is_on(self, dataset):
+        """Return whether these are the data, and the folds, that the run was trained on."""
+        return dataset.is_data_of(self.data_sha256, self.config.fold, self.split_sha256)
 
 
 def read_config(path):
@@ -20,7 +40,7 @@ def read_config(path):
     Raises:
         UserError: it is missing, damaged or of another version.
     """
-    return read_run_record(path)[0]
+    return read_run_record(path).config
 
 
 def read_run_record(path):
@@ -30,7 +50,7 @@ def read_run_record(path):
         path: the run folder.
 
     Returns:
-        `TrainingConfig`, and the hash of the data that the run was trained on.
+        `TrainingRecord`.
 
     Raises:
         UserError: it is missing, damaged or of another version.
@@ -50,4 +70,19 @@ def read_run_record(path):
         ) from None
     except (KeyError, TypeError, ValueError) as error:
         raise UserError(f"{path} is not a run's configuration ({error})") from None
-    return config, record["data_sha256"]
+    return TrainingRecord(config, record["data_sha256"], split_hash_in(record.get("folders")))
+
+
+def split_hash_in(folders):
+    """Return the hash of the patients held out of the first data folder.
+
+    Args:
+        folders: ``folders`` of a config.json or of an export's metadata.json, which nobody
+            has checked.
+
+    Returns:
+        The hash; None if it is not told.
+    """
+    first = folders[0] if isinstance(folders, list) and folders else None
+    found = first.get("split_sha256") if isinstance(first, dict) else None
+    return found if isinstance(found, str) else None

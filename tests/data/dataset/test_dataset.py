@@ -7,7 +7,7 @@ import zipfile
 import numpy as np
 import pytest
 
-from tests.data.cases import CONFIGURATION, RECORD, make_case, write_dataset
+from tests.data.cases import CONFIGURATION, RECORD, deal_anew, make_case, write_dataset
 from xctrs_tf.data.dataset import network_arrays, open_dataset, patient_file
 from xctrs_tf.data.dataset.dataset_writer import DatasetWriter
 from xctrs_tf.errors import UserError
@@ -80,6 +80,20 @@ def test_the_content_hash_changes_with_one_voxel(folder):
     writer.add(case, RECORD)
     writer.finalise(open_dataset(folder).manifest["folds"], [])
     assert open_dataset(folder).content_hash() != before
+
+
+def test_data_that_are_dealt_anew_are_other_data_to_a_network(folder):
+    before = open_dataset(folder)
+    content, split = before.content_hash(), before.split_hash(1)
+    assert split != before.split_hash(0) and before.split_hash(5) is None
+    assert before.is_data_of(content, 1, split) and not before.is_data_of("e" * 64, 1, split)
+    deal_anew(folder)
+    after = open_dataset(folder)
+    assert after.content_hash() == content and after.split(0) == before.split(1)
+    assert after.is_data_of(content, 0, split)
+    assert not after.is_data_of(content, 1, split) and not after.is_data_of(content, 5, split)
+    # Runs of earlier versions do not tell.
+    assert after.is_data_of(content, 1)
 
 
 def test_network_arrays_have_the_shapes_and_ranges_of_the_networks(folder):

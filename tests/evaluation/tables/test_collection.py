@@ -132,6 +132,21 @@ def test_other_data_is_refused(runs):
         collect_runs(runs)
 
 
+def test_folds_of_another_deal_are_refused(runs):
+    def write(row, split_sha256):
+        folder = write_run(runs, row, LINES)
+        record = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        record["folders"] = [{"split_sha256": split_sha256}]
+        (folder / "config.json").write_text(json.dumps(record), encoding="utf-8")
+
+    write("table1-vgg", "e" * 64)
+    # The run of REFERENCE_ROW does not tell.
+    collect_runs(runs)
+    write("table2-sit", "f" * 64)
+    with pytest.raises(UserError, match=r"table2-sit.* cannot stand .*fold 0 tests other patients"):
+        collect_runs(runs)
+
+
 def test_a_reconstruction_that_saw_the_test_patients_is_refused(runs):
     folder = write_run(runs, "table3-unet3d", LINES)
     config = folder / "reconstruction_run" / "config.json"

@@ -273,7 +273,43 @@ class Dataset:
 
     def content_hash(self):
         """Return the hex sha256 of all ids and file hashes; it changes with any array."""
-        lines = [f"{record['id']} {record['sha256']}\n" for record in self.manifest["patients"]]
+        return self._hash_of({patient: "" for patient in self.ids})
+
+    def split_hash(self, fold):
+        """Return the hex sha256 of a fold's test and validation patients.
+
+        `content_hash` does not tell in which folds the patients lie.
+
+        Args:
+            fold: index of the group.
+
+        Returns:
+            The hash; None if there is no such fold.
+        """
+        if not 0 <= fold < len(self.manifest["folds"]):
+            return None
+        split = self.split(fold)
+        tested = dict.fromkeys(split.test, "test ")
+        return self._hash_of(dict.fromkeys(split.validation, "validation ") | tested)
+
+    def is_data_of(self, data_sha256, fold, split_sha256=None):
+        """Return whether a network was trained on these data, with these patients held out.
+
+        Args:
+            data_sha256: `content_hash` of its data.
+            fold: that it was trained on.
+            split_sha256: `split_hash` of it; None if it is not known.
+        """
+        same = self.content_hash() == data_sha256
+        return same and split_sha256 in (None, self.split_hash(fold))
+
+    def _hash_of(self, words):
+        """Return the hex sha256 of a word, id and file hash of each of some patients."""
+        lines = [
+            f"{words[record['id']]}{record['id']} {record['sha256']}\n"
+            for record in self.manifest["patients"]
+            if record["id"] in words
+        ]
         return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 

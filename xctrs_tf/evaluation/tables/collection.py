@@ -89,6 +89,7 @@ class _Collector:
         self._rows = {row: RowResults() for row in ROWS}
         self._mean_volume = {}
         self._config = self._data_hash = self._dice_name = None
+        self._split_hashes = {}
 
     def add(self, row, folder):
         """Read one run folder."""
@@ -175,6 +176,8 @@ class _Collector:
         ]
         if origin["data_hash"] != self._data_hash:
             differing.append("its data is other data")
+        if run.split_hash not in (None, self._split_hashes.setdefault(config.fold, run.split_hash)):
+            differing.append(f"fold {config.fold} tests other patients")
         if origin["dice_name"] != self._dice_name:
             differing.append(f"its overlap is called {origin['dice_name']}")
         if differing:
