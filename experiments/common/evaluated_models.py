@@ -9,12 +9,12 @@ from xctrs_tf.data.dataset import network_arrays, open_dataset
 from xctrs_tf.data.volumes.intensity import normalise_hu
 from xctrs_tf.errors import UserError
 from xctrs_tf.evaluation.cohort import Training
-from xctrs_tf.evaluation.evaluated_run import open_run_dataset, run_name
+from xctrs_tf.evaluation.evaluated_run import open_run_dataset, read_trainings, run_name
 from xctrs_tf.progress import stage
 from xctrs_tf.reconstruction import load
 from xctrs_tf.reconstruction.ensemble import find_exports
 from xctrs_tf.reconstruction.export_files import model_sha256
-from xctrs_tf.training.run_record import read_config, read_run_record, split_hash_in
+from xctrs_tf.training.run_record import read_config, split_hash_in
 
 # Name in tables of a model that does not tell its method.
 _UNNAMED = "model"
@@ -73,15 +73,6 @@ def model_of_run(workdir, checkpoint="best", mirror=False):
     """
     workdir = pathlib.Path(workdir)
     config = read_config(workdir)
-    folders = [workdir]
-    if config.reconstruction_run:
-        folders.append(workdir / "reconstruction_run")
-    trainings = [
-        Training(
-            record.data_sha256, record.config.fold, record.config.data_folder, record.split_sha256
-        )
-        for record in map(read_run_record, folders)
-    ]
 
     def load_networks():
         cli.load_tensorflow()
@@ -92,7 +83,7 @@ def model_of_run(workdir, checkpoint="best", mirror=False):
     def open_data(data):
         return open_run_dataset(workdir, config, data)
 
-    return EvaluatedModel(trainings, open_data, load_networks, workdir, mirror)
+    return EvaluatedModel(read_trainings(workdir), open_data, load_networks, workdir, mirror)
 
 
 def loaded_run(run, mirror=False):

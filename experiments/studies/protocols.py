@@ -20,7 +20,12 @@ from experiments.common.run_flags import SPLITS, RunFlags
 from xctrs_tf import provenance
 from xctrs_tf.data.dataset import network_arrays
 from xctrs_tf.errors import UserError
-from xctrs_tf.evaluation.evaluated_run import fold_folders, open_run, run_name
+from xctrs_tf.evaluation.evaluated_run import (
+    fold_folders,
+    open_run,
+    run_name,
+    warn_of_other_data,
+)
 from xctrs_tf.evaluation.mean_volume import mean_volume
 from xctrs_tf.evaluation.patient import evaluate_protocols, write_cases_csv
 from xctrs_tf.evaluation.tables.collection import without_folders
@@ -36,6 +41,8 @@ RUN = RunFlags(FLAGS, ("workdir", "data", "split", "checkpoint", "output"))
 
 def execute():
     """Evaluate the runs under every protocol."""
+    if RUN.data.value and not RUN.output.value:
+        raise UserError("--output is missing: with --data name a folder for the figures")
     folders = fold_folders(RUN.workdir.value)
     output = pathlib.Path(RUN.output.value or f"{RUN.workdir.value}/evaluation")
 
@@ -49,6 +56,7 @@ def execute():
         run, dataset = open_run(
             folder, RUN.checkpoint.value, RUN.data.value, None if runs else begin
         )
+        warn_of_other_data(folder, dataset, split)
         rows += protocol_rows(run, dataset, split, run_name(run))
         runs.append(run)
     write_rows(output, rows, runs, dataset, split)

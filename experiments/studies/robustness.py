@@ -27,7 +27,7 @@ from xctrs_tf.data.projection.projection_geometry import ProjectionGeometry
 from xctrs_tf.data.scan_parts import stitch_volumes
 from xctrs_tf.data.volumes.volume import read_volume
 from xctrs_tf.errors import UserError
-from xctrs_tf.evaluation.evaluated_run import fold_folders, open_run_dataset
+from xctrs_tf.evaluation.evaluated_run import fold_folders, open_run_dataset, warn_of_other_data
 from xctrs_tf.evaluation.mean_volume import mean_volume
 from xctrs_tf.evaluation.patient import evaluate_case, write_cases_csv
 from xctrs_tf.evaluation.perturbations import PERTURBATIONS, perturbed_arrays
@@ -227,6 +227,7 @@ def _open_dataset(folder):
     dataset = open_run_dataset(folder, config, RUN.data.value)
     if not config.reconstructs:
         raise UserError(f"--workdir={folder}: reconstructs nothing, so films do not matter to it")
+    warn_of_other_data(folder, dataset, SPLIT.value)
     projection = dataset.manifest["projection"]
     plain = ({"geometry": "parallel"}, ProjectionGeometry().to_json())
     if projection not in plain:

@@ -6,7 +6,13 @@ import pytest
 from tests.evaluation.patients import SIZE, MemoryDataset, make_case
 from tests.evaluation.run_folders import case_line, write_run
 from xctrs_tf.errors import UserError
-from xctrs_tf.evaluation.evaluated_run import fold_folders, open_run, open_run_dataset, run_name
+from xctrs_tf.evaluation.evaluated_run import (
+    fold_folders,
+    open_run,
+    open_run_dataset,
+    run_name,
+    warn_of_other_data,
+)
 from xctrs_tf.training.config import TrainingConfig
 
 
@@ -46,6 +52,23 @@ def test_data_that_were_dealt_anew_are_refused(opened, tmp_path, dataset):
     record("without others")
     with pytest.raises(UserError, match=r"DATA has changed since .*, its folds too perhaps"):
         open_run_dataset(tmp_path, opened)
+
+
+def test_training_patients_in_other_data_are_told(opened, tmp_path, monkeypatch, caplog):
+    patients = [make_case(f"p{number}", seed=number) for number in range(4)]
+    own, other = MemoryDataset(patients), MemoryDataset(patients[2:] + patients[:2], "OTHER")
+    own.image_sha256 = other.image_sha256 = lambda patient: f"scan of {patient}"
+    other.content_hash = lambda: "1" * 64
+    config = TrainingConfig(data="DATA").to_json()
+    record = json.dumps({"training": config, "data_sha256": own.content_hash()})
+    (tmp_path / "config.json").write_text(record, encoding="utf-8")
+    monkeypatch.setattr("xctrs_tf.evaluation.cohort.open_dataset", lambda path: own)
+    warn_of_other_data(tmp_path, own, "test")
+    assert not caplog.messages
+    # The last is p1, which the run was trained on.
+    warn_of_other_data(tmp_path, other, "test")
+    (message,) = caplog.messages
+    assert message.startswith("OTHER: not the data") and "1 of these 1 scans are" in message
 
 
 def test_data_of_another_size_is_refused(opened, tmp_path):

@@ -1,9 +1,11 @@
 """A run and its data, for the programs that evaluate it."""
 
+import logging
 import pathlib
 
 from xctrs_tf.data.dataset import open_dataset
 from xctrs_tf.errors import UserError
+from xctrs_tf.evaluation.cohort import Training, choose_cohort
 from xctrs_tf.evaluation.tables.collection import FREE_SETTINGS
 from xctrs_tf.evaluation.tables.results import method_name
 from xctrs_tf.training.run_record import read_config, read_run_record
@@ -37,6 +39,43 @@ def open_run(workdir, checkpoint, data=None, warm_up=None):
     from xctrs_tf.training.run import load_run
 
     return load_run(workdir, checkpoint), dataset
+
+
+def read_trainings(workdir):
+    """Read what the networks of a run were trained on.
+
+    Args:
+        workdir: `pathlib.Path` of the run folder.
+
+    Returns:
+        List of `Training`: of the run, and of the finished run that it builds on, if any.
+
+    Raises:
+        UserError: there is no run in the folder.
+    """
+    records = [read_run_record(workdir)]
+    if records[0].config.reconstruction_run:
+        records.append(read_run_record(workdir / "reconstruction_run"))
+    return [
+        Training(
+            record.data_sha256, record.config.fold, record.config.data_folder, record.split_sha256
+        )
+        for record in records
+    ]
+
+
+def warn_of_other_data(workdir, dataset, split):
+    """Log a warning if the data are not a run's own, with the number of its training patients.
+
+    Args:
+        workdir: `pathlib.Path` of the run folder.
+        dataset: `Dataset` that it is evaluated on, in the run's fold.
+        split: name of a list of `Split`.
+    """
+    trainings = read_trainings(workdir)
+    cohort = choose_cohort(dataset, trainings, split, trainings[0].fold)
+    if not cohort.is_own:
+        logging.warning("%s", cohort.warning())
 
 
 def fold_folders(workdir):

@@ -84,6 +84,7 @@ def test_program_prints_and_writes(tmp_path, dataset, run, monkeypatch, capsys):
     run.path = tmp_path
     monkeypatch.setattr(protocols, "open_run", lambda *flags: (run, dataset))
     monkeypatch.setattr(protocols, "fold_folders", lambda workdir: [tmp_path])
+    monkeypatch.setattr(protocols, "warn_of_other_data", lambda *asked: None)
     output = tmp_path / "evaluation"
     monkeypatch.setattr(protocols, "run_name", lambda run: "SpaDRNet")
     assert protocols.main([f"--workdir={tmp_path}", "--split=validation"]) == 0
@@ -114,6 +115,7 @@ def test_every_patient_by_the_network_of_their_fold(tmp_path, dataset, run, monk
 
     monkeypatch.setattr(protocols, "fold_folders", lambda workdir: list(folds))
     monkeypatch.setattr(protocols, "open_run", opened)
+    monkeypatch.setattr(protocols, "warn_of_other_data", lambda *asked: None)
     monkeypatch.setattr(protocols, "run_name", lambda run: "SpaDRNet")
     assert protocols.main([f"--workdir={tmp_path}"]) == 0
     assert "2 patients" in capsys.readouterr().out
@@ -133,6 +135,7 @@ def test_output_that_is_a_file_is_refused(tmp_path, dataset, run):
     ("flag", "status", "words"),
     [
         ("--split=test", 2, ["error: --workdir is missing: name a run of experiments.train\n"]),
+        ("--data=DATA", 2, ["error: --output is missing: with --data name a folder for the fig"]),
         ("--help", 0, ["--workdir", "--split", "--output", "--checkpoint", "--data"]),
     ],
 )
