@@ -16,25 +16,25 @@ that ends in .unfinished.jsonl.
 """
 
 import json
-import operator
 import pathlib
 import sys
 
 from absl import flags
 
 from experiments.common import cli
+from experiments.common.evaluated_models import training_of_export
 from xctrs_tf import provenance
 from xctrs_tf.data.dataset import network_arrays, open_dataset
 from xctrs_tf.data.volumes.intensity import denormalise_hu
 from xctrs_tf.errors import UserError
-from xctrs_tf.evaluation.cohort import Training
+from xctrs_tf.evaluation.evaluated_run import read_trainings
 from xctrs_tf.files import write_text
 from xctrs_tf.progress import progress_bar, stage
 from xctrs_tf.quality.faults.detection_table import detection_table
 from xctrs_tf.quality.faults.film_faults import FAULTS
 from xctrs_tf.reconstruction.export_files import model_sha256
 from xctrs_tf.reconstruction.exported_model import find_export
-from xctrs_tf.training.run_record import read_run_record, split_hash_in
+from xctrs_tf.training.run_record import read_config
 
 FLAGS = flags.FlagValues()
 WORKDIR = flags.DEFINE_string(
@@ -105,9 +105,9 @@ def execute():
     """Calibrate the model that the flags name."""
     if bool(WORKDIR.value) == bool(MODEL.value):
         raise UserError("--workdir, --model: give one of the two")
-    trained, film_normalization = _training_of_model()
+    trainings, film_normalization = _trainings_of_model()
     dataset, *foreign = (open_dataset(path) for path in DATA.value)
-    if not trained.is_on(dataset):
+    if not all(training.is_on(dataset) for training in trainings):
         raise UserError(
             f"{DATA.value[0]}: not what the model was trained on, in these folds, so its held-out "
             "patients are unknown; give that data first"
@@ -115,7 +115,7 @@ def execute():
     for path, other in zip(DATA.value[1:], foreign, strict=True):
         if other.size != dataset.size:
             raise UserError(f"{path}: of {other.size}^3 voxels, and the model of {dataset.size}^3")
-    split = dataset.split(trained.fold)
+    split, data_sha256 = dataset.split(trainings[0].fold), trainings[0].data_sha256
     faults = _faults()
     cli.lock_output(OUTPUT.value, beside=True)
     cli.load_tensorflow()
@@ -132,7 +132,7 @@ def execute():
     scorer = PairScorer(
         reconstruct,
         f"{OUTPUT.value}{_UNFINISHED}",
-        _origin_of_scores(identity, trained.data_sha256),
+        _origin_of_scores(identity, data_sha256),
         _BATCH_SIZES.get(dataset.size, 1),
     )
     ids = progress_bar(split.training, "reading the training patients", unit="patient")
@@ -163,7 +163,7 @@ def execute():
             for other, cases in zip(foreign, others, strict=True)
         ]
     reference["foreign"] = judged
-    origin = provenance.collect(len(held_out), None, trained.data_sha256)
+    origin = provenance.collect(len(held_out), None, data_sha256)
     # Not the command: its folders belong to this machine.
     reference["origin"] = {name: origin[name] for name in _ORIGIN}
     reference["origin"]["label_name"] = dataset.label_name
@@ -206,23 +206,19 @@ def _origin_of_scores(identity, data_sha256):
     }
 
 
-def _training_of_model():
-    """Return the `Training` and the film normalisation of the run or the export."""
-    if MODEL.value:
-        export = find_export(MODEL.value)
-        try:
-            fold = operator.index(export.metadata["training"]["fold"])
-            split_sha256 = split_hash_in(export.metadata.get("folders"))
-            training = Training(export.metadata["data_sha256"], fold, split_sha256=split_sha256)
-            return training, export.film_normalization
-        except (KeyError, TypeError) as error:
-            raise UserError(
-                f"{export.path}: its metadata do not name the data it was trained on; run "
-                "experiments.export again"
-            ) from error
-    record = read_run_record(WORKDIR.value)
-    training = Training(record.data_sha256, record.config.fold, split_sha256=record.split_sha256)
-    return training, record.config.film_normalization
+def _trainings_of_model():
+    """Return the list of `Training` and the film normalisation of the run or the export."""
+    if WORKDIR.value:
+        workdir = pathlib.Path(WORKDIR.value)
+        return read_trainings(workdir), read_config(workdir).film_normalization
+    export = find_export(MODEL.value)
+    training = training_of_export(export.metadata)
+    if training.fold is None:
+        raise UserError(
+            f"{export.path}: its metadata do not name the data it was trained on; run "
+            "experiments.export again"
+        )
+    return [training], export.film_normalization
 
 
 def _model():

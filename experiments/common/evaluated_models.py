@@ -149,18 +149,30 @@ def model_of_exports(paths, sha256=(), mirror=False):
 
         return LoadedModel(_name(exports), predict, _origin(exports, mirror))
 
-    trainings = [_training(export.metadata) for export in exports]
+    trainings = [training_of_export(export.metadata) for export in exports]
     return EvaluatedModel(trainings, open_data, load_models, None, mirror)
 
 
-def _training(metadata):
-    """Return what an exported model says of its training, which nobody has checked."""
+def training_of_export(metadata):
+    """Read what an exported model says of its training, which nobody has checked.
+
+    Args:
+        metadata: dict of its metadata.json.
+
+    Returns:
+        `Training`; its fields are None where the metadata do not tell.
+    """
     fold, data_sha256 = _fields(metadata).get("fold"), metadata.get("data_sha256")
     known = type(fold) is int and fold >= 0 and isinstance(data_sha256, str)
     if not known:
         return Training(None, None)
-    split_sha256 = split_hash_in(metadata.get("folders"))
-    return Training(data_sha256, fold, split_sha256=split_sha256)
+    spacing_mm = metadata.get("spacing_mm")
+    return Training(
+        data_sha256,
+        fold,
+        split_sha256=split_hash_in(metadata.get("folders")),
+        spacing_mm=spacing_mm if isinstance(spacing_mm, int | float) and spacing_mm > 0 else None,
+    )
 
 
 def _fields(metadata):

@@ -20,7 +20,7 @@ from absl import flags
 
 from experiments.common import cli
 from experiments.segment.segmenter_card import segmenter_card
-from experiments.segment.trained_patients import TRAINED_IMAGES, image_digits
+from experiments.segment.trained_patients import TRAINED_IMAGES, image_digits, read_trained_on
 from xctrs_tf.data.dataset import open_dataset
 from xctrs_tf.data.dataset.mixture import parse_data
 from xctrs_tf.errors import UserError
@@ -66,7 +66,7 @@ def execute():
     if not licence.is_file():
         raise UserError(f"--license={licence}: no such file")
     _refuse_other(output)
-    held_out = _held_out(config)
+    held_out = _held_out(workdir, config)
     cli.load_tensorflow("float32")
     output.parent.mkdir(parents=True, exist_ok=True)
     with folder_lock(output, beside=True), tempfile.TemporaryDirectory() as scratch:
@@ -120,9 +120,16 @@ def _refuse_other(output):
         raise UserError(f"--output={output}: holds other files; name another folder")
 
 
-def _held_out(config):
+def _held_out(workdir, config):
     """Return ids of the held-out patients, and hashes of the scans of the training patients."""
-    parts = [(each, each.split(config.fold)) for each in map(open_dataset, _folders(config))]
+    folders = list(map(open_dataset, _folders(config)))
+    for dataset, training in zip(folders, read_trained_on(workdir).trainings, strict=False):
+        if not training.is_on(dataset):
+            raise UserError(
+                f"{dataset.path}: has changed since {workdir} was trained on it, its folds too "
+                "perhaps; train again"
+            )
+    parts = [(each, each.split(config.fold)) for each in folders]
     images = [image_digits(dataset, split.training) for dataset, split in parts]
     # Validation and test patients of a run are those of its first folder.
     first = parts[0][1]

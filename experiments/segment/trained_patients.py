@@ -97,8 +97,8 @@ def _of_run(folder):
     told = [as_dict(each) for each in told or [{"data_sha256": record.data_sha256}]]
     return TrainedOn(
         tuple(
-            Training(each.get("data_sha256"), record.config.fold, path, split_hash_in([each]))
-            for each, path in zip(told, paths, strict=False)
+            Training(each.get("data_sha256"), record.config.fold, path, split_hash_in(told, number))
+            for number, (each, path) in enumerate(zip(told, paths, strict=False))
         )
     )
 
@@ -113,8 +113,8 @@ def _of_metadata(metadata):
     images = metadata.get(TRAINED_IMAGES)
     return TrainedOn(
         tuple(
-            Training(each["data_sha256"], fold, split_sha256=split_hash_in([each]))
-            for each in folders
+            Training(each["data_sha256"], fold, split_sha256=split_hash_in(folders, number))
+            for number, each in enumerate(folders)
         )
         if known
         else (Training(None, None),),

@@ -20,12 +20,7 @@ from experiments.common.run_flags import SPLITS, RunFlags
 from xctrs_tf import provenance
 from xctrs_tf.data.dataset import network_arrays
 from xctrs_tf.errors import UserError
-from xctrs_tf.evaluation.evaluated_run import (
-    fold_folders,
-    open_run,
-    run_name,
-    warn_of_other_data,
-)
+from xctrs_tf.evaluation.evaluated_run import open_folds, origin_of_folds, run_name
 from xctrs_tf.evaluation.mean_volume import mean_volume
 from xctrs_tf.evaluation.patient import evaluate_protocols, write_cases_csv
 from xctrs_tf.evaluation.tables.collection import without_folders
@@ -43,23 +38,19 @@ def execute():
     """Evaluate the runs under every protocol."""
     if RUN.data.value and not RUN.output.value:
         raise UserError("--output is missing: with --data name a folder for the figures")
-    folders = fold_folders(RUN.workdir.value)
-    output = pathlib.Path(RUN.output.value or f"{RUN.workdir.value}/evaluation")
-
-    def begin():
-        cli.lock_output(output)
-        cli.load_tensorflow()
-
     split = SPLITS[RUN.split.value]
-    rows, runs = [], []
-    for folder in folders:
-        run, dataset = open_run(
-            folder, RUN.checkpoint.value, RUN.data.value, None if runs else begin
-        )
-        warn_of_other_data(folder, dataset, split)
-        rows += protocol_rows(run, dataset, split, run_name(run))
-        runs.append(run)
-    write_rows(output, rows, runs, dataset, split)
+    folds = open_folds(RUN.workdir.value, RUN.data.value, split)
+    output = pathlib.Path(RUN.output.value or f"{RUN.workdir.value}/evaluation")
+    cli.lock_output(output)
+    cli.load_tensorflow()
+    from xctrs_tf.training.run import load_run
+
+    rows, steps = [], []
+    for fold in folds:
+        run = load_run(fold.folder, RUN.checkpoint.value)
+        rows += protocol_rows(run, fold.cohort.dataset, split, run_name(run))
+        steps.append(run.step)
+    write_rows(output, rows, folds, steps, RUN.workdir.value)
     text = markdown([protocol_grid(rows)])
     write_text(output / "protocols.md", text)
     print(text, *(output / f"protocols.{kind}" for kind in ("csv", "json", "md")), sep="\n")
@@ -96,28 +87,27 @@ def protocol_rows(run, dataset, split, name=XCTRSNET):
     return rows
 
 
-def write_rows(output, rows, runs, dataset, split):
+def write_rows(output, rows, folds, steps, workdir):
     """Write `protocols.csv` and where it comes from.
 
     Args:
         output: `pathlib.Path` of the folder.
         rows: of `protocol_rows`.
-        runs: list of the runs that they are of, one for each fold.
-        dataset: `Dataset`.
-        split: name of a list of `Split`.
+        folds: list of the `EvaluatedFold` that they are of.
+        steps: of their weights.
+        workdir: folder of the runs, whose place on this machine is left out.
 
     Raises:
         UserError: the folder cannot be made.
     """
     origin = provenance.collect(
         n=len({row["id"] for row in rows}),
-        seed=runs[0].config.seed,
-        data_hash=dataset.content_hash(),
-        split=split,
-        folds=[run.config.fold for run in runs],
-        steps=[run.step for run in runs],
+        seed=folds[0].config.seed,
+        data_hash=folds[0].cohort.dataset.content_hash(),
+        **origin_of_folds(folds, steps),
     )
-    origin["command"] = without_folders(origin["command"], pathlib.Path(runs[0].path).parent)
+    root = pathlib.Path(workdir).absolute().parent
+    origin["command"] = without_folders(origin["command"], root)
     cli.make_output_folder(output)
     write_cases_csv(output / "protocols.csv", rows, origin)
 

@@ -27,7 +27,7 @@ from xctrs_tf.data.projection.projection_geometry import ProjectionGeometry
 from xctrs_tf.data.scan_parts import stitch_volumes
 from xctrs_tf.data.volumes.volume import read_volume
 from xctrs_tf.errors import UserError
-from xctrs_tf.evaluation.evaluated_run import fold_folders, open_run_dataset, warn_of_other_data
+from xctrs_tf.evaluation.evaluated_run import open_folds, origin_of_folds
 from xctrs_tf.evaluation.mean_volume import mean_volume
 from xctrs_tf.evaluation.patient import evaluate_case, write_cases_csv
 from xctrs_tf.evaluation.perturbations import PERTURBATIONS, perturbed_arrays
@@ -41,7 +41,6 @@ from xctrs_tf.evaluation.tables.study_tables import (
 from xctrs_tf.files import read_csv, write_text
 from xctrs_tf.models.catalogue import MEAN_VOLUME_ROW
 from xctrs_tf.progress import progress_bar
-from xctrs_tf.training.run_record import read_config
 
 FLAGS = flags.FlagValues()
 RUN = RunFlags(FLAGS, ("workdir", "data", "checkpoint", "output", "label_name"))
@@ -91,30 +90,32 @@ def execute():
     require_perturbations(names)
     output = pathlib.Path(RUN.output.value)
     scans = pathlib.Path(SCANS.value) if SCANS.value else None
-    folders = fold_folders(RUN.workdir.value)
-    datasets = [_open_dataset(folder) for folder in folders]
+    folds = open_folds(RUN.workdir.value, RUN.data.value, SPLIT.value)
+    for fold in folds:
+        _check_data(fold)
     cli.lock_output(output)
     cli.load_tensorflow()
     from xctrs_tf.training.run import load_run
 
-    label_name = datasets[0].overlap_name(RUN.label_name.value)
-    rows, runs = [], []
-    for folder, dataset in zip(folders, datasets, strict=True):
-        run = _compiled(load_run(folder, RUN.checkpoint.value))
-        found = robustness_rows(run, dataset, SEED.value, scans, SPLIT.value, names)
-        rows += [{"fold": run.config.fold, **row} for row in found]
-        runs.append(run)
+    dataset = folds[0].cohort.dataset
+    label_name = dataset.overlap_name(RUN.label_name.value)
+    rows, steps = [], []
+    for fold in folds:
+        run = _compiled(load_run(fold.folder, RUN.checkpoint.value))
+        data = fold.cohort.dataset
+        found = robustness_rows(run, data, SEED.value, scans, SPLIT.value, names)
+        rows += [{"fold": fold.config.fold, **row} for row in found]
+        steps.append(run.step)
     origin = provenance.collect(
         n=len({row["id"] for row in rows}),
         seed=SEED.value,
-        data_hash=datasets[0].content_hash(),
-        folds=[run.config.fold for run in runs],
-        split=SPLIT.value,
-        steps=[run.step for run in runs],
-        training_seed=runs[0].config.seed,
+        data_hash=dataset.content_hash(),
+        training_seed=folds[0].config.seed,
         dice_name=label_name,
+        **origin_of_folds(folds, steps),
     )
-    origin["command"] = without_folders(origin["command"], folders[0].parent)
+    root = pathlib.Path(RUN.workdir.value).absolute().parent
+    origin["command"] = without_folders(origin["command"], root)
     write_cases_csv(output / "robustness.csv", rows, origin)
     lines = read_csv(output / "robustness.csv")
     text = markdown([robustness_grid(lines, label_name)])
@@ -221,21 +222,19 @@ def _read_scan(paths):
     return stitch_volumes([(path, read_volume(path)) for path in paths])
 
 
-def _open_dataset(folder):
-    """Open the data of a run, which must be ones that perturbations can start from."""
-    config = read_config(folder)
-    dataset = open_run_dataset(folder, config, RUN.data.value)
-    if not config.reconstructs:
-        raise UserError(f"--workdir={folder}: reconstructs nothing, so films do not matter to it")
-    warn_of_other_data(folder, dataset, SPLIT.value)
-    projection = dataset.manifest["projection"]
+def _check_data(fold):
+    """Refuse a run, or data, that perturbations cannot start from."""
+    if not fold.config.reconstructs:
+        raise UserError(
+            f"--workdir={fold.folder}: reconstructs nothing, so films do not matter to it"
+        )
+    projection = fold.cohort.dataset.manifest["projection"]
     plain = ({"geometry": "parallel"}, ProjectionGeometry().to_json())
     if projection not in plain:
         raise UserError(
-            f"{dataset.path}: its films are no parallel ones of the crop, from which every "
-            "perturbation starts; prepare it without projection flags"
+            f"{fold.cohort.dataset.path}: its films are no parallel ones of the crop, from which "
+            "every perturbation starts; prepare it without projection flags"
         )
-    return dataset
 
 
 def main(argv=None):

@@ -54,6 +54,12 @@ def execute():
     output = pathlib.Path(OUTPUT.value)
     cli.lock_output(output)
     results = {n: read_csv(f / "robustness.csv") for n, f in zip(names, folders, strict=True)}
+    patients = {name: {line["id"] for line in lines} for name, lines in results.items()}
+    for name, ids in patients.items():
+        if ids != patients[names[0]]:
+            raise UserError(
+                f"--results: {name} has other patients than {names[0]}; compare runs on the same"
+            )
     text = markdown([robustness_comparison_grid(results, PERTURBATION_NAMES.value)])
     first = origins[names[0]]
     own = provenance.collect(
@@ -74,11 +80,11 @@ def _origin(folder):
         origin = read_json(path)
         # Of one run, as written before there could be several.
         earlier = {"folds": [origin.get("fold")], "steps": [origin.get("step")]}
-        return earlier | origin
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, AttributeError) as error:
         raise UserError(
             f"{path}: missing or damaged; run experiments.studies.robustness"
         ) from error
+    return earlier | origin
 
 
 def main(argv=None):

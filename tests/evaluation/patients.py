@@ -39,6 +39,7 @@ class MemoryDataset:
         self.size = SIZE
         self.path = path
         self.label_name = "Dice"
+        self.spacing_mm = cases[0].spacing_mm
 
     def overlap_name(self, given=None):
         return given or self.label_name

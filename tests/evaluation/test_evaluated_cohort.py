@@ -50,7 +50,25 @@ def test_folds_that_were_dealt_anew_are_other_data():
     assert choose_cohort(OWN, [known]).is_own_test
     cohort = choose_cohort(OWN, [dataclasses.replace(known, split_sha256="without p1")])
     assert (cohort.split, cohort.is_own, cohort.trained_on) == ("all", False, None)
+    assert "dealt to other folds than when the model was trained on it" in cohort.warning()
     assert "is not known" in cohort.warning() and cohort.mean_volume() == (None, 0)
+    # The mean volume of one deal is not that of another.
+    two = [known, dataclasses.replace(known, split_sha256=None)]
+    assert choose_cohort(OWN, two).mean_volume() == (None, 0)
+
+
+@pytest.mark.parametrize(
+    ("ours", "told", "warned"),
+    [(5.0, None, True), (4.02, None, False), (5.0, 5.0, False), (4.0, 5.0, True)],
+)
+def test_other_voxels_than_those_of_the_training_are_told(ours, told, warned):
+    other = Folder(["q0", "q1"], "other")
+    other.spacing_mm = ours
+    warning = choose_cohort(other, [dataclasses.replace(TRAINING, spacing_mm=told)]).warning()
+    assert "not the data that the model was trained on" in warning
+    wanted = f"its voxels of {ours:g} mm are not those of the training data of {told or 4:g} mm"
+    assert (wanted in warning) is warned
+    assert (f"prepare it with --spacing_mm={told or 4:g}" in warning) is warned
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,5 @@
 import json
+import shutil
 import types
 
 import pytest
@@ -8,10 +9,10 @@ from tests.evaluation.run_folders import case_line, write_run
 from xctrs_tf.errors import UserError
 from xctrs_tf.evaluation.evaluated_run import (
     fold_folders,
-    open_run,
+    open_folds,
     open_run_dataset,
+    origin_of_folds,
     run_name,
-    warn_of_other_data,
 )
 from xctrs_tf.training.config import TrainingConfig
 
@@ -59,33 +60,32 @@ def test_training_patients_in_other_data_are_told(opened, tmp_path, monkeypatch,
     own, other = MemoryDataset(patients), MemoryDataset(patients[2:] + patients[:2], "OTHER")
     own.image_sha256 = other.image_sha256 = lambda patient: f"scan of {patient}"
     other.content_hash = lambda: "1" * 64
-    config = TrainingConfig(data="DATA").to_json()
+    config = TrainingConfig(data="DATA", size=SIZE).to_json()
     record = json.dumps({"training": config, "data_sha256": own.content_hash()})
     (tmp_path / "config.json").write_text(record, encoding="utf-8")
     monkeypatch.setattr("xctrs_tf.evaluation.cohort.open_dataset", lambda path: own)
-    warn_of_other_data(tmp_path, own, "test")
+    datasets = {"OWN": own, "OTHER": other}
+    monkeypatch.setattr("xctrs_tf.evaluation.evaluated_run.open_dataset", datasets.get)
+    (fold,) = open_folds(tmp_path, "OWN")
     assert not caplog.messages
+    assert fold.cohort.ids == ["p3"] and fold.config.data == "DATA"
+    expected = {"folds": [0], "steps": [7], "split": "test", "is_training_data": True}
+    assert origin_of_folds([fold], [7]) == {**expected, "trained_on": 0}
     # The last is p1, which the run was trained on.
-    warn_of_other_data(tmp_path, other, "test")
+    (fold,) = open_folds(tmp_path, "OTHER")
     (message,) = caplog.messages
-    assert message.startswith("OTHER: not the data") and "1 of these 1 scans are" in message
+    assert "OTHER: not the data" in message and "1 of these 1 scans are" in message
+    told = origin_of_folds([fold], [7])
+    assert (told["is_training_data"], told["trained_on"]) == (False, 1)
+    # That training patients are such need not be said.
+    open_folds(tmp_path, "OWN", "training")
+    assert len(caplog.messages) == 1
 
 
 def test_data_of_another_size_is_refused(opened, tmp_path):
     opened.size = 64
     with pytest.raises(UserError, match=r"has 32 voxels a side, .* prepare with --size=64"):
         open_run_dataset(tmp_path, opened)
-
-
-def test_a_run_and_its_data(opened, tmp_path, dataset, monkeypatch):
-    monkeypatch.setattr("xctrs_tf.evaluation.evaluated_run.read_config", lambda workdir: opened)
-    monkeypatch.setattr("xctrs_tf.training.run.load_run", lambda *asked: asked)
-    assert open_run(str(tmp_path), "last") == ((tmp_path, "last"), dataset)
-
-
-def test_no_run_is_named():
-    with pytest.raises(UserError, match="--workdir is missing: name a run of"):
-        open_run("", "best")
 
 
 def write_folds(runs, row="table3-unet3d", **changes):
@@ -100,6 +100,7 @@ def test_a_run_or_the_folds_of_a_method(tmp_path):
     folds = [row / "fold-00-seed-0", row / "fold-01-seed-0"]
     assert fold_folders(str(row)) == folds
     assert fold_folders(folds[1]) == [folds[1]]
+    shutil.copytree(folds[0], row / "fold-00-seed-0-old")
     (row / "fold-02-seed-0").mkdir()
     assert fold_folders(row) == folds
 
@@ -107,7 +108,8 @@ def test_a_run_or_the_folds_of_a_method(tmp_path):
 @pytest.mark.parametrize(("name", "value"), [("width", 0.25), ("seed", 1)])
 def test_folds_of_different_runs_are_refused(tmp_path, name, value):
     row = write_folds(tmp_path, **{name: value})
-    with pytest.raises(UserError, match=f"has another {name} than fold-00-seed-0; name one run"):
+    words = f"{name} of fold-01-seed-{1 if name == 'seed' else 0} is not that of fold-00-seed-0"
+    with pytest.raises(UserError, match=words):
         fold_folders(row)
 
 
@@ -116,8 +118,29 @@ def test_folds_of_different_data_are_refused(tmp_path):
     path = row / "fold-01-seed-0" / "config.json"
     record = json.loads(path.read_text(encoding="utf-8")) | {"data_sha256": "e" * 64}
     path.write_text(json.dumps(record), encoding="utf-8")
-    with pytest.raises(UserError, match="fold-01-seed-0 has another data than fold-00-seed-0"):
+    with pytest.raises(UserError, match="data of fold-01-seed-0 is not that of fold-00-seed-0"):
         fold_folders(row)
+
+
+def test_a_fold_twice_is_refused(tmp_path):
+    row = write_folds(tmp_path)
+    shutil.copytree(row / "fold-01-seed-0", row / "fold-02-seed-0")
+    with pytest.raises(UserError, match="has a fold twice; name one run"):
+        fold_folders(row)
+
+
+def test_a_fold_that_is_not_finished_is_refused(tmp_path):
+    row = write_folds(tmp_path)
+    (row / "fold-01-seed-0" / "evaluation" / "cases.json").unlink()
+    with pytest.raises(UserError, match="fold-01-seed-0 is not finished; let experiments"):
+        fold_folders(row)
+    assert fold_folders(row / "fold-01-seed-0") == [row / "fold-01-seed-0"]
+
+
+def test_parts_that_folds_have_in_common_are_refused(tmp_path):
+    row = write_folds(tmp_path)
+    with pytest.raises(UserError, match=r"--split: .* has 2 folds, .* validated or trained on"):
+        open_folds(row, split="validation")
 
 
 def test_a_folder_without_runs_is_refused(tmp_path):

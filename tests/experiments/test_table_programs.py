@@ -52,11 +52,11 @@ def test_committed_tables_and_documents_are_those_of_their_figures():
         ("tables", ["--runs=absent", "--output=x"], "error: --runs=absent: no such folder"),
         ("figures", ["--runs=absent"], "error: --output is missing: name a folder"),
         ("figures", ["--runs=a", "--output=b", "--which=fig9"], "error: --which=fig9: must be of"),
-        ("studies.robustness", ["--output=x"], "error: --workdir is missing: --workdir a run"),
+        ("studies.robustness", ["--output=x"], "error: --workdir is missing: name a run"),
         (
             "studies.robustness",
             ["--workdir=absent", "--output=x"],
-            "error: absent/config.json is missing",
+            "error: --workdir=absent: neither a run of experiments.train nor a folder of its folds",
         ),
     ],
 )

@@ -214,7 +214,8 @@ def test_damaged_thresholds(tmp_path):
 
 
 def test_a_voxel_size_that_cannot_be_is_not_exported(tmp_path, monkeypatch):
-    monkeypatch.setattr("xctrs_tf.export.metadata._spacing_mm", lambda dataset: 0.0025)
+    known = describe_run(toy_run(tmp_path / "run")) | {"spacing_mm": 0.0025}
+    monkeypatch.setattr("xctrs_tf.export.saved_model.describe_run", lambda run: known)
     with pytest.raises(UserError, match=r"run: spacing_mm=0\.0025: 32 voxels of it are 0\.08 mm"):
         export_run(toy_run(tmp_path / "run"), tmp_path / "models")
     assert not (tmp_path / "models").exists()

@@ -1,5 +1,6 @@
 """Runs of toy networks: resumption, interruption, run folder, losses that are not finite."""
 
+import dataclasses
 import json
 import os
 import shutil
@@ -15,7 +16,7 @@ from xctrs_tf.errors import UserError
 from xctrs_tf.training import checkpoints, loop
 from xctrs_tf.training.history import read_history
 from xctrs_tf.training.run_folder import claim_workdir
-from xctrs_tf.training.run_record import read_config
+from xctrs_tf.training.run_record import read_config, read_run_record
 from xctrs_tf.training.tensorflow.tensorflow_trainer import Trainer
 
 pytestmark = pytest.mark.usefixtures("toy_runs")
@@ -163,9 +164,29 @@ def test_data_that_were_dealt_anew_are_refused(data, tmp_path):
     config = toy_config(other)
     claim_workdir(run, config, open_parts(str(other), 0))
     claim_workdir(run, config, open_parts(str(other), 0))
+    with pytest.raises(UserError, match=r"\(--fold was 0 and is 1\)"):
+        claim_workdir(run, dataclasses.replace(config, fold=1), open_parts(str(other), 1))
+    record = json.loads((run / "config.json").read_text(encoding="utf-8"))
     deal_anew(other)
     with pytest.raises(UserError, match=r"\(the patients have been dealt to other folds\)"):
         claim_workdir(run, config, open_parts(str(other), 0))
+    # A run of an earlier version does not tell, and what it held out stays unknown.
+    del record["folders"][0]["split_sha256"]
+    (run / "config.json").write_text(json.dumps(record), encoding="utf-8")
+    claim_workdir(run, config, open_parts(str(other), 0))
+    assert read_run_record(run).split_sha256 is None
+
+
+def test_a_second_folder_that_was_dealt_anew_is_refused(data, tmp_path):
+    # It needs SimpleITK, which training does without.
+    from tests.data.cases import deal_anew
+
+    second, run = toy_dataset(tmp_path / "second", num_patients=6), tmp_path / "run"
+    config = toy_config(f"{data}:0.5,{second}:0.5")
+    claim_workdir(run, config, open_parts(config.data, 0))
+    deal_anew(second)
+    with pytest.raises(UserError, match=r"\(the patients have been dealt to other folds\)"):
+        claim_workdir(run, config, open_parts(config.data, 0))
 
 
 def test_size_must_be_that_of_the_data(data, tmp_path):

@@ -1,12 +1,15 @@
 """Patients of an evaluation, and what they are to the model: trained on, held out, or others."""
 
 import dataclasses
+import math
 
 from xctrs_tf.data.dataset import Dataset, open_dataset
 from xctrs_tf.errors import UserError
 from xctrs_tf.evaluation.mean_volume import mean_volume
 
 ALL = "all"
+# Voxel sizes that differ by less, as a fraction, count as equal.
+_SAME_SPACING = 0.01
 
 
 @dataclasses.dataclass(frozen=True)
@@ -18,12 +21,14 @@ class Training:
         fold: whose test patients were held out; None if it is not known.
         data: path of the data folder; None if it is not known.
         split_sha256: hash of the patients held out; None if it is not known.
+        spacing_mm: voxel size; None if it is not known, or that of the data folder.
     """
 
     data_sha256: str | None
     fold: int | None
     data: str | None = None
     split_sha256: str | None = None
+    spacing_mm: float | None = None
 
     def is_on(self, dataset):
         """Return whether this is the data, dealt to the same folds, that the network saw."""
@@ -91,7 +96,26 @@ class Cohort:
             self.trained_on,
             f"{self.trained_on} of these {count} scans are those of training patients, too",
         )
-        return f"{self.dataset.path}: not the data that the model was trained on; {seen}"
+        content = self.dataset.content_hash()
+        if any(training.data_sha256 == content for training in self.trainings):
+            # Most of them, then, are training patients.
+            which = "dealt to other folds than when the model was trained on it"
+        else:
+            which = "not the data that the model was trained on"
+        return f"{self.dataset.path}: {which}; {seen}{self._other_voxels()}"
+
+    def _other_voxels(self):
+        """Return a warning of other voxels than those of the training, or nothing."""
+        ours = self.dataset.spacing_mm
+        for training in self.trainings:
+            found = training.spacing_mm or getattr(training.open(self.dataset), "spacing_mm", ours)
+            if not math.isclose(found, ours, rel_tol=_SAME_SPACING):
+                return (
+                    f"; its voxels of {ours:g} mm are not those of the training data of {found:g} "
+                    f"mm, so that everything has another size to the model: prepare it with "
+                    f"--spacing_mm={found:g}"
+                )
+        return ""
 
     def mean_volume(self):
         """Return the mean volume of the model's training patients and their number.
@@ -100,7 +124,8 @@ class Cohort:
             `MeanVolume` and int; None and 0 where the training data is not at hand, or the
             networks were trained on several folds.
         """
-        if len({(training.data_sha256, training.fold) for training in self.trainings}) > 1:
+        trained_on = {(each.data_sha256, each.fold, each.split_sha256) for each in self.trainings}
+        if len(trained_on) > 1:
             return None, 0
         found = self.trainings[0].open(self.dataset)
         if found is None or found.size != self.dataset.size:

@@ -1,44 +1,91 @@
 """A run and its data, for the programs that evaluate it."""
 
+import dataclasses
 import logging
 import pathlib
 
 from xctrs_tf.data.dataset import open_dataset
 from xctrs_tf.errors import UserError
-from xctrs_tf.evaluation.cohort import Training, choose_cohort
-from xctrs_tf.evaluation.tables.collection import FREE_SETTINGS
+from xctrs_tf.evaluation.cohort import Cohort, Training, choose_cohort
+from xctrs_tf.evaluation.finished_run import is_evaluated
+from xctrs_tf.evaluation.tables.collection import FREE_SETTINGS, RUN_NAME
 from xctrs_tf.evaluation.tables.results import method_name
+from xctrs_tf.training.config import TrainingConfig
 from xctrs_tf.training.run_record import read_config, read_run_record
 
 _NO_WORKDIR = "--workdir is missing: name a run of experiments.train"
 
 
-def open_run(workdir, checkpoint, data=None, warm_up=None):
-    """Load a run's networks, and open the data that they are evaluated on.
+@dataclasses.dataclass(frozen=True)
+class EvaluatedFold:
+    """A run, and the patients of its fold that it is evaluated on.
+
+    Attributes:
+        folder: `pathlib.Path` of the run.
+        config: its `TrainingConfig`.
+        cohort: `Cohort`.
+    """
+
+    folder: pathlib.Path
+    config: TrainingConfig
+    cohort: Cohort
+
+
+def open_folds(workdir, data=None, split="test"):
+    """Open the data of a run, or of all folds of a method.
+
+    A warning tells if they hold training patients of the networks.
 
     Args:
-        workdir: the run folder, of --workdir.
-        checkpoint: ``"best"`` or ``"last"``.
-        data: another data folder than the run's own.
-        warm_up: function without arguments, called once the data are known to fit
-            and before Keras is imported.
+        workdir: as of `fold_folders`.
+        data: another data folder than the runs' own.
+        split: name of a list of `Split`.
 
     Returns:
-        ``(run, dataset)``: `xctrs_tf.training.run.Run` and `Dataset`.
+        List of `EvaluatedFold`, at least one.
 
     Raises:
-        UserError: no folder is named, there is no run in it, or the data do not
-            suit (`open_run_dataset`).
+        UserError: as `fold_folders`, `open_run_dataset` and `choose_cohort`, or several
+            folds have patients of this part in common.
     """
-    if not workdir:
-        raise UserError(_NO_WORKDIR)
-    workdir = pathlib.Path(workdir)
-    dataset = open_run_dataset(workdir, read_config(workdir), data)
-    if warm_up is not None:
-        warm_up()
-    from xctrs_tf.training.run import load_run
+    folders = fold_folders(workdir)
+    if len(folders) > 1 and split != "test":
+        raise UserError(
+            f"--split: {workdir} has {len(folders)} folds, in which each patient is tested once "
+            "but validated or trained on several times; name one run, or leave --split out"
+        )
+    found = []
+    for folder in folders:
+        config = read_config(folder)
+        dataset = open_run_dataset(folder, config, data)
+        cohort = choose_cohort(dataset, read_trainings(folder), split, config.fold)
+        found.append(EvaluatedFold(folder, config, cohort))
+        warning = cohort.warning()
+        if warning and split != "training":
+            logging.warning("%s: %s", folder.name, warning)
+    return found
 
-    return load_run(workdir, checkpoint), dataset
+
+def origin_of_folds(folds, steps):
+    """Return what the records of a study say of its patients and weights.
+
+    Args:
+        folds: list of `EvaluatedFold`.
+        steps: of the weights of each.
+
+    Returns:
+        Dict of JSON values: ``folds``, ``steps``, ``split``, and of `Cohort`
+        ``is_training_data`` and ``trained_on``.
+    """
+    cohorts = [fold.cohort for fold in folds]
+    seen = [cohort.trained_on for cohort in cohorts]
+    return {
+        "folds": [fold.config.fold for fold in folds],
+        "steps": list(steps),
+        "split": cohorts[0].split,
+        "is_training_data": all(cohort.is_own for cohort in cohorts),
+        "trained_on": None if None in seen else sum(seen),
+    }
 
 
 def read_trainings(workdir):
@@ -64,20 +111,6 @@ def read_trainings(workdir):
     ]
 
 
-def warn_of_other_data(workdir, dataset, split):
-    """Log a warning if the data are not a run's own, with the number of its training patients.
-
-    Args:
-        workdir: `pathlib.Path` of the run folder.
-        dataset: `Dataset` that it is evaluated on, in the run's fold.
-        split: name of a list of `Split`.
-    """
-    trainings = read_trainings(workdir)
-    cohort = choose_cohort(dataset, trainings, split, trainings[0].fold)
-    if not cohort.is_own:
-        logging.warning("%s", cohort.warning())
-
-
 def fold_folders(workdir):
     """List the runs that --workdir names: one, or the folds of a method.
 
@@ -90,35 +123,49 @@ def fold_folders(workdir):
         of one of them at most.
 
     Raises:
-        UserError: no folder is named, there is no run in it, or its runs are not of the
-            same data and settings, with one for each fold.
+        UserError: no folder is named, there is no run in it, or its runs are not finished
+            or not of the same data and settings, with one for each fold.
     """
     if not workdir:
         raise UserError(_NO_WORKDIR)
     workdir = pathlib.Path(workdir)
     if (workdir / "config.json").is_file():
         return [workdir]
-    folders = sorted(path.parent for path in workdir.glob("fold-*-seed-*/config.json"))
+    folders = sorted(
+        path.parent
+        for path in workdir.glob("*/config.json")
+        if RUN_NAME.fullmatch(path.parent.name)
+    )
     if not folders:
         raise UserError(
             f"--workdir={workdir}: neither a run of experiments.train nor a folder of its folds"
         )
-    settings = [_settings(folder) for folder in folders]
-    for folder, own in zip(folders, settings, strict=True):
-        differing = sorted(name for name in own if own[name] != settings[0][name])
-        if differing:
+    records = [read_run_record(folder) for folder in folders]
+    for folder, record in zip(folders, records, strict=True):
+        if not is_evaluated(folder):
             raise UserError(
-                f"--workdir={workdir}: {folder.name} has another {differing[0]} than "
+                f"--workdir={workdir}: {folder.name} is not finished; let "
+                "experiments.cross_validate run on, or name one run"
+            )
+        if differing := _differences(record, records[0]):
+            raise UserError(
+                f"--workdir={workdir}: {differing[0]} of {folder.name} is not that of "
                 f"{folders[0].name}; name one run"
             )
+    folds = [record.config.fold for record in records]
+    if len(set(folds)) < len(folds):
+        raise UserError(f"--workdir={workdir}: has a fold twice; name one run")
     return folders
 
 
-def _settings(folder):
-    """Return what the runs of a method have in common, whatever their fold."""
-    record = read_run_record(folder)
-    fields = {k: v for k, v in record.config.to_json().items() if k not in FREE_SETTINGS}
-    return {**fields, "seed": record.config.seed, "data": record.data_sha256}
+def _differences(record, other):
+    """Name what differs between runs that should be of one method, whatever their fold."""
+    settings, others = (
+        {k: v for k, v in each.config.to_json().items() if k not in FREE_SETTINGS}
+        | {"seed": each.config.seed, "data": each.data_sha256}
+        for each in (record, other)
+    )
+    return sorted(name for name in settings if settings[name] != others[name])
 
 
 def open_run_dataset(workdir, config, data=None):

@@ -8,7 +8,7 @@ from xctrs_tf.evaluation.patient import read_cases_csv
 from xctrs_tf.files import read_json
 from xctrs_tf.training.config import TrainingConfig
 from xctrs_tf.training.history import read_history, training_seconds
-from xctrs_tf.training.run_record import read_config, read_run_record
+from xctrs_tf.training.run_record import TrainingRecord, read_run_record
 
 # By the status of the job.
 _JOB_TYPES = {
@@ -29,7 +29,7 @@ class FinishedRun:
         config: `TrainingConfig` of the run.
         data_hash: of the data that the run was trained on.
         split_hash: of the patients that were held out; None for older runs.
-        frozen_fold: fold of the finished reconstruction that the run builds on, or None.
+        frozen: `TrainingRecord` of the finished reconstruction that the run builds on, or None.
         best_step: step of the best checkpoint.
         steps_trained: last step of the run's history; None if there is no history.
         training_seconds: of all training steps; None if there is no history.
@@ -43,7 +43,7 @@ class FinishedRun:
     config: TrainingConfig
     data_hash: str
     split_hash: str | None
-    frozen_fold: int | None
+    frozen: TrainingRecord | None
     best_step: int
     steps_trained: int | None
     training_seconds: float | None
@@ -96,7 +96,7 @@ def read_finished_run(folder):
     """
     record = read_run_record(folder)
     config = record.config
-    frozen = read_config(folder / "reconstruction_run") if config.reconstruction_run else None
+    frozen = read_run_record(folder / "reconstruction_run") if config.reconstruction_run else None
     history = read_history(folder)
     evaluation = folder / "evaluation"
     origin = _read(evaluation / "cases.json", _read_origin)
@@ -110,7 +110,7 @@ def read_finished_run(folder):
         config=config,
         data_hash=record.data_sha256,
         split_hash=record.split_sha256,
-        frozen_fold=frozen and frozen.fold,
+        frozen=frozen,
         best_step=_read(folder / "best" / "state.json", _read_step),
         steps_trained=history[-1]["step"] if history else None,
         training_seconds=training_seconds(history) or None,

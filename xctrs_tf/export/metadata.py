@@ -47,7 +47,7 @@ def describe_run(run):
         "notice": NOTICE,
         "frame": "LPS: x grows to the patient's left, y to posterior, z to superior",
         "size": run.config.size,
-        "spacing_mm": _spacing_mm(dataset),
+        "spacing_mm": dataset and dataset.spacing_mm,
         "window_hu": list(WINDOW_HU),
         "film_normalization": run.config.film_normalization,
         "classes": None if run.segmentation is None else CLASSES,
@@ -78,13 +78,6 @@ def _open_training_data(trained):
         )
         return None
     return dataset
-
-
-def _spacing_mm(dataset):
-    """Return the median voxel size of a run's patients."""
-    if dataset is None:
-        return None
-    return float(statistics.median(p["spacing_mm"] for p in dataset.manifest["patients"]))
 
 
 def _describe_data(dataset, fold):

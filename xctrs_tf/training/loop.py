@@ -32,6 +32,7 @@ from xctrs_tf.training.run import (
     make_engine,
 )
 from xctrs_tf.training.run_folder import claim_workdir
+from xctrs_tf.training.run_record import read_run_record
 from xctrs_tf.training.step.optimizer import TRAINED, make_optimizer
 from xctrs_tf.training.validation import validate
 
@@ -113,6 +114,13 @@ def _reconstructions(config, workdir, dataset, split):
         raise UserError(
             f"--film_normalization={config.film_normalization}: give {theirs}, with which "
             f"{config.reconstruction_run} was trained"
+        )
+    trained = read_run_record(frozen_folder(workdir))
+    same_patients = dataset.content_hash() == trained.data_sha256
+    if same_patients and (trained.config.fold != config.fold or not trained.is_on(dataset)):
+        raise UserError(
+            f"--reconstruction_run={config.reconstruction_run}: was trained on other folds, and so "
+            "on patients that this run holds out; train it on the same data and --fold"
         )
     made = Reconstructions(run, dataset, config.reconstruction_run)
     made.make(

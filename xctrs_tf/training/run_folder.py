@@ -12,6 +12,7 @@ from xctrs_tf.files import read_json, sha256_of, write_text
 from xctrs_tf.models.weight_sources import find_weights
 from xctrs_tf.training.config import FREE, FREEZABLE, NO_RECONSTRUCTION, TrainingConfig
 from xctrs_tf.training.run import computed_precision
+from xctrs_tf.training.run_record import split_hash_in
 
 
 def claim_workdir(workdir, config, parts):
@@ -73,9 +74,15 @@ def _mixed_in(record):
     return [(folder["share"], folder["data_sha256"]) for folder in folders]
 
 
-def _splits(record):
-    """Return the hashes of the patients held out of each folder; None for earlier versions."""
-    return [folder.get("split_sha256") for folder in record.get("folders", [])]
+def _dealt_anew(before, record):
+    """Tell whether the patients of a folder lie in other folds than when a run began."""
+    numbers = range(len(record["folders"]))
+    splits = [
+        (split_hash_in(before.get("folders"), n), split_hash_in(record["folders"], n))
+        for n in numbers
+    ]
+    # Runs of earlier versions do not tell.
+    return any(old not in (None, new) for old, new in splits)
 
 
 def earlier_stages(sources):
@@ -145,8 +152,7 @@ def _require_same(path, record):
         ]
         if before["data_sha256"] != record["data_sha256"]:
             differing.append("the data has changed")
-        before_splits, splits = map(_splits, (before, record))
-        if any(a not in (None, b) for a, b in zip(before_splits, splits, strict=False)):
+        elif trained["fold"] == record["training"]["fold"] and _dealt_anew(before, record):
             differing.append("the patients have been dealt to other folds")
         if _mixed_in(before) != _mixed_in(record):
             differing.append("the further data or their shares have changed")
@@ -159,5 +165,10 @@ def _require_same(path, record):
             f"--workdir={path.parent} is a run of another configuration "
             f"({'; '.join(differing)}): name another folder, or give the same flags"
         )
+    # What a run of an earlier version does not tell is not known now either.
+    folders = [
+        {**folder, "split_sha256": split_hash_in(before.get("folders"), number)}
+        for number, folder in enumerate(record["folders"])
+    ]
     # The sources of the first weights may have been trained further, or be gone.
-    return {"computed_in": computed_in, "stages": before.get("stages", [])}
+    return {"computed_in": computed_in, "stages": before.get("stages", []), "folders": folders}

@@ -23,6 +23,10 @@ class TrainingRecord:
     data_sha256: str
     split_sha256: str | None
 
+    def may_hold_out(self, split_sha256):
+        """Return whether the same patients may be held out; True where one is not known."""
+        return None in (split_sha256, self.split_sha256) or split_sha256 == self.split_sha256
+
     def is_on(self, dataset):
         """Return whether these are the data, and the folds, that the run was trained on."""
         return dataset.is_data_of(self.data_sha256, self.config.fold, self.split_sha256)
@@ -73,16 +77,18 @@ def read_run_record(path):
     return TrainingRecord(config, record["data_sha256"], split_hash_in(record.get("folders")))
 
 
-def split_hash_in(folders):
-    """Return the hash of the patients held out of the first data folder.
+def split_hash_in(folders, number=0):
+    """Return the hash of the patients held out of a data folder.
 
     Args:
         folders: ``folders`` of a config.json or of an export's metadata.json, which nobody
             has checked.
+        number: of the folder; the first one has the validation and test patients.
 
     Returns:
-        The hash; None if it is not told.
+        The hash; None if it is not told, as by earlier versions.
     """
-    first = folders[0] if isinstance(folders, list) and folders else None
-    found = first.get("split_sha256") if isinstance(first, dict) else None
+    told = isinstance(folders, list) and number < len(folders)
+    folder = folders[number] if told else None
+    found = folder.get("split_sha256") if isinstance(folder, dict) else None
     return found if isinstance(found, str) else None

@@ -105,6 +105,10 @@ def test_each_question_has_one_line_in_short(results):
     assert answered == "PSNR: yes, SSIM: not decided"
     _, printed, answered = cells["Does MulSISNet, trained together, help the reconstruction?"]
     assert printed == "–" and answered == "PSNR: no, SSIM: not decided"
+    ours, printed, _ = cells["Does RSC help?"]
+    assert ours.startswith("pseudo-label Dice -3.70 [") and printed.startswith(
+        "pseudo-label Dice +0.95"
+    )
     *_, answered = cells["Does X-CTRSNet segment better than 3D UNet after the reconstruction?"]
     assert answered == "yes"
     assert grid.notes[0].startswith("Mean difference over 12 test patients of 3 folds with")

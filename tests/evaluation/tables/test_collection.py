@@ -139,11 +139,23 @@ def test_folds_of_another_deal_are_refused(runs):
         record["folders"] = [{"split_sha256": split_sha256}]
         (folder / "config.json").write_text(json.dumps(record), encoding="utf-8")
 
+    # Some runs do not tell: those of earlier versions.
+    write_run(runs, "table1-spadrnet", LINES)
     write("table1-vgg", "e" * 64)
-    # The run of REFERENCE_ROW does not tell.
     collect_runs(runs)
     write("table2-sit", "f" * 64)
-    with pytest.raises(UserError, match=r"table2-sit.* cannot stand .*fold 0 tests other patients"):
+    with pytest.raises(UserError, match=r"table2-sit.* stand .*fold 0 holds out other patients"):
+        collect_runs(runs)
+
+
+def test_a_reconstruction_from_before_another_deal_is_refused(runs):
+    folder = write_run(runs, "table3-unet3d", LINES)
+    for path, split_sha256 in ((folder, "e" * 64), (folder / "reconstruction_run", "f" * 64)):
+        record = json.loads((path / "config.json").read_text(encoding="utf-8"))
+        collect_runs(runs)
+        record["folders"] = [{"split_sha256": split_sha256}]
+        (path / "config.json").write_text(json.dumps(record), encoding="utf-8")
+    with pytest.raises(UserError, match="trained before the patients were dealt to other folds"):
         collect_runs(runs)
 
 

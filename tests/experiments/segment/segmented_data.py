@@ -48,6 +48,7 @@ def write_segmenting_run(path, *datasets, **changes):
             "training_patients": len(dataset.split(config.fold).training),
             "share": 1 / len(datasets),
             "data_sha256": dataset.content_hash(),
+            "split_sha256": dataset.split_hash(config.fold),
         }
         for dataset in datasets
     ]

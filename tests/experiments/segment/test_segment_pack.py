@@ -11,6 +11,7 @@ import pytest
 from experiments.segment import pack
 from experiments.segment.evaluate import evaluate_segmenter
 from experiments.segment.trained_patients import choose_patients, read_trained_on
+from tests.data.cases import deal_anew
 from tests.experiments.segment.segmented_data import (
     SEGMENTING,
     TrueSegmenter,
@@ -139,6 +140,17 @@ def test_an_earlier_folder_is_replaced_and_a_foreign_one_kept(folder, packed, tm
     result = pack_run(folder, tmp_path / "other")
     assert result.returncode == 2 and "holds other files" in result.stderr
     assert [path.name for path in (tmp_path / "other").iterdir()] == ["file"]
+
+
+def test_folds_that_were_dealt_anew_are_refused(folder, tmp_path):
+    manifest = folder / "phantoms" / "manifest.json"
+    before = manifest.read_bytes()
+    deal_anew(manifest.parent)
+    try:
+        result = pack_run(folder, tmp_path / "packed")
+    finally:
+        manifest.write_bytes(before)
+    assert_refused(result, "phantoms: has changed since", tmp_path / "packed")
 
 
 def test_figures_of_phantoms_alone_are_refused(folder, tmp_path):

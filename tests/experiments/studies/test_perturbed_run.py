@@ -1,12 +1,20 @@
+import dataclasses
+import pathlib
+
 import numpy as np
 import pytest
 
+from experiments.studies import robustness
 from experiments.studies.robustness import robustness_rows
 from tests.evaluation.patients import MemoryDataset, make_case, make_run
 from xctrs_tf.data.projection.drr import films_of
 from xctrs_tf.data.projection.projection_geometry import ProjectionGeometry, VolumeFrame
 from xctrs_tf.data.volumes.volume import Volume, write_volume
+from xctrs_tf.evaluation.cohort import Training, choose_cohort
+from xctrs_tf.evaluation.evaluated_run import EvaluatedFold
 from xctrs_tf.evaluation.perturbations import PERTURBATIONS
+from xctrs_tf.files import read_csv, read_json
+from xctrs_tf.training.config import TrainingConfig
 
 
 @pytest.fixture
@@ -48,6 +56,32 @@ def test_every_perturbation_of_every_test_patient(dataset):
     assert rows == robustness_rows(backprojection([]), dataset)
     changed = {row["psnr"] for row in rows}
     assert len(changed) > 30
+
+
+def test_every_patient_by_the_network_of_their_fold(dataset, monkeypatch, tmp_path):
+    dataset.manifest["projection"] = {"geometry": "parallel"}
+    config, split = TrainingConfig(data="DATA"), dataset.split(0)
+    dataset.split = {0: split, 1: dataclasses.replace(split, test=["p3"], validation=["p4"])}.get
+    folds, runs = [], {}
+    for number in range(2):
+        folder = pathlib.Path("row", str(number))
+        cohort = choose_cohort(dataset, [Training("0" * 64, number)], "test", number)
+        folds.append(EvaluatedFold(folder, dataclasses.replace(config, fold=number), cohort))
+        runs[folder] = backprojection([])
+        runs[folder].config = folds[-1].config
+    monkeypatch.setattr(robustness, "open_folds", lambda workdir, data, split: folds)
+    monkeypatch.setattr(robustness, "_compiled", lambda run: run)
+    monkeypatch.setattr("xctrs_tf.training.run.load_run", lambda folder, checkpoint: runs[folder])
+    flags = ["--workdir=row", "--perturbations=swapped", f"--output={tmp_path}"]
+    assert robustness.main(flags) == 0
+    lines = read_csv(tmp_path / "robustness.csv")
+    found = [(line["fold"], line["id"]) for line in lines if line["perturbation"] == "swapped"]
+    assert found == [("0", "p4"), ("1", "p3")]
+    origin = read_json(tmp_path / "robustness.json")
+    assert (origin["n"], origin["folds"], origin["steps"]) == (2, [0, 1], [7, 7])
+    assert origin["command"].endswith(
+        f"--workdir=row --perturbations=swapped --output={tmp_path.name}"
+    )
 
 
 def test_a_choice_is_made_on_validation_patients(dataset):

@@ -1,6 +1,7 @@
 import csv
 import dataclasses
 import json
+import pathlib
 import types
 
 import numpy as np
@@ -11,6 +12,8 @@ from tests.evaluation.patients import MemoryDataset, make_case, make_run
 from tests.programs import run_program
 from xctrs_tf.data.volumes.intensity import normalise_hu
 from xctrs_tf.errors import UserError
+from xctrs_tf.evaluation.cohort import Training, choose_cohort
+from xctrs_tf.evaluation.evaluated_run import EvaluatedFold
 from xctrs_tf.evaluation.patient import evaluate_protocols
 from xctrs_tf.evaluation.tables.study_tables import protocol_grid
 from xctrs_tf.metrics import PROTOCOLS
@@ -80,11 +83,17 @@ def test_table_holds_every_figure_and_names_every_protocol():
     assert protocol_grid([{key: str(value) for key, value in row.items()} for row in rows]) == grid
 
 
+def fold_of(run, dataset, split, number=0):
+    """Return the `EvaluatedFold` of a run on a fold of some data."""
+    config = dataclasses.replace(run.config, fold=number)
+    cohort = choose_cohort(dataset, [Training("0" * 64, number)], split, number)
+    return EvaluatedFold(pathlib.Path(f"RUNS/row/{number}"), config, cohort)
+
+
 def test_program_prints_and_writes(tmp_path, dataset, run, monkeypatch, capsys):
-    run.path = tmp_path
-    monkeypatch.setattr(protocols, "open_run", lambda *flags: (run, dataset))
-    monkeypatch.setattr(protocols, "fold_folders", lambda workdir: [tmp_path])
-    monkeypatch.setattr(protocols, "warn_of_other_data", lambda *asked: None)
+    folds = {"validation": [fold_of(run, dataset, "validation")]}
+    monkeypatch.setattr(protocols, "open_folds", lambda workdir, data, split: folds[split])
+    monkeypatch.setattr("xctrs_tf.training.run.load_run", lambda folder, checkpoint: run)
     output = tmp_path / "evaluation"
     monkeypatch.setattr(protocols, "run_name", lambda run: "SpaDRNet")
     assert protocols.main([f"--workdir={tmp_path}", "--split=validation"]) == 0
@@ -98,37 +107,38 @@ def test_program_prints_and_writes(tmp_path, dataset, run, monkeypatch, capsys):
     assert (second["method"], second["id"]) == ("mean volume", "p3")
     origin = json.loads((output / "protocols.json").read_text(encoding="utf-8"))
     expected = {"n": 1, "seed": 3, "data_hash": "0" * 64, "split": "validation"}
-    expected |= {"folds": [0], "steps": [7]}
+    expected |= {"folds": [0], "steps": [7], "is_training_data": True, "trained_on": 0}
     assert {key: origin[key] for key in expected} == expected
 
 
 def test_every_patient_by_the_network_of_their_fold(tmp_path, dataset, run, monkeypatch, capsys):
-    folds = {tmp_path / name: number for number, name in enumerate(("first", "second"))}
-    ids = {0: "p4", 1: "p2"}
-
-    def opened(folder, *flags):
-        fold = folds[folder]
-        other = MemoryDataset([dataset.load(p) for p in ("p0", "p1", "p3", ids[fold])])
-        other.split = lambda asked: MemoryDataset.split(other, 0) if asked == fold else None
-        config = dataclasses.replace(run.config, fold=fold)
-        return types.SimpleNamespace(**{**vars(run), "config": config, "path": folder}), other
-
-    monkeypatch.setattr(protocols, "fold_folders", lambda workdir: list(folds))
-    monkeypatch.setattr(protocols, "open_run", opened)
-    monkeypatch.setattr(protocols, "warn_of_other_data", lambda *asked: None)
+    folds = []
+    for number, tested in enumerate(("p4", "p2")):
+        other = MemoryDataset([dataset.load(patient) for patient in ("p0", "p1", "p3", tested)])
+        split = other.split(0)
+        other.split = {number: split}.get
+        folds.append(fold_of(run, other, "test", number))
+    runs = {
+        fold.folder: types.SimpleNamespace(**{**vars(run), "config": fold.config, "step": step})
+        for fold, step in zip(folds, (7, 9), strict=True)
+    }
+    monkeypatch.setattr(protocols, "open_folds", lambda *asked: folds)
+    monkeypatch.setattr("xctrs_tf.training.run.load_run", lambda folder, checkpoint: runs[folder])
     monkeypatch.setattr(protocols, "run_name", lambda run: "SpaDRNet")
     assert protocols.main([f"--workdir={tmp_path}"]) == 0
     assert "2 patients" in capsys.readouterr().out
     with (tmp_path / "evaluation" / "protocols.csv").open(newline="", encoding="utf-8") as file:
         found = [(line["fold"], line["id"]) for line in csv.DictReader(file)]
     assert found == [("0", "p4"), ("0", "p4"), ("1", "p2"), ("1", "p2")]
+    origin = json.loads((tmp_path / "evaluation" / "protocols.json").read_text(encoding="utf-8"))
+    assert (origin["folds"], origin["steps"]) == ([0, 1], [7, 9])
 
 
 def test_output_that_is_a_file_is_refused(tmp_path, dataset, run):
     (tmp_path / "taken").touch()
-    row = {"id": "p4", "method": "X-CTRSNet"}
+    row, fold = {"id": "p4", "method": "X-CTRSNet"}, fold_of(run, dataset, "test")
     with pytest.raises(UserError, match=r"--output=.*taken: cannot be made .* another folder"):
-        protocols.write_rows(tmp_path / "taken", [row], [run], dataset, "test")
+        protocols.write_rows(tmp_path / "taken", [row], [fold], [7], "RUNS/row")
 
 
 @pytest.mark.parametrize(

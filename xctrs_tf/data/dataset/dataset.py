@@ -5,6 +5,7 @@ import dataclasses
 import hashlib
 import math
 import pathlib
+import statistics
 import zipfile
 
 import numpy as np
@@ -135,6 +136,11 @@ class Dataset:
         self.size = manifest["size"]
         self._records = {record["id"]: record for record in manifest["patients"]}
         self.ids = list(self._records)
+
+    @property
+    def spacing_mm(self):
+        """Median of the patients' voxel sizes in mm; a patient may have their own."""
+        return float(statistics.median(p["spacing_mm"] for p in self.manifest["patients"]))
 
     @property
     def keeps_scans(self):

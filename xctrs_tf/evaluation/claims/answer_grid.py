@@ -6,12 +6,12 @@ import math
 from xctrs_tf.evaluation.claims.answers import AS_IN_PAPER, NOT_DECIDED, OPPOSITE
 from xctrs_tf.evaluation.tables.comparison import DICE_COLUMNS, IMAGE_COLUMNS, label_notes
 from xctrs_tf.evaluation.tables.grids import NOTHING, TableGrid, range_text
-from xctrs_tf.evaluation.tables.publication import SIGNIFICANCE, p_value_text, settings_note
+from xctrs_tf.evaluation.tables.publication import SIGNIFICANCE, p_value_text, runs_note
 from xctrs_tf.models.catalogue import TABLE_ROWS
 
 # Verdicts of `Answer` as answers to a question.
 _IN_SHORT = {AS_IN_PAPER: "yes", OPPOSITE: "no", NOT_DECIDED: "not decided"}
-_SHORT_NAMES = {"psnr": "PSNR", "ssim": "SSIM", "dice_mean": "Dice"}
+_IMAGE_NAMES = {"psnr": "PSNR", "ssim": "SSIM"}
 _COLUMNS = {column.key: column for column in (*IMAGE_COLUMNS, *DICE_COLUMNS)}
 
 
@@ -40,7 +40,7 @@ def answer_grid(results, answers, order):
         f"exact, adjusted after Holm for the {len(answers)} lines. Not decided: p is "
         f"{SIGNIFICANCE} or more. The intervals are of these trained networks; other seeds give "
         "other networks.",
-        settings_note(results),
+        runs_note(results),
     ]
     return TableGrid(
         "The paper's questions",
@@ -63,7 +63,7 @@ def short_answer_grid(results, answers):
     lines = []
     for question, group in itertools.groupby(answers, key=lambda each: each.claim.question):
         figures = list(group)
-        names = [_SHORT_NAMES[answer.claim.figure] for answer in figures]
+        names = [_IMAGE_NAMES.get(answer.claim.figure, results.dice_name) for answer in figures]
         ours = zip(names, map(_difference, figures), strict=True)
         printed = [
             f"{name} {_printed(answer)}"
@@ -87,15 +87,15 @@ def short_answer_grid(results, answers):
     note = (
         f"Mean difference over {range_text([answer.test.n for answer in answers])} test patients "
         f"of {num_folds} fold{'s' if num_folds > 1 else ''} with its 95 % interval: PSNR in dB, "
-        f"{results.dice_name} in %. Yes: as in the paper; no: the opposite; p is below "
-        f"{SIGNIFICANCE} after Holm's correction for all {len(answers)} differences. answers.md "
-        "has effect sizes and p-values."
+        f"mean {results.dice_name} in %. Yes (as in the paper) and no (the opposite): p is below "
+        f"{SIGNIFICANCE} after Holm's correction for all {len(answers)} differences; not decided: "
+        "all else. answers.md has effect sizes and p-values."
     )
     return TableGrid(
         "The paper's questions",
         ["", "difference here", "in the paper", "answer"],
         lines,
-        [note, settings_note(results), *label_notes(results.dice_name)],
+        [note, runs_note(results), *label_notes(results.dice_name)],
     )
 
 

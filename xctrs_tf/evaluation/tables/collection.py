@@ -15,7 +15,7 @@ from xctrs_tf.evaluation.finished_run import is_evaluated, read_finished_run, re
 from xctrs_tf.evaluation.tables.results import Results, RowResults, RunRecord
 from xctrs_tf.models.catalogue import ROWS
 
-_RUN_NAME = re.compile(r"fold-(\d+)-seed-(\d+)")
+RUN_NAME = re.compile(r"fold-(\d+)-seed-(\d+)")
 # Settings that may differ between runs of one table: paths, fold, seed, intervals. The steps
 # of a number of epochs differ by the fold and by the batch; the tables tell them.
 FREE_SETTINGS = {
@@ -64,7 +64,7 @@ def collect_runs(runs):
     for row in ROWS:
         # A job that failed before it began has a record but no folder.
         names = {path.name.removesuffix(".json") for path in (runs / row).glob("*")}
-        for name in sorted(filter(_RUN_NAME.fullmatch, names)):
+        for name in sorted(filter(RUN_NAME.fullmatch, names)):
             collector.add(row, runs / row / name)
     return collector.results()
 
@@ -93,7 +93,7 @@ class _Collector:
 
     def add(self, row, folder):
         """Read one run folder."""
-        fold, seed = map(int, _RUN_NAME.fullmatch(folder.name).groups())
+        fold, seed = map(int, RUN_NAME.fullmatch(folder.name).groups())
         runs = self._rows[row].runs
         job = read_job(folder)
         if job.get("status") == "failed":
@@ -176,8 +176,10 @@ class _Collector:
         ]
         if origin["data_hash"] != self._data_hash:
             differing.append("its data is other data")
-        if run.split_hash not in (None, self._split_hashes.setdefault(config.fold, run.split_hash)):
-            differing.append(f"fold {config.fold} tests other patients")
+        elif run.split_hash is not None:
+            known = self._split_hashes.setdefault(config.fold, run.split_hash)
+            if run.split_hash != known:
+                differing.append(f"fold {config.fold} holds out other patients")
         if origin["dice_name"] != self._dice_name:
             differing.append(f"its overlap is called {origin['dice_name']}")
         if differing:
@@ -207,10 +209,15 @@ def _check_place(folder, fold, seed, run):
             f"{folder}: its configuration has fold {run.config.fold} and seed {run.config.seed}; "
             "name the folder so"
         )
-    if run.frozen_fold not in (None, fold):
+    if run.frozen and run.frozen.config.fold != fold:
         raise UserError(
-            f"{folder}: its reconstruction was trained on fold {run.frozen_fold}, and so on "
+            f"{folder}: its reconstruction was trained on fold {run.frozen.config.fold}, and so on "
             f"patients that fold {fold} tests; train it on that of its own fold"
+        )
+    if run.frozen and not run.frozen.may_hold_out(run.split_hash):
+        raise UserError(
+            f"{folder}: its reconstruction was trained before the patients were dealt to other "
+            "folds, and so perhaps on those that are tested; train it anew"
         )
 
 

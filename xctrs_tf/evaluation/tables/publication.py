@@ -177,6 +177,11 @@ def _heading(results, column):
 
 
 def settings_note(results):
+    """Return what stands below a table of means about its cells and its runs."""
+    return f"Mean ± SD over n patients. {runs_note(results)}"
+
+
+def runs_note(results):
     """Return what stands below a table about the runs: size, steps, precision, folds, seeds."""
     settings = results.settings
     runs = sorted(
@@ -192,8 +197,8 @@ def settings_note(results):
     limit = "up to " if settings.get("patience") else ""
     folds, seeds = (sorted(set(numbers)) for numbers in zip(*runs, strict=True))
     return (
-        f"Mean ± SD over n patients. Here: {settings['size']}^3, widths times "
-        f"{settings['width']:g}, {limit}{steps}{other_steps}, {precision}{other_precisions}, "
+        f"Here: {settings['size']}^3, widths times {settings['width']:g}, "
+        f"{limit}{steps}{other_steps}, {precision}{other_precisions}, "
         f"{_listed('fold', folds)}, {_listed('seed', seeds)}; about.json has every setting."
     )
 
