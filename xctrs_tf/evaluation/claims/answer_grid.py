@@ -11,6 +11,7 @@ from xctrs_tf.models.catalogue import TABLE_ROWS
 
 # Verdicts of `Answer` as answers to a question.
 _IN_SHORT = {AS_IN_PAPER: "yes", OPPOSITE: "no", NOT_DECIDED: "not decided"}
+_SIZE_NOTE = "Less, more: the interval excludes the paper's difference."
 _IMAGE_NAMES = {"psnr": "PSNR", "ssim": "SSIM"}
 _COLUMNS = {column.key: column for column in (*IMAGE_COLUMNS, *DICE_COLUMNS)}
 
@@ -38,8 +39,8 @@ def answer_grid(results, answers, order):
         "with a BCa bootstrap interval. Effect size: the mean in standard deviations of the "
         "differences. Folds: those in which the mean is above 0. p: Wilcoxon's signed-rank test, "
         f"exact, adjusted after Holm for the {len(answers)} lines. Not decided: p is "
-        f"{SIGNIFICANCE} or more. The intervals are of these trained networks; other seeds give "
-        "other networks.",
+        f"{SIGNIFICANCE} or more. {_SIZE_NOTE} The intervals are of these trained networks; other "
+        "seeds give other networks.",
         runs_note(results),
     ]
     return TableGrid(
@@ -70,11 +71,11 @@ def short_answer_grid(results, answers):
             for name, answer in zip(names, figures, strict=True)
             if answer.claim.difference is not None
         ]
-        verdicts = [_IN_SHORT[answer.verdict] for answer in figures]
+        verdicts = [_with_size(_IN_SHORT[answer.verdict], answer) for answer in figures]
         # One word where all figures agree.
         answered = verdicts[0]
         if len(set(verdicts)) > 1:
-            answered = ", ".join(f"{n}: {v}" for n, v in zip(names, verdicts, strict=True))
+            answered = "; ".join(f"{n}: {v}" for n, v in zip(names, verdicts, strict=True))
         lines.append(
             [
                 question,
@@ -89,7 +90,7 @@ def short_answer_grid(results, answers):
         f"of {num_folds} fold{'s' if num_folds > 1 else ''} with its 95 % interval: PSNR in dB, "
         f"mean {results.dice_name} in %. Yes (as in the paper) and no (the opposite): p is below "
         f"{SIGNIFICANCE} after Holm's correction for all {len(answers)} differences; not decided: "
-        "all else. answers.md has effect sizes and p-values."
+        f"all else. {_SIZE_NOTE} answers.md has effect sizes and p-values."
     )
     return TableGrid(
         "The paper's questions",
@@ -97,6 +98,11 @@ def short_answer_grid(results, answers):
         lines,
         [note, runs_note(results), *label_notes(results.dice_name)],
     )
+
+
+def _with_size(verdict, answer):
+    """Add to a verdict whether the difference is another than the paper's."""
+    return f"{verdict}, {answer.size}" if answer.size else verdict
 
 
 def _figure_name(results, answer):
@@ -130,7 +136,7 @@ def _cells(results, answer):
         f"{answer.folds} of {answer.num_folds}",
         str(answer.test.n),
         p_value_text(answer.p_holm),
-        answer.verdict,
+        _with_size(answer.verdict, answer),
     ]
 
 

@@ -20,6 +20,7 @@ from xctrs_tf.evaluation.tables.publication import SIGNIFICANCE
 from xctrs_tf.models.catalogue import REFERENCE_ROW
 
 AS_IN_PAPER, OPPOSITE, NOT_DECIDED = "as in the paper", "opposite", "not decided"
+LESS, MORE = "less than in the paper", "more than in the paper"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,6 +55,15 @@ class Answer:
         if not self.p_holm < SIGNIFICANCE:
             return NOT_DECIDED
         return AS_IN_PAPER if self.mean > 0 else OPPOSITE
+
+    @property
+    def size(self):
+        """`LESS` or `MORE` if the interval excludes the paper's difference, else empty."""
+        printed = self.claim.difference
+        if printed is None or any(map(math.isnan, self.interval)):
+            return ""
+        low, high = self.interval
+        return LESS if high < printed else MORE if low > printed else ""
 
 
 def answer_claims(results):
