@@ -312,6 +312,20 @@ def test_segmentation_learns_on_the_reconstructions(finished):
     assert abs(best - np.mean(losses["ct"])) > 1e-4
 
 
+def test_a_reconstruction_that_saw_the_held_out_patients_is_refused(finished):
+    # It needs SimpleITK, which training does without.
+    from tests.data.cases import deal_anew
+
+    data, folder = finished
+    config = _segmentation_config(data, folder)
+    words = "was trained on other folds, and so on patients that this run holds out"
+    with pytest.raises(UserError, match=words):
+        loop.train(dataclasses.replace(config, fold=1), folder / "other-fold")
+    deal_anew(data)
+    with pytest.raises(UserError, match=words):
+        loop.train(config, folder / "dealt-anew")
+
+
 def test_a_reconstruction_run_trained_further_is_refused(finished):
     data, folder = finished
     loop.train(_segmentation_config(data, folder), folder / "run")
