@@ -27,6 +27,14 @@ def test_records_command_commit_machine_and_versions():
     assert {"python", "numpy", "keras"} <= origin["versions"].keys()
 
 
+def test_machine_tells_how_many_cores_were_used(monkeypatch):
+    monkeypatch.setattr(provenance.os, "cpu_count", lambda: 8)
+    monkeypatch.setattr(provenance.os, "sched_getaffinity", lambda process: set(range(8)))
+    assert ", 8 logical cores, " in provenance.collect(1, 0, "")["machine"]
+    monkeypatch.setattr(provenance.os, "sched_getaffinity", lambda process: {5})
+    assert ", 8 logical cores, 1 used, " in provenance.collect(1, 0, "")["machine"]
+
+
 def test_machine_names_the_accelerator_of_jax(monkeypatch):
     kinds = [("gpu", "NVIDIA H100 80GB HBM3"), ("cpu", "cpu")]
     devices = [types.SimpleNamespace(platform=where, device_kind=kind) for where, kind in kinds]

@@ -48,7 +48,7 @@ def collect(n, seed, data_hash, **others):
         "machine": ", ".join(
             [
                 _processor(),
-                f"{os.cpu_count()} logical cores",
+                _cores(),
                 platform.system(),
                 *accelerators(),
             ]
@@ -59,6 +59,14 @@ def collect(n, seed, data_hash, **others):
         "data_hash": data_hash,
         **others,
     }
+
+
+def _cores():
+    """Return the number of logical cores, and of those that this process may use if not all."""
+    count = os.cpu_count()
+    # Not on every platform.
+    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else count
+    return f"{count} logical cores" + (f", {usable} used" if usable != count else "")
 
 
 def now():
