@@ -167,6 +167,8 @@ def execute():
     # Not the command: its folders belong to this machine.
     reference["origin"] = {name: origin[name] for name in _ORIGIN}
     reference["origin"]["label_name"] = dataset.label_name
+    # Of a run, so that experiments.export notices thresholds of other weights.
+    reference["origin"]["weights_sha256"] = identity if WORKDIR.value else None
     write_text(pathlib.Path(OUTPUT.value), json.dumps(reference, allow_nan=False) + "\n")
     scorer.finish()
     _print(reference)

@@ -248,3 +248,13 @@ def _sync_one(path):
         # Some network file systems cannot do this for folders.
         if not path.is_dir():
             raise
+
+
+def as_dict(value):
+    """Return a JSON value if it is a dict, else an empty dict: anyone may have written it."""
+    return value if isinstance(value, dict) else {}
+
+
+def as_list(value):
+    """Return a JSON value if it is a list, else an empty list: anyone may have written it."""
+    return value if isinstance(value, list) else []

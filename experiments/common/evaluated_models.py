@@ -8,13 +8,14 @@ from experiments.common import cli
 from xctrs_tf.data.dataset import network_arrays, open_dataset
 from xctrs_tf.data.volumes.intensity import normalise_hu
 from xctrs_tf.errors import UserError
-from xctrs_tf.evaluation.cohort import Training
+from xctrs_tf.evaluation.cohort import Training, training_of
 from xctrs_tf.evaluation.evaluated_run import open_run_dataset, read_trainings, run_name
+from xctrs_tf.files import as_list
 from xctrs_tf.progress import stage
 from xctrs_tf.reconstruction import load
 from xctrs_tf.reconstruction.ensemble import find_exports
 from xctrs_tf.reconstruction.export_files import model_sha256
-from xctrs_tf.training.run_record import read_config, split_hash_in
+from xctrs_tf.training.run_record import read_config
 
 # Name in tables of a model that does not tell its method.
 _UNNAMED = "model"
@@ -163,15 +164,15 @@ def training_of_export(metadata):
         `Training`; its fields are None where the metadata do not tell.
     """
     fold, data_sha256 = _fields(metadata).get("fold"), metadata.get("data_sha256")
-    known = type(fold) is int and fold >= 0 and isinstance(data_sha256, str)
-    if not known:
+    if not (type(fold) is int and fold >= 0 and isinstance(data_sha256, str)):
         return Training(None, None)
     spacing_mm = metadata.get("spacing_mm")
-    return Training(
-        data_sha256,
+    known = isinstance(spacing_mm, int | float) and spacing_mm > 0
+    return training_of(
         fold,
-        split_sha256=split_hash_in(metadata.get("folders")),
-        spacing_mm=spacing_mm if isinstance(spacing_mm, int | float) and spacing_mm > 0 else None,
+        as_list(metadata.get("folders")) or [{"data_sha256": data_sha256}],
+        as_list(metadata.get("stages")),
+        spacing_mm=spacing_mm if known else None,
     )
 
 

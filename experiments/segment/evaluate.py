@@ -27,10 +27,9 @@ from xctrs_tf.data.dataset import open_dataset
 from xctrs_tf.data.dataset.manifest import LABELS_FIELD
 from xctrs_tf.errors import UserError
 from xctrs_tf.evaluation.cohort import ALL
-from xctrs_tf.files import atomic_path, read_json, write_csv, write_text
+from xctrs_tf.files import as_dict, atomic_path, read_json, write_csv, write_text
 from xctrs_tf.pretrained import DEFAULT_SEGMENTER
 from xctrs_tf.progress import progress_bar, stage
-from xctrs_tf.report.origin import as_dict
 
 FLAGS = flags.FlagValues()
 MODEL = flags.DEFINE_string(

@@ -6,10 +6,9 @@ import pathlib
 from xctrs_tf.data.dataset.mixture import parse_data
 from xctrs_tf.errors import UserError
 from xctrs_tf.evaluation.cohort import Training, choose_cohort
-from xctrs_tf.files import read_json
+from xctrs_tf.files import as_dict, read_json
 from xctrs_tf.pretrained import SEGMENTERS, pretrained_folder
 from xctrs_tf.reconstruction.exported_model import find_export
-from xctrs_tf.report.origin import as_dict
 from xctrs_tf.training.run_record import read_run_record, split_hash_in
 
 # Field of metadata.json with the hashes of the training patients' scans, and how much of each.

@@ -21,12 +21,11 @@ from xctrs_tf import provenance
 from xctrs_tf.data.dataset import network_arrays
 from xctrs_tf.errors import UserError
 from xctrs_tf.evaluation.evaluated_run import open_folds, origin_of_folds, run_name
-from xctrs_tf.evaluation.mean_volume import mean_volume
 from xctrs_tf.evaluation.patient import evaluate_protocols, write_cases_csv
 from xctrs_tf.evaluation.tables.collection import without_folders
 from xctrs_tf.evaluation.tables.grids import markdown
-from xctrs_tf.evaluation.tables.study_tables import protocol_grid
-from xctrs_tf.files import write_text
+from xctrs_tf.evaluation.tables.study_tables import patients_note, protocol_grid
+from xctrs_tf.files import read_json, write_text
 from xctrs_tf.models.catalogue import MEAN_VOLUME, XCTRSNET
 from xctrs_tf.progress import progress_bar
 
@@ -36,9 +35,13 @@ RUN = RunFlags(FLAGS, ("workdir", "data", "split", "checkpoint", "output"))
 
 def execute():
     """Evaluate the runs under every protocol."""
-    if RUN.data.value and not RUN.output.value:
-        raise UserError("--output is missing: with --data name a folder for the figures")
     split = SPLITS[RUN.split.value]
+    own = split == "test" and RUN.checkpoint.value == "best" and not RUN.data.value
+    if not (own or RUN.output.value):
+        raise UserError(
+            "--output is missing: RUN/evaluation is for the test patients by the best weights; "
+            "name a folder for others"
+        )
     folds = open_folds(RUN.workdir.value, RUN.data.value, split)
     output = pathlib.Path(RUN.output.value or f"{RUN.workdir.value}/evaluation")
     cli.lock_output(output)
@@ -48,25 +51,26 @@ def execute():
     rows, steps = [], []
     for fold in folds:
         run = load_run(fold.folder, RUN.checkpoint.value)
-        rows += protocol_rows(run, fold.cohort.dataset, split, run_name(run))
+        rows += protocol_rows(run, fold.cohort, run_name(run))
         steps.append(run.step)
     write_rows(output, rows, folds, steps, RUN.workdir.value)
-    text = markdown([protocol_grid(rows)])
+    origin = read_json(output / "protocols.json")
+    text = markdown([protocol_grid(rows, patients_note(origin))])
     write_text(output / "protocols.md", text)
     print(text, *(output / f"protocols.{kind}" for kind in ("csv", "json", "md")), sep="\n")
 
 
-def protocol_rows(run, dataset, split, name=XCTRSNET):
-    """Evaluate a run and the mean training volume under every protocol.
+def protocol_rows(run, cohort, name=XCTRSNET):
+    """Evaluate a run, and the mean of its training patients, under every protocol.
 
     Args:
         run: `xctrs_tf.training.run.Run`.
-        dataset: `Dataset`.
-        split: name of a list of `Split`.
+        cohort: `Cohort` of its fold.
         name: name of the method.
 
     Returns:
-        List of dicts of `evaluate_protocols` with `method` and `fold`, two a patient.
+        List of dicts of `evaluate_protocols` with `method` and `fold`, two a patient; one
+        where the training data are not at hand.
 
     Raises:
         UserError: the run has no reconstruction network.
@@ -75,13 +79,13 @@ def protocol_rows(run, dataset, split, name=XCTRSNET):
         raise UserError(f"--workdir={run.path} reconstructs no CT: name a run that does")
     from xctrs_tf.training.prediction import predict_case
 
-    patients = dataset.split(run.config.fold)
-    average = mean_volume(dataset, patients.training)
+    average, _ = cohort.mean_volume()
     rows = []
-    for patient in progress_bar(getattr(patients, split), unit="patient"):
-        case = dataset.load(patient)
+    for patient in progress_bar(cohort.ids, unit="patient"):
+        case = cohort.dataset.load(patient)
         ct_pred, _ = predict_case(run, case.id, network_arrays(case, run.config.film_normalization))
-        for method, ct in ((name, ct_pred), (MEAN_VOLUME, average.ct)):
+        volumes = {name: ct_pred} | ({} if average is None else {MEAN_VOLUME: average.ct})
+        for method, ct in volumes.items():
             place = {"method": method, "fold": run.config.fold}
             rows.append({**place, **evaluate_protocols(case, ct)})
     return rows

@@ -28,7 +28,6 @@ from xctrs_tf.data.scan_parts import stitch_volumes
 from xctrs_tf.data.volumes.volume import read_volume
 from xctrs_tf.errors import UserError
 from xctrs_tf.evaluation.evaluated_run import open_folds, origin_of_folds
-from xctrs_tf.evaluation.mean_volume import mean_volume
 from xctrs_tf.evaluation.patient import evaluate_case, write_cases_csv
 from xctrs_tf.evaluation.perturbations import PERTURBATIONS, perturbed_arrays
 from xctrs_tf.evaluation.tables.collection import without_folders
@@ -36,6 +35,7 @@ from xctrs_tf.evaluation.tables.grids import markdown
 from xctrs_tf.evaluation.tables.study_tables import (
     ROBUSTNESS_FIGURES,
     UNPERTURBED,
+    patients_note,
     robustness_grid,
 )
 from xctrs_tf.files import read_csv, write_text
@@ -102,8 +102,7 @@ def execute():
     rows, steps = [], []
     for fold in folds:
         run = _compiled(load_run(fold.folder, RUN.checkpoint.value))
-        data = fold.cohort.dataset
-        found = robustness_rows(run, data, SEED.value, scans, SPLIT.value, names)
+        found = robustness_rows(run, fold.cohort, SEED.value, scans, names)
         rows += [{"fold": fold.config.fold, **row} for row in found]
         steps.append(run.step)
     origin = provenance.collect(
@@ -118,7 +117,7 @@ def execute():
     origin["command"] = without_folders(origin["command"], root)
     write_cases_csv(output / "robustness.csv", rows, origin)
     lines = read_csv(output / "robustness.csv")
-    text = markdown([robustness_grid(lines, label_name)])
+    text = markdown([robustness_grid(lines, label_name, patients_note(origin))])
     write_text(output / "robustness.md", text)
     # Matplotlib takes a while to import.
     from xctrs_tf.evaluation.figures.robustness_figure import robustness_figure
@@ -142,26 +141,25 @@ def require_perturbations(names):
             raise UserError(f"--perturbations={name}: must be of {', '.join(PERTURBATIONS)}")
 
 
-def robustness_rows(run, dataset, seed=0, scans=None, split="test", names=tuple(PERTURBATIONS)):
+def robustness_rows(run, cohort, seed=0, scans=None, names=tuple(PERTURBATIONS)):
     """Evaluate every patient of a part of the fold under perturbations, at every severity.
 
     Args:
         run: `xctrs_tf.training.run.Run`.
-        dataset: `Dataset` with parallel films of the crop.
+        cohort: `Cohort` of its fold, with parallel films of the crop.
         seed: of what is drawn.
         scans: `pathlib.Path` of the scans; without it, or where a scan is not
             there, the perturbations that need them are left out.
-        split: ``"test"`` or ``"validation"``.
         names: keys of `PERTURBATIONS`.
 
     Returns:
-        List of dicts: `perturbation`, `severity`, `id`, `psnr`, `ssim`, `dice_mean`.
+        List of dicts: `perturbation`, `severity`, `id`, `psnr`, `ssim`, `dice_mean`. The mean
+        volume is left out where the training data are not at hand.
     """
     from xctrs_tf.training.prediction import predict_case
 
-    patients = dataset.split(run.config.fold)
-    ids = getattr(patients, split)
-    average = mean_volume(dataset, patients.training)
+    dataset, ids = cohort.dataset, cohort.ids
+    average, _ = cohort.mean_volume()
     sources = {record["id"]: record for record in dataset.manifest["patients"]}
     scans_of = {patient: _scan(scans, sources[patient]) for patient in ids}
     settings = [
@@ -183,7 +181,8 @@ def robustness_rows(run, dataset, seed=0, scans=None, split="test", names=tuple(
             case = dataset.load(patient)
             arrays = network_arrays(case, run.config.film_normalization)
             scan = scans_of[patient] and _read_scan(scans_of[patient])
-            add(MEAN_VOLUME_ROW, 0, case, average.ct, average.labels)
+            if average is not None:
+                add(MEAN_VOLUME_ROW, 0, case, average.ct, average.labels)
             add(UNPERTURBED, 0, case, *predict_case(run, patient, arrays))
             bar.update()
             for name, severity in settings:

@@ -5,7 +5,7 @@ import pytest
 from tests.evaluation.patients import MemoryDataset, make_case
 from xctrs_tf.data.dataset import Split
 from xctrs_tf.errors import UserError
-from xctrs_tf.evaluation.cohort import Training, choose_cohort
+from xctrs_tf.evaluation.cohort import Training, choose_cohort, training_of
 
 
 class Folder(MemoryDataset):
@@ -22,6 +22,9 @@ class Folder(MemoryDataset):
 
     def content_hash(self):
         return self.sha256
+
+    def fold_with(self, split_sha256):
+        return next((fold for fold in (0, 1) if self.split_hash(fold) == split_sha256), None)
 
     def image_sha256(self, patient):
         return f"scan of {patient}" if self.hashed else None
@@ -142,3 +145,52 @@ def test_mistakes():
         choose_cohort(OWN, [TRAINING], "all", 0)
     with pytest.raises(UserError, match="DATA: fold 1 has no training patients; try --split=all"):
         choose_cohort(Folder(["a", "b"], "own"), [TRAINING], "training")
+
+
+def told(data, fold=None, **changes):
+    """Describe a data folder as a config.json does."""
+    split = None if fold is None else data.split_hash(fold)
+    folder = {"data_sha256": data.content_hash(), "split_sha256": split, "sources": data.sources()}
+    return {**folder, **changes}
+
+
+def test_a_second_data_folder_of_the_training_counts(monkeypatch):
+    second = Folder(["p3", "q1", "q2"], "second", "SECOND")
+    folders = {"DATA": OWN, "SECOND": second}
+    monkeypatch.setattr("xctrs_tf.evaluation.cohort.open_dataset", folders.get)
+    mixed = [told(OWN, 1), told(second, 1)]
+    # p3 is a test patient of the first folder and a training patient of the second.
+    second.split = {1: Split(training=["p3", "q1"], validation=[], test=["q2"])}.get
+    cohort = choose_cohort(OWN, [training_of(1, mixed, paths=["DATA", "SECOND"])])
+    assert (cohort.ids, cohort.is_own, cohort.trained_on) == (["p3"], True, 1)
+    assert "1 of these 1 patients are training patients" in cohort.warning()
+    cohort = choose_cohort(second, [training_of(1, mixed, paths=["DATA", "SECOND"])])
+    assert (cohort.is_own, cohort.split, cohort.trained_on) == (False, "all", 2)
+    # An exported model does not hold the second folder.
+    cohort = choose_cohort(OWN, [training_of(1, mixed)])
+    assert cohort.trained_on is None
+    assert "whether the model has seen some of these patients is not known" in cohort.warning()
+    # No patient is a phantom.
+    phantoms = told(second, 1, sources=[{"source": "phantom"}])
+    cohort = choose_cohort(OWN, [training_of(1, [told(OWN, 1), phantoms])])
+    assert (cohort.trained_on, cohort.warning()) == (0, None)
+
+
+@pytest.mark.parametrize(
+    ("folders", "seen"),
+    [
+        # On the same fold, and on another one, which trained on the test patient of this one.
+        ([told(OWN, 1)], 0),
+        ([told(OWN, 0)], 1),
+        # A stage that does not tell its folds, and one that does not tell its data.
+        ([told(OWN)], None),
+        ([], None),
+    ],
+)
+def test_a_training_that_the_model_began_with_counts(folders, seen):
+    training = training_of(1, [told(OWN, 1)], [{"source": "first", "folders": folders}])
+    cohort = choose_cohort(OWN, [training])
+    assert (cohort.ids, cohort.is_own, cohort.trained_on) == (["p3"], True, seen)
+    # Models of earlier versions do not tell their folds, and neither do their stages.
+    earlier = training_of(1, [told(OWN)], [{"source": "first", "folders": [told(OWN)]}])
+    assert choose_cohort(OWN, [earlier]).trained_on == 0

@@ -45,6 +45,7 @@ def test_calibrates_an_export(data, model, tmp_path):
     assert (other["patients"], other["sources"][0]["source"]) == (2, "phantom")
     assert "2 patients of other data" in result.stdout
     check_reference(reference, output)
+    assert reference["origin"]["weights_sha256"] is None
     # What a stopped calibration goes on with.
     assert [path.name for path in tmp_path.iterdir()] == ["quality.json"]
 

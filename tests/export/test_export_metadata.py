@@ -240,6 +240,18 @@ def test_the_card_has_training_figures_and_rates_with_intervals(tmp_path):
     assert "run experiments.evaluate" in card
 
 
+def test_quality_of_other_weights_is_not_exported(tmp_path, caplog):
+    run = toy_run(tmp_path / "run")
+    quality = plain_reference()
+    quality["origin"] = {**quality.get("origin", {}), "weights_sha256": run.weights_sha256}
+    (run.path / "quality.json").write_text(json.dumps(quality), encoding="utf-8")
+    assert describe_run(run)["quality"] == quality
+    quality["origin"]["weights_sha256"] = "f" * 64
+    (run.path / "quality.json").write_text(json.dumps(quality), encoding="utf-8")
+    assert describe_run(run)["quality"] is None
+    assert "quality.json: of other weights: the export has no quality checks" in caplog.messages[-1]
+
+
 def test_quality_of_otherwise_normalised_films_is_refused(tmp_path):
     run = toy_run(tmp_path / "run")
     quality = plain_reference() | {"film_normalization": "equalized"}

@@ -1,5 +1,6 @@
 """Runs that begin with trained weights, and runs of which one network is frozen."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -80,6 +81,21 @@ def test_the_run_keeps_where_its_weights_come_from(data, both, tmp_path):
     loop.train(toy_config(data, initial_weights=str(tmp_path / "run"), steps=1), tmp_path / "third")
     record = json.loads((tmp_path / "third" / "config.json").read_text(encoding="utf-8"))
     assert [stage["steps"] for stage in record["stages"]] == [6, 1]
+
+
+def test_weights_that_saw_the_held_out_patients_are_refused(data, both, tmp_path):
+    config = toy_config(data, initial_weights=str(both), fold=1, steps=1)
+    words = "both was trained on another fold of the same data, and so on patients that this run"
+    with pytest.raises(UserError, match=words):
+        loop.train(config, tmp_path / "run")
+    # An earlier version tells the fold alone.
+    path = both / "config.json"
+    record = json.loads(path.read_text(encoding="utf-8"))
+    del record["folders"][0]["split_sha256"]
+    path.write_text(json.dumps(record), encoding="utf-8")
+    with pytest.raises(UserError, match=words):
+        loop.train(config, tmp_path / "run")
+    loop.train(dataclasses.replace(config, fold=0), tmp_path / "run")
 
 
 @pytest.mark.parametrize(

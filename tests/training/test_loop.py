@@ -136,6 +136,10 @@ def test_a_file_of_vgg_weights_may_move_but_not_change(data, tmp_path):
     files[0].unlink()
     claim_workdir(run, two, parts)
     assert read_config(run).vgg_weights == str(files[1])
+    files[1].write_text("changed", encoding="utf-8")
+    with pytest.raises(UserError, match=r"\(the VGG16 weights have changed\)"):
+        claim_workdir(run, two, parts)
+    files[1].write_text("VGG16", encoding="utf-8")
     for config in (other, toy_config(data, vgg_weights="random")):
         with pytest.raises(UserError, match=r"--vgg_weights was .*two.npz and is"):
             claim_workdir(run, config, parts)

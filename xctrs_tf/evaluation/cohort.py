@@ -6,8 +6,12 @@ import math
 from xctrs_tf.data.dataset import Dataset, open_dataset
 from xctrs_tf.errors import UserError
 from xctrs_tf.evaluation.mean_volume import mean_volume
+from xctrs_tf.files import as_dict, as_list
+from xctrs_tf.training.run_record import split_hash_in
 
 ALL = "all"
+# The ``source`` of synthetic patients, which are no patient of another source.
+_PHANTOM = "phantom"
 # Voxel sizes that differ by less, as a fraction, count as equal.
 _SAME_SPACING = 0.01
 
@@ -22,6 +26,9 @@ class Training:
         data: path of the data folder; None if it is not known.
         split_sha256: hash of the patients held out; None if it is not known.
         spacing_mm: voxel size; None if it is not known, or that of the data folder.
+        phantoms: True if all patients of the data are phantoms.
+        further: tuple of `Training` of the same network on other data: further folders,
+            and trainings that it began with.
     """
 
     data_sha256: str | None
@@ -29,6 +36,8 @@ class Training:
     data: str | None = None
     split_sha256: str | None = None
     spacing_mm: float | None = None
+    phantoms: bool = False
+    further: tuple = ()
 
     def is_on(self, dataset):
         """Return whether this is the data, dealt to the same folds, that the network saw."""
@@ -47,6 +56,50 @@ class Training:
         except UserError:
             return None
         return found if self.is_on(found) else None
+
+
+def training_of(fold, folders, stages=(), paths=(), spacing_mm=None):
+    """Make the `Training` of a network from what its config.json or metadata.json tells.
+
+    Args:
+        fold: that it was trained on.
+        folders: list of dicts, one for each data folder, the first with its test patients:
+            ``data_sha256``, ``split_sha256`` and ``sources``, as far as they are told.
+        stages: list of dicts of the trainings that it began with, each with ``folders``.
+        paths: of the data folders, as far as they are known.
+        spacing_mm: voxel size, if it is known.
+
+    Returns:
+        `Training`.
+    """
+    paths = dict(enumerate(paths))
+    first, *others = (
+        _folder_training(folder, fold, paths.get(number)) for number, folder in enumerate(folders)
+    )
+    for stage in map(as_dict, stages):
+        of_stage = as_list(stage.get("folders"))
+        # A file of weights does not tell its data.
+        fold_of_stage = stage.get("fold") if type(stage.get("fold")) is int else None
+        others += [_folder_training(each, fold_of_stage) for each in of_stage] or [
+            Training(None, None)
+        ]
+    # Earlier versions do not tell the folds of a stage; it was then on those of the last.
+    if first.split_sha256 is None:
+        others = [each for each in others if each.data_sha256 != first.data_sha256]
+    return dataclasses.replace(first, spacing_mm=spacing_mm, further=tuple(dict.fromkeys(others)))
+
+
+def _folder_training(folder, fold, path=None):
+    folder = as_dict(folder)
+    sha256, sources = folder.get("data_sha256"), as_list(folder.get("sources"))
+    kinds = {as_dict(source).get("source") for source in sources}
+    return Training(
+        sha256 if isinstance(sha256, str) else None,
+        fold,
+        path,
+        split_hash_in([folder]),
+        phantoms=kinds == {_PHANTOM},
+    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,8 +135,13 @@ class Cohort:
         """Return what is to be known of the figures, in one line; None for unseen patients."""
         count = len(self.ids)
         if self.is_own:
-            if not self.trained_on:
+            if self.trained_on == 0:
                 return None
+            if self.trained_on is None:
+                return (
+                    "whether the model has seen some of these patients is not known: it was "
+                    "trained on other data, too, or began with trained weights"
+                )
             return (
                 f"{self.trained_on} of these {count} patients are training patients of the model: "
                 "the figures are not those of unseen patients"
@@ -177,19 +235,34 @@ def _fold(trainings, is_own):
 
 
 def _count_trained(dataset, ids, trainings):
-    """Count the patients that a network was trained on, by their CTs; None if it is not known."""
-    found = [(training.open(dataset), training.fold) for training in trainings]
-    if any(data is None for data, _ in found):
-        return None
-    hashes = {dataset.content_hash(), *(data.content_hash() for data, _ in found)}
-
-    def image(data, patient):
-        # In one folder the id tells as much.
-        return patient if len(hashes) == 1 else data.image_sha256(patient)
-
-    seen = {image(data, patient) for data, fold in found for patient in data.split(fold).training}
-    images = [image(dataset, patient) for patient in ids]
+    """Count the patients that a network was trained on; None if it is not known."""
+    has_phantoms = None
+    seen, images = set(), set()
+    for training in (each for first in trainings for each in (first, *first.further)):
+        if (fold := _fold_of(training, dataset)) is not None:
+            # In one folder the id tells as much as the CT.
+            seen.update(dataset.split(fold).training)
+            continue
+        data = training.open(dataset)
+        if data is None:
+            if has_phantoms is None:
+                has_phantoms = any(each["source"] == _PHANTOM for each in dataset.sources())
+            if training.phantoms and not has_phantoms:
+                continue
+            return None
+        images.update(map(data.image_sha256, data.split(training.fold).training))
+    own = {patient: dataset.image_sha256(patient) for patient in ids} if images else {}
     # Folders of earlier versions have no hashes of the scans.
-    if None in seen or None in images:
+    if None in images or None in own.values():
         return None
-    return sum(each in seen for each in images)
+    return sum(patient in seen or own.get(patient) in images for patient in ids)
+
+
+def _fold_of(training, dataset):
+    """Return the fold of these data that a network was trained on; None if there is none."""
+    if training.is_on(dataset):
+        return training.fold
+    if training.split_sha256 is None or dataset.content_hash() != training.data_sha256:
+        return None
+    # A stage on another fold of the same data.
+    return dataset.fold_with(training.split_sha256)

@@ -5,8 +5,9 @@ import logging
 import pathlib
 
 from xctrs_tf.data.dataset import open_dataset
+from xctrs_tf.data.dataset.mixture import parse_data
 from xctrs_tf.errors import UserError
-from xctrs_tf.evaluation.cohort import Cohort, Training, choose_cohort
+from xctrs_tf.evaluation.cohort import Cohort, choose_cohort, training_of
 from xctrs_tf.evaluation.finished_run import is_evaluated
 from xctrs_tf.evaluation.tables.collection import FREE_SETTINGS, RUN_NAME
 from xctrs_tf.evaluation.tables.results import method_name
@@ -104,8 +105,11 @@ def read_trainings(workdir):
     if records[0].config.reconstruction_run:
         records.append(read_run_record(workdir / "reconstruction_run"))
     return [
-        Training(
-            record.data_sha256, record.config.fold, record.config.data_folder, record.split_sha256
+        training_of(
+            record.config.fold,
+            record.folders,
+            record.stages,
+            [folder.path for folder in parse_data(record.config.data)],
         )
         for record in records
     ]

@@ -19,7 +19,7 @@ from xctrs_tf.evaluation.tables.comparison import COMPARED_TABLES, compare
 from xctrs_tf.evaluation.tables.grids import latex, markdown
 from xctrs_tf.evaluation.tables.publication import summary_grid, table_grids
 from xctrs_tf.evaluation.tables.results import COMPLEXITY, read_results
-from xctrs_tf.evaluation.tables.study_tables import protocol_grid, robustness_grid
+from xctrs_tf.evaluation.tables.study_tables import patients_note, protocol_grid, robustness_grid
 from xctrs_tf.evaluation.tables.table_csv import table_csv
 from xctrs_tf.evaluation.tables.training_table import training_grid
 from xctrs_tf.files import read_csv, read_json, write_text
@@ -53,7 +53,7 @@ def generated_tables(folder):
         files["robustness.md"] = _read(perturbed, _robustness)
     protocols = folder / "protocols.csv"
     if protocols.is_file():
-        files["protocols.md"] = _read(protocols, lambda path: protocol_grid(read_csv(path)))
+        files["protocols.md"] = _read(protocols, _protocols)
     return files
 
 
@@ -87,7 +87,12 @@ def _tables_of(folder, results):
 
 
 def _robustness(path):
-    return robustness_grid(read_csv(path), read_json(path.with_suffix(".json"))["dice_name"])
+    origin = read_json(path.with_suffix(".json"))
+    return robustness_grid(read_csv(path), origin["dice_name"], patients_note(origin))
+
+
+def _protocols(path):
+    return protocol_grid(read_csv(path), patients_note(read_json(path.with_suffix(".json"))))
 
 
 def _read(path, make_grid):

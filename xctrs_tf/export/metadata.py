@@ -12,7 +12,7 @@ from xctrs_tf.data.volumes.intensity import WINDOW_HU
 from xctrs_tf.errors import UserError
 from xctrs_tf.evaluation.evaluated_run import run_name
 from xctrs_tf.evaluation.patient import TEXT_COLUMNS
-from xctrs_tf.files import read_json
+from xctrs_tf.files import as_dict, read_json
 from xctrs_tf.quality.reference import check_reference
 from xctrs_tf.reconstruction.export_files import CLASSES, EXPORT_FORMAT
 from xctrs_tf.style import NOTICE
@@ -60,7 +60,7 @@ def describe_run(run):
         "data": dataset and _describe_data(dataset, run.config.fold),
         "data_sha256": trained.data_sha256,
         "metrics": _read_metrics(run, trained.data_sha256),
-        "quality": _read_quality(run.path / "quality.json"),
+        "quality": _read_quality(run),
         "versions": provenance.versions(),
     }
 
@@ -127,6 +127,9 @@ def _is_of_test_patients(origin, run, data_sha256):
     # Evaluations of earlier versions were all of the run's fold and without mirroring.
     own = (run.step, data_sha256, "test", run.config.fold, False)
     fold, mirror = origin.get("fold", run.config.fold), origin.get("mirror", False)
+    # By an earlier stage of the training, perhaps.
+    if origin.get("trained_on"):
+        return False
     return (origin["step"], origin["data_hash"], origin["split"], fold, mirror) == own
 
 
@@ -136,8 +139,9 @@ def _mean(rows, name):
     return statistics.fmean(values) if values else None
 
 
-def _read_quality(file):
-    """Read the result of experiments.calibrate; return None without one."""
+def _read_quality(run):
+    """Read the result of experiments.calibrate; return None without one for these weights."""
+    file = run.path / "quality.json"
     try:
         reference = json.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -145,4 +149,14 @@ def _read_quality(file):
     except (OSError, ValueError, RecursionError) as error:
         raise UserError(f"{file}: damaged; run experiments.calibrate again") from error
     check_reference(reference, file)
+    # Earlier calibrations do not tell it.
+    told = as_dict(reference.get("origin")).get("weights_sha256")
+    if told is not None and told != run.weights_sha256:
+        logging.warning(
+            "%s: of other weights: the export has no quality checks; run experiments.calibrate "
+            "--workdir=%s again",
+            file,
+            run.path,
+        )
+        return None
     return reference

@@ -7,6 +7,7 @@ import math
 
 from xctrs_tf import __version__
 from xctrs_tf.errors import one_line
+from xctrs_tf.files import as_dict, as_list
 from xctrs_tf.geometry import VIEWS
 
 PROGRAM = f"xctrs_tf {__version__}"
@@ -38,13 +39,13 @@ def model_record(name, metadata, version=None, sha256=None, server=None):
         "method": _text(known.get("method")),
         "size": _number(known.get("size")),
         "spacing_mm": _number(known.get("spacing_mm")),
-        "sources": sorted({source_name(each) for each in _list(data.get("sources"))}),
+        "sources": sorted({source_name(each) for each in as_list(data.get("sources"))}),
         "training_patients": _number(as_dict(data.get("patients")).get("training")),
         "data_sha256": _text(known.get("data_sha256")),
         "steps": _number(known.get("step")),
         "stages": [
             {"name": _text(stage.get("source")), "steps": _number(stage.get("steps"))}
-            for stage in map(as_dict, _list(known.get("stages")))
+            for stage in map(as_dict, as_list(known.get("stages")))
         ],
         "test": {
             "patients": _number(metrics.get("patients")),
@@ -199,12 +200,3 @@ def _text(value):
 def _number(value):
     plain = isinstance(value, int | float) and not isinstance(value, bool)
     return value if plain and math.isfinite(value) else None
-
-
-def as_dict(value):
-    """Return a JSON value if it is a dict, else an empty dict: anyone may have written it."""
-    return value if isinstance(value, dict) else {}
-
-
-def _list(value):
-    return value if isinstance(value, list) else []

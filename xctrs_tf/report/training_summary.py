@@ -3,8 +3,9 @@
 from xctrs_tf.data.dataset.manifest import DEFAULT_LABEL_NAME
 from xctrs_tf.data.films.film_normalisation import FIRST_FILM_NORMALIZATION
 from xctrs_tf.errors import one_line
+from xctrs_tf.files import as_dict
 from xctrs_tf.quality.checks import film_respects
-from xctrs_tf.report.origin import as_dict, model_sentences, source_name
+from xctrs_tf.report.origin import model_sentences, source_name
 
 UNKNOWN = "What the model was trained on is not known."
 

@@ -45,6 +45,7 @@ def claim_workdir(workdir, config, parts):
         raise UserError(f"--workdir={workdir} is neither empty nor a run: name another folder")
     else:
         record["stages"] = earlier_stages(config.initial_sources)
+        _refuse_held_out(record)
     workdir.mkdir(parents=True, exist_ok=True)
     write_text(path, json.dumps(record, indent=1) + "\n")
 
@@ -72,6 +73,24 @@ def _mixed_in(record):
     """Return shares and hashes of the folders after the first in a config.json."""
     folders = record.get("folders", [])[1:]
     return [(folder["share"], folder["data_sha256"]) for folder in folders]
+
+
+def _refuse_held_out(record):
+    """Refuse first weights that were trained on patients that this run holds out."""
+    fold = record["training"]["fold"]
+    held_out = {folder["data_sha256"]: folder["split_sha256"] for folder in record["folders"]}
+    for stage in record["stages"]:
+        for number, folder in enumerate(stage.get("folders", [])):
+            ours = held_out.get(folder.get("data_sha256"))
+            theirs = split_hash_in(stage["folders"], number)
+            # Stages of earlier versions tell the fold, or nothing.
+            same_fold = stage.get("fold") in (None, fold)
+            if ours is not None and not (same_fold if theirs is None else theirs == ours):
+                raise UserError(
+                    f"--initial_weights: {stage['source']} was trained on another fold of the same "
+                    "data, and so on patients that this run holds out; begin with weights of the "
+                    "same --fold"
+                )
 
 
 def _dealt_anew(before, record):
@@ -127,6 +146,7 @@ def _stage(source, record, steps):
         trained.pop("segmentation", None)
     return {
         "source": source,
+        "fold": training["fold"],
         "networks": list(trained.values()),
         "steps": steps,
         "augment": training["augment"],
@@ -150,6 +170,12 @@ def _require_same(path, record):
             for name, value in record["training"].items()
             if name not in free and trained[name] != value
         ]
+        same_file = trained["vgg_weights"] == record["training"]["vgg_weights"]
+        if same_file and before.get("vgg_weights_sha256") not in (
+            None,
+            record["vgg_weights_sha256"],
+        ):
+            differing.append("the VGG16 weights have changed")
         if before["data_sha256"] != record["data_sha256"]:
             differing.append("the data has changed")
         elif trained["fold"] == record["training"]["fold"] and _dealt_anew(before, record):

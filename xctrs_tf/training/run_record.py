@@ -5,7 +5,7 @@ import pathlib
 
 from xctrs_tf.data.films.film_normalisation import FIRST_FILM_NORMALIZATION
 from xctrs_tf.errors import UserError
-from xctrs_tf.files import read_json
+from xctrs_tf.files import as_list, read_json
 from xctrs_tf.training.config import TrainingConfig
 
 
@@ -17,11 +17,15 @@ class TrainingRecord:
         config: `TrainingConfig`.
         data_sha256: content hash of its data folder, the first of several.
         split_sha256: hash of the patients held out of it; None for runs of earlier versions.
+        folders: list of dicts that describe the data folders, at least one.
+        stages: list of dicts of the trainings that the run began with.
     """
 
     config: TrainingConfig
     data_sha256: str
     split_sha256: str | None
+    folders: list
+    stages: list
 
     def may_hold_out(self, split_sha256):
         """Return whether the same patients may be held out; True where one is not known."""
@@ -74,7 +78,11 @@ def read_run_record(path):
         ) from None
     except (KeyError, TypeError, ValueError) as error:
         raise UserError(f"{path} is not a run's configuration ({error})") from None
-    return TrainingRecord(config, record["data_sha256"], split_hash_in(record.get("folders")))
+    data_sha256 = record["data_sha256"]
+    # Earlier runs do not tell their folders and stages.
+    folders = as_list(record.get("folders")) or [{"data_sha256": data_sha256}]
+    stages = as_list(record.get("stages"))
+    return TrainingRecord(config, data_sha256, split_hash_in(folders), folders, stages)
 
 
 def split_hash_in(folders, number=0):

@@ -1,11 +1,13 @@
 """Several data folders in one run: flag, shares, and the order of the samples."""
 
 import collections
+import json
 
 import pytest
 
-from tests.data.cases import write_dataset
+from tests.data.cases import CONFIGURATION, RECORD, make_case, write_dataset
 from xctrs_tf.data.dataset import open_dataset
+from xctrs_tf.data.dataset.dataset_writer import DatasetWriter
 from xctrs_tf.data.dataset.mixture import (
     DataFolder,
     Part,
@@ -72,6 +74,33 @@ def test_folders_of_another_size_are_refused(folders, tmp_path):
     other = write_dataset(tmp_path / "other", 8, 64, num_folds=4)
     with pytest.raises(UserError, match=r"other has the size 64, and .* has 32; prepare them"):
         open_parts(f"{folders[0]},{other}", 0)
+
+
+def test_training_patients_that_the_first_folder_holds_out_are_refused(tmp_path):
+    folders = []
+    for name, order in (("a", (0, 1, 2, 3)), ("b", (1, 2, 3, 0))):
+        writer = DatasetWriter(tmp_path / name, {**CONFIGURATION, "size": SIZE})
+        for number in order:
+            hashed = {**RECORD, "image_sha256": f"{number}" * 64}
+            writer.add(make_case(f"{name}{number}", number, SIZE), hashed)
+        writer.finalise([[f"{name}{number}"] for number in order], [])
+        folders.append(str(tmp_path / name))
+    # Fold 0 tests scan 0 in the first folder, and scan 1 in the second.
+    words = r"training patients of .*b, such as b0, are held out in .*a: their scans are the same"
+    with pytest.raises(UserError, match=words):
+        open_parts(",".join(folders), 0)
+
+
+def test_folders_of_other_voxels_are_told(folders, tmp_path, caplog):
+    other = write_dataset(tmp_path / "other", 8, SIZE, num_folds=4)
+    open_parts(f"{folders[0]},{other}", 0)
+    assert not caplog.messages
+    manifest = json.loads((other / "manifest.json").read_text(encoding="utf-8"))
+    for record in manifest["patients"]:
+        record["spacing_mm"] = 2.0
+    (other / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
+    open_parts(f"{folders[0]},{other}", 0)
+    assert "other are of 2 mm, and those of" in caplog.messages[0]
 
 
 @pytest.mark.parametrize("shares", [(0.5, 0.5), (0.335, 0.665), (0.001, 0.4, 0.599)])

@@ -173,6 +173,7 @@ def test_a_reconstruction_that_saw_the_test_patients_is_refused(runs):
     ("origin", "message"),
     [
         ({"split": "train"}, "not of the test patients"),
+        ({"trained_on": 2}, "2 of its patients were trained on, by an earlier stage perhaps"),
         ({"step": 500}, "of step 500, but the best is that of step 700"),
         ({"method": "SIT"}, "is SIT and no table1-vgg"),
     ],

@@ -72,7 +72,7 @@ def test_the_tables_of_one_run_and_of_robustness_say_so():
     run = markdown([run_grid([PAPER_ROW], NAME)])
     assert f"{NAME} (%): C1" in run and NOTE in run
     assert NOTE not in markdown([run_grid([PAPER_ROW], "Dice")])
-    robustness = markdown([robustness_grid(perturbed_lines(), NAME)])
+    robustness = markdown([robustness_grid(perturbed_lines(), NAME, "Test patients.")])
     assert f"mean {NAME} (%)" in robustness and NOTE in robustness
 
 

@@ -1,8 +1,13 @@
+import pytest
 from matplotlib.image import imread
 
 from xctrs_tf.evaluation.figures.robustness_figure import robustness_figure
 from xctrs_tf.evaluation.perturbations import PERTURBATIONS
-from xctrs_tf.evaluation.tables.study_tables import robustness_comparison_grid, robustness_grid
+from xctrs_tf.evaluation.tables.study_tables import (
+    patients_note,
+    robustness_comparison_grid,
+    robustness_grid,
+)
 
 IDS = ("a", "b", "c")
 
@@ -27,7 +32,7 @@ def lines(dice=True):
 
 
 def test_table_has_a_row_for_every_severity():
-    grid = robustness_grid(lines(), "pseudo-label Dice")
+    grid = robustness_grid(lines(), "pseudo-label Dice", "Test patients.")
     assert grid.headings[-2] == "mean pseudo-label Dice (%)"
     found = {(line[0], line[1]): line[2:] for line in grid.lines}
     assert found["films as in training", ""][:2] == ["21.00 ± 1.00", ""]
@@ -59,7 +64,7 @@ def test_models_side_by_side():
 
 
 def test_without_a_segmentation_there_is_no_dice():
-    grid = robustness_grid(lines(dice=False), "Dice")
+    grid = robustness_grid(lines(dice=False), "Dice", "Test patients.")
     assert all(line[6:] == ["–", "–"] for line in grid.lines)
 
 
@@ -68,3 +73,28 @@ def test_chart_is_drawn(tmp_path):
         robustness_figure(tmp_path / "chart.png", lines(segmented), "Dice")
         assert imread(tmp_path / "chart.png").shape[1] > 1000
     assert [path.name for path in tmp_path.iterdir()] == ["chart.png"]
+
+
+@pytest.mark.parametrize(
+    ("origin", "note"),
+    [
+        # Of an earlier version.
+        ({"fold": 0, "step": 7}, "Test patients of fold 0."),
+        ({}, "Test patients."),
+        (
+            {"folds": [0, 2], "split": "test", "is_training_data": True, "trained_on": 0},
+            "Test patients of folds 0, 2.",
+        ),
+        (
+            {"folds": [1], "split": "validation", "is_training_data": False, "trained_on": None},
+            "Validation patients of fold 1. Not the data that the networks were trained on. "
+            "Whether some of them were trained on is not known.",
+        ),
+        (
+            {"folds": [1], "split": "training", "trained_on": 5},
+            "Training patients of fold 1. 5 of them were trained on.",
+        ),
+    ],
+)
+def test_a_note_tells_which_patients_they_are(origin, note):
+    assert patients_note(origin) == note

@@ -38,9 +38,13 @@ def backprojection(seen):
     return make_run(reconstruct, None)
 
 
+def cohort_of(dataset, split="test"):
+    return choose_cohort(dataset, [Training("0" * 64, 0)], split)
+
+
 def test_every_perturbation_of_every_test_patient(dataset):
     seen = []
-    rows = robustness_rows(backprojection(seen), dataset)
+    rows = robustness_rows(backprojection(seen), cohort_of(dataset))
     assert {row["id"] for row in rows} == {"p4"}
     found = [(row["perturbation"], row["severity"]) for row in rows]
     assert found[:2] == [("mean-volume", 0), ("none", 0)]
@@ -53,9 +57,12 @@ def test_every_perturbation_of_every_test_patient(dataset):
     # The mean volume needs no film; each of the other rows has its own pair of films.
     assert len(seen) == len(rows) - 1
     assert len({films["la"].tobytes() for films in seen}) == len(seen)
-    assert rows == robustness_rows(backprojection([]), dataset)
+    assert rows == robustness_rows(backprojection([]), cohort_of(dataset))
     changed = {row["psnr"] for row in rows}
     assert len(changed) > 30
+    # Without the training patients there is no mean of them.
+    others = choose_cohort(dataset, [Training("1" * 64, 0)], "test", 0)
+    assert robustness_rows(backprojection([]), others) == rows[1:]
 
 
 def test_every_patient_by_the_network_of_their_fold(dataset, monkeypatch, tmp_path):
@@ -85,10 +92,10 @@ def test_every_patient_by_the_network_of_their_fold(dataset, monkeypatch, tmp_pa
 
 
 def test_a_choice_is_made_on_validation_patients(dataset):
-    rows = robustness_rows(backprojection([]), dataset, split="validation")
+    rows = robustness_rows(backprojection([]), cohort_of(dataset, "validation"))
     assert {row["id"] for row in rows} == set(dataset.split(0).validation)
     assert not {row["id"] for row in rows} & {"p4"}
-    chosen = robustness_rows(backprojection([]), dataset, names=("exposure",))
+    chosen = robustness_rows(backprojection([]), cohort_of(dataset), names=("exposure",))
     assert {row["perturbation"] for row in chosen} == {"none", "mean-volume", "exposure"}
 
 
@@ -98,7 +105,7 @@ def test_the_whole_scan_is_used_if_it_is_available(dataset, tmp_path):
     scan[4:8, 5:9, 40] = 1500
     write_volume(tmp_path / "p4.nii.gz", scan, case.spacing_mm, case.origin_mm)
     seen = []
-    rows = robustness_rows(backprojection(seen), dataset, scans=tmp_path)
+    rows = robustness_rows(backprojection(seen), cohort_of(dataset), scans=tmp_path)
     (place,) = [i for i, row in enumerate(rows) if row["perturbation"] == "full"]
     # Bone above the crop does not change the films of parallel rays.
     frame = VolumeFrame(32, case.spacing_mm, case.origin_mm)
@@ -106,7 +113,7 @@ def test_the_whole_scan_is_used_if_it_is_available(dataset, tmp_path):
     crop = films_of(volume, frame, ProjectionGeometry(field_of_view="full"))
     low, high = crop["ap"].min(), crop["ap"].max()
     assert np.allclose(seen[place - 1]["ap"], (crop["ap"] - low) / (high - low), atol=0.02)
-    rows = robustness_rows(backprojection([]), dataset, scans=tmp_path / "absent")
+    rows = robustness_rows(backprojection([]), cohort_of(dataset), scans=tmp_path / "absent")
     assert len(rows) > 30 and "full" not in {row["perturbation"] for row in rows}
 
 
@@ -119,15 +126,15 @@ def test_a_scan_in_parts_is_joined(dataset, tmp_path):
         write_volume(tmp_path / f"{number}.nii.gz", array, case.spacing_mm, origin_mm)
     write_volume(tmp_path / "p4.nii.gz", case.ct, case.spacing_mm, case.origin_mm)
     seen = []
-    robustness_rows(backprojection(seen), dataset, scans=tmp_path, names=("full",))
+    robustness_rows(backprojection(seen), cohort_of(dataset), scans=tmp_path, names=("full",))
     record = dataset.manifest["patients"][4]
     record |= {"source_file": "0.nii.gz", "source_files": ["1.nii.gz", "0.nii.gz"]}
-    robustness_rows(backprojection(seen), dataset, scans=tmp_path, names=("full",))
+    robustness_rows(backprojection(seen), cohort_of(dataset), scans=tmp_path, names=("full",))
     whole, joined = seen[: len(seen) // 2], seen[len(seen) // 2 :]
     assert len(whole) == len(joined) == 2
     for one, other in zip(whole, joined, strict=True):
         np.testing.assert_array_equal(one["ap"], other["ap"])
     # Without one of the parts there is no whole scan.
     (tmp_path / "1.nii.gz").unlink()
-    rows = robustness_rows(backprojection([]), dataset, scans=tmp_path, names=("full",))
+    rows = robustness_rows(backprojection([]), cohort_of(dataset), scans=tmp_path, names=("full",))
     assert "full" not in {row["perturbation"] for row in rows}

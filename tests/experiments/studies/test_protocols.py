@@ -32,8 +32,12 @@ def run(dataset):
     return make_run(lambda films: ct, None)
 
 
+def cohort_of(dataset, split, sha256="0" * 64):
+    return choose_cohort(dataset, [Training(sha256, 0)], split, 0)
+
+
 def test_two_rows_a_patient(dataset, run):
-    rows = protocols.protocol_rows(run, dataset, "test")
+    rows = protocols.protocol_rows(run, cohort_of(dataset, "test"))
     assert [(row["method"], row["id"]) for row in rows] == [
         ("X-CTRSNet", "p4"),
         ("mean volume", "p4"),
@@ -50,15 +54,20 @@ def test_two_rows_a_patient(dataset, run):
     )
 
 
+def test_other_data_has_no_mean_of_the_training_patients(dataset, run):
+    rows = protocols.protocol_rows(run, cohort_of(dataset, "test", "1" * 64))
+    assert [(row["method"], row["id"]) for row in rows] == [("X-CTRSNet", "p4")]
+
+
 def test_patients_of_the_named_split(dataset, run):
-    rows = protocols.protocol_rows(run, dataset, "training")
+    rows = protocols.protocol_rows(run, cohort_of(dataset, "training"))
     assert [row["id"] for row in rows[::2]] == ["p0", "p1", "p2"]
 
 
 def test_run_that_reconstructs_nothing_is_refused(dataset):
     segmenting = types.SimpleNamespace(path="RUN", reconstruction=None)
     with pytest.raises(UserError, match="--workdir=RUN reconstructs no CT: name a run that does"):
-        protocols.protocol_rows(segmenting, dataset, "test")
+        protocols.protocol_rows(segmenting, cohort_of(dataset, "test"))
 
 
 def test_table_holds_every_figure_and_names_every_protocol():
@@ -71,16 +80,16 @@ def test_table_holds_every_figure_and_names_every_protocol():
             ("mean volume", "p2", 18.0, 0.25),
         ]
     ]
-    grid = protocol_grid(rows)
+    grid = protocol_grid(rows, "Test patients.")
     assert grid.headings == ["", "X-CTRSNet", "mean volume"]
     assert grid.lines == [
         ["xctrs: PSNR", "22.00 ± 2.83", "18.00 ± 0.00"],
         ["x2ct: SSIM", "0.600 ± 0.141", "0.250 ± 0.000"],
     ]
-    assert grid.notes[0] == "2 patients, mean ± SD; PSNR in dB."
-    assert [note.split(":")[0] for note in grid.notes[1:]] == list(PROTOCOLS)
-    # As a CSV gives them back.
-    assert protocol_grid([{key: str(value) for key, value in row.items()} for row in rows]) == grid
+    assert grid.notes[:2] == ["Test patients.", "2 patients, mean ± SD; PSNR in dB."]
+    assert [note.split(":")[0] for note in grid.notes[2:]] == list(PROTOCOLS)
+    as_read = [{key: str(value) for key, value in row.items()} for row in rows]
+    assert protocol_grid(as_read, "Test patients.") == grid
 
 
 def fold_of(run, dataset, split, number=0):
@@ -96,9 +105,12 @@ def test_program_prints_and_writes(tmp_path, dataset, run, monkeypatch, capsys):
     monkeypatch.setattr("xctrs_tf.training.run.load_run", lambda folder, checkpoint: run)
     output = tmp_path / "evaluation"
     monkeypatch.setattr(protocols, "run_name", lambda run: "SpaDRNet")
-    assert protocols.main([f"--workdir={tmp_path}", "--split=validation"]) == 0
+    assert (
+        protocols.main([f"--workdir={tmp_path}", "--split=validation", f"--output={output}"]) == 0
+    )
     printed = capsys.readouterr().out
     assert "perx2ct: SSIM" in printed and "1 patient," in printed
+    assert "Validation patients of fold 0." in printed
     assert printed.startswith((output / "protocols.md").read_text(encoding="utf-8"))
     assert printed.endswith(f"{output / 'protocols.md'}\n")
     with (output / "protocols.csv").open(newline="", encoding="utf-8") as file:
@@ -115,8 +127,7 @@ def test_every_patient_by_the_network_of_their_fold(tmp_path, dataset, run, monk
     folds = []
     for number, tested in enumerate(("p4", "p2")):
         other = MemoryDataset([dataset.load(patient) for patient in ("p0", "p1", "p3", tested)])
-        split = other.split(0)
-        other.split = {number: split}.get
+        other.split = {number: other.split(0)}.get
         folds.append(fold_of(run, other, "test", number))
     runs = {
         fold.folder: types.SimpleNamespace(**{**vars(run), "config": fold.config, "step": step})
@@ -145,7 +156,8 @@ def test_output_that_is_a_file_is_refused(tmp_path, dataset, run):
     ("flag", "status", "words"),
     [
         ("--split=test", 2, ["error: --workdir is missing: name a run of experiments.train\n"]),
-        ("--data=DATA", 2, ["error: --output is missing: with --data name a folder for the fig"]),
+        ("--data=DATA", 2, ["error: --output is missing: RUN/evaluation is for the test pat"]),
+        ("--split=train", 2, ["error: --output is missing: RUN/evaluation is for the test pat"]),
         ("--help", 0, ["--workdir", "--split", "--output", "--checkpoint", "--data"]),
     ],
 )

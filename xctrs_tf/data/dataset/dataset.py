@@ -298,6 +298,11 @@ class Dataset:
         tested = dict.fromkeys(split.test, "test ")
         return self._hash_of(dict.fromkeys(split.validation, "validation ") | tested)
 
+    def fold_with(self, split_sha256):
+        """Return the fold that has a `split_hash`, or None."""
+        folds = range(len(self.manifest["folds"]))
+        return next((fold for fold in folds if self.split_hash(fold) == split_sha256), None)
+
     def is_data_of(self, data_sha256, fold, split_sha256=None):
         """Return whether a network was trained on these data, with these patients held out.
 

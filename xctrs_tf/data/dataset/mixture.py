@@ -2,6 +2,8 @@
 
 import dataclasses
 import functools
+import logging
+import math
 import pathlib
 import re
 
@@ -13,6 +15,8 @@ from xctrs_tf.errors import UserError
 _WITH_SHARE = re.compile(r"(?P<path>.+):(?P<share>\d*\.?\d+)")
 # Samples after which the folders have exactly their shares, as far as whole samples allow.
 _BLOCK = 100
+# Voxel sizes that differ by less, as a fraction, count as equal.
+_SAME_SPACING = 0.01
 # Number of the random generator of the order within a block; no augmentation may have it.
 _ORDER = 6
 
@@ -112,7 +116,7 @@ def open_parts(text, fold):
 
     Raises:
         UserError: a folder is missing or damaged, or was prepared at another size or for
-            other films than the first.
+            other films than the first, or has training patients that the first holds out.
     """
     folders = parse_data(text)
     datasets = [open_dataset(folder.path) for folder in folders]
@@ -125,7 +129,18 @@ def open_parts(text, fold):
                     f"--data: {dataset.path} has the {name} {ours}, and {first.path} has {theirs}; "
                     "prepare them alike"
                 )
+        if not math.isclose(dataset.spacing_mm, first.spacing_mm, rel_tol=_SAME_SPACING):
+            logging.warning(
+                "--data: the voxels of %s are of %g mm, and those of %s of %g mm: necks have "
+                "different sizes to the networks",
+                dataset.path,
+                dataset.spacing_mm,
+                first.path,
+                first.spacing_mm,
+            )
     ids = [dataset.split(fold).training for dataset in datasets]
+    for dataset, patients in zip(datasets[1:], ids[1:], strict=True):
+        _refuse_held_out(first, fold, dataset, patients)
     shares = [
         len(patients) if folder.share is None else folder.share
         for folder, patients in zip(folders, ids, strict=True)
@@ -134,6 +149,20 @@ def open_parts(text, fold):
         Part(dataset, patients, share / sum(shares))
         for dataset, patients, share in zip(datasets, ids, shares, strict=True)
     ]
+
+
+def _refuse_held_out(first, fold, dataset, patients):
+    """Refuse training patients whose scans are those of held-out patients of the first folder."""
+    split = first.split(fold)
+    held_out = {first.image_sha256(patient) for patient in (*split.validation, *split.test)}
+    # Folders of earlier versions have no hashes of the scans.
+    held_out.discard(None)
+    found = [patient for patient in patients if dataset.image_sha256(patient) in held_out]
+    if found:
+        raise UserError(
+            f"--data: {len(found)} training patients of {dataset.path}, such as {found[0]}, are "
+            f"held out in {first.path}: their scans are the same; leave them out of one of the two"
+        )
 
 
 def part_and_position(shares, seed, index):

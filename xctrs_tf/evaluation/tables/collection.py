@@ -228,6 +228,11 @@ def _check_evaluation(folder, row, run):
             f"{folder / 'evaluation'}: not of the test patients, or by an older version; run "
             "experiments.evaluate again"
         )
+    if origin.get("trained_on"):
+        raise UserError(
+            f"{folder / 'evaluation'}: {origin['trained_on']} of its patients were trained on, by "
+            "an earlier stage perhaps; train without --initial_weights of another fold"
+        )
     # The networks of Table 3 come after a reconstruction, which their names begin with.
     if origin["method"].split(" > ")[-1] != ROWS[row].title:
         raise UserError(f"{folder}: is {origin['method']} and no {row}; name the folder after it")

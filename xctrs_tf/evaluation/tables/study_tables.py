@@ -1,4 +1,4 @@
-"""Tables of one trained model: robustness to other films, and evaluation protocols."""
+"""Tables of one method, perhaps of several folds: robustness to other films, and protocols."""
 
 import numpy as np
 
@@ -24,12 +24,35 @@ _BOOTSTRAP_SEED = 0
 _PROTOCOL_KEYS = ("id", "method", "fold")
 
 
-def robustness_grid(lines, dice_name):
+def patients_note(origin):
+    """Return what a record of a study says of its patients, as a line below its table.
+
+    Args:
+        origin: dict of the JSON beside the CSV. Older ones tell less.
+
+    Returns:
+        The line: which part of which folds, and how many of them were trained on.
+    """
+    folds = origin.get("folds") or [origin.get("fold")]
+    known = [str(fold) for fold in folds if fold is not None]
+    which = f" of fold{'s' if len(known) > 1 else ''} {', '.join(known)}" if known else ""
+    note = f"{origin.get('split', 'test').capitalize()} patients{which}."
+    if not origin.get("is_training_data", True):
+        note += " Not the data that the networks were trained on."
+    if origin.get("trained_on", 0) is None:
+        note += " Whether some of them were trained on is not known."
+    elif origin.get("trained_on"):
+        note += f" {origin['trained_on']} of them were trained on."
+    return note
+
+
+def robustness_grid(lines, dice_name, note):
     """Lay out the figures under every perturbation, and their change.
 
     Args:
         lines: dicts of strings: `perturbation`, `severity`, `id` and the figures.
         dice_name: name of the overlap.
+        note: of `patients_note`.
 
     Returns:
         `TableGrid`.
@@ -55,6 +78,7 @@ def robustness_grid(lines, dice_name):
         ["", "severity", *(text for each in headings for text in (each, "change [95 % interval]"))],
         rows,
         [
+            note,
             f"Mean ± SD over {patients} patients; change: mean over patients of the difference "
             "from the films as in training, with its bootstrap interval. The ground truth is "
             "always the patient as their CT lies: a turned or shifted patient is an error of the "
@@ -100,12 +124,13 @@ def robustness_comparison_grid(results, names=tuple(PERTURBATIONS)):
     )
 
 
-def protocol_grid(lines):
+def protocol_grid(lines, note):
     """Lay out mean and standard deviation of every figure, and describe each protocol.
 
     Args:
         lines: dicts of `method`, `id` and a figure a protocol, `<protocol>_<figure>`;
             numbers, or strings as of a CSV.
+        note: of `patients_note`.
 
     Returns:
         `TableGrid`.
@@ -122,7 +147,7 @@ def protocol_grid(lines):
         cells = ["{:.{d}f} ± {:.{d}f}".format(*mean_sd(values), d=digits) for values in columns]
         rows.append([f"{protocol}: {name.replace('_', ', ').upper()}", *cells])
     count = len({line["id"] for line in lines})
-    notes = [f"{count} patient{'s' if count > 1 else ''}, mean ± SD; PSNR in dB."]
+    notes = [note, f"{count} patient{'s' if count > 1 else ''}, mean ± SD; PSNR in dB."]
     notes += [f"{name}: {each.__doc__.splitlines()[0]}" for name, each in PROTOCOLS.items()]
     return TableGrid("The same volumes under every protocol", ["", *methods], rows, notes)
 
