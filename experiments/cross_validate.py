@@ -27,6 +27,7 @@ The exit status is 0, or 1 when jobs failed.
 
 import dataclasses
 import functools
+import logging
 import os
 import pathlib
 import sys
@@ -38,7 +39,13 @@ from experiments.common.presets import PRESETS, fitting_preset, preset_config
 from experiments.common.privacy import define_share, private_files
 from xctrs_tf import provenance
 from xctrs_tf.cross_validation.handover import handed_over, handover_seconds
-from xctrs_tf.cross_validation.jobs import list_jobs, run_benchmark, run_job
+from xctrs_tf.cross_validation.jobs import (
+    finished_record,
+    list_jobs,
+    other_flags,
+    run_benchmark,
+    run_job,
+)
 from xctrs_tf.cross_validation.plan import machine_memory, print_plan
 from xctrs_tf.cross_validation.time_limit import TimeLimit, TimeUp, print_reached
 from xctrs_tf.data.dataset import open_dataset
@@ -237,8 +244,14 @@ def _run(jobs, total, limit, failed):
     with parallel_map(1, RAY_ADDRESS.value, num_gpus=GPUS_PER_JOB.value) as mapper:
         todo = []
         for job in jobs:
-            if job.state() == "done":
+            if (record := finished_record(job)) is not None:
                 print(f"done before: {job}", file=sys.stderr)
+                if differing := other_flags(job, record):
+                    logging.warning(
+                        "%s was done with other flags (%s); for these name another --workdir",
+                        job,
+                        "; ".join(differing),
+                    )
             else:
                 todo.append(job)
         if todo:

@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -12,7 +13,7 @@ import time
 
 import pytest
 
-from xctrs_tf.cross_validation.jobs import Job, list_jobs, run_job
+from xctrs_tf.cross_validation.jobs import Job, list_jobs, other_flags, run_job
 from xctrs_tf.errors import UserError
 from xctrs_tf.models.catalogue import rows_of_table
 
@@ -112,6 +113,18 @@ def test_a_done_job_is_not_repeated(tmp_path):
     assert job.log.read_text(encoding="utf-8") == "fine\n"
     assert run_job(job) == record
     assert times_run(tmp_path) == 2
+
+
+def test_flags_that_change_the_result_are_told(tmp_path):
+    job = Job(tmp_path, "table2-sit", 0, 0, ("--width=0.5", "--data=A"), ("--label_name=x y",))
+    record = {"commands": [shlex.join(["python", *command]) for command in job.commands]}
+    assert other_flags(job, record) == []
+    flags = ("--augment=mirror", "--data=B", "--remat")
+    moved = dataclasses.replace(job, root=tmp_path / "moved", flags=flags)
+    assert other_flags(moved, record) == [
+        "--width=0.5, now without",
+        "without --augment, now --augment=mirror",
+    ]
 
 
 def test_a_failed_job_is_recorded_and_tried_again(tmp_path):

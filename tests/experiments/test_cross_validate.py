@@ -195,6 +195,10 @@ def test_a_row_is_trained_evaluated_planned_and_tabulated(data, tmp_path):
     again = run_program("cross_validate", "--rows=table2-sit", *flags)
     assert again.returncode == 0
     assert "done before: table2-sit fold 1 seed 0" in again.stderr
+    assert "other flags" not in again.stderr
+    again = run_program("cross_validate", "--rows=table2-sit", "--augment=mirror", *flags)
+    told = "was done with other flags (without --augment, now --augment=mirror)"
+    assert again.returncode == 0 and told in again.stderr
 
     finished = run_program(
         "tables", f"--runs={runs}", f"--output={tmp_path / 'results'}", "--nomeasure"

@@ -22,6 +22,11 @@ from xctrs_tf.files import remove_leftovers, write_text
 from xctrs_tf.folder_lock import folder_lock
 from xctrs_tf.models.catalogue import RECONSTRUCTION_ROW, ROWS
 
+# Paths, and flags that do not change the result.
+_WITHOUT_EFFECT = {
+    *("data", "vgg_weights", "reconstruction_run", "workdir", "share"),
+    *("checkpoint_every", "accumulation", "remat", "strategy", "deterministic"),
+}
 # Of a time limit; the rest is for the jobs.
 _BENCHMARK_SHARE = 1 / 3
 # Of a program that a signal ended; while it imports TensorFlow, the signal itself ends it.
@@ -140,6 +145,33 @@ def finished_record(job):
     """Return the record of a job that is done, None for any other."""
     state, record = job.read()
     return record if state == "done" else None
+
+
+def other_flags(job, record):
+    """Compare the flags that a job was done with and those that it would be run with now.
+
+    Args:
+        job: `Job`.
+        record: its record.
+
+    Returns:
+        List of texts, such as ``--augment=mirror, now without``; without paths, and
+        without flags that do not change the result.
+    """
+    done = _flags_of(map(shlex.split, record["commands"]))
+    now = _flags_of(job.commands)
+    return [
+        f"{done.get(name, f'without --{name}')}, now {now.get(name, 'without')}"
+        for name in dict.fromkeys((*done, *now))
+        if done.get(name) != now.get(name)
+    ]
+
+
+def _flags_of(commands):
+    """Return the flags of commands that change the result, by name."""
+    words = [word for command in commands for word in command if word.startswith("--")]
+    flags = {word[2:].partition("=")[0]: word for word in words}
+    return {name: word for name, word in flags.items() if name not in _WITHOUT_EFFECT}
 
 
 def run_job(job, limit=None):
