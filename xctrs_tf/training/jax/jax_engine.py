@@ -1,10 +1,14 @@
 """The training engine on JAX: one device, one machine."""
 
 import contextlib
+import os
 
 from xctrs_tf.data.stream.numpy_batches import numpy_batches
 from xctrs_tf.errors import UserError
+from xctrs_tf.provenance import accelerators
 from xctrs_tf.training.jax.jax_trainer import JaxTrainer
+
+_DETERMINISTIC = "--xla_gpu_deterministic_ops"
 
 
 class JaxEngine:
@@ -17,7 +21,8 @@ class JaxEngine:
         workers: `OneWorker`.
 
     Raises:
-        UserError: several devices, or a batch that cannot be split into its parts.
+        UserError: several devices, a batch that cannot be split into its parts, or
+            reproducible results asked for that the environment does not give.
     """
 
     def __init__(self, config):
@@ -30,6 +35,12 @@ class JaxEngine:
             raise UserError(
                 f"--batch_size={config.batch_size}: must be a multiple of "
                 f"--accumulation={config.accumulation}"
+            )
+        asked = _DETERMINISTIC in os.environ.get("XLA_FLAGS", "")
+        if config.deterministic and accelerators() and not asked:
+            raise UserError(
+                f"--deterministic: on a GPU JAX needs XLA_FLAGS={_DETERMINISTIC}=true in the "
+                "environment; set it, or leave the flag out"
             )
         self.workers = OneWorker()
 
