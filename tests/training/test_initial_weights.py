@@ -98,6 +98,14 @@ def test_weights_that_saw_the_held_out_patients_are_refused(data, both, tmp_path
     loop.train(dataclasses.replace(config, fold=0), tmp_path / "run")
 
 
+def test_a_frozen_network_keeps_its_films(data, both, tmp_path, caplog):
+    config = toy_config(data, initial_weights=str(both), film_normalization="equalized", steps=1)
+    with pytest.raises(UserError, match=r"both of --init.* with percentile, and is frozen; give"):
+        loop.train(dataclasses.replace(config, freeze="reconstruction"), tmp_path / "run")
+    loop.train(config, tmp_path / "run")
+    assert "trained with percentile, and has to learn the other films" in "".join(caplog.messages)
+
+
 @pytest.mark.parametrize(
     "frozen, trained",
     [

@@ -181,6 +181,17 @@ def test_data_that_were_dealt_anew_are_refused(data, tmp_path):
     assert read_run_record(run).split_sha256 is None
 
 
+def test_a_new_length_of_a_falling_learning_rate_is_told(data, tmp_path, caplog):
+    parts = open_parts(str(data), 0)
+    for schedule, told in (("constant", False), ("cosine", True)):
+        run, config = tmp_path / schedule, toy_config(data, schedule=schedule, steps=4)
+        claim_workdir(run, config, parts)
+        claim_workdir(run, config, parts)
+        assert not caplog.messages
+        claim_workdir(run, dataclasses.replace(config, steps=9), parts)
+        assert ("--steps was 4 and is 9: learning rate" in "".join(caplog.messages)) is told
+
+
 def test_a_second_folder_that_was_dealt_anew_is_refused(data, tmp_path):
     # It needs SimpleITK, which training does without.
     from tests.data.cases import deal_anew

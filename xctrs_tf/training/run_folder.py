@@ -1,12 +1,14 @@
 """The run folder: made for one configuration and one data set."""
 
 import json
+import logging
 import pathlib
 
 import keras
 
 from xctrs_tf import provenance
 from xctrs_tf.data.dataset.mixture import absolute_data
+from xctrs_tf.data.films.film_normalisation import FIRST_FILM_NORMALIZATION
 from xctrs_tf.errors import UserError
 from xctrs_tf.files import read_json, sha256_of, write_text
 from xctrs_tf.models.weight_sources import find_weights
@@ -46,6 +48,7 @@ def claim_workdir(workdir, config, parts):
     else:
         record["stages"] = earlier_stages(config.initial_sources)
         _refuse_held_out(record)
+        _check_films(record["stages"], config)
     workdir.mkdir(parents=True, exist_ok=True)
     write_text(path, json.dumps(record, indent=1) + "\n")
 
@@ -91,6 +94,21 @@ def _refuse_held_out(record):
                     "data, and so on patients that this run holds out; begin with weights of the "
                     "same --fold"
                 )
+
+
+def _check_films(stages, config):
+    """Refuse a frozen reconstruction that was trained with otherwise normalised films."""
+    for stage in stages:
+        theirs = stage.get("film_normalization", config.film_normalization)
+        if theirs == config.film_normalization or config.reconstruction not in stage["networks"]:
+            continue
+        words = (
+            f"--film_normalization={config.film_normalization}: {stage['source']} of "
+            f"--initial_weights was trained with {theirs}"
+        )
+        if config.freeze == "reconstruction":
+            raise UserError(f"{words}, and is frozen; give {theirs}")
+        logging.warning("%s, and has to learn the other films", words)
 
 
 def _dealt_anew(before, record):
@@ -150,6 +168,8 @@ def _stage(source, record, steps):
         "networks": list(trained.values()),
         "steps": steps,
         "augment": training["augment"],
+        # Earlier runs do not tell it.
+        "film_normalization": training.get("film_normalization", FIRST_FILM_NORMALIZATION),
         "folders": record.get("folders", []),
     }
 
@@ -190,6 +210,16 @@ def _require_same(path, record):
         raise UserError(
             f"--workdir={path.parent} is a run of another configuration "
             f"({'; '.join(differing)}): name another folder, or give the same flags"
+        )
+    if trained["steps"] != record["training"]["steps"] and (
+        trained["schedule"] != "constant" or trained["cross_entropy_fade"]
+    ):
+        logging.warning(
+            "--steps was %d and is %d: learning rate and cross-entropy follow the new length from "
+            "here on, so this run is another than one of %d steps from the start",
+            trained["steps"],
+            record["training"]["steps"],
+            record["training"]["steps"],
         )
     # What a run of an earlier version does not tell is not known now either.
     folders = [
