@@ -107,7 +107,8 @@ class FilmFlags:
             "check_views",
             True,
             "Refuse films that look swapped, turned, dark-boned or not like one patient's, and "
-            "move the box of a film that shows the neck higher or larger than the other.",
+            "DICOM films whose headers name two patients; move the box of a film that shows the "
+            "neck higher or larger than the other.",
             **where,
         )
 

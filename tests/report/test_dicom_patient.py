@@ -7,7 +7,7 @@ import pytest
 from tests.data.dicoms import write_dicom
 from xctrs_tf.errors import UserError
 from xctrs_tf.report.dicom_ct import ct_series
-from xctrs_tf.report.dicom_patient import patient_fields, patient_of_pair
+from xctrs_tf.report.dicom_patient import difference_of_patients, patient_fields, patient_of_pair
 
 WHOLE = {
     "PatientName": "Doe^Jane",
@@ -124,6 +124,28 @@ def test_films_of_two_patients_are_refused(tmp_path, ap, la, name):
     films = [write(tmp_path / "ap.dcm", **ap), write(tmp_path / "la.dcm", **la)]
     with pytest.raises(UserError, match=rf"la\.dcm: its {name} is not that of .*ap\.dcm"):
         patient_of_pair(*films)
+
+
+@pytest.mark.parametrize(
+    ("ap", "la", "name"),
+    [
+        ({}, {"PatientID": "43"}, "PatientID"),
+        # What one film does not tell differs from nothing.
+        ({}, {"PatientID": None}, None),
+        ({}, {"PatientName": "Doe^John"}, None),
+        ({"PatientID": None}, {"PatientID": None, "PatientName": "Doe^John"}, "PatientName"),
+        ({"PatientID": ""}, {"PatientID": "", "PatientBirthDate": None}, None),
+    ],
+)
+def test_the_difference_of_two_patients(tmp_path, ap, la, name):
+    films = [write(tmp_path / "ap.dcm", **ap), write(tmp_path / "la.dcm", **la)]
+    found = difference_of_patients(*films)
+    if name is None:
+        assert found is None
+    else:
+        assert f"la.dcm: its {name} is not that of" in found and "--nocheck_views" in found
+    (tmp_path / "la.png").touch()
+    assert difference_of_patients(films[0], tmp_path / "la.png") is None
 
 
 def test_films_of_one_patient_may_spell_the_name_differently(tmp_path):

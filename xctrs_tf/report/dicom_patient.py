@@ -73,17 +73,48 @@ def patient_of_pair(ap, la):
     if not is_dicom(la):
         return fields
     other, _ = _read(la)
-    # Devices spell names differently, so that they tell only where there is no id.
-    compared = ["PatientID"]
-    if "PatientID" not in fields and "PatientID" not in other:
-        compared = ["PatientName", "PatientBirthDate"]
-    for name in compared:
+    for name in _compared(fields, other):
         if other.get(name) != fields.get(name):
             raise UserError(
                 f"{la}: its {name} is not that of {ap}; take both films of one patient, or leave "
                 "--copy_patient out"
             )
     return fields
+
+
+def difference_of_patients(ap, la):
+    """Tell whether the headers of two films name two patients.
+
+    Args:
+        ap: the AP film, of any file type.
+        la: the LA film, of any file type.
+
+    Returns:
+        What is wrong and what mends it; None where both name one patient, or one film
+        does not name them.
+    """
+    if not (is_dicom(ap) and is_dicom(la)):
+        return None
+    try:
+        (fields, _), (other, _) = _read(ap), _read(la)
+    except UserError:
+        # Names that cannot be read matter only where they are copied.
+        return None
+    for name in _compared(fields, other):
+        if name in fields and name in other and fields.get(name) != other.get(name):
+            return (
+                f"{la}: its {name} is not that of {ap}; take both films of one patient "
+                "(--nocheck_views takes these)"
+            )
+    return None
+
+
+def _compared(fields, other):
+    """Return the fields by which two films are of one patient."""
+    # Devices spell names differently, so that they tell only where there is no id.
+    if "PatientID" in fields or "PatientID" in other:
+        return ["PatientID"]
+    return ["PatientName", "PatientBirthDate"]
 
 
 def _read(path):

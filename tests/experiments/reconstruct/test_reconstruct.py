@@ -103,6 +103,15 @@ def test_a_patient_is_not_copied_from_films_of_two(folder, models):
     assert_refused(result, "la.dcm: its PatientID is not that of", folder / "out")
 
 
+def test_films_of_two_patients_are_refused_unless_the_check_is_off(folder, models):
+    write_dicom_films(folder, ap="P7", la="P8")
+    result = reconstruct(folder, models, "--check_views", suffix=".dcm")
+    assert result.returncode == 2 and not (folder / "out").exists()
+    assert "la.dcm: its PatientID is not that of" in result.stderr
+    assert "(--nocheck_views takes these)" in result.stderr
+    assert reconstruct(folder, models, "--nocheck_views", suffix=".dcm").returncode == 0
+
+
 def test_a_table_goes_on_after_a_bad_pair_and_a_rerun_does_what_is_missing(folder, models):
     table = folder / "pairs.csv"
     table.write_text(

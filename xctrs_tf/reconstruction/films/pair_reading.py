@@ -36,6 +36,8 @@ def read_pair(paths, options, model, spacing_mm=None, search=None):
     with quiet_libraries():
         opened = open_films(paths, options.frames())
         pair = _cropped(opened, options, model, spacing_mm, search)
+        if pair.problem is None and options.check_views:
+            pair = dataclasses.replace(pair, problem=_two_patients(paths))
         if pair.problem is None:
             pair = cut_pair(
                 pair.opened, model.size, spacing_mm, model.film_normalization, options.check_views
@@ -45,6 +47,13 @@ def read_pair(paths, options, model, spacing_mm=None, search=None):
     if pair.problem is None and pair.spacing_mm is None and not cropped:
         pair = dataclasses.replace(pair, remarks=(*pair.remarks, UNKNOWN_SIZE))
     return pair
+
+
+def _two_patients(paths):
+    # It needs pydicom, which --help of a program must not load.
+    from xctrs_tf.report.dicom_patient import difference_of_patients
+
+    return difference_of_patients(**paths)
 
 
 def _cropped(opened, options, model, spacing_mm, search):
