@@ -11,6 +11,7 @@ from tests.export.runs import SIZE
 from tests.films import BLOCK, block_films
 from xctrs_tf.errors import UserError
 from xctrs_tf.reconstruction import Reconstructor, ReconstructorEnsemble, load
+from xctrs_tf.reconstruction.ensemble import find_exports
 from xctrs_tf.reconstruction.export_files import model_sha256
 
 
@@ -146,6 +147,18 @@ def test_models_that_do_not_fit_together(models, tmp_path, change, message):
     )
     with pytest.raises(UserError, match=message):
         load(models, tmp_path / "other")
+
+
+@pytest.mark.parametrize(("theirs", "told"), [(2.0, True), (2.51, False), (None, False)])
+def test_models_of_two_voxel_sizes_are_told(models, tmp_path, caplog, theirs, told):
+    for name, spacing_mm in (("one", 2.5), ("other", theirs)):
+        shutil.copytree(models, tmp_path / name)
+        file = tmp_path / name / "1" / "assets.extra" / "metadata.json"
+        metadata = json.loads(file.read_text(encoding="utf-8"))
+        file.write_text(json.dumps({**metadata, "spacing_mm": spacing_mm}), encoding="utf-8")
+    find_exports([tmp_path / "one", tmp_path / "other"])
+    wanted = "other/1: was trained with voxels of 2 mm, and "
+    assert (wanted in "".join(caplog.messages)) is told
 
 
 def test_a_model_named_twice(models):

@@ -1,5 +1,6 @@
 """Loading of one exported model or of an ensemble of several."""
 
+import math
 import pathlib
 
 from xctrs_tf.errors import UserError
@@ -11,6 +12,8 @@ from xctrs_tf.reconstruction.uncertainty import combine
 
 # Metadata that must agree, for the models' voxels to be comparable.
 SHARED = ("size", "window_hu", "film_normalization", "frame", "classes")
+# Voxel sizes that differ by less, as a fraction, count as equal.
+_SAME_SPACING = 0.01
 
 
 def load(*paths, sha256=(), fpmath=None, mirror=False):
@@ -75,7 +78,17 @@ def find_exports(paths):
                     f"--model={export.path}: its {name} is {ours}, and {theirs} of {first.path}; "
                     "name models that were trained alike"
                 )
+        _tell_other_voxels(export, first)
     return exports
+
+
+def _tell_other_voxels(export, first):
+    ours, theirs = (each.metadata.get("spacing_mm") for each in (export, first))
+    if ours and theirs and not math.isclose(ours, theirs, rel_tol=_SAME_SPACING):
+        warn_once(
+            f"--model={export.path}: was trained with voxels of {ours:g} mm, and {first.path} with "
+            f"{theirs:g} mm; a neck has another size to one of them, whatever --spacing_mm is"
+        )
 
 
 def use_fpmath(exports, fpmath=None):
