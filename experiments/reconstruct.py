@@ -43,7 +43,7 @@ from xctrs_tf.reconstruction import check_output, load, write_reconstruction
 from xctrs_tf.reconstruction.batch import FAILED, count_outcomes, prepare_output, run_batch
 from xctrs_tf.reconstruction.batch_input import FilmFiles, find_pairs, read_table
 from xctrs_tf.reconstruction.ensemble import find_exports, use_fpmath
-from xctrs_tf.reconstruction.output_folder import require_dicom_package
+from xctrs_tf.reconstruction.output_folder import made_otherwise, require_dicom_package
 from xctrs_tf.report.training_summary import verdict_lines
 
 EXIT_PAIR_FAILED = 1
@@ -173,7 +173,17 @@ def _batch(pairs, output, read, write):
         return write(reconstruction, pair.films, folder, patient=patient, pair=pair)
 
     outcomes = run_batch(
-        pairs, output, reconstruct, write_pair, OVERWRITE.value, private=not SHARE.value
+        pairs,
+        output,
+        reconstruct,
+        write_pair,
+        OVERWRITE.value,
+        private=not SHARE.value,
+        made_otherwise=functools.partial(
+            made_otherwise,
+            models=[export.record() for export in find_exports(MODEL.value)],
+            mirror=MIRROR.value,
+        ),
     )
     print(count_outcomes(outcomes))
     if any(outcome.status == FAILED for outcome in outcomes):

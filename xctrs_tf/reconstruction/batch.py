@@ -71,7 +71,7 @@ def prepare_output(folder, private=True):
     return folder
 
 
-def run_batch(pairs, folder, reconstruct, write, overwrite, private=True):
+def run_batch(pairs, folder, reconstruct, write, overwrite, private=True, made_otherwise=None):
     """Reconstruct every unfinished pair; record those that fail; write summary.csv.
 
     Args:
@@ -83,6 +83,8 @@ def run_batch(pairs, folder, reconstruct, write, overwrite, private=True):
             returns a `Verdict` or None.
         overwrite: reconstruct finished pairs again.
         private: let no other user read summary.csv.
+        made_otherwise: function from the folder of a finished pair to why it cannot stand
+            beside the others, or None; by default there is no reason.
 
     Returns:
         List of `Outcome`.
@@ -94,7 +96,7 @@ def run_batch(pairs, folder, reconstruct, write, overwrite, private=True):
     outcomes = []
     try:
         for pair in progress_bar(pairs, unit="pair"):
-            outcomes.append(_outcome(pair, folder, reconstruct, write, overwrite))
+            outcomes.append(_outcome(pair, folder, reconstruct, write, overwrite, made_otherwise))
             if outcomes[-1].status == FAILED:
                 tqdm.write(f"error: {outcomes[-1].reasons}", file=sys.stderr)
     finally:
@@ -117,12 +119,14 @@ def reasons(verdict):
     return "; ".join(finding.reason for finding in verdict.findings)
 
 
-def _outcome(pair, output, reconstruct, write, overwrite):
+def _outcome(pair, output, reconstruct, write, overwrite, made_otherwise):
     try:
         if pair.problem:
             raise UserError(pair.problem)
         folder = output / pair.id
         if is_finished(folder) and not overwrite:
+            if made_otherwise is not None and (reason := made_otherwise(folder)):
+                raise UserError(reason)
             return Outcome(pair.id, SKIPPED, *_earlier_verdict(folder))
         check_output(folder)
         result = reconstruct(pair)

@@ -10,7 +10,7 @@ from xctrs_tf.data.films.film_normalisation import normalise_film
 from xctrs_tf.data.films.pair.network_view import draw_films
 from xctrs_tf.data.volumes.volume import write_volume
 from xctrs_tf.errors import UserError
-from xctrs_tf.files import atomic_path, write_text
+from xctrs_tf.files import as_dict, as_list, atomic_path, read_json, write_text
 from xctrs_tf.geometry import VERTEBRAE
 from xctrs_tf.reconstruction.label_tables import ITK_SNAP_TABLE, SLICER_TABLE, write_label_tables
 from xctrs_tf.report.origin import origin_record
@@ -172,6 +172,33 @@ def make_private(path):
 def is_finished(folder):
     """Return True if a folder holds a complete reconstruction."""
     return (pathlib.Path(folder) / RECORD_FILE).is_file()
+
+
+def made_otherwise(folder, models, mirror):
+    """Tell whether a complete reconstruction was made by other models than those at hand.
+
+    Args:
+        folder: the folder.
+        models: list of `report.origin.model_record` of the models.
+        mirror: whether they take the mirrored films, too.
+
+    Returns:
+        What differs and what mends it; None if nothing does, or the folder does not tell.
+    """
+    path = pathlib.Path(folder) / RECORD_FILE
+    try:
+        record = as_dict(read_json(path))
+    except (OSError, ValueError, RecursionError):
+        return None
+    made_by = [as_dict(each).get("sha256") for each in as_list(record.get("models"))]
+    ours = [each.get("sha256") for each in models]
+    if made_by and None not in (*made_by, *ours) and sorted(made_by) != sorted(ours):
+        what = "by other models" if len(made_by) + len(ours) > 2 else "by another model"
+    elif record.get("mirror", mirror) != mirror:
+        what = "without --mirror" if mirror else "with --mirror"
+    else:
+        return None
+    return f"{folder} was made {what}; give --overwrite, or another --output"
 
 
 def check_output(folder):

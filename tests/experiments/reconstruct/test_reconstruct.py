@@ -1,3 +1,4 @@
+import json
 import shutil
 
 import numpy as np
@@ -133,6 +134,17 @@ def test_a_table_goes_on_after_a_bad_pair_and_a_rerun_does_what_is_missing(folde
     result = batch(folder, models, f"--pairs={table}", "--strict")
     assert result.stdout == "1 done, 2 skipped, 0 failed, verdict fail: 1\n"
     assert result.returncode == 3
+    assert (out / "p1").stat().st_ino == before
+    # Another version of the model.
+    record = out / "p1" / "reconstruction.json"
+    made = json.loads(record.read_text(encoding="utf-8"))
+    made["models"][0]["sha256"] = "f" * 64
+    record.write_text(json.dumps(made), encoding="utf-8")
+    result = batch(folder, models, f"--pairs={table}", "--report=false")
+    assert (result.returncode, result.stdout[:28]) == (1, "0 done, 2 skipped, 1 failed,")
+    assert "p1 was made by another model; give --overwrite, or another --output" in result.stderr
+    result = batch(folder, models, f"--pairs={table}", "--report=false", "--mirror")
+    assert "p3 was made without --mirror; give --overwrite, or" in result.stderr
     assert (out / "p1").stat().st_ino == before
 
 
