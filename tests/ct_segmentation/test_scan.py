@@ -108,6 +108,15 @@ def test_ct_numbers_become_whole_and_padding_air(tmp_path, kind, monkeypatch):
     np.testing.assert_array_equal(hu, expected)
 
 
+@pytest.mark.parametrize(("shift", "told"), [(0, False), (1024, True)])
+def test_a_scan_that_is_not_in_hu_is_told(tmp_path, caplog, shift, told):
+    file = tmp_path / "ct.nii.gz"
+    write_volume(file, make_array() + np.int16(shift), SPACING_MM[0], ORIGIN_MM)
+    read_scan(file)
+    words = "ct.nii.gz: no air (CT numbers"
+    assert (words in "".join(caplog.messages)) is told
+
+
 def test_a_volume_in_memory_is_not_changed():
     array = make_array()
     array[0, 0, 0] = -2000

@@ -1,11 +1,13 @@
 """A CT of any orientation, voxel size and field of view, on its own grid."""
 
 import dataclasses
+import logging
 import pathlib
 
 import numpy as np
 
 from xctrs_tf.ct_segmentation.network_grid import average_on_upright_grid
+from xctrs_tf.data.dataset.sanity import check_scan
 from xctrs_tf.data.volumes.dicom_series import is_dicom, read_series_on_grid, slice_files
 from xctrs_tf.data.volumes.grid import Grid, to_lps
 from xctrs_tf.data.volumes.intensity import AIR_HU, LOWEST_HU, check_hu
@@ -92,7 +94,11 @@ def read_scan(path):
     else:
         array, stored = read_on_grid(path)
         check_hu(path, array)
-    return _make_scan(str(path), array, stored)
+    scan = _make_scan(str(path), array, stored)
+    # A crop may have no air, so that it is not refused.
+    if problem := check_scan(scan.hu):
+        logging.warning("%s: %s; in other units the labels are wrong", path, problem)
+    return scan
 
 
 def scan_of(volume, name):

@@ -42,12 +42,12 @@ def check_scan(ct):
     """Return why a scan is not in HU.
 
     Args:
-        ct: `Volume`.
+        ct: array of CT numbers.
 
     Returns:
         The reason in a few words, or None.
     """
-    low, high = float(ct.array.min()), float(ct.array.max())
+    low, high = float(ct.min()), float(ct.max())
     if low == high:
         return f"the CT is {low:g} everywhere"
     if low >= _AIR_BELOW_HU:
