@@ -37,8 +37,10 @@ def painted_labels():
 
 
 def paint(labels):
-    """Return CT numbers that tell the label, in soft tissue."""
-    return np.where(labels > 0, 300 + 100 * labels.astype(np.int16), 40).astype(np.int16)
+    """Return CT numbers that tell the label, in soft tissue with air at one edge."""
+    hu = np.where(labels > 0, 300 + 100 * labels.astype(np.int16), 40).astype(np.int16)
+    hu[0, 0] = -1000
+    return hu
 
 
 def read_paint(hu):

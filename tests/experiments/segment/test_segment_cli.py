@@ -127,7 +127,7 @@ def test_what_is_missing_or_cut_is_said():
 
 
 def test_a_scan_without_a_neck_is_refused(tmp_path):
-    path = write_neck(tmp_path / "chest.nii.gz", np.full(LABELS.shape, 40, np.int16))
+    path = write_neck(tmp_path / "chest.nii.gz", paint(np.zeros_like(LABELS)))
     result = segment(tmp_path, ct=path)
     assert_refused(result, f"{path}: no cervical spine found", tmp_path / "out")
     assert [entry.name for entry in tmp_path.iterdir()] == ["chest.nii.gz"]
@@ -136,7 +136,7 @@ def test_a_scan_without_a_neck_is_refused(tmp_path):
 @pytest.mark.parametrize("strict", ["--strict", "--nostrict"])
 def test_an_earlier_result_stays_where_the_next_scan_is_refused(tmp_path, strict):
     assert segment(tmp_path).returncode == 0
-    path = write_neck(tmp_path / "chest.nii.gz", np.full(LABELS.shape, 40, np.int16))
+    path = write_neck(tmp_path / "chest.nii.gz", paint(np.zeros_like(LABELS)))
     assert segment(tmp_path, strict, ct=path).returncode == 2
     np.testing.assert_array_equal(written_labels(tmp_path), LABELS)
 
