@@ -11,7 +11,7 @@ from xctrs_tf.models.catalogue import TABLE_ROWS
 
 # Verdicts of `Answer` as answers to a question.
 _IN_SHORT = {AS_IN_PAPER: "yes", OPPOSITE: "no", NOT_DECIDED: "not decided"}
-_SIZE_NOTE = "Less, more: the interval excludes the paper's difference."
+_SIZE_NOTE = "Smaller, larger: than in the paper, whose difference the interval excludes."
 _IMAGE_NAMES = {"psnr": "PSNR", "ssim": "SSIM"}
 _COLUMNS = {column.key: column for column in (*IMAGE_COLUMNS, *DICE_COLUMNS)}
 
@@ -102,7 +102,7 @@ def short_answer_grid(results, answers):
 
 def _with_size(verdict, answer):
     """Add to a verdict whether the difference is another than the paper's."""
-    return f"{verdict}, {answer.size}" if answer.size else verdict
+    return f"{verdict} ({answer.size})" if answer.size else verdict
 
 
 def _figure_name(results, answer):

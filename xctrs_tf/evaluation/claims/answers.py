@@ -20,7 +20,7 @@ from xctrs_tf.evaluation.tables.publication import SIGNIFICANCE
 from xctrs_tf.models.catalogue import REFERENCE_ROW
 
 AS_IN_PAPER, OPPOSITE, NOT_DECIDED = "as in the paper", "opposite", "not decided"
-LESS, MORE = "less than in the paper", "more than in the paper"
+SMALLER, LARGER = "smaller", "larger"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,12 +58,12 @@ class Answer:
 
     @property
     def size(self):
-        """`LESS` or `MORE` if the interval excludes the paper's difference, else empty."""
+        """`SMALLER` or `LARGER` if the interval excludes the paper's difference, else empty."""
         printed = self.claim.difference
         if printed is None or any(map(math.isnan, self.interval)):
             return ""
         low, high = self.interval
-        return LESS if high < printed else MORE if low > printed else ""
+        return SMALLER if high < printed else LARGER if low > printed else ""
 
 
 def answer_claims(results):
