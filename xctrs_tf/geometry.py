@@ -12,6 +12,8 @@ After pixel shuffle a view's feature is ``(batch, horizontal, vertical, depth,
 channel)`` with its depth along the rays; Eq. 6 permutes it to the volume's axes.
 """
 
+import math
+
 import numpy as np
 
 VIEWS = ("ap", "la")
@@ -76,3 +78,8 @@ def predict_with_mirrored(predict, inputs):
         name: (np.asarray(output) + np.flip(np.asarray(second[name]), 1)) / 2
         for name, output in first.items()
     }
+
+
+def is_same_spacing(spacing_mm, other_mm):
+    """Return whether two voxel sizes are equal to 1 %."""
+    return math.isclose(spacing_mm, other_mm, rel_tol=0.01)

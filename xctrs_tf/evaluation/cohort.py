@@ -1,19 +1,17 @@
 """Patients of an evaluation, and what they are to the model: trained on, held out, or others."""
 
 import dataclasses
-import math
 
 from xctrs_tf.data.dataset import Dataset, open_dataset
 from xctrs_tf.errors import UserError
 from xctrs_tf.evaluation.mean_volume import mean_volume
 from xctrs_tf.files import as_dict, as_list
+from xctrs_tf.geometry import is_same_spacing
 from xctrs_tf.training.run_record import split_hash_in
 
 ALL = "all"
 # The ``source`` of synthetic patients, which are no patient of another source.
 _PHANTOM = "phantom"
-# Voxel sizes that differ by less, as a fraction, count as equal.
-_SAME_SPACING = 0.01
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,8 +76,8 @@ def training_of(fold, folders, stages=(), paths=(), spacing_mm=None):
     )
     for stage in map(as_dict, stages):
         of_stage = as_list(stage.get("folders"))
-        # A file of weights does not tell its data.
         fold_of_stage = stage.get("fold") if type(stage.get("fold")) is int else None
+        # A file of weights does not tell its data.
         others += [_folder_training(each, fold_of_stage) for each in of_stage] or [
             Training(None, None)
         ]
@@ -167,7 +165,7 @@ class Cohort:
         ours = self.dataset.spacing_mm
         for training in self.trainings:
             found = training.spacing_mm or getattr(training.open(self.dataset), "spacing_mm", ours)
-            if not math.isclose(found, ours, rel_tol=_SAME_SPACING):
+            if not is_same_spacing(found, ours):
                 return (
                     f"; its voxels of {ours:g} mm are not those of the training data of {found:g} "
                     f"mm, so that everything has another size to the model: prepare it with "

@@ -1,9 +1,9 @@
 """Loading of one exported model or of an ensemble of several."""
 
-import math
 import pathlib
 
 from xctrs_tf.errors import UserError
+from xctrs_tf.geometry import is_same_spacing
 from xctrs_tf.pretrained import DEFAULT
 from xctrs_tf.processor import set_fpmath, warn_once
 from xctrs_tf.reconstruction.exported_model import find_export
@@ -12,8 +12,6 @@ from xctrs_tf.reconstruction.uncertainty import combine
 
 # Metadata that must agree, for the models' voxels to be comparable.
 SHARED = ("size", "window_hu", "film_normalization", "frame", "classes")
-# Voxel sizes that differ by less, as a fraction, count as equal.
-_SAME_SPACING = 0.01
 
 
 def load(*paths, sha256=(), fpmath=None, mirror=False):
@@ -84,7 +82,7 @@ def find_exports(paths):
 
 def _tell_other_voxels(export, first):
     ours, theirs = (each.metadata.get("spacing_mm") for each in (export, first))
-    if ours and theirs and not math.isclose(ours, theirs, rel_tol=_SAME_SPACING):
+    if ours and theirs and not is_same_spacing(ours, theirs):
         warn_once(
             f"--model={export.path}: was trained with voxels of {ours:g} mm, and {first.path} with "
             f"{theirs:g} mm; a neck has another size to one of them, whatever --spacing_mm is"

@@ -1,4 +1,4 @@
-"""What the JAX engine refuses; the imported module itself needs no JAX."""
+"""Refusals of the JAX engine, whose module needs no JAX."""
 
 import dataclasses
 

@@ -3,7 +3,6 @@
 import dataclasses
 import functools
 import logging
-import math
 import pathlib
 import re
 
@@ -11,12 +10,11 @@ import numpy as np
 
 from xctrs_tf.data.dataset.dataset import Dataset, open_dataset
 from xctrs_tf.errors import UserError
+from xctrs_tf.geometry import is_same_spacing
 
 _WITH_SHARE = re.compile(r"(?P<path>.+):(?P<share>\d*\.?\d+)")
 # Samples after which the folders have exactly their shares, as far as whole samples allow.
 _BLOCK = 100
-# Voxel sizes that differ by less, as a fraction, count as equal.
-_SAME_SPACING = 0.01
 # Number of the random generator of the order within a block; no augmentation may have it.
 _ORDER = 6
 
@@ -129,7 +127,7 @@ def open_parts(text, fold):
                     f"--data: {dataset.path} has the {name} {ours}, and {first.path} has {theirs}; "
                     "prepare them alike"
                 )
-        if not math.isclose(dataset.spacing_mm, first.spacing_mm, rel_tol=_SAME_SPACING):
+        if not is_same_spacing(dataset.spacing_mm, first.spacing_mm):
             logging.warning(
                 "--data: the voxels of %s are of %g mm, and those of %s of %g mm: necks have "
                 "different sizes to the networks",
