@@ -135,8 +135,12 @@ def test_metadata_of_another_model_are_refused(judged, changes, message):
         ask(as_bytes(metadata))
 
 
-def test_metadata_that_are_given_are_taken_without_asking(judged):
+def test_metadata_that_are_given_are_for_servers_that_do_not_tell(judged):
     assert ask(None, metadata=judged.metadata) is judged.metadata
+    told = {k: v for k, v in judged.metadata.items() if k not in LATER}
+    assert ask(as_bytes(told), metadata=judged.metadata) == told
+    with pytest.raises(UserError, match="--metadata: of another export than the server's, which d"):
+        ask(as_bytes({**told, "quality": None}), metadata=judged.metadata)
     assert ask(None, told=False) is None
     with pytest.raises(UserError, match="--metadata: not of the model that the server has, which"):
         ask(None, metadata={**judged.metadata, "size": 64})

@@ -18,6 +18,7 @@ from xctrs_tf.report.origin import model_record
 from xctrs_tf.serving.served_metadata import (
     decode_metadata,
     metadata_length,
+    require_same_metadata,
     require_same_model,
 )
 
@@ -28,17 +29,17 @@ class RemoteReconstructor(BaseReconstructor):
     Args:
         client: `grpc_client.GrpcClient`, `rest_client.RestClient` or
             `kserve_client.KserveClient`.
-        metadata: metadata.json of the served model, of `export_files.read_metadata_file`; by
-            default the server is asked for them.
+        metadata: metadata.json of the served model, of `export_files.read_metadata_file`, for
+            a server that does not tell them.
         told: False never asks the server for its metadata.
 
     Attributes:
-        metadata: as given, or those of the last answer; None before the first answer and
-            where the server does not tell them.
+        metadata: those of the last answer; before it, or where the server does not tell them,
+            those that were given, or None.
 
     Raises:
         UserError: no server, no such model, a model without ``serving_bytes``, or metadata of
-            another model.
+            another model than the server's.
     """
 
     def __init__(self, client, metadata=None, told=True):
@@ -55,8 +56,7 @@ class RemoteReconstructor(BaseReconstructor):
         self._tells_spacing = "spacing_mm" in shapes
         equalizes = EQUALIZED_OUTPUT in shapes
         self.film_normalization = "equalized" if equalizes else "percentile"
-        self.metadata = metadata
-        told = told and metadata is None
+        self._given = self.metadata = metadata
         self._metadata_length = metadata_length(shapes.get(METADATA_OUTPUT)) if told else None
         if metadata is not None:
             self._require_same_model("--metadata")
@@ -112,10 +112,14 @@ class RemoteReconstructor(BaseReconstructor):
 
     def _take_metadata(self, told):
         """Keep what an answer tells; another version of the model may have answered."""
+        self.metadata = self._given
+        if told is None:
+            return
         source = f"--server={self._client.address}: the answer's {METADATA_OUTPUT}"
-        self.metadata = None if told is None else decode_metadata(told, source)
-        if told is not None:
-            self._require_same_model(source)
+        self.metadata = decode_metadata(told, source)
+        self._require_same_model(source)
+        if self._given is not None:
+            require_same_metadata(self._given, self.metadata, "--metadata")
 
     def _require_same_model(self, source):
         require_same_model(

@@ -89,3 +89,22 @@ def require_same_model(metadata, size, film_normalization, segments, source):
                 f"{source}: not of the model that the server has, which differs in {field}; take "
                 "the metadata.json of that export"
             )
+
+
+def require_same_metadata(given, told, source):
+    """Refuse metadata of another export than the one that is served.
+
+    Args:
+        given: checked metadata of a file.
+        told: checked metadata of an answer. They lack what an export adds at its end.
+        source: where the given ones are from, for the message.
+
+    Raises:
+        UserError: a field that the server tells differs.
+    """
+    for field, expected in told.items():
+        if given.get(field) != expected:
+            raise UserError(
+                f"{source}: of another export than the server's, which differs in {field}; leave "
+                "it out, since this server tells its own"
+            )

@@ -87,6 +87,18 @@ def test_ctspine1k_names(tmp_path):
     assert source.unusable == {"1": f"{files[0]}: id '1' is also that of {files[1]}; rename one"}
 
 
+def test_ctspine1k_with_two_label_files(tmp_path):
+    for kind in ("old", "new"):
+        layouts.write_pair(tmp_path / "data/a/1.nii.gz", tmp_path / kind / "a/1_seg.nii.gz")
+    files = [tmp_path / kind / "a/1_seg.nii.gz" for kind in ("new", "old")]
+    reason = f"{files[1]}: the labels are also in {files[0]}; keep one"
+    assert open_collections(["ctspine1k"], [tmp_path]).unusable == {"1": reason}
+    # The folder of the CT's own name decides.
+    files[1].rename(tmp_path / "old/1_seg.nii.gz")
+    source = open_collections(["ctspine1k"], [tmp_path])
+    assert (source.ids, source.unusable) == (["1"], {})
+
+
 def test_totalsegmentator_masks(tmp_path):
     layouts.write_totalsegmentator(tmp_path, "s0011")
     source = open_collections(["totalsegmentator"], [tmp_path])
@@ -120,6 +132,11 @@ def test_totalsegmentator_numbers_of_version_2(tmp_path):
     layouts.write_pair(*files, number_of=number_of, spoil=others)
     source = open_collections(["totalsegmentator"], [tmp_path])
     layouts.assert_is_the_neck(layouts.only_scan(source, "s0011"))
+    mask = folder / "segmentations/vertebrae_C3.nii.gz"
+    mask.parent.mkdir()
+    mask.touch()
+    reason = f"{files[1]}: the labels are also in {mask}; keep one"
+    assert crop_patient(source, "s0011", 32, 3.0) == (None, [reason])
 
 
 def test_nifti_with_a_label_map(tmp_path):

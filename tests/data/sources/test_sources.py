@@ -38,6 +38,18 @@ def test_the_record_changes_with_the_file(tmp_path):
     assert source.record("a")["source_sha256"] != before["source_sha256"]
 
 
+def test_a_file_beside_its_unpacked_copy(tmp_path):
+    write_neck(tmp_path, "a")
+    packed, plain = tmp_path / "a_seg.nii.gz", tmp_path / "a_seg.nii"
+    content = gzip.decompress(packed.read_bytes())
+    plain.write_bytes(content)
+    assert NiftiSource(tmp_path).load("a").labels.array.any()
+    for other in (content[:-1], content[:-1] + bytes([content[-1] ^ 1]), content + b"0"):
+        plain.write_bytes(other)
+        with pytest.raises(UserError, match=r"a_seg.nii.gz: a_seg.nii has other content; remove o"):
+            NiftiSource(tmp_path).load("a")
+
+
 def test_a_manifest_selects_patients_and_names_licences(tmp_path):
     text = "id,good,licence,source\n003,1,MIT,OpenKBP\n001,0,MIT,\n002,1,,\n"
     (tmp_path / "manifest.csv").write_text(text, encoding="utf-8")
@@ -254,10 +266,10 @@ def test_upper_case_and_files_without_gzip_are_patients(tmp_path):
         write_neck(tmp_path, name)
     for kind in ("ct", "seg"):
         (tmp_path / f"a_{kind}.nii.gz").rename(tmp_path / f"a_{kind}.nii.gz".upper())
-        content = gzip.decompress((tmp_path / f"b_{kind}.nii.gz").read_bytes())
-        (tmp_path / f"b_{kind}.nii").write_bytes(content)
+        for name in ("b", "c"):
+            content = gzip.decompress((tmp_path / f"{name}_{kind}.nii.gz").read_bytes())
+            (tmp_path / f"{name}_{kind}.nii").write_bytes(content)
         (tmp_path / f"b_{kind}.nii.gz").unlink()
-        (tmp_path / f"c_{kind}.nii").write_bytes(b"another")
     source = NiftiSource(tmp_path)
     assert (source.ids, source.unusable) == (["A", "b", "c"], {})
     files = [source.record(name)["source_file"] for name in source.ids]

@@ -28,20 +28,28 @@ class CtSpine1kSource(PairSource):
                 labels.setdefault(name, []).append(file)
             else:
                 cts.append((file.name.removesuffix(_SUFFIX), file))
-        pairs = {
-            name: [Pair(ct, _nearest(ct, labels.get(name, [])))]
-            for name, ct in by_id(cts, unusable).items()
-        }
+        pairs = {}
+        for name, ct in by_id(cts, unusable).items():
+            try:
+                pairs[name] = [Pair(ct, _nearest(ct, labels.get(name, [])))]
+            except UserError as error:
+                unusable[name] = str(error)
         if not pairs and not unusable:
             raise UserError(f"{folder}: no CT; CTSpine1K has <name>{_SUFFIX}, <name>{_LABELS}")
         super().__init__(folder, pairs, "ctspine1k", "CC BY-NC-SA", CERVICAL, unusable)
 
 
 def _nearest(ct, candidates):
-    """Return the label file closest to the CT; without candidates, the path beside the CT."""
+    """Return the label file closest to the CT; without candidates, the path beside the CT.
+
+    Raises:
+        UserError: two files are equally close.
+    """
     beside = ct.with_name(ct.name.removesuffix(_SUFFIX) + _LABELS)
-
-    def shared(file):
-        return (file == beside, file.parent.name == ct.parent.name)
-
-    return max(candidates, key=shared, default=beside)
+    if beside in candidates or not candidates:
+        return beside
+    in_same = [file for file in candidates if file.parent.name == ct.parent.name]
+    nearest, *others = in_same or candidates
+    if others:
+        raise UserError(f"{others[0]}: the labels are also in {nearest}; keep one")
+    return nearest

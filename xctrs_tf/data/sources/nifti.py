@@ -1,8 +1,10 @@
 """Folders of `<id>_ct.nii.gz` and `<id>_seg.nii.gz`, with an optional table of patients."""
 
 import csv
+import gzip
 import io
 import re
+import zlib
 
 from xctrs_tf.data.input_folders import (
     by_id,
@@ -25,10 +27,13 @@ _CT_FILE = re.compile(rf"(.+){_CT}\.nii(\.gz)?", re.IGNORECASE | re.DOTALL)
 _PATIENT_TABLE = "manifest.csv"
 # Ten times the size of a table of 100,000 patients.
 _MAX_TABLE_BYTES = 2**26
+_CHUNK_BYTES = 2**20
 
 
 class NiftiSource(PatientSource):
     """CTs in HU and their labels in pairs of NIfTI files (gzip or not) on one grid.
+
+    A file may be there with and without gzip if both have the same content.
 
     An optional ``manifest.csv`` with a column ``id`` names the patients, and its columns
     ``source`` and ``licence`` the collections that they come from and their licences.
@@ -87,7 +92,10 @@ class NiftiSource(PatientSource):
 
     def _file(self, stem):
         files = [file_named(self.folder, stem + suffix) for suffix in _SUFFIXES]
-        return next((file for file in files if file.is_file()), files[0])
+        found = [file for file in files if file.is_file()]
+        if len(found) > 1 and not _is_unpacked(*found):
+            raise UserError(f"{found[0]}: {found[1].name} has other content; remove one of them")
+        return (found or files)[0]
 
 
 def _ct_files(folder):
@@ -99,6 +107,18 @@ def _ct_files(folder):
     ]
     packed = {id_key(match[1]) for match, _ in files if match[2]}
     return [(match[1], file) for match, file in files if match[2] or id_key(match[1]) not in packed]
+
+
+def _is_unpacked(packed, plain):
+    """Return whether a file has the content of a gzip file."""
+    try:
+        with gzip.open(packed) as left, plain.open("rb") as right:
+            while (chunk := left.read(_CHUNK_BYTES)) == right.read(_CHUNK_BYTES):
+                if not chunk:
+                    return True
+    except (OSError, EOFError, zlib.error):
+        return False
+    return False
 
 
 def read_patient_table(table, select, unusable):

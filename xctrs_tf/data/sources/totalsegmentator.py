@@ -69,7 +69,10 @@ class TotalSegmentatorSource(PatientSource):
         return RawPatient(scan, ct, Volume(array, ct.spacing_mm, ct.origin_mm))
 
     def _label_files(self, scan):
-        folder = self._folders[scan]
-        if (folder / _NUMBERED).is_file():
-            return [folder / _NUMBERED]
-        return [folder / mask for mask in _MASKS]
+        numbered = self._folders[scan] / _NUMBERED
+        masks = [self._folders[scan] / mask for mask in _MASKS]
+        if not numbered.is_file():
+            return masks
+        if found := [mask for mask in masks if mask.is_file()]:
+            raise UserError(f"{numbered}: the labels are also in {found[0]}; keep one")
+        return [numbered]

@@ -11,7 +11,7 @@ from xctrs_tf.models.catalogue import TABLE_ROWS
 
 # Verdicts of `Answer` as answers to a question.
 _IN_SHORT = {AS_IN_PAPER: "yes", OPPOSITE: "no", NOT_DECIDED: "not decided"}
-_SIZE_NOTE = "Smaller, larger: than in the paper, whose difference the interval excludes."
+_SIZE_NOTE = "Smaller, larger: the paper's difference is outside our interval, and ours is smaller or larger."
 _IMAGE_NAMES = {"psnr": "PSNR", "ssim": "SSIM"}
 _COLUMNS = {column.key: column for column in (*IMAGE_COLUMNS, *DICE_COLUMNS)}
 
@@ -35,7 +35,7 @@ def answer_grid(results, answers, order):
         lines.append(["" if question == last else question, *_cells(results, answer)])
         last = question
     notes = [
-        "Difference: the method that is better in the paper less the other, mean over patients "
+        "Difference: the method that is better in the paper minus the other, mean over patients "
         "with a BCa bootstrap interval. Effect size: the mean in standard deviations of the "
         "differences. Folds: those in which the mean is above 0. p: Wilcoxon's signed-rank test, "
         f"exact, adjusted after Holm for the {len(answers)} lines. Not decided: p is "
@@ -88,9 +88,10 @@ def short_answer_grid(results, answers):
     note = (
         f"Mean difference over {range_text([answer.test.n for answer in answers])} test patients "
         f"of {num_folds} fold{'s' if num_folds > 1 else ''} with its 95 % interval: PSNR in dB, "
-        f"mean {results.dice_name} in %. Yes (as in the paper) and no (the opposite): p is below "
-        f"{SIGNIFICANCE} after Holm's correction for all {len(answers)} differences; not decided: "
-        f"all else. {_SIZE_NOTE} answers.md has effect sizes and p-values."
+        f"mean {results.dice_name} in %. Yes: the method that is better in the paper is better here, "
+        f"with p below {SIGNIFICANCE} after Holm's correction for all {len(answers)} differences; no: "
+        f"it is worse, with such a p; not decided: all else. {_SIZE_NOTE} answers.md has effect "
+        "sizes and p-values."
     )
     return TableGrid(
         "The paper's questions",

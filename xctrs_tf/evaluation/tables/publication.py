@@ -101,7 +101,7 @@ def _difference_grid(results, table, cells):
             cell = cells[row, column.key]
             if not math.isnan(cell.mean):
                 lines.append([TABLE_ROWS[row].title, *_difference_cells(results, cell)])
-    headings = ["", "figure", "mean [95 % interval]", "X-CTRSNet less it [95 % interval]"]
+    headings = ["", "figure", "mean [95 % interval]", "X-CTRSNet minus this method [95 % interval]"]
     headings += ["in the paper", "patients", "p", "p, Holm"]
     notes = [
         "Above 0, X-CTRSNet has the larger figure. Intervals: BCa bootstrap over patients. p: "
