@@ -11,7 +11,7 @@ from xctrs_tf.models.catalogue import TABLE_ROWS
 
 # Verdicts of `Answer` as answers to a question.
 _IN_SHORT = {AS_IN_PAPER: "yes", OPPOSITE: "no", NOT_DECIDED: "not decided"}
-_SIZE_NOTE = "Smaller, larger: the paper's difference is outside our interval, and ours is smaller or larger."
+_SIZE_NOTE = "Smaller, larger: than the paper's difference, which is outside our interval."
 _IMAGE_NAMES = {"psnr": "PSNR", "ssim": "SSIM"}
 _COLUMNS = {column.key: column for column in (*IMAGE_COLUMNS, *DICE_COLUMNS)}
 
@@ -88,10 +88,10 @@ def short_answer_grid(results, answers):
     note = (
         f"Mean difference over {range_text([answer.test.n for answer in answers])} test patients "
         f"of {num_folds} fold{'s' if num_folds > 1 else ''} with its 95 % interval: PSNR in dB, "
-        f"mean {results.dice_name} in %. Yes: the method that is better in the paper is better here, "
-        f"with p below {SIGNIFICANCE} after Holm's correction for all {len(answers)} differences; no: "
-        f"it is worse, with such a p; not decided: all else. {_SIZE_NOTE} answers.md has effect "
-        "sizes and p-values."
+        f"mean {results.dice_name} in %. Yes: the method that is better in the paper is better "
+        f"here, with p below {SIGNIFICANCE} after Holm's correction for all {len(answers)} "
+        f"differences; no: it is worse, with such a p; not decided: all else. {_SIZE_NOTE} "
+        "answers.md has effect sizes and p-values."
     )
     return TableGrid(
         "The paper's questions",
