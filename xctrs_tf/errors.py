@@ -12,6 +12,8 @@ _MENDS = {
     "choose another place, or change its permissions": (*(errno.EACCES, errno.EPERM, errno.EROFS),),
     "check the path": (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.ELOOP),
 }
+# Errors of TensorFlow and of JAX, by name: neither need be installed.
+_RUNTIME_ERRORS = ("ResourceExhaustedError", "XlaRuntimeError", "JaxRuntimeError")
 
 
 class UserError(Exception):
@@ -80,6 +82,29 @@ def graph_error_text(error):
     number = errno.ENOSPC if os.strerror(errno.ENOSPC) in text else None
     mend = next((mend for mend, numbers in _MENDS.items() if number in numbers), None)
     return text + (f"; {mend}" if mend else "")
+
+
+def memory_error_text(error):
+    """Describe an error of TensorFlow, JAX or Python that says that the memory is full.
+
+    Args:
+        error: any exception.
+
+    Returns:
+        One line with the mend; None for any other error.
+    """
+    text = str(error)
+    is_full = isinstance(error, MemoryError) or (
+        type(error).__name__ in _RUNTIME_ERRORS
+        and re.search(r"OOM|out of memory|allocat", text, re.IGNORECASE)
+    )
+    if not is_full:
+        return None
+    return (
+        f"the memory is full ({one_line(text, 200) or type(error).__name__}); end other programs, or "
+        "in training take --precision=mixed_bfloat16, --vgg_slices=2, --accumulation or --remat "
+        "(docs/training.md)"
+    )
 
 
 def _errno_in(text):

@@ -19,7 +19,7 @@ from absl import flags
 from absl import logging as absl_logging
 
 from xctrs_tf import provenance
-from xctrs_tf.errors import UserError, one_line, os_error_text
+from xctrs_tf.errors import UserError, memory_error_text, one_line, os_error_text
 from xctrs_tf.folder_lock import folder_lock
 from xctrs_tf.processor import set_fpmath
 from xctrs_tf.progress import stage
@@ -212,8 +212,7 @@ def run(execute, flag_values, argv=None):
         _flush_stdout()
         return status
     except UserError as error:
-        print(f"error: {one_line(error)}", file=sys.stderr)
-        return EXIT_USER_ERROR
+        return _fail(one_line(error))
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return EXIT_INTERRUPTED
@@ -225,20 +224,27 @@ def run(execute, flag_values, argv=None):
         package = (error.name or "").partition(".")[0]
         if package not in _LEFT_OUT:
             raise
-        print(
-            f"error: {name} needs {package}, which is not installed; without it "
-            "experiments.train and experiments.evaluate run, with KERAS_BACKEND=jax",
-            file=sys.stderr,
+        return _fail(
+            f"{name} needs {package}, which is not installed; without it "
+            "experiments.train and experiments.evaluate run, with KERAS_BACKEND=jax"
         )
-        return EXIT_USER_ERROR
     except OSError as error:
-        print(f"error: {one_line(os_error_text(error))}", file=sys.stderr)
+        status = _fail(one_line(os_error_text(error)))
         with contextlib.suppress(OSError):
             _flush_stdout()
-        return EXIT_USER_ERROR
+        return status
+    except Exception as error:
+        if (text := memory_error_text(error)) is None:
+            raise
+        return _fail(text)
     finally:
         del _ends[depth:]
         provenance.set_command(None)
+
+
+def _fail(text):
+    print(f"error: {text}", file=sys.stderr)
+    return EXIT_USER_ERROR
 
 
 def help_text(doc, name, flag_values):

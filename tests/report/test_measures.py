@@ -97,6 +97,8 @@ def test_atlantodental_gap_of_blocks():
     labels[18:30, 35:40, 80:95] = 1
     gap = measure_spine(labels, SPACING, ORIGIN)["column"]["atlantodental_interval"]
     assert gap.value is None and "touch" in gap.reason
+    gap = measure_spine(labels, 2.5, ORIGIN)["column"]["atlantodental_interval"]
+    assert gap.value is None and gap.reason == "voxels of 2.5 mm are too coarse for this gap"
 
 
 def test_nothing_segmented_gives_reasons():

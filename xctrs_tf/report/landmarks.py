@@ -29,6 +29,8 @@ MIN_DEPTH = 3
 MIN_JOINT_RAYS = 2
 # With coarser voxels, the angle between end plates is that of the voxel grid.
 MAX_ANGLE_SPACING_MM = 1.5
+# The atlanto-dental interval is 1 to 3 mm in adults.
+MAX_JOINT_SPACING_MM = 1.0
 
 
 class NotFound(Exception):
@@ -205,8 +207,10 @@ def atlantodental_interval(atlas, axis, spacing_mm):
         the midline, from front to back, that cross both.
 
     Raises:
-        NotFound: no anterior arch, no dens behind it, or both touch.
+        NotFound: coarse voxels, no anterior arch, no dens behind it, or both touch.
     """
+    if spacing_mm > MAX_JOINT_SPACING_MM:
+        raise NotFound(f"voxels of {spacing_mm:g} mm are too coarse for this gap")
     pieces = _slab_pieces(atlas, spacing_mm)
     if not pieces:
         raise NotFound("C1 has no voxels at the midline")

@@ -46,6 +46,40 @@ def test_an_error_of_a_library_is_one_line(capsys):
     assert capsys.readouterr().err.startswith("error: No space left on device; free space")
 
 
+class ResourceExhaustedError(Exception):
+    """Error of the name of TensorFlow's."""
+
+
+class JaxRuntimeError(Exception):
+    """Error of the name of JAX's."""
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        ResourceExhaustedError("Graph execution error:\n\nOOM when allocating tensor [1,2]"),
+        ResourceExhaustedError("failed to allocate memory [Op:Conv3D]"),
+        JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory while trying to allocate 5 bytes"),
+    ],
+)
+def test_full_memory_is_one_line_with_the_mend(capsys, error):
+    def execute():
+        raise error
+
+    assert _run(execute) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: the memory is full (") and "--remat" in line
+
+
+def test_another_error_of_a_network_is_a_fault_of_the_program():
+    def execute():
+        raise ResourceExhaustedError("x.data; No space left on device")
+
+    with pytest.raises(ResourceExhaustedError):
+        _run(execute)
+
+
 def test_what_is_printed_to_a_full_disk_is_an_error_too():
     program = (
         "import sys\n"
