@@ -1,7 +1,10 @@
 """Calibrate the quality checks of a model on patients that it has not seen.
 
-    python -m experiments.calibrate --workdir=RUN --data=DATA --output=quality.json
+    python -m experiments.calibrate --workdir=RUN --data=DATA
     python -m experiments.calibrate --model=EXPORT --data=DATA --data=OTHER --output=quality.json
+
+By default the thresholds of a run go to RUN/quality.json, where experiments.export finds
+them. It takes none that were made of an exported model.
 
 The first data must be what the model was trained on. The training patients of its fold
 give the statistics, the validation and test patients the thresholds. Prints the
@@ -23,6 +26,7 @@ from absl import flags
 
 from experiments.common import cli
 from experiments.common.evaluated_models import training_of_export
+from experiments.common.model_flags import check_run_or_model
 from xctrs_tf import provenance
 from xctrs_tf.data.dataset import network_arrays, open_dataset
 from xctrs_tf.data.volumes.intensity import denormalise_hu
@@ -71,7 +75,12 @@ FAULT_PATIENTS = flags.DEFINE_integer(
     lower_bound=2,
     flag_values=FLAGS,
 )
-OUTPUT = flags.DEFINE_string("output", None, "JSON file to write.", flag_values=FLAGS)
+OUTPUT = flags.DEFINE_string(
+    "output",
+    None,
+    "JSON file to write; by default WORKDIR/quality.json, which experiments.export reads.",
+    flag_values=FLAGS,
+)
 CHECKPOINT = flags.DEFINE_enum(
     "checkpoint",
     "best",
@@ -98,13 +107,13 @@ _BATCH_SIZES = {32: 4}
 _UNFINISHED = ".unfinished.jsonl"
 # Fields of `provenance.collect` that the calibration keeps.
 _ORIGIN = ("commit", "date", "machine", "versions", "data_hash")
-flags.mark_flags_as_required(["data", "output"], flag_values=FLAGS)
+flags.mark_flag_as_required("data", flag_values=FLAGS)
 
 
 def execute():
     """Calibrate the model that the flags name."""
-    if bool(WORKDIR.value) == bool(MODEL.value):
-        raise UserError("--workdir, --model: give one of the two")
+    check_run_or_model(WORKDIR, MODEL, MODEL_SHA256, CHECKPOINT)
+    output = _output()
     trainings, film_normalization = _trainings_of_model()
     dataset, *foreign = (open_dataset(path) for path in DATA.value)
     if not all(training.is_on(dataset) for training in trainings):
@@ -117,7 +126,7 @@ def execute():
             raise UserError(f"{path}: of {other.size}^3 voxels, and the model of {dataset.size}^3")
     split, data_sha256 = dataset.split(trainings[0].fold), trainings[0].data_sha256
     faults = _faults()
-    cli.lock_output(OUTPUT.value, beside=True)
+    cli.lock_output(output, beside=True)
     cli.load_tensorflow()
     from xctrs_tf.quality.calibration import calibrate
     from xctrs_tf.quality.faults.detection import detection_rates, made_faults
@@ -131,7 +140,7 @@ def execute():
     reconstruct, identity = _model()
     scorer = PairScorer(
         reconstruct,
-        f"{OUTPUT.value}{_UNFINISHED}",
+        f"{output}{_UNFINISHED}",
         _origin_of_scores(identity, data_sha256),
         _BATCH_SIZES.get(dataset.size, 1),
     )
@@ -167,11 +176,20 @@ def execute():
     # Not the command: its folders belong to this machine.
     reference["origin"] = {name: origin[name] for name in _ORIGIN}
     reference["origin"]["label_name"] = dataset.label_name
-    # Of a run, so that experiments.export notices thresholds of other weights.
+    # By the first experiments.export notices thresholds of other weights, or of an export.
     reference["origin"]["weights_sha256"] = identity if WORKDIR.value else None
-    write_text(pathlib.Path(OUTPUT.value), json.dumps(reference, allow_nan=False) + "\n")
+    reference["origin"]["model_sha256"] = identity if MODEL.value else None
+    write_text(output, json.dumps(reference, allow_nan=False) + "\n")
     scorer.finish()
-    _print(reference)
+    _print(reference, output)
+
+
+def _output():
+    if OUTPUT.value:
+        return pathlib.Path(OUTPUT.value)
+    if not WORKDIR.value:
+        raise UserError("--output: missing; name a JSON file for the thresholds of --model")
+    return pathlib.Path(WORKDIR.value) / "quality.json"
 
 
 def _faults():
@@ -184,11 +202,11 @@ def _faults():
     return FAULTS_FLAG.value
 
 
-def _print(reference):
+def _print(reference, output):
     rate = reference["false_alarm_rate"]
     low, high = rate["interval"]
     print(
-        f"{OUTPUT.value}: {reference['held_out']} held-out patients, "
+        f"{output}: {reference['held_out']} held-out patients, "
         f"{reference['film_normalization']} films; false alarms asked {rate['asked']:.3f}, each "
         f"patient judged by the others {rate['leave_one_out']:.3f} ({low:.2f} to {high:.2f})"
     )

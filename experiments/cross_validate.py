@@ -12,16 +12,17 @@ are trained once.
 Every flag of experiments.train but --fold, --seed and --workdir is one of this
 program too; what a row is about is laid over it, and for the rows of --published the
 optimizer, schedule, batch and loss of their authors. Stopped or killed, the same
-command goes on and repeats no finished job. A failed job is recorded, the others
-go on, and the same command tries it again. experiments.tables makes the tables.
+command goes on and repeats no finished job, unless its run folder or evaluation was
+removed. A failed job is recorded, the others go on, and the same command tries it
+again. experiments.tables makes the tables.
 
 --max_minutes ends all of it in time, with a checkpoint of the job that does not fit any more.
 --handover writes what another machine needs to go on into a folder of small files, and
 takes over what such a folder holds (docs/training.md, On a GPU with a time limit).
 
---plan tells in seconds what all of it will take: from the steps of jobs in --workdir, or
-by counting the operations of the networks. With --measure it trains every row that was
-never begun for a few steps, which takes minutes and is exact.
+--plan tells in seconds what all of it will take, and how much of that is left: from the
+jobs in --workdir, or by counting the operations of the networks. With --measure it trains
+every row that was never begun for a few steps, which takes minutes and is exact.
 The exit status is 0, or 1 when jobs failed.
 """
 
@@ -234,8 +235,9 @@ def _gpus():
 def _preset():
     """Return the preset of all jobs: a plan without one takes what fits the data."""
     if PLAN.value and not FLAGS["preset"].present and "size" not in training_flags.given(FLAGS):
-        data = preset_config(PRESET.value, **training_flags.given(FLAGS)).data
-        return fitting_preset(open_dataset(data).size) or PRESET.value
+        config = preset_config(PRESET.value, **training_flags.given(FLAGS))
+        config.check()
+        return fitting_preset(open_dataset(config.data_folder).size) or PRESET.value
     return PRESET.value
 
 

@@ -13,19 +13,20 @@ Writes to --output: cases.csv and baselines.csv (a line a patient, with a .json
 beside each that says where it comes from), table.md, case-<id>.png of the first
 patients, and with --save_predictions predictions/<id>.npz, which
 experiments.figures draws from. Files of an earlier evaluation are removed.
-RUN/evaluation is for the test patients of the run's own fold alone: it goes into exports
-and tables. By default all else goes to a folder beside it, such as RUN/evaluation-OTHER-all.
+RUN/evaluation is for the test patients of the run's own fold alone, by the best weights: it
+goes into exports and tables. By default all else goes to a folder beside it, such as
+RUN/evaluation-OTHER-all.
 """
 
+import contextlib
 import pathlib
-import shutil
 import sys
 
 from absl import flags, logging
 
 from experiments.common import cli
 from experiments.common.evaluated_models import model_of_exports, model_of_run
-from experiments.common.model_flags import define_mirror
+from experiments.common.model_flags import check_run_or_model, define_mirror
 from experiments.common.privacy import define_share, private_files
 from experiments.common.run_flags import SPLITS, RunFlags
 from xctrs_tf import provenance
@@ -35,7 +36,7 @@ from xctrs_tf.evaluation.patient import evaluate_case, write_cases_csv
 from xctrs_tf.evaluation.predictions import write_prediction
 from xctrs_tf.evaluation.tables.grids import markdown, text
 from xctrs_tf.evaluation.tables.run_table import PAPER_ROW, run_grid, table_row
-from xctrs_tf.files import atomic_path, write_text
+from xctrs_tf.files import read_json, write_text
 from xctrs_tf.models.catalogue import MEAN_VOLUME, XCTRSNET
 from xctrs_tf.progress import progress_bar
 
@@ -95,6 +96,8 @@ def execute():
     """Evaluate the model that the flags name."""
     model = _model()
     dataset = model.open_data(RUN.data.value)
+    if model.mirror and any(training.takes_films for training in model.trainings):
+        dataset.films.check_mirrored("--mirror")
     split = SPLITS.get(SPLIT.value, SPLIT.value)
     cohort = choose_cohort(dataset, model.trainings, split, FOLD.value)
     label_name = dataset.overlap_name(RUN.label_name.value)
@@ -175,27 +178,23 @@ def evaluate_model(
 
 
 def _model():
-    if bool(RUN.workdir.value) == bool(MODEL.value):
-        raise UserError("--workdir, --model: give a run or an exported model, one of the two")
+    check_run_or_model(RUN.workdir, MODEL, MODEL_SHA256, RUN.checkpoint)
     if RUN.workdir.value:
-        if MODEL_SHA256.value:
-            raise UserError("--model_sha256: is for --model; leave it out with --workdir")
         return model_of_run(RUN.workdir.value, RUN.checkpoint.value, MIRROR.value)
-    if RUN.checkpoint.present:
-        raise UserError("--checkpoint: an exported model has one; leave it out with --model")
     return model_of_exports(MODEL.value, MODEL_SHA256.value or (), MIRROR.value)
 
 
 def _output(model, cohort):
     """Return the folder to write; that of a run's own test patients only for these."""
-    is_own = model.workdir is not None and cohort.is_own_test and not model.mirror
+    is_best = RUN.checkpoint.value == "best"
+    is_own = model.workdir is not None and cohort.is_own_test and is_best and not model.mirror
     if RUN.output.value:
         output = pathlib.Path(RUN.output.value).resolve()
         of_run = output.name == OWN_FOLDER and (output.parent / "config.json").is_file()
         if of_run and not (is_own and output.parent == model.workdir.resolve()):
             raise UserError(
-                f"--output={RUN.output.value}: is for the figures of that run on its own test "
-                "patients, which exports and tables read; name another folder"
+                f"--output={RUN.output.value}: is for the figures of that run's best weights on "
+                "its own test patients, which exports and tables read; name another folder"
             )
         return pathlib.Path(RUN.output.value)
     if model.workdir is None:
@@ -207,21 +206,42 @@ def _output(model, cohort):
         None if cohort.is_own else cohort.dataset.path.resolve().name,
         next((flag for flag, name in SPLITS.items() if name == cohort.split), cohort.split),
         None if FOLD.value is None else f"fold-{FOLD.value}",
+        None if is_best else RUN.checkpoint.value,
         "mirror" if model.mirror else None,
     ]
-    return model.workdir / "-".join(filter(None, parts))
+    folder = model.workdir / "-".join(filter(None, parts))
+    before = _earlier(folder).get("data_hash")
+    # Two folders of data may have the same name.
+    if not cohort.is_own and before not in (None, cohort.dataset.content_hash()):
+        raise UserError(
+            f"{folder}: holds the figures of other data of that name; name a folder with --output, "
+            "that one to replace them"
+        )
+    return folder
+
+
+def _earlier(folder):
+    """Return the record of the evaluation in a folder; an empty dict if there is none."""
+    try:
+        record = read_json(folder / "cases.json")
+    except (OSError, ValueError):
+        return {}
+    return record if "data_hash" in record else {}
 
 
 def _remove_earlier(folder):
     """Remove the files of an earlier evaluation from a folder, and no others."""
-    # Without it the evaluation is not complete, and nothing reads the other files.
-    (folder / "cases.json").unlink(missing_ok=True)
-    for name in ("cases.csv", "baselines.json", "baselines.csv", "table.md"):
+    predictions = folder / "predictions"
+    of_run = folder.name.startswith(OWN_FOLDER) and (folder.parent / "config.json").is_file()
+    # Elsewhere files of these names may be anyone's.
+    if of_run or _earlier(folder):
+        for file in (*folder.glob("case-*.png"), *predictions.glob("*.npz")):
+            file.unlink()
+        with contextlib.suppress(OSError):
+            predictions.rmdir()
+    # Without the first the evaluation is not complete, and nothing reads the other files.
+    for name in ("cases.json", "cases.csv", "baselines.json", "baselines.csv", "table.md"):
         (folder / name).unlink(missing_ok=True)
-    for picture in folder.glob("case-*.png"):
-        picture.unlink()
-    if (folder / "predictions").is_dir():
-        shutil.rmtree(folder / "predictions")
 
 
 def _table(name, rows, mean_volume_rows):
@@ -234,10 +254,9 @@ def _table(name, rows, mean_volume_rows):
 
 
 def _save(folder, predicted):
-    with atomic_path(folder) as temporary:
-        temporary.mkdir()
-        for prediction in predicted:
-            write_prediction(temporary, *prediction)
+    folder.mkdir(exist_ok=True)
+    for prediction in predicted:
+        write_prediction(folder, *prediction)
 
 
 def _draw(*arguments):

@@ -7,7 +7,7 @@ which experiments.reconstruct takes no other model. With --format=onnx it holds 
 in place of a SavedModel, so give a folder that no TensorFlow Serving watches. With
 --format=triton OUTPUT is a model repository of Triton Inference Server, and the versions are
 in OUTPUT/xctrsnet. What an export says of itself in assets.extra/metadata.json has the metrics
-of RUN/evaluation and the thresholds of RUN/quality.json, if they are there
+of RUN/evaluation and the thresholds of RUN/quality.json, if they are there and of these weights
 (experiments.evaluate and experiments.calibrate). docs/serving.md tells how to serve it.
 """
 
@@ -108,6 +108,13 @@ def execute():
     if half and half.step != run.step:
         raise UserError(f"{WORKDIR.value}: the training replaced its weights meanwhile; try again")
     folder = export_run(run, output, QUANTIZE.value, FORMAT.value, half, FPMATH.value)
+    if not (run.path / "quality.json").is_file():
+        logging.warning(
+            "%s: no quality.json: the export has no thresholds of the quality checks; run "
+            "experiments.calibrate --workdir=%s, and export again",
+            run.path,
+            run.path,
+        )
     print(folder, f"--model_sha256={model_sha256(folder)}", sep="\n")
 
 

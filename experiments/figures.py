@@ -9,7 +9,7 @@ during training. fig6 and fig7 are drawn from what experiments.evaluate
 --save_predictions kept; fig5 alone needs the weights.
 
 Unless --patients names them, they are drawn of the patient whose PSNR by X-CTRSNet
-is the median of the fold.
+is the median of the fold. Of several patients fig5 shows the first.
 """
 
 import pathlib
@@ -37,7 +37,7 @@ DATA = flags.DEFINE_string(
     "data", None, "Prepared data folder; by default the runs' own.", flag_values=FLAGS
 )
 PATIENTS = flags.DEFINE_list(
-    "patients", None, "Test patients of the fold to draw.", flag_values=FLAGS
+    "patients", None, "Test patients of the fold to draw; fig5 shows the first.", flag_values=FLAGS
 )
 FOLD = flags.DEFINE_integer("fold", 0, "Fold whose patients are drawn.", flag_values=FLAGS)
 SEED = flags.DEFINE_integer("seed", 0, "Seed of the runs that are drawn.", flag_values=FLAGS)
@@ -60,15 +60,33 @@ def execute():
         print(path)
 
 
-def drawn_patients(results):
-    """Return the ids of the patients whose volumes are drawn."""
+def drawn_patients(results, dataset):
+    """Return the ids of the patients whose volumes are drawn.
+
+    Args:
+        results: `Results` of the runs.
+        dataset: `Dataset` of the runs.
+
+    Returns:
+        List of ids of test patients of the fold, at least one.
+
+    Raises:
+        UserError: --patients names another one, or there is no evaluated run to choose by.
+    """
+    if PATIENTS.value:
+        tested = dataset.split(FOLD.value).test
+        for patient in PATIENTS.value:
+            if patient not in tested:
+                raise UserError(
+                    f"--patients={patient}: no test patient of fold {FOLD.value}; these are "
+                    f"{', '.join(tested)}"
+                )
+        return PATIENTS.value
     lines = [
         line
         for line in results.patients(REFERENCE_ROW)
         if (line["fold"], line["seed"]) == (str(FOLD.value), str(SEED.value))
     ]
-    if PATIENTS.value:
-        return PATIENTS.value
     if not lines:
         raise UserError(
             f"--runs={RUNS.value}: {REFERENCE_ROW} has no evaluated run of fold {FOLD.value} and "
@@ -79,13 +97,13 @@ def drawn_patients(results):
 
 
 def _draw_decomposition(path, runs, results):
+    folder, dataset = _folder(runs, REFERENCE_ROW), _dataset(runs, REFERENCE_ROW)
+    case = dataset.load(drawn_patients(results, dataset)[0])
     cli.load_tensorflow()
     from xctrs_tf.evaluation.figures.decomposition_figure import decomposition_figure, view_features
     from xctrs_tf.training.prediction import predict_case
     from xctrs_tf.training.run import load_run
 
-    folder = _folder(runs, REFERENCE_ROW)
-    case = _dataset(runs, REFERENCE_ROW).load(drawn_patients(results)[0])
     run = load_run(folder)
     arrays = network_arrays(case, run.config.film_normalization)
     ct_pred, _ = predict_case(run, case.id, arrays)
@@ -152,7 +170,7 @@ def _predictions(runs, results, rows, score):
     # X-CTRSNet last, as in the paper.
     rows = sorted(rows, key=lambda row: row == REFERENCE_ROW)
     patients = []
-    for patient in drawn_patients(results):
+    for patient in drawn_patients(results, dataset):
         predictions, scores = {}, {}
         for row in rows:
             title = TABLE_ROWS[row].title

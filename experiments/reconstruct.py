@@ -17,7 +17,8 @@ that you trust. Not for diagnosis.
 
 A batch (--pairs, --input) writes such a folder for every id into OUT, and
 OUT/summary.csv. A bad pair is one line on stderr, and the others go on; a rerun does
-what is missing.
+what is missing. A finished pair whose films, model or flags are others now is a bad pair
+without --overwrite.
 
 Exit status: 0, everything was written, whatever the verdict of the quality checks
 (with --strict, 3 where it is "fail"; the files are written all the same); 1, a pair
@@ -32,7 +33,12 @@ from absl import flags
 
 from experiments.common import cli
 from experiments.common.film_flags import FilmFlags, read_films
-from experiments.common.model_flags import define_mirror
+from experiments.common.model_flags import (
+    check_strict,
+    define_mirror,
+    define_strict,
+    strict_status,
+)
 from experiments.common.privacy import define_share
 from xctrs_tf.errors import UserError
 from xctrs_tf.folder_lock import folder_lock
@@ -43,11 +49,15 @@ from xctrs_tf.reconstruction import check_output, load, write_reconstruction
 from xctrs_tf.reconstruction.batch import FAILED, count_outcomes, prepare_output, run_batch
 from xctrs_tf.reconstruction.batch_input import FilmFiles, find_pairs, read_table
 from xctrs_tf.reconstruction.ensemble import find_exports, use_fpmath
-from xctrs_tf.reconstruction.output_folder import made_otherwise, require_dicom_package
+from xctrs_tf.reconstruction.films.pair_reading import film_request
+from xctrs_tf.reconstruction.output_folder import (
+    file_request,
+    made_otherwise,
+    require_dicom_package,
+)
 from xctrs_tf.report.training_summary import verdict_lines
 
 EXIT_PAIR_FAILED = 1
-EXIT_VERDICT_FAIL = 3
 
 FLAGS = flags.FlagValues()
 FILMS = FilmFlags(FLAGS)
@@ -76,14 +86,18 @@ FPMATH = flags.DEFINE_enum(
 )
 MIRROR = define_mirror(FLAGS)
 OUTPUT = flags.DEFINE_string(
-    "output", None, "Folder to write; an earlier result is replaced.", flag_values=FLAGS
+    "output",
+    None,
+    "Folder to write. The earlier result of one pair is replaced; in a batch a finished pair is "
+    "skipped, unless --overwrite.",
+    flag_values=FLAGS,
 )
 SHARE = define_share(FLAGS)
 PAIRS = flags.DEFINE_string(
     "pairs",
     None,
-    "A batch: CSV with the columns id, ap, la and, if you like, spacing_mm (else --spacing_mm). "
-    "Relative paths start at the CSV's folder.",
+    "A batch: CSV with the columns id, ap, la and, if you like, spacing_mm (else --spacing_mm), "
+    "and no others. Relative paths start at the CSV's folder.",
     flag_values=FLAGS,
 )
 INPUT = flags.DEFINE_string(
@@ -111,12 +125,7 @@ COPY_PATIENT = flags.DEFINE_boolean(
     "are anonymous.",
     flag_values=FLAGS,
 )
-STRICT = flags.DEFINE_boolean(
-    "strict",
-    False,
-    'Exit with status 3 where the verdict of the quality checks is "fail".',
-    flag_values=FLAGS,
-)
+STRICT = define_strict(FLAGS)
 flags.mark_flags_as_required(["output"], flag_values=FLAGS)
 
 
@@ -143,7 +152,7 @@ def execute():
     pairs = read_table(PAIRS.value) if PAIRS.value is not None else find_pairs(INPUT.value)
     prepare_output(output, private=not SHARE.value)
     with folder_lock(output):
-        return _batch(pairs, output, read, write)
+        return _batch(pairs, output, read, write, options)
 
 
 def _one(output, read, write):
@@ -158,11 +167,12 @@ def _one(output, read, write):
         return 0
     metadata = find_exports(MODEL.value)[0].metadata
     print(*verdict_lines(verdict, metadata, reconstruction.models), sep="\n")
-    return EXIT_VERDICT_FAIL if STRICT.value and verdict.level == "fail" else 0
+    return strict_status(STRICT, [verdict.level])
 
 
-def _batch(pairs, output, read, write):
+def _batch(pairs, output, read, write, options):
     reconstructor = _load()
+    models = [export.record() for export in find_exports(MODEL.value)]
 
     def reconstruct(files):
         pair, patient = read(files, output / files.id)
@@ -172,6 +182,15 @@ def _batch(pairs, output, read, write):
         reconstruction, pair, patient = result
         return write(reconstruction, pair.films, folder, patient=patient, pair=pair)
 
+    def otherwise(files, folder):
+        return made_otherwise(
+            folder,
+            models,
+            MIRROR.value,
+            film_request(files.paths, options, _spacing_mm(files)),
+            file_request(REPORT.value, DICOM.value, COPY_PATIENT.value),
+        )
+
     outcomes = run_batch(
         pairs,
         output,
@@ -179,24 +198,24 @@ def _batch(pairs, output, read, write):
         write_pair,
         OVERWRITE.value,
         private=not SHARE.value,
-        made_otherwise=functools.partial(
-            made_otherwise,
-            models=[export.record() for export in find_exports(MODEL.value)],
-            mirror=MIRROR.value,
-        ),
+        made_otherwise=otherwise,
+        needs_verdict=STRICT.value,
     )
     print(count_outcomes(outcomes))
     if any(outcome.status == FAILED for outcome in outcomes):
         return EXIT_PAIR_FAILED
-    failing = any(outcome.verdict == "fail" for outcome in outcomes)
-    return EXIT_VERDICT_FAIL if STRICT.value and failing else 0
+    return strict_status(STRICT, [outcome.verdict for outcome in outcomes])
 
 
 def _read(files, output, options, model):
     """Read a pair and its patient."""
-    spacing_mm = files.spacing_mm or FILMS.spacing_mm.value
+    spacing_mm = _spacing_mm(files)
     pair = read_films(files, options, model, spacing_mm, output, private=not SHARE.value)
     return pair, _patient(files.paths) if COPY_PATIENT.value else None
+
+
+def _spacing_mm(files):
+    return files.spacing_mm or FILMS.spacing_mm.value
 
 
 def _patient(paths):
@@ -231,8 +250,7 @@ def _check_flags():
         raise UserError("films: give --ap and --la, or --pairs, or --input (see --help)")
     if OVERWRITE.value and not given:
         raise UserError("--overwrite: for --pairs and --input; one pair is always done again")
-    if STRICT.value and not REPORT.value:
-        raise UserError("--strict: needs the report's quality checks; leave --report=false out")
+    check_strict(STRICT, REPORT)
     if COPY_PATIENT.value and not DICOM.value:
         raise UserError("--copy_patient: only DICOM files hold a patient; add --dicom")
     if DICOM.value:

@@ -16,7 +16,7 @@ from experiments.common import cli
 from xctrs_tf.errors import UserError
 from xctrs_tf.evaluation.experiment_log import log_grid, read_log
 from xctrs_tf.evaluation.tables.grids import markdown, text
-from xctrs_tf.files import write_text
+from xctrs_tf.files import atomic_path, write_text
 
 FLAGS = flags.FlagValues()
 RUNS = flags.DEFINE_string("runs", None, "Folder above the runs.", flag_values=FLAGS)
@@ -35,7 +35,10 @@ def execute():
     if output and output.suffix == ".md":
         write_text(output, markdown([grid]))
     elif output:
-        with output.open("w", newline="", encoding="utf-8") as file:
+        with (
+            atomic_path(output) as temporary,
+            temporary.open("w", newline="", encoding="utf-8") as file,
+        ):
             csv.writer(file).writerows([grid.headings, *grid.lines])
     print(text(grid))
 

@@ -9,6 +9,10 @@ with a model of experiments.export (docs/serving.md). Films are read, OUT is wri
 result is judged, as by experiments.reconstruct; the thresholds of the quality checks come with
 the answer, or with --metadata from models that were exported before they did. Without --tls the
 connection is not encrypted: use it where the network is not your own. Not for diagnosis.
+
+Exit status: 0, everything was written, whatever the verdict of the quality checks (with
+--strict, 3 where it is "fail"; the files are written all the same); 2, nothing was done: bad
+flags or films, or no good answer of the server.
 """
 
 import logging
@@ -19,6 +23,7 @@ from absl import flags
 
 from experiments.common import cli
 from experiments.common.film_flags import FilmFlags, read_films
+from experiments.common.model_flags import check_strict, define_strict, strict_status
 from experiments.common.privacy import define_share
 from xctrs_tf.errors import UserError
 from xctrs_tf.folder_lock import folder_lock
@@ -69,6 +74,7 @@ RETRIES = flags.DEFINE_integer(
 REPORT = flags.DEFINE_boolean(
     "report", True, "Make surfaces, measures and report.html; they take seconds.", flag_values=FLAGS
 )
+STRICT = define_strict(FLAGS)
 TLS = flags.DEFINE_boolean(
     "tls", False, "Encrypt the connection, and check the server's certificate.", flag_values=FLAGS
 )
@@ -95,6 +101,7 @@ flags.mark_flags_as_required(["server", "output"], flag_values=FLAGS)
 def execute():
     """Send the two films to the server and write its reconstruction."""
     FILMS.check_given()
+    check_strict(STRICT, REPORT)
     if REPORT.value:
         cli.check_keras("--report", "give --noreport")
     output = pathlib.Path(OUTPUT.value)
@@ -104,9 +111,10 @@ def execute():
     with folder_lock(output.resolve(), beside=True):
         verdict, reconstruction = _reconstruct(output, metadata)
     print(*sorted(output.resolve().iterdir()), sep="\n")
-    if verdict is not None:
-        lines = verdict_lines(verdict, reconstruction.metadata, reconstruction.models)
-        print(*lines, sep="\n")
+    if verdict is None:
+        return 0
+    print(*verdict_lines(verdict, reconstruction.metadata, reconstruction.models), sep="\n")
+    return strict_status(STRICT, [verdict.level])
 
 
 def _reconstruct(output, metadata):

@@ -101,8 +101,8 @@ def memory_error_text(error):
     if not is_full:
         return None
     return (
-        f"the memory is full ({one_line(text, 200) or type(error).__name__}); end other programs, or "
-        "in training take --precision=mixed_bfloat16, --vgg_slices=2, --accumulation or --remat "
+        f"the memory is full ({one_line(text, 200) or type(error).__name__}); end other programs, "
+        "or in training take --precision=mixed_bfloat16, --vgg_slices=2, --accumulation or --remat "
         "(docs/training.md)"
     )
 

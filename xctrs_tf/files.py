@@ -12,9 +12,17 @@ import re
 import shutil
 import stat
 import tempfile
+import tokenize
+import zipfile
+import zlib
 
 from xctrs_tf.errors import UserError
 
+# What `numpy.load` raises for damaged ``.npz`` files: a flipped bit may be in a header, too.
+NPZ_ERRORS = (
+    *(OSError, ValueError, KeyError, EOFError, SyntaxError),
+    *(tokenize.TokenError, zipfile.BadZipFile, zlib.error),
+)
 # Of Linux's renameat2, in glibc since 2.28.
 _AT_FDCWD, _RENAME_EXCHANGE = -100, 2
 # Name in the scratch folder of what was at the path before.

@@ -6,11 +6,12 @@ from collections.abc import Callable
 
 from experiments.common import cli
 from xctrs_tf.data.dataset import network_arrays, open_dataset
+from xctrs_tf.data.projection.film_simulation import FilmSimulation
 from xctrs_tf.data.volumes.intensity import normalise_hu
 from xctrs_tf.errors import UserError
 from xctrs_tf.evaluation.cohort import Training, training_of
 from xctrs_tf.evaluation.evaluated_run import open_run_dataset, read_trainings, run_name
-from xctrs_tf.files import as_list
+from xctrs_tf.files import as_dict, as_list
 from xctrs_tf.progress import stage
 from xctrs_tf.reconstruction import load
 from xctrs_tf.reconstruction.ensemble import find_exports
@@ -165,15 +166,24 @@ def training_of_export(metadata):
     """
     fold, data_sha256 = _fields(metadata).get("fold"), metadata.get("data_sha256")
     if not (type(fold) is int and fold >= 0 and isinstance(data_sha256, str)):
-        return Training(None, None)
+        return Training(None, None, takes_films=True)
     spacing_mm = metadata.get("spacing_mm")
     known = isinstance(spacing_mm, int | float) and spacing_mm > 0
-    return training_of(
+    training = training_of(
         fold,
         as_list(metadata.get("folders")) or [{"data_sha256": data_sha256}],
         as_list(metadata.get("stages")),
         spacing_mm=spacing_mm if known else None,
     )
+    return dataclasses.replace(training, takes_films=True, films=_films(metadata))
+
+
+def _films(metadata):
+    """Return the `FilmSimulation` of the training data; None where it is not told."""
+    try:
+        return FilmSimulation.from_json(as_dict(metadata.get("data"))["projection"])
+    except (UserError, KeyError, TypeError, ValueError, AttributeError):
+        return None
 
 
 def _fields(metadata):

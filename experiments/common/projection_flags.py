@@ -26,7 +26,12 @@ class ProjectionFlags:
     def __init__(self, flag_values):
         where = {"flag_values": flag_values}
         self._projection = flags.DEFINE_enum(
-            "projection", "parallel", KINDS, "Rays of the X-rays.", **where
+            "projection",
+            "parallel",
+            KINDS,
+            "Rays of the simulated X-rays: parallel, or a cone from a source at the distances of "
+            "--projection_preset.",
+            **where,
         )
         self._field_of_view = flags.DEFINE_enum(
             "field_of_view",
@@ -39,13 +44,23 @@ class ProjectionFlags:
             "projection_preset",
             None,
             list(PRESETS_MM),
-            "cone: the distances of a neck film on a wall stand (clinical, the default), or of "
-            "X2CT-GAN.",
+            "--projection=cone: distances of the source to isocentre and to detector, of a neck "
+            f"film on a wall stand (clinical, the default: {_distances('clinical')}), or of "
+            f"X2CT-GAN ({_distances('x2ct')}).",
             **where,
         )
         self._distances = [
-            flags.DEFINE_float(name, None, "cone: by default the preset's.", **where)
-            for name in ("source_to_isocentre_mm", "source_to_detector_mm")
+            flags.DEFINE_float(
+                name,
+                None,
+                f"--projection=cone: mm from the X-ray source to {end}; by default that of "
+                "--projection_preset.",
+                **where,
+            )
+            for name, end in (
+                ("source_to_isocentre_mm", "the isocentre, the middle of the crop"),
+                ("source_to_detector_mm", "the detector, more than to the isocentre"),
+            )
         ]
         self._options = [
             flags.DEFINE_float(field.name, field.default, field.metadata["help"], **where)
@@ -80,3 +95,7 @@ class ProjectionFlags:
             for flag, default in zip(self._distances, preset, strict=True)
         ]
         return ProjectionGeometry("cone", field_of_view, *distances)
+
+
+def _distances(preset):
+    return " and ".join(f"{distance_mm:g} mm" for distance_mm in PRESETS_MM[preset])

@@ -17,7 +17,8 @@ from absl import flags
 from experiments.common import cli
 from xctrs_tf.errors import UserError
 from xctrs_tf.files import atomic_path
-from xctrs_tf.pretrained import EXPORTED_WEIGHTS
+from xctrs_tf.folder_lock import folder_lock
+from xctrs_tf.pretrained import EXPORTED_WEIGHTS, check_replaceable
 
 MAX_BYTES = 20_000_000
 _HERE = pathlib.Path(__file__).parent
@@ -26,7 +27,9 @@ _NEEDED = {"evaluation/cases.json": "evaluate", "quality.json": "calibrate"}
 
 FLAGS = flags.FlagValues()
 WORKDIR = flags.DEFINE_string("workdir", None, "Run to pack.", flag_values=FLAGS)
-OUTPUT = flags.DEFINE_string("output", None, "Folder to write.", flag_values=FLAGS)
+OUTPUT = flags.DEFINE_string(
+    "output", None, "Folder to write; an earlier one is replaced.", flag_values=FLAGS
+)
 LICENCE = flags.DEFINE_string(
     "license", "LICENSE", "File of the licence of the weights.", flag_values=FLAGS
 )
@@ -42,30 +45,35 @@ def execute():
     licence = pathlib.Path(LICENCE.value)
     if not licence.is_file():
         raise UserError(f"--license={licence}: no such file")
+    check_replaceable(output)
+    output.parent.mkdir(parents=True, exist_ok=True)
+    with folder_lock(output, beside=True), tempfile.TemporaryDirectory() as scratch:
+        size = _write(workdir, pathlib.Path(scratch), licence, output)
+    print(f"{output}: {size / 1e6:.1f} MB of weights")
+
+
+def _write(workdir, scratch, licence, output):
+    """Write the packed run; return the bytes of its weights."""
     cli.load_tensorflow("float32")
     from xctrs_tf.export.saved_model import export_run
     from xctrs_tf.reconstruction.export_files import read_metadata, write_checksums
     from xctrs_tf.training.run import load_run
 
     run = load_run(workdir, precision="float32")
-    with tempfile.TemporaryDirectory() as scratch:
-        folder = export_run(run, scratch, quantize="float16", file_format="weights")
-        metadata = read_metadata(folder)
-        for name in ("metrics", "quality"):
-            if metadata[name] is None:
-                raise UserError(
-                    f"{workdir}: its {name} are of other weights or data; make them again"
-                )
-        size = (folder / EXPORTED_WEIGHTS).stat().st_size
-        if size > MAX_BYTES:
-            raise UserError(f"{workdir}: {size / 1e6:.1f} MB of weights; at most 20 MB are shipped")
-        shutil.copy(licence, folder / "LICENSE")
-        shutil.copy(_HERE / "NOTICE", folder / "NOTICE")
-        write_checksums(folder)
-        output.parent.mkdir(parents=True, exist_ok=True)
-        with atomic_path(output) as temporary:
-            shutil.copytree(folder, temporary)
-    print(f"{output}: {size / 1e6:.1f} MB of weights")
+    folder = export_run(run, scratch, quantize="float16", file_format="weights")
+    metadata = read_metadata(folder)
+    for name in ("metrics", "quality"):
+        if metadata[name] is None:
+            raise UserError(f"{workdir}: its {name} are of other weights or data; make them again")
+    size = (folder / EXPORTED_WEIGHTS).stat().st_size
+    if size > MAX_BYTES:
+        raise UserError(f"{workdir}: {size / 1e6:.1f} MB of weights; at most 20 MB are shipped")
+    shutil.copy(licence, folder / "LICENSE")
+    shutil.copy(_HERE / "NOTICE", folder / "NOTICE")
+    write_checksums(folder)
+    with atomic_path(output) as temporary:
+        shutil.copytree(folder, temporary)
+    return size
 
 
 def main(argv=None):

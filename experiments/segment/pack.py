@@ -20,14 +20,19 @@ from absl import flags
 
 from experiments.common import cli
 from experiments.segment.segmenter_card import segmenter_card
-from experiments.segment.trained_patients import TRAINED_IMAGES, image_digits, read_trained_on
+from experiments.segment.trained_patients import (
+    TRAINED_IMAGES,
+    image_digits,
+    read_trained_on,
+    trained_in,
+)
 from xctrs_tf.data.dataset import open_dataset
 from xctrs_tf.data.dataset.mixture import parse_data
 from xctrs_tf.errors import UserError
 from xctrs_tf.evaluation.patient import read_cases_csv
 from xctrs_tf.files import atomic_path, read_json, write_text
 from xctrs_tf.folder_lock import folder_lock
-from xctrs_tf.pretrained import EXPORTED_WEIGHTS
+from xctrs_tf.pretrained import EXPORTED_WEIGHTS, check_replaceable
 from xctrs_tf.progress import stage
 from xctrs_tf.training.run_record import read_run_record
 
@@ -65,7 +70,7 @@ def execute():
     licence = pathlib.Path(LICENCE.value)
     if not licence.is_file():
         raise UserError(f"--license={licence}: no such file")
-    _refuse_other(output)
+    check_replaceable(output)
     held_out = _held_out(workdir, config)
     cli.load_tensorflow("float32")
     output.parent.mkdir(parents=True, exist_ok=True)
@@ -107,32 +112,35 @@ def _mean(rows, name):
 
 
 def _check_own_test(record, folder, config, data_sha256):
-    asked = {"data_hash": data_sha256, "split": "test", "fold": config.fold, "trained_on": 0}
-    if any(record.get(name) != value for name, value in asked.items()):
+    asked = {"data_hash": data_sha256, "split": "test", "fold": config.fold}
+    # It is not known where an earlier training was on data that are not at hand.
+    unseen = record.get("trained_on") in (0, None)
+    if not unseen or any(record.get(name) != value for name, value in asked.items()):
         raise UserError(
             f"--evaluation={folder}: not of the test patients of fold {config.fold} of the run's "
             "data; run experiments.segment.evaluate --split=test on it, and name that first"
         )
 
 
-def _refuse_other(output):
-    if output.exists() and not (output / EXPORTED_WEIGHTS).is_file() and any(output.iterdir()):
-        raise UserError(f"--output={output}: holds other files; name another folder")
-
-
 def _held_out(workdir, config):
     """Return ids of the held-out patients, and hashes of the scans of the training patients."""
     folders = list(map(open_dataset, _folders(config)))
-    for dataset, training in zip(folders, read_trained_on(workdir).trainings, strict=False):
+    trained_on = read_trained_on(workdir)
+    for dataset, training in zip(folders, trained_on.trainings, strict=False):
         if not training.is_on(dataset):
             raise UserError(
                 f"{dataset.path}: has changed since {workdir} was trained on it, its folds too "
                 "perhaps; train again"
             )
-    parts = [(each, each.split(config.fold)) for each in folders]
-    images = [image_digits(dataset, split.training) for dataset, split in parts]
+    # Of an earlier training the folder is known only if it is one of these.
+    images = [
+        image_digits(
+            dataset, {*dataset.split(config.fold).training, *trained_in(dataset, trained_on)}
+        )
+        for dataset in folders
+    ]
     # Validation and test patients of a run are those of its first folder.
-    first = parts[0][1]
+    first = folders[0].split(config.fold)
     return {
         "held_out": {"validation": first.validation, "test": first.test},
         TRAINED_IMAGES: None if None in images else sorted(set().union(*images)),

@@ -5,11 +5,11 @@ import pathlib
 
 from xctrs_tf.data.dataset.mixture import parse_data
 from xctrs_tf.errors import UserError
-from xctrs_tf.evaluation.cohort import Training, choose_cohort
-from xctrs_tf.files import as_dict, read_json
+from xctrs_tf.evaluation.cohort import Training, choose_cohort, training_of
+from xctrs_tf.files import as_dict, as_list
 from xctrs_tf.pretrained import SEGMENTERS, pretrained_folder
 from xctrs_tf.reconstruction.exported_model import find_export
-from xctrs_tf.training.run_record import read_run_record, split_hash_in
+from xctrs_tf.training.run_record import read_run_record
 
 # Field of metadata.json with the hashes of the training patients' scans, and how much of each.
 TRAINED_IMAGES = "trained_images"
@@ -21,7 +21,8 @@ class TrainedOn:
     """Training data of a network.
 
     Attributes:
-        trainings: tuple of `Training`, one for each data folder, at least one.
+        trainings: tuple of `Training`, one for each data folder, at least one. The other folders
+            and the trainings that the network began with are ``further`` of each.
         images: set of the first digits of the hashes of the training patients' scans, where
             the model tells them; else None.
     """
@@ -78,67 +79,69 @@ def choose_patients(dataset, trained_on, split=None, fold=None):
         fold: as of `choose_cohort`.
 
     Returns:
-        `Cohort`. Any of the folders that the network was trained on is its training data.
+        `Cohort`. Any of the folders of the network's last training is its training data; of
+        the earlier trainings, too, the patients count.
 
     Raises:
         UserError: as `choose_cohort`.
     """
     own = [training for training in trained_on.trainings if training.is_on(dataset)]
     cohort = choose_cohort(dataset, own or trained_on.trainings, split, fold)
-    return dataclasses.replace(cohort, trained_on=_count(dataset, cohort.ids, own, trained_on))
+    shown = {patient: image_digits(dataset, [patient]) for patient in cohort.ids}
+    if trained_on.images is None or None in shown.values():
+        return cohort
+    # In the training data itself the ids tell, too.
+    trained = trained_in(dataset, trained_on)
+    seen = [patient in trained or shown[patient] <= trained_on.images for patient in cohort.ids]
+    return dataclasses.replace(cohort, trained_on=sum(seen))
+
+
+def trained_in(dataset, trained_on):
+    """Return the patients of one data folder that a network was trained on.
+
+    Args:
+        dataset: `Dataset`.
+        trained_on: `TrainedOn`.
+
+    Returns:
+        Set of ids; empty for data that no training names.
+    """
+    first = trained_on.trainings[0]
+    folds = (training.fold_in(dataset) for training in (first, *first.further))
+    return {
+        patient for fold in folds if fold is not None for patient in dataset.split(fold).training
+    }
 
 
 def _of_run(folder):
     record = read_run_record(folder)
     paths = [each.path for each in parse_data(record.config.data)]
-    # Runs of earlier versions tell the first folder only.
-    told = read_json(folder / "config.json").get("folders")
-    told = [as_dict(each) for each in told or [{"data_sha256": record.data_sha256}]]
-    return TrainedOn(
-        tuple(
-            Training(each.get("data_sha256"), record.config.fold, path, split_hash_in(told, number))
-            for number, (each, path) in enumerate(zip(told, paths, strict=False))
-        )
-    )
+    return TrainedOn(_trainings(record.config.fold, record.folders, record.stages, paths))
 
 
 def _of_metadata(metadata):
     """Return what an exported model says of its training, which nobody has checked."""
     fold = as_dict(metadata.get("training")).get("fold")
-    told = metadata.get("folders")
-    folders = list(map(as_dict, told)) if isinstance(told, list) and told else [metadata]
+    folders = list(map(as_dict, as_list(metadata.get("folders")))) or [metadata]
     known = type(fold) is int and fold >= 0
     known = known and all(isinstance(each.get("data_sha256"), str) for each in folders)
     images = metadata.get(TRAINED_IMAGES)
     return TrainedOn(
-        tuple(
-            Training(each["data_sha256"], fold, split_sha256=split_hash_in(folders, number))
-            for number, each in enumerate(folders)
-        )
+        _trainings(fold, folders, as_list(metadata.get("stages")))
         if known
         else (Training(None, None),),
         frozenset(map(str, images)) if isinstance(images, list) and images else None,
     )
 
 
-def _count(dataset, ids, own, trained_on):
-    """Count the patients that the network was trained on; None if it is not known."""
-    trained = {patient for training in own for patient in dataset.split(training.fold).training}
-    images = trained_on.images or _images(dataset, trained_on.trainings)
-    shown = {patient: image_digits(dataset, [patient]) for patient in ids}
-    if images is None or None in shown.values():
-        # In the training data itself the ids tell.
-        return sum(patient in trained for patient in ids) if own else None
-    return sum(patient in trained or shown[patient] <= images for patient in ids)
-
-
-def _images(dataset, trainings):
-    """Gather the scans of all training patients; None where they are not known."""
-    found = set()
-    for training in trainings:
-        data = training.open(dataset)
-        digits = data and image_digits(data, data.split(training.fold).training)
-        if digits is None:
-            return None
-        found |= digits
-    return found
+def _trainings(fold, folders, stages, paths=()):
+    """Return the `Training` of each data folder, with all others as ``further``."""
+    own = [
+        training_of(fold, [folder], paths=paths[number : number + 1])
+        for number, folder in enumerate(folders)
+    ]
+    every = dict.fromkeys([*own, *training_of(fold, folders, stages, paths).further])
+    return tuple(
+        dataclasses.replace(one, further=tuple(each for each in every if each != one))
+        for one in own
+    )

@@ -6,7 +6,6 @@ Photos are computed: a film on an even background, seen by a camera that is tilt
 photos of films were not measured.
 """
 
-import pathlib
 import sys
 
 import numpy as np
@@ -16,12 +15,15 @@ from PIL import Image
 from experiments.common import cli
 from xctrs_tf.data.dataset import open_dataset
 from xctrs_tf.data.films.film_normalisation import normalise_film
+from xctrs_tf.data.input_folders import existing_folder, visible_entries
 from xctrs_tf.errors import UserError
 from xctrs_tf.geometry import VIEWS, screen
 
 FLAGS = flags.FlagValues()
 DATA = flags.DEFINE_string("data", None, "Prepared data folder.", flag_values=FLAGS)
-FILMS = flags.DEFINE_string("films", None, "Folder of real films, as pictures.", flag_values=FLAGS)
+FILMS = flags.DEFINE_string(
+    "films", None, "Folder of real films, as PNG, TIFF or JPEG pictures.", flag_values=FLAGS
+)
 EVERY = flags.DEFINE_integer(
     "every", 1, "Take every such patient.", lower_bound=1, flag_values=FLAGS
 )
@@ -98,13 +100,11 @@ def is_refused(picture):
 
 def execute():
     """Print how many pictures of each kind are refused."""
+    real = {} if FILMS.value is None else {"real": _read_pictures(FILMS.value)}
     dataset = open_dataset(DATA.value)
     cases = [dataset.load(patient) for patient in dataset.ids[:: EVERY.value]]
     films = [_large(screen(getattr(case, view), view)) for case in cases for view in VIEWS]
-    groups = {"computed": films}
-    if FILMS.value is not None:
-        files = sorted(pathlib.Path(FILMS.value).glob("*.jpg"))
-        groups["real"] = [np.asarray(Image.open(file).convert("L")) / 255 for file in files]
+    groups = {"computed": films, **real}
     rng = np.random.default_rng(SEED.value)
     for name, group in groups.items():
         _print(f"{name} films", group)
@@ -118,6 +118,27 @@ def execute():
                 )
                 _print(f"{name}, photos at {low} to {high} degrees, {border}", photos)
     return 0
+
+
+def _read_pictures(folder):
+    """Read the pictures in a folder that can be films, in [0, 1]; the check itself is left out."""
+    from xctrs_tf.data.films.formats.picture_film import KINDS, PICTURE_SUFFIXES
+
+    folder = existing_folder(folder)
+    files = [each for each in visible_entries(folder) if each.suffix.lower() in PICTURE_SUFFIXES]
+    if not files:
+        raise UserError(f"--films={folder}: holds no PNG, TIFF or JPEG pictures; name their folder")
+    pictures = []
+    for file in files:
+        try:
+            with Image.open(file) as picture:
+                # Others have more than 8 bits.
+                grey = picture if picture.mode[0] in "IF" else picture.convert("L")
+                pixels = np.asarray(grey, np.float32)
+        except (OSError, ValueError, SyntaxError) as error:
+            raise UserError(f"{file}: damaged, or not {KINDS}; remove it") from error
+        pictures.append(pixels / (255 if grey.mode == "L" else max(float(pixels.max()), 1.0)))
+    return pictures
 
 
 def _large(film):

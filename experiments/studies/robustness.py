@@ -17,15 +17,16 @@ import dataclasses
 import pathlib
 import sys
 
-from absl import flags
+from absl import flags, logging
 
 from experiments.common import cli
 from experiments.common.run_flags import RunFlags
 from xctrs_tf import provenance
 from xctrs_tf.data.dataset import network_arrays
+from xctrs_tf.data.dataset.header_mending import HEADER, centre_of, mend_header
+from xctrs_tf.data.dataset.preparation import image_hash
 from xctrs_tf.data.projection.projection_geometry import ProjectionGeometry
-from xctrs_tf.data.scan_parts import stitch_volumes
-from xctrs_tf.data.volumes.volume import read_volume
+from xctrs_tf.data.sources.pairs import read_ct_parts
 from xctrs_tf.errors import UserError
 from xctrs_tf.evaluation.evaluated_run import open_folds, origin_of_folds
 from xctrs_tf.evaluation.patient import evaluate_case, write_cases_csv
@@ -47,7 +48,9 @@ RUN = RunFlags(FLAGS, ("workdir", "data", "checkpoint", "output", "label_name"))
 SCANS = flags.DEFINE_string(
     "scans",
     None,
-    "Folder of the scans that the data was made from, for the whole field of view.",
+    "Folder of the NIfTI scans that the data was made from (--input of experiments.prepare), for "
+    "the films of the whole scan. Where one of them is missing or another one, these are left out "
+    "with a warning; if --perturbations names `full`, it is an error.",
     flag_values=FLAGS,
 )
 SPLIT = flags.DEFINE_enum(
@@ -93,6 +96,7 @@ def execute():
     folds = open_folds(RUN.workdir.value, RUN.data.value, SPLIT.value)
     for fold in folds:
         _check_data(fold)
+    scans = _checked_scans(folds, scans, names)
     cli.lock_output(output)
     cli.load_tensorflow()
     from xctrs_tf.training.run import load_run
@@ -148,26 +152,29 @@ def robustness_rows(run, cohort, seed=0, scans=None, names=tuple(PERTURBATIONS))
         run: `xctrs_tf.training.run.Run`.
         cohort: `Cohort` of its fold, with parallel films of the crop.
         seed: of what is drawn.
-        scans: `pathlib.Path` of the scans; without it, or where a scan is not
-            there, the perturbations that need them are left out.
+        scans: `pathlib.Path` of the scans; without it the perturbations that need them are
+            left out.
         names: keys of `PERTURBATIONS`.
 
     Returns:
         List of dicts: `perturbation`, `severity`, `id`, `psnr`, `ssim`, `dice_mean`. The mean
         volume is left out where the training data are not at hand.
+
+    Raises:
+        UserError: as `read_scan`.
     """
     from xctrs_tf.training.prediction import predict_case
 
     dataset, ids = cohort.dataset, cohort.ids
     average, _ = cohort.mean_volume()
-    sources = {record["id"]: record for record in dataset.manifest["patients"]}
-    scans_of = {patient: _scan(scans, sources[patient]) for patient in ids}
+    records = _records(dataset)
     settings = [
         (name, severity)
         for name, perturbation in PERTURBATIONS.items()
-        if name in names and (not perturbation.needs_scan or all(scans_of.values()))
+        if name in names and (scans or not perturbation.needs_scan)
         for severity in perturbation.severities
     ]
+    needs_scans = any(PERTURBATIONS[name].needs_scan for name, _ in settings)
     rows = []
 
     def add(name, severity, case, ct, labels):
@@ -180,7 +187,7 @@ def robustness_rows(run, cohort, seed=0, scans=None, names=tuple(PERTURBATIONS))
         for patient in ids:
             case = dataset.load(patient)
             arrays = network_arrays(case, run.config.film_normalization)
-            scan = scans_of[patient] and _read_scan(scans_of[patient])
+            scan = read_scan(scans, records[patient]) if needs_scans else None
             if average is not None:
                 add(MEAN_VOLUME_ROW, 0, case, average.ct, average.labels)
             add(UNPERTURBED, 0, case, *predict_case(run, patient, arrays))
@@ -210,15 +217,58 @@ def _compiled(run):
     )
 
 
-def _scan(scans, record):
-    """Return the paths of the scan that a patient was cropped from, in parts or not, or None."""
-    names = record.get("source_files", [record["source_file"]])
-    paths = [scans / name for name in names] if scans else []
-    return paths if paths and all(path.is_file() for path in paths) else None
+def _checked_scans(folds, scans, names):
+    """Return the folder of the scans; None where they are not those of all patients."""
+    needing = [name for name in names if PERTURBATIONS[name].needs_scan]
+    is_asked = bool(needing) and PERTURBATION_NAMES.present
+    if not needing or (scans is None and not is_asked):
+        return None
+    if scans is None:
+        raise UserError(f"--perturbations={needing[0]}: needs the scans; name them with --scans")
+    # Before the films, which take hours: a row is of all patients, or of none.
+    of_ids = {each: fold.cohort.dataset for fold in folds for each in fold.cohort.ids}
+    try:
+        for patient in progress_bar(list(of_ids), unit="scan", description="checking"):
+            read_scan(scans, _records(of_ids[patient])[patient])
+    except UserError as error:
+        if is_asked:
+            raise
+        logging.warning("%s: left out, since %s", PERTURBATIONS[needing[0]].title, error)
+        return None
+    return scans
 
 
-def _read_scan(paths):
-    return stitch_volumes([(path, read_volume(path)) for path in paths])
+def _records(dataset):
+    return {record["id"]: record for record in dataset.manifest["patients"]}
+
+
+def read_scan(scans, record):
+    """Read the scan that a patient was cropped from, as experiments.prepare does.
+
+    Args:
+        scans: `pathlib.Path` of the folder of the scans.
+        record: the patient's in the manifest.
+
+    Returns:
+        `Volume` in HU, its header mended where that of the patient was.
+
+    Raises:
+        UserError: a file is missing or unreadable, or it is another scan.
+    """
+    files = [scans / name for name in record.get("source_files", [record["source_file"]])]
+    for file in files:
+        if not file.is_file():
+            raise UserError(f"{file}: no such file; let --scans name the --input of prepare")
+    scan = read_ct_parts(files)
+    if mend := record.get(HEADER):
+        scan = mend_header(scan, mend, centre_of(scan))
+    # Folders of earlier versions have no hashes of the scans.
+    if record.get("image_sha256") not in (None, image_hash(scan)):
+        raise UserError(
+            f"{files[0]}: not the scan that patient {record['id']} was prepared from; let --scans "
+            "name the --input of prepare"
+        )
+    return scan
 
 
 def _check_data(fold):

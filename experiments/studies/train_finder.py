@@ -4,10 +4,12 @@
 
 DIR holds `<id>_ct.nii.gz` in HU and `<id>_seg.nii.gz` (1..7 = C1..C7, on a grid of its
 own), head to shoulders. The fold's test and validation patients of the prepared folder
-DATA are left out. Phantoms are added. An interrupted training goes on from FILE.keras.
+DATA are left out. Phantoms are added. The same command goes on with an interrupted training
+from FILE.keras; FILE.keras.json beside it tells the flags and the data.
 """
 
 import collections
+import json
 import multiprocessing
 import pathlib
 import sys
@@ -20,6 +22,8 @@ from experiments.common import cli
 from xctrs_tf.data.dataset import open_dataset
 from xctrs_tf.data.phantom import make_phantom
 from xctrs_tf.data.volumes.volume import Volume, read_ct, read_labels
+from xctrs_tf.errors import UserError
+from xctrs_tf.files import atomic_path, read_json, remove_leftovers, sha256_of, write_text
 from xctrs_tf.geometry import VIEWS
 from xctrs_tf.progress import progress_bar
 
@@ -33,7 +37,9 @@ NO_NECKS = flags.DEFINE_string(
 WEIGHTS = flags.DEFINE_string(
     "weights", None, "Weights to go on from, of an earlier output.", flag_values=FLAGS
 )
-OUTPUT = flags.DEFINE_string("output", None, "The file of weights to write.", flag_values=FLAGS)
+OUTPUT = flags.DEFINE_string(
+    "output", None, "The file of weights to write: FILE.npz.", flag_values=FLAGS
+)
 NUM_PHANTOMS = flags.DEFINE_integer("num_phantoms", 48, "Phantoms to add.", flag_values=FLAGS)
 NUM_FILMS = flags.DEFINE_integer(
     "num_films", 16, "Films of a patient and view, each in another pose.", flag_values=FLAGS
@@ -58,15 +64,30 @@ PHANTOM_ENDS_MM = (-110.0, 90.0)
 
 # Steps between two saved states, and batches that are drawn ahead.
 _SAVE_STEPS, _AHEAD = 100, 4
+# Flags that decide what is learnt. Of --data and --weights the content counts.
+_DECIDING = (
+    *(SCANS, FOLD, NO_NECKS, NUM_PHANTOMS, NUM_FILMS),
+    *(STRETCH, STEPS, BATCH, LEARNING_RATE, SEED),
+)
 
 _windows = None
 
 
 def execute():
     """Train on the fold's training patients and write the weights."""
+    output = pathlib.Path(OUTPUT.value)
+    if output.suffix != ".npz":
+        raise UserError(f"--output={output}: must end with .npz")
+    state, record = _state_files(output)
+    training, _, _ = split_patients(DATA.value, FOLD.value)
+    told = _told()
+    cli.lock_output(output, beside=True)
+    for file in (state, record):
+        remove_leftovers(output.parent, file.name)
+    _check_state(state, record, told)
+    write_text(record, json.dumps(told, indent=1) + "\n")
     from xctrs_tf.neck_finder.finder_network import save_weights
 
-    training, _, _ = split_patients(DATA.value, FOLD.value)
     films = [
         films_of(SCANS.value, patient, NUM_FILMS.value, SEED.value, STRETCH.value)
         for patient in progress_bar(training, description="films of scans")
@@ -77,11 +98,51 @@ def execute():
     ]
     network = _train({view: [film for each in films for film in each[view]] for view in VIEWS})
     necks = [film.neck_mm[1] for patient in films for film in patient["ap"]]
-    output = pathlib.Path(OUTPUT.value)
     save_weights(network, float(np.median(necks)), output)
-    output.with_suffix(".keras").unlink(missing_ok=True)
+    for file in (state, record):
+        file.unlink(missing_ok=True)
     print(OUTPUT.value)
     return 0
+
+
+def _state_files(output):
+    """Return the paths of the state of an interrupted training and of what it is of."""
+    state = output.with_suffix(".keras")
+    return state, state.with_name(f"{state.name}.json")
+
+
+def _told():
+    """Return what decides the training, as JSON values."""
+    dataset = open_dataset(DATA.value)
+    return {
+        **{flag.name: flag.value for flag in _DECIDING},
+        "data_sha256": dataset.content_hash(),
+        "split_sha256": dataset.split_hash(FOLD.value),
+        "weights_sha256": WEIGHTS.value and sha256_of(WEIGHTS.value),
+    }
+
+
+def _check_state(state, record, told):
+    """Refuse the state of another training."""
+    if not state.exists():
+        return
+    try:
+        before = read_json(record)
+    except (OSError, ValueError):
+        before = {}
+    differing = [
+        f"{name} is another one"
+        if name.endswith("_sha256")
+        else f"--{name} was {before.get(name)} and is {value}"
+        for name, value in told.items()
+        if before.get(name) != value
+    ]
+    if differing:
+        why = "; ".join(differing) if before else f"{record.name} beside it is missing or damaged"
+        raise UserError(
+            f"{state}: of another training ({why}); give the same flags, name another --output, or "
+            "remove it to start anew"
+        )
 
 
 def split_patients(data, fold):
@@ -124,7 +185,7 @@ def _train(films):
     from xctrs_tf.neck_finder.finder_network import build_finder, finder_loss, load_finder
 
     keras.utils.set_random_seed(SEED.value)
-    state = pathlib.Path(OUTPUT.value).with_suffix(".keras")
+    state, _ = _state_files(pathlib.Path(OUTPUT.value))
     network = _resumed(state)
     if network is None:
         start = load_finder(WEIGHTS.value) if WEIGHTS.value else build_finder()
@@ -139,7 +200,8 @@ def _train(films):
             loss = network.train_on_batch(inputs, targets)
             bar.set_postfix(loss=f"{float(loss):.3f}")
             if step % _SAVE_STEPS == 0:
-                network.save(state)
+                with atomic_path(state) as temporary:
+                    network.save(temporary)
     return network
 
 

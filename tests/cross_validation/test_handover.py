@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import json
+import shutil
 
 import pytest
 
@@ -83,6 +84,16 @@ def test_weights_of_the_run_that_another_builds_on_are_stored_once(there, tmp_pa
     hand_over(tmp_path / "handover", tmp_path / "here")
     assert (tmp_path / "here" / VGG / weights).read_bytes() == b"others"
     assert (tmp_path / "here" / DSN / "reconstruction_run" / weights).read_bytes() == before
+
+
+def test_a_done_job_whose_folder_was_removed_is_taken_over_again(there, tmp_path):
+    hand_over(tmp_path / "handover", there)
+    shutil.rmtree(there / VGG)
+    hand_over(tmp_path / "other", there)
+    assert list(index_of(tmp_path / "other")["jobs"]) == [DSN]
+    hand_over(tmp_path / "handover", there)
+    assert Job(there, "table1-vgg", 0, 0, ()).state() == "done"
+    assert index_of(tmp_path / "handover")["done"] == 1
 
 
 def test_the_newest_whole_checkpoint_is_taken(there, tmp_path):

@@ -5,6 +5,7 @@ import functools
 import json
 import os
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -22,7 +23,10 @@ TABLES = {number: rows_of_table(number) for number in (1, 2, 3)}
 
 @dataclasses.dataclass(frozen=True)
 class FakeJob(Job):
-    """A job whose programs are lines of Python; each adds a letter to the file ``ran``."""
+    """A job whose programs are lines of Python; each adds a letter to the file ``ran``.
+
+    The last one writes the file that ends an evaluation, too.
+    """
 
     programs: tuple = ("pass", "pass")
 
@@ -33,7 +37,13 @@ class FakeJob(Job):
     @property
     def commands(self):
         note = f"open({str(self.root / 'ran')!r}, 'a').write('x')"
-        return [["-c", f"{note}\n{program}"] for program in self.programs]
+        evaluation = f"pathlib.Path({str(self.folder)!r}, 'evaluation')"
+        evaluate = (
+            f"import pathlib; {evaluation}.mkdir(parents=True, exist_ok=True)\n"
+            f"({evaluation} / 'cases.json').touch()"
+        )
+        *first, last = self.programs
+        return [["-c", f"{note}\n{program}"] for program in (*first, f"{last}\n{evaluate}")]
 
 
 def fake(root, *programs):
@@ -107,12 +117,24 @@ def test_a_done_job_is_not_repeated(tmp_path):
     assert job.state() == "new"
     record = run_job(job)
     assert (record["status"], job.state()) == ("done", "done")
-    assert record["seconds"] > 0
+    assert record["seconds"] > record["last_seconds"] > 0
     assert record["peak_memory_bytes"] > 2**20
     assert len(record["commands"]) == 2
     assert job.log.read_text(encoding="utf-8") == "fine\n"
     assert run_job(job) == record
     assert times_run(tmp_path) == 2
+
+
+@pytest.mark.parametrize(("removed", "left"), [("", "new"), ("evaluation", "begun")])
+def test_a_done_job_whose_results_were_removed_is_done_again(tmp_path, caplog, removed, left):
+    job = fake(tmp_path)
+    run_job(job)
+    shutil.rmtree(job.folder / removed)
+    assert job.state() == left
+    assert run_job(job)["status"] == job.state() == "done"
+    assert times_run(tmp_path) == 4
+    told = f"{job.record}: done, but {job.folder} has no evaluation; the job counts as not done"
+    assert caplog.messages == [told]
 
 
 def test_flags_that_change_the_result_are_told(tmp_path):
@@ -144,7 +166,6 @@ def test_a_failed_job_is_recorded_and_tried_again(tmp_path):
 def test_a_damaged_record_is_a_job_to_do_again_and_says_so(tmp_path, caplog, content):
     job = fake(tmp_path)
     record = run_job(job)
-    job.folder.mkdir()
     job.record.write_bytes(content)
     assert job.state() == "begun"
     assert f"{job.record}: damaged" in caplog.text
@@ -159,6 +180,7 @@ def test_leftovers_of_a_killed_job_are_removed(tmp_path):
     (job.folder.parent / f".{job.folder.name}.lock").touch()
     run_job(job)
     assert sorted(path.name for path in job.folder.parent.iterdir()) == [
+        job.folder.name,
         job.record.name,
         job.log.name,
     ]

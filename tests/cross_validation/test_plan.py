@@ -5,6 +5,7 @@ import json
 
 import pytest
 
+from tests.cross_validation.fake_runs import DONE, fake_checkpoint, write
 from xctrs_tf.cross_validation import convolution_rate, plan
 from xctrs_tf.cross_validation.jobs import Job
 from xctrs_tf.cross_validation.operations import step_memory, step_operations
@@ -19,6 +20,11 @@ def with_steps(job, seconds):
     rows = [{"step": step, "kind": "training", "seconds": each} for step, each in seconds.items()]
     lines = "".join(json.dumps(row) + "\n" for row in rows)
     (job.folder / "history.jsonl").write_text(lines, encoding="utf-8")
+
+
+def finish(job, **record):
+    write(job.folder / "evaluation" / "cases.json", "{}")
+    write(job.record, json.dumps(DONE | {"peak_memory_bytes": 2**30} | record))
 
 
 def planned(capsys, *arguments):
@@ -39,9 +45,7 @@ def configs(jobs):
 def test_a_finished_and_a_begun_job_tell_their_own_cost(jobs, configs, capsys, monkeypatch):
     monkeypatch.setattr(convolution_rate, "convolution_rate", None)
     finished, begun = jobs
-    finished.folder.mkdir(parents=True)
-    record = {"status": "done", "seconds": 120.0, "peak_memory_bytes": 2**30, "commands": []}
-    finished.record.write_text(json.dumps(record), encoding="utf-8")
+    finish(finished, seconds=120.0)
     with_steps(begun, {20: 9.0, 40: 3.0, 60: 3.0})
     first, second, total, *sources = planned(capsys, jobs, configs)
     assert first.split()[5:] == ["done", "2.0", "minutes", "1.0", "GiB", "finished", "job"]
@@ -49,6 +53,41 @@ def test_a_finished_and_a_begun_job_tell_their_own_cost(jobs, configs, capsys, m
     assert second.endswith("begun job")
     assert total == "2 jobs of 100 steps; about 5.0 minutes left, one job at a time"
     assert [line.partition(":")[0] for line in sources] == ["finished job", "begun job"]
+
+
+def test_a_job_that_was_stopped_tells_the_time_of_all_its_starts(jobs, configs, capsys):
+    # 100 steps of 6 s; the last start took a minute, half of it for the evaluation.
+    with_steps(jobs[0], {50: 6.0, 100: 6.0})
+    finish(jobs[0], seconds=60.0, last_seconds=30.0)
+    first, total, _ = planned(capsys, jobs[:1], configs)
+    assert first.split()[5:8] == ["done", "10.5", "minutes"]
+    assert "about 0.0 minutes left" in total
+    # A record of an earlier version does not tell the evaluation.
+    finish(jobs[0], seconds=60.0)
+    assert planned(capsys, jobs[:1], configs)[0].split()[6:8] == ["10.0", "minutes"]
+
+
+@pytest.mark.parametrize("source", [plan.FINISHED, plan.BEGUN, plan.TRIED])
+def test_what_is_left_is_without_the_steps_of_begun_jobs(
+    jobs, configs, capsys, monkeypatch, source
+):
+    begun = jobs[0]
+    begun.folder.mkdir(parents=True)
+    fake_checkpoint(begun.folder / "checkpoints" / "step-00000080", 80)
+    listed = [begun]
+    if source == plan.FINISHED:
+        # 5 minutes of training, 2 of all else.
+        listed.append(dataclasses.replace(begun, fold=1))
+        with_steps(listed[1], {100: 3.0})
+        finish(listed[1], seconds=420.0, last_seconds=60.0)
+    elif source == plan.BEGUN:
+        write(begun.folder / "history.jsonl", '{"step": 80, "kind": "training", "seconds": 3.0}\n')
+    else:
+        monkeypatch.setattr(plan, "_try", lambda job: plan.Cost(120.0, 3.0, 2**31, plan.TRIED))
+    first, *_, total, _ = planned(capsys, listed, configs, source == plan.TRIED)
+    whole, left = ("5.0", "1.0") if source == plan.BEGUN else ("7.0", "3.0")
+    assert first.split()[5:8] == ["begun", whole, "minutes"] and first.endswith(source)
+    assert f"about {left} minutes left" in total
 
 
 def test_an_unknown_row_is_counted_at_the_rate_of_a_known_one(jobs, configs, capsys, monkeypatch):
@@ -103,3 +142,25 @@ def test_on_demand_a_row_is_tried(jobs, configs, capsys, monkeypatch):
     assert job.row == jobs[0].row and job.root != jobs[0].root and not job.root.exists()
     assert first.split()[6:] == ["3.5", "minutes", "2.0", "GiB", "tried"]
     assert source.startswith("tried: ")
+
+
+class TriedJob(Job):
+    """A job that trains nothing, and refuses --epochs beside --steps as experiments.train does."""
+
+    @property
+    def commands(self):
+        program = (
+            "import json, pathlib, sys\n"
+            "assert not ('--epochs' in str(sys.argv) and '--steps' in str(sys.argv)), 'give one'\n"
+            f"folder = pathlib.Path({str(self.folder)!r})\n"
+            "folder.mkdir(parents=True)\n"
+            "row = {'step': 4, 'kind': 'training', 'seconds': 0.5}\n"
+            "(folder / 'history.jsonl').write_text(json.dumps(row))"
+        )
+        return [["-c", program, *self.flags]]
+
+
+def test_a_trial_has_a_number_of_steps_in_place_of_the_epochs(tmp_path, configs, capsys):
+    job = TriedJob(tmp_path, "table1-spadrnet", 0, 0, ("--epochs=9", "--validation_epochs=3"))
+    first, *_ = planned(capsys, [job], configs, True)
+    assert first.endswith("tried")

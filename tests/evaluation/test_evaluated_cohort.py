@@ -4,6 +4,7 @@ import pytest
 
 from tests.evaluation.patients import MemoryDataset, make_case
 from xctrs_tf.data.dataset import Split
+from xctrs_tf.data.projection.film_simulation import FilmSimulation
 from xctrs_tf.errors import UserError
 from xctrs_tf.evaluation.cohort import Training, choose_cohort, training_of
 
@@ -72,6 +73,34 @@ def test_other_voxels_than_those_of_the_training_are_told(ours, told, warned):
     wanted = f"its voxels of {ours:g} mm are not those of the training data of {told or 4:g} mm"
     assert (wanted in warning) is warned
     assert (f"prepare it with --spacing_mm={told or 4:g}" in warning) is warned
+
+
+@pytest.mark.parametrize(
+    ("takes_films", "told", "at_hand", "warned"),
+    [
+        # The folder of the training data tells it, or an export.
+        (True, None, "DATA", True),
+        (True, FilmSimulation(), None, True),
+        (True, FilmSimulation(gamma=2.0), "DATA", False),
+        # Not known, and of no matter.
+        (True, None, None, False),
+        (False, None, "DATA", False),
+    ],
+)
+def test_films_that_were_made_otherwise_than_in_training_are_told(
+    monkeypatch, takes_films, told, at_hand, warned
+):
+    monkeypatch.setattr(OWN, "films", FilmSimulation(), raising=False)
+    other = Folder(["q0", "q1"], "other")
+    other.films = FilmSimulation(gamma=2.0)
+    training = Training("own", 1, at_hand, takes_films=takes_films, films=told)
+    warning = choose_cohort(other, [training]).warning()
+    assert "not the data that the model was trained on" in warning
+    wanted = (
+        "; its films are made otherwise than those of the training data: gamma 2 instead of none"
+    )
+    assert warning.endswith(wanted) is warned
+    assert ("films" in warning) is warned
 
 
 @pytest.mark.parametrize(
@@ -170,6 +199,11 @@ def test_a_second_data_folder_of_the_training_counts(monkeypatch):
     cohort = choose_cohort(OWN, [training_of(1, mixed)])
     assert cohort.trained_on is None
     assert "whether the model has seen some of these patients is not known" in cohort.warning()
+    # An earlier training does not tell where its data are, but it is where the last one's are.
+    begun = training_of(1, mixed, [{"fold": 1, "folders": [told(second, 1)]}], ["DATA", "SECOND"])
+    assert choose_cohort(OWN, [begun]).trained_on == 1
+    other = training_of(1, [told(OWN, 1)], [{"fold": 0, "folders": [told(OWN, 0)]}], ["DATA"])
+    assert choose_cohort(second, [other]).trained_on is not None
     # No patient is a phantom.
     phantoms = told(second, 1, sources=[{"source": "phantom"}])
     cohort = choose_cohort(OWN, [training_of(1, [told(OWN, 1), phantoms])])

@@ -96,7 +96,7 @@ def write_folds(runs, row="table3-unet3d", **changes):
 
 
 def test_a_run_or_the_folds_of_a_method(tmp_path):
-    row = write_folds(tmp_path)
+    row = write_folds(tmp_path, remat=True)
     folds = [row / "fold-00-seed-0", row / "fold-01-seed-0"]
     assert fold_folders(str(row)) == folds
     assert fold_folders(folds[1]) == [folds[1]]

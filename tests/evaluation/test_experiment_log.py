@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from tests.programs import run_program
 from xctrs_tf.errors import UserError
 from xctrs_tf.evaluation.experiment_log import log_grid, read_log
 from xctrs_tf.training.config import TrainingConfig
@@ -51,6 +52,47 @@ def test_labels_that_a_network_made_are_told(runs):
     assert grid.lines[1][-1] == "80.10, model-made labels"
     assert grid.notes[2].endswith("--augment=mirror; labels model-made by NET")
     assert "model-made" not in grid.notes[1]
+
+
+def test_the_name_of_the_overlap_is_told(runs, tmp_path):
+    assert log_grid(read_log(runs)).headings[-1] == "Dice (%)"
+    evaluation = runs / "films" / "a" / "evaluation"
+    evaluation.mkdir()
+    told = json.dumps({"dice_name": "pseudo-label Dice"})
+    (evaluation / "cases.json").write_text(told, encoding="utf-8")
+    # Of the other run it is not known.
+    grid = log_grid(read_log(runs))
+    assert (grid.headings[-1], grid.lines[1][-1]) == ("Dice (%)", "80.10, pseudo-label Dice")
+    data = tmp_path / "data"
+    data.mkdir()
+    told = json.dumps({"label_name": "pseudo-label Dice"})
+    (data / "manifest.json").write_text(told, encoding="utf-8")
+    path = runs / "b" / "config.json"
+    record = json.loads(path.read_text(encoding="utf-8"))
+    record["training"]["data"] = str(data)
+    path.write_text(json.dumps(record), encoding="utf-8")
+    grid = log_grid(read_log(runs))
+    assert (grid.headings[-1], grid.lines[1][-1]) == ("pseudo-label Dice (%)", "80.10")
+
+
+def test_a_log_is_replaced_as_a_whole(runs, monkeypatch):
+    log = runs / "log.csv"
+    flags = (f"--runs={runs}", f"--output={log}")
+    assert run_program("runs", *flags).returncode == 0
+    before = log.read_text(encoding="utf-8")
+    assert before.startswith("run,steps,hours,") and before.count("\n") == 3
+
+    class FullDisk:
+        def __init__(self, file):
+            file.write("half of it")
+
+        def writerows(self, rows):
+            raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("experiments.runs.csv.writer", FullDisk)
+    assert run_program("runs", *flags).returncode == 2
+    assert log.read_text(encoding="utf-8") == before
+    assert sorted(path.name for path in runs.iterdir()) == ["b", "films", "log.csv"]
 
 
 def test_only_flags_that_differ_are_told(runs):

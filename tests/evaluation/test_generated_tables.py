@@ -79,6 +79,20 @@ def test_documents_hold_the_tables_between_their_markers(folder, tmp_path):
     assert fill(text, tmp_path) == text
 
 
+@pytest.mark.parametrize(("told", "known"), [({"trained_on": None}, False), ({}, True)])
+def test_rows_that_may_have_seen_the_test_patients_are_named(tmp_path, told, known):
+    lines = [case_line("a", 22.0), case_line("b", 24.0)]
+    write_run(tmp_path / "runs", "table1-spadrnet", lines, origin={"trained_on": 0})
+    write_run(tmp_path / "runs", "table1-vgg", lines, origin=told)
+    (tmp_path / "results").mkdir()
+    results = collect_runs(tmp_path / "runs")
+    write_results(tmp_path / "results", results, {"data_hash": results.data_hash})
+    note = "Whether test patients were trained on is not known of: SpaDRNet + VGG."
+    texts = {path.name: path.read_text("utf-8") for path in write_tables(tmp_path / "results")}
+    names = ("summary.md", "table1.md", "table1.tex", "answers.md", "answers_short.md")
+    assert [note in texts[name] for name in names] == [not known] * 5
+
+
 def test_costs_of_other_networks_are_refused(folder, tmp_path):
     (folder / "complexity.json").write_text(
         '{"size": 64, "width": 0.5, "networks": {}}', encoding="utf-8"

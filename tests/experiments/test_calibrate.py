@@ -5,8 +5,11 @@ import pytest
 from tests.export.runs import SIZE, toy_run, write_config
 from tests.programs import run_program
 from xctrs_tf.data.dataset import open_dataset
+from xctrs_tf.export.metadata import describe_run
 from xctrs_tf.export.saved_model import export_run
 from xctrs_tf.quality.reference import check_reference
+from xctrs_tf.reconstruction.export_files import model_sha256
+from xctrs_tf.reconstruction.exported_model import find_export
 
 
 @pytest.fixture(scope="module")
@@ -46,21 +49,41 @@ def test_calibrates_an_export(data, model, tmp_path):
     assert "2 patients of other data" in result.stdout
     check_reference(reference, output)
     assert reference["origin"]["weights_sha256"] is None
+    pin = model_sha256(find_export(model).path)
+    assert reference["origin"]["model_sha256"] == pin
     # What a stopped calibration goes on with.
     assert [path.name for path in tmp_path.iterdir()] == ["quality.json"]
+
+
+def test_thresholds_of_a_run_go_where_the_export_reads_them(data, tmp_path, monkeypatch):
+    run = toy_run(tmp_path / "run", str(data), open_dataset(data).content_hash())
+    monkeypatch.setattr("xctrs_tf.training.run.load_run", lambda *arguments, **options: run)
+    flags = (f"--workdir={run.path}", f"--data={data}", "--faults=none", "--fault_patients=2")
+    result = run_program("calibrate", *flags)
+    assert result.returncode == 0, result.stderr
+    assert f"{run.path / 'quality.json'}: " in result.stdout
+    quality = describe_run(run)["quality"]
+    assert quality["origin"]["weights_sha256"] == run.weights_sha256
+    assert quality["origin"]["model_sha256"] is None
+
+
+NEITHER = "--workdir, --model: give a run or an exported model, one of the two"
 
 
 @pytest.mark.parametrize(
     "flags, message",
     [
-        (["--model={model}", "--workdir=RUN"], "--workdir, --model: give one of the two"),
-        ([], "--workdir, --model: give one of the two"),
+        (["--model={model}", "--workdir=RUN"], NEITHER),
+        ([], NEITHER),
+        (["--workdir=RUN", "--model_sha256=0"], "--model_sha256: is for --model; leave it out"),
+        (["--model={model}", "--checkpoint=last"], "--checkpoint: an exported model has one;"),
+        (["--model={model}", "--output="], "--output: missing; name a JSON file for the"),
         (["--model={model}", "--faults=upside"], "--faults=upside: must be one of none, gamma"),
     ],
 )
 def test_user_errors_are_one_line(data, model, tmp_path, flags, message):
     flags = [flag.format(model=model) for flag in flags]
-    result = run_program("calibrate", *flags, f"--data={data}", f"--output={tmp_path / 'q.json'}")
+    result = run_program("calibrate", f"--output={tmp_path / 'q.json'}", f"--data={data}", *flags)
     assert result.returncode == 2
     (line,) = result.stderr.splitlines()
     assert line.startswith(f"error: {message}")

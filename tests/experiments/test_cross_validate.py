@@ -83,6 +83,13 @@ def test_a_plan_without_preset_takes_the_one_that_fits_the_data(
     assert {job.row for job in jobs} == configs.keys()
     assert {config.size for config in configs.values()} == {32}
     assert capsys.readouterr().out.startswith("--preset=demo: for data of 32^3 voxels")
+    # Of several folders, the first one's.
+    second = toy_dataset(tmp_path / "second", num_patients=6)
+    mixed = [f"--data={data}:0.7,{second}:0.3", *flags[1:], "--plan"]
+    assert cross_validate.main(mixed) == 0
+    assert capsys.readouterr().out.startswith("--preset=demo: for data of 32^3 voxels")
+    assert cross_validate.main([*flags[1:], "--plan"]) == 2
+    assert "--data is missing: name a folder made by" in capsys.readouterr().err
     # The jobs themselves need the preset that is meant.
     assert cross_validate.main(flags) == 2
     assert "was prepared at 32: give --preset=demo" in capsys.readouterr().err

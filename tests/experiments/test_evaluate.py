@@ -138,6 +138,34 @@ def test_predictions_are_kept_if_asked_for(tmp_path, dataset):
         read_prediction(tmp_path / "predictions", "p3")
 
 
+def foreign_files(folder):
+    """Write files that an evaluation's own might be taken for; return their names."""
+    files = [folder / name for name in ("case-old.png", "predictions/old.npz", "predictions/notes")]
+    for file in files:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.touch()
+    return files
+
+
+def test_files_that_no_evaluation_wrote_stay(tmp_path, dataset):
+    run, options = oracle(dataset, "p4"), {"num_figures": 1, "save_predictions": True}
+    foreign = foreign_files(tmp_path)
+    evaluate_run(run, dataset, "test", tmp_path, **options)
+    own = [tmp_path / "case-p4.png", tmp_path / "predictions" / "p4.npz"]
+    assert all(file.is_file() for file in (*own, *foreign))
+    # Now the folder is that of an evaluation.
+    evaluate_run(run, dataset, "test", tmp_path, num_figures=0)
+    assert [file for file in (*own, *foreign) if file.is_file()] == [tmp_path / "predictions/notes"]
+
+
+def test_in_the_folder_of_a_run_nothing_of_a_stopped_evaluation_stays(tmp_path, dataset):
+    (tmp_path / "config.json").touch()
+    drawing, prediction, notes = foreign_files(tmp_path / "evaluation")
+    notes.unlink()
+    evaluate_run(oracle(dataset, "p4"), dataset, "test", tmp_path / "evaluation", num_figures=0)
+    assert not drawing.exists() and not prediction.parent.exists()
+
+
 def test_networks_that_give_no_numbers_leave_nothing_behind(tmp_path, dataset):
     broken = make_run(lambda films: np.full((1, SIZE, SIZE, SIZE, 1), np.nan, "float32"), None)
     with pytest.raises(UserError, match="no numbers for p4"):

@@ -8,11 +8,13 @@ import pathlib
 import numpy as np
 import pytest
 
-from experiments.common.evaluated_models import model_of_exports
+from experiments.common.evaluated_models import model_of_exports, training_of_export
 from tests.data.cases import write_dataset
 from tests.export.runs import SIZE, toy_run, write_config
 from tests.programs import assert_refused, run_program
 from xctrs_tf.data.dataset import open_dataset
+from xctrs_tf.data.projection.film_simulation import FilmSimulation
+from xctrs_tf.data.projection.projection_geometry import ProjectionGeometry
 from xctrs_tf.export.saved_model import export_run
 from xctrs_tf.files import read_json
 
@@ -130,12 +132,69 @@ def test_a_run_on_other_data_keeps_its_own_evaluation(home, run):
     assert {path: path.read_bytes() for path in (run / "evaluation").iterdir()} == before
 
 
+def test_newest_weights_have_a_folder_of_their_own(home, run):
+    last = evaluate(f"--workdir={run}", "--checkpoint=last", "--figures=0")
+    assert last.returncode == 0, last.stderr
+    assert ids(run / "evaluation-test-last") == ["p0", "p3"]
+    flags = (f"--workdir={run}", "--checkpoint=last", f"--output={run / 'evaluation'}")
+    assert_refused(evaluate(*flags), "is for the figures of that run's best", home / "X")
+
+
+def test_two_data_folders_of_one_name(home, run, tmp_path):
+    data = write_dataset(tmp_path / "SAME", 1, SIZE, num_folds=1)
+    flags = (f"--workdir={run}", f"--data={data}", "--figures=0")
+    output = run / "evaluation-SAME-all"
+    output.mkdir()
+    (output / "cases.json").write_text(json.dumps({"data_hash": "a" * 64}), encoding="utf-8")
+    message = "evaluation-SAME-all: holds the figures of other data of that name; name a folder"
+    assert_refused(evaluate(*flags), message, home / "X")
+    for more in ([f"--output={output}"], []):
+        result = evaluate(*flags, *more)
+        assert result.returncode == 0, result.stderr
+    assert read_json(output / "cases.json")["data_hash"] == open_dataset(data).content_hash()
+
+
+@pytest.fixture(scope="module")
+def cone(home):
+    """Data of which the manifest says that the rays are those of a cone."""
+    write_dataset(home / "CONE", 2, SIZE, num_folds=2)
+    manifest = read_json(home / "CONE" / "manifest.json")
+    projection = FilmSimulation(ProjectionGeometry.preset("clinical")).to_json()
+    text = json.dumps({**manifest, "projection": projection})
+    (home / "CONE" / "manifest.json").write_text(text, encoding="utf-8")
+    return home / "CONE"
+
+
+def test_films_of_other_rays_are_told_and_not_mirrored(home, model, run, cone, tmp_path):
+    flags = (f"--data={cone}", f"--output={tmp_path / 'X'}", "--figures=0")
+    for flag in (f"--workdir={run}", f"--model={model}"):
+        refused = "--mirror: a cone's LA film is none of the mirror image; leave it out"
+        assert_refused(evaluate(flag, *flags, "--mirror"), refused, tmp_path / "X")
+    # Metadata of the export tell the films of its training.
+    result = evaluate(flag, *flags)
+    assert result.returncode == 0, result.stderr
+    assert (
+        "; its films are made otherwise than those of the training data: kind cone instead of "
+        in (result.stderr)
+    )
+
+
+@pytest.mark.parametrize("data", [None, {}, {"projection": 3}, {"projection": {"kind": "cone"}}])
+def test_an_export_that_does_not_tell_how_its_films_were_made(data):
+    metadata = {"training": {"fold": 0}, "data_sha256": "a" * 64, "data": data}
+    training = training_of_export(metadata)
+    assert (training.takes_films, training.films) == (True, None)
+
+
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
         ("--data={home}/OTHER --output={home}/RUN/evaluation", "/evaluation: is for the figures"),
         ("--split=train --output={home}/RUN/../RUN/evaluation", "is for the figures of that run"),
-        ("--mirror --output={home}/RUN/evaluation", "is for the figures of that run on its own"),
+        (
+            "--mirror --output={home}/RUN/evaluation",
+            "is for the figures of that run's best weights on",
+        ),
         ("--fold=3 --output={home}/X", "fold 3: "),
         ("--split=all --fold=1 --output={home}/X", "--fold=1: --split=all takes the patients of"),
         ("--data={home}/SMALL --output={home}/X", "16 voxels a side, the run"),

@@ -94,3 +94,14 @@ def test_figures_are_drawn_from_saved_predictions(runs, tmp_path):
     )  # fmt: skip
     assert finished.returncode == 2
     assert "a.npz: missing; run experiments.evaluate with --save_predictions" in finished.stderr
+    # A training patient, and none at all.
+    for patient in ("d", "g"):
+        for which in ("fig5", "fig6"):
+            finished = run_program(
+                "figures", f"--runs={runs}", f"--output={output}", f"--data={data}",
+                f"--which={which}", f"--patients={patient}",
+            )  # fmt: skip
+            assert finished.returncode == 2
+            assert finished.stderr == (
+                f"error: --patients={patient}: no test patient of fold 0; these are a, b, c\n"
+            )

@@ -198,6 +198,20 @@ def test_figures_of_other_patients_or_of_more_than_the_model_are_left_out(tmp_pa
     assert "not of the run's own test patients" in caplog.messages[-1]
 
 
+@pytest.mark.parametrize("told", [{}, {"trained_on": 0}, {"trained_on": None}])
+def test_that_the_training_patients_are_not_known_is_in_metadata_and_card(tmp_path, told):
+    run = toy_run(tmp_path / "run")
+    write_evaluation(run.path / "evaluation")
+    file = run.path / "evaluation" / "cases.json"
+    origin = json.loads(file.read_text(encoding="utf-8"))
+    file.write_text(json.dumps({**origin, **told}), encoding="utf-8")
+    metadata = describe_run(run)
+    found = {key: value for key, value in metadata["metrics"].items() if key == "trained_on"}
+    assert found == told
+    sentence = "Whether some of these patients were trained on is not known."
+    assert (sentence in model_card(metadata)) == (told == {"trained_on": None})
+
+
 @pytest.mark.parametrize("rows", ["", "p1,none,0.5\n"])
 def test_a_damaged_evaluation(tmp_path, rows):
     run = toy_run(tmp_path / "run")
@@ -250,6 +264,12 @@ def test_quality_of_other_weights_is_not_exported(tmp_path, caplog):
     (run.path / "quality.json").write_text(json.dumps(quality), encoding="utf-8")
     assert describe_run(run)["quality"] is None
     assert "quality.json: of other weights: the export has no quality checks" in caplog.messages[-1]
+    # experiments.calibrate --model writes so.
+    quality["origin"] |= {"weights_sha256": None, "model_sha256": "f" * 64}
+    (run.path / "quality.json").write_text(json.dumps(quality), encoding="utf-8")
+    assert describe_run(run)["quality"] is None
+    assert "quality.json: of an exported model: the export has no quality" in caplog.messages[-1]
+    assert f"run experiments.calibrate --workdir={run.path}" in caplog.messages[-1]
 
 
 def test_quality_of_otherwise_normalised_films_is_refused(tmp_path):

@@ -6,7 +6,7 @@ import sys
 import numpy as np
 import pytest
 
-from tests.export.runs import SIZE, without_warmup, write_run
+from tests.export.runs import SIZE, toy_run, without_warmup, write_run
 from tests.programs import assert_refused, run_program
 from xctrs_tf.data.films.film import read_film
 from xctrs_tf.data.films.film_writer import write_film
@@ -46,8 +46,9 @@ def test_plain_tensorflow_computes_what_the_networks_do(run, tmp_path):
     pin = model_sha256(output / "1")
     printed = f"{output / '1'}\n--model_sha256={pin}\n"
     assert (result.returncode, result.stdout) == (0, printed), result.stderr
-    (warning,) = without_warmup(result.stderr.splitlines())
-    assert "absent is no longer the run's data" in warning
+    data, quality = without_warmup(result.stderr.splitlines())
+    assert "absent is no longer the run's data" in data
+    assert f"{folder}: no quality.json: the export has no thresholds" in quality
 
     rng = np.random.default_rng(1)
     films = {view: rng.random((2, SIZE, SIZE, 1), np.float32) for view in ("ap", "la")}
@@ -76,6 +77,19 @@ def test_plain_tensorflow_computes_what_the_networks_do(run, tmp_path):
     assert np.mean(outputs["ct_hu"] == hu) > 0.99
     assert outputs["segmentation"].dtype == np.uint8
     assert np.mean(outputs["segmentation"] == expected["segmentation"].argmax(-1)) > 0.999
+
+
+def test_missing_thresholds_are_told(tmp_path, monkeypatch):
+    run = toy_run(tmp_path / "run")
+    monkeypatch.setattr("xctrs_tf.training.run.load_run", lambda *arguments, **options: run)
+    monkeypatch.setattr("xctrs_tf.export.saved_model.export_run", lambda run, *options: run.path)
+    flags = (f"--workdir={run.path}", f"--output={tmp_path / 'models'}")
+    result = run_program("export", *flags)
+    (warning,) = result.stderr.splitlines()
+    assert result.returncode == 0 and warning.startswith(f"WARNING: {run.path}: no quality.json:")
+    assert f"run experiments.calibrate --workdir={run.path}, and export again" in warning
+    (run.path / "quality.json").touch()
+    assert run_program("export", *flags).stderr == ""
 
 
 def test_no_run(tmp_path):

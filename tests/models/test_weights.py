@@ -119,6 +119,19 @@ def test_damaged_files_are_one_line(name, tmp_path):
         load_weights_by_name(network("first"), tmp_path / f"absent-{name}")
 
 
+def test_a_flipped_bit_is_one_line(tmp_path):
+    file = tmp_path / "w.npz"
+    kernel = np.random.default_rng(0).integers(0, 9, (40, 40)).astype(np.float32)
+    np.savez_compressed(file, **{"first/stem/kernel": kernel})
+    content = bytearray(file.read_bytes())
+    for place in range(100, len(content) - 200, 50):
+        content[place] ^= 0x10
+        file.write_bytes(content)
+        with pytest.raises(UserError, match="or damaged"):
+            load_weights_by_name(network("first"), file)
+        content[place] ^= 0x10
+
+
 def test_pickled_arrays_are_not_run(tmp_path):
     np.savez(tmp_path / "w.npz", **{"first/stem/kernel": np.array([{}], object)})
     with pytest.raises(UserError, match="or damaged"):

@@ -43,8 +43,8 @@ def write(result, folder):
     return VERDICT
 
 
-def run(pairs, folder, write=write, overwrite=False):
-    return run_batch(pairs, folder, reconstruct, write, overwrite)
+def run(pairs, folder, write=write, overwrite=False, **options):
+    return run_batch(pairs, folder, reconstruct, write, overwrite, **options)
 
 
 def rows(folder):
@@ -124,6 +124,30 @@ def test_an_earlier_report_with_odd_values_is_left_out(tmp_path, quality):
     assert run(pairs_of("p1"), tmp_path) == [Outcome("p1", "skipped")]
 
 
+def test_a_finished_pair_without_a_verdict_fails_where_one_is_needed(tmp_path):
+    run(pairs_of("p1", "p2"), tmp_path)
+    (tmp_path / "p1" / "report.json").unlink()
+    assert [each.status for each in run(pairs_of("p1", "p2"), tmp_path)] == ["skipped"] * 2
+    first, second = run(pairs_of("p1", "p2"), tmp_path, needs_verdict=True)
+    line = f"p1: {tmp_path / 'p1'} has no verdict of the quality checks; give --overwrite"
+    assert first == Outcome("p1", "failed", reasons=line)
+    assert second.status == "skipped"
+    outcomes = run(pairs_of("p1", "p2"), tmp_path, overwrite=True, needs_verdict=True)
+    assert [each.status for each in outcomes] == ["done"] * 2
+
+
+def test_a_finished_pair_that_was_made_otherwise_fails(tmp_path):
+    run(pairs_of("p1", "p2"), tmp_path)
+
+    def made_otherwise(pair, folder):
+        assert folder == tmp_path / pair.id
+        return "other films" if pair.id == "p2" else None
+
+    first, second = run(pairs_of("p1", "p2"), tmp_path, made_otherwise=made_otherwise)
+    assert first.status == "skipped"
+    assert second == Outcome("p2", "failed", reasons="p2: other films")
+
+
 def test_a_folder_of_others_is_a_failed_pair(tmp_path):
     (tmp_path / "p1").mkdir()
     (tmp_path / "p1" / "mine.txt").write_text("mine", encoding="utf-8")
@@ -140,6 +164,41 @@ def test_an_interruption_leaves_a_summary(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         run(pairs_of("p1", "p2", "p3"), tmp_path, stop)
     assert [row[0] for row in rows(tmp_path)] == ["id", "p1"]
+
+
+def test_lines_of_pairs_that_are_not_reached_stay_in_the_summary(tmp_path):
+    run([*pairs_of("p1", "p2"), *pairs_of("=1", problem="no film")], tmp_path)
+
+    def stop(result, folder):
+        if result == "p2":
+            raise KeyboardInterrupt
+        return write(result, folder)
+
+    with pytest.raises(KeyboardInterrupt):
+        run(pairs_of("p0", "p1", "p2", "=1"), tmp_path, stop, overwrite=True)
+    done = ["done", "review", "one; two"]
+    assert rows(tmp_path)[1:] == [
+        ["p1", *done],
+        ["p2", *done],
+        ["'=1", "failed", "", "'=1: no film"],
+        ["p0", *done],
+    ]
+    # The lines of a second table replace those of the same ids alone.
+    outcomes = run(pairs_of("p2", "=1"), tmp_path)
+    assert [row[:2] for row in rows(tmp_path)[1:]] == [
+        ["p1", "done"],
+        ["p2", "skipped"],
+        ["'=1", "done"],
+        ["p0", "done"],
+    ]
+    assert count_outcomes(outcomes).startswith("1 done, 1 skipped, 0 failed")
+
+
+def test_an_earlier_summary_that_cannot_be_read_is_told(tmp_path):
+    (tmp_path / "summary.csv").write_bytes(b"id,status,verdict,reasons\n\xff,done,,\n")
+    with pytest.raises(UserError, match=r"summary\.csv: cannot be read .*; move it away"):
+        run(pairs_of("p1"), tmp_path)
+    assert not (tmp_path / "p1").exists()
 
 
 def test_the_folder_of_a_batch(tmp_path):

@@ -17,13 +17,15 @@ def write_table(folder, text):
 def test_a_table(tmp_path):
     path = write_table(
         tmp_path,
-        "\ufeffla,id,note,ap,spacing_mm\n"
-        "a/la.dcm,p-1.x,,a/ap.dcm,2.5\n\n"
-        '/films/la.png,Müller_2,"x, y",../ap.png,\n',
+        "\ufeffla, id,ap,spacing_mm ,,\n"
+        "a/la.dcm,p-1.x,a/ap.dcm,2.5,,\n\n"
+        '/films/la.png,Müller_2,"../a, p.png",\n',
     )
     assert read_table(path) == [
         FilmFiles("p-1.x", {"ap": tmp_path / "a/ap.dcm", "la": tmp_path / "a/la.dcm"}, 2.5),
-        FilmFiles("Müller_2", {"ap": tmp_path / "../ap.png", "la": pathlib.Path("/films/la.png")}),
+        FilmFiles(
+            "Müller_2", {"ap": tmp_path / "../a, p.png", "la": pathlib.Path("/films/la.png")}
+        ),
     ]
 
 
@@ -63,6 +65,14 @@ def test_ids_with_special_characters_are_refused(tmp_path, name):
         ("id,ap,la\np1,,b.png\n", "line 2: no ap"),
         ("id,ap,la\n,a.png,b.png\n", "line 2: no id"),
         ("id,ap,la\np1,a.png,b.png,c.png\n", "line 2: more fields than columns"),
+        ("id,ap,la,\np1,a.png,b.png,2.5\n", "line 2: more fields than columns"),
+        (
+            "id,ap,la,Spacing_mm\np1,a,b,2\n",
+            "line 1: unknown column 'Spacing_mm'; the columns are id, ap, la, spacing_mm",
+        ),
+        ("id,ap,la,spacing\np1,a,b,2\n", "line 1: unknown column 'spacing'; the columns are"),
+        ("id,ap,,la\np1,a,,b\n", "line 1: unknown column ''; the columns are"),
+        ("id,ap,la,spacing_mm,spacing_mm\n", "line 1: two columns 'spacing_mm'"),
         ("id,ap,la,spacing_mm\np1,a,b,2\np2,a,b,0\n", "line 3: spacing_mm '0': must be a number"),
         ("id,ap,la,spacing_mm\np1,a,b,nan\n", "line 2: spacing_mm 'nan'"),
         ("id,ap,la,spacing_mm\np1,a,b,2mm\n", "line 2: spacing_mm '2mm'"),

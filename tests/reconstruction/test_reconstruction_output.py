@@ -15,6 +15,9 @@ from tests.films import BLOCK, block_films
 from xctrs_tf.data.films.pair.network_view import draw_films
 from xctrs_tf.errors import UserError
 from xctrs_tf.reconstruction import Reconstruction, check_output, write_reconstruction
+from xctrs_tf.reconstruction.films.film_options import FilmOptions
+from xctrs_tf.reconstruction.films.pair_reading import film_request
+from xctrs_tf.reconstruction.output_folder import file_request, made_otherwise
 from xctrs_tf.report.origin import model_record
 from xctrs_tf.report.page_data import css_color
 
@@ -65,6 +68,75 @@ def test_the_record_tells_which_models_answered_and_whether_mirrored(tmp_path):
         assert record["models"] == list(reconstruction.models)
         assert record["mirror"] is reconstruction.mirror
         assert record["checks"] == {"views": None, "quality": None}
+
+
+@pytest.fixture
+def finished(tmp_path):
+    """Write reconstruction.json of two films; return the arguments of `made_otherwise`."""
+    paths = {view: tmp_path / f"{view}.png" for view in ("ap", "la")}
+    for view, path in paths.items():
+        path.write_text(view, encoding="utf-8")
+    options = FilmOptions(ap_crop_box=(1, 2, 3, 4), rotate=np.float32(2.5))
+    asked = {
+        "models": [model_record("a", None, sha256="a" * 64)],
+        "mirror": False,
+        "films": film_request(paths, options, 2.5),
+        "files": file_request(report=True, dicom=True, copy_patient=False),
+    }
+    (tmp_path / "out").mkdir()
+    record = {**asked, "films": {"asked": asked["films"]}}
+    (tmp_path / "out" / "reconstruction.json").write_text(json.dumps(record), encoding="utf-8")
+    return {"folder": tmp_path / "out", **asked}
+
+
+def test_the_same_films_and_flags_are_not_made_otherwise(tmp_path, finished):
+    assert made_otherwise(**finished) is None
+    # A film that is no longer there, and a pipe, are not compared.
+    (tmp_path / "ap.png").unlink()
+    os.mkfifo(tmp_path / "ap.png")
+    paths = {"ap": tmp_path / "ap.png", "la": tmp_path / "absent.png"}
+    options = FilmOptions(ap_crop_box=[1, 2, 3, 4], rotate=2.5)
+    assert made_otherwise(**{**finished, "films": film_request(paths, options, 2.5)}) is None
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"models": [{"sha256": "b" * 64}], "mirror": True}, "by another model, without --mirror"),
+        ({"films": "exported again"}, "from another AP and another LA film"),
+        (
+            {"films": FilmOptions(rotate=2.5, la_invert=True)},
+            "with other values of --la_invert, --ap_crop_box, --spacing_mm",
+        ),
+        ({"files": file_request(False, False, False)}, "with --report, with --dicom"),
+        ({"files": file_request(True, True, True)}, "without --copy_patient"),
+    ],
+)
+def test_what_was_made_otherwise_is_named(tmp_path, finished, changed, message):
+    paths = {view: tmp_path / f"{view}.png" for view in ("ap", "la")}
+    films = changed.get("films")
+    if isinstance(films, str):
+        for path in paths.values():
+            path.write_text(films, encoding="utf-8")
+        options = FilmOptions(ap_crop_box=(1, 2, 3, 4), rotate=2.5)
+        changed = {"films": film_request(paths, options, 2.5)}
+    elif films is not None:
+        changed = {"films": film_request(paths, films)}
+    assert made_otherwise(**{**finished, **changed}) == (
+        f"{tmp_path / 'out'} was made {message}; give --overwrite, or another --output"
+    )
+
+
+@pytest.mark.parametrize(
+    "asked", [None, 3, [], {"sha256": [], "options": 7}, {"sha256": {"ap": 7}}]
+)
+def test_odd_records_of_an_earlier_reconstruction_do_not_stop(finished, asked):
+    record = {"models": [7], "mirror": None, "films": {"asked": asked}, "files": asked}
+    (finished["folder"] / "reconstruction.json").write_text(json.dumps(record), encoding="utf-8")
+    reason = made_otherwise(**finished)
+    assert reason is None or "was made" in reason
+    (finished["folder"] / "reconstruction.json").write_text("[", encoding="utf-8")
+    assert made_otherwise(**finished) is None
 
 
 def test_the_nifti_affine_is_ras(tmp_path):

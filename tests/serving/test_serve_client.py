@@ -318,3 +318,5 @@ def test_the_program_without_a_server(tmp_path):
     assert line.startswith("error: --server=localhost:1: no answer (")
     assert (result.returncode, result.stdout) == (2, "")
     assert not (tmp_path / "out").exists()
+    result = run_program("serve_client", "--server=localhost:1", "--strict", "--noreport", *flags)
+    assert_refused(result, "--strict: needs the report's quality checks", tmp_path / "out")

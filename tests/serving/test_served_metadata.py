@@ -162,8 +162,9 @@ def test_the_program_reaches_the_verdict_of_reconstruct(kind, tmp_path, judged, 
     local = run_program("reconstruct", *flags, f"--model={judged.path}", f"--output={tmp_path}/a")
     with CLIENTS[kind][0](StubModel(signatures)) as address:
         server = (f"--server={address}", f"--protocol={kind}")
-        remote = run_program("serve_client", *flags, *server, f"--output={tmp_path}/b")
-    assert (local.returncode, remote.returncode) == (0, 0), remote.stderr
+        remote = run_program("serve_client", *flags, *server, "--strict", f"--output={tmp_path}/b")
+    # The verdict is "fail".
+    assert (local.returncode, remote.returncode) == (0, 3), remote.stderr
     reports = [tmp_path / name / "report.json" for name in ("a", "b")]
     here, there = (json.loads(report.read_text(encoding="utf-8")) for report in reports)
     # The date differs, and the client has no files of the model to hash.

@@ -113,9 +113,15 @@ def reconstruct(folder, models, films):
     sys.exit(reconstruct.main([*flags, "--spacing_mm=4"]))
 
 
+def evaluate(folder):
+    """Write the file that ends an evaluation."""
+    (folder / "evaluation").mkdir(exist_ok=True)
+    (folder / "evaluation" / "cases.json").touch()
+
+
 @dataclasses.dataclass(frozen=True)
 class ToyJob(Job):
-    """A job that trains toy networks, and then writes a file."""
+    """A job that trains toy networks, and then writes the file that ends an evaluation."""
 
     data: str = ""
 
@@ -129,7 +135,7 @@ class ToyJob(Job):
         start = "import pathlib; from tests.soak import kills"
         return [
             ["-c", f"{start}; kills.train({folder!r}, {self.data!r})"],
-            ["-c", f"{start}; pathlib.Path({folder!r}, 'evaluated').touch()"],
+            ["-c", f"{start}; kills.evaluate(pathlib.Path({folder!r}))"],
         ]
 
 

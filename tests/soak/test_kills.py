@@ -96,7 +96,7 @@ def test_a_cross_validation_goes_on(tmp_path):
         (job,) = (path.stem for path in (folder / kills.ROW).glob("*.json"))
         record = json.loads((folder / kills.ROW / f"{job}.json").read_text(encoding="utf-8"))
         assert record["status"] == "done"
-        assert (folder / kills.ROW / job / "evaluated").exists()
+        assert (folder / kills.ROW / job / "evaluation" / "cases.json").exists()
         kills.assert_same_run(whole / kills.ROW / job, folder / kills.ROW / job)
 
     kills.kill_and_finish(kills.cross_validate, (data,), tmp_path, 10, 5, _nothing, check)

@@ -205,6 +205,7 @@ def test_a_second_folder_that_was_dealt_anew_is_refused(data, tmp_path):
 
 
 def test_size_must_be_that_of_the_data(data, tmp_path):
-    with pytest.raises(UserError, match=r"--size=64, but .* was prepared at 32"):
+    told = r"--size=64, but .* was prepared at 32: give --size=32 or a --preset of that size"
+    with pytest.raises(UserError, match=told):
         loop.train(toy_config(data, size=64), tmp_path / "run")
     assert not (tmp_path / "run").exists()

@@ -153,7 +153,10 @@ def _files(folder, job):
 
 
 def _original(root, path, jobs):
-    """Return the name of the file that a file of a run's copy of another run is like, or None."""
+    """Return the equal file of the job that a run's ``reconstruction_run`` was copied from.
+
+    None for any other file, and where that job has no equal file.
+    """
     name = path.relative_to(root).as_posix()
     _, _, inside = name.partition("/reconstruction_run/")
     if not inside:

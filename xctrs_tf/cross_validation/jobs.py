@@ -3,7 +3,7 @@
 The run folder of a job is ``RUNS/<row>/fold-00-seed-0``. Beside it, a ``.log`` holds
 the output of its programs and a ``.json`` the record of its result. No finished work
 is repeated: training continues from its last checkpoint, and a job whose record
-says ``done`` is skipped.
+says ``done`` is skipped if its evaluation is there.
 """
 
 import dataclasses
@@ -21,11 +21,12 @@ from xctrs_tf.evaluation.finished_run import read_job
 from xctrs_tf.files import remove_leftovers, write_text
 from xctrs_tf.folder_lock import folder_lock
 from xctrs_tf.models.catalogue import RECONSTRUCTION_ROW, ROWS
+from xctrs_tf.training.config import SAME_UPDATE
 
 # Paths, and flags that do not change the result.
 _WITHOUT_EFFECT = {
-    *("data", "vgg_weights", "reconstruction_run", "workdir", "share"),
-    *("checkpoint_every", "accumulation", "remat", "strategy", "deterministic"),
+    *("data", "vgg_weights", "reconstruction_run", "workdir", "share", "checkpoint_every"),
+    *SAME_UPDATE,
 }
 # Of a time limit; the rest is for the jobs.
 _BENCHMARK_SHARE = 1 / 3
@@ -182,7 +183,8 @@ def run_job(job, limit=None):
         limit: `time_limit.TimeLimit`, or None.
 
     Returns:
-        The record: ``status`` (``done`` or ``failed``), ``commands``, ``seconds``,
+        The record: ``status`` (``done`` or ``failed``), ``commands``, ``seconds`` of this
+        start, ``last_seconds`` of its last program (the evaluation of a job that is done),
         ``peak_memory_bytes`` and, where it failed, ``error``.
 
     Raises:
@@ -237,7 +239,7 @@ def _run_programs(job, lock, limit):
         for arguments in job.commands:
             record["commands"].append(shlex.join(["python", *arguments]))
             error, seconds, memory = _run(job.log, arguments, lock, limit)
-            record["seconds"] += seconds
+            record |= {"seconds": record["seconds"] + seconds, "last_seconds": seconds}
             record["peak_memory_bytes"] = max(record["peak_memory_bytes"], memory)
             if error:
                 record |= {"status": "failed", "error": error}

@@ -35,7 +35,7 @@ def step_operations(config):
         passes * samples * _counts(name, config.size, config.width)[0]
         for name, samples, passes in _calls(config)
     )
-    if config.trains_reconstruction and config.vgg_weight:
+    if config.uses_vgg:
         images = 3 * (config.vgg_slices or config.size)
         total += _VGG_PASSES * images * _vgg_operations(config.vgg_layer, config.size)
     return float(config.batch_size * total)

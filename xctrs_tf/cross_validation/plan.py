@@ -18,12 +18,15 @@ import time
 from xctrs_tf.cross_validation.jobs import finished_record
 from xctrs_tf.errors import UserError
 from xctrs_tf.progress import progress_bar, stage
-from xctrs_tf.training.history import read_history
+from xctrs_tf.training.checkpoints import latest_step
+from xctrs_tf.training.history import read_history, training_seconds
 
 _TRIAL_STEPS = 4
+# Would contradict the steps of a trial.
+_NOT_TRIED = "--epochs="
 FINISHED, BEGUN, TRIED, COUNTED = "finished job", "begun job", "tried", "counted"
 _MEANINGS = {
-    FINISHED: "measured on a finished job of the row, with evaluation",
+    FINISHED: "measured on a finished job of the row in all its starts, with evaluation",
     BEGUN: "measured steps of a begun job of the row, without start and evaluation",
     TRIED: f"measured on {_TRIAL_STEPS} steps on this machine, without evaluation",
     COUNTED: (
@@ -55,7 +58,10 @@ class Cost:
 
 
 def print_plan(jobs, configs, measure=False):
-    """Print one line for each job, the total, and where the numbers are from.
+    """Print one line for each job, the time that is left, and where the numbers are from.
+
+    The line of a job tells the time of the whole job. What is left is without the jobs that are
+    done and without the steps up to the newest checkpoint of the others.
 
     Args:
         jobs: list of `Job`, of `jobs.list_jobs`.
@@ -65,12 +71,14 @@ def print_plan(jobs, configs, measure=False):
     Raises:
         UserError: the trial of a row failed.
     """
-    costs, rate = _try_rows(jobs) if measure else _count_rows(jobs, configs)
+    costs, rate = _try_rows(jobs, configs) if measure else _count_rows(jobs, configs)
     left = 0.0
     for job in jobs:
         cost, state = costs[job.row], job.state()
-        seconds = cost.seconds(configs[job.row].steps)
-        left += 0.0 if state == "done" else seconds
+        whole = configs[job.row].steps
+        seconds = cost.seconds(whole)
+        if state != "done":
+            left += cost.seconds(max(0, whole - (latest_step(job.folder) or 0)))
         memory = cost.peak_memory_bytes / 2**30
         print(f"{job!s:<36} {state:<7} {_duration(seconds):>14} {memory:6.1f} GiB  {cost.source}")
     steps = " or ".join(map(str, sorted({configs[job.row].steps for job in jobs})))
@@ -97,27 +105,36 @@ def _duration(seconds):
     return f"{seconds / 3600:.1f} hours" if seconds < 48 * 3600 else f"{seconds / 86400:.1f} days"
 
 
-def _known_costs(jobs):
+def _known_costs(jobs, configs):
     """Return the cost of every row of which a job is finished; None for the others."""
-    return {row: _known_cost(row, jobs) for row in dict.fromkeys(job.row for job in jobs)}
+    rows = dict.fromkeys(job.row for job in jobs)
+    return {row: _known_cost(row, jobs, configs[row].steps) for row in rows}
 
 
-def _known_cost(row, jobs):
-    records = [finished_record(job) for job in jobs if job.row == row]
-    records = [record for record in records if record is not None]
+def _known_cost(row, jobs, steps):
+    records = {job: finished_record(job) for job in jobs if job.row == row}
+    records = {job: record for job, record in records.items() if record is not None}
     if not records:
         return None
+    trained = {job: training_seconds(read_history(job.folder)) for job in records}
+    # A record is of the last start alone; those of earlier versions do not tell the evaluation.
+    whole = statistics.median(
+        max(record["seconds"], trained[job] + record.get("last_seconds", 0.0))
+        for job, record in records.items()
+    )
+    training = min(whole, statistics.median(trained.values()))
+    # By all steps, though a run may end early: a whole job then takes as long as the finished.
     return Cost(
-        statistics.median(record["seconds"] for record in records),
-        0.0,
-        max(record["peak_memory_bytes"] for record in records),
+        whole - training,
+        training / steps,
+        max(record["peak_memory_bytes"] for record in records.values()),
         FINISHED,
     )
 
 
 def _count_rows(jobs, configs):
     """Return the cost of each row, and in words the rate of those that are counted."""
-    costs = _known_costs(jobs)
+    costs = _known_costs(jobs, configs)
     steps = {row: _step_seconds(row, jobs) for row in costs}
     if None not in costs.values():
         return costs, None
@@ -156,9 +173,9 @@ def _step_seconds(row, jobs):
     return statistics.median(recorded) if recorded else None
 
 
-def _try_rows(jobs):
+def _try_rows(jobs, configs):
     """Return the cost of each row: recorded, or measured in a temporary folder; and None."""
-    costs = _known_costs(jobs)
+    costs = _known_costs(jobs, configs)
     unknown = [row for row, cost in costs.items() if cost is None]
     with tempfile.TemporaryDirectory() as folder:
         for row in progress_bar(unknown, "trying a few steps", unit="row"):
@@ -171,7 +188,8 @@ def _try(job):
     """Train a job, and the one that it needs, for a few steps; return its `Cost`."""
     if job.needs is not None and not job.needs.folder.exists():
         _try(job.needs)
-    command = [sys.executable, *job.commands[0], f"--steps={_TRIAL_STEPS}"]
+    arguments = [each for each in job.commands[0] if not each.startswith(_NOT_TRIED)]
+    command = [sys.executable, *arguments, f"--steps={_TRIAL_STEPS}"]
     began = time.monotonic()
     with tempfile.TemporaryFile() as errors:
         child = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=errors)

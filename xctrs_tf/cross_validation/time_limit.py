@@ -5,9 +5,9 @@ import time
 from xctrs_tf.training.checkpoints import latest_step
 from xctrs_tf.training.run_record import read_config
 
-# Between asking a program to end and ending it: it finishes a step and writes a checkpoint.
+# Between asking a program to end and killing it: it finishes a step and writes a checkpoint.
 _GRACE_S = 60.0
-# Most of the limit that is kept for this, and for what follows the jobs.
+# Largest shares of the limit that are kept for this, and for what follows the jobs.
 _GRACE_SHARE, _RESERVE_SHARE = 0.1, 0.5
 
 

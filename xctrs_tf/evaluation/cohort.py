@@ -3,6 +3,7 @@
 import dataclasses
 
 from xctrs_tf.data.dataset import Dataset, open_dataset
+from xctrs_tf.data.projection.film_simulation import FilmSimulation
 from xctrs_tf.errors import UserError
 from xctrs_tf.evaluation.mean_volume import mean_volume
 from xctrs_tf.files import as_dict, as_list
@@ -25,6 +26,8 @@ class Training:
         split_sha256: hash of the patients held out; None if it is not known.
         spacing_mm: voxel size; None if it is not known, or that of the data folder.
         phantoms: True if all patients of the data are phantoms.
+        takes_films: True for a network that gets films.
+        films: `FilmSimulation` of its films; None if it is not known, or that of the data folder.
         further: tuple of `Training` of the same network on other data: further folders,
             and trainings that it began with.
     """
@@ -35,6 +38,8 @@ class Training:
     split_sha256: str | None = None
     spacing_mm: float | None = None
     phantoms: bool = False
+    takes_films: bool = False
+    films: FilmSimulation | None = None
     further: tuple = ()
 
     def is_on(self, dataset):
@@ -42,6 +47,15 @@ class Training:
         return self.fold is not None and dataset.is_data_of(
             self.data_sha256, self.fold, self.split_sha256
         )
+
+    def fold_in(self, dataset):
+        """Return the fold of these data that the network was trained on; None if there is none."""
+        if self.is_on(dataset):
+            return self.fold
+        if self.split_sha256 is None or dataset.content_hash() != self.data_sha256:
+            return None
+        # Of these data in another fold.
+        return dataset.fold_with(self.split_sha256)
 
     def open(self, dataset):
         """Return the training data: ``dataset`` if it is that, else its folder, or None."""
@@ -74,6 +88,8 @@ def training_of(fold, folders, stages=(), paths=(), spacing_mm=None):
     first, *others = (
         _folder_training(folder, fold, paths.get(number)) for number, folder in enumerate(folders)
     )
+    # A stage does not tell where its folders are; some may be those of the last training.
+    known = {each.data_sha256: each.data for each in (first, *others)}
     for stage in map(as_dict, stages):
         of_stage = as_list(stage.get("folders"))
         fold_of_stage = stage.get("fold") if type(stage.get("fold")) is int else None
@@ -81,6 +97,7 @@ def training_of(fold, folders, stages=(), paths=(), spacing_mm=None):
         others += [_folder_training(each, fold_of_stage) for each in of_stage] or [
             Training(None, None)
         ]
+    others = [dataclasses.replace(each, data=known.get(each.data_sha256)) for each in others]
     # Earlier versions do not tell the folds of a stage; it was then on those of the last.
     if first.split_sha256 is None:
         others = [each for each in others if each.data_sha256 != first.data_sha256]
@@ -158,7 +175,7 @@ class Cohort:
             which = "dealt to other folds than when the model was trained on it"
         else:
             which = "not the data that the model was trained on"
-        return f"{self.dataset.path}: {which}; {seen}{self._other_voxels()}"
+        return f"{self.dataset.path}: {which}; {seen}{self._other_voxels()}{self._other_films()}"
 
     def _other_voxels(self):
         """Return a warning of other voxels than those of the training, or nothing."""
@@ -170,6 +187,20 @@ class Cohort:
                     f"; its voxels of {ours:g} mm are not those of the training data of {found:g} "
                     f"mm, so that everything has another size to the model: prepare it with "
                     f"--spacing_mm={found:g}"
+                )
+        return ""
+
+    def _other_films(self):
+        """Return a warning of films that were made in another way, or nothing."""
+        for training in self.trainings:
+            if not training.takes_films:
+                continue
+            data = None if training.films else training.open(self.dataset)
+            theirs = data.films if data else training.films
+            if theirs and (differing := self.dataset.films.differences(theirs)):
+                return (
+                    "; its films are made otherwise than those of the training data: "
+                    f"{', '.join(differing)}"
                 )
         return ""
 
@@ -237,7 +268,7 @@ def _count_trained(dataset, ids, trainings):
     has_phantoms = None
     seen, images = set(), set()
     for training in (each for first in trainings for each in (first, *first.further)):
-        if (fold := _fold_of(training, dataset)) is not None:
+        if (fold := training.fold_in(dataset)) is not None:
             # In one folder the id tells as much as the CT.
             seen.update(dataset.split(fold).training)
             continue
@@ -254,13 +285,3 @@ def _count_trained(dataset, ids, trainings):
     if None in images or None in own.values():
         return None
     return sum(patient in seen or own.get(patient) in images for patient in ids)
-
-
-def _fold_of(training, dataset):
-    """Return the fold of these data that a network was trained on; None if there is none."""
-    if training.is_on(dataset):
-        return training.fold
-    if training.split_sha256 is None or dataset.content_hash() != training.data_sha256:
-        return None
-    # A stage on another fold of the same data.
-    return dataset.fold_with(training.split_sha256)

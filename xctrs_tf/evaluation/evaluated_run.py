@@ -105,11 +105,14 @@ def read_trainings(workdir):
     if records[0].config.reconstruction_run:
         records.append(read_run_record(workdir / "reconstruction_run"))
     return [
-        training_of(
-            record.config.fold,
-            record.folders,
-            record.stages,
-            [folder.path for folder in parse_data(record.config.data)],
+        dataclasses.replace(
+            training_of(
+                record.config.fold,
+                record.folders,
+                record.stages,
+                [folder.path for folder in parse_data(record.config.data)],
+            ),
+            takes_films=record.config.reconstructs,
         )
         for record in records
     ]

@@ -3,7 +3,8 @@
 import dataclasses
 import pathlib
 
-from xctrs_tf.data.dataset.manifest import MODEL_MADE
+from xctrs_tf.data.dataset.manifest import DEFAULT_LABEL_NAME, MANIFEST, MODEL_MADE
+from xctrs_tf.data.dataset.mixture import parse_data
 from xctrs_tf.errors import UserError
 from xctrs_tf.evaluation.tables.grids import NOTHING, TableGrid
 from xctrs_tf.files import read_json
@@ -13,7 +14,7 @@ from xctrs_tf.training.run_record import read_config
 # Fields that do not decide what a run learns.
 _IGNORED = ("validate_every", "checkpoint_every", "strategy", "remat", "deterministic")
 _FOLDERS = ("data", "initial_weights", "reconstruction_run", "vgg_weights")
-_HEADINGS = ("run", "steps", "hours", "best step", "loss", "PSNR (dB)", "Dice (%)")
+_HEADINGS = ("run", "steps", "hours", "best step", "loss", "PSNR (dB)")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,6 +29,8 @@ class LoggedRun:
         best_step: step of the lowest validation loss, or None.
         validation: dict of its scalars there.
         labels: who made the labels of the validation patients if it was a network, or "".
+        dice_name: name of the overlap with them, such as ``"pseudo-label Dice"``; None if the
+            data and an evaluation of the run are not at hand.
     """
 
     name: str
@@ -37,6 +40,7 @@ class LoggedRun:
     best_step: int | None
     validation: dict
     labels: str = ""
+    dice_name: str | None = None
 
 
 def read_log(folder):
@@ -78,6 +82,8 @@ def log_grid(runs):
         if len({run.flags.get(name) for run in runs}) > 1 and name not in ("steps", *_IGNORED)
     ]
     scalars = (("loss", 1, ".4g"), ("psnr", 1, ".2f"), ("dice_hard", 100, ".2f"))
+    names = {run.dice_name for run in runs}
+    (dice_name,) = names if len(names) == 1 else (None,)
     lines = [
         [
             run.name,
@@ -86,7 +92,7 @@ def log_grid(runs):
             NOTHING if run.best_step is None else str(run.best_step),
             *(
                 _figure(run.validation.get(name), *shown)
-                + (f", {MODEL_MADE} labels" if run.labels and name == "dice_hard" else "")
+                + (_of_labels(run, dice_name) if name == "dice_hard" else "")
                 for name, *shown in scalars
             ),
         ]
@@ -97,7 +103,15 @@ def log_grid(runs):
         flags = (f"--{name}={run.flags[name]}" for name in varied if run.flags[name])
         made = f"; labels {run.labels}" if run.labels else ""
         notes.append(f"{run.name}: {' '.join(flags) or 'as the others'}{made}")
-    return TableGrid("", list(_HEADINGS), lines, notes)
+    return TableGrid("", [*_HEADINGS, f"{dice_name or DEFAULT_LABEL_NAME} (%)"], lines, notes)
+
+
+def _of_labels(run, dice_name):
+    """Return what a cell says of labels that the heading does not say."""
+    if run.labels:
+        return f", {MODEL_MADE} labels"
+    told = run.dice_name in (None, DEFAULT_LABEL_NAME, dice_name)
+    return "" if told or "dice_hard" not in run.validation else f", {run.dice_name}"
 
 
 def _figure(value, scale, digits):
@@ -117,6 +131,7 @@ def _read(path, name):
         best_step=best and best["step"],
         validation=best or {},
         labels=_labels(path),
+        dice_name=_dice_name(path, config),
     )
 
 
@@ -125,6 +140,22 @@ def _labels(path):
     folders = read_json(path / "config.json").get("folders") or [{}]
     made = {each.get("labels", "") for each in folders[0].get("sources", [])}
     return ", ".join(sorted(made - {""}))
+
+
+def _dice_name(path, config):
+    """Return the name of the overlap by the run's evaluation or its data; None if neither tells."""
+    first = pathlib.Path(parse_data(config.data)[0].path)
+    for file, name in (
+        (path / "evaluation" / "cases.json", "dice_name"),
+        (first / MANIFEST, "label_name"),
+    ):
+        try:
+            found = read_json(file).get(name)
+        except (OSError, ValueError):
+            continue
+        if isinstance(found, str):
+            return found
+    return None
 
 
 def _short(field, value):

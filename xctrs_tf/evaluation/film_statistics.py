@@ -71,17 +71,16 @@ def film_distance(real, computed, scored=None, folds=6, seed=0):
     features = [
         [[film_features(crop) for crop in film] for film in group] for group in (real, computed)
     ]
-    areas = {}
+    scores = {}
     for name in (*features[0][0][0], ALL):
         positive, negative = _scores(*_vectors(features, name), folds, seed)
-        positive = positive[scored]
-        areas[name] = auc(positive, negative)
+        scores[name] = positive[scored], negative
     return FilmDistance(
         grey=float(scipy.stats.wasserstein_distance(*pixels)),
         gradient=float(scipy.stats.wasserstein_distance(*slopes)),
         spectrum=float(np.sqrt(np.mean((spectra[0] - spectra[1]) ** 2))),
-        auc=areas,
-        auc_interval=_bootstrap(positive, negative, seed),
+        auc={name: auc(*each) for name, each in scores.items()},
+        auc_interval=_bootstrap(*scores[ALL], seed),
     )
 
 
@@ -113,7 +112,7 @@ def log_spectrum(film):
         film: square ``[horizontal, vertical]``.
 
     Returns:
-        Vector from low to high frequencies, without frequency 0.
+        Vector from frequency 0 to below 0.5 cycles a pixel.
     """
     size = len(film)
     window = np.hanning(size)

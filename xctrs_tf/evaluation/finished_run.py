@@ -1,6 +1,7 @@
 """Everything that a table needs of one run: its files, read once."""
 
 import dataclasses
+import functools
 import logging
 
 from xctrs_tf.errors import UserError
@@ -13,7 +14,10 @@ from xctrs_tf.training.run_record import TrainingRecord, read_run_record
 # By the status of the job.
 _JOB_TYPES = {
     "failed": {"error": str},
-    "done": {"commands": list, "seconds": (int, float), "peak_memory_bytes": int},
+    "done": {
+        **{"commands": list, "peak_memory_bytes": int},
+        **dict.fromkeys(("seconds", "last_seconds"), (int, float)),
+    },
 }
 _ORIGIN_TYPES = {
     **dict.fromkeys(("command", "data_hash", "date", "dice_name", "split"), str),
@@ -60,21 +64,32 @@ def read_job(folder):
         folder: `pathlib.Path` of the run.
 
     Returns:
-        Dict; empty if no job made the run, or with a warning if its record is damaged.
+        Dict; empty if no job made the run, or with a warning if its record is damaged or
+        says done where the evaluation is missing.
     """
     record = folder.with_name(f"{folder.name}.json")
     try:
         job = read_json(record)
         _require_types(job, {"status": str})
-        _require_types(job, _JOB_TYPES[job["status"]])
+        # Records of earlier versions lack last_seconds.
+        _require_types({"last_seconds": 0.0, **job}, _JOB_TYPES[job["status"]])
         if not all(isinstance(command, str) for command in job.get("commands", ())):
             raise ValueError("a command is no text")
-        return job
     except FileNotFoundError:
         return {}
     except (KeyError, ValueError) as error:
-        logging.warning("%s: damaged (%s); the job counts as not done", record, error)
+        _warn_once(f"{record}: damaged ({error}); the job counts as not done")
         return {}
+    if job["status"] == "done" and not is_evaluated(folder):
+        _warn_once(f"{record}: done, but {folder} has no evaluation; the job counts as not done")
+        return {}
+    return job
+
+
+@functools.cache
+def _warn_once(text):
+    """Log a warning; a program reads the record of a job several times."""
+    logging.warning("%s", text)
 
 
 def is_evaluated(folder):

@@ -96,7 +96,7 @@ def _noise(case, photons, rng):
 
 
 def _exposure(case, stops, rng):
-    # Half of the films darker, half brighter.
+    # Both films of a patient are darker, or both brighter.
     power = 2.0 ** (stops * rng.choice((-1, 1)))
     return {view: normalise_film(getattr(case, view)) ** power for view in VIEWS}
 

@@ -2,14 +2,13 @@
 
 import dataclasses
 import pathlib
-import zipfile
 
 import numpy as np
 
 from xctrs_tf.data.patient_ids import check_id
 from xctrs_tf.data.volumes.intensity import denormalise_hu
 from xctrs_tf.errors import UserError
-from xctrs_tf.files import atomic_path
+from xctrs_tf.files import NPZ_ERRORS, atomic_path
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,7 +66,7 @@ def read_prediction(folder, patient):
         raise UserError(
             f"{path}: missing; run experiments.evaluate with --save_predictions"
         ) from None
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+    except NPZ_ERRORS as error:
         raise UserError(
             f"{path}: damaged; run experiments.evaluate with --save_predictions again"
         ) from error

@@ -25,12 +25,15 @@ class PairedTest:
             0.05 the sample is too small for a significant result.
         n: patients that have both values.
         zeros: patients without a difference, which the test leaves out.
+        direction: 1 where the ranks favour the first method, -1 the second, 0 neither. A
+            few large differences can give the mean another sign.
     """
 
     p_value: float
     smallest_p_value: float
     n: int
     zeros: int
+    direction: int
 
 
 def mean_sd(values):
@@ -73,7 +76,7 @@ def paired_wilcoxon(first, second):
     difference = difference[difference != 0.0]
     n, zeros = int(both.sum()), int(both.sum()) - difference.size
     if n == 0:
-        return PairedTest(math.nan, math.nan, n, zeros)
+        return PairedTest(math.nan, math.nan, n, zeros, 0)
     # Twice the ranks, since tied ranks are halves.
     ranks = np.rint(2 * scipy.stats.rankdata(np.abs(difference))).astype(int)
     chances = _chances_of_sums(ranks)
@@ -84,6 +87,7 @@ def paired_wilcoxon(first, second):
         smallest_p_value=min(1.0, 2.0 ** (1 - difference.size)),
         n=n,
         zeros=zeros,
+        direction=int(np.sign(2 * positive - ranks.sum())),
     )
 
 

@@ -107,16 +107,16 @@ def _normalise(film, film_normalization):
     """Normalise like `film_normalisation.normalise_film`, with the same order statistics."""
     values = tf.sort(tf.reshape(film, [-1]))
     last = tf.cast(tf.size(values) - 1, tf.float64)
-    first, second = (last * (percentile / 100) for percentile in PERCENTILES)
-    low = values[tf.cast(tf.math.floor(first), tf.int32)]
-    high = values[tf.cast(tf.math.ceil(second), tf.int32)]
+    low_place, high_place = (last * (percentile / 100) for percentile in PERCENTILES)
+    low = values[tf.cast(tf.math.floor(low_place), tf.int32)]
+    high = values[tf.cast(tf.math.ceil(high_place), tf.int32)]
     with tf.control_dependencies([_require(high > low, "constant, nothing is to be seen on it")]):
         if film_normalization == "percentile":
             return tf.clip_by_value((film - low) / (high - low), 0.0, 1.0)
         values, film = (tf.clip_by_value(each, low, high) for each in (values, film))
         flat = tf.reshape(film, [-1])
-        first, last = (tf.searchsorted(values, flat, side) for side in ("left", "right"))
-        ranks = tf.cast(first + last - 1, tf.float64) / 2
+        below, up_to = (tf.searchsorted(values, flat, side) for side in ("left", "right"))
+        ranks = tf.cast(below + up_to - 1, tf.float64) / 2
         scaled = ranks / tf.cast(tf.size(values) - 1, tf.float64)
         return tf.reshape(tf.cast(scaled, tf.float32), tf.shape(film))
 

@@ -102,13 +102,16 @@ def _read_metrics(run, data_sha256):
         if not _is_of_test_patients(origin, run, data_sha256):
             logging.warning(
                 "%s: of other weights or data, or not of the run's own test patients by the model "
-                "alone: the export has no metrics; run experiments.evaluate --workdir=%s",
+                "alone: the export has no metrics; run experiments.evaluate --workdir=%s for those "
+                "of the best weights",
                 cases,
                 run.path,
             )
             return None
         with cases.open(newline="", encoding="utf-8") as file:
             rows = list(csv.DictReader(file))
+        # Older evaluations do not tell it; None is not known.
+        seen = {"trained_on": origin["trained_on"]} if "trained_on" in origin else {}
         return {
             "means": {name: _mean(rows, name) for name in rows[0] if name not in TEXT_COLUMNS},
             "patients": len(rows),
@@ -117,6 +120,7 @@ def _read_metrics(run, data_sha256):
             "program": "experiments.evaluate",
             "commit": origin["commit"],
             "date": origin["date"],
+            **seen,
         }
     except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
         raise UserError(f"{cases}: damaged; run experiments.evaluate again") from error
@@ -149,13 +153,13 @@ def _read_quality(run):
     except (OSError, ValueError, RecursionError) as error:
         raise UserError(f"{file}: damaged; run experiments.calibrate again") from error
     check_reference(reference, file)
-    # Earlier calibrations do not tell it.
-    told = as_dict(reference.get("origin")).get("weights_sha256")
-    if told is not None and told != run.weights_sha256:
+    origin = as_dict(reference.get("origin"))
+    # Earlier calibrations do not tell it; those of an exported model have null.
+    if "weights_sha256" in origin and origin["weights_sha256"] != run.weights_sha256:
         logging.warning(
-            "%s: of other weights: the export has no quality checks; run experiments.calibrate "
-            "--workdir=%s again",
+            "%s: of %s: the export has no quality checks; run experiments.calibrate --workdir=%s",
             file,
+            "other weights" if origin["weights_sha256"] else "an exported model",
             run.path,
         )
         return None

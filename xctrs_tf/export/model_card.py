@@ -87,7 +87,11 @@ def _figures(metrics):
         f"Means over {metrics['patients']} patients ({metrics['split']}), by experiments.evaluate, "
         f"{metrics['date']}; `dice` is the {metrics['dice_name']}:"
     )
-    return "\n".join([heading, "", "| figure | mean |", "| --- | --- |", *rows])
+    lines = [heading, "", "| figure | mean |", "| --- | --- |", *rows]
+    # Older evaluations do not tell it.
+    if metrics.get("trained_on", 0) is None:
+        lines += ["", "Whether some of these patients were trained on is not known."]
+    return "\n".join(lines)
 
 
 def _quality(quality):

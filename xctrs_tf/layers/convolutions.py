@@ -6,10 +6,11 @@ from keras import layers, ops
 from xctrs_tf.layers.kernels import run_convolution, run_kernel, spatial_sum
 
 
-class _Bias:
-    """Convolution with another gradient of the bias, before a Keras layer in a class's bases.
+class _BiasGradient:
+    """Mixin of a Keras convolution that computes the gradient of the bias by `run_kernel`.
 
-    TensorFlow's own gradient of a bias is a sum on one thread.
+    TensorFlow's own gradient of a bias is a sum on one thread. The mixin comes before the Keras
+    layer in a class's bases.
     """
 
     def __init__(self, *args, bias_gradient=True, **kwargs):
@@ -66,7 +67,7 @@ def _bias_gradient(dy, *, fused=False):
 
 
 @keras.saving.register_keras_serializable("xctrs_tf")
-class Convolution2D(_Bias, layers.Conv2D):
+class Convolution2D(_BiasGradient, layers.Conv2D):
     """`keras.layers.Conv2D` with a faster gradient of the bias.
 
     Args:
@@ -78,7 +79,7 @@ class Convolution2D(_Bias, layers.Conv2D):
 
 
 @keras.saving.register_keras_serializable("xctrs_tf")
-class Convolution3D(_Bias, layers.Conv3D):
+class Convolution3D(_BiasGradient, layers.Conv3D):
     """`keras.layers.Conv3D` with faster gradients, of the kernel only in training on CPUs.
 
     Args:

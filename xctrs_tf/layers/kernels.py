@@ -12,7 +12,7 @@ _state = threading.local()
 
 @contextlib.contextmanager
 def compiled_kernels(compiler, convolve=None):
-    """Let other functions do the work of all layers that this thread calls within the context.
+    """Run the kernels and 3D convolutions of all layers by other functions, in this thread.
 
     Args:
         compiler: function with the arguments and the result of `run_kernel`, or None.
@@ -74,8 +74,8 @@ def spatial_sum(x, fused=False, keepdims=False):
 
     Args:
         x: float32 tensor ``(batch, *spatial, channels)``.
-        fused: XLA compiles the sum, which it splits into short ones itself. Rows first is
-            how it is fastest.
+        fused: True where XLA compiles the kernel. It splits long sums itself, so two sums take
+            the place of one for each axis.
         keepdims: keep the spatial axes, with the length 1.
 
     Returns:

@@ -86,14 +86,14 @@ def _gradient(x, dy, mean, rate, gamma, *, groups, epsilon, fused=False):
     dtype, x, dy = x.dtype, ops.cast(x, "float32"), ops.cast(dy, "float32")
     # With h = (x - mean) * rate and g = gamma * dy:
     # dx = rate * (g - mean(g) - h * mean(g * h)), means over the group.
-    dbeta = volume.mean(dy)
-    dgamma = (volume.mean(dy * x) - mean * dbeta) * rate
-    slope = -volume.group_mean(dgamma * gamma) * rate * rate
-    offset = -volume.group_mean(dbeta * gamma) * rate - slope * mean
+    mean_dy = volume.mean(dy)
+    mean_dy_h = (volume.mean(dy * x) - mean * mean_dy) * rate
+    slope = -volume.group_mean(mean_dy_h * gamma) * rate * rate
+    offset = -volume.group_mean(mean_dy * gamma) * rate - slope * mean
     dx = volume.weighted_sum([(dy, rate * gamma), (x, slope)], offset)
     axes = tuple(range(len(x.shape) - 1))
-    sums = [ops.sum(each, axis=axes) * volume.positions for each in (dgamma, dbeta)]
-    return ops.cast(dx, dtype), *sums
+    dgamma, dbeta = (ops.sum(each, axis=axes) * volume.positions for each in (mean_dy_h, mean_dy))
+    return ops.cast(dx, dtype), dgamma, dbeta
 
 
 class _Volume:

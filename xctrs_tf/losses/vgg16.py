@@ -6,12 +6,12 @@ image recognition", 2014.
 
 import pathlib
 import warnings
-import zipfile
 
 import keras
 import numpy as np
 
 from xctrs_tf.errors import UserError
+from xctrs_tf.files import NPZ_ERRORS
 
 # The seed of 'random' weights: every run compares the same random features.
 _RANDOM_SEED = 0
@@ -97,7 +97,7 @@ def _arrays_of(path):
     try:
         with open(path, "rb") as file:
             stored = dict(np.load(file))
-    except (EOFError, OSError, ValueError, zipfile.BadZipFile) as error:
+    except NPZ_ERRORS as error:
         raise UserError(f"VGG16 weights {path}: not an .npz of arrays; {_MEND}") from error
 
     def arrays(name, kernel_shape):

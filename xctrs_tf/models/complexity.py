@@ -230,7 +230,8 @@ def _attend(members, values):
 
 
 _RULES = {
-    WeightStandardizedConv3D: _weight_standardized_convolution,  # before Conv3D, a Conv3D too
+    # Before Conv3D, its base class: the first rule that fits counts.
+    WeightStandardizedConv3D: _weight_standardized_convolution,
     (layers.Conv2D, layers.Conv3D): _convolution,
     (layers.Conv2DTranspose, layers.Conv3DTranspose): _transposed_convolution,
     layers.DepthwiseConv2D: _depthwise_convolution,

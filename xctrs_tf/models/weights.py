@@ -6,13 +6,12 @@ loaded into a model of another graph. Here the names of network and layer decide
 
 import dataclasses
 import pathlib
-import zipfile
 
 import keras
 import numpy as np
 
 from xctrs_tf.errors import UserError, one_line
-from xctrs_tf.files import atomic_path
+from xctrs_tf.files import NPZ_ERRORS, atomic_path
 
 KERAS_SUFFIX = ".weights.h5"
 NUMPY_SUFFIX = ".npz"
@@ -181,7 +180,7 @@ def read_weights(path):
         return read(path)
     except FileNotFoundError:
         raise UserError(f"{path}: no such file") from None
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+    except NPZ_ERRORS as error:
         raise UserError(
             f"{path}: no weights of Keras ({KERAS_SUFFIX}) or of this project ({NUMPY_SUFFIX}), or "
             f"damaged ({one_line(error, 100)})"

@@ -7,6 +7,8 @@ weights, metadata, thresholds of the quality checks, model card, licence and not
 import json
 import pathlib
 
+from xctrs_tf.errors import UserError
+
 # Names for `XCTRSNet(weights=...)`, `xctrs_tf.load` and the flags --model and --initial_weights.
 PRETRAINED = ("neck64",)
 # The model of `xctrs_tf.load()` and of programs without --model.
@@ -36,6 +38,19 @@ def pretrained_folder(name):
     if name not in names:
         raise ValueError(f"weights={name!r}: must be one of {', '.join(names)}")
     return pathlib.Path(__file__).parent / name
+
+
+def check_replaceable(folder):
+    """Refuse to replace a folder with weights if it holds anything else.
+
+    Args:
+        folder: `pathlib.Path` that ``--output`` names; it may be absent or empty.
+
+    Raises:
+        UserError: it has no `EXPORTED_WEIGHTS`, but other files.
+    """
+    if folder.exists() and not (folder / EXPORTED_WEIGHTS).is_file() and any(folder.iterdir()):
+        raise UserError(f"--output={folder}: holds other files; name another folder")
 
 
 def pretrained_sizes(name):

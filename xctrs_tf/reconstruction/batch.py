@@ -71,8 +71,19 @@ def prepare_output(folder, private=True):
     return folder
 
 
-def run_batch(pairs, folder, reconstruct, write, overwrite, private=True, made_otherwise=None):
+def run_batch(
+    pairs,
+    folder,
+    reconstruct,
+    write,
+    overwrite,
+    private=True,
+    made_otherwise=None,
+    needs_verdict=False,
+):
     """Reconstruct every unfinished pair; record those that fail; write summary.csv.
+
+    Lines of an earlier summary.csv stay, but for those of the pairs that are reached.
 
     Args:
         pairs: list of `FilmFiles`.
@@ -83,25 +94,35 @@ def run_batch(pairs, folder, reconstruct, write, overwrite, private=True, made_o
             returns a `Verdict` or None.
         overwrite: reconstruct finished pairs again.
         private: let no other user read summary.csv.
-        made_otherwise: function from the folder of a finished pair to why it cannot stand
+        made_otherwise: function from a finished pair and its folder to why it cannot stand
             beside the others, or None; by default there is no reason.
+        needs_verdict: a finished pair that has none is a failed one.
 
     Returns:
         List of `Outcome`.
 
     Raises:
+        UserError: an earlier summary.csv cannot be read.
         OSError: the output cannot be written. That ends the batch, since the next pair
             would fail alike.
     """
+
+    def reason_against(pair, place):
+        reason = made_otherwise(pair, place) if made_otherwise is not None else None
+        if reason is None and needs_verdict and not _earlier_verdict(place)[0]:
+            return f"{place} has no verdict of the quality checks; give --overwrite"
+        return reason
+
+    earlier = _read_summary(folder / SUMMARY)
     outcomes = []
     try:
         for pair in progress_bar(pairs, unit="pair"):
-            outcomes.append(_outcome(pair, folder, reconstruct, write, overwrite, made_otherwise))
+            outcomes.append(_outcome(pair, folder, reconstruct, write, overwrite, reason_against))
             if outcomes[-1].status == FAILED:
                 tqdm.write(f"error: {outcomes[-1].reasons}", file=sys.stderr)
     finally:
         # Written after an interruption as well.
-        _write_summary(folder / SUMMARY, outcomes, private)
+        _write_summary(folder / SUMMARY, earlier, outcomes, private)
     return outcomes
 
 
@@ -119,13 +140,13 @@ def reasons(verdict):
     return "; ".join(finding.reason for finding in verdict.findings)
 
 
-def _outcome(pair, output, reconstruct, write, overwrite, made_otherwise):
+def _outcome(pair, output, reconstruct, write, overwrite, reason_against):
     try:
         if pair.problem:
             raise UserError(pair.problem)
         folder = output / pair.id
         if is_finished(folder) and not overwrite:
-            if made_otherwise is not None and (reason := made_otherwise(folder)):
+            if reason := reason_against(pair, folder):
                 raise UserError(reason)
             return Outcome(pair.id, SKIPPED, *_earlier_verdict(folder))
         check_output(folder)
@@ -160,11 +181,24 @@ def _earlier_verdict(folder):
         return "", ""
 
 
-def _write_summary(path, outcomes, private):
+def _read_summary(path):
+    """Return the lines of an earlier summary.csv by their ids; none if there is no file."""
+    try:
+        with path.open(encoding="utf-8", newline="") as stream:
+            lines = [line for line in csv.reader(stream) if len(line) == len(HEADER)]
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError, csv.Error) as error:
+        raise UserError(f"{path}: cannot be read ({one_line(error)}); move it away") from error
+    return {line[0]: line for line in lines[1:]}
+
+
+def _write_summary(path, earlier, outcomes, private):
+    lines = [list(map(_plain_cell, dataclasses.astuple(outcome))) for outcome in outcomes]
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow(HEADER)
-    writer.writerows(map(_plain_cell, dataclasses.astuple(outcome)) for outcome in outcomes)
+    writer.writerows({**earlier, **{line[0]: line for line in lines}}.values())
     with atomic_path(path) as temporary:
         temporary.write_text(stream.getvalue(), encoding="utf-8")
         if private:

@@ -42,7 +42,10 @@ class FilmFiles:
 
 
 def read_table(path):
-    """Read a CSV with the columns id, ap, la and, optionally, spacing_mm.
+    """Read a CSV with the columns id, ap, la and, optionally, spacing_mm, and no others.
+
+    A byte order mark and spaces around the names of the columns are accepted, and separators
+    at the ends of the lines.
 
     Args:
         path: the file; paths of films are relative to its folder.
@@ -114,9 +117,7 @@ def find_pairs(folder):
 def _table_pairs(path, reader):
     pairs, seen = [], set()
     try:
-        missing = set(COLUMNS) - set(reader.fieldnames or ())
-        if missing:
-            raise UserError(f"no column {', '.join(sorted(missing))}")
+        reader.fieldnames = _column_names(reader.fieldnames or ())
         for row in reader:
             pairs.append(_table_pair(path.parent, row, seen))
     except (UserError, csv.Error) as error:
@@ -126,8 +127,24 @@ def _table_pairs(path, reader):
     return pairs
 
 
+def _column_names(fields):
+    names = [field.strip() for field in fields]
+    while names and not names[-1]:
+        names.pop()
+    missing = set(COLUMNS) - set(names)
+    if missing:
+        raise UserError(f"no column {', '.join(sorted(missing))}")
+    known = (*COLUMNS, SPACING)
+    for name in names:
+        if name not in known:
+            raise UserError(f"unknown column {name!r}; the columns are {', '.join(known)}")
+        if names.count(name) > 1:
+            raise UserError(f"two columns {name!r}")
+    return names
+
+
 def _table_pair(folder, row, seen):
-    if None in row:
+    if any(row.get(None, ())):
         raise UserError("more fields than columns")
     for name in COLUMNS:
         if not row[name]:

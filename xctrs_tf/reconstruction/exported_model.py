@@ -141,6 +141,8 @@ class Export:
             # TensorFlow does not guarantee that a signature keeps its variables alive.
             for signature in (signatures[DEFAULT_SIGNATURE], *signatures.values()):
                 signature.model = model
+        except (ImportError, MemoryError):
+            raise
         # A damaged graph may raise anything.
         except Exception as error:
             raise UserError(
@@ -173,7 +175,7 @@ def _load_weights(file, metadata):
 
 @contextlib.contextmanager
 def _no_search_for_garbage():
-    """Context manager for making millions of objects that live on, in four fifths of the time."""
+    """Switch the garbage collector off: loading millions of objects then takes less time."""
     enabled = gc.isenabled()
     gc.disable()
     try:
@@ -184,22 +186,22 @@ def _no_search_for_garbage():
 
 
 class _PlainGraphs:
-    """Number of callers for which TensorFlow runs new graphs as they are, and its option before."""
+    """Counter of the callers inside `plain_graphs`, with TensorFlow's option before the first."""
 
     def __init__(self):
         self.lock = threading.Lock()
         self.callers = 0
         self.before = False
 
-    def change(self, callers):
-        """Add to the number of callers; set the option for the first, reset it after the last."""
+    def change(self, by):
+        """Change the number of callers; set the option for the first, reset it after the last."""
         import tensorflow as tf
 
         name = "disable_meta_optimizer"
         with self.lock:
             if not self.callers:
                 self.before = tf.config.optimizer.get_experimental_options().get(name, False)
-            self.callers += callers
+            self.callers += by
             value = True if self.callers else self.before
             tf.config.optimizer.set_experimental_options({name: value})
 

@@ -9,9 +9,9 @@ import re
 from xctrs_tf.data.films.film_normalisation import normalise_film
 from xctrs_tf.data.films.pair.network_view import draw_films
 from xctrs_tf.data.volumes.volume import write_volume
-from xctrs_tf.errors import UserError
+from xctrs_tf.errors import UserError, one_line
 from xctrs_tf.files import as_dict, as_list, atomic_path, read_json, write_text
-from xctrs_tf.geometry import VERTEBRAE
+from xctrs_tf.geometry import VERTEBRAE, VIEWS
 from xctrs_tf.reconstruction.label_tables import ITK_SNAP_TABLE, SLICER_TABLE, write_label_tables
 from xctrs_tf.report.origin import origin_record
 from xctrs_tf.style import NOTICE
@@ -102,7 +102,7 @@ def write_reconstruction(
         origin = origin_record(reconstruction, pair, verdict)
         if dicom:
             _write_dicom(temporary / DICOM_FOLDER, reconstruction, patient, origin)
-        record = _record(reconstruction, origin)
+        record = _record(reconstruction, origin, file_request(report, dicom, patient is not None))
         write_text(temporary / RECORD_FILE, json.dumps(record, indent=1, allow_nan=False) + "\n")
         if private:
             make_private(temporary)
@@ -174,13 +174,15 @@ def is_finished(folder):
     return (pathlib.Path(folder) / RECORD_FILE).is_file()
 
 
-def made_otherwise(folder, models, mirror):
-    """Tell whether a complete reconstruction was made by other models than those at hand.
+def made_otherwise(folder, models, mirror, films, files):
+    """Tell whether a complete reconstruction was made otherwise than it would be now.
 
     Args:
         folder: the folder.
         models: list of `report.origin.model_record` of the models.
         mirror: whether they take the mirrored films, too.
+        films: `pair_reading.film_request` of the pair.
+        files: `file_request` of what is to be written.
 
     Returns:
         What differs and what mends it; None if nothing does, or the folder does not tell.
@@ -190,15 +192,34 @@ def made_otherwise(folder, models, mirror):
         record = as_dict(read_json(path))
     except (OSError, ValueError, RecursionError):
         return None
-    made_by = [as_dict(each).get("sha256") for each in as_list(record.get("models"))]
-    ours = [each.get("sha256") for each in models]
-    if made_by and None not in (*made_by, *ours) and sorted(made_by) != sorted(ours):
-        what = "by other models" if len(made_by) + len(ours) > 2 else "by another model"
-    elif record.get("mirror", mirror) != mirror:
-        what = "without --mirror" if mirror else "with --mirror"
-    else:
+    flags = {"mirror": mirror, **files}
+    made = {"mirror": record.get("mirror"), **as_dict(record.get("files"))}
+    differences = [
+        *_model_differences(as_list(record.get("models")), models),
+        *_film_differences(as_dict(as_dict(record.get("films")).get("asked")), films),
+        *(
+            f"{'with' if made[name] else 'without'} --{name}"
+            for name, value in flags.items()
+            if isinstance(made.get(name), bool) and made[name] != value
+        ),
+    ]
+    if not differences:
         return None
-    return f"{folder} was made {what}; give --overwrite, or another --output"
+    return f"{folder} was made {', '.join(differences)}; give --overwrite, or another --output"
+
+
+def file_request(report, dicom, copy_patient):
+    """Return which files are to be written beside those that always are.
+
+    Args:
+        report: as of `write_reconstruction`.
+        dicom: as of `write_reconstruction`.
+        copy_patient: whether the DICOM files name the patient.
+
+    Returns:
+        Dict of JSON values by the names of the flags of `experiments.reconstruct`.
+    """
+    return {"report": report, "dicom": dicom, "copy_patient": copy_patient}
 
 
 def check_output(folder):
@@ -270,12 +291,40 @@ def _write_dicom(folder, reconstruction, patient, origin):
         write_segmentation(folder / DICOM_SEGMENTATION_FILE, labels, slices, origin)
 
 
-def _record(reconstruction, origin):
+def _model_differences(made_by, models):
+    theirs = [as_dict(each).get("sha256") for each in made_by]
+    ours = [each.get("sha256") for each in models]
+    if theirs and None not in (*theirs, *ours) and sorted(theirs) != sorted(ours):
+        yield "by other models" if len(theirs) + len(ours) > 2 else "by another model"
+
+
+def _film_differences(asked, films):
+    """Yield what two of `pair_reading.film_request` differ in; the first may be of anyone."""
+    if not asked:
+        return
+    theirs, ours = as_dict(asked.get("sha256")), films["sha256"]
+    changed = [
+        view.upper()
+        for view in VIEWS
+        if None not in (theirs.get(view), ours[view]) and theirs[view] != ours[view]
+    ]
+    if changed:
+        yield f"from another {' and another '.join(changed)} film"
+    theirs, ours = as_dict(asked.get("options")), films["options"]
+    names = [name for name in {**ours, **theirs} if theirs.get(name) != ours.get(name)]
+    if asked.get("spacing_mm") != films["spacing_mm"]:
+        names.append("spacing_mm")
+    if names:
+        yield f"with other values of {', '.join(f'--{one_line(name, 60)}' for name in names)}"
+
+
+def _record(reconstruction, origin, files):
     segmented = reconstruction.segmentation is not None
     return {
         "format": RECONSTRUCTION_FORMAT,
         "notice": NOTICE,
         "spacing_mm": reconstruction.spacing_mm,
         "labels": dict(enumerate(VERTEBRAE, start=1)) if segmented else None,
+        "files": files,
         **origin,
     }

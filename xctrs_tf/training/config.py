@@ -4,7 +4,7 @@ import dataclasses
 
 from xctrs_tf.data.dataset.mixture import parse_data
 from xctrs_tf.data.films.film_normalisation import FILM_NORMALIZATIONS
-from xctrs_tf.data.stream.augmentation import AUGMENTATIONS, augmentations
+from xctrs_tf.data.stream.augmentation import AUGMENTATIONS, augmentation_shares
 from xctrs_tf.errors import UserError
 from xctrs_tf.geometry import SIZES
 from xctrs_tf.models.catalogue import (
@@ -36,12 +36,12 @@ _CHOICES = {
     "reconstruction_objective": OBJECTIVES,
     "segmentation_objective": OBJECTIVES,
 }
-# Fields that may differ between the starts of one run: its length, the intervals, the
-# place of the data, and options that do not change the update.
-FREE = {
-    *("steps", "validate_every", "checkpoint_every", "patience", "data"),
-    *("accumulation", "remat", "strategy", "deterministic"),
-}
+# Fields that say how the same update is computed: they change it by rounding alone. Batch
+# normalisation is the exception: it sees the patients of one part (docs/training.md).
+SAME_UPDATE = {"accumulation", "remat", "strategy", "deterministic"}
+# Fields that may differ between the starts of one run: also its length, the intervals and
+# the place of the data.
+FREE = {"steps", "validate_every", "checkpoint_every", "patience", "data", *SAME_UPDATE}
 
 
 def _option(default, help):
@@ -174,7 +174,7 @@ class TrainingConfig:
     checkpoint_every: int = _option(500, "steps between checkpoints")
 
     @property
-    def augmentations(self):
+    def augment_entries(self):
         """Entries of ``augment``, as a tuple."""
         return tuple(name.strip() for name in self.augment.split(",") if name.strip())
 
@@ -185,7 +185,7 @@ class TrainingConfig:
 
     @property
     def trains_reconstruction(self):
-        """True if the reconstruction network is trained."""
+        """True if the run has a reconstruction network of its own, which may be frozen."""
         return self.reconstruction != NO_RECONSTRUCTION and not self.reconstruction_run
 
     @property
@@ -213,8 +213,13 @@ class TrainingConfig:
     @property
     def drawn_vgg_planes(self):
         """Planes of each view that are drawn for a step's VGG loss; 0 where all or none count."""
-        used = self.vgg_weight and self.trains_reconstruction and self.freeze != "reconstruction"
-        return self.vgg_slices if used and self.vgg_slices < self.size else 0
+        return self.vgg_slices if self.uses_vgg and self.vgg_slices < self.size else 0
+
+    @property
+    def uses_vgg(self):
+        """True if the VGG loss is computed."""
+        learns = self.trains_reconstruction and self.freeze != "reconstruction"
+        return bool(self.vgg_weight) and learns
 
     def check(self):
         """Raise UserError for the first invalid value."""
@@ -226,7 +231,7 @@ class TrainingConfig:
             raise UserError(f"--size={self.size}: must be one of {', '.join(map(str, SIZES))}")
         for name, choices in _CHOICES.items():
             self._require(name, getattr(self, name) in choices, f"one of {', '.join(choices)}")
-        changes = augmentations(self.augmentations)
+        changes = augmentation_shares(self.augment_entries)
         if "cubes" in changes and self.reconstructs:
             raise UserError("--augment=cubes: changes the CT alone; use --reconstruction=none")
         if self.film_normalization == "equalized" and "histogram" in changes:
@@ -274,7 +279,7 @@ class TrainingConfig:
             if self.rsc_weight:
                 raise UserError("--rsc_weight: compares with a reconstruction; set it to 0")
             return
-        unfit = [name for name in augmentations(self.augmentations) if name != "mirror"]
+        unfit = [name for name in augmentation_shares(self.augment_entries) if name != "mirror"]
         if unfit:
             raise UserError(
                 f"--augment={unfit[0]}: changes the films, whose reconstructions are made once "

@@ -57,7 +57,10 @@ def train(config, workdir, max_minutes=None):
     parts = open_parts(config.data, config.fold)
     dataset = parts[0].dataset
     if dataset.size != config.size:
-        raise UserError(f"--size={config.size}, but {config.data} was prepared at {dataset.size}")
+        raise UserError(
+            f"--size={config.size}, but {config.data} was prepared at {dataset.size}: give "
+            f"--size={dataset.size} or a --preset of that size"
+        )
     split = dataset.split(config.fold)
     # At the start: a damaged patient of the validation would end the run hours later.
     patients = [(dataset, patient) for patient in split.validation]
@@ -160,9 +163,11 @@ class _Loop:
         with StopRequest() as self.stop:
             if start != self.validated and self._is_due(start, last=start == self.config.steps):
                 self._validate_again(start)
+            # Only the writing worker counts validations.
+            converged = any(self.workers.any(self._has_converged()))
             if start >= self.config.steps:
                 self._say(f"{self.workdir}: all {start} steps are done")
-            elif self._has_converged():
+            elif converged:
                 self._say(self._why_early(start))
             else:
                 self._say(
@@ -230,7 +235,7 @@ class _Loop:
                     self._save(step)
                 if stopped:
                     raise Interrupted(_stopped(step))
-                if timed_out:
+                if timed_out and step < config.steps:
                     self._say(f"time is up at step {step}; the same command goes on from there")
                 elif converged:
                     self._say(self._why_early(step))
@@ -253,7 +258,7 @@ class _Loop:
             self.parts,
             config.batch_size,
             config.seed,
-            config.augmentations,
+            config.augment_entries,
             self.reconstructions and self.reconstructions.load,
             config.drawn_vgg_planes,
             config.film_normalization,

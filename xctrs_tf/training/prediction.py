@@ -122,7 +122,7 @@ def _to_numpy(tensor, run, case_ids):
     for case_id, each in zip(case_ids, values, strict=True):
         if not np.isfinite(each).all():
             raise UserError(
-                f"{run.path}: the networks give no numbers for {case_id}; "
-                "choose the other of --checkpoint=best|last"
+                f"{run.path}: the networks give no numbers for {case_id}; take another checkpoint "
+                "or another run"
             )
     return values

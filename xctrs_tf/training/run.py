@@ -180,7 +180,8 @@ def load_run(path, checkpoint="best", precision=None):
     """
     path = pathlib.Path(path)
     config = read_config(path)
-    _newest_whole(path, checkpoint)
+    # A missing checkpoint is refused before the networks are built, which takes seconds.
+    _find_checkpoint(path, checkpoint)
     here = precision or computed_precision(config)
     networks = build_networks(dataclasses.replace(config, precision=here))
     networks.pop("discriminator", None)
@@ -199,7 +200,7 @@ def load_run(path, checkpoint="best", precision=None):
     )
 
 
-def _newest_whole(path, checkpoint):
+def _find_checkpoint(path, checkpoint):
     """Return folder and state of a run's checkpoint."""
     folder = path / "best" if checkpoint == "best" else checkpoints.latest(path)
     state = checkpoints.read_state(folder) if folder else None
@@ -213,7 +214,7 @@ def _newest_whole(path, checkpoint):
 
 def _load_checkpoint(path, checkpoint, config, networks):
     """Load a checkpoint; return its state, or None if the training replaced it meanwhile."""
-    folder, state = _newest_whole(path, checkpoint)
+    folder, state = _find_checkpoint(path, checkpoint)
     try:
         checkpoints.load_weights(folder, networks)
         if config.ema_momentum and checkpoint == "last":

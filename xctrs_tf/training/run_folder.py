@@ -162,6 +162,8 @@ def _stage(source, record, steps):
     }
     if not (training["dice_weight"] or training["rsc_weight"]):
         trained.pop("segmentation", None)
+    if training.get("reconstruction_run"):
+        trained.pop("reconstruction", None)
     return {
         "source": source,
         "fold": training["fold"],

@@ -52,6 +52,21 @@ def test_poses_depend_on_patient_and_seed():
     assert 4.5 < turns.max() <= 5 and 6.5 < shifts.max() <= 7
 
 
+def test_differences_of_films():
+    plain, cone = FilmSimulation(), FilmSimulation(ProjectionGeometry.preset("clinical"))
+    assert plain.differences(FilmSimulation(seed=3)) == []
+    assert cone.differences(plain) == [
+        "kind cone instead of parallel",
+        "source_to_isocentre_mm 1500 instead of none",
+        "source_to_detector_mm 1800 instead of none",
+    ]
+    noisy = FilmSimulation(ProjectionGeometry(field_of_view="full"), photons=20000.0)
+    assert plain.differences(noisy) == [
+        "field_of_view crop instead of full",
+        "photons none instead of 20000",
+    ]
+
+
 def test_each_jitter_works_alone():
     geometry = ProjectionGeometry.preset("x2ct", "full")
     turned = FilmSimulation(geometry, pose_rotation_deg=5).geometry_of("a")

@@ -261,6 +261,27 @@ def test_what_a_mac_writes_is_no_patient(tmp_path):
     assert twins.ids == [] and "is also that of" in next(iter(twins.unusable.values()))
 
 
+def test_labels_without_a_ct_are_told(tmp_path):
+    for name in "abc":
+        write_neck(tmp_path, name)
+    (tmp_path / "b_ct.nii.gz").unlink()
+    (tmp_path / "c_ct.nii.gz").rename(tmp_path / "C_CT.nii.gz")
+    source = NiftiSource(tmp_path)
+    assert source.ids == ["C", "a"]
+    assert source.unusable == {
+        "b": f"{tmp_path / 'b_seg.nii.gz'}: no CT beside it; add b_ct.nii.gz, or remove the labels"
+    }
+    # Nobody asks for the labels, and then a table names the patients.
+    assert NiftiSource(tmp_path, labelled=False).unusable == {}
+    (tmp_path / "manifest.csv").write_text("id\na\n", encoding="utf-8")
+    assert NiftiSource(tmp_path).unusable == {}
+    (tmp_path / "manifest.csv").unlink()
+    for name in ("a_ct", "C_CT"):
+        (tmp_path / f"{name}.nii.gz").unlink()
+    with pytest.raises(UserError, match=r"no patients; name the files <id>_ct.nii.gz"):
+        NiftiSource(tmp_path)
+
+
 def test_upper_case_and_files_without_gzip_are_patients(tmp_path):
     for name in ("a", "b", "c"):
         write_neck(tmp_path, name)

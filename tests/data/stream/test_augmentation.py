@@ -12,7 +12,7 @@ from xctrs_tf.data.stream.augmentation import (
     AUGMENTATIONS,
     OF_THE_SCAN,
     add_noise,
-    augmentations,
+    augmentation_shares,
     augmented_arrays,
     enhance_contrast,
     mirror,
@@ -161,7 +161,7 @@ def test_each_augmentation_has_its_own_random_numbers():
 
 
 def test_shares_of_the_samples():
-    assert augmentations(("mirror", "films:0.25", "pose")) == {
+    assert augmentation_shares(("mirror", "films:0.25", "pose")) == {
         "mirror": 0.5,
         "films": 0.25,
         "pose": 1.0,
@@ -175,7 +175,7 @@ def test_shares_of_the_samples():
         (("films:half",), "augment films:half: the share"),
     ):
         with pytest.raises(UserError, match=re.escape(message)):
-            augmentations(entries)
+            augmentation_shares(entries)
 
 
 def test_the_rotations_axes_and_signs():

@@ -11,7 +11,11 @@ from xctrs_tf.data.projection.array_projection import project_array
 from xctrs_tf.data.projection.attenuation import attenuation
 from xctrs_tf.data.projection.projection_geometry import ProjectionGeometry
 from xctrs_tf.data.stream import film_appearance, random_films
-from xctrs_tf.data.stream.augmentation import augmentations, augmented_arrays, check_projection
+from xctrs_tf.data.stream.augmentation import (
+    augmentation_shares,
+    augmented_arrays,
+    check_projection,
+)
 from xctrs_tf.data.volumes.intensity import AIR_HU, denormalise_hu
 from xctrs_tf.errors import UserError
 from xctrs_tf.geometry import VIEWS
@@ -154,13 +158,13 @@ def test_a_film_that_nothing_passes_is_exposed_too():
 def test_films_of_any_folder_are_made_anew_but_not_in_two_poses():
     cone = ProjectionGeometry.preset("clinical").to_json()
     turned = cone | {"pose_rotation_deg": 4.0, "photons": 1000.0}
-    check_projection(augmentations(("mirror", "films")), turned)
+    check_projection(augmentation_shares(("mirror", "films")), turned)
     with pytest.raises(UserError, match="leave pose out"):
-        check_projection(augmentations(("pose", "films")), {"geometry": "parallel"})
+        check_projection(augmentation_shares(("pose", "films")), {"geometry": "parallel"})
     # Half of the samples keep the folder's films, which a mirror image does not fit.
-    check_projection(augmentations(("pose", "films:0.5")), {"geometry": "parallel"})
+    check_projection(augmentation_shares(("pose", "films:0.5")), {"geometry": "parallel"})
     with pytest.raises(UserError, match="augment mirror: a cone's LA film"):
-        check_projection(augmentations(("mirror", "films:0.5")), turned)
+        check_projection(augmentation_shares(("mirror", "films:0.5")), turned)
 
 
 def test_films_of_a_share_of_the_samples():

@@ -5,7 +5,7 @@ import pytest
 
 from tests.evaluation.run_folders import case_line, write_run
 from xctrs_tf.evaluation.claims.answer_grid import answer_grid, short_answer_grid
-from xctrs_tf.evaluation.claims.answers import answer_claims, order_of_table_3
+from xctrs_tf.evaluation.claims.answers import NOT_DECIDED, answer_claims, order_of_table_3
 from xctrs_tf.evaluation.claims.claims import paper_claims
 from xctrs_tf.evaluation.tables.collection import collect_runs
 from xctrs_tf.evaluation.tables.grids import markdown
@@ -16,10 +16,10 @@ FOLDS = 3
 PATIENTS = 12
 
 
-def write_rows(runs, row, values, **changes):
+def write_rows(runs, row, values, patients=PATIENTS, **changes):
     """Write a run for each fold; `values` gives PSNR and Dice of a patient's number."""
     for fold in range(FOLDS):
-        numbers = range(fold, PATIENTS, FOLDS)
+        numbers = range(fold, patients, FOLDS)
         lines = [case_line(f"{n:02d}", values(n)[0], 0.5, values(n)[1]) for n in numbers]
         write_run(runs, row, lines, fold=fold, **changes)
 
@@ -63,6 +63,18 @@ def test_a_certain_gain_is_as_in_the_paper(results):
     # The whole interval is above the paper's 0.31 dB, and that of SSIM is 0, below its 0.015.
     assert found.size == "larger"
     assert answer(results, "table1-vgg", "ssim").size == "smaller"
+
+
+def test_a_gain_of_most_patients_with_a_negative_mean_decides_nothing(tmp_path):
+    values = {
+        "table1-spadrnet": lambda n: (20.0, None),
+        "table1-vgg": lambda n: (0.0 if n == 0 else 20.1 + 0.01 * n, None),
+    }
+    for row, of_patient in values.items():
+        write_rows(tmp_path, row, of_patient, patients=24)
+    (found,) = (a for a in answer_claims(collect_runs(tmp_path)) if a.claim.figure == "psnr")
+    assert found.p_holm < 0.05 and found.mean < 0 and found.test.direction == 1
+    assert found.verdict == NOT_DECIDED
 
 
 def test_a_certain_loss_is_opposite_and_folds_are_counted(results, tmp_path):

@@ -97,6 +97,13 @@ def test_steps_may_differ_between_folds_since_they_follow_from_the_epochs(runs):
     assert steps == [800, 790]
 
 
+def test_how_the_same_update_was_computed_may_differ(runs):
+    same = {"remat": True, "accumulation": 2, "strategy": "mirrored", "deterministic": True}
+    write_run(runs, REFERENCE_ROW, [case_line("c", 26.0)], fold=1, **same)
+    results = collect_runs(runs)
+    assert len(results.patients(REFERENCE_ROW)) == 3 and not same.keys() & results.settings.keys()
+
+
 def test_settings_without_effect_on_a_row_are_none_of_its_settings(runs):
     write_run(runs, "table1-vgg", LINES, cross_entropy_weight=0.5, include_background=True)
     write_run(runs, "table3-unet3d", LINES, stop_gradient_on_target=True, cross_entropy_weight=1.0)

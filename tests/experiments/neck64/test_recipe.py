@@ -7,7 +7,8 @@ from experiments.common import training_flags
 from experiments.common.presets import preset_config
 from experiments.common.stages import stage_flags
 from experiments.neck64 import train
-from tests.programs import run_program
+from tests.programs import ROOT, run_program
+from xctrs_tf.folder_lock import folder_lock
 
 
 def config_of(stage):
@@ -48,3 +49,27 @@ def test_packing_needs_figures_and_thresholds(tmp_path):
     assert finished.returncode == 2
     assert "cases.json: missing; run experiments.evaluate first" in finished.stderr
     assert not (tmp_path / "out").exists()
+
+
+@pytest.fixture
+def packing(tmp_path):
+    """Flags of the packing of a run without weights to the folder `pretrained/neck64`."""
+    for name in ("run/evaluation/cases.json", "run/quality.json", "pretrained/neck64/LICENSE"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    return [f"--workdir={tmp_path / 'run'}", f"--license={ROOT / 'LICENSE'}"]
+
+
+def test_packing_replaces_no_folder_of_other_files(packing, tmp_path):
+    finished = run_program("neck64.pack", *packing, f"--output={tmp_path / 'pretrained'}")
+    assert finished.returncode == 2
+    assert "pretrained: holds other files; name another folder" in finished.stderr
+    assert (tmp_path / "pretrained" / "neck64" / "LICENSE").is_file()
+
+
+def test_one_packing_at_a_time(packing, tmp_path):
+    output = tmp_path / "out"
+    with folder_lock(output, beside=True):
+        finished = run_program("neck64.pack", *packing, f"--output={output}")
+    assert finished.returncode == 2
+    assert f"{output}: process " in finished.stderr and "writes to it; wait" in finished.stderr

@@ -206,6 +206,33 @@ def test_a_film_with_nan(folder, models):
     assert_refused(result, "la.nii.gz: holds NaN or infinite values", folder / "out")
 
 
+@pytest.mark.parametrize(
+    ("trained_mm", "flags", "line"),
+    [
+        (2.5, ["--spacing_mm=3"], "voxels of 3 mm; the model was trained with 2.5 mm"),
+        (2.5, ["--ap_pixel_mm=2", "--la_pixel_mm=2"], "voxels of 2 mm; the model was trained"),
+        (2.5, ["--spacing_mm=2.6"], None),
+        (None, ["--spacing_mm=3"], None),
+    ],
+)
+def test_another_voxel_size_than_in_training_is_said_without_a_report(
+    folder, models, monkeypatch, trained_mm, flags, line
+):
+    read = exported_model.read_metadata
+    monkeypatch.setattr(
+        exported_model, "read_metadata", lambda path: read(path) | {"spacing_mm": trained_mm}
+    )
+    films = [f"--{view}={folder / f'{view}.png'}" for view in ("ap", "la")]
+    given = [f"--model={models}", f"--output={folder / 'out'}", *films, "--crop=none"]
+    result = run_program("reconstruct", *given, "--report=false", *flags)
+    assert result.returncode == 0, result.stderr
+    if line is None:
+        assert result.stderr == ""
+    else:
+        (told,) = result.stderr.splitlines()
+        assert line in told and told.endswith("crop boxes 80 mm wide show it as in training")
+
+
 def test_a_voxel_size_that_no_film_tells_is_said(folder, models, monkeypatch):
     read = exported_model.read_metadata
     monkeypatch.setattr(

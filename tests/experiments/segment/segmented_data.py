@@ -38,26 +38,33 @@ def write_boxes(path, images="image", keep_scan=True, count=10, **manifest):
     return open_dataset(path)
 
 
-def write_segmenting_run(path, *datasets, **changes):
+def told(dataset, fold):
+    """Describe a data folder as a config.json does."""
+    return {
+        "sources": dataset.sources(),
+        "training_patients": len(dataset.split(fold).training),
+        "share": 1.0,
+        "data_sha256": dataset.content_hash(),
+        "split_sha256": dataset.split_hash(fold),
+    }
+
+
+def earlier_training(fold, *folders):
+    """Describe a training that a run began with, as its config.json does."""
+    return {"source": "first", "fold": fold, "networks": ["mulsisnet"], "folders": list(folders)}
+
+
+def write_segmenting_run(path, *datasets, stages=(), **changes):
     """Write the record of a run that was trained on folders, without a checkpoint."""
     data = ",".join(str(dataset.path) for dataset in datasets)
     config = dataclasses.replace(SEGMENTING, data=data, **changes)
-    folders = [
-        {
-            "sources": dataset.sources(),
-            "training_patients": len(dataset.split(config.fold).training),
-            "share": 1 / len(datasets),
-            "data_sha256": dataset.content_hash(),
-            "split_sha256": dataset.split_hash(config.fold),
-        }
-        for dataset in datasets
-    ]
+    folders = [{**told(dataset, config.fold), "share": 1 / len(datasets)} for dataset in datasets]
     record = {
         "format": "xctrs-run/1",
         "training": config.to_json(),
         "data_sha256": datasets[0].content_hash(),
         "folders": folders,
-        "stages": [],
+        "stages": list(stages),
     }
     path.mkdir(parents=True)
     (path / "config.json").write_text(json.dumps(record), encoding="utf-8")

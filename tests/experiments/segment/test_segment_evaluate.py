@@ -14,6 +14,8 @@ from experiments.segment.trained_patients import (
 )
 from tests.experiments.segment.segmented_data import (
     TrueSegmenter,
+    earlier_training,
+    told,
     write_boxes,
     write_segmenting_run,
 )
@@ -160,6 +162,32 @@ def test_the_same_scans_in_another_folder_are_known(tmp_path, run):
     assert "7 of these 10 scans are those of training patients" in cohort.warning()
 
 
+def test_an_earlier_training_on_another_fold_counts(tmp_path, dataset):
+    begun = write_segmenting_run(
+        tmp_path / "run", dataset, stages=[earlier_training(0, told(dataset, 0))]
+    )
+    cohort = choose_patients(dataset, read_trained_on(begun))
+    seen = {"p1", "p6"} & set(dataset.split(0).training)
+    assert (cohort.ids, cohort.is_own, cohort.trained_on) == (["p1", "p6"], True, len(seen))
+    assert seen
+    # By other crops, too; with fold 0, only its own test and validation patients are unseen.
+    same = write_boxes(tmp_path / "same", keep_scan=False)
+    trained = {*dataset.split(1).training, *dataset.split(0).training}
+    assert choose_patients(same, read_trained_on(begun)).trained_on == len(trained) > 7
+
+
+def test_an_earlier_training_on_unknown_data_is_said(tmp_path, dataset):
+    other = write_boxes(tmp_path / "other", images="other", keep_scan=False)
+    begun = write_segmenting_run(
+        tmp_path / "run", dataset, stages=[earlier_training(2, told(other, 2))]
+    )
+    cohort = choose_patients(dataset, read_trained_on(begun))
+    assert (cohort.ids, cohort.is_own, cohort.trained_on) == (["p1", "p6"], True, None)
+    assert "or began with trained weights" in cohort.warning()
+    # On the data of that training itself no path is needed.
+    assert choose_patients(other, read_trained_on(begun), "all").trained_on == 7
+
+
 def test_a_packed_network_tells_the_scans_that_it_was_trained_on(tmp_path, dataset):
     packed = tmp_path / "packed"
     (packed / EXPORTED_WEIGHTS).parent.mkdir(parents=True)
@@ -177,6 +205,17 @@ def test_a_packed_network_tells_the_scans_that_it_was_trained_on(tmp_path, datas
     assert trained_on.trainings == (Training("a" * 64, 1),)
     cohort = choose_patients(dataset, trained_on)
     assert (len(cohort.ids), cohort.trained_on) == (10, 2)
+    begun = {**metadata, "stages": [earlier_training(0, told(dataset, 0))]}
+    # In the data of an earlier training the ids tell, too.
+    file.write_text(json.dumps(begun), encoding="utf-8")
+    seen = {"p0", "p1", *dataset.split(0).training}
+    assert choose_patients(dataset, read_trained_on(packed)).trained_on == len(seen) > 2
+    # What the model lists decides.
+    begun["stages"] = [earlier_training(0, {"data_sha256": "b" * 64})]
+    file.write_text(json.dumps(begun), encoding="utf-8")
+    assert choose_patients(dataset, read_trained_on(packed)).trained_on == 2
+    file.write_text(json.dumps({**begun, "trained_images": None}), encoding="utf-8")
+    assert choose_patients(dataset, read_trained_on(packed)).trained_on is None
     file.write_text("{", encoding="utf-8")
     with pytest.raises(UserError, match=r"metadata.json: missing, or not of format"):
         read_trained_on(packed)

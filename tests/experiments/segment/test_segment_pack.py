@@ -15,6 +15,8 @@ from tests.data.cases import deal_anew
 from tests.experiments.segment.segmented_data import (
     SEGMENTING,
     TrueSegmenter,
+    earlier_training,
+    told,
     write_boxes,
     write_segmenting_run,
 )
@@ -127,6 +129,31 @@ def test_the_packed_network_knows_its_training_patients(folder, packed):
     trained = sorted({"p0", "p2", "p3", "p4", "p5", "p7"} - set(held_out(folder)))
     cohort = choose_patients(some, read_trained_on(packed))
     assert (cohort.split, cohort.trained_on) == ("all", len(trained))
+
+
+def test_earlier_trainings_are_listed_as_far_as_known(folder, tmp_path):
+    data = open_dataset(folder / "data")
+    validation = held_out(folder)
+    # Trained on the validation patient of the run, and on data that are not at hand.
+    fold = next(n for n in range(5) if set(validation) & set(data.split(n).training))
+    stages = [
+        earlier_training(fold, told(data, fold)),
+        earlier_training(0, {**told(data, 0), "data_sha256": "a" * 64}),
+    ]
+    run = write_segmenting_run(tmp_path / "run", data, stages=stages)
+    save_weights(run)
+    segmenter = TrueSegmenter(data, **load_network(run).record)
+    cohort = choose_patients(data, read_trained_on(run))
+    assert cohort.trained_on is None
+    evaluate_segmenter(segmenter, cohort, tmp_path / "figures")
+    result = pack_run(folder, tmp_path / "packed", evaluations=(tmp_path / "figures",), run=run)
+    assert result.returncode == 0, result.stderr
+    metadata = read_metadata(tmp_path / "packed")
+    trained = {*data.split(1).training, *data.split(fold).training}
+    assert len(metadata["trained_images"]) == len(trained) > 7
+    card = (tmp_path / "packed" / "assets.extra" / "MODEL_CARD.md").read_text(encoding="utf-8")
+    assert "it is not known how many were trained on" in card
+    assert "| earlier training 2 |" in card
 
 
 def test_an_earlier_folder_is_replaced_and_a_foreign_one_kept(folder, packed, tmp_path):

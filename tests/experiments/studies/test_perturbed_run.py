@@ -5,11 +5,17 @@ import numpy as np
 import pytest
 
 from experiments.studies import robustness
-from experiments.studies.robustness import robustness_rows
+from experiments.studies.robustness import read_scan, robustness_rows
+from tests.data.layouts import write_pair
 from tests.evaluation.patients import MemoryDataset, make_case, make_run
+from tests.programs import assert_refused, run_program
+from xctrs_tf.data.dataset.header_mending import MendedSource
+from xctrs_tf.data.dataset.preparation import image_hash
 from xctrs_tf.data.projection.drr import films_of
 from xctrs_tf.data.projection.projection_geometry import ProjectionGeometry, VolumeFrame
-from xctrs_tf.data.volumes.volume import Volume, write_volume
+from xctrs_tf.data.sources.nifti import NiftiSource
+from xctrs_tf.data.volumes.volume import Volume, read_ct, write_volume
+from xctrs_tf.errors import UserError
 from xctrs_tf.evaluation.cohort import Training, choose_cohort
 from xctrs_tf.evaluation.evaluated_run import EvaluatedFold
 from xctrs_tf.evaluation.perturbations import PERTURBATIONS
@@ -65,7 +71,9 @@ def test_every_perturbation_of_every_test_patient(dataset):
     assert robustness_rows(backprojection([]), others) == rows[1:]
 
 
-def test_every_patient_by_the_network_of_their_fold(dataset, monkeypatch, tmp_path):
+@pytest.fixture
+def two_folds(dataset, monkeypatch):
+    """The folds that the program opens: p4 and p3 are the test patients of two networks."""
     dataset.manifest["projection"] = {"geometry": "parallel"}
     config, split = TrainingConfig(data="DATA"), dataset.split(0)
     dataset.split = {0: split, 1: dataclasses.replace(split, test=["p3"], validation=["p4"])}.get
@@ -79,6 +87,11 @@ def test_every_patient_by_the_network_of_their_fold(dataset, monkeypatch, tmp_pa
     monkeypatch.setattr(robustness, "open_folds", lambda workdir, data, split: folds)
     monkeypatch.setattr(robustness, "_compiled", lambda run: run)
     monkeypatch.setattr("xctrs_tf.training.run.load_run", lambda folder, checkpoint: runs[folder])
+    return folds
+
+
+@pytest.mark.usefixtures("two_folds")
+def test_every_patient_by_the_network_of_their_fold(tmp_path):
     flags = ["--workdir=row", "--perturbations=swapped", f"--output={tmp_path}"]
     assert robustness.main(flags) == 0
     lines = read_csv(tmp_path / "robustness.csv")
@@ -113,8 +126,8 @@ def test_the_whole_scan_is_used_if_it_is_available(dataset, tmp_path):
     crop = films_of(volume, frame, ProjectionGeometry(field_of_view="full"))
     low, high = crop["ap"].min(), crop["ap"].max()
     assert np.allclose(seen[place - 1]["ap"], (crop["ap"] - low) / (high - low), atol=0.02)
-    rows = robustness_rows(backprojection([]), cohort_of(dataset), scans=tmp_path / "absent")
-    assert len(rows) > 30 and "full" not in {row["perturbation"] for row in rows}
+    with pytest.raises(UserError, match=r"absent/p4.nii.gz: no such file; let --scans name"):
+        robustness_rows(backprojection([]), cohort_of(dataset), scans=tmp_path / "absent")
 
 
 def test_a_scan_in_parts_is_joined(dataset, tmp_path):
@@ -134,7 +147,58 @@ def test_a_scan_in_parts_is_joined(dataset, tmp_path):
     assert len(whole) == len(joined) == 2
     for one, other in zip(whole, joined, strict=True):
         np.testing.assert_array_equal(one["ap"], other["ap"])
-    # Without one of the parts there is no whole scan.
     (tmp_path / "1.nii.gz").unlink()
-    rows = robustness_rows(backprojection([]), cohort_of(dataset), scans=tmp_path, names=("full",))
-    assert "full" not in {row["perturbation"] for row in rows}
+    with pytest.raises(UserError, match=r"1.nii.gz: no such file"):
+        read_scan(tmp_path, record)
+
+
+def test_a_scan_is_read_as_experiments_prepare_reads_it(tmp_path):
+    write_pair(tmp_path / "a_ct.nii.gz", tmp_path / "a_seg.nii.gz")
+    source = MendedSource(NiftiSource(tmp_path), {"a": "rotate180z"})
+    (key,) = source.scans("a")
+    ct = source.load(key).ct
+    record = {"id": "a", "image_sha256": image_hash(ct), **source.record(key)}
+    scan = read_scan(tmp_path, record)
+    np.testing.assert_array_equal(scan.array, ct.array)
+    assert (scan.spacing_mm, scan.origin_mm) == (ct.spacing_mm, ct.origin_mm)
+    assert not np.array_equal(scan.array, read_ct(tmp_path / "a_ct.nii.gz")[0].array)
+    # Another scan of this name.
+    write_pair(tmp_path / "a_ct.nii.gz", tmp_path / "a_seg.nii.gz", seed=1)
+    with pytest.raises(UserError, match=r"a_ct.nii.gz: not the scan that patient a was prepared"):
+        read_scan(tmp_path, record)
+
+
+@pytest.mark.usefixtures("two_folds")
+def test_scans_that_are_not_those_of_all_patients(dataset, tmp_path, caplog):
+    scans, output = tmp_path / "scans", tmp_path / "output"
+    scans.mkdir()
+    for name in ("p3", "p4"):
+        case = dataset.load(name)
+        write_volume(scans / f"{name}.nii.gz", case.ct, case.spacing_mm, case.origin_mm)
+    flags = ("--workdir=row", f"--scans={scans}", f"--output={output}")
+    asked = (*flags, "--perturbations=full")
+    result = run_program("studies.robustness", *asked)
+    assert result.returncode == 0, result.stderr
+    lines = read_csv(output / "robustness.csv")
+    assert [line["id"] for line in lines if line["perturbation"] == "full"] == ["p4", "p3"]
+    # p3 is another scan now, and then it is gone.
+    dataset.manifest["patients"][3]["image_sha256"] = "a" * 64
+    refused = tmp_path / "refused"
+    asked = (*asked[:2], f"--output={refused}", asked[-1])
+    message = "p3.nii.gz: not the scan that patient p3 was prepared from; let --scans name"
+    assert_refused(run_program("studies.robustness", *asked), message, refused)
+    (scans / "p3.nii.gz").unlink()
+    message = "p3.nii.gz: no such file; let --scans name"
+    assert_refused(run_program("studies.robustness", *asked), message, refused)
+    without = (asked[0], *asked[2:])
+    message = "--perturbations=full: needs the scans; name them with --scans"
+    assert_refused(run_program("studies.robustness", *without), message, refused)
+    # Nobody asked for this row: it is left out for all patients, and one line tells why.
+    result = run_program("studies.robustness", *flags)
+    assert result.returncode == 0
+    (warning,) = [each for each in caplog.messages if "left out" in each]
+    assert warning.startswith("whole scan instead of the crop: left out, since ")
+    assert "p3.nii.gz: no such file" in warning
+    assert "full" not in {line["perturbation"] for line in read_csv(output / "robustness.csv")}
+    table = (output / "robustness.md").read_text(encoding="utf-8")
+    assert "| whole scan instead of the crop | not run: needs the scans |" in table

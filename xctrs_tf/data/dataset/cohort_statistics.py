@@ -77,12 +77,12 @@ def robust_z(values):
         values: numbers of all patients.
 
     Returns:
-        Array of the same length. Where more than half of the values are equal, the
-        others are infinitely far.
+        Array of the same length, NaN where a value is. Where more than half of the values
+        are equal, the others are infinitely far.
     """
     values = np.asarray(values, np.float64)
-    distance = values - np.median(values)
-    deviation = np.median(np.abs(distance))
+    distance = values - np.nanmedian(values)
+    deviation = np.nanmedian(np.abs(distance))
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.where(distance == 0, 0.0, _MAD * distance / deviation)
 
@@ -91,7 +91,7 @@ def find_outliers(measures):
     """Return the measures in which a patient differs from the others.
 
     Args:
-        measures: dict from patient to the result of `measure`.
+        measures: dict from patient to the result of `measure_case`.
 
     Returns:
         List of ``(patient, name, value, median, z)`` by falling ``|z|``.

@@ -22,6 +22,7 @@ from xctrs_tf.data.dataset.manifest import (
 )
 from xctrs_tf.data.dataset.patient_file import patient_path, read_patient, verified_content
 from xctrs_tf.data.films.film_normalisation import normalise_film
+from xctrs_tf.data.projection.film_simulation import FilmSimulation
 from xctrs_tf.data.volumes.intensity import normalise_hu
 from xctrs_tf.errors import UserError
 from xctrs_tf.geometry import VIEWS
@@ -146,6 +147,11 @@ class Dataset:
     def keeps_scans(self):
         """True if the folder was prepared with the scans around the crops."""
         return bool(self.manifest.get("keep_scan"))
+
+    @property
+    def films(self):
+        """How its films were made: `FilmSimulation`, of seed 0."""
+        return FilmSimulation.from_json(self.manifest["projection"])
 
     @property
     def label_name(self):

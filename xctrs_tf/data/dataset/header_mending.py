@@ -51,6 +51,12 @@ def parse_mends(texts, ids):
     return {patient: mend for patient, mend in mends.items() if mend != _NONE}
 
 
+def centre_of(ct):
+    """Return the LPS position of the centre of a `Volume`, about which a scan is mended."""
+    edges_mm = (np.array(ct.array.shape) - 1) * ct.spacing_mm
+    return np.array(ct.origin_mm) + edges_mm / 2
+
+
 def mend_header(volume, mend, centre_mm):
     """Rotate or mirror a volume about a point.
 
@@ -102,8 +108,7 @@ class MendedSource(PatientSource):
         raw = self._source.load(key)
         if patient not in self._mends:
             return raw
-        edges_mm = (np.array(raw.ct.array.shape) - 1) * raw.ct.spacing_mm
-        centre_mm = np.array(raw.ct.origin_mm) + edges_mm / 2
+        centre_mm = centre_of(raw.ct)
         turned = (
             volume and mend_header(volume, self._mends[patient], centre_mm)
             for volume in (raw.ct, raw.labels)

@@ -15,7 +15,8 @@ from xctrs_tf.geometry import is_same_spacing
 _WITH_SHARE = re.compile(r"(?P<path>.+):(?P<share>\d*\.?\d+)")
 # Samples after which the folders have exactly their shares, as far as whole samples allow.
 _BLOCK = 100
-# Number of the random generator of the order within a block; no augmentation may have it.
+# Number of the random generator of the order within a block. The augmentation "films" has the same
+# number; another one would change the order that resumed runs see.
 _ORDER = 6
 
 

@@ -20,7 +20,7 @@ def read_arrays(file, names):
         Dict of arrays.
 
     Raises:
-        OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile: the file is damaged.
+        one of `xctrs_tf.files.NPZ_ERRORS`: the file is damaged.
     """
 
     def read():

@@ -184,6 +184,22 @@ def make_case(patient, cropped, simulation=PARALLEL):
     )
 
 
+def image_hash(ct):
+    """Return the sha256 of a scan's voxels along LPS, equal for copies in other files.
+
+    Args:
+        ct: `Volume` as a source loads it.
+
+    Returns:
+        Hex digits: the ``image_sha256`` of its record.
+    """
+    digest = hashlib.sha256(f"{ct.array.shape} {np.round(ct.spacing_mm, 3).tolist()}".encode())
+    limits = np.iinfo(np.int16)
+    for plane in ct.array:
+        digest.update(np.clip(np.rint(plane), limits.min, limits.max).astype("<i2").tobytes())
+    return digest.hexdigest()
+
+
 def _checked_case(patient, cropped, simulation):
     """Return `make_case`; refuse films that show nothing."""
     case = make_case(patient, cropped, simulation)
@@ -242,7 +258,7 @@ def _crop_scan(source, patient, scan, size, spacing_mm, simulation, keep_scan):
         raise UserError(f"{_files_of(record)}: {reason}")
     low = np.array(origin_mm) - spacing_mm / 2
     record |= {
-        "image_sha256": _image_hash(raw.ct),
+        "image_sha256": image_hash(raw.ct),
         "scan_size": list(raw.ct.array.shape),
         "scan_spacing_mm": [float(edge) for edge in raw.ct.spacing_mm],
         "crop_box_mm": [low.tolist(), (low + size * spacing_mm).tolist()],
@@ -275,12 +291,3 @@ def _check_direction(labels, patient, record):
 
 def _frame(ct):
     return VolumeFrame(ct.array.shape[0], ct.spacing_mm[0], ct.origin_mm)
-
-
-def _image_hash(ct):
-    """Return the sha256 of a scan's voxels along LPS, equal for copies in other files."""
-    digest = hashlib.sha256(f"{ct.array.shape} {np.round(ct.spacing_mm, 3).tolist()}".encode())
-    limits = np.iinfo(np.int16)
-    for plane in ct.array:
-        digest.update(np.clip(np.rint(plane), limits.min, limits.max).astype("<i2").tobytes())
-    return digest.hexdigest()

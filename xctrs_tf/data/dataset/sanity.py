@@ -56,7 +56,7 @@ def check_scan(ct):
 
 
 def check_size(labels):
-    """Return why labels do not have the size and the direction of a neck.
+    """Return why labels do not have the size of a neck.
 
     Args:
         labels: `Volume` with C1..C7.

@@ -40,23 +40,38 @@ class FilmSimulation:
     geometry: ProjectionGeometry = dataclasses.field(default_factory=ProjectionGeometry)
     seed: int = 0
     pose_rotation_deg: float = _option(
-        0.0, 0.0, MAX_ROTATION_DEG, "Turn each patient at random, up to this angle about each axis."
+        0.0,
+        0.0,
+        MAX_ROTATION_DEG,
+        "Turn each patient at random, up to so many degrees about each axis (0 to "
+        f"{MAX_ROTATION_DEG:g}).",
     )
     pose_translation_mm: float = _option(
-        0.0, 0.0, 50.0, "Shift each patient at random, up to this distance along each axis."
+        0.0, 0.0, 50.0, "Shift each patient at random, up to so many mm along each axis (0 to 50)."
     )
     photons: float | None = _option(
-        None, 1.0, 1e9, "Quantum noise: photons that reach a pixel beside the patient."
+        None,
+        1.0,
+        1e9,
+        "Quantum noise: photons that reach a pixel beside the patient (1 to 1e9), such as 10000; "
+        "the fewer, the more noise; no noise by default.",
     )
     scatter_fraction: float = _option(
-        0.0, 0.0, 0.95, "Share of scattered photons among all; needs --scatter_width_mm."
+        0.0,
+        0.0,
+        0.95,
+        "Share of scattered photons among all (0 to 0.95); needs --scatter_width_mm.",
     )
     scatter_width_mm: float = _option(
-        0.0, 0.0, 500.0, "Standard deviation of the spread of scattered photons."
+        0.0, 0.0, 500.0, "Standard deviation of the spread of scattered photons, in mm (up to 500)."
     )
-    blur_mm: float = _option(0.0, 0.0, 20.0, "Standard deviation of the detector's blur.")
+    blur_mm: float = _option(0.0, 0.0, 20.0, "Standard deviation of the detector's blur, in mm.")
     gamma: float | None = _option(
-        None, 0.1, 20.0, "Contrast curve: its slope in the middle; no curve by default."
+        None,
+        0.1,
+        20.0,
+        "Contrast curve of films and viewers: its slope in the middle (0.1 to 20), the larger the "
+        "more contrast; no curve by default.",
     )
 
     def __post_init__(self):
@@ -98,6 +113,38 @@ class FilmSimulation:
         if self.geometry == ProjectionGeometry() and not chosen:
             return {"geometry": "parallel"}
         return self.geometry.to_json() | chosen
+
+    def differences(self, other):
+        """List where another simulation differs.
+
+        Args:
+            other: `FilmSimulation`.
+
+        Returns:
+            List of texts such as ``"kind cone instead of parallel"``, the other's value last.
+        """
+        ours, theirs = self._values(), other._values()
+        return [
+            f"{name} {_text(ours[name])} instead of {_text(theirs[name])}"
+            for name in ours
+            if ours[name] != theirs[name]
+        ]
+
+    def check_mirrored(self, name):
+        """Refuse films of which the mirrored patient has other ones.
+
+        Args:
+            name: of the mirroring, for the message.
+
+        Raises:
+            UserError: rays of a cone, or turned patients.
+        """
+        if self.geometry.kind != "parallel":
+            raise UserError(f"{name}: a cone's LA film is none of the mirror image; leave it out")
+        if self.pose_rotation_deg:
+            raise UserError(
+                f"{name}: a turned patient's LA film is none of the mirror image; leave it out"
+            )
 
     @property
     def has_poses(self):
@@ -141,8 +188,18 @@ class FilmSimulation:
             return np.asarray(line_integrals)
         return film_effects(line_integrals, self._entropy(patient, view), **effects)
 
+    def _values(self):
+        options = {field.name: getattr(self, field.name) for field in _options()}
+        return dataclasses.asdict(self.geometry) | options
+
     def _entropy(self, patient, stream):
         return [self.seed, _RANDOM_STREAMS[stream], *patient.encode()]
+
+
+def _text(value):
+    if value is None:
+        return "none"
+    return f"{value:g}" if isinstance(value, int | float) else str(value)
 
 
 def _options():

@@ -23,7 +23,9 @@ from xctrs_tf.files import sha256_of
 
 _CT, _LABELS = "_ct", "_seg"
 _SUFFIXES = (".nii.gz", ".nii")
-_CT_FILE = re.compile(rf"(.+){_CT}\.nii(\.gz)?", re.IGNORECASE | re.DOTALL)
+_CT_FILE, _LABEL_FILE = (
+    re.compile(rf"(.+){kind}\.nii(\.gz)?", re.IGNORECASE | re.DOTALL) for kind in (_CT, _LABELS)
+)
 _PATIENT_TABLE = "manifest.csv"
 # Ten times the size of a table of 100,000 patients.
 _MAX_TABLE_BYTES = 2**26
@@ -66,6 +68,8 @@ class NiftiSource(PatientSource):
             raise UserError(f"{table}: no such file; a selection needs it")
         else:
             places = _ct_files(self.folder)
+            if labelled and places:
+                self.unusable.update(_labels_alone(self.folder, places))
         self.ids = list(by_id(places, self.unusable))
         if not self.ids and not self.unusable:
             raise UserError(f"{self.folder}: no patients; name the files <id>{_CT}.nii.gz")
@@ -107,6 +111,16 @@ def _ct_files(folder):
     ]
     packed = {id_key(match[1]) for match, _ in files if match[2]}
     return [(match[1], file) for match, file in files if match[2] or id_key(match[1]) not in packed]
+
+
+def _labels_alone(folder, places):
+    """Return the ids of label files without a CT, and the reason why they are left out."""
+    known = {id_key(patient) for patient, _ in places}
+    return {
+        match[1]: f"{entry}: no CT beside it; add {match[1]}{_CT}.nii.gz, or remove the labels"
+        for entry in visible_entries(folder)
+        if (match := _LABEL_FILE.fullmatch(entry.name)) and id_key(match[1]) not in known
+    }
 
 
 def _is_unpacked(packed, plain):

@@ -154,22 +154,50 @@ def read_parts(pairs, label_map=CERVICAL):
         UserError: a file is unreadable, a label file is not on the grid of its CT, or the parts
             do not fit together.
     """
-    grids, cts, labels = [], [], []
+    cts, labels = [], []
     for ct_file, labels_file in pairs:
-        array, grid = to_lps(*read_on_grid(ct_file))
-        check_hu(ct_file, array)
+        array, grid = _read_part(ct_file)
         numbers, labels_grid = to_lps(*read_on_grid(labels_file))
         require_same_shape(_on(grid, array), _on(labels_grid, numbers), labels_file)
         if not grid.is_at(labels_grid):
             raise UserError(f"{labels_file}: not on the grid of its CT; resample it first")
         numbers = apply_label_map(_on(grid, numbers), label_map, labels_file).array
-        grids.append((ct_file, grid))
-        cts.append((ct_file, padding_to_air(array)))
+        cts.append((ct_file, array, grid))
         labels.append((labels_file, numbers))
-    joint = joint_of(grids)
-    ct = upright_volume(pairs[0][0], join_arrays(joint, cts), joint.grid, fill=AIR_HU)
+    ct, joint = _join_cts(cts)
     whole = join_labels(joint, labels)
     return ct, upright_volume(pairs[0][1], whole, joint.grid, "nearest")
+
+
+def read_ct_parts(files):
+    """Read the parts of one CT, and join them as `read_parts` does.
+
+    Args:
+        files: list of paths; a single one is a whole CT.
+
+    Returns:
+        `Volume` in HU.
+
+    Raises:
+        UserError: a file is unreadable, or the parts do not fit together.
+    """
+    if len(files) == 1:
+        return read_ct(files[0])[0]
+    return _join_cts([(file, *_read_part(file)) for file in files])[0]
+
+
+def _read_part(file):
+    """Return the CT numbers of a part, its padding as air, and its `Grid`."""
+    array, grid = to_lps(*read_on_grid(file))
+    check_hu(file, array)
+    return padding_to_air(array), grid
+
+
+def _join_cts(parts):
+    """Join ``(file, array, Grid)`` of each part; return the `Volume` and the `Joint`."""
+    joint = joint_of([(file, grid) for file, _, grid in parts])
+    whole = join_arrays(joint, [(file, array) for file, array, _ in parts])
+    return upright_volume(parts[0][0], whole, joint.grid, fill=AIR_HU), joint
 
 
 def _on(grid, array):

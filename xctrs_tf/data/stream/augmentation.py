@@ -42,7 +42,7 @@ TILES = (2, 8)
 SLOPES = (1.5, 8.0)
 
 
-def augmentations(augment):
+def augmentation_shares(augment):
     """Return the share of the samples that each change is made to.
 
     Args:
@@ -76,7 +76,7 @@ def check_projection(shares, projection):
     """Refuse changes that the films of a data set cannot follow.
 
     Args:
-        shares: of `augmentations`.
+        shares: of `augmentation_shares`.
         projection: the manifest's entry.
 
     Raises:
@@ -91,14 +91,8 @@ def check_projection(shares, projection):
             )
         return
     films = FilmSimulation.from_json(projection)
-    if "mirror" in shares and films.geometry.kind != "parallel":
-        raise UserError(
-            "augment mirror: a cone's LA film is none of the mirror image; leave it out"
-        )
-    if "mirror" in shares and films.pose_rotation_deg:
-        raise UserError(
-            "augment mirror: a turned patient's LA film is none of the mirror image; leave it out"
-        )
+    if "mirror" in shares:
+        films.check_mirrored("augment mirror")
     if "pose" in shares and films != FilmSimulation():
         raise UserError(
             "augment pose: projects anew, which it can for parallel films of the crop alone, "
@@ -115,7 +109,7 @@ def augmented_arrays(
 
     Args:
         case: a `Case`.
-        augment: entries as `augmentations` takes them.
+        augment: entries as `augmentation_shares` takes them.
         seed: of the stream.
         index: number of the sample in it.
         reconstruction: ``[x, y, z]`` of the patient's films, which follows no
@@ -126,7 +120,7 @@ def augmented_arrays(
     Returns:
         Dict like `network_arrays`, with ``reconstruction`` where there is one.
     """
-    shares = augmentations(augment)
+    shares = augmentation_shares(augment)
 
     def draws(name):
         return np.random.default_rng([seed, int(index), AUGMENTATIONS[name]])

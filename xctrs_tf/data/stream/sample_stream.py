@@ -8,7 +8,7 @@ import numpy as np
 from xctrs_tf.data.dataset.mixture import part_and_position
 from xctrs_tf.data.stream.augmentation import (
     OF_THE_SCAN,
-    augmentations,
+    augmentation_shares,
     augmented_arrays,
     check_projection,
 )
@@ -31,7 +31,7 @@ class SampleStream:
         parts: list of `mixture.Part`, the folders with their training patients.
         batch_size: patients of a step; not more than each folder has.
         seed: of the order, the augmentation and the VGG planes.
-        augment: entries as `augmentation.augmentations` takes them.
+        augment: entries as `augmentation.augmentation_shares` takes them.
         reconstruct: function from a patient's id to a reconstruction ``[x, y,
             z]`` that was made before, or None.
         vgg_slices: planes of each view that are drawn for a step's VGG loss; 0
@@ -62,7 +62,7 @@ class SampleStream:
     ):
         self.error = None
         self._augment = tuple(augment)
-        shares = augmentations(self._augment)
+        shares = augmentation_shares(self._augment)
         for part in parts:
             check_projection(shares, part.dataset.manifest["projection"])
             if len(part.ids) < batch_size:
@@ -105,7 +105,7 @@ class SampleStream:
 
     def _load_of(self, dataset):
         """Return the function that reads a patient of a folder, and the bytes of one."""
-        shows = [name for name in OF_THE_SCAN if name in augmentations(self._augment)]
+        shows = [name for name in OF_THE_SCAN if name in augmentation_shares(self._augment)]
         with_scan = bool(shows) and dataset.keeps_scans
         if shows and not with_scan:
             logging.warning(

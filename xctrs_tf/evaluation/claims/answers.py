@@ -51,8 +51,8 @@ class Answer:
 
     @property
     def verdict(self):
-        """`AS_IN_PAPER`, `OPPOSITE` or `NOT_DECIDED`."""
-        if not self.p_holm < SIGNIFICANCE:
+        """`AS_IN_PAPER`, `OPPOSITE` or `NOT_DECIDED`, also where mean and ranks disagree."""
+        if not self.p_holm < SIGNIFICANCE or self.test.direction * self.mean <= 0:
             return NOT_DECIDED
         return AS_IN_PAPER if self.mean > 0 else OPPOSITE
 

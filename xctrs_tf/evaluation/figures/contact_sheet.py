@@ -2,6 +2,7 @@
 
 import html
 import json
+import shlex
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -59,7 +60,9 @@ def check_dataset(dataset, watch=iter):
             measures[patient] = measure_case(case)
             counts = counts + histogram(case)
             if fault := check_direction(labels_of(case)):
-                faults.append(f"{patient}: {fault[0]}; prepare it with --header={fault[1]}")
+                words, mend = fault
+                flag = f"--header={shlex.quote(f'{patient}:{mend}')}"
+                faults.append(f"{patient}: {words}; prepare it with {flag}")
             patient_figure(folder / f"{patient}.png", case, _mark(dataset))
         outliers = find_outliers(measures)
         _histogram_figure(folder / "histogram.png", counts)

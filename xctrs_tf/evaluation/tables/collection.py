@@ -14,13 +14,16 @@ from xctrs_tf.errors import UserError
 from xctrs_tf.evaluation.finished_run import is_evaluated, read_finished_run, read_job
 from xctrs_tf.evaluation.tables.results import Results, RowResults, RunRecord
 from xctrs_tf.models.catalogue import ROWS
+from xctrs_tf.training.config import SAME_UPDATE
 
 RUN_NAME = re.compile(r"fold-(\d+)-seed-(\d+)")
-# Settings that may differ between runs of one table: paths, fold, seed, intervals. The steps
-# of a number of epochs differ by the fold and by the batch; the tables tell them.
+# Settings that may differ between runs of one table: paths, fold, seed, intervals, and how the
+# same update is computed. The steps of a number of epochs differ by the fold and by the batch;
+# the tables tell them.
 FREE_SETTINGS = {
     *("data", "reconstruction_run", "vgg_weights"),
     *("fold", "seed", "steps", "validate_every", "checkpoint_every"),
+    *SAME_UPDATE,
 }
 # Settings that may differ between the methods of a table: those of
 # xctrs_tf.models.catalogue.ROWS, and the precision, which some networks cannot change.
@@ -41,6 +44,8 @@ _OF_SEGMENTATION = {
     "include_background",
     _OF_RSC,
 }
+# What the results keep of an evaluation's origin.
+_OF_EVALUATION = ("commit", "date", "machine", "versions", "trained_on")
 # Figures of the same prediction by the same code differ by rounding alone.
 _ROUNDING = 1e-5
 
@@ -150,7 +155,8 @@ class _Collector:
                     for command in job.get("commands", [origin["command"]])
                 ],
                 seconds=job.get("seconds"),
-                evaluation={key: origin[key] for key in ("commit", "date", "machine", "versions")},
+                # Older evaluations do not tell trained_on.
+                evaluation={key: origin[key] for key in _OF_EVALUATION if key in origin},
                 computed_in=run.computed_in,
             )
         )

@@ -56,7 +56,7 @@ def counted_model(name, size, width=1.0):
     from xctrs_tf.models.complexity import without_memory
 
     heads = {"training_heads": True} if NETWORKS[name].training_heads else {}
-    return without_memory(_factory(name), size=size, width=width, batch_size=1, **heads)
+    return without_memory(NETWORKS[name].factory, size=size, width=width, batch_size=1, **heads)
 
 
 def inference_seconds(names, size, width, repeats, progress=iter):
@@ -75,13 +75,17 @@ def inference_seconds(names, size, width, repeats, progress=iter):
     Returns:
         Dict from name to a dict of ``median``, ``min``, ``max`` and ``repeats``.
     """
+    import keras
+
     rng = np.random.default_rng(0)
     films = {view: rng.random((1, size, size, 1), np.float32) for view in ("ap", "la")}
     ct = rng.random((1, size, size, size, 1), np.float32)
     models = {}
+    # XLA on CPUs is slower for TensorFlow; JAX without it runs operation by operation.
+    options = {} if keras.backend.backend() == "jax" else {"jit_compile": False}
     for name in names:
-        models[name] = _factory(name)(size=size, width=width)
-        models[name].compile(jit_compile=False)
+        models[name] = NETWORKS[name].factory(size=size, width=width)
+        models[name].compile(**options)
     seconds = {name: [] for name in names}
     for turn in progress(range(repeats + 1)):
         for name, model in models.items():
@@ -98,10 +102,6 @@ def inference_seconds(names, size, width, repeats, progress=iter):
         }
         for name, values in seconds.items()
     }
-
-
-def _factory(name):
-    return NETWORKS[name].factory
 
 
 def cost_grid(results, table):

@@ -182,7 +182,15 @@ def settings_note(results):
 
 
 def runs_note(results):
-    """Return what stands below a table about the runs: size, steps, precision, folds, seeds."""
+    """Return what stands below a table about the runs.
+
+    Args:
+        results: `Results`.
+
+    Returns:
+        Size, steps, precision, folds and seeds, and the rows whose test patients may have been
+        trained on.
+    """
     settings = results.settings
     runs = sorted(
         {
@@ -200,7 +208,21 @@ def runs_note(results):
         f"Here: {settings['size']}^3, widths times {settings['width']:g}, "
         f"{limit}{steps}{other_steps}, {precision}{other_precisions}, "
         f"{_listed('fold', folds)}, {_listed('seed', seeds)}; about.json has every setting."
+        f"{_perhaps_seen(results)}"
     )
+
+
+def _perhaps_seen(results):
+    """Return a sentence on rows of which it is not known what they were trained on, or nothing."""
+    titles = [
+        TABLE_ROWS[name].title
+        for name, row in results.rows.items()
+        # Older evaluations do not tell it.
+        if any(run.evaluation and run.evaluation.get("trained_on", 0) is None for run in row.runs)
+    ]
+    if not titles:
+        return ""
+    return f" Whether test patients were trained on is not known of: {', '.join(titles)}."
 
 
 def _computed_otherwise(runs, precision):

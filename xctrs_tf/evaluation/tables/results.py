@@ -36,7 +36,8 @@ class RunRecord:
         commands: that made it, without the folders of the machine.
         seconds: that the last start of the job took, with evaluation, or None.
         training_seconds: of the training steps of all its starts, or None.
-        evaluation: commit, date, machine and versions of the evaluation.
+        evaluation: commit, date, machine and versions of the evaluation, and `trained_on`: how
+            many of its patients were trained on, None if that is not known; older ones lack it.
         computed_in: dtype policies of the networks on the machines that computed them; None
             or empty for those of the settings.
     """

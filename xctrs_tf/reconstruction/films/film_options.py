@@ -96,6 +96,14 @@ class FilmOptions:
             for view in VIEWS
         }
 
+    def record(self):
+        """Return JSON values of the options that are given, by name."""
+        fields = {field.name: field.default for field in dataclasses.fields(self)}
+        given = {
+            name: getattr(self, name) for name in fields if getattr(self, name) != fields[name]
+        }
+        return {name: _plain(value) for name, value in given.items()}
+
     def fixed(self):
         """Return a dict by view of what is given and is not to be searched on the film.
 
@@ -142,6 +150,13 @@ class FilmOptions:
 
 def _whole_number(edge):
     return int(edge) if isinstance(edge, str) else operator.index(edge)
+
+
+def _plain(value):
+    """Return the JSON value of an option; a number may be NumPy's."""
+    if isinstance(value, tuple):
+        return list(value)
+    return value.item() if hasattr(value, "item") else value
 
 
 def _joined(edges):

@@ -1,8 +1,12 @@
 """Reading of two films for a model: search for the neck, cut out, check."""
 
+import contextlib
 import dataclasses
+import math
+import pathlib
 
 from xctrs_tf.errors import UserError
+from xctrs_tf.files import as_dict, sha256_of
 from xctrs_tf.quiet import quiet_libraries
 
 UNKNOWN_SIZE = (
@@ -17,9 +21,9 @@ def read_pair(paths, options, model, spacing_mm=None, search=None):
     Args:
         paths: dict of ``ap`` and ``la``, the files.
         options: `FilmOptions`.
-        model: what has the model's ``size`` and ``film_normalization``, and
-            ``trained_spacing_mm()``, which returns the edge of a voxel of its training
-            patients or None. It is called only where a film has no crop box.
+        model: what has the model's ``size``, ``film_normalization`` and ``metadata`` (or
+            None), and ``trained_spacing_mm()``, which returns the edge of a voxel of its
+            training patients or None. It is called only where a film has no crop box.
         spacing_mm: edge of a voxel, or None.
         search: function like `neck_finder.neck_search.search_neck`; None takes that.
 
@@ -46,7 +50,52 @@ def read_pair(paths, options, model, spacing_mm=None, search=None):
     cropped = any(each.found and each.frame.crop_box for each in pair.opened.values())
     if pair.problem is None and pair.spacing_mm is None and not cropped:
         pair = dataclasses.replace(pair, remarks=(*pair.remarks, UNKNOWN_SIZE))
-    return pair
+    if pair.problem is None and (remark := _scale_remark(pair.spacing_mm, model)):
+        pair = dataclasses.replace(pair, remarks=(*pair.remarks, remark))
+    return dataclasses.replace(pair, asked=film_request(paths, options, spacing_mm))
+
+
+def film_request(paths, options, spacing_mm=None):
+    """Return what decides how two films are read, to be compared with that of another time.
+
+    Args:
+        paths: dict of ``ap`` and ``la``, the files.
+        options: `FilmOptions`.
+        spacing_mm: edge of a voxel, or None.
+
+    Returns:
+        Dict of JSON values: ``sha256`` of each file by view, None of one that cannot be
+        read; ``options`` that are given; ``spacing_mm``.
+    """
+    return {
+        "sha256": {view: _sha256(path) for view, path in paths.items()},
+        "options": options.record(),
+        "spacing_mm": spacing_mm,
+    }
+
+
+def _sha256(path):
+    with contextlib.suppress(OSError):
+        # A pipe may never end.
+        if pathlib.Path(path).is_file():
+            return sha256_of(path)
+    return None
+
+
+def _scale_remark(spacing_mm, model):
+    """Say that voxels are not as wide as in training, beyond what counts for the checks."""
+    from xctrs_tf.quality.checks import CHECKS
+
+    trained_mm = as_dict(model.metadata).get("spacing_mm")
+    if not spacing_mm or not trained_mm:
+        return None
+    if abs(math.log(spacing_mm / trained_mm)) <= CHECKS["ap_zoom"].resolution:
+        return None
+    return (
+        f"films: voxels of {spacing_mm:.3g} mm; the model was trained with {trained_mm:.3g} mm, "
+        f"and a neck has another size to it; crop boxes {trained_mm * model.size:.3g} mm wide show "
+        "it as in training"
+    )
 
 
 def _two_patients(paths):

@@ -133,7 +133,7 @@ def make_objective(config):
 
 
 def _make_vgg(config):
-    if not config.vgg_weight or config.freeze == "reconstruction":
+    if not config.uses_vgg:
         return None
     if config.vgg_weights == "random":
         logging.warning("the VGG loss uses RANDOM features, not ImageNet's")

@@ -6,7 +6,7 @@ import math
 
 import tensorflow as tf
 
-# A smaller tensor takes less time in all steps of a training than its kernel to compile.
+# Number of values from which on compiling a kernel saves time over a training.
 _COMPILED_VALUES = 2**19
 
 

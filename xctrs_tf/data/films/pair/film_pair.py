@@ -66,6 +66,7 @@ class FilmPair:
         remarks: lines that tell what was mended, or is in doubt.
         problem: the line that tells why the pair is refused, or None.
         checked: whether views and heights were checked.
+        asked: JSON values of `pair_reading.film_request`, or None.
     """
 
     opened: dict
@@ -78,9 +79,10 @@ class FilmPair:
     remarks: tuple = ()
     problem: str | None = None
     checked: bool = True
+    asked: dict | None = None
 
     def record(self):
-        """Return JSON values: the file, part and turns of each film, and how the heights agreed."""
+        """Return JSON values: file, part and turns of each film, the match, what was asked for."""
         return {
             **{
                 view: {
@@ -94,6 +96,7 @@ class FilmPair:
             },
             "heights": self.match and dataclasses.asdict(self.match),
             "remarks": list(self.remarks),
+            "asked": self.asked,
         }
 
     def _turns(self, view):
