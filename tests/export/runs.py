@@ -81,12 +81,16 @@ def assert_toy_outputs(outputs):
 def _product(gain):
     films = {view: keras.Input((SIZE, SIZE, 1), name=view) for view in ("ap", "la")}
     scale = keras.layers.Rescaling(gain)
-    return keras.Model(films, scale(films["ap"][:, :, None] * films["la"][:, None]))
+    return keras.Model(
+        films, scale(films["ap"][:, :, None] * films["la"][:, None]), name="spadrnet"
+    )
 
 
 def _threshold():
     ct = keras.Input((SIZE, SIZE, SIZE, 1), name="ct")
-    return keras.Model(ct, ops.one_hot(ops.cast(ct[..., 0] > 1.5, "int32") * 3, 8))
+    return keras.Model(
+        ct, ops.one_hot(ops.cast(ct[..., 0] > 1.5, "int32") * 3, 8), name="mulsisnet"
+    )
 
 
 def read_metadata(folder):

@@ -21,6 +21,7 @@ from xctrs_tf.export.metadata import describe_run
 from xctrs_tf.export.model_card import model_card
 from xctrs_tf.export.saved_model import export_run
 from xctrs_tf.reconstruction.exported_model import find_export
+from xctrs_tf.training.config import TrainingConfig
 
 
 def test_metadata(tmp_path):
@@ -278,3 +279,18 @@ def test_quality_of_otherwise_normalised_films_is_refused(tmp_path):
     (run.path / "quality.json").write_text(json.dumps(quality), encoding="utf-8")
     with pytest.raises(UserError, match="quality is of equalized films, and the model takes perc"):
         export_run(run, tmp_path / "models")
+
+
+def test_a_model_on_a_finished_reconstruction_tells_its_network_and_data(tmp_path):
+    run = toy_run(tmp_path / "run", reconstruction_run="FIRST", segmentation="unet3d")
+    frozen = tmp_path / "run" / "reconstruction_run"
+    write_config(frozen, TrainingConfig(data="absent", size=32, reconstruction="x2ctgan"), "f" * 64)
+    (frozen / "best").mkdir()
+    (frozen / "best" / "reconstruction.weights.h5").touch()
+    (frozen / "best" / "state.json").write_text('{"step": 5}', encoding="utf-8")
+    metadata = describe_run(run)
+    assert metadata["networks"] == {"reconstruction": "spadrnet", "segmentation": "mulsisnet"}
+    (stage,) = metadata["stages"]
+    assert (stage["steps"], stage["source"]) == (5, "reconstruction_run")
+    assert "x2ctgan" in stage["networks"]
+    assert "| networks | spadrnet, mulsisnet |" in model_card(metadata)

@@ -16,6 +16,8 @@ from xctrs_tf.files import as_dict, read_json
 from xctrs_tf.quality.reference import check_reference
 from xctrs_tf.reconstruction.export_files import CLASSES, EXPORT_FORMAT
 from xctrs_tf.style import NOTICE
+from xctrs_tf.training.frozen_reconstruction import frozen_folder
+from xctrs_tf.training.run_folder import earlier_stages
 from xctrs_tf.training.run_record import read_run_record
 
 # Fields of the configuration that name folders of the training machine.
@@ -51,18 +53,32 @@ def describe_run(run):
         "window_hu": list(WINDOW_HU),
         "film_normalization": run.config.film_normalization,
         "classes": None if run.segmentation is None else CLASSES,
+        "networks": {
+            task: None if network is None else network.name
+            for task, network in (
+                ("reconstruction", run.reconstruction),
+                ("segmentation", run.segmentation),
+            )
+        },
         "training": training,
         "method": run_name(run),
         "step": run.step,
         # Empty for runs of earlier versions.
         "folders": record.get("folders", []),
-        "stages": record.get("stages", []),
+        "stages": [*_frozen_stages(run), *record.get("stages", [])],
         "data": dataset and _describe_data(dataset, run.config.fold),
         "data_sha256": trained.data_sha256,
         "metrics": _read_metrics(run, trained.data_sha256),
         "quality": _read_quality(run),
         "versions": provenance.versions(),
     }
+
+
+def _frozen_stages(run):
+    """Return the trainings of the finished reconstruction that a run builds on."""
+    if not run.config.reconstruction_run:
+        return []
+    return earlier_stages([str(frozen_folder(run.path))])
 
 
 def _open_training_data(trained):

@@ -38,9 +38,12 @@ def model_card(metadata):
 
 def _facts(metadata):
     training = metadata["training"]
-    networks = [training.get(name) for name in ("reconstruction", "segmentation")]
+    # Models of earlier versions tell their networks as flags of the training alone.
+    networks = metadata.get("networks") or {
+        task: training.get(task) for task in ("reconstruction", "segmentation")
+    }
     facts = {
-        "networks": ", ".join(filter(None, networks)),
+        "networks": ", ".join(filter(None, networks.values())),
         "size": f"{metadata['size']}^3 voxels",
         "edge of a voxel": f"{metadata['spacing_mm']} mm" if metadata["spacing_mm"] else "unknown",
         "width": training.get("width"),

@@ -44,8 +44,10 @@ def build_model(metadata, file):
 def _build(metadata):
     training, size = metadata["training"], metadata["size"]
     sizes = {"size": size, "width": float(training["width"])}
-    reconstruction = NETWORKS[training["reconstruction"]].factory(**sizes)
+    # In models of earlier versions the flags of the training name the networks.
+    names = metadata.get("networks") or training
+    reconstruction = NETWORKS[names["reconstruction"]].factory(**sizes)
     if metadata["classes"] is None:
         return reconstruction
-    segmentation = NETWORKS[training["segmentation"]].factory(**sizes)
+    segmentation = NETWORKS[names["segmentation"]].factory(**sizes)
     return XCTRSNet(size, NUM_CLASSES, reconstruction=reconstruction, segmentation=segmentation)

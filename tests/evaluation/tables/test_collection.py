@@ -127,6 +127,20 @@ def test_other_settings_in_another_fold_of_a_row_are_refused(runs):
         collect_runs(runs)
 
 
+def test_folds_on_another_reconstruction_are_refused(runs):
+    write_run(runs, "table3-unet3d", LINES)
+    other = {"method": "X2CT-GAN > 3D UNet"}
+    write_run(runs, "table3-unet3d", [case_line("c")], fold=1, origin=other)
+    with pytest.raises(UserError, match=r"is X2CT-GAN > 3D UNet and was SpaDRNet \+ VGG > 3D UNet"):
+        collect_runs(runs)
+
+
+def test_x_ctrsnet_without_the_vgg_loss_is_refused(runs):
+    write_run(runs, REFERENCE_ROW, [case_line("c")], fold=1, vgg_weight=0.0)
+    with pytest.raises(UserError, match=r"table1-xctrsnet.*: trained without the VGG loss"):
+        collect_runs(runs)
+
+
 def test_other_data_is_refused(runs):
     folder = write_run(runs, "table1-vgg", LINES, origin={"data_hash": "e" * 64})
     with pytest.raises(UserError, match="on other data than the run was trained on"):

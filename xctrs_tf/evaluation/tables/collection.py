@@ -13,7 +13,7 @@ import re
 from xctrs_tf.errors import UserError
 from xctrs_tf.evaluation.finished_run import is_evaluated, read_finished_run, read_job
 from xctrs_tf.evaluation.tables.results import Results, RowResults, RunRecord
-from xctrs_tf.models.catalogue import ROWS
+from xctrs_tf.models.catalogue import REFERENCE_ROW, ROWS
 from xctrs_tf.training.config import SAME_UPDATE
 
 RUN_NAME = re.compile(r"fold-(\d+)-seed-(\d+)")
@@ -186,6 +186,8 @@ class _Collector:
             known = self._split_hashes.setdefault(config.fold, run.split_hash)
             if run.split_hash != known:
                 differing.append(f"fold {config.fold} holds out other patients")
+        if results.method not in (None, origin["method"]):
+            differing.append(f"its method is {origin['method']} and was {results.method}")
         if origin["dice_name"] != self._dice_name:
             differing.append(f"its overlap is called {origin['dice_name']}")
         if differing:
@@ -242,6 +244,8 @@ def _check_evaluation(folder, row, run):
     # The networks of Table 3 come after a reconstruction, which their names begin with.
     if origin["method"].split(" > ")[-1] != ROWS[row].title:
         raise UserError(f"{folder}: is {origin['method']} and no {row}; name the folder after it")
+    if row == REFERENCE_ROW and not run.config.vgg_weight:
+        raise UserError(f"{folder}: trained without the VGG loss of X-CTRSNet; name no {row} so")
     if origin["data_hash"] != run.data_hash:
         raise UserError(
             f"{folder / 'evaluation'}: on other data than the run was trained on; run "
