@@ -5,6 +5,7 @@ import types
 import numpy as np
 
 from xctrs_tf.data.dataset import Case, Dataset, Split
+from xctrs_tf.data.projection.film_simulation import FilmSimulation
 from xctrs_tf.training.config import TrainingConfig
 
 SIZE = 32
@@ -39,6 +40,7 @@ class MemoryDataset:
         self.size = SIZE
         self.path = path
         self.label_name = "Dice"
+        self.films = FilmSimulation()
         self.spacing_mm = cases[0].spacing_mm
 
     def overlap_name(self, given=None):

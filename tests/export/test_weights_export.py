@@ -87,7 +87,7 @@ def test_a_saved_model_without_its_graph_is_not_run_from_its_weights(exports, tm
 def test_weights_of_an_unknown_network_are_one_line(exports, tmp_path):
     copy = shutil.copytree(exports["float32"], tmp_path / "1")
     metadata = read_metadata(copy)
-    metadata["training"]["segmentation"] = "another"
+    metadata["networks"]["segmentation"] = "another"
     metadata.pop("checksums")
     export = find_export(copy)
     export.metadata.clear()

@@ -63,7 +63,7 @@ def test_nan_in_a_prediction_is_an_error(broken):
     def segment(ct):
         return np.full((*VOLUME[:-1], 8), np.nan, "float32")
 
-    with pytest.raises(UserError, match="RUN: the networks give no numbers for p1; choose"):
+    with pytest.raises(UserError, match="RUN: the networks give no numbers for p1; take"):
         predict_case(make_run(reconstruct, segment), "p1", ARRAYS)
 
 

@@ -1,3 +1,6 @@
+import functools
+import types
+
 from xctrs_tf.evaluation.tables import cost
 from xctrs_tf.evaluation.tables.paper import COUNTS, PAPER_SIZE
 
@@ -36,9 +39,11 @@ def test_networks_are_timed_in_turn_without_the_first_call(monkeypatch):
             else:
                 assert inputs.shape == (1, *(self.size,) * 3, 1)
 
-    monkeypatch.setattr(
-        cost, "_factory", lambda name: lambda size, width: Network(name, size, width)
-    )
+    for name in ("spadrnet", "unet3d"):
+        network = types.SimpleNamespace(
+            factory=functools.partial(Network, name), task=cost.NETWORKS[name].task
+        )
+        monkeypatch.setitem(cost.NETWORKS, name, network)
     clock = {"now": 0.0}
     monkeypatch.setattr(cost.time, "perf_counter", lambda: clock["now"])
     seconds = cost.inference_seconds(["spadrnet", "unet3d"], 32, 0.5, repeats=3)

@@ -150,7 +150,7 @@ class Dataset:
 
     @property
     def films(self):
-        """How its films were made: `FilmSimulation`, of seed 0."""
+        """`FilmSimulation` of its films, with seed 0."""
         return FilmSimulation.from_json(self.manifest["projection"])
 
     @property
