@@ -3,10 +3,13 @@
 import json
 import logging
 import pathlib
+import statistics
 
 from xctrs_tf.files import append_text, write_text
 
 _FILE = "history.jsonl"
+# Times the median step, beyond which something other than the training took the time.
+_SUSPENDED = 20.0
 
 
 class History:
@@ -83,6 +86,8 @@ def read_history(run):
 def training_seconds(history):
     """Return the time of a run's training steps, by the mean of those that were recorded.
 
+    A step during which the machine or the program was suspended does not count.
+
     Args:
         history: list of rows, of `read_history`.
 
@@ -95,7 +100,10 @@ def training_seconds(history):
         for row in history
         if row["kind"] == "training" and isinstance(row.get("seconds"), float)
     ]
-    return steps * sum(recorded) / len(recorded) if recorded else 0.0
+    if not recorded:
+        return 0.0
+    longest = _SUSPENDED * statistics.median(recorded)
+    return steps * statistics.fmean(seconds for seconds in recorded if seconds <= longest)
 
 
 def _read_line(line):

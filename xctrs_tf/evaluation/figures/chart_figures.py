@@ -52,7 +52,8 @@ def vertebrae_figure(path, results):
         )
         for box in boxes["boxes"]:
             box.set(facecolor=method_color(row), edgecolor=GREY, linewidth=0.8)
-        boxes["boxes"][0].set_label(TABLE_ROWS[row].title)
+        # Rows that are not finished have fewer patients.
+        boxes["boxes"][0].set_label(f"{TABLE_ROWS[row].title} (n = {len(columns[-1])})")
     headings = [column.heading for column in DICE_COLUMNS]
     axis.set_xticks(range(len(headings)), headings)
     axis.set_ylabel(f"{results.dice_name} (%)", color=INK)
