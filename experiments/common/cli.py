@@ -229,10 +229,9 @@ def run(execute, flag_values, argv=None):
             "experiments.train and experiments.evaluate run, with KERAS_BACKEND=jax"
         )
     except OSError as error:
-        status = _fail(one_line(os_error_text(error)))
         with contextlib.suppress(OSError):
             _flush_stdout()
-        return status
+        return _fail(one_line(os_error_text(error)))
     except Exception as error:
         if (text := memory_error_text(error)) is None:
             raise
@@ -287,8 +286,7 @@ def _flag_help(flag):
     text = " ".join(flag.help.split())
     if flag.default_as_str is not None and "preset:" not in text:
         text += f" (default: {flag.default_as_str.strip(chr(39))})"
-    lines = textwrap.wrap(text, _WIDTH - 8)
-    return "\n".join([f"  {usage}", *(f"      {line}" for line in lines)])
+    return "\n".join([f"  {usage}", *(f"      {line}" for line in textwrap.wrap(text, _WIDTH - 8))])
 
 
 def _parse(flag_values, argv):
