@@ -10,7 +10,6 @@ import numpy as np
 
 from xctrs_tf.data.volumes.grid import Grid
 from xctrs_tf.data.volumes.stored_image import MAX_BYTES, check_bytes
-from xctrs_tf.data.volumes.volume import Volume
 from xctrs_tf.errors import UserError
 
 # How far a voxel of a part may be off the common grid, in voxels: headers are rounded.
@@ -39,47 +38,6 @@ class Joint:
     grid: Grid
     axis: int
     starts: tuple
-
-
-def stitch_volumes(named_volumes):
-    """Join the parts of one CT.
-
-    Args:
-        named_volumes: list of ``(name, Volume)`` in any order; the names are for messages.
-
-    Returns:
-        `Volume` of the whole, in HU; the very volume where there is only one.
-
-    Raises:
-        UserError: the parts do not fit in space, or differ where they overlap.
-    """
-    if len(named_volumes) == 1:
-        return named_volumes[0][1]
-    joint = joint_of([(name, grid_of(volume)) for name, volume in named_volumes])
-    array = join_arrays(joint, [(name, volume.array) for name, volume in named_volumes])
-    return _volume(array, joint)
-
-
-def stitch_labels(named_volumes):
-    """Join the labels of the parts of one scan.
-
-    Where parts overlap, one may leave out a vertebra that its border cuts: a labelled voxel
-    has priority over one without a label.
-
-    Args:
-        named_volumes: list of ``(name, Volume)`` of whole numbers, 0 where nothing is labelled.
-
-    Returns:
-        `Volume` of the whole.
-
-    Raises:
-        UserError: the parts do not fit in space, or number the vertebrae differently.
-    """
-    if len(named_volumes) == 1:
-        return named_volumes[0][1]
-    joint = joint_of([(name, grid_of(volume)) for name, volume in named_volumes])
-    array = join_labels(joint, [(name, volume.array) for name, volume in named_volumes])
-    return _volume(array, joint)
 
 
 def joint_of(named_grids):
@@ -143,11 +101,15 @@ def join_arrays(joint, named_arrays):
 
 
 def join_labels(joint, named_arrays):
-    """Join the labels of parts, as `stitch_labels` does.
+    """Join the labels of parts.
+
+    Where parts overlap, one may leave out a vertebra that its border cuts: a labelled voxel
+    has priority over one without a label.
 
     Args:
         joint: `Joint` of their grids.
-        named_arrays: list of ``(name, array)`` of the parts, in the order of the joint.
+        named_arrays: list of ``(name, array)`` of the parts, in the order of the joint: whole
+            numbers, 0 where nothing is labelled.
 
     Returns:
         Array ``[x, y, z]`` of the whole.
@@ -166,12 +128,6 @@ def join_labels(joint, named_arrays):
         return np.where(theirs != 0, theirs, ours)
 
     return _join(joint, named_arrays, union)
-
-
-def grid_of(volume):
-    """Return the `Grid` of a `Volume`."""
-    numbers = (np.array(volume.spacing_mm, float), np.array(volume.origin_mm, float))
-    return Grid(tuple(volume.array.shape), np.eye(3), *numbers)
 
 
 def _start_on(first, first_name, grid, name):
@@ -239,9 +195,3 @@ def _join(joint, named_arrays, agree):
 def _along(array, axis, start, stop):
     """Return the view of an array from one index of an axis to another."""
     return array[(slice(None),) * axis + (slice(start, stop),)]
-
-
-def _volume(array, joint):
-    return Volume(
-        array, tuple(joint.grid.spacing_mm.tolist()), tuple(joint.grid.origin_mm.tolist())
-    )

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from xctrs_tf.data import scan_parts
-from xctrs_tf.data.scan_parts import grid_of, joint_of, stitch_labels, stitch_volumes
+from xctrs_tf.data.scan_parts import join_arrays, join_labels, joint_of
+from xctrs_tf.data.volumes.grid import Grid
 from xctrs_tf.data.volumes.volume import Volume
 from xctrs_tf.errors import UserError
 
@@ -34,6 +35,18 @@ def named(*volumes):
     return [(f"part-{number}", volume) for number, volume in enumerate(volumes)]
 
 
+def grid_of(volume):
+    numbers = (np.array(volume.spacing_mm), np.array(volume.origin_mm))
+    return Grid(volume.array.shape, np.eye(3), *numbers)
+
+
+def stitch(named_volumes, join=join_arrays):
+    """Return the volume that parts make together."""
+    joint = joint_of([(name, grid_of(volume)) for name, volume in named_volumes])
+    array = join(joint, [(name, volume.array) for name, volume in named_volumes])
+    return Volume(array, tuple(joint.grid.spacing_mm), tuple(joint.grid.origin_mm))
+
+
 def moved(volume, *mm):
     return dataclasses.replace(volume, origin_mm=tuple(np.add(volume.origin_mm, mm).tolist()))
 
@@ -51,31 +64,26 @@ def test_two_parts_are_the_whole_in_any_order(whole, axis, overlap):
     cut = SHAPE[axis] // 2
     parts = named(part(whole, 0, cut + overlap, axis), part(whole, cut, None, axis))
     for order in itertools.permutations(parts):
-        assert_equal(stitch_volumes(list(order)), whole)
+        assert_equal(stitch(list(order)), whole)
 
 
 def test_three_parts_of_which_two_overlap_and_one_adjoins(whole):
     parts = named(part(whole, 14, 20), part(whole, 0, 9), part(whole, 7, 14))
     for order in itertools.permutations(parts):
-        assert_equal(stitch_volumes(list(order)), whole)
-
-
-def test_one_part_is_itself(whole):
-    assert stitch_volumes(named(whole)) is whole
-    assert stitch_labels(named(whole)) is whole
+        assert_equal(stitch(list(order)), whole)
 
 
 def test_headers_and_ct_numbers_may_be_rounded(whole):
     above = part(whole, 9, 20)
     above = moved(dataclasses.replace(above, array=above.array + np.float32(0.4)), 0.02, 0.01, 0.03)
-    joined = stitch_volumes(named(part(whole, 0, 12), above))
+    joined = stitch(named(part(whole, 0, 12), above))
     np.testing.assert_allclose(joined.array, whole.array, atol=0.5)
     np.testing.assert_allclose(joined.origin_mm, ORIGIN_MM)
 
 
 def refused(message, *volumes):
     with pytest.raises(UserError) as error:
-        stitch_volumes(named(*volumes))
+        stitch(named(*volumes))
     assert message in str(error.value)
     assert "\n" not in str(error.value)
 
@@ -104,7 +112,7 @@ def test_an_overlap_of_other_values_is_refused(whole):
     # One voxel in a hundred may differ, as by compression; the first part along the axis counts.
     above = part(whole, 2, 20)
     above.array[0, 0, :4] += 500
-    joined = stitch_volumes(named(below, above))
+    joined = stitch(named(below, above))
     assert_equal(joined, dataclasses.replace(whole, array=joined.array))
     assert np.count_nonzero(joined.array != whole.array) in (0, 4)
 
@@ -136,7 +144,7 @@ def test_a_vertebra_that_one_part_leaves_out_at_its_border_is_taken_from_the_oth
     below.array[:, :, 12] = 0
     above.array[:, :, 0] = 0
     for order in (named(below, above), named(above, below)):
-        assert_equal(stitch_labels(order), whole)
+        assert_equal(stitch(order, join_labels), whole)
 
 
 def test_vertebrae_with_other_numbers_are_refused():
@@ -144,11 +152,11 @@ def test_vertebrae_with_other_numbers_are_refused():
     below, above = part(whole, 0, 14), part(whole, 10, 20)
     above.array[above.array > 0] += 1
     with pytest.raises(UserError, match="part-1: numbers the vertebrae that part-0 shows too"):
-        stitch_labels(named(below, above))
+        stitch(named(below, above), join_labels)
     # A few voxels between two vertebrae may differ.
     above = part(whole, 10, 20)
     above.array[1, 1, 0] = 3
-    assert np.count_nonzero(stitch_labels(named(below, above)).array != whole.array) <= 1
+    assert np.count_nonzero(stitch(named(below, above), join_labels).array != whole.array) <= 1
 
 
 def test_parts_of_an_oblique_scan_fit_along_its_own_axes(whole):
