@@ -6,6 +6,7 @@ import math
 import numpy as np
 from PIL import Image
 
+from xctrs_tf.data.films.film_frame import frame_flag
 from xctrs_tf.errors import UserError
 from xctrs_tf.neck_finder.neck_search import Orientation, neck_height_mm, search_neck
 
@@ -167,15 +168,17 @@ def _upright(film, frame, given, found, view):
     else:
         if "mirror" in differs:
             new = dataclasses.replace(new, flip_horizontal=not frame.flip_horizontal)
-            changes.append((_flag(view, "flip_horizontal", new.flip_horizontal), "it faces right"))
+            changes.append(
+                (frame_flag(view, "flip_horizontal", new.flip_horizontal), "it faces right")
+            )
         if "turn" in differs:
             degrees = _within(90 * quarter - 180 * vertical)
             new = dataclasses.replace(new, rotate_deg=float(degrees))
             words = {2: "it is upside down"}.get((quarter - given.quarter) % 4, "it lies on a side")
-            changes.append((f"--{view}_rotate={degrees:g}", words))
+            changes.append((frame_flag(view, "rotate_deg", degrees), words))
     if "invert" in differs:
         new = dataclasses.replace(new, invert=found.inverted)
-        changes.append((_flag(view, "invert", new.invert), "its bone is dark"))
+        changes.append((frame_flag(view, "invert", new.invert), "its bone is dark"))
     if unsure and _is_square(film):
         return frame, []
     if unsure:
@@ -264,7 +267,7 @@ def _sentences(view, frame, changes, tilt, moved, found, scale, old, film):
     if tilt:
         reasons.append(f"the neck is tilted by {abs(tilt):.0f} degrees")
         flags = [flag for flag in flags if not flag.startswith(f"--{view}_rotate")]
-        flags.append(f"--{view}_rotate={frame.rotate_deg:g}")
+        flags.append(frame_flag(view, "rotate_deg", frame.rotate_deg))
     if not flags:
         return []
     text = "C1 to C7 are found: taken as " + " ".join(flags)
@@ -298,10 +301,6 @@ def _record(found, scale, box, frame, given):
     }
     margins = {name: round(value, 2) for name, value in found.margins.items()}
     return record | {"margins": {n: v for n, v in margins.items() if math.isfinite(v)}}
-
-
-def _flag(view, name, value):
-    return f"--{'' if value else 'no'}{view}_{name}"
 
 
 def _within(degrees):

@@ -303,6 +303,15 @@ def scale_remarks(path, caplog, **frame):
             "0.2 x 0.2 mm at the patient, by PixelSpacing, which differs from ImagerPixelSpacing",
         ),
         (
+            {
+                # One number, rounded differently, is no calibration.
+                "PixelSpacing": [0.24, 0.24],
+                "ImagerPixelSpacing": [0.2400001, 0.2400001],
+                "EstimatedRadiographicMagnificationFactor": 1.2,
+            },
+            "0.2 x 0.2 mm at the patient, by ImagerPixelSpacing over EstimatedRadiographicMagnif",
+        ),
+        (
             {"ImagerPixelSpacing": [0.24, 0.24], "EstimatedRadiographicMagnificationFactor": 1.2},
             "0.2 x 0.2 mm at the patient, by ImagerPixelSpacing over EstimatedRadiographicMagnif",
         ),

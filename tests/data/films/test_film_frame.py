@@ -50,7 +50,7 @@ def test_the_networks_square_is_cut_around_the_middle_in_mm():
     np.testing.assert_array_equal(as_picture(part), PICTURE[3:6, 3:9])
     # Around the centre (8, 4) of the box, with the pixel size that the user gives.
     frame = FilmFrame(crop_box=(6, 2, 10, 6), spacing_mm=3.0, pixel_mm=3.0)
-    part = frame.cut(film_of(pixel_mm=(2.0, 4.0)), 4)
+    part = frame.cut(film_of(pixel_mm=(2.0, 2.0)), 4)
     np.testing.assert_array_equal(as_picture(part), PICTURE[2:6, 6:10])
 
 
@@ -89,6 +89,9 @@ def test_one_size_for_pixels_that_are_not_square_is_refused():
     film = film_of(pixel_shape=(1.0, 2.0))
     with pytest.raises(UserError, match="the shape 1 x 2, for which one size in mm is too little"):
         FilmFrame(pixel_mm=0.5).cut(film, 4)
+    film = film_of(pixel_mm=(0.2, 0.4))
+    with pytest.raises(UserError, match=r"the shape 0\.2 x 0\.4, for which one size in mm"):
+        FilmFrame(pixel_mm=0.3).cut(film, 4)
     # 12 columns of 3 and 9 rows of 4 are a square.
     assert FilmFrame().cut(film_of(pixel_shape=(3.0, 4.0)), 4).shape == (12, 9)
 

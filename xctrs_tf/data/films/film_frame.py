@@ -93,8 +93,8 @@ class FilmFrame:
         """
         if self.pixel_mm is None:
             return film.pixel_mm
-        across, up = film.pixel_shape
-        if np.ndim(self.pixel_mm) == 0 and film.pixel_mm is None and across != up:
+        across, up = film.pixel_mm or film.pixel_shape
+        if np.ndim(self.pixel_mm) == 0 and abs(across / up - 1) > ASPECT_TOLERANCE:
             raise UserError(
                 f"its pixels have the shape {across:g} x {up:g}, for which one size in mm is too "
                 "little; resample the film to square pixels"
@@ -112,6 +112,19 @@ class FilmFrame:
                 f"{height} pixels; give left,top,right,bottom"
             )
         return self.crop_box
+
+
+def frame_flag(view, field, value):
+    """Return the flag that gives a field of a film's frame.
+
+    Args:
+        view: ``"ap"`` or ``"la"``.
+        field: ``"flip_horizontal"``, ``"flip_vertical"``, ``"invert"`` or ``"rotate_deg"``.
+        value: of the field.
+    """
+    if field == "rotate_deg":
+        return f"--{view}_rotate={value:g}"
+    return f"--{'' if value else 'no'}{view}_{field}"
 
 
 def _check_square(box, pixel_shape, in_mm):

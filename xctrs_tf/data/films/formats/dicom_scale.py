@@ -1,12 +1,15 @@
 """Size of a DICOM film's pixels at the patient, by its header."""
 
+import numpy as np
+
 from xctrs_tf.data.films.formats.dicom_numbers import number, numbers
 from xctrs_tf.errors import UserError, one_line
 
 # No film is smaller than the patient, and none shows a neck more than twice as large.
 MAX_MAGNIFICATION = 2.0
-# Rounding of the header's numbers.
 _TOLERANCE = 0.01
+# Two fields that hold one number may round it differently.
+_ROUNDING = 1e-3
 _MAGNIFICATION = "EstimatedRadiographicMagnificationFactor"
 _DISTANCES = ("DistanceSourceToDetector", "DistanceSourceToPatient")
 _CALIBRATED = ("FIDUCIAL", "GEOMETRY")
@@ -60,7 +63,7 @@ def _spacing_mm(path, header):
     words = f" ({kind})" if kind in _CALIBRATED else ""
     if calibrated and not detector:
         return calibrated, f"PixelSpacing{words or ', whose calibration its header does not tell'}"
-    if calibrated and (calibrated != detector or kind in _CALIBRATED):
+    if calibrated and (kind in _CALIBRATED or not np.allclose(calibrated, detector, _ROUNDING, 0)):
         for at_patient, at_detector in zip(calibrated, detector, strict=True):
             _check_magnification(path, at_detector / at_patient, f"{name} over PixelSpacing")
         return calibrated, f"PixelSpacing{words or f', which differs from {name}'}"

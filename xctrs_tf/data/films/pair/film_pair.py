@@ -268,7 +268,7 @@ def _judge(pair):
         except UserError:
             # The film shows nothing beside the box.
             strips[view] = films[view]
-    return judge_views(**films, strips=strips)
+    return judge_views(**films, strips=strips, opened=pair.opened)
 
 
 def _with_remarks(pair, remarks):

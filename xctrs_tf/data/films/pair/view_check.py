@@ -14,6 +14,7 @@ from xctrs_tf.data.films.pair.height_match import (
 )
 from xctrs_tf.data.films.pair.height_mending import is_aligned, is_mendable
 from xctrs_tf.data.films.pair.mean_films import film_fields, mean_films
+from xctrs_tf.data.films.pair.view_faults import FAULTS, MENDS, Fault
 from xctrs_tf.errors import UserError
 from xctrs_tf.geometry import VIEWS
 
@@ -66,68 +67,11 @@ class ViewJudgement:
         )
 
 
-@dataclasses.dataclass(frozen=True)
-class _Fault:
-    """Fault of a pair, with what undoes it.
-
-    Attributes:
-        text: what is wrong, and the remedy.
-        mends: dict by view of the name in `_MENDS`.
-        swapped: the films are exchanged.
-    """
-
-    text: str
-    mends: dict = dataclasses.field(default_factory=dict)
-    swapped: bool = False
-
-
-_MENDS = {
-    "none": lambda film: film,
-    "mirror": lambda film: film[::-1],
-    "flip": lambda film: film[:, ::-1],
-    "half turn": lambda film: film[::-1, ::-1],
-    # The second axis points up, so that numpy turns counter-clockwise.
-    "clockwise": lambda film: np.rot90(film, -1),
-    "counter-clockwise": np.rot90,
-    "invert": lambda film: 1 - film,
-}
-_FAULTS = (
-    _Fault("the lateral film faces right: give --la_flip_horizontal", {"la": "mirror"}),
-    _Fault("the lateral film is upside down: give --la_flip_vertical", {"la": "flip"}),
-    _Fault("the lateral film is turned by 180 degrees: give --la_rotate=180", {"la": "half turn"}),
-    _Fault("the AP film is upside down: give --ap_rotate=180", {"ap": "flip"}),
-    _Fault(
-        "both films are upside down: give --ap_flip_vertical and --la_flip_vertical",
-        {"ap": "flip", "la": "flip"},
-    ),
-    _Fault(
-        "both films are turned by 180 degrees: give --rotate=180",
-        {"ap": "flip", "la": "half turn"},
-    ),
-    _Fault("the lateral film lies on its side: give --la_rotate=90", {"la": "clockwise"}),
-    _Fault("the lateral film lies on its side: give --la_rotate=-90", {"la": "counter-clockwise"}),
-    _Fault("the AP film lies on its side: give --ap_rotate=90", {"ap": "clockwise"}),
-    _Fault("the AP film lies on its side: give --ap_rotate=-90", {"ap": "counter-clockwise"}),
-    _Fault(
-        "both films lie on their side: give --rotate=90", {"ap": "clockwise", "la": "clockwise"}
-    ),
-    _Fault(
-        "both films lie on their side: give --rotate=-90",
-        {"ap": "counter-clockwise", "la": "counter-clockwise"},
-    ),
-    _Fault("the lateral film shows bone dark: give --la_invert", {"la": "invert"}),
-    _Fault("the AP film shows bone dark: give --ap_invert", {"ap": "invert"}),
-    _Fault(
-        "both films show bone dark: give --ap_invert and --la_invert",
-        {"ap": "invert", "la": "invert"},
-    ),
-    _Fault("AP and LA are swapped: exchange the two files", swapped=True),
-)
 _TURNS = (
-    *(_MENDS[name] for name in ("none", "mirror", "flip", "half turn")),
-    *(_MENDS[name] for name in ("clockwise", "counter-clockwise")),
+    *(MENDS[name] for name in ("none", "mirror", "flip", "half turn")),
+    *(MENDS[name] for name in ("clockwise", "counter-clockwise")),
 )
-_NO_FAULT = _Fault("")
+_NO_FAULT = Fault("")
 _QUARTER_TURNS = ("clockwise", "counter-clockwise")
 # A mirror changes no row's mean.
 _SAME_ROWS = {"mirror": "none", "half turn": "flip"}
@@ -174,7 +118,7 @@ def check_views(ap, la):
     return judgement
 
 
-def judge_views(ap, la, strips=None):
+def judge_views(ap, la, strips=None, opened=None):
     """Tell whether two films are the upright AP and LA film of one patient.
 
     Two films of one view are recognised by their correlation where they fit each other
@@ -189,6 +133,7 @@ def judge_views(ap, la, strips=None):
         la: film of the same size.
         strips: dict by view of the films at the same heights, as far as they reach to either
             side; by default the films.
+        opened: as of `view_faults.Fault.message`.
 
     Returns:
         `ViewJudgement`.
@@ -201,7 +146,7 @@ def judge_views(ap, la, strips=None):
     match = scores.match()
     lead = scores.of(fault) - scores.of(_NO_FAULT) if scores.fit(fault) > _LEAST_FIT else 0
     if lead > REFUSED_LEAD:
-        return ViewJudgement(match, f"films: {fault.text}")
+        return ViewJudgement(match, f"films: {fault.message(opened)}")
     found = match.evidence
     agreement = f"AP and LA agree by {match.correlation:.2f} in height where they agree best"
     if found < REFUSED_EVIDENCE:
@@ -212,7 +157,9 @@ def judge_views(ap, la, strips=None):
             doubt=f"films: {agreement}, which is little; make sure that they are of one patient",
         )
     if lead > DOUBTFUL_LEAD:
-        return ViewJudgement(match, doubt=f"films: look at films.png; perhaps {fault.text}")
+        return ViewJudgement(
+            match, doubt=f"films: look at films.png; perhaps {fault.message(opened)}"
+        )
     return ViewJudgement(match)
 
 
@@ -253,7 +200,7 @@ class _Scores:
         own = self.of(_NO_FAULT)
         # No match is better than this, so that most faults need no search.
         least_fit = (own - LARGEST_SCORE) / _FIT_WEIGHT
-        faults = [_NO_FAULT, *(fault for fault in _FAULTS if self.fit(fault) > least_fit)]
+        faults = [_NO_FAULT, *(fault for fault in FAULTS if self.fit(fault) > least_fit)]
         return max(faults, key=self.of)
 
     def of(self, fault):
@@ -266,7 +213,7 @@ class _Scores:
         if fault.swapped:
             fields = {"ap": fields["la"], "la": fields["ap"]}
         return sum(
-            correlation(_MENDS[fault.mends.get(view, "none")](fields[view]), means[view].fields)
+            correlation(MENDS[fault.mends.get(view, "none")](fields[view]), means[view].fields)
             for view in VIEWS
         )
 
@@ -282,7 +229,7 @@ class _Scores:
     def _profile(self, view, mend):
         if (view, mend) not in self._profiles:
             films = self._films if mend in _QUARTER_TURNS else self._strips
-            film = _MENDS[mend](films[view])
+            film = MENDS[mend](films[view])
             self._profiles[view, mend] = height_profiles(film, view)
         return self._profiles[view, mend]
 

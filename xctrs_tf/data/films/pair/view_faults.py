@@ -1,0 +1,111 @@
+"""Faults of a pair of films (turned, mirrored, inverted, exchanged) and the flags against them."""
+
+import dataclasses
+
+import numpy as np
+
+from xctrs_tf.data.films.film_frame import FilmFrame, frame_flag
+
+# What undoes the fault of a film ``[horizontal, vertical]``.
+MENDS = {
+    "none": lambda film: film,
+    "mirror": lambda film: film[::-1],
+    "flip": lambda film: film[:, ::-1],
+    "half turn": lambda film: film[::-1, ::-1],
+    # The second axis points up, so that numpy turns counter-clockwise.
+    "clockwise": lambda film: np.rot90(film, -1),
+    "counter-clockwise": np.rot90,
+    "invert": lambda film: 1 - film,
+}
+_SWITCHES = {"mirror": "flip_horizontal", "flip": "flip_vertical", "invert": "invert"}
+_TURNS_DEG = {"half turn": 180, "clockwise": 90, "counter-clockwise": -90}
+
+
+@dataclasses.dataclass(frozen=True)
+class Fault:
+    """Fault of a pair, with what undoes it.
+
+    Attributes:
+        text: what is wrong.
+        mends: dict by view of the name in `MENDS`.
+        remedies: the same for the flags. An AP film and its mirror image look alike, so
+            that a film which was turned by 180 degrees is compared after a flip.
+        swapped: the films are exchanged.
+    """
+
+    text: str
+    mends: dict = dataclasses.field(default_factory=dict)
+    remedies: dict | None = None
+    swapped: bool = False
+
+    def message(self, opened=None):
+        """Say what is wrong, and what to do.
+
+        Args:
+            opened: dict by view of the `film_pair.OpenedFilm`, whose flips and rotation the
+                flags replace; by default the films have none.
+
+        Returns:
+            One sentence.
+        """
+        if self.swapped:
+            return f"{self.text}: exchange the two files"
+        changes = {}
+        for view, name in (self.remedies or self.mends).items():
+            frame, mirrored = _frame(opened and opened[view])
+            changes[view] = _change(frame, mirrored, name)
+        turns = [change.get("rotate_deg") for change in changes.values()]
+        # A flag of one film wins over that of both.
+        is_free = opened is None or not any(each.frame.rotate_deg for each in opened.values())
+        if len(turns) == 2 and None not in turns and turns[0] == turns[1] and is_free:
+            return f"{self.text}: give --rotate={turns[0]:g}"
+        flags = [
+            frame_flag(view, field, value)
+            for view, change in changes.items()
+            for field, value in change.items()
+        ]
+        return f"{self.text}: give {' and '.join(flags)}"
+
+
+FAULTS = (
+    Fault("the lateral film faces right", {"la": "mirror"}),
+    Fault("the lateral film is upside down", {"la": "flip"}),
+    Fault("the lateral film is turned by 180 degrees", {"la": "half turn"}),
+    Fault("the AP film is upside down", {"ap": "flip"}, {"ap": "half turn"}),
+    Fault("both films are upside down", {"ap": "flip", "la": "flip"}),
+    Fault(
+        "both films are turned by 180 degrees",
+        {"ap": "flip", "la": "half turn"},
+        {"ap": "half turn", "la": "half turn"},
+    ),
+    Fault("the lateral film lies on its side", {"la": "clockwise"}),
+    Fault("the lateral film lies on its side", {"la": "counter-clockwise"}),
+    Fault("the AP film lies on its side", {"ap": "clockwise"}),
+    Fault("the AP film lies on its side", {"ap": "counter-clockwise"}),
+    Fault("both films lie on their side", {"ap": "clockwise", "la": "clockwise"}),
+    Fault("both films lie on their side", {"ap": "counter-clockwise", "la": "counter-clockwise"}),
+    Fault("the lateral film shows bone dark", {"la": "invert"}),
+    Fault("the AP film shows bone dark", {"ap": "invert"}),
+    Fault("both films show bone dark", {"ap": "invert", "la": "invert"}),
+    Fault("AP and LA are swapped", swapped=True),
+)
+
+
+def _frame(opened):
+    """Return the frame of a film, and whether file and frame together flip it once."""
+    if opened is None:
+        return FilmFrame(), False
+    frame, film = opened.frame, opened.raw
+    horizontal = frame.flip_horizontal != film.flip_horizontal
+    vertical = frame.flip_vertical != film.flip_vertical
+    return frame, horizontal != vertical
+
+
+def _change(frame, mirrored, mend):
+    """Return the fields of a frame that have to change, with their new values."""
+    if mend in _SWITCHES:
+        field = _SWITCHES[mend]
+        return {field: not getattr(frame, field)}
+    # A film is rotated before it is flipped, and a flip turns the rotation round.
+    degrees = frame.rotate_deg + (-1 if mirrored else 1) * _TURNS_DEG[mend]
+    return {"rotate_deg": 180 - (180 - degrees) % 360}
