@@ -7,11 +7,11 @@ import pytest
 from pydicom.uid import ImplicitVRLittleEndian
 
 from tests.data.dicoms import PIXELS, write_dicom
+from xctrs_tf.data.dicom import dicom_dataset
 from xctrs_tf.data.films.film import read_film
 from xctrs_tf.data.films.film_frame import FilmFrame
 from xctrs_tf.data.films.film_normalisation import normalise_film
 from xctrs_tf.data.films.formats.dicom_scale import pixel_scale
-from xctrs_tf.data.volumes import dicom_frames
 from xctrs_tf.errors import UserError
 
 
@@ -25,8 +25,9 @@ def test_a_plain_film_whatever_its_name(tmp_path, name):
     np.testing.assert_allclose(film, as_film(PIXELS), atol=1e-6)
 
 
-def test_monochrome1_is_inverted(tmp_path):
-    path = write_dicom(tmp_path / "a.dcm", PhotometricInterpretation="MONOCHROME1")
+@pytest.mark.parametrize("photometric", ["MONOCHROME1", " MONOCHROME1"])
+def test_monochrome1_is_inverted(tmp_path, photometric):
+    path = write_dicom(tmp_path / "a.dcm", PhotometricInterpretation=photometric)
     np.testing.assert_allclose(read_film(path, "la", 12), as_film(4095.0 - PIXELS), atol=1e-6)
 
 
@@ -266,7 +267,7 @@ def test_a_deeply_nested_file(tmp_path):
 def test_a_deflated_file_is_not_inflated(tmp_path):
     path = write_dicom(tmp_path / "film.dcm")
     film = pydicom.dcmread(path)
-    film.file_meta.TransferSyntaxUID = dicom_frames.DEFLATED
+    film.file_meta.TransferSyntaxUID = dicom_dataset.DEFLATED
     film.save_as(path)
     with pytest.raises(UserError, match="a deflated DICOM file; export it uncompressed"):
         read_film(path, "ap", 12)

@@ -10,9 +10,9 @@ import pytest
 import SimpleITK as sitk
 
 from tests.hostile.volume_files import nifti
+from xctrs_tf.data import checked_file
 from xctrs_tf.data.films.film import read_film
 from xctrs_tf.data.films.film_normalisation import normalise_film
-from xctrs_tf.data.volumes import checked_file
 from xctrs_tf.errors import UserError
 
 # [horizontal, vertical], as read.

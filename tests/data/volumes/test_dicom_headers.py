@@ -91,6 +91,15 @@ def test_decimal_commas(series):
     assert_as_stored(series)
 
 
+def test_a_comma_that_may_separate_thousands(series):
+    file = sorted(series.iterdir())[1]
+    content = file.read_bytes()
+    assert content.count(b"-1024 ") == 1
+    file.write_bytes(content.replace(b"-1024 ", b"-1,024"))
+    with pytest.raises(UserError, match="RescaleIntercept is -1,024, with a comma for a point or"):
+        read_series(series)
+
+
 @pytest.mark.parametrize("names", [lambda n: f"IM{n}", lambda n: f"{n}.ima", lambda n: f"{n}.x.y"])
 def test_slices_with_and_without_a_suffix_are_all_read(series, names):
     for number, file in enumerate(sorted(series.iterdir())[2:]):
@@ -154,7 +163,7 @@ def test_a_header_is_parsed_no_further_than_allowed(series, monkeypatch):
     data.add_new((0x0009, 0x1000), "OB", bytes(10_000))
     data.save_as(file)
     read_series(series)
-    monkeypatch.setattr("xctrs_tf.data.volumes.dicom_frames.MAX_HEADER_BYTES", 10_000)
+    monkeypatch.setattr("xctrs_tf.data.dicom.dicom_dataset.MAX_HEADER_BYTES", 10_000)
     with pytest.raises(UserError, match=r"1-003\.dcm: no pixels in its first 0 MB"):
         read_series(series)
 
@@ -193,7 +202,7 @@ REFUSED = [
     ({"PixelSpacing": None}, "no PixelSpacing"),
     ({"PixelSpacing": [1000.0, 1000.0]}, "a voxel size of 1000 mm"),
     ({"ImagePositionPatient": None}, "no ImagePositionPatient"),
-    ({"ImagePositionPatient": [1.0, 2.0]}, "where 3 numbers belong"),
+    ({"ImagePositionPatient": [1.0, 2.0]}, "where 3 belong"),
     ({"ImagePositionPatient": [1.0, 2.0, 1e150]}, "ImagePositionPatient lies beyond"),
     ({"ImageOrientationPatient": [0.0] * 6}, "ImageOrientationPatient is no two directions"),
     ({"ImageOrientationPatient": [1.0, 0, 0, 1, 0, 0]}, "ImageOrientationPatient is no two"),
@@ -271,10 +280,8 @@ def test_bits_that_are_no_pixels(series):
     with pytest.raises(UserError, match="pixels of more than the 12 bits of BitsStored"):
         read_series(series)
 
-    def with_overlay(data):
-        data.add_new((0x6000, 0x0102), "US", 15)
-
-    edit(series, with_overlay)
+    # The second of 16 possible overlays.
+    edit(series, lambda data: data.add_new((0x6002, 0x0102), "US", 15))
     assert (read_series(series).array == 76).all()
 
 
@@ -444,6 +451,6 @@ def test_a_long_header_of_a_film_is_refused_too(series, monkeypatch):
     data.add_new((0x0009, 0x0010), "LO", "long")
     data.add_new((0x0009, 0x1000), "OB", bytes(10_000))
     data.save_as(file)
-    monkeypatch.setattr("xctrs_tf.data.volumes.dicom_frames.MAX_HEADER_BYTES", 10_000)
+    monkeypatch.setattr("xctrs_tf.data.dicom.dicom_dataset.MAX_HEADER_BYTES", 10_000)
     with pytest.raises(UserError, match="no pixels in its first 0 MB"):
         read_film(file, "ap", 12)

@@ -1,4 +1,5 @@
 import numpy as np
+import pydicom
 import pytest
 
 from tests.data.dicoms import write_series
@@ -81,6 +82,18 @@ def test_two_series_in_one_folder(tmp_path):
     write_series(tmp_path, make_volume(), series="2")
     with pytest.raises(UserError, match="2 series; keep each in a folder of its own"):
         read_series(tmp_path)
+
+
+def test_one_slice_stands_for_its_series_among_others(tmp_path):
+    write_series(tmp_path, make_volume(), series="1")
+    # The first UID is the beginning of this one.
+    write_series(tmp_path, make_volume(), series="12")
+    first = min(tmp_path.iterdir())
+    # Contours, too, hold the UID of the series that they were drawn on.
+    contours = pydicom.dcmread(first)
+    contours.Modality = "RTSTRUCT"
+    contours.save_as(tmp_path / "rtstruct.dcm")
+    np.testing.assert_array_equal(read_series(first).array, make_volume().array)
 
 
 def test_one_series_twice(tmp_path):

@@ -166,6 +166,14 @@ def test_slope_and_intercept(tmp_path, slope, intercept, expected):
     assert (read_nifti(path).array == expected).all()
 
 
+def test_an_intercept_that_makes_signed_numbers_of_unsigned_ones(tmp_path):
+    array = np.full((4, 4, 4), -32_000, np.int16)
+    path = write_nifti(tmp_path / "ct.nii", array, AFFINE, slope=1, intercept=32_768)
+    scaled = read_nifti(path).array
+    assert scaled.dtype == np.int16
+    assert (scaled == 768).all()
+
+
 def test_a_slope_beyond_all_numbers(tmp_path):
     path = write_nifti(tmp_path / "ct.nii", np.full((4, 4, 4), 7), AFFINE, slope=np.inf)
     with pytest.raises(UserError, match="its scl_slope is inf"):

@@ -5,13 +5,13 @@ import logging
 import pathlib
 import warnings
 
+from xctrs_tf.data.checked_file import read_checked
 from xctrs_tf.data.films.film_frame import FilmFrame
 from xctrs_tf.data.films.film_normalisation import fill_padding, normalise_film, resize_film
 from xctrs_tf.data.films.formats.dicom_film import open_dicom, starts_like_dicom
 from xctrs_tf.data.films.formats.picture_film import KINDS, PICTURE_SUFFIXES, open_picture
 from xctrs_tf.data.films.formats.slice_film import SLICE_SUFFIXES, open_slice
 from xctrs_tf.data.films.raw_film import MAX_FILE_BYTES, read_stored
-from xctrs_tf.data.volumes.checked_file import read_checked
 from xctrs_tf.errors import UserError
 
 

@@ -5,7 +5,8 @@ import pathlib
 
 import numpy as np
 
-from xctrs_tf.data.volumes.checked_file import read_checked, read_start
+from xctrs_tf.data.checked_file import read_checked, read_start
+from xctrs_tf.data.dicom.dicom_dataset import read_dataset
 from xctrs_tf.data.volumes.dicom_slice import read_slices
 from xctrs_tf.data.volumes.grid import make_grid, to_lps
 from xctrs_tf.data.volumes.intensity import AIR_HU
@@ -150,13 +151,27 @@ def _read_all(folder):
 
 
 def _of_one_series(file):
-    """List the files in the folder of a slice that name its series."""
+    """List the slices in the folder of a slice that are of its series."""
     slices = read_slices(file)
     if len(slices) > 1:
         return [file]
-    series = slices[0].series.encode()
     others = slice_files(file.parent)
-    return [each for each in others if each == file or series in read_checked(each, MAX_BYTES)]
+    return [each for each in others if each == file or _is_slice_of(each, slices[0].series)]
+
+
+def _is_slice_of(file, series):
+    """Return whether a file is of a series, by its header, or seems to be where it is damaged."""
+    content = read_checked(file, MAX_BYTES)
+    # Most files of other series do not hold the UID anywhere.
+    if series.encode() not in content:
+        return False
+    try:
+        header = read_dataset(file, content)
+    # A hostile file can make pydicom raise anything. Reading the slice will tell what it is.
+    except Exception:
+        return True
+    # Segmentations and contours name the series that they were drawn on.
+    return header.get("SeriesInstanceUID") == series and header.get("Modality") in (None, "", "CT")
 
 
 def _check_alike(folder, first, other):

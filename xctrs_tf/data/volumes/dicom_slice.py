@@ -5,16 +5,15 @@ import warnings
 
 import numpy as np
 
-from xctrs_tf.data.volumes.checked_file import printable, read_checked
-from xctrs_tf.data.volumes.dicom_frames import PIXEL_TYPES, read_dataset, stored_frames
+from xctrs_tf.data.checked_file import printable, read_checked
+from xctrs_tf.data.dicom.dicom_dataset import read_dataset
+from xctrs_tf.data.dicom.dicom_frames import PIXEL_TYPES, stored_frames
+from xctrs_tf.data.dicom.dicom_numbers import numbers
 from xctrs_tf.data.volumes.grid import MAX_POSITION_MM, check_voxel_mm
 from xctrs_tf.data.volumes.intensity import AIR_HU, check_hu, padding_to_air
 from xctrs_tf.data.volumes.stored_image import MAX_BYTES
 from xctrs_tf.errors import UserError
 
-# The unpacked size of the deflated syntax cannot be bounded, and no scanner writes it.
-_DEFLATED = b"1.2.840.10008.1.2.1.99"
-_META_BYTES = 4096
 _MAX_FRAMES = 2**14
 # Padding of these CT numbers would be indistinguishable from a patient.
 _TISSUE_HU = (-900.0, 3071.0)
@@ -75,8 +74,6 @@ def read_slices(file, max_bytes=MAX_BYTES):
 
 
 def _read(file, content, max_bytes):
-    if _DEFLATED in content[:_META_BYTES]:
-        raise UserError(f"{file}: a deflated DICOM file; export it uncompressed")
     header = read_dataset(file, content)
     if "SOPClassUID" not in header and "Rows" not in header:
         raise UserError(f"{file}: damaged, or not a DICOM slice of a CT")
@@ -194,24 +191,16 @@ def _scale(file, find):
 
 
 def _numbers(file, data, keyword, count):
-    """Return the numbers of a field; a decimal comma counts as a point."""
+    """Return the numbers of a field that has to be there."""
     if keyword not in data:
         raise UserError(f"{file}: no {keyword}; export the series again")
-    # The text itself: pydicom refuses numbers with a comma.
-    value = data.get_item(keyword).value
-    if isinstance(value, bytes):
-        value = value.decode("ascii", "replace").strip(" \0").split("\\")
-    texts = [str(part).strip() for part in np.ravel(np.array(value, object))]
-    try:
-        numbers = np.array([float(text.replace(",", ".")) for text in texts])
-    except ValueError:
-        numbers = np.array([])
-    if len(numbers) != count or not np.isfinite(numbers).all():
-        said = "\\".join(texts)[:60]
+    found = numbers(file, data, keyword)
+    if len(found) != count:
         raise UserError(
-            f"{file}: {keyword} is {said!r}, where {count} numbers belong; correct its header"
+            f"{file}: its {keyword} holds {len(found)} numbers, where {count} belong; correct its "
+            "header"
         )
-    return numbers
+    return np.array(found)
 
 
 def _to_hu(file, header, stored, slope, intercept):
@@ -258,7 +247,9 @@ def _used_bits(file, header, stored, padding):
     used = (stored << unused) >> unused
     mask = (1 << int(header.BitsStored)) - 1
     clean = (stored == used) | (stored == (used & mask))
-    overlay = any(element.tag.group & 0xFF00 == 0x6000 for element in header.group_dataset(0x6000))
+    # Each of up to 16 overlays has a group of its own.
+    # Iteration over a dataset itself would parse every field.
+    overlay = any(tag.group & 0xFF00 == 0x6000 for tag in header.keys())  # noqa: SIM118
     if not overlay and not (clean if padding is None else clean | padding).all():
         raise UserError(
             f"{file}: pixels of more than the {int(header.BitsStored)} bits of BitsStored; export "

@@ -9,7 +9,7 @@ import math
 
 import numpy as np
 
-from xctrs_tf.data.volumes.checked_file import check_end, read_checked, read_start
+from xctrs_tf.data.checked_file import check_end, read_checked, read_start
 from xctrs_tf.data.volumes.stored_image import MAX_BYTES, StoredImage, check_bytes
 from xctrs_tf.errors import UserError
 
@@ -151,16 +151,18 @@ class _Header:
         if slope == 0 or math.isnan(slope) or (slope, intercept) == (1, 0):
             return values.astype(values.dtype.newbyteorder("="), copy=False)
         intercept = 0.0 if math.isnan(intercept) else intercept
-        if values.dtype.kind in "iu" and slope.is_integer() and intercept.is_integer():
-            ends = [int(end) * int(slope) + int(intercept) for end in (values.min(), values.max())]
-            if max(map(abs, ends)) < 2**15:
-                return values.astype(np.int16) * np.int16(slope) + np.int16(intercept)
-        scaled = np.empty(values.shape, np.float32)
+        whole = values.dtype.kind in "iu" and slope.is_integer() and intercept.is_integer()
+        if whole:
+            slope, intercept = int(slope), int(intercept)
+            ends = [int(end) * slope + intercept for end in (values.min(), values.max())]
+            whole = max(map(abs, ends)) < 2**15 and max(abs(slope), abs(intercept)) < 2**31
+        scaled = np.empty(values.shape, np.int16 if whole else np.float32)
         with np.errstate(over="ignore", invalid="ignore"):
             # In parts: the products are of eight bytes each.
             for start in range(0, len(values), _PART):
-                part = slice(start, start + _PART)
-                scaled[part] = values[part] * slope + intercept
+                part = values[start : start + _PART]
+                part = part.astype(np.int64) * slope if whole else part * float(slope)
+                scaled[start : start + _PART] = part + intercept
         if not np.isfinite(scaled).all():
             raise self._error(f"its scl_slope is {slope:g}; correct its header")
         return scaled

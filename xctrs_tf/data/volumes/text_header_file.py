@@ -11,7 +11,7 @@ import zlib
 
 import numpy as np
 
-from xctrs_tf.data.volumes.checked_file import check_end, printable, read_checked, read_start
+from xctrs_tf.data.checked_file import check_end, printable, read_checked, read_start
 from xctrs_tf.data.volumes.stored_image import MAX_BYTES, StoredImage, check_bytes
 from xctrs_tf.errors import UserError
 

@@ -69,13 +69,15 @@ def open_dicom(path, content, view):
             that contradicts the view or itself.
     """
     # Imported here, since only DICOM films need pydicom.
+    from xctrs_tf.data.dicom.dicom_dataset import read_dataset
     from xctrs_tf.data.films.formats import dicom_header, dicom_scale, dicom_values
-    from xctrs_tf.data.volumes.dicom_frames import read_dataset
 
     content = _without_preamble(content)
     image = read_dataset(path, content, MAX_READS)
     _complete_meta(path, image)
     dicom_header.check(path, image, view)
+    # Spaces before it are legal, and pydicom keeps them.
+    image.PhotometricInterpretation = image.PhotometricInterpretation.strip()
     flips = dicom_header.flips(path, image, view)
     pixel_mm, pixel_shape, remark = dicom_scale.pixel_scale(path, image)
 

@@ -1,6 +1,6 @@
 """Header of a DICOM film: that it is an X-ray film of the view, and how it is turned."""
 
-from xctrs_tf.data.films.formats.dicom_numbers import whole_number
+from xctrs_tf.data.dicom.dicom_numbers import whole_number
 from xctrs_tf.errors import UserError, one_line
 
 # The modalities of the DICOM standard that are X-ray projections.

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from xctrs_tf.data.films.formats.dicom_numbers import number, numbers
+from xctrs_tf.data.dicom.dicom_numbers import number, numbers
 from xctrs_tf.errors import UserError, one_line
 
 # No film is smaller than the patient, and none shows a neck more than twice as large.

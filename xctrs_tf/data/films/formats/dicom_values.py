@@ -1,17 +1,13 @@
 """Pixels of a DICOM film: decompressed, without foreign bits, rescaled and windowed."""
 
-import io
-
 import numpy as np
-import pydicom
-import SimpleITK as sitk
-from pydicom.encaps import encapsulate, generate_frames
+from pydicom.encaps import generate_frames
 from pydicom.pixels import apply_modality_lut, apply_voi, get_decoder
-from pydicom.uid import RLELossless, SecondaryCaptureImageStorage
+from pydicom.uid import RLELossless
 
-from xctrs_tf.data.films.formats.codestream import read_codestream
-from xctrs_tf.data.films.formats.dicom_numbers import number, numbers, whole_number
-from xctrs_tf.data.volumes.checked_file import alone
+from xctrs_tf.data.dicom.codestream import read_codestream
+from xctrs_tf.data.dicom.dicom_numbers import number, numbers, whole_number
+from xctrs_tf.data.dicom.frame_decoding import decode_frame
 from xctrs_tf.errors import UserError
 
 # A byte of run-length code may unpack to 64: half a gigabyte at most.
@@ -27,7 +23,6 @@ _ITK_SYNTAXES = (
 )
 # A window that leaves fewer of the pixels grey was made for other values.
 MIN_GREY_SHARE = 0.05
-_UID = "1.2.826.0.1.3680043.8.498.1"
 
 
 def stored_values(path, image):
@@ -224,7 +219,8 @@ def _decompress(path, image, layout):
     # Pillow, which pydicom uses, knows no JPEG of more than 8 bits.
     if get_decoder(syntax).is_available and (found.bits <= 8 or ".4.5" not in syntax):
         return _decode(image), found.bits
-    return _decode_with_itk(frame, syntax, image, found.bits), found.bits
+    shape, allocated = (image.Rows, image.Columns), 8 if found.bits <= 8 else 16
+    return decode_frame(path, frame, syntax, shape, allocated, found.bits, 0), found.bits
 
 
 def _decode(image):
@@ -233,30 +229,6 @@ def _decode(image):
         image, index=0, raw=True, correct_unused_bits=False, apply_j2k_sign_correction=False
     )
     return np.ascontiguousarray(pixels, pixels.dtype.newbyteorder("="))
-
-
-def _decode_with_itk(frame, syntax, image, bits):
-    """Decompress with SimpleITK, which gets the compressed picture and its size, no more."""
-    film = pydicom.Dataset()
-    film.file_meta = pydicom.dataset.FileMetaDataset()
-    film.file_meta.TransferSyntaxUID = syntax
-    film.SOPClassUID = film.file_meta.MediaStorageSOPClassUID = SecondaryCaptureImageStorage
-    film.SOPInstanceUID = film.file_meta.MediaStorageSOPInstanceUID = _UID
-    film.StudyInstanceUID = film.SeriesInstanceUID = _UID
-    film.Modality = "OT"
-    film.Rows, film.Columns = image.Rows, image.Columns
-    film.SamplesPerPixel, film.PhotometricInterpretation = 1, "MONOCHROME2"
-    film.BitsAllocated = 8 if bits <= 8 else 16
-    film.BitsStored, film.HighBit, film.PixelRepresentation = bits, bits - 1, 0
-    film.PixelData = encapsulate([frame])
-    film["PixelData"].VR = "OB"
-    film["PixelData"].is_undefined_length = True
-    stream = io.BytesIO()
-    film.save_as(stream, enforce_file_format=True)
-    sitk.ProcessObject.SetGlobalWarningDisplay(False)
-    with alone(stream.getvalue(), "film.dcm") as file:
-        pixels = sitk.GetArrayFromImage(sitk.ReadImage(str(file), imageIO="GDCMImageIO"))
-    return pixels.reshape(image.Rows, image.Columns)
 
 
 def _windowed(path, image, values, padding):

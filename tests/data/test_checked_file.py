@@ -4,7 +4,7 @@ import pathlib
 
 import pytest
 
-from xctrs_tf.data.volumes.checked_file import (
+from xctrs_tf.data.checked_file import (
     alone,
     check_end,
     printable,

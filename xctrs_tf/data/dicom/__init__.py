@@ -1,0 +1,1 @@
+"""DICOM files as films and CTs share them: parsed in bounded time, numbers, compressed pixels."""
