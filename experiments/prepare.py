@@ -34,7 +34,7 @@ from xctrs_tf.data.dataset.preparation import prepare_cohort
 from xctrs_tf.data.sources.collections import AUTO, COLLECTIONS, open_collections
 from xctrs_tf.data.sources.label_maps import parse_label_map
 from xctrs_tf.data.sources.phantoms import PhantomSource
-from xctrs_tf.errors import UserError
+from xctrs_tf.errors import UserError, one_line
 from xctrs_tf.folder_lock import folder_lock
 from xctrs_tf.geometry import SIZES
 from xctrs_tf.parallel import parallel_map
@@ -238,16 +238,8 @@ def _prepare(source, size, spacing_mm, simulation):
     if LABELS.value == AUTO:
         print(f"labels: {dataset.label_name}; {source.words}")
     for scan in rejected:
-        print(_one_line(f"rejected {scan['id']}: {scan['reason']}"))
+        print(one_line(f"rejected {scan['id']}: {scan['reason']}"))
     return EXIT_REJECTED if rejected else 0
-
-
-def _one_line(text):
-    """Return a text without line ends and control characters, which file names may have."""
-    return "".join(
-        letter if letter.isprintable() else letter.encode("unicode_escape").decode()
-        for letter in " ".join(text.split())
-    )
 
 
 def _check():

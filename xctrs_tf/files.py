@@ -1,4 +1,4 @@
-"""Atomic writing and hashing of files: no reader ever sees half a file."""
+"""Atomic writing and hashing of files."""
 
 import contextlib
 import csv
@@ -95,7 +95,7 @@ def write_text(path, text):
 
 
 def append_text(path, text):
-    """Append to a UTF-8 text file; an error names the file."""
+    """Append to a UTF-8 text file, not atomically; an error names the file."""
     try:
         with open(path, "a", encoding="utf-8") as file:
             file.write(text)
@@ -213,7 +213,7 @@ def read_csv(path):
 
 
 def write_csv(path, lines):
-    """Write dicts with equal keys as the lines of a CSV."""
+    """Write dicts with equal keys as the lines of a CSV, not atomically."""
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, fieldnames=list(lines[0]), lineterminator="\n")
         writer.writeheader()

@@ -124,7 +124,7 @@ def test_names_that_make_no_pair(tmp_path):
         "a": f"{tmp_path / 'a'}: no LA film; both views are needed",
         "b": f"{tmp_path / 'b'}: several AP films (b_ap.dcm, b_ap.png); keep one",
         "c:c": f"{tmp_path / 'c:c'}: id 'c:c': no plain file name; use up to 200 letters, "
-        "digits and ._-+,=@()[], with a letter or digit first",
+        "digits and ._-+,=@()[], with a letter, a digit or _ first",
         "d": f"{tmp_path / 'd'}: id 'd': was there before; give every pair its own",
     }
 

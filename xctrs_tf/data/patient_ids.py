@@ -39,7 +39,7 @@ def check_id(name):
         shown = name[:MAX_ID_BYTES] if isinstance(name, str) else name
         raise UserError(
             f"id {shown!r}: no plain file name; use up to {MAX_ID_BYTES} letters, digits and "
-            f"{_SIGNS.strip()}, with a letter or digit first"
+            f"{_SIGNS.strip()}, with a letter, a digit or _ first"
         )
     return name
 

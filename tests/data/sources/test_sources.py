@@ -9,6 +9,7 @@ import pytest
 
 from tests.data.necks import ORIGIN_MM, SPACING_MM, make_neck, write_neck
 from xctrs_tf.data.sources import phantoms as phantom
+from xctrs_tf.data.sources.dicom_studies import DicomSource
 from xctrs_tf.data.sources.nifti import NiftiSource
 from xctrs_tf.data.sources.phantoms import PhantomSource
 from xctrs_tf.data.volumes.volume import write_volume
@@ -297,3 +298,10 @@ def test_upper_case_and_files_without_gzip_are_patients(tmp_path):
     assert files == ["A_CT.NII.GZ", "b_ct.nii", "c_ct.nii.gz"]
     for name in source.ids:
         np.testing.assert_array_equal(source.load(name).labels.array, make_neck()[1].array)
+
+
+def test_a_label_file_beside_folders_of_several_series(tmp_path):
+    (tmp_path / "cts" / "a").mkdir(parents=True)
+    (tmp_path / "seg.nii.gz").touch()
+    with pytest.raises(UserError, match=r"seg\.nii\.gz: a label file goes with the folder of one"):
+        DicomSource(tmp_path / "cts", tmp_path / "seg.nii.gz")

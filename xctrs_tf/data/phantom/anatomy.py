@@ -19,7 +19,7 @@ class Anatomy:
     Attributes:
         seed: seed of all parameters.
         sex: ``"female"`` or ``"male"``.
-        scale: size of the skeleton relative to the mean of both sexes.
+        scale: factor on the lengths of `measurements`.
         lordosis_deg: Cobb angle between the lower end plates of C2 and C7;
             negative means kyphotic.
         lordosis_share: how the angle is shared among the five discs (sums to 1).

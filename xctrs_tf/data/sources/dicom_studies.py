@@ -64,6 +64,11 @@ class DicomSource(PatientSource):
         elif labels.is_file() and not folders:
             folders = [self.images]
         else:
+            if labels.is_file():
+                raise UserError(
+                    f"{labels}: a label file goes with the folder of one series, and {self.images} "
+                    "holds folders; give the folder of its series, or a folder of label files"
+                )
             existing_folder(labels)
             if only_labelled:
                 folders = [folder for folder in folders if label_files(labels, folder.name)]
