@@ -214,7 +214,7 @@ def test_bad_rows_of_a_table_cost_one_patient_each(tmp_path):
         "line 5": f"{table}: line 5: 3 fields for 3 columns, or no id",
         "d": f"{table}: line 6: id 'd' is also that of {table}: line 7; rename one",
         "../e": f"{table}: line 8: id '../e': no plain file name; use up to 200 letters, digits "
-        "and ._-+,=@()[], with a letter or digit first",
+        "and ._-+,=@()[], with a letter, a digit or _ first",
     }
 
 
