@@ -81,6 +81,14 @@ class FilmPair:
     checked: bool = True
     asked: dict | None = None
 
+    def refused(self, problem):
+        """Return the pair with the line that tells why it is refused; None leaves it accepted."""
+        return dataclasses.replace(self, problem=problem)
+
+    def noting(self, *remarks):
+        """Return the pair with further remarks; those that are None are left out."""
+        return dataclasses.replace(self, remarks=(*self.remarks, *filter(None, remarks)))
+
     def record(self):
         """Return JSON values: file, part and turns of each film, the match, what was asked for."""
         return {
@@ -163,7 +171,7 @@ def cut_pair(opened, size, spacing_mm=None, film_normalization="percentile", che
         if pair.problem is None and check:
             pair = _align(pair, size, film_normalization)
     except UserError as error:
-        pair = dataclasses.replace(pair, problem=str(error))
+        pair = pair.refused(str(error))
     return pair
 
 
@@ -208,7 +216,7 @@ def _place(pair, size, spacing_mm):
             problems.append(str(error))
     pair = dataclasses.replace(pair, frames=frames, boxes=boxes, used_boxes=boxes)
     if problems:
-        return dataclasses.replace(pair, problem=problems[0])
+        return pair.refused(problems[0])
     return dataclasses.replace(pair, spacing_mm=spacing_mm or _spacing_mm(pair, size))
 
 
@@ -227,22 +235,21 @@ def _align(pair, size, film_normalization):
     judgement = _judge(pair)
     pair = dataclasses.replace(pair, match=judgement.match)
     if not judgement.needs_mending:
-        pair = dataclasses.replace(pair, problem=judgement.problem)
-        return _with_remarks(pair, (judgement.doubt,))
-    mended, total = pair, judgement.match
+        return pair.refused(judgement.problem).noting(judgement.doubt)
+    # The match of both boxes as they were asked for, after one or two comparisons.
+    mended, whole_match = pair, judgement.match
     edge_mm = pair.spacing_mm and pair.spacing_mm * size
     for _ in range(_ROUNDS):
-        mending = plan_mending(pair.opened, pair.frames, pair.boxes, total, edge_mm)
+        mending = plan_mending(pair.opened, pair.frames, pair.boxes, whole_match, edge_mm)
         if mending.box == pair.boxes[mending.view]:
             # Less than a pixel of the file.
-            pair = dataclasses.replace(pair, problem=judgement.problem)
-            return _with_remarks(pair, (judgement.doubt,))
-        if not is_mendable(total) and total.score > DOUBTFUL_EVIDENCE:
-            return dataclasses.replace(pair, problem=mending.refusal)
-        if total.evidence < DOUBTFUL_EVIDENCE:
-            return _with_remarks(pair, (judgement.doubt, mending.suggestion))
+            return pair.refused(judgement.problem).noting(judgement.doubt)
+        if not is_mendable(whole_match) and whole_match.score > DOUBTFUL_EVIDENCE:
+            return pair.refused(mending.refusal)
+        if whole_match.evidence < DOUBTFUL_EVIDENCE:
+            return pair.noting(judgement.doubt, mending.suggestion)
         if judgement.problem is not None and not mending.inside:
-            return dataclasses.replace(pair, problem=judgement.problem)
+            return pair.refused(judgement.problem)
         used = {**pair.boxes, mending.view: mending.box}
         mended = _cut(dataclasses.replace(pair, used_boxes=used), size, film_normalization)
         # Repeated edges cannot be compared.
@@ -250,11 +257,11 @@ def _align(pair, size, film_normalization):
             break
         judgement = _judge(mended)
         if judgement.problem is not None:
-            return dataclasses.replace(pair, problem=judgement.problem)
+            return pair.refused(judgement.problem)
         if judgement.doubt is not None or is_aligned(judgement.match):
             break
-        total = total.followed_by(judgement.match)
-    return _with_remarks(mended, (mending.remark, judgement.doubt))
+        whole_match = whole_match.followed_by(judgement.match)
+    return mended.noting(mending.remark, judgement.doubt)
 
 
 def _judge(pair):
@@ -269,10 +276,6 @@ def _judge(pair):
             # The film shows nothing beside the box.
             strips[view] = films[view]
     return judge_views(**films, strips=strips, opened=pair.opened)
-
-
-def _with_remarks(pair, remarks):
-    return dataclasses.replace(pair, remarks=(*pair.remarks, *filter(None, remarks)))
 
 
 def _spacing_mm(pair, size):

@@ -42,7 +42,7 @@ class Fault:
         """Say what is wrong, and what to do.
 
         Args:
-            opened: dict by view of the `film_pair.OpenedFilm`, whose flips and rotation the
+            opened: dict by view of the `film_pair.OpenFilm`, whose flips and rotation the
                 flags replace; by default the films have none.
 
         Returns:
