@@ -8,10 +8,10 @@ import warnings
 from xctrs_tf.data.checked_file import read_checked
 from xctrs_tf.data.films.film_frame import FilmFrame
 from xctrs_tf.data.films.film_normalisation import fill_padding, normalise_film, resize_film
-from xctrs_tf.data.films.formats.dicom_film import open_dicom, starts_like_dicom
-from xctrs_tf.data.films.formats.picture_film import KINDS, PICTURE_SUFFIXES, open_picture
-from xctrs_tf.data.films.formats.slice_film import SLICE_SUFFIXES, open_slice
-from xctrs_tf.data.films.raw_film import MAX_FILE_BYTES, read_stored
+from xctrs_tf.data.films.formats.dicom_film import read_dicom_film, starts_like_dicom
+from xctrs_tf.data.films.formats.picture_film import KINDS, PICTURE_SUFFIXES, read_picture_film
+from xctrs_tf.data.films.formats.slice_film import SLICE_SUFFIXES, read_slice_film
+from xctrs_tf.data.films.raw_film import MAX_FILE_BYTES, check_pixel_mm
 from xctrs_tf.errors import UserError
 
 
@@ -61,17 +61,23 @@ def read_raw_film(path, view):
         UserError: missing, unreadable, too large, or of another view.
     """
     path = pathlib.Path(path)
+    raw = _read(path, view)
+    check_pixel_mm(path, raw.pixel_mm)
+    return raw
+
+
+def _read(path, view):
     name = path.name.lower()
     if name.endswith(SLICE_SUFFIXES):
         with _reading(path, "damaged, or not a NIfTI, NRRD or MetaImage film"):
-            return read_stored(path, open_slice(path, view))
+            return read_slice_film(path, view)
     content = read_checked(path, MAX_FILE_BYTES)
     if name.endswith(PICTURE_SUFFIXES):
         with _reading(path, f"damaged, or not {KINDS}"):
-            return read_stored(path, open_picture(path, content))
+            return read_picture_film(path, content)
     if starts_like_dicom(content):
         with _reading(path, "a damaged DICOM file, or of a kind that cannot be read"):
-            return read_stored(path, open_dicom(path, content, view))
+            return read_dicom_film(path, content, view)
     raise UserError(f"{path}: unknown kind of film; use DICOM, PNG, TIFF, JPEG or NIfTI")
 
 

@@ -2,7 +2,6 @@
 
 import dataclasses
 import math
-from collections.abc import Callable
 
 import numpy as np
 
@@ -15,21 +14,6 @@ MAX_EDGE = 2**14 - 1
 MAX_FILE_BYTES = 8 * MAX_PIXELS
 # Detectors have pixels of 0.05 to 0.4 mm, and films for the networks up to 4 mm.
 MIN_PIXEL_MM, MAX_PIXEL_MM = 0.01, 20.0
-
-
-@dataclasses.dataclass(frozen=True)
-class StoredFilm:
-    """A film whose header was read and whose pixels were not.
-
-    Attributes:
-        width: pixels across.
-        height: pixels from top to bottom.
-        read: function without arguments that reads the pixels and returns a `RawFilm`.
-    """
-
-    width: int
-    height: int
-    read: Callable
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,27 +49,6 @@ class RawFilm:
         return (*self.remarks, *((self.scale_remark,) if used else ()))
 
 
-def read_stored(path, stored):
-    """Read the pixels of a film if its size is plausible.
-
-    Args:
-        path: the file, for the message.
-        stored: `StoredFilm`.
-
-    Returns:
-        `RawFilm`.
-
-    Raises:
-        UserError: no pixels, more than `MAX_PIXELS` or `MAX_EDGE`, or pixels of an impossible
-            size in mm.
-    """
-    check_size(path, stored.width, stored.height)
-    raw = stored.read()
-    if raw.pixel_mm is not None:
-        _check_pixel_mm(path, raw.pixel_mm)
-    return raw
-
-
 def screen_to_film(picture):
     """Return a picture ``[row, column]`` as ``[horizontal, vertical]``: undo `geometry.screen`."""
     return picture[::-1].swapaxes(0, 1)
@@ -111,8 +74,19 @@ def check_size(path, width, height):
         )
 
 
-def _check_pixel_mm(path, pixel_mm):
-    if not all(math.isfinite(edge) and MIN_PIXEL_MM <= edge <= MAX_PIXEL_MM for edge in pixel_mm):
+def check_pixel_mm(path, pixel_mm):
+    """Refuse pixels of a size in mm that no film has.
+
+    Args:
+        path: the file, for the message.
+        pixel_mm: width and height of a pixel, or None where the file gives none.
+
+    Raises:
+        UserError: outside of `MIN_PIXEL_MM` to `MAX_PIXEL_MM`.
+    """
+    if pixel_mm is not None and not all(
+        math.isfinite(edge) and MIN_PIXEL_MM <= edge <= MAX_PIXEL_MM for edge in pixel_mm
+    ):
         edges = " x ".join(f"{edge:g}" for edge in pixel_mm)
         raise UserError(
             f"{path}: its header gives pixels of {edges} mm; a film's are {MIN_PIXEL_MM:g} to "

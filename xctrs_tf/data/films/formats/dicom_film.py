@@ -5,7 +5,7 @@ import re
 
 import numpy as np
 
-from xctrs_tf.data.films.raw_film import RawFilm, StoredFilm, screen_to_film
+from xctrs_tf.data.films.raw_film import RawFilm, check_size, screen_to_film
 from xctrs_tf.errors import UserError
 
 PREAMBLE, MAGIC = 128, b"DICM"
@@ -50,8 +50,8 @@ def _without_preamble(content):
     return content[PREAMBLE:]
 
 
-def open_dicom(path, content, view):
-    """Read the header of a DICOM film.
+def read_dicom_film(path, content, view):
+    """Read a DICOM film.
 
     Grey values pass the modality's rescaling and the window (or their tables),
     and MONOCHROME1 is inverted, so that bone is bright as on a viewer.
@@ -62,7 +62,7 @@ def open_dicom(path, content, view):
         view: ``"ap"`` or ``"la"``.
 
     Returns:
-        `StoredFilm`; PatientOrientation decides its flips.
+        `RawFilm`; PatientOrientation decides its flips.
 
     Raises:
         UserError: not an X-ray film, of several frames, of raw detector values, or a header
@@ -80,17 +80,14 @@ def open_dicom(path, content, view):
     image.PhotometricInterpretation = image.PhotometricInterpretation.strip()
     flips = dicom_header.flips(path, image, view)
     pixel_mm, pixel_shape, remark = dicom_scale.pixel_scale(path, image)
-
-    def read():
-        values, padding = dicom_values.stored_values(path, image)
-        picture = dicom_values.shown_values(path, image, values, padding)
-        if image.PhotometricInterpretation == "MONOCHROME1":
-            picture = -picture
-        if padding.any():
-            picture = np.ma.masked_array(picture, padding)
-        return RawFilm(screen_to_film(picture), pixel_mm, pixel_shape, *flips, scale_remark=remark)
-
-    return StoredFilm(*dicom_header.size(path, image), read)
+    check_size(path, *dicom_header.size(path, image))
+    values, padding = dicom_values.stored_values(path, image)
+    picture = dicom_values.shown_values(path, image, values, padding)
+    if image.PhotometricInterpretation == "MONOCHROME1":
+        picture = -picture
+    if padding.any():
+        picture = np.ma.masked_array(picture, padding)
+    return RawFilm(screen_to_film(picture), pixel_mm, pixel_shape, *flips, scale_remark=remark)
 
 
 def _complete_meta(path, image):

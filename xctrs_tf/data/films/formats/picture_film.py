@@ -9,7 +9,7 @@ from PIL import Image, UnidentifiedImageError
 from xctrs_tf.data.films.formats.colour_content import grey_of_colours
 from xctrs_tf.data.films.formats.photo_check import check_camera, check_outline
 from xctrs_tf.data.films.formats.tiff_header import TiffHeader, is_tiff
-from xctrs_tf.data.films.raw_film import RawFilm, StoredFilm, screen_to_film
+from xctrs_tf.data.films.raw_film import RawFilm, check_size, screen_to_film
 from xctrs_tf.errors import UserError
 
 PICTURE_SUFFIXES = (
@@ -40,15 +40,15 @@ _TURNS = {
 _SIDEWAYS = (5, 6, 7, 8)
 
 
-def open_picture(path, content):
-    """Read the header of a PNG, TIFF or JPEG film, stored as a radiologist looks at it.
+def read_picture_film(path, content):
+    """Read a PNG, TIFF or JPEG film, stored as a radiologist looks at it.
 
     Args:
         path: the file, for messages.
         content: its bytes.
 
     Returns:
-        `StoredFilm` without a pixel size, turned by the orientation that EXIF or TIFF give.
+        `RawFilm` without a pixel size, turned by the orientation that EXIF or TIFF give.
 
     Raises:
         UserError: of colours, of several pages, partly transparent, a photo, damaged, or of
@@ -73,27 +73,24 @@ def open_picture(path, content):
         raise UserError(
             f"{path}: a colour picture ({picture.mode}); export the film as 8- or 16-bit grey"
         )
-
-    def read():
-        pixels = _opaque_pixels(path, picture)
-        # EXIF may follow the pixels of a PNG.
-        exif = picture.getexif()
-        check_camera(path, exif)
-        orientation = header.orientation if header else exif.get(_ORIENTATION)
-        shape = header.pixel_shape if header else _png_pixel_shape(picture)
-        remarks = (_CUT_BITS,) if _is_deep(picture, header, content) else ()
-        if orientation in _TURNS:
-            pixels = _TURNS[orientation](pixels)
-            shape = shape[::-1] if orientation in _SIDEWAYS else shape
-            remarks += (f"turned as its orientation {orientation} says",)
-        if pixels.ndim == 3:
-            pixels, remark = grey_of_colours(path, pixels)
-            remarks += (remark,) if remark else ()
-        pixels = (header.values(pixels) if header else pixels).astype(np.float32)
-        check_outline(path, pixels)
-        return RawFilm(screen_to_film(pixels), pixel_shape=shape, remarks=remarks)
-
-    return StoredFilm(*picture.size, read)
+    check_size(path, *picture.size)
+    pixels = _opaque_pixels(path, picture)
+    # EXIF may follow the pixels of a PNG.
+    exif = picture.getexif()
+    check_camera(path, exif)
+    orientation = header.orientation if header else exif.get(_ORIENTATION)
+    shape = header.pixel_shape if header else _png_pixel_shape(picture)
+    remarks = (_CUT_BITS,) if _is_deep(picture, header, content) else ()
+    if orientation in _TURNS:
+        pixels = _TURNS[orientation](pixels)
+        shape = shape[::-1] if orientation in _SIDEWAYS else shape
+        remarks += (f"turned as its orientation {orientation} says",)
+    if pixels.ndim == 3:
+        pixels, remark = grey_of_colours(path, pixels)
+        remarks += (remark,) if remark else ()
+    pixels = (header.values(pixels) if header else pixels).astype(np.float32)
+    check_outline(path, pixels)
+    return RawFilm(screen_to_film(pixels), pixel_shape=shape, remarks=remarks)
 
 
 def _open(path, content):

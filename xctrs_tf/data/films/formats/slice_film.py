@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from xctrs_tf.data.films.raw_film import RawFilm, StoredFilm, check_size
+from xctrs_tf.data.films.raw_film import RawFilm, check_size
 from xctrs_tf.data.volumes.volume import read_stored_image
 from xctrs_tf.errors import UserError
 
@@ -17,7 +17,7 @@ _UNSET = (
 _MIN_COSINE = 0.7
 
 
-def open_slice(path, view):
+def read_slice_film(path, view):
     """Read a film from a volume file of one slice ``[horizontal, vertical]``.
 
     A header whose slice stands upright in the patient decides the flips. One whose slice
@@ -29,7 +29,7 @@ def open_slice(path, view):
         view: ``"ap"`` or ``"la"``.
 
     Returns:
-        `StoredFilm` with the pixel size of the header.
+        `RawFilm` with the pixel size of the header.
 
     Raises:
         UserError: damaged, too large, of several slices, its pixels are in another file, or
@@ -37,16 +37,11 @@ def open_slice(path, view):
     """
     image = read_stored_image(path, lambda shape: check_size(path, *_film_shape(path, shape)))
     axes = _film_axes(image.array.shape)
-    width, height = (image.array.shape[axis] for axis in axes)
-
-    def read():
-        pixels = image.array.reshape(width, height).astype(np.float32)
-        pixel_mm = tuple(float(image.spacing_mm[axis]) for axis in axes)
-        flips = _flips(path, image.affine, axes, view)
-        remark = _UNSET if pixel_mm == (1.0, 1.0) else None
-        return RawFilm(pixels, pixel_mm, pixel_mm, *flips, scale_remark=remark)
-
-    return StoredFilm(width, height, read)
+    pixels = image.array.reshape([image.array.shape[axis] for axis in axes]).astype(np.float32)
+    pixel_mm = tuple(float(image.spacing_mm[axis]) for axis in axes)
+    flips = _flips(path, image.affine, axes, view)
+    remark = _UNSET if pixel_mm == (1.0, 1.0) else None
+    return RawFilm(pixels, pixel_mm, pixel_mm, *flips, scale_remark=remark)
 
 
 def _film_axes(shape):
