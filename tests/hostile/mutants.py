@@ -28,10 +28,10 @@ from PIL import Image
 from pydicom.uid import ImplicitVRLittleEndian, JPEG2000Lossless, RLELossless
 
 from tests.data.dicoms import write_dicom
+from tests.data.films.pair.reading import read_film_pair
 from tests.hostile.parts import picture_bytes
 from tests.hostile.read_all import ADDRESS_SPACE, peak_bytes
 from xctrs_tf.data.films.film_frame import FilmFrame
-from xctrs_tf.data.films.pair.film_pair import read_film_pair
 from xctrs_tf.errors import UserError
 
 SIZE = 32

@@ -11,8 +11,8 @@ import re
 import resource
 import sys
 
+from tests.data.films.pair.reading import read_film_pair
 from xctrs_tf.data.films.film_frame import FilmFrame
-from xctrs_tf.data.films.pair.film_pair import read_film_pair
 from xctrs_tf.errors import UserError
 
 # Protects the machine; the test asserts a lower limit.

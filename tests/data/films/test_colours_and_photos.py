@@ -9,11 +9,11 @@ from PIL import Image
 from scipy import ndimage
 
 from experiments.studies.photo_check_rates import bordered, photo
+from tests.data.films.pair.reading import read_film_pair
 from tests.hostile.parts import png
 from xctrs_tf.data.films.film import read_film
 from xctrs_tf.data.films.film_frame import FilmFrame
 from xctrs_tf.data.films.film_normalisation import normalise_film
-from xctrs_tf.data.films.pair.film_pair import read_film_pair
 from xctrs_tf.errors import UserError
 
 EDGE = 96

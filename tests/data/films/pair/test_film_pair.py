@@ -3,9 +3,9 @@ import pytest
 import SimpleITK as sitk
 from PIL import Image
 
+from tests.data.films.pair.reading import read_film_pair
 from xctrs_tf.data.films.film_frame import FilmFrame
 from xctrs_tf.data.films.film_normalisation import normalise_film
-from xctrs_tf.data.films.pair.film_pair import read_film_pair
 from xctrs_tf.errors import UserError
 
 SIZE = 16

@@ -1,7 +1,6 @@
 """Both films of a patient: read, cut out, checked, and moved where their heights differ."""
 
 import dataclasses
-import logging
 import pathlib
 
 import numpy as np
@@ -294,36 +293,3 @@ def _spacing_mm(pair, size):
             "--spacing_mm, or crop boxes of one width"
         )
     return sum(known) / len(widths) / size
-
-
-def read_film_pair(
-    paths, frames, size, spacing_mm=None, film_normalization="percentile", remarks=None
-):
-    """Read both films of a patient as `cut_pair` cuts them out, without the check.
-
-    Args:
-        paths: dict of ``ap`` and ``la``, the files.
-        frames: dict of a `FilmFrame` for each.
-        size: pixels a side of the network.
-        spacing_mm: edge of a voxel, or None.
-        film_normalization: as of `read_film`.
-        remarks: list that gets a line for whatever was assumed or mended; by default the
-            lines are logged.
-
-    Returns:
-        Dict of the films, and the edge of a voxel in mm, or None where no film's scale is
-        known.
-
-    Raises:
-        UserError: as `read_film` does, both films are one, or they show different widths.
-    """
-    opened = open_films(paths, frames)
-    pair = cut_pair(opened, size, spacing_mm, film_normalization, check=False)
-    if pair.problem is not None:
-        raise UserError(pair.problem)
-    if remarks is None:
-        for line in pair.remarks:
-            logging.warning("%s", line)
-    else:
-        remarks += pair.remarks
-    return pair.films, pair.spacing_mm
