@@ -130,6 +130,13 @@ def test_models_of_two_voxel_sizes_need_spacing_mm():
     assert ensemble(**block_films(), spacing_mm=1.0).spacing_mm == 1.0
 
 
+def test_voxel_sizes_that_differ_by_less_than_a_percent_are_one():
+    ensemble = ReconstructorEnsemble(
+        [make_reconstructor(0.5, 4), make_reconstructor(0.5, 4, spacing_mm=2.01)]
+    )
+    assert ensemble.trained_spacing_mm() == ensemble(**block_films()).spacing_mm == 2.0
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

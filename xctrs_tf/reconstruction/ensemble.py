@@ -122,13 +122,16 @@ class ReconstructorEnsemble(BaseReconstructor):
         reconstructors: list of `Reconstructor`, at least two, alike in `SHARED`.
 
     Attributes:
-        metadata: metadata of the first model; ``spacing_mm`` is None if they differ.
+        metadata: metadata of the first model; ``spacing_mm`` is None if the models' differ by
+            over 1 %.
     """
 
     def __init__(self, reconstructors):
         self._reconstructors = reconstructors
-        spacings = {reconstructor.metadata["spacing_mm"] for reconstructor in reconstructors}
-        spacing_mm = spacings.pop() if len(spacings) == 1 else None
+        first, *others = (each.metadata["spacing_mm"] for each in reconstructors)
+        # The same data prepared twice may give another median.
+        agree = first and all(other and is_same_spacing(first, other) for other in others)
+        spacing_mm = first if agree else None
         self.metadata = {**reconstructors[0].metadata, "spacing_mm": spacing_mm}
         self.size = reconstructors[0].size
         self.film_normalization = reconstructors[0].film_normalization
