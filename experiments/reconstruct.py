@@ -148,16 +148,16 @@ def execute():
     if PAIRS.value is None and INPUT.value is None:
         check_output(output)
         with folder_lock(output.resolve(), beside=True):
-            return _one(output, read, write)
+            return _one(exports, output, read, write)
     pairs = read_table(PAIRS.value) if PAIRS.value is not None else find_pairs(INPUT.value)
     prepare_output(output, private=not SHARE.value)
     with folder_lock(output):
-        return _batch(pairs, output, read, write, options)
+        return _batch(exports, pairs, output, read, write, options)
 
 
-def _one(output, read, write):
+def _one(exports, output, read, write):
     pair, patient = read(FilmFiles("", FILMS.files()), output)
-    reconstructor = _load()
+    reconstructor = _load(exports)
     with stage("reconstructing"):
         reconstruction = reconstructor(**pair.films, spacing_mm=pair.spacing_mm)
     with stage("writing the files" + (", surfaces and the report" if REPORT.value else "")):
@@ -165,14 +165,13 @@ def _one(output, read, write):
     print(*sorted(output.resolve().iterdir()), sep="\n")
     if verdict is None:
         return 0
-    metadata = find_exports(MODEL.value)[0].metadata
-    print(*verdict_lines(verdict, metadata, reconstruction.models), sep="\n")
+    print(*verdict_lines(verdict, exports[0].metadata, reconstruction.models), sep="\n")
     return strict_status(STRICT, [verdict.level])
 
 
-def _batch(pairs, output, read, write, options):
-    reconstructor = _load()
-    models = [export.record() for export in find_exports(MODEL.value)]
+def _batch(exports, pairs, output, read, write, options):
+    reconstructor = _load(exports)
+    models = [export.record() for export in exports]
 
     def reconstruct(files):
         pair, patient = read(files, output / files.id)
@@ -225,14 +224,13 @@ def _patient(paths):
     return patient_of_pair(**paths)
 
 
-def _load():
+def _load(exports):
     # Keras projects the CT for the report; nothing else needs it where the model is ONNX.
-    exports = find_exports(MODEL.value)
     if REPORT.value or not all(export.is_onnx for export in exports):
         cli.load_tensorflow()
     with stage("loading the model"):
         return load(
-            *MODEL.value,
+            *exports,
             sha256=MODEL_SHA256.value or (),
             fpmath=FPMATH.value,
             mirror=MIRROR.value,

@@ -15,7 +15,6 @@ from xctrs_tf.files import as_dict, as_list
 from xctrs_tf.progress import stage
 from xctrs_tf.reconstruction import load
 from xctrs_tf.reconstruction.ensemble import find_exports
-from xctrs_tf.reconstruction.export_files import model_sha256
 from xctrs_tf.training.run_record import read_config
 
 # Name in tables of a model that does not tell its method.
@@ -143,7 +142,7 @@ def model_of_exports(paths, sha256=(), mirror=False):
         if not all(export.is_onnx for export in exports):
             cli.load_tensorflow()
         with stage("loading the model"):
-            reconstructor = load(*paths, sha256=sha256, mirror=mirror)
+            reconstructor = load(*exports, sha256=sha256, mirror=mirror)
 
         def predict(case):
             result = reconstructor(case.ap, case.la, case.spacing_mm)
@@ -204,6 +203,6 @@ def _origin(exports, mirror):
         "step": exports[0].metadata.get("step") if alone else None,
         "computed_in": sorted({e.metadata.get("precision", "float32") for e in exports}),
         "models": len(exports),
-        "model_sha256": [model_sha256(export.path) for export in exports],
+        "model_sha256": [export.sha256 for export in exports],
         "mirror": mirror,
     }

@@ -6,7 +6,7 @@ from xctrs_tf.errors import UserError
 from xctrs_tf.geometry import is_same_spacing
 from xctrs_tf.pretrained import DEFAULT
 from xctrs_tf.processor import set_fpmath, warn_once
-from xctrs_tf.reconstruction.exported_model import find_export
+from xctrs_tf.reconstruction.exported_model import Export, find_export
 from xctrs_tf.reconstruction.reconstructor import BaseReconstructor, Reconstruction, Reconstructor
 from xctrs_tf.reconstruction.uncertainty import combine
 
@@ -20,7 +20,8 @@ def load(*paths, sha256=(), fpmath=None, mirror=False):
     Args:
         *paths: folders of `experiments.export`, of which the newest version is taken,
             version folders, or names of models that come with the package
-            (`pretrained.PRETRAINED`). Without any: `pretrained.DEFAULT`.
+            (`pretrained.PRETRAINED`); or an `exported_model.Export`. Without any:
+            `pretrained.DEFAULT`.
         sha256: `export_files.model_sha256` that each model must have; empty demands none.
         fpmath: as of `use_fpmath`.
         mirror: as of `Reconstructor`, for every model.
@@ -62,7 +63,7 @@ def find_exports(paths):
         UserError: a folder holds no model, is named twice, or the models differ in
             size, window, normalisation of the films, frame or classes.
     """
-    exports = [find_export(path) for path in paths]
+    exports = [path if isinstance(path, Export) else find_export(path) for path in paths]
     first, places = exports[0], set()
     for export in exports:
         place = pathlib.Path(export.path).resolve()
