@@ -46,7 +46,13 @@ from xctrs_tf.pretrained import DEFAULT
 from xctrs_tf.processor import FPMATHS
 from xctrs_tf.progress import stage
 from xctrs_tf.reconstruction import check_output, load, write_reconstruction
-from xctrs_tf.reconstruction.batch import FAILED, count_outcomes, prepare_output, run_batch
+from xctrs_tf.reconstruction.batch import (
+    FAILED,
+    count_outcomes,
+    earlier_verdict,
+    prepare_output,
+    run_batch,
+)
 from xctrs_tf.reconstruction.batch_input import FilmFiles, find_pairs, read_table
 from xctrs_tf.reconstruction.ensemble import find_exports, use_fpmath
 from xctrs_tf.reconstruction.films.pair_reading import film_request
@@ -181,14 +187,17 @@ def _batch(exports, pairs, output, read, write, options):
         reconstruction, pair, patient = result
         return write(reconstruction, pair.films, folder, patient=patient, pair=pair)
 
-    def otherwise(files, folder):
-        return made_otherwise(
+    def reason_to_redo(files, folder):
+        reason = made_otherwise(
             folder,
             models,
             MIRROR.value,
             film_request(files.paths, options, _spacing_mm(files)),
             file_request(REPORT.value, DICOM.value, COPY_PATIENT.value),
         )
+        if reason is None and STRICT.value and not earlier_verdict(folder)[0]:
+            return f"{folder} has no verdict of the quality checks; give --overwrite"
+        return reason
 
     outcomes = run_batch(
         pairs,
@@ -197,8 +206,7 @@ def _batch(exports, pairs, output, read, write, options):
         write_pair,
         OVERWRITE.value,
         private=not SHARE.value,
-        made_otherwise=otherwise,
-        needs_verdict=STRICT.value,
+        reason_to_redo=reason_to_redo,
     )
     print(count_outcomes(outcomes))
     if any(outcome.status == FAILED for outcome in outcomes):
