@@ -127,6 +127,8 @@ class ReconstructorEnsemble(BaseReconstructor):
             over 1 %.
     """
 
+    _no_spacing = "the models do not agree on a voxel size"
+
     def __init__(self, reconstructors):
         self._reconstructors = reconstructors
         first, *others = (each.metadata["spacing_mm"] for each in reconstructors)
@@ -146,9 +148,7 @@ class ReconstructorEnsemble(BaseReconstructor):
 
     def _reconstruct(self, films, spacing_mm):
         if spacing_mm is None:
-            spacing_mm = self.trained_spacing_mm()
-        if spacing_mm is None:
-            raise UserError("--spacing_mm: missing, and the models do not agree on a voxel size")
+            spacing_mm = self._required_spacing(self.trained_spacing_mm())
         members = [
             reconstruct(**films, spacing_mm=spacing_mm) for reconstruct in self._reconstructors
         ]
