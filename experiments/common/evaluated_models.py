@@ -29,8 +29,8 @@ class LoadedModel:
         name: of the method in tables.
         predict: function from a `Case` to the CT in [0, 1] ``[x, y, z]`` and the labels, each
             None if the model gives none.
-        origin: dict of ``seed``, ``step``, ``computed_in``, ``models``, ``model_sha256`` and
-            ``mirror`` for the records.
+        origin: dict of ``seed``, ``step``, ``weights_sha256`` (of a run), ``computed_in``,
+            ``models``, ``model_sha256`` (of exported models) and ``mirror`` for the records.
     """
 
     name: str
@@ -103,6 +103,7 @@ def loaded_run(run, mirror=False):
     origin = {
         "seed": run.config.seed,
         "step": run.step,
+        "weights_sha256": run.weights_sha256,
         "computed_in": run.computed_in,
         "models": 1,
         "model_sha256": None,
@@ -201,6 +202,7 @@ def _origin(exports, mirror):
     return {
         "seed": _fields(exports[0].metadata).get("seed") if alone else None,
         "step": exports[0].metadata.get("step") if alone else None,
+        "weights_sha256": None,
         "computed_in": sorted({e.metadata.get("precision", "float32") for e in exports}),
         "models": len(exports),
         "model_sha256": [export.sha256 for export in exports],

@@ -108,6 +108,25 @@ def test_a_version_that_is_exported_in_the_meantime_is_not_evaluated(home, model
     assert described.load().origin["model_sha256"] == [model_sha256(model)]
 
 
+def test_files_of_other_people_are_not_replaced(home, run, tmp_path):
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    (mine / "table.md").write_text("mine", encoding="utf-8")
+    flags = (f"--workdir={run}", f"--output={mine}", "--figures=0")
+    result = run_program("evaluate", *flags)
+    assert (result.returncode, result.stdout) == (2, "")
+    assert result.stderr.splitlines() == [
+        f"error: --output={mine}: table.md in it is not of a whole evaluation, and would be "
+        "replaced; name another folder, or move the file away"
+    ]
+    assert names(mine) == ["table.md"]
+    (mine / "table.md").rename(mine / "notes.md")
+    # The second time its own files are there.
+    for _ in range(2):
+        assert run_program("evaluate", *flags).returncode == 0
+    assert (mine / "notes.md").read_text(encoding="utf-8") == "mine"
+
+
 def test_one_patient_and_several_mirrored_models(home, model, tmp_path):
     weaker = export_run(toy_run(home / "toy2", gain=1.0), home / "MODEL2")
     flags = [f"--model={folder}" for folder in (model, weaker)]
