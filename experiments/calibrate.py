@@ -49,7 +49,7 @@ MODEL = flags.DEFINE_string(
 MODEL_SHA256 = flags.DEFINE_string(
     "model_sha256",
     None,
-    "Take no other --model: what experiments.export printed for it.",
+    "Refuse --model unless its hash is this one (printed by experiments.export).",
     flag_values=FLAGS,
 )
 DATA = flags.DEFINE_multi_string(

@@ -22,7 +22,8 @@ without --overwrite.
 
 Exit status: 0, everything was written, whatever the verdict of the quality checks
 (with --strict, 3 where it is "fail"; the files are written all the same); 1, a pair
-of a batch failed; 2, nothing was done: bad flags, films, table or model.
+of a batch failed, also with --strict; 2, nothing was done: bad flags, films, table or
+model; or OUT cannot be written, which ends a batch after the pairs that are finished.
 """
 
 import functools
@@ -78,8 +79,8 @@ MODEL = flags.DEFINE_multi_string(
 MODEL_SHA256 = flags.DEFINE_multi_string(
     "model_sha256",
     None,
-    "Take no other model: what experiments.export printed for it (docs/serving.md). With several "
-    "--model, one for each.",
+    "Refuse the model unless its hash is this one (printed by experiments.export; "
+    "docs/serving.md). With several --model, one for each.",
     flag_values=FLAGS,
 )
 FPMATH = flags.DEFINE_enum(

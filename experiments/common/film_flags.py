@@ -29,8 +29,8 @@ class FilmFlags:
             "auto",
             CROPS,
             "auto: find C1 to C7 on a film without crop box that shows more than the network "
-            "sees, crop it there and turn it upright; what is done is said, and given flags "
-            "win. none: take all of such a film.",
+            "sees, crop it there and turn it upright. The program prints what it did. Flags that "
+            "you give are kept. none: take all of such a film.",
             **where,
         )
         self.paths = {
