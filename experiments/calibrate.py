@@ -36,7 +36,6 @@ from xctrs_tf.files import write_text
 from xctrs_tf.progress import progress_bar, stage
 from xctrs_tf.quality.faults.detection_table import detection_table
 from xctrs_tf.quality.faults.film_faults import FAULTS
-from xctrs_tf.reconstruction.export_files import model_sha256
 from xctrs_tf.reconstruction.exported_model import find_export
 from xctrs_tf.training.run_record import read_config
 
@@ -50,7 +49,7 @@ MODEL = flags.DEFINE_string(
 MODEL_SHA256 = flags.DEFINE_string(
     "model_sha256",
     None,
-    "Take no other --model: what experiments.export printed for it.",
+    "Refuse --model unless its hash is this one (printed by experiments.export).",
     flag_values=FLAGS,
 )
 DATA = flags.DEFINE_multi_string(
@@ -114,7 +113,9 @@ def execute():
     """Calibrate the model that the flags name."""
     check_run_or_model(WORKDIR, MODEL, MODEL_SHA256, CHECKPOINT)
     output = _output()
-    trainings, film_normalization = _trainings_of_model()
+    # Once, since a newer version may be exported in the meantime.
+    export = find_export(MODEL.value) if MODEL.value else None
+    trainings, film_normalization = _trainings_of_model(export)
     dataset, *foreign = (open_dataset(path) for path in DATA.value)
     if not all(training.is_on(dataset) for training in trainings):
         raise UserError(
@@ -137,7 +138,7 @@ def execute():
         [other.load(patient) for patient in other.ids[: FOREIGN_PATIENTS.value]]
         for other in foreign
     ]
-    reconstruct, identity = _model()
+    reconstruct, identity = _model(export)
     scorer = PairScorer(
         reconstruct,
         f"{output}{_UNFINISHED}",
@@ -226,12 +227,11 @@ def _origin_of_scores(identity, data_sha256):
     }
 
 
-def _trainings_of_model():
+def _trainings_of_model(export):
     """Return the list of `Training` and the film normalisation of the run or the export."""
-    if WORKDIR.value:
+    if export is None:
         workdir = pathlib.Path(WORKDIR.value)
         return read_trainings(workdir), read_config(workdir).film_normalization
-    export = find_export(MODEL.value)
     training = training_of_export(export.metadata)
     if training.fold is None:
         raise UserError(
@@ -241,19 +241,19 @@ def _trainings_of_model():
     return [training], export.film_normalization
 
 
-def _model():
+def _model(export):
     """Return a function from a list of `Case` to their CTs in HU and labels, and its identity."""
-    if MODEL.value:
+    if export is not None:
         from xctrs_tf.reconstruction import load
 
         with stage("loading the model"):
-            reconstructor = load(MODEL.value, sha256=[MODEL_SHA256.value])
+            reconstructor = load(export, sha256=[MODEL_SHA256.value])
 
         def reconstruct(cases):
             found = [reconstructor(case.ap, case.la, case.spacing_mm) for case in cases]
             return [(each.ct_hu, each.segmentation) for each in found]
 
-        return reconstruct, model_sha256(find_export(MODEL.value).path)
+        return reconstruct, export.sha256
 
     from xctrs_tf.training.prediction import compile_run, predict_cases
     from xctrs_tf.training.run import load_run

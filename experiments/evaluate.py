@@ -32,7 +32,11 @@ from experiments.common.run_flags import SPLITS, RunFlags
 from xctrs_tf import provenance
 from xctrs_tf.errors import UserError
 from xctrs_tf.evaluation.cohort import ALL, choose_cohort
-from xctrs_tf.evaluation.patient import evaluate_case, write_cases_csv
+from xctrs_tf.evaluation.patient import (
+    check_evaluation_folder,
+    evaluate_case,
+    write_cases_csv,
+)
 from xctrs_tf.evaluation.predictions import write_prediction
 from xctrs_tf.evaluation.tables.grids import markdown, text
 from xctrs_tf.evaluation.tables.run_table import PAPER_ROW, run_grid, table_row
@@ -51,7 +55,7 @@ MODEL = flags.DEFINE_multi_string(
 MODEL_SHA256 = flags.DEFINE_multi_string(
     "model_sha256",
     None,
-    "Take no other --model: what experiments.export printed for it; one for each.",
+    "Refuse --model unless its hash is this one (printed by experiments.export); one for each.",
     flag_values=FLAGS,
 )
 RUN = RunFlags(FLAGS, ("workdir", "data", "checkpoint", "output", "label_name"))
@@ -86,6 +90,8 @@ SAVE_PREDICTIONS = flags.DEFINE_bool(
 SHARE = define_share(FLAGS)
 # Folder of a run for the figures of its own test patients, which exports and tables read.
 OWN_FOLDER = "evaluation"
+# Without the first an evaluation is not complete, and nothing reads the other files.
+_FILES = ("cases.json", "cases.csv", "baselines.json", "baselines.csv", "table.md")
 _NO_MEAN_VOLUME = (
     "The mean volume of the training patients is left out: the training data is not at hand, or "
     "differs between the models."
@@ -102,6 +108,7 @@ def execute():
     cohort = choose_cohort(dataset, model.trainings, split, FOLD.value)
     label_name = dataset.overlap_name(RUN.label_name.value)
     output = _output(model, cohort)
+    check_evaluation_folder(output, _FILES, _is_of_run(output) or bool(_earlier(output)))
     if warning := cohort.warning():
         logging.warning("%s", warning)
     with private_files(SHARE.value):
@@ -229,18 +236,21 @@ def _earlier(folder):
     return record if "data_hash" in record else {}
 
 
+def _is_of_run(folder):
+    """Return True for a folder of evaluations in that of a run."""
+    return folder.name.startswith(OWN_FOLDER) and (folder.parent / "config.json").is_file()
+
+
 def _remove_earlier(folder):
     """Remove the files of an earlier evaluation from a folder, and no others."""
     predictions = folder / "predictions"
-    of_run = folder.name.startswith(OWN_FOLDER) and (folder.parent / "config.json").is_file()
     # Elsewhere files of these names may be anyone's.
-    if of_run or _earlier(folder):
+    if _is_of_run(folder) or _earlier(folder):
         for file in (*folder.glob("case-*.png"), *predictions.glob("*.npz")):
             file.unlink()
         with contextlib.suppress(OSError):
             predictions.rmdir()
-    # Without the first the evaluation is not complete, and nothing reads the other files.
-    for name in ("cases.json", "cases.csv", "baselines.json", "baselines.csv", "table.md"):
+    for name in _FILES:
         (folder / name).unlink(missing_ok=True)
 
 

@@ -100,14 +100,14 @@ def execute():
     from xctrs_tf.export.saved_model import export_run
     from xctrs_tf.training.run import load_run
 
-    half = None
+    bfloat16_run = None
     with stage("loading the networks"):
         if PRECISION.value == "bfloat16":
-            half = load_run(WORKDIR.value, CHECKPOINT.value, precision="mixed_bfloat16")
+            bfloat16_run = load_run(WORKDIR.value, CHECKPOINT.value, precision="mixed_bfloat16")
         run = load_run(WORKDIR.value, CHECKPOINT.value, precision="float32")
-    if half and half.step != run.step:
+    if bfloat16_run and bfloat16_run.step != run.step:
         raise UserError(f"{WORKDIR.value}: the training replaced its weights meanwhile; try again")
-    folder = export_run(run, output, QUANTIZE.value, FORMAT.value, half, FPMATH.value)
+    folder = export_run(run, output, QUANTIZE.value, FORMAT.value, bfloat16_run, FPMATH.value)
     if not (run.path / "quality.json").is_file():
         logging.warning(
             "%s: no quality.json: the export has no thresholds of the quality checks; run "

@@ -22,7 +22,8 @@ without --overwrite.
 
 Exit status: 0, everything was written, whatever the verdict of the quality checks
 (with --strict, 3 where it is "fail"; the files are written all the same); 1, a pair
-of a batch failed; 2, nothing was done: bad flags, films, table or model.
+of a batch failed, also with --strict; 2, nothing was done: bad flags, films, table or
+model; or OUT cannot be written, which ends a batch after the pairs that are finished.
 """
 
 import functools
@@ -46,7 +47,13 @@ from xctrs_tf.pretrained import DEFAULT
 from xctrs_tf.processor import FPMATHS
 from xctrs_tf.progress import stage
 from xctrs_tf.reconstruction import check_output, load, write_reconstruction
-from xctrs_tf.reconstruction.batch import FAILED, count_outcomes, prepare_output, run_batch
+from xctrs_tf.reconstruction.batch import (
+    FAILED,
+    count_outcomes,
+    earlier_verdict,
+    prepare_output,
+    run_batch,
+)
 from xctrs_tf.reconstruction.batch_input import FilmFiles, find_pairs, read_table
 from xctrs_tf.reconstruction.ensemble import find_exports, use_fpmath
 from xctrs_tf.reconstruction.films.pair_reading import film_request
@@ -72,8 +79,8 @@ MODEL = flags.DEFINE_multi_string(
 MODEL_SHA256 = flags.DEFINE_multi_string(
     "model_sha256",
     None,
-    "Take no other model: what experiments.export printed for it (docs/serving.md). With several "
-    "--model, one for each.",
+    "Refuse the model unless its hash is this one (printed by experiments.export; "
+    "docs/serving.md). With several --model, one for each.",
     flag_values=FLAGS,
 )
 FPMATH = flags.DEFINE_enum(
@@ -148,16 +155,16 @@ def execute():
     if PAIRS.value is None and INPUT.value is None:
         check_output(output)
         with folder_lock(output.resolve(), beside=True):
-            return _one(output, read, write)
+            return _one(exports, output, read, write)
     pairs = read_table(PAIRS.value) if PAIRS.value is not None else find_pairs(INPUT.value)
     prepare_output(output, private=not SHARE.value)
     with folder_lock(output):
-        return _batch(pairs, output, read, write, options)
+        return _batch(exports, pairs, output, read, write, options)
 
 
-def _one(output, read, write):
+def _one(exports, output, read, write):
     pair, patient = read(FilmFiles("", FILMS.files()), output)
-    reconstructor = _load()
+    reconstructor = _load(exports)
     with stage("reconstructing"):
         reconstruction = reconstructor(**pair.films, spacing_mm=pair.spacing_mm)
     with stage("writing the files" + (", surfaces and the report" if REPORT.value else "")):
@@ -165,14 +172,13 @@ def _one(output, read, write):
     print(*sorted(output.resolve().iterdir()), sep="\n")
     if verdict is None:
         return 0
-    metadata = find_exports(MODEL.value)[0].metadata
-    print(*verdict_lines(verdict, metadata, reconstruction.models), sep="\n")
+    print(*verdict_lines(verdict, exports[0].metadata, reconstruction.models), sep="\n")
     return strict_status(STRICT, [verdict.level])
 
 
-def _batch(pairs, output, read, write, options):
-    reconstructor = _load()
-    models = [export.record() for export in find_exports(MODEL.value)]
+def _batch(exports, pairs, output, read, write, options):
+    reconstructor = _load(exports)
+    models = [export.record() for export in exports]
 
     def reconstruct(files):
         pair, patient = read(files, output / files.id)
@@ -182,14 +188,17 @@ def _batch(pairs, output, read, write, options):
         reconstruction, pair, patient = result
         return write(reconstruction, pair.films, folder, patient=patient, pair=pair)
 
-    def otherwise(files, folder):
-        return made_otherwise(
+    def reason_to_redo(files, folder):
+        reason = made_otherwise(
             folder,
             models,
             MIRROR.value,
             film_request(files.paths, options, _spacing_mm(files)),
             file_request(REPORT.value, DICOM.value, COPY_PATIENT.value),
         )
+        if reason is None and STRICT.value and not earlier_verdict(folder)[0]:
+            return f"{folder} has no verdict of the quality checks; give --overwrite"
+        return reason
 
     outcomes = run_batch(
         pairs,
@@ -198,8 +207,7 @@ def _batch(pairs, output, read, write, options):
         write_pair,
         OVERWRITE.value,
         private=not SHARE.value,
-        made_otherwise=otherwise,
-        needs_verdict=STRICT.value,
+        reason_to_redo=reason_to_redo,
     )
     print(count_outcomes(outcomes))
     if any(outcome.status == FAILED for outcome in outcomes):
@@ -225,14 +233,13 @@ def _patient(paths):
     return patient_of_pair(**paths)
 
 
-def _load():
+def _load(exports):
     # Keras projects the CT for the report; nothing else needs it where the model is ONNX.
-    exports = find_exports(MODEL.value)
     if REPORT.value or not all(export.is_onnx for export in exports):
         cli.load_tensorflow()
     with stage("loading the model"):
         return load(
-            *MODEL.value,
+            *exports,
             sha256=MODEL_SHA256.value or (),
             fpmath=FPMATH.value,
             mirror=MIRROR.value,

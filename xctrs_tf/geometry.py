@@ -80,6 +80,19 @@ def predict_with_mirrored(predict, inputs):
     }
 
 
+def centred_origin(size, spacing_mm):
+    """Return the position of the centre of voxel ``[0, 0, 0]`` of a cube around the origin.
+
+    Args:
+        size: voxels a side.
+        spacing_mm: edge of a voxel.
+
+    Returns:
+        ``(x, y, z)`` in mm.
+    """
+    return (-(size - 1) / 2 * spacing_mm,) * 3
+
+
 def is_same_spacing(spacing_mm, other_mm):
     """Return whether two voxel sizes are equal to 1 %."""
     return math.isclose(spacing_mm, other_mm, rel_tol=0.01)

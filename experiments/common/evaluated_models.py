@@ -15,7 +15,6 @@ from xctrs_tf.files import as_dict, as_list
 from xctrs_tf.progress import stage
 from xctrs_tf.reconstruction import load
 from xctrs_tf.reconstruction.ensemble import find_exports
-from xctrs_tf.reconstruction.export_files import model_sha256
 from xctrs_tf.training.run_record import read_config
 
 # Name in tables of a model that does not tell its method.
@@ -30,8 +29,8 @@ class LoadedModel:
         name: of the method in tables.
         predict: function from a `Case` to the CT in [0, 1] ``[x, y, z]`` and the labels, each
             None if the model gives none.
-        origin: dict of ``seed``, ``step``, ``computed_in``, ``models``, ``model_sha256`` and
-            ``mirror`` for the records.
+        origin: dict of ``seed``, ``step``, ``weights_sha256`` (of a run), ``computed_in``,
+            ``models``, ``model_sha256`` (of exported models) and ``mirror`` for the records.
     """
 
     name: str
@@ -104,6 +103,7 @@ def loaded_run(run, mirror=False):
     origin = {
         "seed": run.config.seed,
         "step": run.step,
+        "weights_sha256": run.weights_sha256,
         "computed_in": run.computed_in,
         "models": 1,
         "model_sha256": None,
@@ -143,7 +143,7 @@ def model_of_exports(paths, sha256=(), mirror=False):
         if not all(export.is_onnx for export in exports):
             cli.load_tensorflow()
         with stage("loading the model"):
-            reconstructor = load(*paths, sha256=sha256, mirror=mirror)
+            reconstructor = load(*exports, sha256=sha256, mirror=mirror)
 
         def predict(case):
             result = reconstructor(case.ap, case.la, case.spacing_mm)
@@ -202,8 +202,9 @@ def _origin(exports, mirror):
     return {
         "seed": _fields(exports[0].metadata).get("seed") if alone else None,
         "step": exports[0].metadata.get("step") if alone else None,
+        "weights_sha256": None,
         "computed_in": sorted({e.metadata.get("precision", "float32") for e in exports}),
         "models": len(exports),
-        "model_sha256": [model_sha256(export.path) for export in exports],
+        "model_sha256": [export.sha256 for export in exports],
         "mirror": mirror,
     }

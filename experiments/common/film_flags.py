@@ -29,8 +29,8 @@ class FilmFlags:
             "auto",
             CROPS,
             "auto: find C1 to C7 on a film without crop box that shows more than the network "
-            "sees, crop it there and turn it upright; what is done is said, and given flags "
-            "win. none: take all of such a film.",
+            "sees, crop it there and turn it upright. The program prints what it did. Flags that "
+            "you give are kept. none: take all of such a film.",
             **where,
         )
         self.paths = {
@@ -141,11 +141,11 @@ class FilmFlags:
         )
 
 
-def read_films(pair, options, model, spacing_mm, output, private=True):
+def read_films(files, options, model, spacing_mm, output, private=True):
     """Read a pair of films by `read_pair`, say what is mended, and draw it if it is refused.
 
     Args:
-        pair: `FilmFiles`.
+        files: `FilmFiles`.
         options: `FilmOptions`.
         model: as of `read_pair`.
         spacing_mm: edge of a voxel, or None.
@@ -161,12 +161,12 @@ def read_films(pair, options, model, spacing_mm, output, private=True):
     from xctrs_tf.reconstruction.films.pair_reading import read_pair
     from xctrs_tf.reconstruction.output_folder import write_refused_films
 
-    films = read_pair(pair.paths, options, model, spacing_mm, _search)
-    picture = write_refused_films(films, output, private)
-    if films.problem is not None:
-        raise UserError(films.problem + (f" (drawn in {picture})" if picture else ""))
-    log_lines(films.remarks, pair.id)
-    return films
+    pair = read_pair(files.paths, options, model, spacing_mm, _search)
+    picture = write_refused_films(pair, output, private)
+    if pair.problem is not None:
+        raise UserError(pair.problem + (f" (drawn in {picture})" if picture else ""))
+    log_lines(pair.remarks, files.id)
+    return pair
 
 
 def _search(*film):

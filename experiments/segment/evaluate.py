@@ -27,6 +27,7 @@ from xctrs_tf.data.dataset import open_dataset
 from xctrs_tf.data.dataset.manifest import LABELS_FIELD
 from xctrs_tf.errors import UserError
 from xctrs_tf.evaluation.cohort import ALL
+from xctrs_tf.evaluation.patient import check_evaluation_folder
 from xctrs_tf.files import as_dict, atomic_path, read_json, write_csv, write_text
 from xctrs_tf.pretrained import DEFAULT_SEGMENTER
 from xctrs_tf.progress import progress_bar, stage
@@ -78,6 +79,7 @@ def execute():
     if warning := cohort.warning():
         logging.warning("%s", warning)
     output = pathlib.Path(OUTPUT.value)
+    check_evaluation_folder(output, (*_FILES, _UNFINISHED), _is_evaluation(output))
     with private_files(SHARE.value):
         cli.lock_output(output)
         cli.load_tensorflow()
@@ -140,6 +142,19 @@ def evaluate_segmenter(segmenter, cohort, output, label_name=None):
     return "\n\n".join([*map(text, grids), f"{output}/"])
 
 
+def _is_evaluation(folder):
+    """Return True if a folder holds an evaluation, finished or stopped."""
+    marks = {"cases.json": "data_hash", _UNFINISHED: "key"}
+    return any(mark in _read_record(folder / name) for name, mark in marks.items())
+
+
+def _read_record(file):
+    try:
+        return as_dict(read_json(file))
+    except (OSError, ValueError):
+        return {}
+
+
 def _segment_all(segmenter, cohort, output):
     """Return figures and findings of all patients; those of a stopped evaluation are taken over."""
     # Only results of the same network and program on the same data.
@@ -172,10 +187,7 @@ def _segment(segmenter, case):
 
 
 def _read_unfinished(file, key):
-    try:
-        found = read_json(file)
-    except (OSError, ValueError):
-        return {}
+    found = _read_record(file)
     # The key went through JSON, too.
     same = found.get("key") == json.loads(json.dumps(key))
     return as_dict(found.get("patients")) if same else {}

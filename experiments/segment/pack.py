@@ -156,13 +156,7 @@ def _write(workdir, folder, evaluations, held_out, licence):
     from xctrs_tf.ct_segmentation.segmentation_network import load_network
     from xctrs_tf.export.metadata import describe_run
     from xctrs_tf.models.weights import save_weights
-    from xctrs_tf.reconstruction.export_files import (
-        CHECKSUMS,
-        METADATA,
-        MODEL_CARD,
-        check_metadata,
-        write_checksums,
-    )
+    from xctrs_tf.reconstruction.export_files import CHECKSUMS, check_metadata
     from xctrs_tf.training.run import load_run
 
     network = load_network(workdir)
@@ -186,15 +180,21 @@ def _write(workdir, folder, evaluations, held_out, licence):
         )
     shutil.copy(licence, folder / "LICENSE")
     shutil.copy(_HERE / "NOTICE", folder / "NOTICE")
-    for _ in range(2):
-        # Written twice: the network is loaded from the folder before the difference is known.
-        write_text(folder / METADATA, json.dumps(metadata, indent=1) + "\n")
-        write_text(folder / MODEL_CARD, segmenter_card(metadata))
-        write_checksums(folder)
-        if "largest_differences" not in metadata["weights"]:
-            difference = _difference(network, load_network(folder))
-            metadata["weights"]["largest_differences"] = {"segmentation": difference}
+    # Twice, since the network is loaded from the folder before the difference is known.
+    _describe(folder, metadata)
+    difference = _difference(network, load_network(folder))
+    metadata["weights"]["largest_differences"] = {"segmentation": difference}
+    _describe(folder, metadata)
     return size
+
+
+def _describe(folder, metadata):
+    """Write the files that describe the weights in a folder, and the hashes of all files."""
+    from xctrs_tf.reconstruction.export_files import METADATA, MODEL_CARD, write_checksums
+
+    write_text(folder / METADATA, json.dumps(metadata, indent=1) + "\n")
+    write_text(folder / MODEL_CARD, segmenter_card(metadata))
+    write_checksums(folder)
 
 
 def _check_weights(evaluations, record):

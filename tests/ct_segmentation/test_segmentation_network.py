@@ -12,7 +12,13 @@ from xctrs_tf.errors import UserError
 from xctrs_tf.models import MulSISNet
 from xctrs_tf.models.weights import save_weights
 from xctrs_tf.pretrained import EXPORTED_WEIGHTS
-from xctrs_tf.reconstruction.export_files import CLASSES, EXPORT_FORMAT, METADATA
+from xctrs_tf.reconstruction.export_files import (
+    CHECKSUMS,
+    CLASSES,
+    EXPORT_FORMAT,
+    METADATA,
+    write_checksums,
+)
 from xctrs_tf.training import checkpoints
 
 SIZE = 32
@@ -116,6 +122,19 @@ def test_a_run_with_its_best_weights(exported, network, tmp_path):
 def test_metadata_of_another_network(exported, tmp_path, changes, message):
     with pytest.raises(UserError, match=message):
         load_network(described(exported, tmp_path / "m", **changes))
+
+
+def test_a_file_that_was_changed_since_the_export(exported, network, tmp_path):
+    folder = described(exported, tmp_path / "m", checksums=CHECKSUMS)
+    write_checksums(folder)
+    assert load_network(folder).size == SIZE
+    # Whole weights of the right shapes, which only the hash tells from the exported ones.
+    weights = [each + 1 for each in network.get_weights()]
+    changed = MulSISNet(**NETWORK)
+    changed.set_weights(weights)
+    save_weights(folder / EXPORTED_WEIGHTS, [changed])
+    with pytest.raises(UserError, match=r"m/assets\.extra/weights\.npz: changed since the export"):
+        load_network(folder)
 
 
 def test_a_network_that_gives_no_numbers():

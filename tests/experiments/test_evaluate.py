@@ -90,6 +90,7 @@ def test_provenance(tmp_path, dataset):
         "split": "validation",
         "fold": 0,
         "step": 7,
+        "weights_sha256": "e" * 64,
         "training_patients": 3,
         "method": "X-CTRSNet",
     }

@@ -4,6 +4,7 @@ import csv
 import dataclasses
 import json
 import pathlib
+import shutil
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from xctrs_tf.data.projection.film_simulation import FilmSimulation
 from xctrs_tf.data.projection.projection_geometry import ProjectionGeometry
 from xctrs_tf.export.saved_model import export_run
 from xctrs_tf.files import read_json
+from xctrs_tf.reconstruction.export_files import model_sha256
 
 
 @pytest.fixture(scope="module")
@@ -95,6 +97,34 @@ def test_an_export_tells_which_patients_were_held_out(home, tmp_path):
     (training,) = model_of_exports([export_run(run, tmp_path / "model")]).trainings
     assert training.split_sha256 == dataset.split_hash(1) and training.is_on(dataset)
     assert not dataclasses.replace(training, fold=0).is_on(dataset)
+
+
+def test_a_version_that_is_exported_in_the_meantime_is_not_evaluated(home, model, tmp_path):
+    folder = shutil.copytree(model.parent, tmp_path / "MODEL")
+    described = model_of_exports([folder])
+    newer = shutil.copytree(model, folder / "2")
+    # No model that could be loaded.
+    (newer / "saved_model.pb").write_bytes(b"")
+    assert described.load().origin["model_sha256"] == [model_sha256(model)]
+
+
+def test_files_of_other_people_are_not_replaced(home, run, tmp_path):
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    (mine / "table.md").write_text("mine", encoding="utf-8")
+    flags = (f"--workdir={run}", f"--output={mine}", "--figures=0")
+    result = run_program("evaluate", *flags)
+    assert (result.returncode, result.stdout) == (2, "")
+    assert result.stderr.splitlines() == [
+        f"error: --output={mine}: table.md in it is not of a whole evaluation, and would be "
+        "replaced; name another folder, or move the file away"
+    ]
+    assert names(mine) == ["table.md"]
+    (mine / "table.md").rename(mine / "notes.md")
+    # The second time its own files are there.
+    for _ in range(2):
+        assert run_program("evaluate", *flags).returncode == 0
+    assert (mine / "notes.md").read_text(encoding="utf-8") == "mine"
 
 
 def test_one_patient_and_several_mirrored_models(home, model, tmp_path):

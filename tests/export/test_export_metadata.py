@@ -185,14 +185,22 @@ def test_metrics_and_quality_belong_to_the_exported_weights(tmp_path, caplog):
 
 
 @pytest.mark.parametrize(
-    "change", [{"split": "training"}, {"split": "all"}, {"fold": 3}, {"mirror": True}]
+    "change",
+    [
+        {"split": "training"},
+        {"split": "all"},
+        {"fold": 3},
+        {"mirror": True},
+        {"weights_sha256": "f" * 64},
+    ],
 )
 def test_figures_of_other_patients_or_of_more_than_the_model_are_left_out(tmp_path, change, caplog):
     run = toy_run(tmp_path / "run")
     write_evaluation(run.path / "evaluation")
     file = run.path / "evaluation" / "cases.json"
     origin = json.loads(file.read_text(encoding="utf-8"))
-    file.write_text(json.dumps({**origin, "fold": 0, "mirror": False}), encoding="utf-8")
+    told = {"fold": 0, "mirror": False, "weights_sha256": run.weights_sha256}
+    file.write_text(json.dumps({**origin, **told}), encoding="utf-8")
     assert describe_run(run)["metrics"]["patients"] == 2
     file.write_text(json.dumps({**origin, **change}), encoding="utf-8")
     assert describe_run(run)["metrics"] is None

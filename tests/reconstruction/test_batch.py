@@ -6,7 +6,13 @@ import pytest
 
 from xctrs_tf.errors import UserError
 from xctrs_tf.quality.verdict import Finding, Verdict
-from xctrs_tf.reconstruction.batch import Outcome, count_outcomes, prepare_output, run_batch
+from xctrs_tf.reconstruction.batch import (
+    Outcome,
+    count_outcomes,
+    earlier_verdict,
+    prepare_output,
+    run_batch,
+)
 from xctrs_tf.reconstruction.batch_input import FilmFiles
 
 VERDICT = Verdict("review", [Finding("a", "review", "one"), Finding("b", "review", "two")], {}, {})
@@ -124,28 +130,25 @@ def test_an_earlier_report_with_odd_values_is_left_out(tmp_path, quality):
     assert run(pairs_of("p1"), tmp_path) == [Outcome("p1", "skipped")]
 
 
-def test_a_finished_pair_without_a_verdict_fails_where_one_is_needed(tmp_path):
-    run(pairs_of("p1", "p2"), tmp_path)
-    (tmp_path / "p1" / "report.json").unlink()
-    assert [each.status for each in run(pairs_of("p1", "p2"), tmp_path)] == ["skipped"] * 2
-    first, second = run(pairs_of("p1", "p2"), tmp_path, needs_verdict=True)
-    line = f"p1: {tmp_path / 'p1'} has no verdict of the quality checks; give --overwrite"
-    assert first == Outcome("p1", "failed", reasons=line)
-    assert second.status == "skipped"
-    outcomes = run(pairs_of("p1", "p2"), tmp_path, overwrite=True, needs_verdict=True)
-    assert [each.status for each in outcomes] == ["done"] * 2
-
-
-def test_a_finished_pair_that_was_made_otherwise_fails(tmp_path):
+def test_a_finished_pair_with_a_reason_to_redo_it_fails(tmp_path):
     run(pairs_of("p1", "p2"), tmp_path)
 
-    def made_otherwise(pair, folder):
+    def reason_to_redo(pair, folder):
         assert folder == tmp_path / pair.id
         return "other films" if pair.id == "p2" else None
 
-    first, second = run(pairs_of("p1", "p2"), tmp_path, made_otherwise=made_otherwise)
+    first, second = run(pairs_of("p1", "p2"), tmp_path, reason_to_redo=reason_to_redo)
     assert first.status == "skipped"
     assert second == Outcome("p2", "failed", reasons="p2: other films")
+    outcomes = run(pairs_of("p1", "p2"), tmp_path, overwrite=True, reason_to_redo=reason_to_redo)
+    assert [each.status for each in outcomes] == ["done"] * 2
+
+
+def test_the_verdict_of_a_finished_pair(tmp_path):
+    run(pairs_of("p1"), tmp_path)
+    assert earlier_verdict(tmp_path / "p1") == ("pass", "three")
+    (tmp_path / "p1" / "report.json").unlink()
+    assert earlier_verdict(tmp_path / "p1") == ("", "")
 
 
 def test_a_folder_of_others_is_a_failed_pair(tmp_path):

@@ -16,6 +16,7 @@ from xctrs_tf.data.volumes.volume import read_volume
 from xctrs_tf.errors import UserError
 from xctrs_tf.reconstruction import Reconstruction
 from xctrs_tf.reconstruction.films.film_options import FilmOptions
+from xctrs_tf.reconstruction.films.pair_reading import NOT_SEARCHED
 
 
 @pytest.fixture(scope="module")
@@ -101,6 +102,40 @@ def test_the_neck_is_searched_on_a_film_without_crop_box(films, model, monkeypat
     with pytest.raises(UserError, match="no neck"):
         model(**films, spacing_mm=2.0, ap_flip_horizontal=False, la_rotate=0.0)
     assert asked == [(SIZE, 2.0, {"ap": {"mirror"}, "la": {"turn"}})]
+
+
+# The model of these tests does not know its voxel size; a pixel tells that of the result.
+WIDE = {"la_pixel_mm": 3.0, "check_views": False}
+
+
+@pytest.fixture
+def wide_films(tmp_path):
+    """Paths of the films of a block; AP is wider than what the network sees."""
+    paths = {view: tmp_path / f"wide_{view}.png" for view in ("ap", "la")}
+    films = block_films()
+    write_film(paths["ap"], np.pad(films["ap"], 4), "ap")
+    write_film(paths["la"], films["la"], "la")
+    return paths
+
+
+def test_a_search_that_cannot_be_made_is_said(wide_films, model, caplog):
+    assert model.trained_spacing_mm() is None
+    assert model(**wide_films, **WIDE).spacing_mm == 3.0
+    assert NOT_SEARCHED in caplog.messages
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"crop": "none"}, {"ap_crop_box": (4, 4, 36, 36)}, {"spacing_mm": 2.5}],
+)
+def test_nothing_is_said_where_no_search_is_missing(
+    wide_films, model, monkeypatch, caplog, options
+):
+    monkeypatch.setattr(
+        "xctrs_tf.neck_finder.pair_crops.propose_crops", lambda opened, *others: opened
+    )
+    model(**wide_films, **WIDE, **options)
+    assert NOT_SEARCHED not in caplog.messages
 
 
 @pytest.mark.parametrize(

@@ -12,9 +12,15 @@ from matplotlib.image import imread
 
 from tests.export.runs import SIZE
 from tests.films import BLOCK, block_films
+from xctrs_tf.data.films.pair.film_pair import FilmPair
 from xctrs_tf.data.films.pair.network_view import draw_films
 from xctrs_tf.errors import UserError
-from xctrs_tf.reconstruction import Reconstruction, check_output, write_reconstruction
+from xctrs_tf.reconstruction import (
+    Reconstruction,
+    check_output,
+    output_folder,
+    write_reconstruction,
+)
 from xctrs_tf.reconstruction.films.film_options import FilmOptions
 from xctrs_tf.reconstruction.films.pair_reading import film_request
 from xctrs_tf.reconstruction.output_folder import file_request, made_otherwise
@@ -68,6 +74,29 @@ def test_the_record_tells_which_models_answered_and_whether_mirrored(tmp_path):
         assert record["models"] == list(reconstruction.models)
         assert record["mirror"] is reconstruction.mirror
         assert record["checks"] == {"views": None, "quality": None}
+
+
+def test_the_package_for_dicom_is_missed_before_anything_is_written(tmp_path, monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(UserError, match=r"--dicom: needs .* pip install xctrs-tf\[dicom\]"):
+        write_reconstruction(make_reconstruction(), block_films(), tmp_path / "out", dicom=True)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_picture_of_refused_films_that_others_could_open_has_never_its_name(
+    tmp_path, monkeypatch
+):
+    pair = FilmPair({}, films=block_films(), problem="no neck")
+    monkeypatch.setattr(output_folder, "draw_films", lambda path, *others: path.touch())
+    picture = tmp_path / "out.refused_films.png"
+
+    def make_private(path):
+        assert not picture.exists()
+        path.chmod(0o600)
+
+    monkeypatch.setattr(output_folder, "make_private", make_private)
+    assert output_folder.write_refused_films(pair, tmp_path / "out") == picture
+    assert picture.stat().st_mode & 0o077 == 0
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from tests.films import BLOCK, block_films
 from xctrs_tf.errors import UserError
 from xctrs_tf.reconstruction import Reconstructor, ReconstructorEnsemble, load
 from xctrs_tf.reconstruction.ensemble import find_exports
-from xctrs_tf.reconstruction.export_files import model_sha256
+from xctrs_tf.reconstruction.export_files import list_files, model_sha256
 
 
 @pytest.fixture(scope="module")
@@ -130,6 +130,13 @@ def test_models_of_two_voxel_sizes_need_spacing_mm():
     assert ensemble(**block_films(), spacing_mm=1.0).spacing_mm == 1.0
 
 
+def test_voxel_sizes_that_differ_by_less_than_a_percent_are_one():
+    ensemble = ReconstructorEnsemble(
+        [make_reconstructor(0.5, 4), make_reconstructor(0.5, 4, spacing_mm=2.01)]
+    )
+    assert ensemble.trained_spacing_mm() == ensemble(**block_films()).spacing_mm == 2.0
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -159,6 +166,25 @@ def test_models_of_two_voxel_sizes_are_told(models, tmp_path, caplog, theirs, to
     find_exports([tmp_path / "one", tmp_path / "other"])
     wanted = "other/1: was trained with voxels of 2 mm, and "
     assert (wanted in "".join(caplog.messages)) is told
+
+
+def test_a_version_that_is_exported_after_the_search_is_not_taken(models, tmp_path):
+    shutil.copytree(models, tmp_path / "models")
+    exports = find_exports([tmp_path / "models"])
+    shutil.copytree(models / "1", tmp_path / "models" / "2")
+    assert repr(load(*exports)).startswith(f"Reconstructor({tmp_path / 'models' / '1'}: ")
+
+
+def test_the_files_of_a_model_are_hashed_once(models, monkeypatch):
+    counted = []
+    monkeypatch.setattr(
+        "xctrs_tf.reconstruction.exported_model.list_files",
+        lambda folder: counted.append(folder) or list_files(folder),
+    )
+    (export,) = find_exports([models])
+    load(export)
+    assert export.record()["sha256"] == export.sha256 == model_sha256(models / "1")
+    assert counted == [models / "1"]
 
 
 def test_a_model_named_twice(models):

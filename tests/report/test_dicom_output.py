@@ -7,10 +7,18 @@ import SimpleITK as sitk
 
 from xctrs_tf.data.volumes.dicom_series import read_series
 from xctrs_tf.errors import UserError
-from xctrs_tf.report.dicom_ct import write_ct_series
+from xctrs_tf.report.dicom_ct import ct_series, write_ct_series
 from xctrs_tf.report.dicom_patient import patient_fields
 
 SHAPE, SPACING, ORIGIN = (5, 7, 4), 1.25, (-3.5, 20.25, -100.123456)
+# What made a reconstruction, as far as its date.
+MADE = {
+    "date": "2026-01-02T12:00:00+00:00",
+    "models": [],
+    "films": None,
+    "mirror": False,
+    "checks": {"views": True, "quality": "pass"},
+}
 
 
 @pytest.fixture
@@ -62,6 +70,8 @@ def test_header_describes_the_series(tmp_path, ct):
     assert "not for diagnosis" in images[0].ImageComments
     assert list(images[0].ImageType)[:2] == ["DERIVED", "SECONDARY"]
     assert (images[0].PatientName or "") == ""
+    # Fields that must be there, and may be empty.
+    assert images[0]["PatientPosition"].value == ""
 
 
 def test_same_volume_same_bytes_and_another_other_uids(tmp_path, ct):
@@ -88,6 +98,19 @@ def test_the_patient_is_copied_only_when_given(tmp_path, ct, film):
     assert image.Modality == "CT"
 
 
+def test_anonymous_series_of_two_patients_are_filed_apart(ct):
+    first, second, again = (ct_series(each, SPACING, ORIGIN)[0] for each in (ct, ct + 1, ct))
+    assert first.PatientID == again.PatientID != second.PatientID
+    assert first.PatientID.startswith("RECON-")
+
+
+def test_a_patient_without_an_id_gets_none(ct, film):
+    fields = patient_fields(film)
+    del fields.PatientID
+    (image, *_) = ct_series(ct, SPACING, ORIGIN, fields)
+    assert (image.PatientName, image.PatientID) == ("Doe^Jane", None)
+
+
 def test_a_film_without_a_patient_is_refused(tmp_path):
     (tmp_path / "film.png").write_bytes(b"no film" * 99)
     with pytest.raises(UserError, match=r"film\.png: no DICOM file to copy the patient from"):
@@ -103,7 +126,7 @@ def test_segmentation_reads_back(tmp_path, ct):
     labels = np.zeros(SHAPE, np.uint8)
     labels[1:3, 2:6, 1] = 2
     labels[3:, 4:, 2:] = 7
-    slices = write_ct_series(tmp_path / "dicom", ct, SPACING, ORIGIN)
+    slices = write_ct_series(tmp_path / "dicom", ct, SPACING, ORIGIN, origin=MADE)
     for name in ("a.dcm", "b.dcm"):
         write_segmentation(tmp_path / name, labels, slices)
         # The second part of the time differs between the two.
@@ -112,6 +135,9 @@ def test_segmentation_reads_back(tmp_path, ct):
     read = highdicom.seg.segread(tmp_path / "a.dcm")
     assert [segment.SegmentLabel for segment in read.SegmentSequence] == ["C2", "C7"]
     assert read.FrameOfReferenceUID == slices[0].FrameOfReferenceUID
+    # DICOM wants a date of the content.
+    assert read.ContentDate == slices[0].InstanceCreationDate == "20260102"
+    assert read.ContentTime == slices[0].InstanceCreationTime != ""
     volume = read.get_volume(combine_segments=False)
     for number, label in enumerate((2, 7)):
         for x, y, z in np.argwhere(labels == label)[::3]:
@@ -119,6 +145,16 @@ def test_segmentation_reads_back(tmp_path, ct):
             index = np.round(volume.map_reference_to_indices(place[np.newaxis])[0]).astype(int)
             assert volume.array[*index, number]
         assert volume.array[..., number].sum() == (labels == label).sum()
+
+
+def test_a_segmentation_of_unknown_date_is_of_now(tmp_path, ct):
+    pytest.importorskip("highdicom")
+    from xctrs_tf.report.dicom_segmentation import write_segmentation
+
+    slices = ct_series(ct, SPACING, ORIGIN)
+    write_segmentation(tmp_path / "a.dcm", np.ones(SHAPE, np.uint8), slices)
+    image = pydicom.dcmread(tmp_path / "a.dcm")
+    assert len(image.ContentDate) == 8 and len(image.ContentTime) >= 6
 
 
 def test_an_empty_segmentation_is_reported(tmp_path, ct):

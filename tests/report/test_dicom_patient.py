@@ -135,6 +135,9 @@ def test_films_of_two_patients_are_refused(tmp_path, ap, la, name):
         ({}, {"PatientName": "Doe^John"}, None),
         ({"PatientID": None}, {"PatientID": None, "PatientName": "Doe^John"}, "PatientName"),
         ({"PatientID": ""}, {"PatientID": "", "PatientBirthDate": None}, None),
+        # An id that only one film has tells nothing; the names do.
+        ({}, {"PatientID": None, "PatientName": "Doe^John"}, "PatientName"),
+        ({"PatientID": None}, {"PatientBirthDate": "19500201"}, "PatientBirthDate"),
     ],
 )
 def test_the_difference_of_two_patients(tmp_path, ap, la, name):

@@ -199,6 +199,19 @@ def test_the_servers_voxel_size_is_rounded_to_float32_precision():
     np.testing.assert_allclose(result.origin_mm, -15.5 * 1.1)
 
 
+def test_the_voxel_size_that_files_tell_is_checked_before_a_request(tmp_path):
+    films = {view: tmp_path / f"{view}.png" for view in ("ap", "la")}
+    for view, film in block_films().items():
+        write_film(films[view], film, view)
+    answer = Answers(ct_hu=CT, segmentation=LABELS)
+    answer.predict = None
+    options = {"crop": "none", "check_views": False, "ap_pixel_mm": 0.5}
+    with pytest.raises(
+        UserError, match=r"--spacing_mm=0\.5: 32 voxels of it are 16 mm, and a neck"
+    ):
+        RemoteReconstructor(answer)(**films, **options)
+
+
 def test_a_model_is_asked_for_its_voxel_size_if_it_knows_it():
     answer = Answers(ct_hu=CT, segmentation=LABELS, spacing_mm=np.float32(1.1))
     assert RemoteReconstructor(answer).trained_spacing_mm() is None

@@ -50,14 +50,17 @@ class NoCervicalSpine(UserError):
 class Vertebra:
     """One vertebra of a scan.
 
+    Its voxels are those of the network's grid, which are seldom as large as the scan's.
+
     Attributes:
         name: ``"C3"``, or ``"V2"`` where the levels are uncertain.
         label: the number that is written for it: 1..7, or 101, 102, ...
         likely_level: the level that the network said, such as ``"C3"``.
         centroid_mm: LPS position ``(x, y, z)`` of the mean of its voxels.
         box: `OrientedBox`.
-        volume_mm3: float.
-        confidence: mean probability of its level over its voxels, 0..1.
+        volume_mm3: volume of its voxels.
+        confidence: mean probability of its level over its voxels, 0..1, after the odds of bone
+            are lowered so that the network's bone threshold becomes 0.5.
         cut: whether it reaches the border of the scan.
         problems: what speaks against it, plain sentences.
     """

@@ -105,7 +105,8 @@ def _load_export(folder, name):
             f"{folder}: its metadata name no voxel size, or another window than "
             f"{WINDOW_HU[0]:g} to {WINDOW_HU[1]:g} HU; export it again"
         )
-    record = _record(name, metadata, export.record()["sha256"])
+    export.check_files()
+    record = _record(name, metadata, export.sha256)
     try:
         training = metadata["training"]
         network = _build(training["segmentation"], metadata["size"], training["width"])

@@ -10,6 +10,7 @@ import numpy as np
 
 from xctrs_tf.data.dataset.manifest import LABELS_FIELD, MODEL_MADE, are_model_made
 from xctrs_tf.data.volumes.intensity import WINDOW_HU, normalise_hu
+from xctrs_tf.errors import UserError
 from xctrs_tf.files import atomic_path, read_csv, write_text
 from xctrs_tf.geometry import NUM_CLASSES, VERTEBRAE
 from xctrs_tf.metrics import PROTOCOLS, dice_per_class, surface_per_class
@@ -89,6 +90,25 @@ def write_cases_csv(path, rows, provenance):
         writer.writeheader()
         writer.writerows({key: _cell(value) for key, value in row.items()} for row in rows)
     write_text(path.with_suffix(".json"), json.dumps(provenance, indent=2) + "\n")
+
+
+def check_evaluation_folder(folder, names, is_evaluation):
+    """Refuse an output folder in which an evaluation would replace files of other people.
+
+    Args:
+        folder: `pathlib.Path`; it need not exist.
+        names: of the files that an evaluation replaces.
+        is_evaluation: whether the folder holds an earlier evaluation, whose files they are.
+
+    Raises:
+        UserError: such a file is there; the message names it.
+    """
+    taken = [name for name in names if (folder / name).exists()]
+    if taken and not is_evaluation:
+        raise UserError(
+            f"--output={folder}: {taken[0]} in it is not of a whole evaluation, and would be "
+            "replaced; name another folder, or move the file away"
+        )
 
 
 def read_cases_csv(path):

@@ -150,6 +150,9 @@ def _is_of_test_patients(origin, run, data_sha256):
     # By an earlier stage of the training, perhaps.
     if origin.get("trained_on"):
         return False
+    # Evaluations of earlier versions do not tell it.
+    if origin.get("weights_sha256") not in (None, run.weights_sha256):
+        return False
     return (origin["step"], origin["data_hash"], origin["split"], fold, mirror) == own
 
 

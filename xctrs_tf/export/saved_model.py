@@ -22,7 +22,7 @@ from xctrs_tf.export.triton_repository import (
     write_config,
     write_model_file,
 )
-from xctrs_tf.export.verification import differences, distance, run_networks
+from xctrs_tf.export.verification import errors_beside_float32, largest_errors, run_networks
 from xctrs_tf.files import sync, write_text
 from xctrs_tf.folder_lock import folder_lock
 from xctrs_tf.models.weights import save_weights
@@ -59,7 +59,9 @@ QUANTIZED_TOLERANCE = {"float16": 5e-2}
 BFLOAT16_TOLERANCE = {"mean_ct_hu": 50.0, "mean_segmentation": 2e-2}
 
 
-def export_run(run, output, quantize=None, file_format="savedmodel", half=None, fpmath="float32"):
+def export_run(
+    run, output, quantize=None, file_format="savedmodel", bfloat16_run=None, fpmath="float32"
+):
     """Save the networks of a run as the next version in a folder.
 
     `signatures.describe_signatures` lists the signatures and their tensors.
@@ -73,7 +75,7 @@ def export_run(run, output, quantize=None, file_format="savedmodel", half=None, 
             ``"weights"`` for the weights alone, which this package runs; or ``"triton"`` for a
             SavedModel with a config.pbtxt and model.py, where ``output`` is the model's folder in
             Triton's repository.
-        half: the same run, loaded with the precision ``"mixed_bfloat16"``; then its
+        bfloat16_run: the same run, loaded with the precision ``"mixed_bfloat16"``; then its
             networks are stored, and compared with those of ``run``.
         fpmath: of `processor.FPMATHS`, with which `reconstruction.load` runs the model.
 
@@ -92,7 +94,7 @@ def export_run(run, output, quantize=None, file_format="savedmodel", half=None, 
     _require_float32(run)
     if file_format == "onnx":
         require_packages(CONVERSION_PACKAGES, "--format=onnx")
-        require_onnx_options(quantize, "bfloat16" if half else "float32", fpmath)
+        require_onnx_options(quantize, "bfloat16" if bfloat16_run else "float32", fpmath)
     output = pathlib.Path(output)
     with folder_lock(output):
         for leftover in output.glob(f"{_SCRATCH}*"):
@@ -100,7 +102,7 @@ def export_run(run, output, quantize=None, file_format="savedmodel", half=None, 
         with tempfile.TemporaryDirectory(prefix=_SCRATCH, dir=output) as scratch:
             folder = pathlib.Path(scratch) / "version"
             try:
-                metadata = _write(run, folder, quantize, file_format, half, fpmath)
+                metadata = _write(run, folder, quantize, file_format, bfloat16_run, fpmath)
                 sync(folder)
             except tf.errors.OpError as error:
                 raise UserError(f"{output}: export failed: {graph_error_text(error)}") from error
@@ -125,44 +127,30 @@ def _require_float32(run):
             )
 
 
-def _write(run, folder, quantize, file_format, half, fpmath):
+def _write(run, folder, quantize, file_format, bfloat16_run, fpmath):
     """Write a version folder; return its metadata."""
     metadata = describe_run(run)
-    metadata |= {"precision": "bfloat16" if half else "float32", "fpmath": fpmath}
+    metadata |= {"precision": "bfloat16" if bfloat16_run else "float32", "fpmath": fpmath}
     check_metadata(metadata, run.path)
     described = describe_signatures(metadata)
     (folder / METADATA).parent.mkdir(parents=True)
     # For fine-tuning, and for programs that build the networks.
     parts = filter(None, (run.reconstruction, run.segmentation))
     save_weights(folder / EXPORTED_WEIGHTS, parts, quantize or "float32")
-    if file_format == "onnx":
-        with stage("tracing the networks"):
-            signatures = Signatures(with_plain_normalizations(run))
-            traced = signatures.concrete()
-        with stage("converting to ONNX"):
-            write_onnx(traced[DEFAULT_SIGNATURE], folder / ONNX_MODEL, NOTICE)
-    elif file_format in ("savedmodel", "triton"):
-        module = tf.Module()
-        with stage("tracing the networks"):
-            networks = with_fused_normalizations(half) if half else run
-            signatures = Signatures(networks, dict(metadata), quantize)
-            module.weights = signatures.weights
-            traced = signatures.concrete()
-        with stage("saving the networks"):
-            tf.saved_model.save(module, folder, signatures=traced)
-
+    _write_graph(run, folder, metadata, quantize, file_format, bfloat16_run)
     with stage("comparing the export with the networks"):
         trial = run_networks(run)
         loaded = Export(folder, metadata).load_signatures()
-        found = differences(trial, loaded)
-        metadata["difference_from_float32"] = away = distance(trial, loaded) if half else None
-    if half:
+        errors = largest_errors(trial, loaded)
+        away = errors_beside_float32(trial, loaded) if bfloat16_run else None
+        metadata["difference_from_float32"] = away
+    if bfloat16_run:
         _require_close_outputs(away, quantize)
     else:
-        _require_same_outputs(run, found, quantize, file_format)
+        _require_same_outputs(run, errors, quantize, file_format)
 
     metadata["signatures"] = {name: described[name] for name in described if name in loaded}
-    metadata["weights"] = {"quantize": quantize, "largest_differences": found}
+    metadata["weights"] = {"quantize": quantize, "largest_differences": errors}
     metadata["checksums"] = CHECKSUMS
     write_text(folder / METADATA, json.dumps(metadata, indent=1) + "\n")
     write_text(folder / MODEL_CARD, model_card(metadata))
@@ -175,6 +163,25 @@ def _write(run, folder, quantize, file_format, half, fpmath):
         )
     write_checksums(folder)
     return metadata
+
+
+def _write_graph(run, folder, metadata, quantize, file_format, bfloat16_run):
+    """Write the SavedModel or the ONNX file of a version folder; weights alone have no graph."""
+    if file_format == "onnx":
+        with stage("tracing the networks"):
+            signatures = Signatures(with_plain_normalizations(run))
+            traced = signatures.concrete()
+        with stage("converting to ONNX"):
+            write_onnx(traced[DEFAULT_SIGNATURE], folder / ONNX_MODEL, NOTICE)
+    elif file_format in ("savedmodel", "triton"):
+        module = tf.Module()
+        with stage("tracing the networks"):
+            networks = with_fused_normalizations(bfloat16_run) if bfloat16_run else run
+            signatures = Signatures(networks, dict(metadata), quantize)
+            module.weights = signatures.weights
+            traced = signatures.concrete()
+        with stage("saving the networks"):
+            tf.saved_model.save(module, folder, signatures=traced)
 
 
 def _write_warmup(folder, requests):
@@ -216,14 +223,14 @@ def _require_close_outputs(away, quantize):
             )
 
 
-def _require_same_outputs(run, found, quantize, file_format):
+def _require_same_outputs(run, errors, quantize, file_format):
     # Flag to which a difference is due.
     choice, tolerance = None, TOLERANCE
     if quantize:
         choice, tolerance = f"--quantize={quantize}", QUANTIZED_TOLERANCE[quantize]
     elif file_format == "onnx":
         choice, tolerance = "--format=onnx", ONNX_TOLERANCE
-    for name, difference in found.items():
+    for name, difference in errors.items():
         # Written so that NaN fails, too.
         if difference <= tolerance:
             continue

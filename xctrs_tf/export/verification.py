@@ -69,7 +69,7 @@ def run_networks(run):
     return Trial(films, pngs, np.asarray(outputs["ct"]), np.asarray(outputs["segmentation"]))
 
 
-def differences(trial, signatures):
+def largest_errors(trial, signatures):
     """Return the largest differences between the networks and the saved model.
 
     ``serving_bytes`` returns integers. Its CT numbers are compared without their
@@ -105,7 +105,7 @@ def differences(trial, signatures):
     return found
 
 
-def distance(trial, signatures):
+def errors_beside_float32(trial, signatures):
     """Return how far the outputs of ``serving_default`` are from those of the networks.
 
     Args:

@@ -29,9 +29,9 @@ def calibrate(
     Each check transforms its scores (`checks.transform`), which are then assumed to
     be normal. A threshold is a prediction bound of Student's t: a further patient's
     score exceeds it with probability ``false_alarm_rate`` divided by the number of
-    checks. So about ``false_alarm_rate`` of faultless patients, or fewer, are sent to
-    review. The result also holds the rate measured by leave-one-out: each held-out
-    patient judged by thresholds from the others.
+    checks. If scores were normal, about ``false_alarm_rate`` of faultless patients, or
+    fewer, would be sent to review. The measured rate stands beside it in the result and
+    may be higher: each held-out patient is judged by thresholds from the others.
 
     Args:
         training: iterable of `xctrs_tf.data.dataset.Case` that the model was trained on.

@@ -78,8 +78,7 @@ def run_batch(
     write,
     overwrite,
     private=True,
-    made_otherwise=None,
-    needs_verdict=False,
+    reason_to_redo=lambda pair, folder: None,
 ):
     """Reconstruct every unfinished pair; record those that fail; write summary.csv.
 
@@ -94,9 +93,8 @@ def run_batch(
             returns a `Verdict` or None.
         overwrite: reconstruct finished pairs again.
         private: let no other user read summary.csv.
-        made_otherwise: function from a finished pair and its folder to why it cannot stand
-            beside the others, or None; by default there is no reason.
-        needs_verdict: a finished pair that has none is a failed one.
+        reason_to_redo: function from a finished pair and its folder to why it cannot stand
+            beside the others, which makes it a failed pair, or None.
 
     Returns:
         List of `Outcome`.
@@ -106,18 +104,11 @@ def run_batch(
         OSError: the output cannot be written. That ends the batch, since the next pair
             would fail alike.
     """
-
-    def reason_against(pair, place):
-        reason = made_otherwise(pair, place) if made_otherwise is not None else None
-        if reason is None and needs_verdict and not _earlier_verdict(place)[0]:
-            return f"{place} has no verdict of the quality checks; give --overwrite"
-        return reason
-
     earlier = _read_summary(folder / SUMMARY)
     outcomes = []
     try:
         for pair in progress_bar(pairs, unit="pair"):
-            outcomes.append(_outcome(pair, folder, reconstruct, write, overwrite, reason_against))
+            outcomes.append(_outcome(pair, folder, reconstruct, write, overwrite, reason_to_redo))
             if outcomes[-1].status == FAILED:
                 tqdm.write(f"error: {outcomes[-1].reasons}", file=sys.stderr)
     finally:
@@ -140,15 +131,15 @@ def reasons(verdict):
     return "; ".join(finding.reason for finding in verdict.findings)
 
 
-def _outcome(pair, output, reconstruct, write, overwrite, reason_against):
+def _outcome(pair, output, reconstruct, write, overwrite, reason_to_redo):
     try:
         if pair.problem:
             raise UserError(pair.problem)
         folder = output / pair.id
         if is_finished(folder) and not overwrite:
-            if reason := reason_against(pair, folder):
+            if reason := reason_to_redo(pair, folder):
                 raise UserError(reason)
-            return Outcome(pair.id, SKIPPED, *_earlier_verdict(folder))
+            return Outcome(pair.id, SKIPPED, *earlier_verdict(folder))
         check_output(folder)
         result = reconstruct(pair)
     # A film may hold anything, and so may what the libraries make of it.
@@ -171,8 +162,15 @@ def _failed(pair, error):
     return Outcome(one_line(pair.id), FAILED, reasons=one_line(f"{pair.id}: {reason}"))
 
 
-def _earlier_verdict(folder):
-    """Read verdict and reasons from the report of a finished reconstruction."""
+def earlier_verdict(folder):
+    """Read verdict and reasons from the report of a finished reconstruction.
+
+    Args:
+        folder: `pathlib.Path` of the reconstruction.
+
+    Returns:
+        Verdict and reasons as of `Outcome`, both empty where there is no verdict.
+    """
     try:
         quality = json.loads((folder / "report.json").read_text(encoding="utf-8"))["quality"]
         found = one_line("; ".join(finding["reason"] for finding in quality["findings"]))

@@ -6,7 +6,7 @@ from xctrs_tf.errors import UserError
 from xctrs_tf.geometry import is_same_spacing
 from xctrs_tf.pretrained import DEFAULT
 from xctrs_tf.processor import set_fpmath, warn_once
-from xctrs_tf.reconstruction.exported_model import find_export
+from xctrs_tf.reconstruction.exported_model import Export, find_export
 from xctrs_tf.reconstruction.reconstructor import BaseReconstructor, Reconstruction, Reconstructor
 from xctrs_tf.reconstruction.uncertainty import combine
 
@@ -20,7 +20,8 @@ def load(*paths, sha256=(), fpmath=None, mirror=False):
     Args:
         *paths: folders of `experiments.export`, of which the newest version is taken,
             version folders, or names of models that come with the package
-            (`pretrained.PRETRAINED`). Without any: `pretrained.DEFAULT`.
+            (`pretrained.PRETRAINED`); or an `exported_model.Export`. Without any:
+            `pretrained.DEFAULT`.
         sha256: `export_files.model_sha256` that each model must have; empty demands none.
         fpmath: as of `use_fpmath`.
         mirror: as of `Reconstructor`, for every model.
@@ -62,7 +63,7 @@ def find_exports(paths):
         UserError: a folder holds no model, is named twice, or the models differ in
             size, window, normalisation of the films, frame or classes.
     """
-    exports = [find_export(path) for path in paths]
+    exports = [path if isinstance(path, Export) else find_export(path) for path in paths]
     first, places = exports[0], set()
     for export in exports:
         place = pathlib.Path(export.path).resolve()
@@ -122,13 +123,18 @@ class ReconstructorEnsemble(BaseReconstructor):
         reconstructors: list of `Reconstructor`, at least two, alike in `SHARED`.
 
     Attributes:
-        metadata: metadata of the first model; ``spacing_mm`` is None if they differ.
+        metadata: metadata of the first model; ``spacing_mm`` is None if the models' differ by
+            over 1 %.
     """
+
+    _no_spacing = "the models do not agree on a voxel size"
 
     def __init__(self, reconstructors):
         self._reconstructors = reconstructors
-        spacings = {reconstructor.metadata["spacing_mm"] for reconstructor in reconstructors}
-        spacing_mm = spacings.pop() if len(spacings) == 1 else None
+        first, *others = (each.metadata["spacing_mm"] for each in reconstructors)
+        # The same data prepared twice may give another median.
+        agree = first and all(other and is_same_spacing(first, other) for other in others)
+        spacing_mm = first if agree else None
         self.metadata = {**reconstructors[0].metadata, "spacing_mm": spacing_mm}
         self.size = reconstructors[0].size
         self.film_normalization = reconstructors[0].film_normalization
@@ -142,9 +148,7 @@ class ReconstructorEnsemble(BaseReconstructor):
 
     def _reconstruct(self, films, spacing_mm):
         if spacing_mm is None:
-            spacing_mm = self.trained_spacing_mm()
-        if spacing_mm is None:
-            raise UserError("--spacing_mm: missing, and the models do not agree on a voxel size")
+            spacing_mm = self._required_spacing(self.trained_spacing_mm())
         members = [
             reconstruct(**films, spacing_mm=spacing_mm) for reconstruct in self._reconstructors
         ]

@@ -132,7 +132,7 @@ def write_checksums(folder):
     Args:
         folder: `pathlib.Path`.
     """
-    write_text(folder / CHECKSUMS, _listing(folder))
+    write_text(folder / CHECKSUMS, list_files(folder))
 
 
 def model_sha256(folder):
@@ -149,10 +149,22 @@ def model_sha256(folder):
     Raises:
         UserError: a file cannot be read.
     """
-    return _hash(_listing(folder))
+    return listing_sha256(list_files(folder))
 
 
-def check_files(folder, metadata, sha256=None):
+def listing_sha256(listing):
+    """Return the `model_sha256` of a model with these files.
+
+    Args:
+        listing: of `list_files`.
+
+    Returns:
+        64 hexadecimal digits.
+    """
+    return hashlib.sha256(listing.encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def check_files(folder, metadata, sha256=None, listing=None):
     """Refuse a model of which a file was changed, is missing, or was added.
 
     Args:
@@ -160,12 +172,14 @@ def check_files(folder, metadata, sha256=None):
         metadata: its metadata. Exports of earlier versions do not name checksums, and
             only that their files can be read is checked.
         sha256: the `model_sha256` that is demanded, or None.
+        listing: of `list_files`; None reads the files.
 
     Raises:
         UserError: a file differs, or cannot be read.
     """
-    listing = _listing(folder)
-    found = _hash(listing)
+    if listing is None:
+        listing = list_files(folder)
+    found = listing_sha256(listing)
     if sha256 is not None and found != sha256.strip().lower():
         raise UserError(f"--model_sha256={sha256}: {folder} has {found}; is it the model you mean?")
     if metadata.get("checksums") is None:
@@ -195,8 +209,19 @@ def _is_window(window):
     return _INT16[0] <= low <= air < bone <= high <= _INT16[1]
 
 
-def _listing(folder):
-    """Return the lines of SHA256SUMS: hash, two blanks, path; without hidden files and caches."""
+def list_files(folder):
+    """Return the lines of SHA256SUMS of a version folder.
+
+    Args:
+        folder: `pathlib.Path`.
+
+    Returns:
+        A line for each file: hash, two blanks, path. Hidden files, ``__pycache__`` and
+        SHA256SUMS itself are left out.
+
+    Raises:
+        UserError: a file cannot be read.
+    """
     lines = []
     try:
         for path, folders, names in os.walk(folder, onerror=_raise):
@@ -215,10 +240,6 @@ def _listing(folder):
 def _is_no_part(folder):
     # Triton's Python backend compiles model.py into __pycache__; nothing of this package runs it.
     return folder.startswith(".") or folder == "__pycache__"
-
-
-def _hash(listing):
-    return hashlib.sha256(listing.encode("utf-8", "surrogateescape")).hexdigest()
 
 
 def _by_name(text):

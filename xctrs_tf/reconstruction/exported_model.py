@@ -7,6 +7,7 @@ the model; the server ignores it.
 
 import contextlib
 import dataclasses
+import functools
 import gc
 import os
 import pathlib
@@ -17,7 +18,12 @@ from xctrs_tf.errors import UserError, one_line
 from xctrs_tf.geometry import VIEWS
 from xctrs_tf.pretrained import EXPORTED_WEIGHTS, PRETRAINED, pretrained_folder
 from xctrs_tf.processor import bfloat16_is_slow, warn_once
-from xctrs_tf.reconstruction.export_files import check_files, model_sha256, read_metadata
+from xctrs_tf.reconstruction.export_files import (
+    check_files,
+    list_files,
+    listing_sha256,
+    read_metadata,
+)
 from xctrs_tf.reconstruction.onnx_model import load_onnx
 from xctrs_tf.report.origin import model_record
 
@@ -78,8 +84,29 @@ class Export:
         """The way to compute its float32 products, of `processor.FPMATHS`."""
         return self.metadata.get("fpmath", "float32")
 
+    @functools.cached_property
+    def _listing(self):
+        # Files may be large, and several programs need their hashes more than once.
+        return list_files(self.path)
+
+    @property
+    def sha256(self):
+        """`export_files.model_sha256` of the files as they were when it was first asked for."""
+        return listing_sha256(self._listing)
+
+    def check_files(self, sha256=None):
+        """Refuse a model of which a file was changed, is missing, or was added.
+
+        Args:
+            sha256: `export_files.model_sha256` that the model must have, or None.
+
+        Raises:
+            UserError: a file differs, or cannot be read.
+        """
+        check_files(self.path, self.metadata, sha256, self._listing)
+
     def record(self):
-        """Return `report.origin.model_record`, with the hash of the files as they are now.
+        """Return `report.origin.model_record`, with the hash of the files.
 
         Raises:
             UserError: a file cannot be read.
@@ -87,7 +114,7 @@ class Export:
         path = self.path.resolve()
         version = path.name if is_version(path.name) else None
         name = path.parent.name if version else path.name
-        return model_record(name, self.metadata, version, model_sha256(self.path))
+        return model_record(name, self.metadata, version, self.sha256)
 
     def load(self, sha256=None):
         """Load the model.
@@ -125,7 +152,7 @@ class Export:
             UserError: the model is another one or damaged, a file of it cannot be read,
                 or ONNX Runtime is not installed.
         """
-        check_files(self.path, self.metadata, sha256)
+        self.check_files(sha256)
         if self.is_onnx:
             with _plain_path(self.path) as path:
                 return {DEFAULT_SIGNATURE: load_onnx(path / ONNX_MODEL)}

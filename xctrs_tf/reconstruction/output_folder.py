@@ -78,11 +78,14 @@ def write_reconstruction(
         `quality.verdict.Verdict`, or None without a report.
 
     Raises:
-        UserError: the folder holds other files, or cannot be made.
+        UserError: the folder holds other files, or cannot be made; or the package for DICOM
+            files is not installed.
     """
     # Matplotlib is slow to import, and a server does not draw.
     from xctrs_tf.evaluation.figures.case_figure import preview_figure
 
+    if dicom:
+        require_dicom_package()
     check_output(folder)
     # Resolved, so that the folder has a name even if given as ".".
     folder = pathlib.Path(folder).resolve()
@@ -140,9 +143,11 @@ def write_refused_films(pair, folder, private=True):
             path.unlink(missing_ok=True)
             return None
         make_folder(folder.parent, private=False)
-        draw_films(path, pair.films, pair.spacing_mm, pair)
-        if private:
-            make_private(path)
+        with atomic_path(path) as temporary:
+            draw_films(temporary, pair.films, pair.spacing_mm, pair)
+            # Before the picture gets its name, by which others could open it.
+            if private:
+                make_private(temporary)
         return path
     return None
 

@@ -12,15 +12,11 @@ from xctrs_tf.data.films.film_normalisation import FIRST_FILM_NORMALIZATION, nor
 from xctrs_tf.data.films.pair.view_check import check_two_films
 from xctrs_tf.errors import UserError, log_lines, one_line, os_error_text
 from xctrs_tf.folder_lock import folder_lock
-from xctrs_tf.geometry import VERTEBRAE, VIEWS, predict_with_mirrored
+from xctrs_tf.geometry import VERTEBRAE, VIEWS, centred_origin, predict_with_mirrored
 from xctrs_tf.provenance import now
 from xctrs_tf.reconstruction.films.film_options import FilmOptions
 from xctrs_tf.reconstruction.films.pair_reading import read_pair
-from xctrs_tf.reconstruction.output_folder import (
-    check_output,
-    require_dicom_package,
-    write_reconstruction,
-)
+from xctrs_tf.reconstruction.output_folder import check_output, write_reconstruction
 from xctrs_tf.reconstruction.prediction_check import checked_spacing, model_volumes
 from xctrs_tf.report.origin import model_record
 
@@ -96,8 +92,6 @@ class Reconstruction:
                 writes to it.
         """
         films = self._given_films("save")
-        if dicom:
-            require_dicom_package()
         check_output(folder)
         try:
             with folder_lock(pathlib.Path(folder).resolve(), beside=True):
@@ -164,6 +158,8 @@ class BaseReconstructor(abc.ABC):
     """
 
     metadata = None
+    # Why there may be no voxel size.
+    _no_spacing = "the model does not know its voxel size"
 
     def __call__(self, ap=None, la=None, spacing_mm=None, **film_options):
         """Reconstruct one patient.
@@ -193,12 +189,11 @@ class BaseReconstructor(abc.ABC):
         """
         films, pair = {"ap": ap, "la": la}, None
         check_two_films(films)
-        if spacing_mm is not None:
-            spacing_mm = checked_spacing(spacing_mm, self.size, "--spacing_mm")
+        spacing_mm = self._checked_spacing(spacing_mm)
         options = FilmOptions(**film_options)
         if _are_files(films):
             pair = self._read(films, options, spacing_mm)
-            films, spacing_mm = pair.films, pair.spacing_mm
+            films, spacing_mm = pair.films, self._checked_spacing(pair.spacing_mm)
         elif film_options:
             raise UserError(
                 f"{', '.join(film_options)}: for films that are given as files; an array is "
@@ -219,11 +214,26 @@ class BaseReconstructor(abc.ABC):
 
     @abc.abstractmethod
     def _reconstruct(self, films, spacing_mm):
-        """Return the `Reconstruction` of two arrays, which are of the right shape."""
+        """Return the `Reconstruction` of two arrays, which are of the right shape.
+
+        ``spacing_mm`` is checked, or None.
+        """
 
     @abc.abstractmethod
     def _name(self):
         """Return the model's folder or address."""
+
+    def _checked_spacing(self, spacing_mm):
+        """Return the edge of a voxel, which must be that of a neck; None stays None."""
+        if spacing_mm is None:
+            return None
+        return checked_spacing(spacing_mm, self.size, "--spacing_mm")
+
+    def _required_spacing(self, spacing_mm):
+        spacing_mm = self._checked_spacing(spacing_mm)
+        if spacing_mm is None:
+            raise UserError(f"--spacing_mm: missing, and {self._no_spacing}")
+        return spacing_mm
 
     def _read(self, paths, options, spacing_mm):
         pair = read_pair(paths, options, self, spacing_mm)
@@ -278,10 +288,7 @@ class Reconstructor(BaseReconstructor):
 
     def _reconstruct(self, films, spacing_mm):
         if spacing_mm is None:
-            spacing_mm = self.trained_spacing_mm()
-        if spacing_mm is None:
-            raise UserError("--spacing_mm: missing, and the model does not know its voxel size")
-        spacing_mm = checked_spacing(spacing_mm, self.size, "--spacing_mm")
+            spacing_mm = self._required_spacing(self.trained_spacing_mm())
         batches = {
             view: normalise_film(films[view], self.film_normalization)[np.newaxis, ..., np.newaxis]
             for view in VIEWS
@@ -296,7 +303,7 @@ class Reconstructor(BaseReconstructor):
             ct_hu=ct_hu,
             segmentation=labels,
             spacing_mm=spacing_mm,
-            origin_mm=(-(self.size - 1) / 2 * spacing_mm,) * 3,
+            origin_mm=centred_origin(self.size, spacing_mm),
             models=(self._record,),
             mirror=self.mirror,
         )

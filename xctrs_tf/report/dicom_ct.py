@@ -22,6 +22,7 @@ from xctrs_tf.style import LEVEL_HU, NOTICE, WIDTH_HU
 # Fields that must be present, and may be empty.
 _EMPTY = (
     "PatientName",
+    "PatientID",
     "PatientBirthDate",
     "PatientSex",
     "StudyDate",
@@ -32,8 +33,8 @@ _EMPTY = (
     "KVP",
     "AcquisitionNumber",
     "PositionReferenceIndicator",
+    "PatientPosition",
 )
-ANONYMOUS_ID = "RECONSTRUCTION"
 MANUFACTURER = "xctrs_tf"
 SERIES_NUMBER = 9001
 
@@ -104,9 +105,12 @@ def _describe_study(image, digest, patient):
     """Fill in patient, study, series and type of image."""
     for name in _EMPTY:
         setattr(image, name, None)
-    image.PatientID = ANONYMOUS_ID
     image.StudyInstanceUID = derived_uid(digest, "study")
-    image.update(patient or {})
+    if patient is None:
+        # An archive would file all anonymous series under one id as those of one patient.
+        image.PatientID = f"RECON-{digest[:16]}"
+    else:
+        image.update(patient)
     image.Modality = "CT"
     image.SeriesInstanceUID = derived_uid(digest, "series")
     image.SeriesNumber = SERIES_NUMBER

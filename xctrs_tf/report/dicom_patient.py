@@ -27,6 +27,8 @@ PATIENT_FIELDS = (
 )
 # A series without these would be filed with nobody, or with another patient.
 _IDENTITY = ("PatientName", "PatientID", "IssuerOfPatientID")
+# By which two films are compared: by names where ids do not tell.
+_IDS, _NAMES = ("PatientID",), ("PatientName", "PatientBirthDate")
 # Bytes after which a name begins again in the first of several character sets: ^ and =.
 _DELIMITERS = {0x5E, 0x3D}
 _SEXES = ("M", "F", "O")
@@ -73,7 +75,9 @@ def patient_of_pair(ap, la):
     if not is_dicom(la):
         return fields
     other, _ = _read(la)
-    for name in _compared(fields, other):
+    # Devices spell names differently, so that they tell only where there is no id.
+    has_id = "PatientID" in fields or "PatientID" in other
+    for name in _IDS if has_id else _NAMES:
         if other.get(name) != fields.get(name):
             raise UserError(
                 f"{la}: its {name} is not that of {ap}; take both films of one patient, or leave "
@@ -100,21 +104,14 @@ def difference_of_patients(ap, la):
     except UserError:
         # Names that cannot be read matter only where they are copied.
         return None
-    for name in _compared(fields, other):
-        if name in fields and name in other and fields.get(name) != other.get(name):
+    known = [name for name in (*_IDS, *_NAMES) if name in fields and name in other]
+    for name in _IDS if set(_IDS) <= set(known) else known:
+        if fields.get(name) != other.get(name):
             return (
                 f"{la}: its {name} is not that of {ap}; take both films of one patient "
                 "(--nocheck_views takes these)"
             )
     return None
-
-
-def _compared(fields, other):
-    """Return the fields by which two films are of one patient."""
-    # Devices spell names differently, so that they tell only where there is no id.
-    if "PatientID" in fields or "PatientID" in other:
-        return ["PatientID"]
-    return ["PatientName", "PatientBirthDate"]
 
 
 def _read(path):

@@ -19,8 +19,6 @@ from xctrs_tf.report.dicom_ct import (
     series_description,
 )
 
-HIGHDICOM_MISSING = "DICOM segmentations need the package highdicom: pip install highdicom"
-
 
 def write_segmentation(path, labels, slices, origin=None):
     """Write labels as one binary segmentation that refers to its CT series.
@@ -32,14 +30,13 @@ def write_segmentation(path, labels, slices, origin=None):
         origin: `origin.origin_record`, or None if nothing is known.
 
     Raises:
-        UserError: highdicom is not installed, or there are no labels.
+        UserError: there are no labels.
     """
     if not labels.any():
         raise UserError(f"{path}: no vertebra was found, so there is no segmentation to write")
-    try:
-        import highdicom
-    except ImportError as error:
-        raise UserError(HIGHDICOM_MISSING) from error
+    # An optional package, which `output_folder.require_dicom_package` demands before the work.
+    import highdicom
+
     digest = slices[0].SeriesInstanceUID
     # A slice is [row, column] = [y, x].
     frames = np.ascontiguousarray(labels.transpose(2, 1, 0).astype(np.uint8))
@@ -64,9 +61,7 @@ def write_segmentation(path, labels, slices, origin=None):
             series_description=series_description("C1 to C7 from two X-ray films", origin),
         )
     _make_repeatable(segmentation, digest)
-    for field in ("InstanceCreationDate", "InstanceCreationTime"):
-        if field in slices[0]:
-            setattr(segmentation, field, slices[0].get(field))
+    _date_as(segmentation, slices[0])
     with atomic_path(pathlib.Path(path)) as temporary:
         segmentation.save_as(temporary)
 
@@ -100,14 +95,20 @@ def _descriptions(highdicom, frames):
 
 
 def _make_repeatable(segmentation, digest):
-    """Replace times and random UIDs of highdicom."""
+    """Replace random UIDs of highdicom, and drop the time of its contribution."""
     organization = derived_uid(digest, "dimension organization")
     for sequence in ("DimensionOrganizationSequence", "DimensionIndexSequence"):
         for item in segmentation[sequence].value:
             item.DimensionOrganizationUID = organization
     for item in segmentation.get("ContributingEquipmentSequence", ()):
         item.pop("ContributionDateTime", None)
-    for prefix in ("Content", "Series", "InstanceCreation"):
-        for suffix in ("Date", "Time"):
-            if prefix + suffix in segmentation:
-                setattr(segmentation, prefix + suffix, segmentation.get(f"Study{suffix}") or "")
+
+
+def _date_as(segmentation, image):
+    """Take the date and the time from a slice; those of now stay where it has none."""
+    for suffix in ("Date", "Time"):
+        made = image.get(f"InstanceCreation{suffix}") or image.get(f"Study{suffix}")
+        for prefix in ("Content", "Series", "InstanceCreation"):
+            # A segmentation must tell the date of its content, also an anonymous one.
+            if made and prefix + suffix in segmentation:
+                setattr(segmentation, prefix + suffix, made)

@@ -5,7 +5,7 @@ import numpy as np
 from xctrs_tf.data.films.film_normalisation import normalise_film
 from xctrs_tf.data.films.film_writer import film_bytes
 from xctrs_tf.errors import UserError
-from xctrs_tf.geometry import SIZES
+from xctrs_tf.geometry import SIZES, centred_origin
 from xctrs_tf.reconstruction import Reconstruction
 from xctrs_tf.reconstruction.exported_model import (
     BYTES_SIGNATURE,
@@ -78,12 +78,12 @@ class RemoteReconstructor(BaseReconstructor):
             self._client.model,
         )
         if spacing_mm is None:
-            spacing_mm = self._spacing_mm(response)
+            spacing_mm = self._required_spacing(self._told_spacing(response))
         return Reconstruction(
             ct_hu=ct_hu,
             segmentation=labels,
             spacing_mm=spacing_mm,
-            origin_mm=(-(self.size - 1) / 2 * spacing_mm,) * 3,
+            origin_mm=centred_origin(self.size, spacing_mm),
             models=(model_record(self._client.model, self.metadata, server=self._client.address),),
         )
 
@@ -95,7 +95,7 @@ class RemoteReconstructor(BaseReconstructor):
         if not self._tells_spacing:
             return None
         stripes = np.tile(np.linspace(0, 1, self.size, dtype=np.float32), (self.size, 1))
-        return self._spacing_mm(self._predict(stripes, stripes))
+        return self._told_spacing(self._predict(stripes, stripes))
 
     def _predict(self, ap, la):
         films = {"ap": ap, "la": la}
@@ -126,10 +126,11 @@ class RemoteReconstructor(BaseReconstructor):
             self.metadata, self.size, self.film_normalization, self._segments, source
         )
 
-    def _spacing_mm(self, response):
+    def _told_spacing(self, response):
+        """Return the edge of a voxel that an answer tells, or None."""
         spacing_mm = response.get("spacing_mm")
         if spacing_mm is None:
-            raise UserError("--spacing_mm: missing, and the model does not know its voxel size")
+            return None
         name = f"--server={self._client.address}: the answer's spacing_mm"
         spacing_mm = checked_spacing(spacing_mm, self.size, name)
         # The shortest decimal number with the float32 value that was sent.

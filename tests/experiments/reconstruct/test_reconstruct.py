@@ -185,6 +185,28 @@ def test_finished_pairs_of_other_films_or_flags_are_not_skipped(folder, models):
     )
 
 
+@pytest.mark.parametrize("batched", [False, True])
+def test_a_version_that_is_exported_in_the_meantime_is_not_taken(
+    folder, models, tmp_path, monkeypatch, batched
+):
+    mine = shutil.copytree(models, tmp_path / "mine")
+
+    def use_fpmath(exports, fpmath):
+        shutil.copytree(models / "1", mine / "2")
+
+    monkeypatch.setattr("experiments.reconstruct.use_fpmath", use_fpmath)
+    if batched:
+        table = folder / "pairs.csv"
+        table.write_text("id,ap,la\np1,ap.png,la.png\n", encoding="utf-8")
+        result = batch(folder, mine, f"--pairs={table}", "--report=false")
+    else:
+        result = reconstruct(folder, mine, "--report=false")
+    assert result.returncode == 0, result.stderr
+    file = folder / "out" / ("p1" if batched else "") / "reconstruction.json"
+    (record,) = json.loads(file.read_text(encoding="utf-8"))["models"]
+    assert record["version"] == "1"
+
+
 def test_a_batch_with_invalid_headers_copies_what_is_valid_and_goes_on(folder, models):
     headers = {
         "a": {"PatientBirthDate": "unknown", "PatientSex": "Male", "StudyDate": "2020-01-31"},

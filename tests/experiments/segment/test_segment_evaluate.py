@@ -85,6 +85,16 @@ def test_the_test_patients_of_the_run_are_evaluated_on_their_scans(tmp_path, run
     assert (tmp_path / "figures").stat().st_mode & 0o077 == 0
 
 
+@pytest.mark.parametrize("name", ["table.csv", "unfinished.json"])
+def test_files_of_other_people_are_not_replaced(tmp_path, run, dataset, loaded, name):
+    (tmp_path / name).write_text("[1]", encoding="utf-8")
+    result = evaluate(run, dataset.path, tmp_path)
+    assert result.returncode == 2
+    (line,) = result.stderr.splitlines()
+    assert line.startswith(f"error: --output={tmp_path}: {name} in it is not of a whole evaluation")
+    assert loaded.asked == [] and [path.name for path in tmp_path.iterdir()] == [name]
+
+
 def test_patients_that_were_trained_on_are_said(tmp_path, run, dataset, loaded):
     result = evaluate(run, dataset.path, tmp_path, "--split=all")
     assert "7 of these 10 patients are training patients of the model" in result.stderr

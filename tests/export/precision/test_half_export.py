@@ -59,7 +59,7 @@ def exported(runs, tmp_path_factory):
     folder, (run, half) = tmp_path_factory.mktemp("models"), runs
     return {
         "float32": export_run(run, folder / "whole"),
-        "bfloat16": export_run(run, folder / "half", half=half, fpmath="bfloat16"),
+        "bfloat16": export_run(run, folder / "half", bfloat16_run=half, fpmath="bfloat16"),
     }
 
 
@@ -146,13 +146,13 @@ def test_too_large_a_difference_is_refused(runs, tmp_path, monkeypatch):
     with pytest.raises(
         UserError, match=r"--precision=bfloat16: mean_ct_hu is .* from float32 .*; export without"
     ):
-        export_run(run, tmp_path / "models", half=half)
+        export_run(run, tmp_path / "models", bfloat16_run=half)
     assert not (tmp_path / "models").exists()
 
 
 def test_weights_may_be_stored_in_float16_too(runs, exported, tmp_path):
     run, half = runs
-    folder = export_run(run, tmp_path / "models", "float16", half=half)
+    folder = export_run(run, tmp_path / "models", "float16", bfloat16_run=half)
     metadata = read_metadata(folder)
     assert (metadata["precision"], metadata["weights"]["quantize"]) == ("bfloat16", "float16")
     assert convolutions(folder) == {"bfloat16"}

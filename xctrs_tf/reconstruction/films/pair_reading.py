@@ -13,6 +13,10 @@ UNKNOWN_SIZE = (
     "films: no file tells the size of a pixel; voxels are taken to be as wide as the training "
     "patients' (median); --spacing_mm, --ap_pixel_mm or --la_pixel_mm tells it"
 )
+NOT_SEARCHED = (
+    "films: the neck was not searched for, since the model does not know its voxel size; give "
+    "--spacing_mm, or --ap_crop_box and --la_crop_box"
+)
 
 
 def read_pair(paths, options, model, spacing_mm=None, search=None):
@@ -43,9 +47,11 @@ def read_pair(paths, options, model, spacing_mm=None, search=None):
         if pair.problem is None and options.check_views:
             pair = dataclasses.replace(pair, problem=_two_patients(paths))
         if pair.problem is None:
+            said = pair.remarks
             pair = cut_pair(
                 pair.opened, model.size, spacing_mm, model.film_normalization, options.check_views
             )
+            pair = dataclasses.replace(pair, remarks=(*said, *pair.remarks))
     # Where a film is cropped at the neck, that gave the scale, which was said.
     cropped = any(each.found and each.frame.crop_box for each in pair.opened.values())
     if pair.problem is None and pair.spacing_mm is None and not cropped:
@@ -118,10 +124,16 @@ def _cropped(opened, options, model, spacing_mm, search):
             return FilmPair(opened)
         edge_mm = spacing_mm or model.trained_spacing_mm()
         if edge_mm is None:
-            return FilmPair(opened)
+            return FilmPair(opened, remarks=_not_searched(opened, model.size))
         from xctrs_tf.neck_finder.pair_crops import propose_crops
 
         how = {} if search is None else {"search": search}
         return FilmPair(propose_crops(opened, model.size, edge_mm, options.fixed(), **how))
     except UserError as error:
         return FilmPair(opened, problem=str(error))
+
+
+def _not_searched(opened, size):
+    """Say that no neck was searched for, where a film may show more than the network sees."""
+    shapes = [each.raw.pixels.shape for each in opened.values() if each.frame.crop_box is None]
+    return () if all(shape == (size, size) for shape in shapes) else (NOT_SEARCHED,)
