@@ -45,7 +45,7 @@ def read_pair(paths, options, model, spacing_mm=None, search=None):
         opened = open_films(paths, options.frames())
         pair = _cropped(opened, options, model, spacing_mm, search)
         if pair.problem is None and options.check_views:
-            pair = dataclasses.replace(pair, problem=_two_patients(paths))
+            pair = pair.refused(_two_patients(paths))
         if pair.problem is None:
             said = pair.remarks
             pair = cut_pair(
@@ -55,9 +55,9 @@ def read_pair(paths, options, model, spacing_mm=None, search=None):
     # Where a film is cropped at the neck, that gave the scale, which was said.
     cropped = any(each.found and each.frame.crop_box for each in pair.opened.values())
     if pair.problem is None and pair.spacing_mm is None and not cropped:
-        pair = dataclasses.replace(pair, remarks=(*pair.remarks, UNKNOWN_SIZE))
-    if pair.problem is None and (remark := _scale_remark(pair.spacing_mm, model)):
-        pair = dataclasses.replace(pair, remarks=(*pair.remarks, remark))
+        pair = pair.noting(UNKNOWN_SIZE)
+    if pair.problem is None:
+        pair = pair.noting(_scale_remark(pair.spacing_mm, model))
     return dataclasses.replace(pair, asked=film_request(paths, options, spacing_mm))
 
 
