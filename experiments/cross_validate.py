@@ -269,7 +269,7 @@ def _rows():
     if (TABLE.value is None) == (ROW.value is None):
         raise UserError("--table: give it, as 1, 2, 3 or 1,2,3; or --rows in its place")
     if TABLE.value is None:
-        unknown = [row for row in ROW.value if row not in ROWS]
+        unknown = [row for row in ROW.value or [""] if row not in ROWS]
         if unknown:
             raise UserError(f"--rows={unknown[0]}: must be of {', '.join(ROWS)}")
         return ROW.value

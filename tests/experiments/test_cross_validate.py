@@ -29,6 +29,7 @@ def data(tmp_path_factory):
         (["--workdir=RUNS", "--table=1", "--rows=table1-vgg"], "--table: give it, as 1, 2, 3"),
         (["--workdir=RUNS", "--table=4"], "--table=4: must be of 1, 2, 3"),
         (["--workdir=RUNS", "--table=one"], "--table=one: must be numbers, commas between"),
+        (["--workdir=RUNS", "--rows="], "--rows=: must be of table1-spadrnet, "),
         (["--workdir=RUNS", "--rows=table1-unet"], "--rows=table1-unet: must be of table1-"),
         (["--workdir=RUNS", "--table=1", "--folds=7"], "--folds=7: "),
         (["--workdir=RUNS", "--table=1", "--folds=x"], "--folds=x: must be numbers"),
