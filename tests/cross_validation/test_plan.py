@@ -144,6 +144,14 @@ def test_on_demand_a_row_is_tried(jobs, configs, capsys, monkeypatch):
     assert source.startswith("tried: ")
 
 
+def test_only_rows_without_a_finished_job_are_tried(jobs, configs, capsys, monkeypatch):
+    finish(jobs[0], seconds=120.0)
+    with_steps(jobs[1], {20: 3.0})
+    monkeypatch.setattr(plan, "_try", lambda job: plan.Cost(10.0, 2.0, 2**31, plan.TRIED))
+    first, second, *_ = planned(capsys, jobs, configs, True)
+    assert first.endswith(plan.FINISHED) and second.endswith(plan.TRIED)
+
+
 class TriedJob(Job):
     """A job that trains nothing, and refuses --epochs beside --steps as experiments.train does."""
 
