@@ -64,6 +64,7 @@ class FilmPair:
         used_boxes: dict of the boxes that were cut out.
         match: `HeightMatch` of the boxes that were asked for, or None without a check.
         remarks: lines that tell what was mended, or is in doubt.
+        doubts: those of them that tell why the films may be no pair, or not at the same heights.
         problem: the line that tells why the pair is refused, or None.
         checked: whether views and heights were checked.
         asked: JSON values of `pair_reading.film_request`, or None.
@@ -77,6 +78,7 @@ class FilmPair:
     used_boxes: dict = dataclasses.field(default_factory=dict)
     match: HeightMatch | None = None
     remarks: tuple = ()
+    doubts: tuple = ()
     problem: str | None = None
     checked: bool = True
     asked: dict | None = None
@@ -228,7 +230,7 @@ def _align(pair, size, film_normalization):
     pair = dataclasses.replace(pair, match=judgement.match)
     if not judgement.needs_mending:
         pair = dataclasses.replace(pair, problem=judgement.problem)
-        return _with_remarks(pair, (judgement.doubt,))
+        return _with_doubts(pair, judgement.doubt)
     mended, total = pair, judgement.match
     edge_mm = pair.spacing_mm and pair.spacing_mm * size
     for _ in range(_ROUNDS):
@@ -236,11 +238,11 @@ def _align(pair, size, film_normalization):
         if mending.box == pair.boxes[mending.view]:
             # Less than a pixel of the file.
             pair = dataclasses.replace(pair, problem=judgement.problem)
-            return _with_remarks(pair, (judgement.doubt,))
+            return _with_doubts(pair, judgement.doubt)
         if not is_mendable(total) and total.score > DOUBTFUL_EVIDENCE:
             return dataclasses.replace(pair, problem=mending.refusal)
         if total.evidence < DOUBTFUL_EVIDENCE:
-            return _with_remarks(pair, (judgement.doubt, mending.suggestion))
+            return _with_doubts(pair, judgement.doubt, mending.suggestion)
         if judgement.problem is not None and not mending.inside:
             return dataclasses.replace(pair, problem=judgement.problem)
         used = {**pair.boxes, mending.view: mending.box}
@@ -254,7 +256,8 @@ def _align(pair, size, film_normalization):
         if judgement.doubt is not None or is_aligned(judgement.match):
             break
         total = total.followed_by(judgement.match)
-    return _with_remarks(mended, (mending.remark, judgement.doubt))
+    mended = dataclasses.replace(mended, remarks=(*mended.remarks, mending.remark))
+    return _with_doubts(mended, judgement.doubt)
 
 
 def _judge(pair):
@@ -271,8 +274,11 @@ def _judge(pair):
     return judge_views(**films, strips=strips)
 
 
-def _with_remarks(pair, remarks):
-    return dataclasses.replace(pair, remarks=(*pair.remarks, *filter(None, remarks)))
+def _with_doubts(pair, *doubts):
+    doubts = tuple(filter(None, doubts))
+    return dataclasses.replace(
+        pair, remarks=(*pair.remarks, *doubts), doubts=(*pair.doubts, *doubts)
+    )
 
 
 def _spacing_mm(pair, size):
