@@ -62,15 +62,19 @@ def test_the_name_of_the_overlap_is_told(runs, tmp_path):
     (evaluation / "cases.json").write_text(told, encoding="utf-8")
     # Of the other run it is not known.
     grid = log_grid(read_log(runs))
-    assert (grid.headings[-1], grid.lines[1][-1]) == ("Dice (%)", "80.10, pseudo-label Dice")
+    assert (grid.headings[-1], grid.lines[1][-1]) == ("pseudo-label Dice (%)", "80.10")
     data = tmp_path / "data"
     data.mkdir()
-    told = json.dumps({"label_name": "pseudo-label Dice"})
+    told = json.dumps({"label_name": "Dice of another kind"})
     (data / "manifest.json").write_text(told, encoding="utf-8")
     path = runs / "b" / "config.json"
     record = json.loads(path.read_text(encoding="utf-8"))
     record["training"]["data"] = str(data)
     path.write_text(json.dumps(record), encoding="utf-8")
+    grid = log_grid(read_log(runs))
+    assert (grid.headings[-1], grid.lines[1][-1]) == ("Dice (%)", "80.10, pseudo-label Dice")
+    told = json.dumps({"label_name": "pseudo-label Dice"})
+    (data / "manifest.json").write_text(told, encoding="utf-8")
     grid = log_grid(read_log(runs))
     assert (grid.headings[-1], grid.lines[1][-1]) == ("pseudo-label Dice (%)", "80.10")
 

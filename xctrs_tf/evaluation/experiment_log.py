@@ -82,7 +82,8 @@ def log_grid(runs):
         if len({run.flags.get(name) for run in runs}) > 1 and name not in ("steps", *_IGNORED)
     ]
     scalars = (("loss", 1, ".4g"), ("psnr", 1, ".2f"), ("dice_hard", 100, ".2f"))
-    names = {run.dice_name for run in runs}
+    # A run whose data are not at hand tells none.
+    names = {run.dice_name for run in runs} - {None}
     (dice_name,) = names if len(names) == 1 else (None,)
     lines = [
         [
