@@ -10,8 +10,6 @@ from xctrs_tf.geometry import VIEWS
 
 # Edge of the matrices whose product measures the peak rate of the machine.
 _MATRIX = 4096
-# Forward, and two in the backward pass: gradients of the features and of the weights.
-_PASSES = 3
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,10 +82,11 @@ def training(setting):
         Dict from name to ``(seconds, flops, first)``, as `inference`; the operations are
         those of the networks alone, with two segmentations.
     """
-    flops = network_flops(setting.config)
-    total = (
-        _PASSES * setting.config.batch_size * (flops["reconstruction"] + 2 * flops["segmentation"])
-    )
+    from xctrs_tf.models.complexity import TRAINING_PASSES
+
+    flops = network_flops(setting.config, training_heads=True)
+    of_patient = flops["reconstruction"] + 2 * flops["segmentation"]
+    total = TRAINING_PASSES * setting.config.batch_size * of_patient
     without_vgg = dataclasses.replace(setting.config, vgg_weight=0.0)
     return {
         "step": _measured(step_call(setting.config), setting.repeats, total),
@@ -95,23 +94,16 @@ def training(setting):
     }
 
 
-def network_flops(config):
+def network_flops(config, training_heads=False):
     """Return the number of floating-point operations for one patient, by network."""
-    from xctrs_tf.models.catalogue import NETWORKS
-    from xctrs_tf.models.complexity import layer_costs, without_memory
+    from xctrs_tf.models.complexity import network_costs
 
-    factories = {
-        "reconstruction": NETWORKS[config.reconstruction].factory,
-        "segmentation": NETWORKS[config.segmentation].factory,
-    }
+    names = {"reconstruction": config.reconstruction, "segmentation": config.segmentation}
     return {
-        name: sum(
-            cost.flops
-            for cost in layer_costs(
-                without_memory(factory, size=config.size, width=config.width, batch_size=1)
-            )
+        task: sum(
+            cost.flops for cost in network_costs(name, config.size, config.width, training_heads)
         )
-        for name, factory in factories.items()
+        for task, name in names.items()
     }
 
 
