@@ -75,15 +75,17 @@ def _calls(config):
     costs_of = functools.partial(network_costs, size=config.size, width=config.width)
     calls = []
     if config.trains_reconstruction:
-        calls.append((costs_of(config.reconstruction), 1, TRAINING_PASSES))
+        costs = costs_of(config.reconstruction, training_heads=False)
+        calls.append((costs, 1, TRAINING_PASSES))
     if config.uses_segmentation:
+        # As in training (`training.run`): no other objective needs the further outputs.
+        heads = config.segmentation_objective == "published"
+        costs = costs_of(config.segmentation, training_heads=heads)
         # RSC segments the patient's CT, too.
-        calls.append(
-            (costs_of(config.segmentation), 2 if config.rsc_weight else 1, TRAINING_PASSES)
-        )
+        calls.append((costs, 2 if config.rsc_weight else 1, TRAINING_PASSES))
     if config.is_adversarial:
-        discriminator = costs_of(config.reconstruction, discriminator=True)
-        calls.append((discriminator, 1, _DISCRIMINATOR_PASSES))
+        costs = costs_of(config.reconstruction, discriminator=True)
+        calls.append((costs, 1, _DISCRIMINATOR_PASSES))
     return calls
 
 
