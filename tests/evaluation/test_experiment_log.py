@@ -100,6 +100,10 @@ def test_a_log_is_replaced_as_a_whole(runs, monkeypatch):
 
 
 def test_only_flags_that_differ_are_told(runs):
+    same = {"accumulation": 2, "remat": True, "checkpoint_every": 7}
+    path = runs / "b" / "config.json"
+    record = json.loads(path.read_text(encoding="utf-8"))
+    path.write_text(json.dumps({**record, "training": record["training"] | same}), "utf-8")
     notes = log_grid(read_log(runs)).notes
     assert notes[1] == "b: --data=b-data --freeze=segmentation --augment=films"
     assert notes[2] == "films/a: --data=a-data --augment=mirror"

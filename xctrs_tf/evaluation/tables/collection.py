@@ -18,11 +18,13 @@ from xctrs_tf.models.catalogue import REFERENCE_ROW, ROWS
 from xctrs_tf.training.config import SAME_UPDATE
 
 RUN_NAME = re.compile(r"fold-(\d+)-seed-(\d+)")
+# Settings that are paths of a machine, whatever lies there.
+PATHS = {"data", "reconstruction_run", "vgg_weights"}
 # Settings that may differ between runs of one table: paths, fold, seed, intervals, and how the
 # same update is computed. The steps of a number of epochs differ by the fold and by the batch;
 # the tables tell them.
 FREE_SETTINGS = {
-    *("data", "reconstruction_run", "vgg_weights"),
+    *PATHS,
     *("fold", "seed", "steps", "validate_every", "checkpoint_every"),
     *SAME_UPDATE,
 }
