@@ -22,7 +22,7 @@ takes over what such a folder holds (docs/training.md, On a GPU with a time limi
 
 --plan tells in seconds what all of it will take, and how much of that is left: from the
 jobs in --workdir, or by counting the operations of the networks. With --measure it trains
-every row that was never begun for a few steps, which takes minutes and is exact.
+every row without a finished job for a few steps, which takes minutes and is exact.
 The exit status is 0, or 1 when jobs failed.
 """
 
@@ -93,7 +93,7 @@ PLAN = flags.DEFINE_boolean(
 MEASURE = flags.DEFINE_boolean(
     "measure",
     False,
-    "With --plan: train every row that was never begun for a few steps.",
+    "With --plan: train every row without a finished job for a few steps.",
     flag_values=FLAGS,
 )
 LABEL_NAME = flags.DEFINE_string(
@@ -143,43 +143,45 @@ def execute():
         raise UserError("--measure: only for --plan")
     limit = _limit()
     preset = _preset()
+    config = preset_config(preset, **training_flags.given(FLAGS))
     share = ["--share"] if SHARE.value else []
     label_name = [f"--label_name={LABEL_NAME.value}"] if LABEL_NAME.value else []
     jobs = list_jobs(
         pathlib.Path(WORKDIR.value).absolute(),
         _rows(),
-        _folds(),
+        _folds(config),
         _numbers(SEEDS),
         [f"--preset={preset}", *share, *_given()],
         [*label_name, *share],
         _published(),
     )
     if PLAN.value:
-        _plan(jobs, preset)
+        _plan(jobs, preset, config)
         return 0
     # A signal reaches the running job, which saves a checkpoint before it ends.
     end_like_ctrl_c()
-    data = absolute_data(_config().data)
+    data = absolute_data(config.data)
     with private_files(SHARE.value), handed_over(HANDOVER.value, jobs[0].root, data):
-        return _execute(jobs, limit)
+        return _execute(jobs, config, limit)
 
 
-def _execute(jobs, limit):
+def _execute(jobs, config, limit):
     """Run the jobs until the limit; return the exit status."""
     failed = {}
     try:
         if BENCHMARK.value:
-            config = _config()
             flags_of_it = {"network_size": config.size, "width": config.width}
             flags_of_it |= {"precision": config.precision, "remat": config.remat}
             given = [f"--{name}={value}" for name, value in flags_of_it.items()]
             error = run_benchmark(jobs[0].root, given, limit)
             failed |= {"benchmark": error} if error else {}
-        # Jobs that others depend on run first.
-        for wave in (
-            [job for job in jobs if job.needs is None],
-            [job for job in jobs if job.needs is not None],
-        ):
+        waves = [jobs]
+        if RAY_ADDRESS.value is not None:
+            # Jobs run beside each other: those that others depend on come first.
+            waves = [
+                [job for job in jobs if (job.needs is None) == first] for first in (True, False)
+            ]
+        for wave in waves:
             _run(wave, len(jobs), limit, failed)
         done = [job for job in jobs if job not in failed]
         print(f"{len(done)} of {len(jobs)} jobs are done in {WORKDIR.value}")
@@ -204,17 +206,17 @@ def _limit():
     )
 
 
-def _plan(jobs, preset):
+def _plan(jobs, preset, config):
     """Print what the jobs take, and the preset that it is for."""
     configs = {}
     for job in jobs:
         needed = {"reconstruction_run": str(job.needs.folder)} if job.needs else {}
-        config = dataclasses.replace(_config(), **job.training, **needed, fold=job.fold)
-        configs[job.row] = training_flags.in_steps(config, FLAGS)
+        of_job = dataclasses.replace(config, **job.training, **needed, fold=job.fold)
+        configs[job.row] = training_flags.in_steps(of_job, FLAGS)
     if not MEASURE.value:
         cli.load_tensorflow()
     print_plan(jobs, configs, MEASURE.value)
-    size = _config().size
+    size = config.size
     print(
         f"--preset={preset}: for data of {size}^3 voxels; this machine has {os.cpu_count()} cores, "
         f"{machine_memory() / 2**30:.1f} GiB of memory and {_gpus()}"
@@ -242,7 +244,7 @@ def _preset():
 
 
 def _run(jobs, total, limit, failed):
-    """Run independent jobs; note the errors of those that failed."""
+    """Run jobs; note the errors of those that failed."""
     with parallel_map(1, RAY_ADDRESS.value, num_gpus=GPUS_PER_JOB.value) as mapper:
         todo = []
         for job in jobs:
@@ -269,7 +271,7 @@ def _rows():
     if (TABLE.value is None) == (ROW.value is None):
         raise UserError("--table: give it, as 1, 2, 3 or 1,2,3; or --rows in its place")
     if TABLE.value is None:
-        unknown = [row for row in ROW.value if row not in ROWS]
+        unknown = [row for row in ROW.value or [""] if row not in ROWS]
         if unknown:
             raise UserError(f"--rows={unknown[0]}: must be of {', '.join(ROWS)}")
         return ROW.value
@@ -289,8 +291,7 @@ def _published():
     return tuple(PUBLISHED.value)
 
 
-def _folds():
-    config = _config()
+def _folds(config):
     config.check()
     dataset = open_dataset(config.data_folder)
     if dataset.size != config.size:
@@ -308,10 +309,6 @@ def _folds():
     return folds
 
 
-def _config():
-    return preset_config(_preset(), **training_flags.given(FLAGS))
-
-
 def _numbers(flag):
     if not flag.value or not all(text.isdecimal() for text in flag.value):
         raise UserError(f"--{flag.name}={','.join(flag.value)}: must be numbers, commas between")
@@ -322,9 +319,9 @@ def _given():
     """Return this command's training flags as arguments of the jobs."""
     given = training_flags.given(FLAGS)
     # A job may run elsewhere on the same file system.
-    for name in ("data", "vgg_weights"):
-        if name in given and pathlib.Path(given[name]).exists():
-            given[name] = pathlib.Path(given[name]).absolute()
+    given["data"] = absolute_data(given["data"])
+    if pathlib.Path(given.get("vgg_weights", "")).is_file():
+        given["vgg_weights"] = pathlib.Path(given["vgg_weights"]).absolute()
     given |= training_flags.given_epochs(FLAGS)
     return [f"--{name}={value}" for name, value in given.items()]
 

@@ -115,6 +115,8 @@ def _draw_reconstructions(path, runs, results):
 
     # Table 3 segments the reconstructions of a row of Table 1.
     rows = [row for row in _evaluated(results) if not row.startswith("table3")]
+    if not rows:
+        raise UserError(f"--runs={runs}: no run of Table 1 or 2; leave fig6 out of --which")
     score = "{psnr:.1f} dB, SSIM {ssim:.2f}".format
     reconstructions_figure(path, _predictions(runs, results, rows, score))
 
@@ -192,8 +194,8 @@ def _figures(results, row, patient):
 
 
 def _evaluated(results):
-    """Return the rows that have a run of the drawn fold and seed."""
-    return [
+    """Return the rows that have a run of the drawn fold and seed, at least one."""
+    rows = [
         row
         for row in ROWS
         if any(
@@ -201,6 +203,12 @@ def _evaluated(results):
             for run in results.rows[row].runs
         )
     ]
+    if not rows:
+        raise UserError(
+            f"--runs={RUNS.value}: no evaluated run of fold {FOLD.value} and seed {SEED.value}; "
+            "name others with --fold and --seed"
+        )
+    return rows
 
 
 def _dataset(runs, row):

@@ -44,7 +44,6 @@ PROTOCOL = flags.DEFINE_enum(
     "Of the port: TensorFlow Serving's gRPC or REST, or KServe v2 over HTTP (Triton and others).",
     flag_values=FLAGS,
 )
-REST = flags.DEFINE_boolean("rest", False, "The same as --protocol=rest.", flag_values=FLAGS)
 MODEL_NAME = flags.DEFINE_string(
     "model_name", "xctrsnet", "Name of the model on the server.", flag_values=FLAGS
 )
@@ -147,16 +146,13 @@ def _reconstruct(output, metadata):
 
 
 def _server():
-    protocol = "rest" if REST.value else PROTOCOL.value
-    if REST.value and PROTOCOL.value == "kserve":
-        raise UserError(f"--rest: not with --protocol={PROTOCOL.value}; give one of them")
     if CA_FILE.value is not None and not TLS.value:
         raise UserError("--ca_file: only --tls checks a certificate; add it")
     retry = RetryPolicy(TIMEOUT_S.value, RETRIES.value)
     security = Security(TLS.value, CA_FILE.value, USE_PROXY.value)
-    if protocol == "rest":
+    if PROTOCOL.value == "rest":
         from xctrs_tf.serving.rest_client import RestClient as Client
-    elif protocol == "kserve":
+    elif PROTOCOL.value == "kserve":
         from xctrs_tf.serving.kserve_client import KserveClient as Client
     else:
         cli.load_tensorflow()

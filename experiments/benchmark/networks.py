@@ -10,8 +10,6 @@ from xctrs_tf.geometry import VIEWS
 
 # Edge of the matrices whose product measures the peak rate of the machine.
 _MATRIX = 4096
-# Forward, and two in the backward pass: gradients of the features and of the weights.
-_PASSES = 3
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,10 +82,11 @@ def training(setting):
         Dict from name to ``(seconds, flops, first)``, as `inference`; the operations are
         those of the networks alone, with two segmentations.
     """
+    from xctrs_tf.models.complexity import TRAINING_PASSES
+
     flops = network_flops(setting.config)
-    total = (
-        _PASSES * setting.config.batch_size * (flops["reconstruction"] + 2 * flops["segmentation"])
-    )
+    of_patient = flops["reconstruction"] + 2 * flops["segmentation"]
+    total = TRAINING_PASSES * setting.config.batch_size * of_patient
     without_vgg = dataclasses.replace(setting.config, vgg_weight=0.0)
     return {
         "step": _measured(step_call(setting.config), setting.repeats, total),
@@ -96,22 +95,19 @@ def training(setting):
 
 
 def network_flops(config):
-    """Return the number of floating-point operations for one patient, by network."""
-    from xctrs_tf.models.catalogue import NETWORKS
-    from xctrs_tf.models.complexity import layer_costs, without_memory
+    """Return the number of floating-point operations for one patient, by network.
 
-    factories = {
-        "reconstruction": NETWORKS[config.reconstruction].factory,
-        "segmentation": NETWORKS[config.segmentation].factory,
-    }
+    Without the outputs that only the published objectives need.
+    """
+    from xctrs_tf.models.complexity import network_costs
+
+    names = {"reconstruction": config.reconstruction, "segmentation": config.segmentation}
     return {
-        name: sum(
+        task: sum(
             cost.flops
-            for cost in layer_costs(
-                without_memory(factory, size=config.size, width=config.width, batch_size=1)
-            )
+            for cost in network_costs(name, config.size, config.width, training_heads=False)
         )
-        for name, factory in factories.items()
+        for task, name in names.items()
     }
 
 

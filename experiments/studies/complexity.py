@@ -78,10 +78,9 @@ def network_layers(name, size):
         List of dicts with the fields of `xctrs_tf.models.complexity.LayerCost`,
         in execution order.
     """
-    from xctrs_tf.evaluation.tables.cost import counted_model
-    from xctrs_tf.models.complexity import layer_costs
+    from xctrs_tf.models.complexity import network_costs
 
-    return [dataclasses.asdict(cost) for cost in layer_costs(counted_model(name, size))]
+    return [dataclasses.asdict(cost) for cost in network_costs(name, size)]
 
 
 def table(rows):

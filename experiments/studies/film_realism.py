@@ -41,13 +41,16 @@ ROWS = {
 CROPS = 2
 SHIFT = 0.05
 COLUMNS = ("file", "left", "top", "right", "bottom")
-HALVES = ("all", "tuning", "report")
+# Which films of BOXES.csv count.
+HALVES = {"all": slice(None), "tuning": slice(0, None, 2), "report": slice(1, None, 2)}
+# Three in each half.
+MIN_FILMS = 6
 
 FLAGS = flags.FlagValues()
 DATA = flags.DEFINE_string("data", None, "Prepared data folder.", flag_values=FLAGS)
 FILMS = flags.DEFINE_string("films", None, "Folder of real AP films.", flag_values=FLAGS)
 BOXES = flags.DEFINE_string("boxes", None, "CSV of a box of the neck in each.", flag_values=FLAGS)
-HALF = flags.DEFINE_enum("half", "all", HALVES, "Which films count.", flag_values=FLAGS)
+HALF = flags.DEFINE_enum("half", "all", list(HALVES), "Which films count.", flag_values=FLAGS)
 SEED = flags.DEFINE_integer(
     "seed", 0, "Of augmentations, crops and folds.", lower_bound=0, flag_values=FLAGS
 )
@@ -65,11 +68,11 @@ def execute():
         _real_crops(pathlib.Path(FILMS.value) / name, box, dataset.size, number)
         for number, (name, box) in enumerate(boxes)
     ]
-    scored = (
-        range(len(real)) if HALF.value == "all" else range(HALF.value == "report", len(real), 2)
-    )
+    scored = range(len(real))[HALVES[HALF.value]]
+    count = len(scored)
     if HALF.value == "tuning":
-        real, scored = real[::2], None
+        # The classifier does not learn from the films of the report.
+        real, scored = [real[number] for number in scored], None
     cases = [dataset.load(patient) for patient in dataset.ids]
     rows = {}
     for title, names in progress_bar(list(ROWS.items()), unit="row"):
@@ -81,7 +84,6 @@ def execute():
             for number, case in enumerate(cases)
         ]
         rows[title] = film_distance(real, computed, scored, seed=SEED.value)
-    count = len(real) if scored is None else len(scored)
     print(f"{count} real films, {len(cases)} patients of {dataset.path}, {dataset.size} pixels")
     areas = list(rows["films"].auc)
     print(f"{'':34} {'distance of':^28}   AUC by")
@@ -129,27 +131,28 @@ def read_boxes(path):
         if not box[2] - box[0] == box[3] - box[1] > 0:
             raise UserError(f"--boxes={path}: line {number}: the box is not square")
         boxes.append((name, box))
-    if len(boxes) < 2 * len(HALVES):
-        raise UserError(
-            f"--boxes={path}: {len(boxes)} films; at least {2 * len(HALVES)} are needed"
-        )
+    if len(boxes) < MIN_FILMS:
+        raise UserError(f"--boxes={path}: {len(boxes)} films; at least {MIN_FILMS} are needed")
     return boxes
 
 
 def _real_crops(path, box, size, number):
     """Return the box of a film and boxes beside it, as network input."""
     film = _read(path)
+    width, height = film.shape
+    left, top, right, bottom = box
+    if min(left, top) < 0 or right > width or bottom > height:
+        raise UserError(
+            f"--boxes={BOXES.value}: the box {box} does not lie in the {width} x {height} pixels "
+            f"of {path}; draw it there"
+        )
     rng = np.random.default_rng([SEED.value, number])
-    edge = box[2] - box[0]
+    edge = right - left
     reach = int(SHIFT * edge)
-    shifts = [(0, 0), *rng.integers(-reach, reach + 1, (CROPS - 1, 2))]
     crops = []
-    for right, down in shifts:
-        left = np.clip(box[0] + right, 0, film.shape[0] - edge)
-        top = np.clip(box[1] + down, 0, film.shape[1] - edge)
-        crop = film[left : left + edge, film.shape[1] - top - edge : film.shape[1] - top]
-        if crop.shape != (edge, edge):
-            raise UserError(f"{path}: the box {box} does not lie in its {film.shape} pixels")
+    for shift in ((0, 0), *rng.integers(-reach, reach + 1, (CROPS - 1, 2))):
+        x, y = np.clip(np.add((left, top), shift), 0, (width - edge, height - edge))
+        crop = film[x : x + edge, height - y - edge : height - y]
         crops.append(normalise_film(resize_film(crop, size)))
     return crops
 

@@ -39,7 +39,9 @@ WEIGHTS = flags.DEFINE_string(
 NUM_FILMS = flags.DEFINE_integer(
     "num_films", 20, "Films of a patient and view.", lower_bound=1, flag_values=FLAGS
 )
-NUM_OTHERS = flags.DEFINE_integer("num_others", 200, "Pictures of no neck.", flag_values=FLAGS)
+NUM_OTHERS = flags.DEFINE_integer(
+    "num_others", 200, "Pictures of no neck.", lower_bound=0, flag_values=FLAGS
+)
 PIXELS = flags.DEFINE_integer("pixels", 288, "Longest edge of a film.", flag_values=FLAGS)
 SEED = flags.DEFINE_integer("seed", 1, "Of poses and looks.", flag_values=FLAGS)
 NUM_PAIRS = flags.DEFINE_integer(
@@ -192,6 +194,8 @@ def _report_pairs(films, network):
     print(f"pairs: {count}, of which {len(reasons)} are refused")
     for reason, times in collections.Counter(reasons).most_common():
         print(f"  {times} times: {reason}")
+    if len(reasons) == count:
+        return
     for view in VIEWS:
         away = np.array(errors[view])
         for name, values in (
@@ -205,6 +209,8 @@ def _report_pairs(films, network):
 
 
 def _spread(values):
+    if not len(values):
+        return "none"
     values = np.abs(values)
     return (
         f"median {np.median(values):6.2f}  95 % {np.quantile(values, 0.95):6.2f}"
@@ -241,6 +247,8 @@ def _report_others(network):
     from xctrs_tf.neck_finder.neck_search import Orientation, search_neck
     from xctrs_tf.neck_finder.no_necks import no_neck
 
+    if NUM_OTHERS.value == 0:
+        return
     rng = np.random.default_rng(SEED.value)
     for view in VIEWS:
         orientations = [

@@ -17,12 +17,10 @@ from absl import flags
 
 from experiments.common import cli
 from experiments.common.run_flags import SPLITS, RunFlags
-from xctrs_tf import provenance
 from xctrs_tf.data.dataset import network_arrays
 from xctrs_tf.errors import UserError
-from xctrs_tf.evaluation.evaluated_run import open_folds, origin_of_folds, run_name
+from xctrs_tf.evaluation.evaluated_run import collect_origin, open_folds, run_name
 from xctrs_tf.evaluation.patient import evaluate_protocols, write_cases_csv
-from xctrs_tf.evaluation.tables.collection import without_folders
 from xctrs_tf.evaluation.tables.grids import markdown
 from xctrs_tf.evaluation.tables.study_tables import patients_note, protocol_grid
 from xctrs_tf.files import read_json, write_text
@@ -104,14 +102,8 @@ def write_rows(output, rows, folds, steps, workdir):
     Raises:
         UserError: the folder cannot be made.
     """
-    origin = provenance.collect(
-        n=len({row["id"] for row in rows}),
-        seed=folds[0].config.seed,
-        data_hash=folds[0].cohort.dataset.content_hash(),
-        **origin_of_folds(folds, steps),
-    )
-    root = pathlib.Path(workdir).absolute().parent
-    origin["command"] = without_folders(origin["command"], root)
+    # Nothing is drawn: the seed is that of the training.
+    origin = collect_origin(rows, folds, steps, workdir, folds[0].config.seed)
     cli.make_output_folder(output)
     write_cases_csv(output / "protocols.csv", rows, origin)
 

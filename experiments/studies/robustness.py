@@ -21,17 +21,15 @@ from absl import flags, logging
 
 from experiments.common import cli
 from experiments.common.run_flags import RunFlags
-from xctrs_tf import provenance
 from xctrs_tf.data.dataset import network_arrays
 from xctrs_tf.data.dataset.header_mending import HEADER, centre_of, mend_header
 from xctrs_tf.data.dataset.preparation import image_hash
 from xctrs_tf.data.projection.projection_geometry import ProjectionGeometry
 from xctrs_tf.data.sources.pairs import read_ct_parts
 from xctrs_tf.errors import UserError
-from xctrs_tf.evaluation.evaluated_run import open_folds, origin_of_folds
+from xctrs_tf.evaluation.evaluated_run import collect_origin, open_folds
 from xctrs_tf.evaluation.patient import evaluate_case, write_cases_csv
 from xctrs_tf.evaluation.perturbations import PERTURBATIONS, perturbed_arrays
-from xctrs_tf.evaluation.tables.collection import without_folders
 from xctrs_tf.evaluation.tables.grids import markdown
 from xctrs_tf.evaluation.tables.study_tables import (
     ROBUSTNESS_FIGURES,
@@ -101,24 +99,15 @@ def execute():
     cli.load_tensorflow()
     from xctrs_tf.training.run import load_run
 
-    dataset = folds[0].cohort.dataset
-    label_name = dataset.overlap_name(RUN.label_name.value)
+    label_name = folds[0].cohort.dataset.overlap_name(RUN.label_name.value)
     rows, steps = [], []
     for fold in folds:
         run = _compiled(load_run(fold.folder, RUN.checkpoint.value))
         found = robustness_rows(run, fold.cohort, SEED.value, scans, names)
         rows += [{"fold": fold.config.fold, **row} for row in found]
         steps.append(run.step)
-    origin = provenance.collect(
-        n=len({row["id"] for row in rows}),
-        seed=SEED.value,
-        data_hash=dataset.content_hash(),
-        training_seed=folds[0].config.seed,
-        dice_name=label_name,
-        **origin_of_folds(folds, steps),
-    )
-    root = pathlib.Path(RUN.workdir.value).absolute().parent
-    origin["command"] = without_folders(origin["command"], root)
+    own = {"training_seed": folds[0].config.seed, "dice_name": label_name}
+    origin = collect_origin(rows, folds, steps, RUN.workdir.value, SEED.value, **own)
     write_cases_csv(output / "robustness.csv", rows, origin)
     lines = read_csv(output / "robustness.csv")
     text = markdown([robustness_grid(lines, label_name, patients_note(origin))])

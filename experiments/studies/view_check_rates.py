@@ -246,11 +246,10 @@ def _outcome(pair, spacing_mm, is_cut):
     """Return whether a pair was refused, warned of and moved, and the largest error in mm."""
     if pair.problem is not None:
         return True, False, False, np.nan
-    warned = any("agree by" in text or "perhaps" in text for text in pair.remarks)
     ap, la = (pair.used_boxes[view] for view in VIEWS)
     moved = pair.used_boxes != pair.boxes
     edges = np.abs(np.subtract(ap, la))[[1, 3]]
-    return False, warned, moved, edges.max() * spacing_mm if is_cut or moved else 0.0
+    return False, bool(pair.doubts), moved, edges.max() * spacing_mm if is_cut or moved else 0.0
 
 
 def _line(kind, outcomes):

@@ -10,6 +10,7 @@ from xctrs_tf.cross_validation import convolution_rate, plan
 from xctrs_tf.cross_validation.jobs import Job
 from xctrs_tf.cross_validation.operations import step_memory, step_operations
 from xctrs_tf.models.catalogue import ROWS
+from xctrs_tf.models.complexity import network_costs
 from xctrs_tf.training.config import TrainingConfig
 
 SMALL = TrainingConfig(size=32, width=0.25, batch_size=2, vgg_weight=0.0, steps=100)
@@ -128,6 +129,15 @@ def test_operations_follow_the_networks_that_a_step_runs():
     assert step_memory(dataclasses.replace(SMALL, remat=True)) < memory
 
 
+def test_the_outputs_of_a_published_objective_are_counted_with_it_alone():
+    config = dataclasses.replace(SMALL, segmentation="dsn", reconstruction_run="RUN")
+    published = dataclasses.replace(config, segmentation_objective="published")
+    assert step_operations(config) < step_operations(published)
+    # Two patients, forward and backward, of the patient's CT and of the reconstruction.
+    costs = network_costs("dsn", SMALL.size, SMALL.width, training_heads=False)
+    assert step_operations(config) == 2 * 2 * 3 * sum(cost.flops for cost in costs)
+
+
 def test_on_demand_a_row_is_tried(jobs, configs, capsys, monkeypatch):
     seen = []
 
@@ -142,6 +152,14 @@ def test_on_demand_a_row_is_tried(jobs, configs, capsys, monkeypatch):
     assert job.row == jobs[0].row and job.root != jobs[0].root and not job.root.exists()
     assert first.split()[6:] == ["3.5", "minutes", "2.0", "GiB", "tried"]
     assert source.startswith("tried: ")
+
+
+def test_only_rows_without_a_finished_job_are_tried(jobs, configs, capsys, monkeypatch):
+    finish(jobs[0], seconds=120.0)
+    with_steps(jobs[1], {20: 3.0})
+    monkeypatch.setattr(plan, "_try", lambda job: plan.Cost(10.0, 2.0, 2**31, plan.TRIED))
+    first, second, *_ = planned(capsys, jobs, configs, True)
+    assert first.endswith(plan.FINISHED) and second.endswith(plan.TRIED)
 
 
 class TriedJob(Job):

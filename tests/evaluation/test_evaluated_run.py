@@ -6,8 +6,10 @@ import pytest
 
 from tests.evaluation.patients import SIZE, MemoryDataset, make_case
 from tests.evaluation.run_folders import case_line, write_run
+from xctrs_tf import provenance
 from xctrs_tf.errors import UserError
 from xctrs_tf.evaluation.evaluated_run import (
+    collect_origin,
     fold_folders,
     open_folds,
     open_run_dataset,
@@ -71,6 +73,14 @@ def test_training_patients_in_other_data_are_told(opened, tmp_path, monkeypatch,
     assert fold.cohort.ids == ["p3"] and fold.config.data == "DATA"
     expected = {"folds": [0], "steps": [7], "split": "test", "is_training_data": True}
     assert origin_of_folds([fold], [7]) == {**expected, "trained_on": 0}
+    rows = [{"id": "p3"}, {"id": "p3"}]
+    provenance.set_command(["python", "-m", "study", f"--workdir={tmp_path}"])
+    origin = collect_origin(rows, [fold], [7], tmp_path, 5, dice_name="Dice")
+    provenance.set_command(None)
+    of_study = {"n": 1, "seed": 5, "data_hash": fold.cohort.dataset.content_hash()}
+    of_study |= {"dice_name": "Dice", **expected}
+    assert {key: origin[key] for key in of_study} == of_study
+    assert origin["command"] == f"python -m study --workdir=RUNS/{tmp_path.name}"
     # The last is p1, which the run was trained on.
     (fold,) = open_folds(tmp_path, "OTHER")
     (message,) = caplog.messages

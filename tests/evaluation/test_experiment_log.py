@@ -62,15 +62,19 @@ def test_the_name_of_the_overlap_is_told(runs, tmp_path):
     (evaluation / "cases.json").write_text(told, encoding="utf-8")
     # Of the other run it is not known.
     grid = log_grid(read_log(runs))
-    assert (grid.headings[-1], grid.lines[1][-1]) == ("Dice (%)", "80.10, pseudo-label Dice")
+    assert (grid.headings[-1], grid.lines[1][-1]) == ("pseudo-label Dice (%)", "80.10")
     data = tmp_path / "data"
     data.mkdir()
-    told = json.dumps({"label_name": "pseudo-label Dice"})
+    told = json.dumps({"label_name": "Dice of another kind"})
     (data / "manifest.json").write_text(told, encoding="utf-8")
     path = runs / "b" / "config.json"
     record = json.loads(path.read_text(encoding="utf-8"))
     record["training"]["data"] = str(data)
     path.write_text(json.dumps(record), encoding="utf-8")
+    grid = log_grid(read_log(runs))
+    assert (grid.headings[-1], grid.lines[1][-1]) == ("Dice (%)", "80.10, pseudo-label Dice")
+    told = json.dumps({"label_name": "pseudo-label Dice"})
+    (data / "manifest.json").write_text(told, encoding="utf-8")
     grid = log_grid(read_log(runs))
     assert (grid.headings[-1], grid.lines[1][-1]) == ("pseudo-label Dice (%)", "80.10")
 
@@ -96,6 +100,10 @@ def test_a_log_is_replaced_as_a_whole(runs, monkeypatch):
 
 
 def test_only_flags_that_differ_are_told(runs):
+    same = {"accumulation": 2, "remat": True, "checkpoint_every": 7}
+    path = runs / "b" / "config.json"
+    record = json.loads(path.read_text(encoding="utf-8"))
+    path.write_text(json.dumps({**record, "training": record["training"] | same}), "utf-8")
     notes = log_grid(read_log(runs)).notes
     assert notes[1] == "b: --data=b-data --freeze=segmentation --augment=films"
     assert notes[2] == "films/a: --data=a-data --augment=mirror"

@@ -11,6 +11,7 @@ from experiments import cross_validate
 from tests.programs import assert_refused, run_program
 from tests.training.toys import toy_dataset
 from xctrs_tf.cross_validation.time_limit import TimeLimit
+from xctrs_tf.data.dataset import open_dataset
 from xctrs_tf.data.dataset.mixture import open_parts
 
 TINY = ["--preset=demo", "--width=0.0625", "--steps=2", "--batch_size=1", "--folds=1"]
@@ -29,6 +30,7 @@ def data(tmp_path_factory):
         (["--workdir=RUNS", "--table=1", "--rows=table1-vgg"], "--table: give it, as 1, 2, 3"),
         (["--workdir=RUNS", "--table=4"], "--table=4: must be of 1, 2, 3"),
         (["--workdir=RUNS", "--table=one"], "--table=one: must be numbers, commas between"),
+        (["--workdir=RUNS", "--rows="], "--rows=: must be of table1-spadrnet, "),
         (["--workdir=RUNS", "--rows=table1-unet"], "--rows=table1-unet: must be of table1-"),
         (["--workdir=RUNS", "--table=1", "--folds=7"], "--folds=7: "),
         (["--workdir=RUNS", "--table=1", "--folds=x"], "--folds=x: must be numbers"),
@@ -74,10 +76,15 @@ def test_share_reaches_training_and_evaluation(data, tmp_path, monkeypatch):
 def test_a_plan_without_preset_takes_the_one_that_fits_the_data(
     data, tmp_path, monkeypatch, capsys
 ):
-    planned = []
+    planned, opened = [], []
     monkeypatch.setattr(cross_validate, "print_plan", lambda *arguments: planned.append(arguments))
+    monkeypatch.setattr(
+        cross_validate, "open_dataset", lambda path: opened.append(path) or open_dataset(path)
+    )
     flags = [f"--data={data}", f"--workdir={tmp_path / 'runs'}", "--table=1", "--folds=0"]
     assert cross_validate.main([*flags, "--plan"]) == 0
+    # For the preset, and for the folds.
+    assert len(opened) == 2
     ((jobs, configs, measure),) = planned
     assert not measure and {"--preset=demo"} <= set(jobs[0].flags)
     assert {job.row for job in jobs} == configs.keys()
@@ -122,7 +129,35 @@ def test_a_benchmark_comes_before_the_jobs(data, tmp_path, monkeypatch, capsys):
     given = ["--network_size=32", "--width=0.0625", "--precision=mixed_bfloat16", "--remat=False"]
     assert calls[0] == (tmp_path, given, None)
     assert "failed benchmark: no memory" in capsys.readouterr().out
-    assert calls[1:] == [1, 0]
+    assert calls[1:] == [1]
+
+
+@pytest.mark.parametrize(("ray", "waves"), [([], ["vdvd"]), (["--ray_address=auto"], ["vv", "dd"])])
+def test_jobs_run_fold_by_fold_but_for_a_cluster(data, tmp_path, monkeypatch, ray, waves):
+    ran = []
+    monkeypatch.setattr(cross_validate, "_run", lambda jobs, *_: ran.append(jobs))
+    flags = [*TINY[:-1], f"--data={data}", f"--workdir={tmp_path}", "--rows=table3-dsn", *ray]
+    assert cross_validate.main([*flags, "--folds=0,1"]) == 0
+    letters = {"table1-vgg": "v", "table3-dsn": "d"}
+    assert ["".join(letters[job.row] for job in wave) for wave in ran] == waves
+    assert [job.fold for wave in ran for job in wave] == ([0, 1, 0, 1] if ray else [0, 0, 1, 1])
+
+
+def test_jobs_get_absolute_paths(data, tmp_path, monkeypatch):
+    ran = []
+    monkeypatch.setattr(cross_validate, "_run", lambda jobs, *_: ran.extend(jobs))
+    monkeypatch.chdir(tmp_path)
+    toy_dataset(tmp_path / "second", num_patients=6)
+    (tmp_path / "vgg.h5").touch()
+    flags = [*TINY, f"--workdir={tmp_path / 'runs'}", "--rows=table2-sit"]
+    mixture = [f"--data={data}:0.85,second:0.15", "--vgg_weights=vgg.h5"]
+    assert cross_validate.main([*flags, *mixture]) == 0
+    expected = [f"--data={data}:0.85,{tmp_path / 'second'}:0.15"]
+    expected += [f"--vgg_weights={tmp_path / 'vgg.h5'}"]
+    assert set(expected) <= set(ran[0].flags)
+    ran.clear()
+    assert cross_validate.main([*flags, "--data=second", "--vgg_weights=random"]) == 0
+    assert {f"--data={tmp_path / 'second'}", "--vgg_weights=random"} <= set(ran[0].flags)
 
 
 @pytest.mark.slow

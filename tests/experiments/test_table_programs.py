@@ -67,6 +67,25 @@ def test_mistakes_are_one_line(program, flags, error):
     assert finished.stderr.count("\n") == 1
 
 
+@pytest.mark.parametrize("which", ["fig6", "fig7", "curves"])
+def test_a_fold_without_an_evaluated_run_has_no_figures(runs, tmp_path, which):
+    flags = (f"--runs={runs}", f"--output={tmp_path / 'figures'}", f"--which={which}", "--fold=3")
+    finished = run_program("figures", *flags)
+    assert finished.returncode == 2
+    told = "no evaluated run of fold 3 and seed 0; name others with --fold and --seed"
+    assert finished.stderr == f"error: --runs={runs}: {told}\n"
+
+
+def test_rows_of_table_3_alone_have_no_picture_of_reconstructions(tmp_path):
+    runs = tmp_path / "runs"
+    write_run(runs, "table3-dsn", [case_line("a")])
+    flags = (f"--runs={runs}", f"--output={tmp_path / 'figures'}", "--which=fig6")
+    finished = run_program("figures", *flags)
+    assert finished.returncode == 2
+    told = "no run of Table 1 or 2; leave fig6 out of --which"
+    assert finished.stderr == f"error: --runs={runs}: {told}\n"
+
+
 def test_figures_are_drawn_from_saved_predictions(runs, tmp_path):
     data = tmp_path / "data"
     writer = DatasetWriter(data, {**CONFIGURATION, "size": SIZE})

@@ -14,7 +14,12 @@ from xctrs_tf.models.catalogue import NETWORKS
 from xctrs_tf.models.compared.cs2net import ChannelAttention, PositionAttention
 from xctrs_tf.models.compared.linear_resampling import LinearDownSampling3D, LinearUpSampling3D
 from xctrs_tf.models.compared.sit import DoublingDepthwiseConv2D
-from xctrs_tf.models.complexity import layer_costs, trainable_parameters, without_memory
+from xctrs_tf.models.complexity import (
+    layer_costs,
+    network_costs,
+    trainable_parameters,
+    without_memory,
+)
 
 
 def test_counts_at_full_size_are_golden():
@@ -49,6 +54,23 @@ def test_the_layers_of_one_network_add_up_to_it():
     assert rows[0]["output_shape"] == (1, 32, 32, 32, 16)
     *_, total = layer_table(rows).splitlines()
     assert total.split()[:2] == ["total", "1,755,416"]
+
+
+def test_the_costs_of_a_network_are_of_the_parts_that_are_asked_for():
+    whole, inference, against = (
+        network_costs("x2ctgan", 32, 1 / 16, **asked)
+        for asked in ({}, {"training_heads": False}, {"discriminator": True})
+    )
+    factory = NETWORKS["x2ctgan"].factory
+    model = without_memory(factory, size=32, width=1 / 16, batch_size=1, training_heads=True)
+    parameters, fewer, others = (
+        sum(cost.trainable_parameters for cost in costs) for costs in (whole, inference, against)
+    )
+    assert parameters == trainable_parameters(model) > fewer > 0
+    assert others not in (parameters, fewer)
+    assert set(inference) < set(whole)
+    # Without such outputs there is one network.
+    assert network_costs("sit", 32, 0.25) == network_costs("sit", 32, 0.25, training_heads=False)
 
 
 def test_a_model_without_memory_has_the_same_counts():

@@ -294,7 +294,13 @@ def large_films(tmp_path, model):
     for view, film in phantom_films().items():
         write_film(tmp_path / f"{view}.png", film, view)
     films = [f"--{view}={tmp_path / view}.png" for view in ("ap", "la")]
-    flags = [*films, "--rest", "--spacing_mm=2.5", "--noreport", f"--output={tmp_path / 'out'}"]
+    flags = [
+        *films,
+        "--protocol=rest",
+        "--spacing_mm=2.5",
+        "--noreport",
+        f"--output={tmp_path / 'out'}",
+    ]
     with rest_server(model) as address:
         yield [*flags, f"--server={address}"]
 
@@ -325,7 +331,13 @@ def test_a_client_without_keras_is_told_what_to_do(tmp_path, large_films, monkey
 
 
 def test_the_program_without_a_server(tmp_path):
-    flags = ["--rest", "--retries=0", "--ap=a.png", "--la=l.png", f"--output={tmp_path / 'out'}"]
+    flags = [
+        "--protocol=rest",
+        "--retries=0",
+        "--ap=a.png",
+        "--la=l.png",
+        f"--output={tmp_path / 'out'}",
+    ]
     result = run_program("serve_client", "--server=localhost:1", *flags)
     (line,) = result.stderr.splitlines()
     assert line.startswith("error: --server=localhost:1: no answer (")

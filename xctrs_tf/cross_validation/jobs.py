@@ -18,16 +18,14 @@ import time
 
 from xctrs_tf.cross_validation.time_limit import TimeUp
 from xctrs_tf.evaluation.finished_run import read_job
+from xctrs_tf.evaluation.tables.collection import PATHS
 from xctrs_tf.files import remove_leftovers, write_text
 from xctrs_tf.folder_lock import folder_lock
 from xctrs_tf.models.catalogue import RECONSTRUCTION_ROW, ROWS
 from xctrs_tf.training.config import SAME_UPDATE
 
 # Paths, and flags that do not change the result.
-_WITHOUT_EFFECT = {
-    *("data", "vgg_weights", "reconstruction_run", "workdir", "share", "checkpoint_every"),
-    *SAME_UPDATE,
-}
+_WITHOUT_EFFECT = {*PATHS, "workdir", "share", "checkpoint_every", *SAME_UPDATE}
 # Of a time limit; the rest is for the jobs.
 _BENCHMARK_SHARE = 1 / 3
 # Of a program that a signal ended; while it imports TensorFlow, the signal itself ends it.

@@ -3,15 +3,18 @@
 import functools
 import math
 
-from xctrs_tf.models.catalogue import NETWORKS
+from xctrs_tf.models.complexity import (
+    TRAINING_PASSES,
+    layer_costs,
+    network_costs,
+    without_memory,
+)
 
-# Forward, and two in the backward pass: gradients of the features and of the weights.
-_PASSES = 3
 # Of VGG16, which is not trained: features of the truth and of the reconstruction, and the
 # gradient of the latter.
 _VGG_PASSES = 3
 # The adversarial term and its gradient, and the discriminator's own step on two volumes.
-_DISCRIMINATOR_PASSES = _PASSES + 2 * _PASSES
+_DISCRIMINATOR_PASSES = TRAINING_PASSES + 2 * TRAINING_PASSES
 # float32 weights, gradients and two moments of Adam.
 _BYTES_PER_PARAMETER = 16
 # Feature maps are kept for the backward pass in float32; their gradients are freed soon.
@@ -32,8 +35,8 @@ def step_operations(config):
         float.
     """
     total = sum(
-        passes * samples * _counts(name, config.size, config.width)[0]
-        for name, samples, passes in _calls(config)
+        passes * samples * sum(cost.flops for cost in costs)
+        for costs, samples, passes in _calls(config)
     )
     if config.uses_vgg:
         images = 3 * (config.vgg_slices or config.size)
@@ -52,11 +55,11 @@ def step_memory(config):
     """
     patients = max(1, config.batch_size // config.accumulation)
     features = parameters = 0.0
-    for name, samples, _ in _calls(config):
-        _, values, trainable = _counts(name, config.size, config.width)
+    for costs, samples, _ in _calls(config):
+        values = sum(math.prod(cost.output_shape) for cost in costs)
         # With --remat only the borders of the stages are kept.
         features += samples * values * (0.4 if config.remat else 1.0)
-        parameters += trainable
+        parameters += sum(cost.trainable_parameters for cost in costs)
     return (
         _PROCESS_BYTES
         + patients * features * _BYTES_PER_FEATURE
@@ -65,42 +68,31 @@ def step_memory(config):
 
 
 def _calls(config):
-    """Return the networks that a step runs, each with its samples for a patient and its passes."""
+    """Return the costs of the networks that a step runs, each with its samples and passes.
+
+    Samples are those for one patient.
+    """
+    costs_of = functools.partial(network_costs, size=config.size, width=config.width)
     calls = []
     if config.trains_reconstruction:
-        calls.append((config.reconstruction, 1, _PASSES))
+        costs = costs_of(config.reconstruction, training_heads=False)
+        calls.append((costs, 1, TRAINING_PASSES))
     if config.uses_segmentation:
+        # As in training (`training.run`): no other objective needs the further outputs.
+        heads = config.segmentation_objective == "published"
+        costs = costs_of(config.segmentation, training_heads=heads)
         # RSC segments the patient's CT, too.
-        calls.append((config.segmentation, 2 if config.rsc_weight else 1, _PASSES))
+        calls.append((costs, 2 if config.rsc_weight else 1, TRAINING_PASSES))
     if config.is_adversarial:
-        calls.append((f"{config.reconstruction} discriminator", 1, _DISCRIMINATOR_PASSES))
+        costs = costs_of(config.reconstruction, discriminator=True)
+        calls.append((costs, 1, _DISCRIMINATOR_PASSES))
     return calls
-
-
-@functools.cache
-def _counts(name, size, width):
-    """Return operations, values of all feature maps and parameters, for one patient."""
-    from xctrs_tf.models.complexity import layer_costs, without_memory
-
-    name, _, discriminator = name.partition(" ")
-    network = NETWORKS[name]
-    factory = network.discriminator_factory if discriminator else network.factory
-    heads = {"training_heads": True} if network.training_heads and not discriminator else {}
-    model = without_memory(factory, size=size, width=width, batch_size=1, **heads)
-    costs = layer_costs(model)
-    return (
-        sum(cost.flops for cost in costs),
-        sum(math.prod(cost.output_shape) for cost in costs),
-        sum(cost.trainable_parameters for cost in costs),
-    )
 
 
 @functools.cache
 def _vgg_operations(layer, size):
     """Return the operations of VGG16 up to a layer for one image."""
     import keras
-
-    from xctrs_tf.models.complexity import layer_costs, without_memory
 
     shape = {"input_shape": (max(size, 32), max(size, 32), 3)}
     network = without_memory(keras.applications.VGG16, weights=None, include_top=False, **shape)

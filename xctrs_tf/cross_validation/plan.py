@@ -3,7 +3,7 @@
 What is known of a row comes first: the record of a finished job, then the steps of one
 that was begun. For any other row the operations of a step are counted and divided by the
 rate at which this machine computes: that of the known rows, or else that of a small
-convolution. On demand every row is trained for a few steps instead.
+convolution. On demand every row without a finished job is trained for a few steps instead.
 """
 
 import dataclasses
@@ -31,7 +31,7 @@ _MEANINGS = {
     TRIED: f"measured on {_TRIAL_STEPS} steps on this machine, without evaluation",
     COUNTED: (
         "operations of a step counted, and divided by {rate}; without start and evaluation, "
-        "perhaps wrong by a factor of 2, memory by a factor of 1.5: --measure tries every row"
+        "perhaps wrong by a factor of 2, memory by a factor of 1.5: --measure tries such rows"
     ),
 }
 
@@ -66,7 +66,7 @@ def print_plan(jobs, configs, measure=False):
     Args:
         jobs: list of `Job`, of `jobs.list_jobs`.
         configs: dict from each row to its `TrainingConfig`.
-        measure: try the rows of which nothing is known for a few steps, which takes minutes.
+        measure: try the rows without a finished job for a few steps, which takes minutes.
 
     Raises:
         UserError: the trial of a row failed.

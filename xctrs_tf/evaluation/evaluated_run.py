@@ -4,12 +4,13 @@ import dataclasses
 import logging
 import pathlib
 
+from xctrs_tf import provenance
 from xctrs_tf.data.dataset import open_dataset
 from xctrs_tf.data.dataset.mixture import parse_data
 from xctrs_tf.errors import UserError
 from xctrs_tf.evaluation.cohort import Cohort, choose_cohort, training_of
 from xctrs_tf.evaluation.finished_run import is_evaluated
-from xctrs_tf.evaluation.tables.collection import FREE_SETTINGS, RUN_NAME
+from xctrs_tf.evaluation.tables.collection import FREE_SETTINGS, RUN_NAME, without_folders
 from xctrs_tf.evaluation.tables.results import method_name
 from xctrs_tf.training.config import TrainingConfig
 from xctrs_tf.training.run_record import read_config, read_run_record
@@ -65,6 +66,32 @@ def open_folds(workdir, data=None, split="test"):
         if warning and split != "training":
             logging.warning("%s: %s", folder.name, warning)
     return found
+
+
+def collect_origin(rows, folds, steps, workdir, seed, **more):
+    """Return where the rows of a study come from, for its JSON file.
+
+    Args:
+        rows: dicts with the ``id`` of a patient.
+        folds: list of the `EvaluatedFold` that they are of.
+        steps: of the weights of each.
+        workdir: folder of the runs, whose place on this machine is left out.
+        seed: of the study.
+        **more: further JSON values.
+
+    Returns:
+        Dict of `provenance.collect`, with what `origin_of_folds` tells.
+    """
+    origin = provenance.collect(
+        n=len({row["id"] for row in rows}),
+        seed=seed,
+        data_hash=folds[0].cohort.dataset.content_hash(),
+        **more,
+        **origin_of_folds(folds, steps),
+    )
+    root = pathlib.Path(workdir).absolute().parent
+    origin["command"] = without_folders(origin["command"], root)
+    return origin
 
 
 def origin_of_folds(folds, steps):

@@ -6,14 +6,16 @@ import pathlib
 from xctrs_tf.data.dataset.manifest import DEFAULT_LABEL_NAME, MANIFEST, MODEL_MADE
 from xctrs_tf.data.dataset.mixture import parse_data
 from xctrs_tf.errors import UserError
+from xctrs_tf.evaluation.tables.collection import PATHS
 from xctrs_tf.evaluation.tables.grids import NOTHING, TableGrid
 from xctrs_tf.files import read_json
+from xctrs_tf.training.config import SAME_UPDATE
 from xctrs_tf.training.history import read_history, training_seconds
 from xctrs_tf.training.run_record import read_config
 
 # Fields that do not decide what a run learns.
-_IGNORED = ("validate_every", "checkpoint_every", "strategy", "remat", "deterministic")
-_FOLDERS = ("data", "initial_weights", "reconstruction_run", "vgg_weights")
+_IGNORED = ("validate_every", "checkpoint_every", *SAME_UPDATE)
+_FOLDERS = {*PATHS, "initial_weights"}
 _HEADINGS = ("run", "steps", "hours", "best step", "loss", "PSNR (dB)")
 
 
@@ -82,7 +84,8 @@ def log_grid(runs):
         if len({run.flags.get(name) for run in runs}) > 1 and name not in ("steps", *_IGNORED)
     ]
     scalars = (("loss", 1, ".4g"), ("psnr", 1, ".2f"), ("dice_hard", 100, ".2f"))
-    names = {run.dice_name for run in runs}
+    # A run whose data are not at hand tells none.
+    names = {run.dice_name for run in runs} - {None}
     (dice_name,) = names if len(names) == 1 else (None,)
     lines = [
         [

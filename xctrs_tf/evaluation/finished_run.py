@@ -34,6 +34,8 @@ class FinishedRun:
         data_hash: of the data that the run was trained on.
         split_hash: of the patients that were held out; None for older runs.
         frozen: `TrainingRecord` of the finished reconstruction that the run builds on, or None.
+        frozen_best: dict of ``step`` and ``weights``, hashes by file, of the checkpoint of that
+            reconstruction; without what is not known.
         best_step: step of the best checkpoint.
         steps_trained: last step of the run's history; None if there is no history.
         training_seconds: of all training steps; None if there is no history.
@@ -48,6 +50,7 @@ class FinishedRun:
     data_hash: str
     split_hash: str | None
     frozen: TrainingRecord | None
+    frozen_best: dict
     best_step: int
     steps_trained: int | None
     training_seconds: float | None
@@ -126,6 +129,7 @@ def read_finished_run(folder):
         data_hash=record.data_sha256,
         split_hash=record.split_sha256,
         frozen=frozen,
+        frozen_best=_read_frozen_best(folder / "reconstruction_run" / "best" / "state.json"),
         best_step=_read(folder / "best" / "state.json", _read_step),
         steps_trained=history[-1]["step"] if history else None,
         training_seconds=training_seconds(history) or None,
@@ -160,6 +164,15 @@ def _read_origin(path):
         {"method": "", "computed_in": [], **origin}, {"method": str, "computed_in": list}
     )
     return origin
+
+
+def _read_frozen_best(path):
+    """Return what a copy of a finished reconstruction says of its checkpoint; empty without one."""
+    if not path.is_file():
+        return {}
+    state = _read(path, read_json)
+    names = {"step": "step", "weights": "sha256"}
+    return {ours: state[name] for ours, name in names.items() if name in state}
 
 
 def _read_step(path):

@@ -45,9 +45,12 @@ def generated_tables(folder):
     results = read_results(folder)
     try:
         files = _tables_of(folder, results)
-    # A value of another type than `write_results` wrote.
+    # A value of another type than `write_results` wrote, as far as can be told.
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise UserError(f"{folder}: damaged ({error!r:.100}); collect the runs again") from error
+        raise UserError(
+            f"{folder}: damaged, or a mistake of this program ({error!r:.100}); collect the runs "
+            "again"
+        ) from error
     perturbed = folder / "robustness.csv"
     if perturbed.is_file():
         files["robustness.md"] = _read(perturbed, _robustness)

@@ -12,6 +12,7 @@ Both are counted for one patient: build the model with ``batch_size=1``.
 
 import concurrent.futures
 import dataclasses
+import functools
 import math
 
 import keras
@@ -20,8 +21,13 @@ from keras import layers, models
 from xctrs_tf.layers.normalization import FoldedGroupNormalization
 from xctrs_tf.layers.slice_difference import SliceDifference
 from xctrs_tf.layers.weight_standardization import WeightStandardizedConv3D
+from xctrs_tf.models.catalogue import NETWORKS
 from xctrs_tf.models.compared.cs2net import ChannelAttention, PositionAttention
 from xctrs_tf.models.compared.linear_resampling import LinearDownSampling3D, LinearUpSampling3D
+
+# Of a training step: forward, and two in the backward pass, for the gradients of the features
+# and of the weights.
+TRAINING_PASSES = 3
 
 
 def without_memory(factory, **arguments):
@@ -66,6 +72,29 @@ class LayerCost:
     trainable_parameters: int
     flops: int
     profiler_flops: int
+
+
+@functools.cache
+def network_costs(name, size, width=1.0, training_heads=True, discriminator=False):
+    """List the cost of every layer call of a network of the catalogue, for one patient.
+
+    Args:
+        name: key of `catalogue.NETWORKS`.
+        size: voxels a side.
+        width: factor on every width.
+        training_heads: with the outputs that only training needs, where the network has such;
+            the paper's counts imply them.
+        discriminator: count the network that it is trained against in its place.
+
+    Returns:
+        Tuple of `LayerCost`, in execution order.
+    """
+    network = NETWORKS[name]
+    factory = network.discriminator_factory if discriminator else network.factory
+    heads = training_heads and network.training_heads and not discriminator
+    arguments = {"training_heads": True} if heads else {}
+    model = without_memory(factory, size=size, width=width, batch_size=1, **arguments)
+    return tuple(layer_costs(model))
 
 
 def layer_costs(model):

@@ -1,5 +1,7 @@
 """Answers to the paper's claims: which way, how large, how certain."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -137,6 +139,35 @@ def test_the_order_of_table_3_needs_three_methods(results, tmp_path):
     assert order.rows == [REFERENCE_ROW, "table3-unet3d", "table3-dsn"]
     assert order.paper_rows == [REFERENCE_ROW, "table3-dsn", "table3-unet3d"]
     assert order.tau == pytest.approx(1 / 3)
+
+
+@pytest.mark.parametrize(
+    ("reference", "told"),
+    [(0.3, "rank correlation +0.82, p 0."), (0.0, "rank correlation none, since all are equal.")],
+)
+def test_networks_that_find_nothing_have_a_place_in_the_order(tmp_path, reference, told):
+    write_rows(tmp_path, REFERENCE_ROW, lambda n: (20.0, reference))
+    for row in ("table3-unet3d", "table3-dsn"):
+        write_rows(tmp_path, row, lambda n: (20.0, 0.0))
+    results = collect_runs(tmp_path)
+    order = order_of_table_3(results)
+    assert len(order.rows) == 3
+    (note,) = (
+        note
+        for note in answer_grid(results, answer_claims(results), order).notes
+        if note.startswith("Order of Table 3")
+    )
+    assert told in note
+
+
+def test_differences_that_are_not_measured_yet_are_told(results):
+    answers = answer_claims(results)
+    told = "So far 8 of 19 differences are measured; p-values will rise as rows are added."
+    for grid in (answer_grid(results, answers, None), short_answer_grid(results, answers)):
+        assert told in grid.notes
+    every = [dataclasses.replace(answers[0], claim=claim) for claim in paper_claims()]
+    for grid in (answer_grid(results, every, None), short_answer_grid(results, every)):
+        assert not any(note.startswith("So far") for note in grid.notes)
 
 
 def test_the_training_of_each_row_is_told(results, tmp_path):

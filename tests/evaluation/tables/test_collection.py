@@ -180,6 +180,44 @@ def test_a_reconstruction_from_before_another_deal_is_refused(runs):
         collect_runs(runs)
 
 
+def write_frozen(runs, row, state, **changes):
+    """Write a row of Table 3 whose reconstruction has this checkpoint and other settings."""
+    copy = write_run(runs, row, LINES) / "reconstruction_run"
+    record = json.loads((copy / "config.json").read_text(encoding="utf-8"))
+    record["training"] |= changes
+    (copy / "config.json").write_text(json.dumps(record), encoding="utf-8")
+    (copy / "best").mkdir()
+    (copy / "best" / "state.json").write_text(json.dumps(state), encoding="utf-8")
+
+
+STATE = {"step": 700, "sha256": {"reconstruction.weights.h5": "a" * 64}}
+
+
+@pytest.mark.parametrize(
+    ("state", "changes", "told"),
+    [
+        ({**STATE, "step": 600}, {}, "step"),
+        ({**STATE, "sha256": {"reconstruction.weights.h5": "b" * 64}}, {}, "weights"),
+        (STATE, {"vgg_weight": 3.0, "width": 1.0}, "vgg_weight, width"),
+    ],
+)
+def test_rows_of_table_3_after_different_reconstructions_are_refused(runs, state, changes, told):
+    write_frozen(runs, "table3-dsn", STATE)
+    write_frozen(runs, "table3-unet3d", state, **changes)
+    message = rf"fold-00-seed-0: segments another reconstruction .* fold 0 and seed 0 \({told}\)"
+    with pytest.raises(UserError, match=message):
+        collect_runs(runs)
+
+
+@pytest.mark.parametrize("state", [STATE, {}, {"step": 700}])
+def test_what_is_not_known_of_a_reconstruction_is_no_difference(runs, state):
+    write_frozen(runs, "table3-dsn", state)
+    # How the same update was computed, the length and the place of the data.
+    write_frozen(runs, "table3-unet3d", STATE, remat=True, steps=900, data="/moved")
+    results = collect_runs(runs)
+    assert results.rows["table3-dsn"].status == results.rows["table3-unet3d"].status == "evaluated"
+
+
 def test_a_reconstruction_that_saw_the_test_patients_is_refused(runs):
     folder = write_run(runs, "table3-unet3d", LINES)
     config = folder / "reconstruction_run" / "config.json"

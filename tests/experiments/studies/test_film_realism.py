@@ -1,4 +1,5 @@
 import json
+import pathlib
 
 import numpy as np
 import pytest
@@ -6,6 +7,7 @@ from PIL import Image
 
 from experiments.studies import film_realism
 from tests.data.cases import write_dataset
+from xctrs_tf.errors import UserError
 from xctrs_tf.evaluation.film_statistics import ALL
 
 
@@ -65,9 +67,41 @@ def test_boxes_that_cannot_be_used(inputs, text, message, tmp_path, capsys):
     assert message in capsys.readouterr().err
 
 
-def test_a_box_beside_its_picture(inputs, tmp_path, capsys):
+@pytest.mark.parametrize(
+    "box", ["0,0,45,45", "-1,0,29,30", "0,-1,30,29", "11,0,41,30", "0,21,30,51"]
+)
+def test_a_box_beside_its_picture(inputs, tmp_path, capsys, box):
     boxes = tmp_path / "boxes.csv"
-    text = "file,left,top,right,bottom\n" + "".join(f"{n}.png,0,0,45,45\n" for n in range(8))
+    text = "file,left,top,right,bottom\n" + "".join(f"{n}.png,{box}\n" for n in range(8))
     boxes.write_text(text, encoding="utf-8")
     assert film_realism.main([*inputs[:2], f"--boxes={boxes}"]) == 2
-    assert "0.png: the box (0, 0, 45, 45) does not lie in its" in capsys.readouterr().err
+    told = f"boxes.csv: the box ({box.replace(',', ', ')}) does not lie in the 40 x 50 pixels of"
+    assert told in capsys.readouterr().err
+
+
+def test_a_shifted_box_stays_on_its_film(inputs):
+    film_realism.FLAGS(["program", *inputs])
+    path = pathlib.Path(inputs[1].removeprefix("--films=")) / "0.png"
+    crops = film_realism._real_crops(path, (0, 10, 40, 50), 16, 0)
+    np.testing.assert_array_equal(*crops)
+
+
+@pytest.mark.parametrize(("half", "names"), [("tuning", "0246"), ("report", "1357")])
+def test_a_half_is_every_second_film(inputs, monkeypatch, half, names):
+    read, compared = [], []
+    monkeypatch.setattr(
+        film_realism, "_real_crops", lambda path, *_: read.append(path.stem) or [path.stem]
+    )
+
+    def distance(real, computed, scored, seed):
+        compared.append(
+            "".join(
+                film[0]
+                for film in (real if scored is None else [real[number] for number in scored])
+            )
+        )
+        raise UserError("enough")
+
+    monkeypatch.setattr(film_realism, "film_distance", distance)
+    assert film_realism.main([*inputs, f"--half={half}"]) == 2
+    assert compared == [names] and "".join(read) == "01234567"

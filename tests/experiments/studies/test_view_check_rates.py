@@ -1,9 +1,11 @@
 import numpy as np
 
+from experiments.studies import view_check_rates
 from tests.data.cases import write_dataset
 from tests.programs import assert_refused, run_program
 from xctrs_tf.data.dataset import open_dataset
-from xctrs_tf.data.films.pair import mean_films
+from xctrs_tf.data.films.pair import film_pair, mean_films
+from xctrs_tf.data.films.pair.view_check import ViewJudgement
 
 
 def test_every_kind_of_pair_is_counted(tmp_path):
@@ -17,6 +19,14 @@ def test_every_kind_of_pair_is_counted(tmp_path):
     assert counts["as projected"] == 2 and counts["LA moved by 5 mm"] == 4
     assert counts["swapped"] == counts["films of two patients"] == 2
     assert len(counts) == 40
+
+
+def test_a_doubt_counts_whatever_its_words(monkeypatch):
+    film = np.random.default_rng(0).random((32, 32))
+    doubtful = ViewJudgement(None, doubt="films: look at them")
+    monkeypatch.setattr(film_pair, "judge_views", lambda *films, **more: doubtful)
+    pair = view_check_rates._judged(film, film**0.5 + film[::-1], None, 32)
+    assert view_check_rates._outcome(pair, 1.0, False) == (False, True, False, 0.0)
 
 
 def test_the_mean_films_of_the_package_can_be_measured_again(tmp_path, monkeypatch):

@@ -4,6 +4,7 @@ import itertools
 import math
 
 from xctrs_tf.evaluation.claims.answers import AS_IN_PAPER, NOT_DECIDED, OPPOSITE
+from xctrs_tf.evaluation.claims.claims import paper_claims
 from xctrs_tf.evaluation.tables.comparison import DICE_COLUMNS, IMAGE_COLUMNS, label_notes
 from xctrs_tf.evaluation.tables.grids import NOTHING, TableGrid, range_text
 from xctrs_tf.evaluation.tables.publication import SIGNIFICANCE, p_value_text, runs_note
@@ -39,8 +40,10 @@ def answer_grid(results, answers, order):
         "with a BCa bootstrap interval. Effect size: the mean in standard deviations of the "
         "differences. Folds: those in which the mean is above 0. p: Wilcoxon's signed-rank test, "
         f"exact, adjusted after Holm for the {len(answers)} lines. Not decided: p is "
-        f"{SIGNIFICANCE} or more. {_SIZE_NOTE} The intervals are of these trained networks; other "
-        "seeds give other networks.",
+        f"{SIGNIFICANCE} or more, or mean and ranks do not agree on the better method. "
+        f"{_SIZE_NOTE} The intervals are of these trained networks; other seeds give other "
+        "networks.",
+        *_missing_notes(answers),
         runs_note(results),
     ]
     return TableGrid(
@@ -89,15 +92,15 @@ def short_answer_grid(results, answers):
         f"Mean difference over {range_text([answer.test.n for answer in answers])} test patients "
         f"of {num_folds} fold{'s' if num_folds > 1 else ''} with its 95 % interval: PSNR in dB, "
         f"mean {results.dice_name} in %. Yes: the method that is better in the paper is better "
-        f"here, with p below {SIGNIFICANCE} after Holm's correction for all {len(answers)} "
-        f"differences; no: it is worse, with such a p; not decided: all else. {_SIZE_NOTE} "
-        "answers.md has effect sizes and p-values."
+        f"here, by mean and by ranks, with p below {SIGNIFICANCE} after Holm's correction for the "
+        f"{len(answers)} differences; no: it is worse by both, with such a p; not decided: all "
+        f"else. {_SIZE_NOTE} answers.md has effect sizes and p-values."
     )
     return TableGrid(
         "The paper's questions",
         ["", "difference here", "in the paper", "answer"],
         lines,
-        [note, runs_note(results), *label_notes(results.dice_name)],
+        [note, *_missing_notes(answers), runs_note(results), *label_notes(results.dice_name)],
     )
 
 
@@ -141,13 +144,27 @@ def _cells(results, answer):
     ]
 
 
+def _missing_notes(answers):
+    """Tell that differences are missing, for which the p-values are not adjusted yet."""
+    number = len(paper_claims())
+    if len(answers) == number:
+        return []
+    return [
+        f"So far {len(answers)} of {number} differences are measured; p-values will rise as rows "
+        "are added."
+    ]
+
+
 def _order_notes(results, order):
     if order is None:
         return []
     ours, printed = (
         ", ".join(TABLE_ROWS[row].title for row in rows) for rows in (order.rows, order.paper_rows)
     )
+    correlation = "none, since all are equal"
+    if not math.isnan(order.tau):
+        correlation = f"{order.tau:+.2f}, p {p_value_text(order.p_value)}"
     return [
         f"Order of Table 3 by mean {results.dice_name}, best first: {ours}. In the paper: "
-        f"{printed}. Kendall's rank correlation {order.tau:+.2f}, p {p_value_text(order.p_value)}."
+        f"{printed}. Kendall's rank correlation {correlation}."
     ]

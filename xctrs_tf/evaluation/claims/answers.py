@@ -117,8 +117,9 @@ class Order:
     Attributes:
         rows: names of the rows, best first.
         paper_rows: the same in the paper's order.
-        tau: Kendall's rank correlation of the two, 1 for the same order.
-        p_value: of it, exact.
+        tau: Kendall's rank correlation of the two, 1 for the same order; NaN where all means
+            are equal.
+        p_value: of it, exact, or by an approximation where means are equal.
     """
 
     rows: list
@@ -134,7 +135,8 @@ def order_of_table_3(results):
         results: `Results`.
 
     Returns:
-        `Order`, or None if fewer than three of the paper's rows were run.
+        `Order`, or None if fewer than three of the paper's rows were run, or they have no
+        patient in common with X-CTRSNet.
 
     Ge et al. (2022), Table 3.
     """
@@ -147,7 +149,8 @@ def order_of_table_3(results):
         return None
     means = {row: float(np.mean([each[p] for p in shared])) for row, each in values.items()}
     printed = {row: TABLE_3[row].figures["dice_mean"][0] for row in values}
-    tau = scipy.stats.kendalltau(list(means.values()), list(printed.values()), method="exact")
+    # Exact but for ties, such as of two networks that find nothing.
+    tau = scipy.stats.kendalltau(list(means.values()), list(printed.values()))
     return Order(
         sorted(means, key=means.get, reverse=True),
         sorted(printed, key=printed.get, reverse=True),

@@ -3,7 +3,8 @@
 Runs lie in `RUNS/<row>/fold-<n>-seed-<n>/`, each with the evaluation that
 `experiments.evaluate` wrote, and beside it a `.json` of how the job ended, if it
 was one of `experiments.cross_validate`. Runs that do not belong in one table are refused: runs of
-other data or other settings, patients tested twice, evaluations by other code.
+other data or other settings, rows of Table 3 after different reconstructions, patients tested
+twice, evaluations by other code.
 """
 
 import math
@@ -17,11 +18,13 @@ from xctrs_tf.models.catalogue import REFERENCE_ROW, ROWS
 from xctrs_tf.training.config import SAME_UPDATE
 
 RUN_NAME = re.compile(r"fold-(\d+)-seed-(\d+)")
+# Settings that are paths of a machine, whatever lies there.
+PATHS = {"data", "reconstruction_run", "vgg_weights"}
 # Settings that may differ between runs of one table: paths, fold, seed, intervals, and how the
 # same update is computed. The steps of a number of epochs differ by the fold and by the batch;
 # the tables tell them.
 FREE_SETTINGS = {
-    *("data", "reconstruction_run", "vgg_weights"),
+    *PATHS,
     *("fold", "seed", "steps", "validate_every", "checkpoint_every"),
     *SAME_UPDATE,
 }
@@ -95,6 +98,8 @@ class _Collector:
         self._mean_volume = {}
         self._config = self._data_hash = self._dice_name = None
         self._split_hashes = {}
+        # By fold and seed, what is known of the reconstruction that Table 3 segments.
+        self._frozen = {}
 
     def add(self, row, folder):
         """Read one run folder."""
@@ -131,6 +136,7 @@ class _Collector:
         results = self._rows[row]
         fold, seed, origin = run.config.fold, run.config.seed, run.origin
         self._check_same(folder, run, results)
+        self._check_same_frozen(folder, run)
         tested = {(each["seed"], each["id"]) for each in results.patients}
         for patient in run.patients:
             if (str(seed), patient["id"]) in tested:
@@ -197,6 +203,23 @@ class _Collector:
             )
         results.settings = own
         self._config = {**fields, **(self._config or {})}
+
+    def _check_same_frozen(self, folder, run):
+        """Refuse a run that segments another reconstruction than those of its fold and seed."""
+        if run.frozen is None:
+            return
+        settings = run.frozen.config.to_json()
+        found = {name: settings[name] for name in settings.keys() - FREE_SETTINGS}
+        found |= {"data": run.frozen.data_sha256, **run.frozen_best}
+        fold, seed = run.config.fold, run.config.seed
+        # What a run of an earlier version does not tell is no difference.
+        known = self._frozen.setdefault((fold, seed), {})
+        differing = sorted(k for k in found if found[k] != known.setdefault(k, found[k]))
+        if differing:
+            raise UserError(
+                f"{folder}: segments another reconstruction than the rows of Table 3 before it, of "
+                f"fold {fold} and seed {seed} ({', '.join(differing)}); train them on one"
+            )
 
     def _add_mean_volume(self, folder, fold, patients):
         """Keep the mean volume's figures, which every run of a fold must agree on."""

@@ -28,35 +28,14 @@ def network_counts(name, size, width=1.0):
     Ge et al. (2022), Table 2, 3.
     """
     # Keras takes seconds to load, and the grids need none.
-    from xctrs_tf.models.complexity import layer_costs, trainable_parameters
+    from xctrs_tf.models.complexity import network_costs
 
-    model = counted_model(name, size, width)
-    costs = layer_costs(model)
+    costs = network_costs(name, size, width)
     return {
-        "parameters": trainable_parameters(model),
+        "parameters": sum(cost.trainable_parameters for cost in costs),
         "flops": sum(cost.flops for cost in costs),
         "profiler_flops": sum(cost.profiler_flops for cost in costs),
     }
-
-
-def counted_model(name, size, width=1.0):
-    """Build a network for one patient whose operations are counted; it cannot be run.
-
-    Networks with training heads have the heads that only training needs, as the
-    paper's counts imply.
-
-    Args:
-        name: of `xctrs_tf.models.catalogue`.
-        size: voxels a side.
-        width: factor on every width.
-
-    Returns:
-        Keras model of `without_memory`.
-    """
-    from xctrs_tf.models.complexity import without_memory
-
-    heads = {"training_heads": True} if NETWORKS[name].training_heads else {}
-    return without_memory(NETWORKS[name].factory, size=size, width=width, batch_size=1, **heads)
 
 
 def inference_seconds(names, size, width, repeats, progress=iter):

@@ -5,10 +5,12 @@ import pytest
 
 from tests.data.films.pair.necks import neck_films
 from xctrs_tf.data.films.film_frame import FilmFrame
+from xctrs_tf.data.films.pair import film_pair
 from xctrs_tf.data.films.pair.box_moving import extended_film, moved_box, strip_box
 from xctrs_tf.data.films.pair.film_pair import OpenFilm, cut_pair
 from xctrs_tf.data.films.pair.height_match import HeightMatch
 from xctrs_tf.data.films.pair.height_mending import is_aligned, is_mendable, plan_mending
+from xctrs_tf.data.films.pair.view_check import ViewJudgement
 from xctrs_tf.data.films.raw_film import RawFilm
 from xctrs_tf.data.projection.film_processing import local_contrast
 
@@ -106,5 +108,16 @@ def test_heights_are_mended_before_a_fault_of_both_films_is_named(seed, turned, 
         assert pair.problem == "films: both films are turned by 180 degrees: give --rotate=180"
     else:
         assert pair.problem is None and pair.used_boxes["la"] == boxes[0]
-        (remark,) = pair.remarks
-        assert "perhaps" not in remark
+        assert len(pair.remarks) == 1 and pair.doubts == ()
+
+
+def test_a_doubt_is_a_remark_and_told_apart(monkeypatch):
+    opened = {
+        view: OpenFilm(pathlib.Path(f"{view}.png"), RawFilm(film), remarks=(f"{view} was turned",))
+        for view, film in zip(("ap", "la"), neck_films(0), strict=True)
+    }
+    doubtful = ViewJudgement(None, doubt="films: look at them")
+    monkeypatch.setattr(film_pair, "judge_views", lambda *films, **more: doubtful)
+    pair = cut_pair(opened, 64)
+    assert pair.problem is None and pair.doubts == ("films: look at them",)
+    assert pair.remarks == ("ap was turned", "la was turned", "films: look at them")

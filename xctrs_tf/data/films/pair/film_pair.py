@@ -63,6 +63,7 @@ class FilmPair:
         used_boxes: dict of the boxes that were cut out.
         match: `HeightMatch` of the boxes that were asked for, or None without a check.
         remarks: lines that tell what was mended, or is in doubt.
+        doubts: those of them that tell why the films may be no pair, or not at the same heights.
         problem: the line that tells why the pair is refused, or None.
         checked: whether views and heights were checked.
         asked: JSON values of `pair_reading.film_request`, or None.
@@ -76,6 +77,7 @@ class FilmPair:
     used_boxes: dict = dataclasses.field(default_factory=dict)
     match: HeightMatch | None = None
     remarks: tuple = ()
+    doubts: tuple = ()
     problem: str | None = None
     checked: bool = True
     asked: dict | None = None
@@ -87,6 +89,12 @@ class FilmPair:
     def noting(self, *remarks):
         """Return the pair with further remarks; those that are None are left out."""
         return dataclasses.replace(self, remarks=(*self.remarks, *filter(None, remarks)))
+
+    def doubting(self, *doubts):
+        """Return the pair with further remarks that may mean wrong films."""
+        return dataclasses.replace(
+            self.noting(*doubts), doubts=(*self.doubts, *filter(None, doubts))
+        )
 
     def record(self):
         """Return JSON values: file, part and turns of each film, the match, what was asked for."""
@@ -234,7 +242,7 @@ def _align(pair, size, film_normalization):
     judgement = _judge(pair)
     pair = dataclasses.replace(pair, match=judgement.match)
     if not judgement.needs_mending:
-        return pair.refused(judgement.problem).noting(judgement.doubt)
+        return pair.refused(judgement.problem).doubting(judgement.doubt)
     # The match of both boxes as they were asked for, after one or two comparisons.
     mended, whole_match = pair, judgement.match
     edge_mm = pair.spacing_mm and pair.spacing_mm * size
@@ -242,11 +250,11 @@ def _align(pair, size, film_normalization):
         mending = plan_mending(pair.opened, pair.frames, pair.boxes, whole_match, edge_mm)
         if mending.box == pair.boxes[mending.view]:
             # Less than a pixel of the file.
-            return pair.refused(judgement.problem).noting(judgement.doubt)
+            return pair.refused(judgement.problem).doubting(judgement.doubt)
         if not is_mendable(whole_match) and whole_match.score > DOUBTFUL_EVIDENCE:
             return pair.refused(mending.refusal)
         if whole_match.evidence < DOUBTFUL_EVIDENCE:
-            return pair.noting(judgement.doubt, mending.suggestion)
+            return pair.doubting(judgement.doubt, mending.suggestion)
         if judgement.problem is not None and not mending.inside:
             return pair.refused(judgement.problem)
         used = {**pair.boxes, mending.view: mending.box}
@@ -260,7 +268,7 @@ def _align(pair, size, film_normalization):
         if judgement.doubt is not None or is_aligned(judgement.match):
             break
         whole_match = whole_match.followed_by(judgement.match)
-    return mended.noting(mending.remark, judgement.doubt)
+    return mended.noting(mending.remark).doubting(judgement.doubt)
 
 
 def _judge(pair):
