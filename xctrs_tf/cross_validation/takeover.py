@@ -14,7 +14,7 @@ from xctrs_tf.evaluation.finished_run import read_job
 from xctrs_tf.files import atomic_path, read_json, sync, write_text
 from xctrs_tf.folder_lock import folder_lock
 from xctrs_tf.training.checkpoints import latest_step
-from xctrs_tf.training.config import FREE, TrainingConfig
+from xctrs_tf.training.config import MAY_DIFFER, TrainingConfig
 from xctrs_tf.training.run_record import split_hash_in
 
 FORMAT = "xctrs-handover/1"
@@ -130,7 +130,7 @@ def _require_same_run(folder, here, job):
     differing = [
         f"--{name} is {theirs[name]} there and {ours.get(name)} here"
         for name in theirs
-        if name not in FREE | _PATHS and theirs[name] != ours.get(name)
+        if name not in MAY_DIFFER | _PATHS and theirs[name] != ours.get(name)
     ]
     if job.get("data_sha256") != data:
         differing.append("the data differs")

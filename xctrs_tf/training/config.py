@@ -41,7 +41,7 @@ _CHOICES = {
 SAME_UPDATE = {"accumulation", "remat", "strategy", "deterministic"}
 # Fields that may differ between the starts of one run: also its length, the intervals and
 # the place of the data.
-FREE = {"steps", "validate_every", "checkpoint_every", "patience", "data", *SAME_UPDATE}
+MAY_DIFFER = {"steps", "validate_every", "checkpoint_every", "patience", "data", *SAME_UPDATE}
 
 
 def _option(default, help):

@@ -21,12 +21,12 @@ from xctrs_tf.training.prediction import reconstruct_case
 _CHECKPOINT = "best"
 
 
-def frozen_folder(workdir):
+def copied_run(workdir):
     """Return the folder where a run keeps its copy of --reconstruction_run."""
     return pathlib.Path(workdir) / "reconstruction_run"
 
 
-def freeze(reconstruction_run, workdir):
+def copy_finished_run(reconstruction_run, workdir):
     """Copy the best checkpoint of a finished run, so that a run can be used without it.
 
     Args:
@@ -37,7 +37,7 @@ def freeze(reconstruction_run, workdir):
         UserError: the finished run has no whole best checkpoint, or another one than
             the copy that is already there.
     """
-    source, target = pathlib.Path(reconstruction_run), frozen_folder(workdir)
+    source, target = pathlib.Path(reconstruction_run), copied_run(workdir)
     state = source / _CHECKPOINT / "state.json"
     if not state.is_file():
         raise UserError(
@@ -59,9 +59,9 @@ def freeze(reconstruction_run, workdir):
                 f"--reconstruction_run={source}: its best checkpoint is damaged, or was written "
                 "meanwhile; let experiments.train run on, then run the same command again"
             )
-        nested = frozen_folder(source)
+        nested = copied_run(source)
         if nested.exists():
-            shutil.copytree(nested, frozen_folder(temporary))
+            shutil.copytree(nested, copied_run(temporary))
 
 
 class Reconstructions:

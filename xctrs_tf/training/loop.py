@@ -19,7 +19,7 @@ from xctrs_tf.errors import UserError
 from xctrs_tf.folder_lock import folder_lock
 from xctrs_tf.progress import progress_bar, stage
 from xctrs_tf.training import checkpoints
-from xctrs_tf.training.frozen_reconstruction import Reconstructions, freeze, frozen_folder
+from xctrs_tf.training.frozen_reconstruction import Reconstructions, copied_run, copy_finished_run
 from xctrs_tf.training.history import History
 from xctrs_tf.training.interruption import Interrupted, StopRequest
 from xctrs_tf.training.objective import make_objective
@@ -103,8 +103,8 @@ def _reconstructions(config, workdir, dataset, split):
     """Return the `Reconstructions` of --reconstruction_run, or None without it."""
     if not config.reconstruction_run:
         return None
-    freeze(config.reconstruction_run, workdir)
-    run = load_run(frozen_folder(workdir))
+    copy_finished_run(config.reconstruction_run, workdir)
+    run = load_run(copied_run(workdir))
     if run.reconstruction is None:
         raise UserError(f"--reconstruction_run={config.reconstruction_run}: only segments")
     if run.config.size != config.size:
@@ -118,7 +118,7 @@ def _reconstructions(config, workdir, dataset, split):
             f"--film_normalization={config.film_normalization}: give {theirs}, with which "
             f"{config.reconstruction_run} was trained"
         )
-    trained = read_run_record(frozen_folder(workdir))
+    trained = read_run_record(copied_run(workdir))
     same_patients = dataset.content_hash() == trained.data_sha256
     if same_patients and (trained.config.fold != config.fold or not trained.is_on(dataset)):
         raise UserError(

@@ -12,7 +12,7 @@ from xctrs_tf.data.films.film_normalisation import FIRST_FILM_NORMALIZATION
 from xctrs_tf.errors import UserError
 from xctrs_tf.files import read_json, sha256_of, write_text
 from xctrs_tf.models.weight_sources import find_weights
-from xctrs_tf.training.config import FREE, FREEZABLE, NO_RECONSTRUCTION, TrainingConfig
+from xctrs_tf.training.config import FREEZABLE, MAY_DIFFER, NO_RECONSTRUCTION, TrainingConfig
 from xctrs_tf.training.run import computed_precision
 from xctrs_tf.training.run_record import split_hash_in
 
@@ -182,15 +182,15 @@ def _require_same(path, record):
         before = read_json(path)
         # A field that did not exist when the run began had its default value.
         trained = {**TrainingConfig().to_json(), **before["training"]}
-        free = set(FREE)
+        may_differ = set(MAY_DIFFER)
         if before.get("vgg_weights_sha256") and (
             before["vgg_weights_sha256"] == record["vgg_weights_sha256"]
         ):
-            free.add("vgg_weights")
+            may_differ.add("vgg_weights")
         differing = [
             f"--{name} was {trained[name]} and is {value}"
             for name, value in record["training"].items()
-            if name not in free and trained[name] != value
+            if name not in may_differ and trained[name] != value
         ]
         same_file = trained["vgg_weights"] == record["training"]["vgg_weights"]
         if same_file and before.get("vgg_weights_sha256") not in (

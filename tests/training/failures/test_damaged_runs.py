@@ -13,7 +13,7 @@ from xctrs_tf.data.dataset import open_dataset
 from xctrs_tf.errors import UserError
 from xctrs_tf.training import checkpoints, loop
 from xctrs_tf.training.config import TrainingConfig
-from xctrs_tf.training.frozen_reconstruction import Reconstructions, freeze
+from xctrs_tf.training.frozen_reconstruction import Reconstructions, copy_finished_run
 from xctrs_tf.training.history import History, read_history
 from xctrs_tf.training.run import load_run
 from xctrs_tf.training.run_record import read_config
@@ -199,5 +199,5 @@ def test_a_damaged_finished_run_is_not_copied(tmp_path, network):
     (finished / "best" / "reconstruction.weights.h5").write_bytes(b"cut")
     (tmp_path / "run").mkdir()
     with pytest.raises(UserError, match="finished: its best checkpoint is damaged"):
-        freeze(finished, tmp_path / "run")
+        copy_finished_run(finished, tmp_path / "run")
     assert list((tmp_path / "run").iterdir()) == []
