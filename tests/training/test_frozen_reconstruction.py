@@ -29,7 +29,7 @@ def finished(tmp_path, monkeypatch):
 
 def _toys(config):
     networks = toy_networks(config)
-    if not config.trains_reconstruction:
+    if not config.has_own_reconstruction:
         del networks["reconstruction"]
     return networks
 

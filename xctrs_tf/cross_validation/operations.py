@@ -67,7 +67,7 @@ def step_memory(config):
 def _calls(config):
     """Return the networks that a step runs, each with its samples for a patient and its passes."""
     calls = []
-    if config.trains_reconstruction:
+    if config.has_own_reconstruction:
         calls.append((config.reconstruction, 1, _PASSES))
     if config.uses_segmentation:
         # RSC segments the patient's CT, too.

@@ -184,9 +184,14 @@ class TrainingConfig:
         return bool(self.dice_weight or self.rsc_weight)
 
     @property
-    def trains_reconstruction(self):
+    def has_own_reconstruction(self):
         """True if the run has a reconstruction network of its own, which may be frozen."""
         return self.reconstruction != NO_RECONSTRUCTION and not self.reconstruction_run
+
+    @property
+    def learns_reconstruction(self):
+        """True if the run changes a reconstruction network."""
+        return self.has_own_reconstruction and self.freeze != "reconstruction"
 
     @property
     def data_folder(self):
@@ -206,7 +211,7 @@ class TrainingConfig:
     @property
     def is_adversarial(self):
         """True if a discriminator is trained against the reconstruction network."""
-        if not self.trains_reconstruction or self.reconstruction_objective != "published":
+        if not self.has_own_reconstruction or self.reconstruction_objective != "published":
             return False
         return NETWORKS[self.reconstruction].discriminator is not None
 
@@ -218,8 +223,7 @@ class TrainingConfig:
     @property
     def uses_vgg(self):
         """True if the VGG loss is computed."""
-        learns = self.trains_reconstruction and self.freeze != "reconstruction"
-        return bool(self.vgg_weight) and learns
+        return bool(self.vgg_weight) and self.learns_reconstruction
 
     def check(self):
         """Raise UserError for the first invalid value."""
@@ -268,7 +272,7 @@ class TrainingConfig:
                     f"--{task}_objective=published: {name} has no other than the terms; "
                     f"leave it out, or choose --{task} of {', '.join(published)}"
                 )
-        if self.trains_reconstruction:
+        if self.has_own_reconstruction:
             return
         if not self.uses_segmentation:
             raise UserError(
@@ -290,7 +294,7 @@ class TrainingConfig:
         if not self.freeze:
             return
         self._require("freeze", self.freeze in FREEZABLE, f"one of {', '.join(FREEZABLE)}")
-        if not (self.trains_reconstruction and self.uses_segmentation):
+        if not (self.has_own_reconstruction and self.uses_segmentation):
             raise UserError(
                 f"--freeze={self.freeze}: needs both networks; without it the other one is left "
                 "out by --reconstruction=none, or by --dice_weight=0 and --rsc_weight=0"

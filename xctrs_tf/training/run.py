@@ -141,7 +141,7 @@ def load_initial_weights(config, networks):
 
 def _build(config):
     sizes = {"size": config.size, "width": config.width}
-    both = config.trains_reconstruction and config.uses_segmentation
+    both = config.has_own_reconstruction and config.uses_segmentation
     if both and (config.reconstruction, config.segmentation) == _XCTRSNET:
         model = XCTRSNet(**sizes)
         return {
@@ -149,7 +149,7 @@ def _build(config):
             "segmentation": model.get_layer(config.segmentation),
         }
     networks = {}
-    if config.trains_reconstruction:
+    if config.has_own_reconstruction:
         networks["reconstruction"] = NETWORKS[config.reconstruction].factory(**sizes)
     if config.uses_segmentation:
         segmentation, heads = NETWORKS[config.segmentation], {}

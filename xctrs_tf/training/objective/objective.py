@@ -104,9 +104,9 @@ def make_objective(config):
         `Objective`.
     """
     reconstruction = segmentation = None
-    if config.trains_reconstruction:
+    if config.has_own_reconstruction:
         weights = {"mae": config.mae_weight, "vgg": config.vgg_weight}
-        if config.freeze == "reconstruction":
+        if not config.learns_reconstruction:
             # No gradient: the voxel loss is only recorded.
             weights = {}
         elif config.reconstruction_objective == "published":
