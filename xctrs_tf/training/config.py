@@ -1,6 +1,7 @@
 """The configuration of a training run."""
 
 import dataclasses
+import math
 
 from xctrs_tf.data.dataset.mixture import parse_data
 from xctrs_tf.data.films.film_normalisation import FILM_NORMALIZATIONS
@@ -36,6 +37,7 @@ _CHOICES = {
     "reconstruction_objective": OBJECTIVES,
     "segmentation_objective": OBJECTIVES,
 }
+_WIDEST = 64
 # Fields that say how the same update is computed: they change it by rounding alone. Batch
 # normalisation is the exception: it sees the patients of one part (docs/training.md).
 SAME_UPDATE = {"accumulation", "remat", "strategy", "deterministic"}
@@ -243,6 +245,9 @@ class TrainingConfig:
                 "--augment=histogram: no curve changes films of --film_normalization=equalized; "
                 "leave it out"
             )
+        for field in dataclasses.fields(self):
+            if type(field.default) is float:
+                self._require(field.name, math.isfinite(getattr(self, field.name)), "finite")
         every = ("validate_every", "checkpoint_every")
         for name in ("width", "steps", "batch_size", "accumulation", "learning_rate", *every):
             self._require(name, getattr(self, name) > 0, "above 0")
@@ -254,6 +259,9 @@ class TrainingConfig:
         counts = ("vgg_slices", "patience", "seed", "fold")
         for name in (*counts, "clip_norm", "weight_decay", *weights):
             self._require(name, getattr(self, name) >= 0, "0 or more")
+        # Keras's bound of a seed, and a bound of layers that fit into memory.
+        self._require("seed", self.seed < 2**32, f"below {2**32}")
+        self._require("width", self.width <= _WIDEST, f"at most {_WIDEST}")
         if not (self.mae_weight or self.vgg_weight or self.uses_segmentation):
             raise UserError("--mae_weight, --vgg_weight, --dice_weight and --rsc_weight are all 0")
         self._check_objectives()

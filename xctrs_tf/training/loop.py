@@ -43,17 +43,20 @@ def train(config, workdir, max_minutes=None):
     """Train to ``config.steps``, from the last checkpoint if there is one.
 
     Args:
-        config: checked `TrainingConfig`.
+        config: `TrainingConfig`; its ``fpmath`` is only recorded, since TensorFlow reads it
+            from the environment when it is imported (`experiments.train` sets it).
         workdir: run folder; created if missing.
         max_minutes: validate, save and return after this time, as after the last
             step.
 
     Raises:
-        UserError: for bad data, a folder of another configuration or one that another
-            process writes to or that cannot be written, or a loss that is not finite.
+        UserError: for an invalid configuration, bad data, a folder of another configuration
+            or one that another process writes to or that cannot be written, or a loss that
+            is not finite.
         Interrupted: after SIGINT or SIGTERM, or when another worker is gone.
         KeyboardInterrupt: after a second signal.
     """
+    config.check()
     parts = open_parts(config.data, config.fold)
     dataset = parts[0].dataset
     if dataset.size != config.size:
