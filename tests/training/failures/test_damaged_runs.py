@@ -102,6 +102,18 @@ def test_a_checkpoint_of_other_networks_is_one_line(tmp_path, network):
         checkpoints.restore_latest(tmp_path, {"reconstruction": other}, {})
 
 
+def test_an_optimizer_with_another_number_of_variables_is_one_line(tmp_path, network):
+    networks, optimizers = {"reconstruction": network}, {"optimizer": keras.optimizers.SGD()}
+    optimizers["optimizer"].build(network.trainable_variables)
+    checkpoints.save_step(tmp_path, 2, networks, optimizers, {})
+    other = {"optimizer": keras.optimizers.Adam()}
+    other["optimizer"].build(network.trainable_variables)
+    with pytest.raises(
+        UserError, match=r"step-00000002: does not fit .*optimizer\.npz has \d+ var"
+    ):
+        checkpoints.restore_latest(tmp_path, networks, other)
+
+
 def test_damaged_lines_of_the_history_cost_no_other_line(tmp_path, caplog):
     rows = [{"step": step, "kind": "training", "loss": step / 2} for step in range(1, 7)]
     lines = [json.dumps(row).encode() for row in rows]
