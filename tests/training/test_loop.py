@@ -13,7 +13,8 @@ from tests.training.toys import CONFIG, TOY_VGG, toy_config, toy_dataset, toy_ne
 from xctrs_tf.data.dataset import open_dataset
 from xctrs_tf.data.dataset.mixture import open_parts
 from xctrs_tf.errors import UserError
-from xctrs_tf.training import checkpoints, loop
+from xctrs_tf.training import checkpoints, loop, run_record
+from xctrs_tf.training.config import TrainingConfig
 from xctrs_tf.training.history import read_history
 from xctrs_tf.training.run_folder import claim_workdir
 from xctrs_tf.training.run_record import read_config, read_run_record
@@ -202,6 +203,26 @@ def test_a_second_folder_that_was_dealt_anew_is_refused(data, tmp_path):
     deal_anew(second)
     with pytest.raises(UserError, match=r"\(the patients have been dealt to other folds\)"):
         claim_workdir(run, config, open_parts(config.data, 0))
+
+
+@pytest.mark.parametrize("changes", [{"schedule": "cosin"}, {"optimizer": "SGD"}])
+def test_an_invalid_configuration_from_python_is_refused(data, tmp_path, changes):
+    ((name, value),) = changes.items()
+    with pytest.raises(UserError, match=f"--{name}={value}: must be one of"):
+        loop.train(toy_config(data, **changes), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_field_of_later_versions_has_its_first_value(data, tmp_path, monkeypatch):
+    """A later version may have another default."""
+    run, config = tmp_path / "run", toy_config(data, film_normalization="percentile", steps=1)
+    loop.train(config, run)
+    record = json.loads((run / "config.json").read_text(encoding="utf-8"))
+    del record["training"]["film_normalization"]
+    (run / "config.json").write_text(json.dumps(record), encoding="utf-8")
+    later = dataclasses.replace(TrainingConfig(), film_normalization="equalized")
+    monkeypatch.setattr(run_record, "TrainingConfig", lambda: later)
+    claim_workdir(run, config, open_parts(str(data), 0))
 
 
 def test_size_must_be_that_of_the_data(data, tmp_path):

@@ -8,13 +8,12 @@ import keras
 
 from xctrs_tf import provenance
 from xctrs_tf.data.dataset.mixture import absolute_data
-from xctrs_tf.data.films.film_normalisation import FIRST_FILM_NORMALIZATION
-from xctrs_tf.errors import UserError
+from xctrs_tf.errors import UserError, one_line
 from xctrs_tf.files import read_json, sha256_of, write_text
 from xctrs_tf.models.weight_sources import find_weights
-from xctrs_tf.training.config import FREEZABLE, MAY_DIFFER, NO_RECONSTRUCTION, TrainingConfig
+from xctrs_tf.training.config import FREEZABLE, MAY_DIFFER, NO_RECONSTRUCTION
 from xctrs_tf.training.run import computed_precision
-from xctrs_tf.training.run_record import split_hash_in
+from xctrs_tf.training.run_record import complete_training, split_hash_in
 
 
 def claim_workdir(workdir, config, parts):
@@ -139,30 +138,41 @@ def earlier_stages(sources):
     for source in sources:
         files = find_weights(source)
         path = pathlib.Path(source)
-        metadata = files[0].with_name("metadata.json")
-        if (path / "config.json").is_file():
-            record = read_json(path / "config.json")
-            state = read_json(files[0].parent / "state.json")
-            found = [*record.get("stages", []), _stage(path.name, record, state["step"])]
+        config, metadata = path / "config.json", files[0].with_name("metadata.json")
+        if config.is_file():
+            found = _stages_in(path.name, config, files[0].with_name("state.json"))
         elif metadata.is_file():
-            record = read_json(metadata)
-            found = [*record.get("stages", []), _stage(path.name, record, record["step"])]
+            found = _stages_in(path.name, metadata, metadata)
         else:
             found = [{"source": path.name}]
         stages += [stage for stage in found if stage not in stages]
     return stages
 
 
+def _stages_in(source, file, file_of_step):
+    """Return the trainings that a config.json or metadata.json tells of, its own last."""
+    try:
+        record, step = read_json(file), read_json(file_of_step)["step"]
+        return [*record.get("stages", []), _stage(source, record, step)]
+    except (OSError, AttributeError, KeyError, TypeError, ValueError) as error:
+        raise UserError(
+            f"{file} is damaged or not of this project ({one_line(error, 100)}); copy the run or "
+            "model again, or move the file of weights to another folder"
+        ) from error
+
+
 def _stage(source, record, steps):
-    training = record["training"]
+    if not {"fold", *FREEZABLE} <= record["training"].keys():
+        raise ValueError("its networks and fold are missing")
+    training = complete_training(record["training"])
     trained = {
         task: training[task]
         for task in FREEZABLE
-        if training[task] != NO_RECONSTRUCTION and training.get("freeze") != task
+        if training[task] != NO_RECONSTRUCTION and training["freeze"] != task
     }
     if not (training["dice_weight"] or training["rsc_weight"]):
         trained.pop("segmentation", None)
-    if training.get("reconstruction_run"):
+    if training["reconstruction_run"]:
         trained.pop("reconstruction", None)
     return {
         "source": source,
@@ -170,8 +180,7 @@ def _stage(source, record, steps):
         "networks": list(trained.values()),
         "steps": steps,
         "augment": training["augment"],
-        # Earlier runs do not tell it.
-        "film_normalization": training.get("film_normalization", FIRST_FILM_NORMALIZATION),
+        "film_normalization": training["film_normalization"],
         "folders": record.get("folders", []),
     }
 
@@ -180,8 +189,7 @@ def _require_same(path, record):
     """Return the fields that a run keeps; raise UserError if it is another run."""
     try:
         before = read_json(path)
-        # A field that did not exist when the run began had its default value.
-        trained = {**TrainingConfig().to_json(), **before["training"]}
+        trained = complete_training(before["training"])
         may_differ = set(MAY_DIFFER)
         if before.get("vgg_weights_sha256") and (
             before["vgg_weights_sha256"] == record["vgg_weights_sha256"]
