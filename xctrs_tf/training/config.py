@@ -38,8 +38,9 @@ _CHOICES = {
     "segmentation_objective": OBJECTIVES,
 }
 _WIDEST = 64
-# Fields that say how the same update is computed: they change it by rounding alone. Batch
-# normalisation is the exception: it sees the patients of one part (docs/training.md).
+# Fields that say how the same update is computed: they change it by rounding alone, but for the
+# random units of dropout. Exceptions: batch normalisation and CS2-Net's published loss use the
+# patients of one part together (docs/training.md).
 SAME_UPDATE = {"accumulation", "remat", "strategy", "deterministic"}
 # Fields that may differ between the starts of one run: also its length, the intervals and
 # the place of the data.
@@ -109,7 +110,7 @@ class TrainingConfig:
     beta_2: float = _option(0.999, "of Adam: decay of the mean squared gradient")
     momentum: float = _option(0.9, "of sgd")
     weight_decay: float = _option(
-        0.0, "times each weight is added to its gradient (L2 penalty of half of it); 0: none"
+        0.0, "adds this number times the weight to each weight's gradient (L2 penalty); 0: none"
     )
     schedule: str = _option(
         "constant",
