@@ -137,6 +137,12 @@ def restore_latest(run, networks, optimizers):
     return state
 
 
+def has_begun(run):
+    """Return whether a run folder has a checkpoint, whole or damaged."""
+    run = pathlib.Path(run)
+    return (run / "best").exists() or bool(_step_folders(run / "checkpoints"))
+
+
 def latest(run):
     """Return the folder of the newest complete checkpoint of a run, or None.
 
