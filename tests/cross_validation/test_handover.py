@@ -272,7 +272,7 @@ def test_a_run_of_another_machine_is_claimed_with_the_paths_of_this_one(tmp_path
     """Take over a run of Table 3, and start it as `experiments.train` does."""
     from tests.training.toys import toy_dataset
     from xctrs_tf.data.dataset.mixture import open_parts
-    from xctrs_tf.training.frozen_reconstruction import freeze
+    from xctrs_tf.training.frozen_reconstruction import copy_finished_run
     from xctrs_tf.training.run_folder import claim_workdir
 
     data = toy_dataset(tmp_path / "data")
@@ -292,6 +292,6 @@ def test_a_run_of_another_machine_is_claimed_with_the_paths_of_this_one(tmp_path
         read_config(dsn), data=str(data), reconstruction_run=str(here / VGG)
     )
     claim_workdir(here / DSN, config, parts)
-    freeze(config.reconstruction_run, here / DSN)
+    copy_finished_run(config.reconstruction_run, here / DSN)
     with pytest.raises(UserError, match="--reconstruction_run was"):
         claim_workdir(there / DSN, config, parts)

@@ -73,7 +73,9 @@ def test_run_folder_of_another_configuration_is_one_line(tmp_path, data):
     run = tmp_path / "run"
     config = preset_config("demo", data=str(data), vgg_weight=0.0)
     claim_workdir(run, config, open_parts(str(data), 0))
-    before = {path: path.read_bytes() for path in run.iterdir()}
+    # It has a checkpoint.
+    (run / "best").mkdir()
+    before = (run / "config.json").read_bytes()
     flags = [f"--workdir={run}", f"--data={data}", "--preset=demo", "--vgg_weight=0"]
     finished = _train(*flags, "--learning_rate=0.5")
     assert finished.returncode == 2
@@ -82,7 +84,8 @@ def test_run_folder_of_another_configuration_is_one_line(tmp_path, data):
     # The processor and the import come first, and may have something to say of it.
     *_, error = _train(*flags, "--fpmath=bfloat16").stderr.splitlines()
     assert "--fpmath was float32 and is bfloat16" in error
-    assert {path: path.read_bytes() for path in run.iterdir()} == before
+    assert {path.name for path in run.iterdir()} == {"best", "config.json"}
+    assert (run / "config.json").read_bytes() == before
 
 
 def test_a_run_finds_its_data_from_any_folder(tmp_path, data, monkeypatch):

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -29,7 +30,7 @@ def finished(tmp_path, monkeypatch):
 
 def _toys(config):
     networks = toy_networks(config)
-    if not config.trains_reconstruction:
+    if not config.has_own_reconstruction:
         del networks["reconstruction"]
     return networks
 
@@ -97,6 +98,52 @@ def test_a_reconstruction_that_saw_the_held_out_patients_is_refused(finished):
     deal_anew(data)
     with pytest.raises(UserError, match=words):
         loop.train(config, folder / "dealt-anew")
+
+
+def _record_of(run):
+    return json.loads((run / "config.json").read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("where", ["folders", "stages"])
+def test_all_data_of_a_finished_run_count(finished, where):
+    """Name our data, on another fold, as its second folder or as that of an earlier training."""
+    data, folder = finished
+    source = folder / "reconstruction"
+    record = _record_of(source)
+    ours = {**record["folders"][0], "split_sha256": open_dataset(data).split_hash(1)}
+    other = {**ours, "data_sha256": "0" * 64}
+    more = [other, ours] if where == "folders" else [{"source": "run", "folders": [ours]}]
+    record |= {"data_sha256": "0" * 64, "folders": [other], where: more}
+    (source / "config.json").write_text(json.dumps(record), encoding="utf-8")
+    with pytest.raises(UserError, match="was trained on other folds, and so on patients that"):
+        loop.train(_segmentation_config(data, folder), folder / "run")
+
+
+def test_a_start_with_the_wrong_flag_can_be_mended_in_the_same_folder(finished):
+    data, folder = finished
+    config = _segmentation_config(data, folder)
+    with pytest.raises(UserError, match="--film_normalization=equalized: give percentile"):
+        loop.train(dataclasses.replace(config, film_normalization="equalized"), folder / "run")
+    loop.train(dataclasses.replace(config, steps=1), folder / "run")
+    assert _record_of(folder / "run")["training"]["film_normalization"] == "percentile"
+
+
+def test_a_run_goes_on_with_its_copy_when_the_finished_run_is_gone(finished, caplog):
+    data, folder = finished
+    whole, halves = folder / "whole", folder / "halves"
+    config = _segmentation_config(data, folder)
+    loop.train(config, whole)
+    loop.train(dataclasses.replace(config, steps=3), halves)
+    shutil.rmtree(folder / "reconstruction")
+    loop.train(config, halves)
+    assert f"{folder / 'reconstruction'}: gone; its copy in {halves} is used" in caplog.text
+    ours, theirs = (
+        runs.load_run(run, "last").segmentation.get_weights() for run in (halves, whole)
+    )
+    for one, other in zip(ours, theirs, strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-6)
+    with pytest.raises(UserError, match="no finished run"):
+        loop.train(config, folder / "new")
 
 
 def test_a_reconstruction_run_trained_further_is_refused(finished):

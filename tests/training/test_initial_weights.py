@@ -107,6 +107,23 @@ def test_a_frozen_network_keeps_its_films(data, both, tmp_path, caplog):
 
 
 @pytest.mark.parametrize(
+    "content", ['{"training": {"fo', "[1]", '{"training": {"lr": 1}, "step": 3}', '{"step": 3}']
+)
+@pytest.mark.parametrize("name", ["config.json", "metadata.json"])
+def test_a_damaged_or_foreign_record_beside_the_weights_is_one_line(
+    data, both, tmp_path, name, content
+):
+    source = both
+    if name == "metadata.json":
+        (weights_file,) = both.glob("best/*.weights.h5")
+        source = weights_file.rename(tmp_path / weights_file.name)
+    record = source.with_name(name) if name == "metadata.json" else source / name
+    record.write_text(content, encoding="utf-8")
+    with pytest.raises(UserError, match=rf"{record} is damaged or not of this project .*; copy"):
+        loop.train(toy_config(data, initial_weights=str(source)), tmp_path / "run")
+
+
+@pytest.mark.parametrize(
     "frozen, trained",
     [
         ("reconstruction", "segmentation"),

@@ -13,7 +13,8 @@ from tests.training.toys import CONFIG, TOY_VGG, toy_config, toy_dataset, toy_ne
 from xctrs_tf.data.dataset import open_dataset
 from xctrs_tf.data.dataset.mixture import open_parts
 from xctrs_tf.errors import UserError
-from xctrs_tf.training import checkpoints, loop
+from xctrs_tf.training import checkpoints, loop, run_record
+from xctrs_tf.training.config import TrainingConfig
 from xctrs_tf.training.history import read_history
 from xctrs_tf.training.run_folder import claim_workdir
 from xctrs_tf.training.run_record import read_config, read_run_record
@@ -106,7 +107,9 @@ def test_nan_loss_names_step_and_patient(data, tmp_path, monkeypatch):
 
     monkeypatch.setattr(Trainer, "train_step", broken_step)
     monkeypatch.setattr(Trainer, "trace", lambda self, batch: None)
-    with pytest.raises(UserError, match=r"step 1: loss, mae is not a number on patient p\d"):
+    with pytest.raises(
+        UserError, match=r"step 1: loss, mae is not a number on patient p\d.* another --work"
+    ):
         loop.train(toy_config(data), tmp_path / "run")
 
 
@@ -126,13 +129,40 @@ def test_folder_of_another_configuration_is_refused(data, tmp_path, changes, mes
     assert (run / "config.json").read_bytes() == before
 
 
+def _begin(run, config, parts):
+    """Make a run folder that has a checkpoint."""
+    claim_workdir(run, config, parts)
+    (run / "best").mkdir()
+
+
+def test_a_start_that_failed_leaves_the_folder_to_another_configuration(data, tmp_path):
+    run, config = tmp_path / "run", toy_config(data, steps=1)
+    parts = open_parts(str(data), 0)
+    claim_workdir(run, config, parts)
+    (run / "reconstruction_run" / "best").mkdir(parents=True)
+    loop.train(dataclasses.replace(config, learning_rate=0.5), run)
+    assert read_config(run).learning_rate == 0.5
+    # Its weights would pass for those of this run.
+    assert not (run / "reconstruction_run").exists()
+    with pytest.raises(UserError, match=r"--learning_rate was 0\.5 and is 0\.001"):
+        claim_workdir(run, config, parts)
+
+
+def test_a_configuration_of_another_program_stays(data, tmp_path):
+    path = tmp_path / "config.json"
+    path.write_text('{"model_type": "bert"}', encoding="utf-8")
+    with pytest.raises(UserError, match=r"config\.json is damaged: name another --workdir"):
+        claim_workdir(tmp_path, toy_config(data), open_parts(str(data), 0))
+    assert path.read_text(encoding="utf-8") == '{"model_type": "bert"}'
+
+
 def test_a_file_of_vgg_weights_may_move_but_not_change(data, tmp_path):
     run, files = tmp_path / "run", [tmp_path / f"{name}.npz" for name in ("one", "two", "other")]
     for file, content in zip(files, ("VGG16", "VGG16", "others"), strict=True):
         file.write_text(content, encoding="utf-8")
     parts = open_parts(str(data), 0)
     one, two, other = (toy_config(data, vgg_weights=str(file)) for file in files)
-    claim_workdir(run, one, parts)
+    _begin(run, one, parts)
     files[0].unlink()
     claim_workdir(run, two, parts)
     assert read_config(run).vgg_weights == str(files[1])
@@ -166,7 +196,7 @@ def test_data_that_were_dealt_anew_are_refused(data, tmp_path):
     other, run = tmp_path / "dealt", tmp_path / "run"
     shutil.copytree(data, other)
     config = toy_config(other)
-    claim_workdir(run, config, open_parts(str(other), 0))
+    _begin(run, config, open_parts(str(other), 0))
     claim_workdir(run, config, open_parts(str(other), 0))
     with pytest.raises(UserError, match=r"\(--fold was 0 and is 1\)"):
         claim_workdir(run, dataclasses.replace(config, fold=1), open_parts(str(other), 1))
@@ -185,7 +215,7 @@ def test_a_new_length_of_a_falling_learning_rate_is_told(data, tmp_path, caplog)
     parts = open_parts(str(data), 0)
     for schedule, told in (("constant", False), ("cosine", True)):
         run, config = tmp_path / schedule, toy_config(data, schedule=schedule, steps=4)
-        claim_workdir(run, config, parts)
+        _begin(run, config, parts)
         claim_workdir(run, config, parts)
         assert not caplog.messages
         claim_workdir(run, dataclasses.replace(config, steps=9), parts)
@@ -198,10 +228,30 @@ def test_a_second_folder_that_was_dealt_anew_is_refused(data, tmp_path):
 
     second, run = toy_dataset(tmp_path / "second", num_patients=6), tmp_path / "run"
     config = toy_config(f"{data}:0.5,{second}:0.5")
-    claim_workdir(run, config, open_parts(config.data, 0))
+    _begin(run, config, open_parts(config.data, 0))
     deal_anew(second)
     with pytest.raises(UserError, match=r"\(the patients have been dealt to other folds\)"):
         claim_workdir(run, config, open_parts(config.data, 0))
+
+
+@pytest.mark.parametrize("changes", [{"schedule": "cosin"}, {"optimizer": "SGD"}])
+def test_an_invalid_configuration_from_python_is_refused(data, tmp_path, changes):
+    ((name, value),) = changes.items()
+    with pytest.raises(UserError, match=f"--{name}={value}: must be one of"):
+        loop.train(toy_config(data, **changes), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_field_of_later_versions_has_its_first_value(data, tmp_path, monkeypatch):
+    """A later version may have another default."""
+    run, config = tmp_path / "run", toy_config(data, film_normalization="percentile", steps=1)
+    loop.train(config, run)
+    record = json.loads((run / "config.json").read_text(encoding="utf-8"))
+    del record["training"]["film_normalization"]
+    (run / "config.json").write_text(json.dumps(record), encoding="utf-8")
+    later = dataclasses.replace(TrainingConfig(), film_normalization="equalized")
+    monkeypatch.setattr(run_record, "TrainingConfig", lambda: later)
+    claim_workdir(run, config, open_parts(str(data), 0))
 
 
 def test_size_must_be_that_of_the_data(data, tmp_path):

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 
 import keras
 import numpy as np
@@ -163,6 +164,10 @@ def test_gradients_and_losses_are_float32_and_unscaled_for_the_clip(precision, a
             "--augment=histogram: no curve changes films",
         ),
         ({"patience": -1}, "--patience=-1: must be 0 or more"),
+        ({"seed": 2**32}, "--seed=4294967296: must be below 4294967296"),
+        ({"width": math.inf}, "--width=inf: must be finite"),
+        ({"width": 1e9}, "--width=1000000000.0: must be at most 64"),
+        ({"learning_rate": math.inf}, "--learning_rate=inf: must be finite"),
         ({"strategy": "ring"}, "--strategy=ring: must be one of single, mirrored, multi_worker"),
     ],
 )

@@ -74,7 +74,7 @@ def _calls(config):
     """
     costs_of = functools.partial(network_costs, size=config.size, width=config.width)
     calls = []
-    if config.trains_reconstruction:
+    if config.has_own_reconstruction:
         costs = costs_of(config.reconstruction, training_heads=False)
         calls.append((costs, 1, TRAINING_PASSES))
     if config.uses_segmentation:

@@ -14,8 +14,8 @@ from xctrs_tf.evaluation.finished_run import read_job
 from xctrs_tf.files import atomic_path, read_json, sync, write_text
 from xctrs_tf.folder_lock import folder_lock
 from xctrs_tf.training.checkpoints import latest_step
-from xctrs_tf.training.config import FREE, TrainingConfig
-from xctrs_tf.training.run_record import split_hash_in
+from xctrs_tf.training.config import MAY_DIFFER
+from xctrs_tf.training.run_record import complete_training, split_hash_in
 
 FORMAT = "xctrs-handover/1"
 # Results of `experiments.benchmark` beside the runs.
@@ -120,17 +120,17 @@ def _require_same_run(folder, here, job):
     """Refuse a run that was made with other flags or data than that of the same name here."""
     try:
         record = read_json(here / "config.json")
-        ours = {**TrainingConfig().to_json(), **record["training"]}
+        ours = complete_training(record["training"])
         data, split = record["data_sha256"], split_hash_in(record.get("folders"))
     except (OSError, ValueError, KeyError, TypeError):
         return
     if job["training"] is None:
         return
-    theirs = {**TrainingConfig().to_json(), **job["training"]}
+    theirs = complete_training(job["training"])
     differing = [
         f"--{name} is {theirs[name]} there and {ours.get(name)} here"
         for name in theirs
-        if name not in FREE | _PATHS and theirs[name] != ours.get(name)
+        if name not in MAY_DIFFER | _PATHS and theirs[name] != ours.get(name)
     ]
     if job.get("data_sha256") != data:
         differing.append("the data differs")

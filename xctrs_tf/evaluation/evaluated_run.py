@@ -240,7 +240,7 @@ def run_name(run):
     Returns:
         The name, by `xctrs_tf.evaluation.tables.results.method_name`.
     """
-    from xctrs_tf.training.frozen_reconstruction import frozen_folder
+    from xctrs_tf.training.frozen_reconstruction import copied_run
 
-    frozen = read_config(frozen_folder(run.path)) if run.config.reconstruction_run else None
+    frozen = read_config(copied_run(run.path)) if run.config.reconstruction_run else None
     return method_name(run.config, frozen)

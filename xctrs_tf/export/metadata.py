@@ -16,7 +16,7 @@ from xctrs_tf.files import as_dict, read_json
 from xctrs_tf.quality.reference import check_reference
 from xctrs_tf.reconstruction.export_files import CLASSES, EXPORT_FORMAT
 from xctrs_tf.style import NOTICE
-from xctrs_tf.training.frozen_reconstruction import frozen_folder
+from xctrs_tf.training.frozen_reconstruction import copied_run
 from xctrs_tf.training.run_folder import earlier_stages
 from xctrs_tf.training.run_record import read_run_record
 
@@ -78,7 +78,7 @@ def _frozen_stages(run):
     """Return the trainings of the finished reconstruction that a run builds on."""
     if not run.config.reconstruction_run:
         return []
-    return earlier_stages([str(frozen_folder(run.path))])
+    return earlier_stages([str(copied_run(run.path))])
 
 
 def _open_training_data(trained):

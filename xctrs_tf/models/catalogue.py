@@ -23,8 +23,8 @@ class Network:
             network, or None.
         published_objective: its authors train it with a loss of their own
             (`xctrs_tf.losses.compared`).
-        training_heads: it has further outputs that only training needs; its
-            factory takes ``training_heads=True``.
+        training_heads: it was published with further outputs for its training; its
+            factory takes ``training_heads=True``. Those of X2CT-GAN have no loss here.
         discriminator: ``module:factory`` of the network that it is trained
             against with its published objective, or None.
         published_training: fields of `TrainingConfig` as in its publication: the

@@ -79,3 +79,29 @@ def load_sources(networks, sources):
         fits = assign_weights(networks, stored, source)
         found += [(source, fit) for fit in fits if fit.loaded]
     return found
+
+
+def load_whole(networks, source):
+    """Load every layer of some networks from one source.
+
+    Args:
+        networks: list of built `keras.Model`.
+        source: as `find_weights` takes.
+
+    Raises:
+        UserError: the source is missing or damaged, or a layer would stay random.
+    """
+    fits = {fit.network: fit for _, fit in load_sources(networks, [source])}
+    for network in networks:
+        fit = fits.get(network.name)
+        if fit is None:
+            raise UserError(
+                f"{source}: has no weights of {network.name}, which would stay random; name a "
+                "source with both networks, or load those of one with load_weights_by_name"
+            )
+        if fit.missing or fit.misshapen:
+            raise UserError(
+                f"{source}: does not have all layers ({fit}), and the others would stay random; "
+                "give the size, width and classes of its training, or load what fits with "
+                "load_weights_by_name"
+            )

@@ -7,7 +7,7 @@ from xctrs_tf.geometry import NUM_CLASSES, VIEWS
 from xctrs_tf.models.mulsisnet import MulSISNet
 from xctrs_tf.models.sizes import check_size
 from xctrs_tf.models.spadrnet import SpaDRNet
-from xctrs_tf.models.weight_sources import load_sources
+from xctrs_tf.models.weight_sources import load_whole
 from xctrs_tf.pretrained import PRETRAINED, pretrained_sizes
 
 
@@ -37,7 +37,8 @@ def XCTRSNet(
         width: factor of all filters of the default networks; None: 1, or that of the
             named weights.
         weights: None, random; a name of `pretrained.PRETRAINED`, such as ``"neck64"``; or
-            a file, run or exported model, as `weight_sources.find_weights` takes.
+            a file, run or exported model, as `weight_sources.find_weights` takes, with all
+            layers of both networks.
         reconstruction: network from ``{"ap", "la"}`` to a CT; None: `SpaDRNet`.
         segmentation: network from a CT to probabilities; None: `MulSISNet`.
         batch_size: fixed batch size, for counting operations; None leaves it
@@ -58,7 +59,7 @@ def XCTRSNet(
 
     Raises:
         ValueError: if the size is not supported, or is not that of the named weights.
-        UserError: if the weights are missing or damaged, or do not fit.
+        UserError: if the weights are missing or damaged, or a layer would stay random.
 
     Example:
         >>> import numpy as np
@@ -84,7 +85,7 @@ def XCTRSNet(
     ct = reconstruction(films)
     model = keras.Model(films, {"ct": ct, "segmentation": segmentation(ct)}, name=name)
     if weights is not None:
-        load_sources([reconstruction, segmentation], [weights])
+        load_whole([reconstruction, segmentation], weights)
     return model
 
 

@@ -137,6 +137,12 @@ def restore_latest(run, networks, optimizers):
     return state
 
 
+def has_begun(run):
+    """Return whether a run folder has a checkpoint, whole or damaged."""
+    run = pathlib.Path(run)
+    return (run / "best").exists() or bool(_step_folders(run / "checkpoints"))
+
+
 def latest(run):
     """Return the folder of the newest complete checkpoint of a run, or None.
 
@@ -186,9 +192,23 @@ def load_weights(folder, networks):
 
 
 def load_optimizers(folder, optimizers):
-    """Load the variables of a checkpoint folder into built optimizers."""
+    """Load the variables of a checkpoint folder into built optimizers.
+
+    Args:
+        folder: `pathlib.Path` of the checkpoint.
+        optimizers: dict from name to built Keras optimizer.
+
+    Raises:
+        ValueError: a file is of an optimizer with another number of variables.
+    """
     for name, optimizer in optimizers.items():
         with np.load(folder / f"{name}.npz") as variables:
+            # Keras only warns, and would go on with moments of 0.
+            if len(variables.files) != len(optimizer.variables):
+                raise ValueError(
+                    f"{name}.npz has {len(variables.files)} variables and the optimizer "
+                    f"{len(optimizer.variables)}"
+                )
             optimizer.load_own_variables(dict(variables))
 
 

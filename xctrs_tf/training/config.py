@@ -1,6 +1,7 @@
 """The configuration of a training run."""
 
 import dataclasses
+import math
 
 from xctrs_tf.data.dataset.mixture import parse_data
 from xctrs_tf.data.films.film_normalisation import FILM_NORMALIZATIONS
@@ -36,12 +37,14 @@ _CHOICES = {
     "reconstruction_objective": OBJECTIVES,
     "segmentation_objective": OBJECTIVES,
 }
-# Fields that say how the same update is computed: they change it by rounding alone. Batch
-# normalisation is the exception: it sees the patients of one part (docs/training.md).
+_WIDEST = 64
+# Fields that say how the same update is computed: they change it by rounding alone, but for the
+# random units of dropout. Exceptions: batch normalisation and CS2-Net's published loss use the
+# patients of one part together (docs/training.md).
 SAME_UPDATE = {"accumulation", "remat", "strategy", "deterministic"}
 # Fields that may differ between the starts of one run: also its length, the intervals and
 # the place of the data.
-FREE = {"steps", "validate_every", "checkpoint_every", "patience", "data", *SAME_UPDATE}
+MAY_DIFFER = {"steps", "validate_every", "checkpoint_every", "patience", "data", *SAME_UPDATE}
 
 
 def _option(default, help):
@@ -107,7 +110,7 @@ class TrainingConfig:
     beta_2: float = _option(0.999, "of Adam: decay of the mean squared gradient")
     momentum: float = _option(0.9, "of sgd")
     weight_decay: float = _option(
-        0.0, "times each weight is added to its gradient (L2 penalty of half of it); 0: none"
+        0.0, "adds this number times the weight to each weight's gradient (L2 penalty); 0: none"
     )
     schedule: str = _option(
         "constant",
@@ -184,9 +187,14 @@ class TrainingConfig:
         return bool(self.dice_weight or self.rsc_weight)
 
     @property
-    def trains_reconstruction(self):
+    def has_own_reconstruction(self):
         """True if the run has a reconstruction network of its own, which may be frozen."""
         return self.reconstruction != NO_RECONSTRUCTION and not self.reconstruction_run
+
+    @property
+    def learns_reconstruction(self):
+        """True if the run changes a reconstruction network."""
+        return self.has_own_reconstruction and self.freeze != "reconstruction"
 
     @property
     def data_folder(self):
@@ -206,7 +214,7 @@ class TrainingConfig:
     @property
     def is_adversarial(self):
         """True if a discriminator is trained against the reconstruction network."""
-        if not self.trains_reconstruction or self.reconstruction_objective != "published":
+        if not self.has_own_reconstruction or self.reconstruction_objective != "published":
             return False
         return NETWORKS[self.reconstruction].discriminator is not None
 
@@ -218,8 +226,7 @@ class TrainingConfig:
     @property
     def uses_vgg(self):
         """True if the VGG loss is computed."""
-        learns = self.trains_reconstruction and self.freeze != "reconstruction"
-        return bool(self.vgg_weight) and learns
+        return bool(self.vgg_weight) and self.learns_reconstruction
 
     def check(self):
         """Raise UserError for the first invalid value."""
@@ -239,6 +246,9 @@ class TrainingConfig:
                 "--augment=histogram: no curve changes films of --film_normalization=equalized; "
                 "leave it out"
             )
+        for field in dataclasses.fields(self):
+            if type(field.default) is float:
+                self._require(field.name, math.isfinite(getattr(self, field.name)), "finite")
         every = ("validate_every", "checkpoint_every")
         for name in ("width", "steps", "batch_size", "accumulation", "learning_rate", *every):
             self._require(name, getattr(self, name) > 0, "above 0")
@@ -250,6 +260,9 @@ class TrainingConfig:
         counts = ("vgg_slices", "patience", "seed", "fold")
         for name in (*counts, "clip_norm", "weight_decay", *weights):
             self._require(name, getattr(self, name) >= 0, "0 or more")
+        # Keras's bound of a seed, and a bound of layers that fit into memory.
+        self._require("seed", self.seed < 2**32, f"below {2**32}")
+        self._require("width", self.width <= _WIDEST, f"at most {_WIDEST}")
         if not (self.mae_weight or self.vgg_weight or self.uses_segmentation):
             raise UserError("--mae_weight, --vgg_weight, --dice_weight and --rsc_weight are all 0")
         self._check_objectives()
@@ -268,7 +281,7 @@ class TrainingConfig:
                     f"--{task}_objective=published: {name} has no other than the terms; "
                     f"leave it out, or choose --{task} of {', '.join(published)}"
                 )
-        if self.trains_reconstruction:
+        if self.has_own_reconstruction:
             return
         if not self.uses_segmentation:
             raise UserError(
@@ -290,7 +303,7 @@ class TrainingConfig:
         if not self.freeze:
             return
         self._require("freeze", self.freeze in FREEZABLE, f"one of {', '.join(FREEZABLE)}")
-        if not (self.trains_reconstruction and self.uses_segmentation):
+        if not (self.has_own_reconstruction and self.uses_segmentation):
             raise UserError(
                 f"--freeze={self.freeze}: needs both networks; without it the other one is left "
                 "out by --reconstruction=none, or by --dice_weight=0 and --rsc_weight=0"

@@ -2,9 +2,11 @@
 
 The reconstruction network is not trained any more, so each patient is reconstructed
 once. The results are stored in the folder of the finished run, where every
-segmentation that is trained on it reads them.
+segmentation that is trained on it reads them. Where that run is gone, they are made again
+in the folder of the segmentation.
 """
 
+import logging
 import pathlib
 import shutil
 
@@ -21,35 +23,45 @@ from xctrs_tf.training.prediction import reconstruct_case
 _CHECKPOINT = "best"
 
 
-def frozen_folder(workdir):
+def copied_run(workdir):
     """Return the folder where a run keeps its copy of --reconstruction_run."""
     return pathlib.Path(workdir) / "reconstruction_run"
 
 
-def freeze(reconstruction_run, workdir):
+def copy_finished_run(reconstruction_run, workdir):
     """Copy the best checkpoint of a finished run, so that a run can be used without it.
 
     Args:
         reconstruction_run: folder of the finished run.
         workdir: folder of the run that builds on it.
 
+    Returns:
+        `pathlib.Path` of the folder that keeps the `Reconstructions`: the finished run, or
+        ``workdir`` where only the copy is left.
+
     Raises:
         UserError: the finished run has no whole best checkpoint, or another one than
             the copy that is already there.
     """
-    source, target = pathlib.Path(reconstruction_run), frozen_folder(workdir)
+    source, target = pathlib.Path(reconstruction_run), copied_run(workdir)
     state = source / _CHECKPOINT / "state.json"
+    copied_state = target / _CHECKPOINT / "state.json"
     if not state.is_file():
+        if copied_state.is_file():
+            logging.warning(
+                "--reconstruction_run=%s: gone; its copy in %s is used", source, workdir
+            )
+            return pathlib.Path(workdir)
         raise UserError(
             f"--reconstruction_run={source}: no finished run; name one of experiments.train"
         )
     if target.exists():
-        if (target / _CHECKPOINT / "state.json").read_bytes() != state.read_bytes():
+        if copied_state.read_bytes() != state.read_bytes():
             raise UserError(
                 f"--reconstruction_run={source}: was trained further after {workdir} began; "
                 "name another --workdir"
             )
-        return
+        return source
     with atomic_path(target) as temporary:
         temporary.mkdir(parents=True)
         shutil.copy2(source / "config.json", temporary)
@@ -59,9 +71,10 @@ def freeze(reconstruction_run, workdir):
                 f"--reconstruction_run={source}: its best checkpoint is damaged, or was written "
                 "meanwhile; let experiments.train run on, then run the same command again"
             )
-        nested = frozen_folder(source)
+        nested = copied_run(source)
         if nested.exists():
-            shutil.copytree(nested, frozen_folder(temporary))
+            shutil.copytree(nested, copied_run(temporary))
+    return source
 
 
 class Reconstructions:
@@ -70,7 +83,7 @@ class Reconstructions:
     Args:
         run: `xctrs_tf.training.run.Run` with a reconstruction network.
         dataset: the data folder.
-        folder: of the finished run, in which they are kept.
+        folder: of the run in which they are kept, as `copy_finished_run` returns.
     """
 
     def __init__(self, run, dataset, folder):

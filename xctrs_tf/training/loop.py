@@ -19,7 +19,7 @@ from xctrs_tf.errors import UserError
 from xctrs_tf.folder_lock import folder_lock
 from xctrs_tf.progress import progress_bar, stage
 from xctrs_tf.training import checkpoints
-from xctrs_tf.training.frozen_reconstruction import Reconstructions, freeze, frozen_folder
+from xctrs_tf.training.frozen_reconstruction import Reconstructions, copied_run, copy_finished_run
 from xctrs_tf.training.history import History
 from xctrs_tf.training.interruption import Interrupted, StopRequest
 from xctrs_tf.training.objective import make_objective
@@ -31,8 +31,7 @@ from xctrs_tf.training.run import (
     load_run,
     make_engine,
 )
-from xctrs_tf.training.run_folder import claim_workdir
-from xctrs_tf.training.run_record import read_run_record
+from xctrs_tf.training.run_folder import check_reconstruction_run, claim_workdir
 from xctrs_tf.training.step.optimizer import TRAINED, make_optimizer
 from xctrs_tf.training.validation import validate
 
@@ -43,17 +42,20 @@ def train(config, workdir, max_minutes=None):
     """Train to ``config.steps``, from the last checkpoint if there is one.
 
     Args:
-        config: checked `TrainingConfig`.
+        config: `TrainingConfig`; its ``fpmath`` is only recorded, since TensorFlow reads it
+            from the environment when it is imported (`experiments.train` sets it).
         workdir: run folder; created if missing.
         max_minutes: validate, save and return after this time, as after the last
             step.
 
     Raises:
-        UserError: for bad data, a folder of another configuration or one that another
-            process writes to or that cannot be written, or a loss that is not finite.
+        UserError: for an invalid configuration, bad data, a folder of another configuration
+            or one that another process writes to or that cannot be written, or a loss that
+            is not finite.
         Interrupted: after SIGINT or SIGTERM, or when another worker is gone.
         KeyboardInterrupt: after a second signal.
     """
+    config.check()
     parts = open_parts(config.data, config.fold)
     dataset = parts[0].dataset
     if dataset.size != config.size:
@@ -75,16 +77,16 @@ def train(config, workdir, max_minutes=None):
         # One worker creates the files, the others wait for them.
         writes = engine.workers.writes
         with folder_lock(workdir, "checkpoints") if writes else contextlib.nullcontext():
-            _train(config, pathlib.Path(workdir), parts, split, objective, engine, max_minutes)
+            _train(config, pathlib.Path(workdir), parts, engine, objective, max_minutes)
 
 
-def _train(config, workdir, parts, split, objective, engine, max_minutes):
-    workers, dataset = engine.workers, parts[0].dataset
+def _train(config, workdir, parts, engine, objective, max_minutes):
+    workers = engine.workers
     if not workers.writes:
         workers.wait()
     else:
         claim_workdir(workdir, config, parts)
-    reconstructions = _reconstructions(config, workdir, dataset, split)
+    reconstructions = _reconstructions(config, workdir, parts[0].dataset)
     if workers.writes:
         workers.wait()
     networks = build_networks(dataclasses.replace(config, precision=computed_precision(config)))
@@ -96,36 +98,18 @@ def _train(config, workdir, parts, split, objective, engine, max_minutes):
         config.accumulation,
         config.remat,
     )
-    _Loop(config, workdir, parts, split, reconstructions, trainer, engine).run(max_minutes)
+    _Loop(config, workdir, parts, engine, trainer, reconstructions).run(max_minutes)
 
 
-def _reconstructions(config, workdir, dataset, split):
+def _reconstructions(config, workdir, dataset):
     """Return the `Reconstructions` of --reconstruction_run, or None without it."""
     if not config.reconstruction_run:
         return None
-    freeze(config.reconstruction_run, workdir)
-    run = load_run(frozen_folder(workdir))
-    if run.reconstruction is None:
-        raise UserError(f"--reconstruction_run={config.reconstruction_run}: only segments")
-    if run.config.size != config.size:
-        raise UserError(
-            f"--size={config.size}, but {config.reconstruction_run} was trained at "
-            f"{run.config.size}"
-        )
-    theirs = run.config.film_normalization
-    if theirs != config.film_normalization:
-        raise UserError(
-            f"--film_normalization={config.film_normalization}: give {theirs}, with which "
-            f"{config.reconstruction_run} was trained"
-        )
-    trained = read_run_record(frozen_folder(workdir))
-    same_patients = dataset.content_hash() == trained.data_sha256
-    if same_patients and (trained.config.fold != config.fold or not trained.is_on(dataset)):
-        raise UserError(
-            f"--reconstruction_run={config.reconstruction_run}: was trained on other folds, and so "
-            "on patients that this run holds out; train it on the same data and --fold"
-        )
-    made = Reconstructions(run, dataset, config.reconstruction_run)
+    folder = copy_finished_run(config.reconstruction_run, workdir)
+    run = load_run(copied_run(workdir))
+    check_reconstruction_run(config, run, dataset)
+    split = dataset.split(config.fold)
+    made = Reconstructions(run, dataset, folder)
     made.make(
         split.training + split.validation,
         lambda todo: progress_bar(todo, "reconstructing", unit="patient"),
@@ -134,17 +118,23 @@ def _reconstructions(config, workdir, dataset, split):
 
 
 class _Loop:
-    def __init__(self, config, workdir, parts, split, reconstructions, trainer, engine):
+    def __init__(self, config, workdir, parts, engine, trainer, reconstructions):
         self.config = config
         self.workdir = workdir
         self.parts = parts
         self.dataset = parts[0].dataset
-        self.split = split
-        self.reconstructions = reconstructions
-        self.trainer = trainer
-        self.networks = trainer.networks
+        self.split = self.dataset.split(config.fold)
         self.engine = engine
         self.workers = engine.workers
+        self.trainer = trainer
+        self.networks = trainer.networks
+        self.reconstructions = reconstructions
+        self.deadline = math.inf
+        self.stop = StopRequest()
+        # Of the writing worker alone.
+        self.history = None
+        # Of the last validation and those before; `_restore` reads them.
+        self.best_loss, self.without_gain, self.validated = math.inf, 0, 0
         # Validation has run in this process.
         self.traced = False
 
@@ -160,7 +150,7 @@ class _Loop:
             overlap = f"mean {self.dataset.label_name} of C1 to C7 (0 to 1), validation patients"
             events = self.engine.events(self.workdir, {"validation/dice_hard": overlap})
             self.history = History(self.workdir, start, events)
-        with StopRequest() as self.stop:
+        with self.stop:
             if start != self.validated and self._is_due(start, last=start == self.config.steps):
                 self._validate_again(start)
             # Only the writing worker counts validations.
@@ -272,7 +262,8 @@ class _Loop:
         ids = batch_ids(self.parts, self.config.batch_size, self.config.seed, step - 1)
         raise UserError(
             f"step {step}: {', '.join(bad)} is not a number on patient {', '.join(ids)}; check "
-            "that patient's files, or lower --learning_rate; the last checkpoint is whole"
+            "that patient's files, or begin in another --workdir with a lower --learning_rate; the "
+            "last checkpoint is whole"
         )
 
     def _is_due(self, step, last):

@@ -15,7 +15,7 @@ from xctrs_tf.models.weight_sources import load_sources
 from xctrs_tf.processor import bfloat16_is_slow, warn_once
 from xctrs_tf.training import checkpoints
 from xctrs_tf.training.config import TrainingConfig
-from xctrs_tf.training.frozen_reconstruction import frozen_folder
+from xctrs_tf.training.frozen_reconstruction import copied_run
 from xctrs_tf.training.jax.compilation import fast_compilation
 from xctrs_tf.training.run_record import read_config
 from xctrs_tf.training.step.optimizer import make_optimizer, trained_variables
@@ -141,7 +141,7 @@ def load_initial_weights(config, networks):
 
 def _build(config):
     sizes = {"size": config.size, "width": config.width}
-    both = config.trains_reconstruction and config.uses_segmentation
+    both = config.has_own_reconstruction and config.uses_segmentation
     if both and (config.reconstruction, config.segmentation) == _XCTRSNET:
         model = XCTRSNet(**sizes)
         return {
@@ -149,7 +149,7 @@ def _build(config):
             "segmentation": model.get_layer(config.segmentation),
         }
     networks = {}
-    if config.trains_reconstruction:
+    if config.has_own_reconstruction:
         networks["reconstruction"] = NETWORKS[config.reconstruction].factory(**sizes)
     if config.uses_segmentation:
         segmentation, heads = NETWORKS[config.segmentation], {}
@@ -193,7 +193,7 @@ def load_run(path, checkpoint="best", precision=None):
     if "segmentation" in networks:
         networks["segmentation"] = without_training_heads(networks["segmentation"])
     if config.reconstruction_run:
-        frozen = load_run(frozen_folder(path), precision=precision)
+        frozen = load_run(copied_run(path), precision=precision)
         networks["reconstruction"] = frozen.reconstruction
     return Run(
         path, config, state["step"], networks.get("reconstruction"), networks.get("segmentation")

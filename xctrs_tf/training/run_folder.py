@@ -3,22 +3,29 @@
 import json
 import logging
 import pathlib
+import shutil
 
 import keras
 
 from xctrs_tf import provenance
 from xctrs_tf.data.dataset.mixture import absolute_data
-from xctrs_tf.data.films.film_normalisation import FIRST_FILM_NORMALIZATION
-from xctrs_tf.errors import UserError
+from xctrs_tf.errors import UserError, one_line
 from xctrs_tf.files import read_json, sha256_of, write_text
 from xctrs_tf.models.weight_sources import find_weights
-from xctrs_tf.training.config import FREE, FREEZABLE, NO_RECONSTRUCTION, TrainingConfig
+from xctrs_tf.training import checkpoints
+from xctrs_tf.training.config import FREEZABLE, MAY_DIFFER, NO_RECONSTRUCTION
+from xctrs_tf.training.frozen_reconstruction import copied_run
 from xctrs_tf.training.run import computed_precision
-from xctrs_tf.training.run_record import split_hash_in
+from xctrs_tf.training.run_record import complete_training, read_run_record, split_hash_in
+
+_FORMAT = "xctrs-run/1"
 
 
 def claim_workdir(workdir, config, parts):
     """Make a run folder, or check that it belongs to this run.
+
+    A folder without checkpoints holds what a start left that failed or was stopped; it
+    belongs to the next start, whatever its configuration.
 
     Args:
         workdir: `pathlib.Path` of the run folder.
@@ -29,7 +36,7 @@ def claim_workdir(workdir, config, parts):
         UserError: the folder holds something else.
     """
     record = {
-        "format": "xctrs-run/1",
+        "format": _FORMAT,
         # Programs that read it later may run in another working directory.
         "training": {**config.to_json(), "data": absolute_data(config.data)},
         "data_sha256": parts[0].dataset.content_hash(),
@@ -41,16 +48,30 @@ def claim_workdir(workdir, config, parts):
         "computed_in": [computed_precision(config)],
     }
     path = workdir / "config.json"
-    if path.exists():
+    if path.exists() and (checkpoints.has_begun(workdir) or not _is_of_a_run(path)):
         record |= _require_same(path, record)
-    elif workdir.exists() and any(not entry.name.startswith(".") for entry in workdir.iterdir()):
+    elif not path.exists() and _has_files(workdir):
         raise UserError(f"--workdir={workdir} is neither empty nor a run: name another folder")
     else:
         record["stages"] = earlier_stages(config.initial_sources)
         _refuse_held_out(record)
         _check_films(record["stages"], config)
+        if copied_run(workdir).exists():
+            shutil.rmtree(copied_run(workdir))
     workdir.mkdir(parents=True, exist_ok=True)
     write_text(path, json.dumps(record, indent=1) + "\n")
+
+
+def _is_of_a_run(path):
+    """Return whether a config.json is that of a run, not of another program."""
+    try:
+        return read_json(path).get("format") == _FORMAT
+    except (OSError, ValueError):
+        return False
+
+
+def _has_files(folder):
+    return folder.exists() and any(not path.name.startswith(".") for path in folder.iterdir())
 
 
 def _file_sha256(path):
@@ -80,20 +101,74 @@ def _mixed_in(record):
 
 def _refuse_held_out(record):
     """Refuse first weights that were trained on patients that this run holds out."""
-    fold = record["training"]["fold"]
     held_out = {folder["data_sha256"]: folder["split_sha256"] for folder in record["folders"]}
-    for stage in record["stages"]:
+    stage = _one_that_saw(held_out, record["training"]["fold"], record["stages"])
+    if stage is not None:
+        raise UserError(
+            f"--initial_weights: {stage['source']} was trained on another fold of the same data, "
+            "and so on patients that this run holds out; begin with weights of the same --fold"
+        )
+
+
+def _one_that_saw(held_out, fold, stages):
+    """Return a training on patients that a run on a fold holds out, or None.
+
+    Args:
+        held_out: dict from the content hash of each data folder of the run to the hash of the
+            patients that it holds out.
+        fold: of the run.
+        stages: list of dicts as of `earlier_stages`.
+    """
+    for stage in stages:
         for number, folder in enumerate(stage.get("folders", [])):
             ours = held_out.get(folder.get("data_sha256"))
             theirs = split_hash_in(stage["folders"], number)
             # Stages of earlier versions tell the fold, or nothing.
             same_fold = stage.get("fold") in (None, fold)
             if ours is not None and not (same_fold if theirs is None else theirs == ours):
-                raise UserError(
-                    f"--initial_weights: {stage['source']} was trained on another fold of the same "
-                    "data, and so on patients that this run holds out; begin with weights of the "
-                    "same --fold"
-                )
+                return stage
+    return None
+
+
+def check_reconstruction_run(config, run, dataset):
+    """Check that a finished reconstruction fits a run that builds on it.
+
+    Args:
+        config: `TrainingConfig` of the run that builds on it.
+        run: `xctrs_tf.training.run.Run` of the copy of the finished run.
+        dataset: the data folder.
+
+    Raises:
+        UserError: it only segments, is of another size or for other films, or was trained
+            on patients that are held out.
+    """
+    named = f"--reconstruction_run={config.reconstruction_run}"
+    if run.reconstruction is None:
+        raise UserError(f"{named}: only segments; name a run with a reconstruction network")
+    if run.config.size != config.size:
+        raise UserError(
+            f"--size={config.size}, but {config.reconstruction_run} was trained at "
+            f"{run.config.size}"
+        )
+    theirs = run.config.film_normalization
+    if theirs != config.film_normalization:
+        raise UserError(
+            f"--film_normalization={config.film_normalization}: give {theirs}, with which "
+            f"{config.reconstruction_run} was trained"
+        )
+    held_out = {dataset.content_hash(): dataset.split_hash(config.fold)}
+    if _one_that_saw(held_out, config.fold, _trainings_of(run.path)) is not None:
+        raise UserError(
+            f"{named}: was trained on other folds, and so on patients that this run holds out; "
+            "train it on the same data and --fold"
+        )
+
+
+def _trainings_of(path):
+    """Return all trainings that a run went through, also those of the run that it builds on."""
+    record = read_run_record(path)
+    below = _trainings_of(copied_run(path)) if record.config.reconstruction_run else []
+    return [*below, *record.stages, {"fold": record.config.fold, "folders": record.folders}]
 
 
 def _check_films(stages, config):
@@ -139,30 +214,41 @@ def earlier_stages(sources):
     for source in sources:
         files = find_weights(source)
         path = pathlib.Path(source)
-        metadata = files[0].with_name("metadata.json")
-        if (path / "config.json").is_file():
-            record = read_json(path / "config.json")
-            state = read_json(files[0].parent / "state.json")
-            found = [*record.get("stages", []), _stage(path.name, record, state["step"])]
+        config, metadata = path / "config.json", files[0].with_name("metadata.json")
+        if config.is_file():
+            found = _stages_in(path.name, config, files[0].with_name("state.json"))
         elif metadata.is_file():
-            record = read_json(metadata)
-            found = [*record.get("stages", []), _stage(path.name, record, record["step"])]
+            found = _stages_in(path.name, metadata, metadata)
         else:
             found = [{"source": path.name}]
         stages += [stage for stage in found if stage not in stages]
     return stages
 
 
+def _stages_in(source, file, file_of_step):
+    """Return the trainings that a config.json or metadata.json tells of, its own last."""
+    try:
+        record, step = read_json(file), read_json(file_of_step)["step"]
+        return [*record.get("stages", []), _stage(source, record, step)]
+    except (OSError, AttributeError, KeyError, TypeError, ValueError) as error:
+        raise UserError(
+            f"{file} is damaged or not of this project ({one_line(error, 100)}); copy the run or "
+            "model again, or move the file of weights to another folder"
+        ) from error
+
+
 def _stage(source, record, steps):
-    training = record["training"]
+    if not {"fold", *FREEZABLE} <= record["training"].keys():
+        raise ValueError("its networks and fold are missing")
+    training = complete_training(record["training"])
     trained = {
         task: training[task]
         for task in FREEZABLE
-        if training[task] != NO_RECONSTRUCTION and training.get("freeze") != task
+        if training[task] != NO_RECONSTRUCTION and training["freeze"] != task
     }
     if not (training["dice_weight"] or training["rsc_weight"]):
         trained.pop("segmentation", None)
-    if training.get("reconstruction_run"):
+    if training["reconstruction_run"]:
         trained.pop("reconstruction", None)
     return {
         "source": source,
@@ -170,8 +256,7 @@ def _stage(source, record, steps):
         "networks": list(trained.values()),
         "steps": steps,
         "augment": training["augment"],
-        # Earlier runs do not tell it.
-        "film_normalization": training.get("film_normalization", FIRST_FILM_NORMALIZATION),
+        "film_normalization": training["film_normalization"],
         "folders": record.get("folders", []),
     }
 
@@ -180,17 +265,16 @@ def _require_same(path, record):
     """Return the fields that a run keeps; raise UserError if it is another run."""
     try:
         before = read_json(path)
-        # A field that did not exist when the run began had its default value.
-        trained = {**TrainingConfig().to_json(), **before["training"]}
-        free = set(FREE)
+        trained = complete_training(before["training"])
+        may_differ = set(MAY_DIFFER)
         if before.get("vgg_weights_sha256") and (
             before["vgg_weights_sha256"] == record["vgg_weights_sha256"]
         ):
-            free.add("vgg_weights")
+            may_differ.add("vgg_weights")
         differing = [
             f"--{name} was {trained[name]} and is {value}"
             for name, value in record["training"].items()
-            if name not in free and trained[name] != value
+            if name not in may_differ and trained[name] != value
         ]
         same_file = trained["vgg_weights"] == record["training"]["vgg_weights"]
         if same_file and before.get("vgg_weights_sha256") not in (

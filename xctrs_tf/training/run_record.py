@@ -66,9 +66,7 @@ def read_run_record(path):
     path = pathlib.Path(path) / "config.json"
     try:
         record = read_json(path)
-        # Earlier runs do not tell it.
-        first = {"film_normalization": FIRST_FILM_NORMALIZATION}
-        config = TrainingConfig(**first | record["training"])
+        config = TrainingConfig(**complete_training(record["training"]))
         config.check_types()
         if not isinstance(record["data_sha256"], str):
             raise ValueError("data_sha256 is no text")
@@ -83,6 +81,20 @@ def read_run_record(path):
     folders = as_list(record.get("folders")) or [{"data_sha256": data_sha256}]
     stages = as_list(record.get("stages"))
     return TrainingRecord(config, data_sha256, split_hash_in(folders), folders, stages)
+
+
+def complete_training(training):
+    """Add the fields of later versions to the ``training`` part of a config.json.
+
+    Args:
+        training: dict, which nobody has checked.
+
+    Returns:
+        Dict of all fields of `TrainingConfig`. One that did not exist when the run began has
+        the value that it had then.
+    """
+    first = {"film_normalization": FIRST_FILM_NORMALIZATION}
+    return {**TrainingConfig().to_json(), **first, **training}
 
 
 def split_hash_in(folders, number=0):

@@ -34,7 +34,7 @@ def test_stages_begin_with_earlier_ones_of_the_same_networks():
             assert f"RUNS/{name}" in config.initial_sources
         done[stage.name] = config
     last = config_of(train.STAGES[-1])
-    assert last.trains_reconstruction and last.uses_segmentation
+    assert last.has_own_reconstruction and last.uses_segmentation
 
 
 def test_an_unknown_stage_is_refused():

@@ -13,7 +13,7 @@ from xctrs_tf.data.dataset import open_dataset
 from xctrs_tf.errors import UserError
 from xctrs_tf.training import checkpoints, loop
 from xctrs_tf.training.config import TrainingConfig
-from xctrs_tf.training.frozen_reconstruction import Reconstructions, freeze
+from xctrs_tf.training.frozen_reconstruction import Reconstructions, copy_finished_run
 from xctrs_tf.training.history import History, read_history
 from xctrs_tf.training.run import load_run
 from xctrs_tf.training.run_record import read_config
@@ -100,6 +100,18 @@ def test_a_checkpoint_of_other_networks_is_one_line(tmp_path, network):
     other = keras.Sequential([keras.layers.Input((3,)), keras.layers.Dense(5)])
     with pytest.raises(UserError, match="step-00000002: does not fit the networks"):
         checkpoints.restore_latest(tmp_path, {"reconstruction": other}, {})
+
+
+def test_an_optimizer_with_another_number_of_variables_is_one_line(tmp_path, network):
+    networks, optimizers = {"reconstruction": network}, {"optimizer": keras.optimizers.SGD()}
+    optimizers["optimizer"].build(network.trainable_variables)
+    checkpoints.save_step(tmp_path, 2, networks, optimizers, {})
+    other = {"optimizer": keras.optimizers.Adam()}
+    other["optimizer"].build(network.trainable_variables)
+    with pytest.raises(
+        UserError, match=r"step-00000002: does not fit .*optimizer\.npz has \d+ var"
+    ):
+        checkpoints.restore_latest(tmp_path, networks, other)
 
 
 def test_damaged_lines_of_the_history_cost_no_other_line(tmp_path, caplog):
@@ -199,5 +211,5 @@ def test_a_damaged_finished_run_is_not_copied(tmp_path, network):
     (finished / "best" / "reconstruction.weights.h5").write_bytes(b"cut")
     (tmp_path / "run").mkdir()
     with pytest.raises(UserError, match="finished: its best checkpoint is damaged"):
-        freeze(finished, tmp_path / "run")
+        copy_finished_run(finished, tmp_path / "run")
     assert list((tmp_path / "run").iterdir()) == []

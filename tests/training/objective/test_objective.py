@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -103,3 +104,21 @@ def test_a_fading_cross_entropy_reaches_zero_at_its_step():
     assert shares == pytest.approx([1.0, 0.75, 0.05, 0.0, 0.0], abs=1e-4)
     # The validation loss does not fade, so that validations can be compared.
     assert share(0, training=False) == pytest.approx(0.0, abs=1e-4)
+
+
+@pytest.mark.parametrize("frozen", ["reconstruction", "segmentation"])
+def test_a_frozen_network_has_no_dropout(frozen):
+    """Put dropout behind the outputs of both networks; only the one that learns drops units."""
+    networks, batch = toy_networks(CONFIG), toy_batch()
+    for name, network in networks.items():
+        dropped = keras.layers.Dropout(0.5)(network.output)
+        networks[name] = keras.Model(network.input, dropped, name=network.name)
+        networks[name].trainable = name != frozen
+    config = dataclasses.replace(CONFIG, freeze=frozen)
+    _, _, outputs = make_objective(config)(networks, batch, SEED, training=True)
+    ct = outputs["ct"]
+    learned_ct = networks["reconstruction"]({view: batch[view] for view in ("ap", "la")})
+    learned = {"reconstruction": learned_ct, "segmentation": networks["segmentation"](ct)}
+    found = {"reconstruction": ct, "segmentation": outputs["segmentation"]}
+    for name, expected in learned.items():
+        assert np.allclose(found[name], expected, atol=1e-5) == (name == frozen), name

@@ -1,10 +1,13 @@
 """Several replicas: the update of one device, each patient once, the loss of a worker."""
 
+import concurrent.futures
 import dataclasses
 import itertools
 import json
 import os
 import socket
+import threading
+import types
 
 import numpy as np
 import pytest
@@ -17,7 +20,7 @@ from xctrs_tf.data.dataset.mixture import one_part
 from xctrs_tf.data.stream.sample_stream import batch_ids
 from xctrs_tf.errors import UserError
 from xctrs_tf.training import checkpoints
-from xctrs_tf.training.tensorflow.distribution import make_strategy, require_equal_parts
+from xctrs_tf.training.tensorflow.distribution import Workers, make_strategy, require_equal_parts
 
 PAIR = dataclasses.replace(
     CONFIG, batch_size=4, clip_norm=0.05, ema_momentum=0.5, learning_rate=0.01
@@ -193,3 +196,38 @@ def test_two_workers_train_and_go_on_after_one_was_killed(data, tmp_path):
     assert processes.status(processes.start(processes.train, single, alone)) == processes.FINISHED
     for part in ("checkpoints/step-00000006", "best"):
         np.testing.assert_allclose(toy_weights(run / part), toy_weights(alone / part), atol=1e-5)
+
+
+def _alike(*numbers):
+    """Return the answers of workers, which are threads here, that pass one number each."""
+    barrier, passed = threading.Barrier(len(numbers)), {}
+    strategy = types.SimpleNamespace(
+        num_replicas_in_sync=len(numbers), extended=types.SimpleNamespace(should_checkpoint=False)
+    )
+
+    def answer(index):
+        def sum_of_all(values):
+            passed[index] = np.array(values, float)
+            barrier.wait(10)
+            total = sum(passed.values())
+            barrier.wait(10)
+            return total
+
+        workers = Workers(strategy)
+        workers.several, workers._sum = True, sum_of_all
+        return workers.alike(numbers[index])
+
+    with concurrent.futures.ThreadPoolExecutor(len(numbers)) as pool:
+        return list(pool.map(answer, range(len(numbers))))
+
+
+@pytest.mark.parametrize(
+    ("numbers", "alike"),
+    [((7, 7, 7), True), ((0, 0), True), ((6, 8), False), ((5, 7, 6), False), ((7, 7, 0), False)],
+)
+def test_every_worker_knows_whether_all_pass_the_same_number(numbers, alike):
+    assert _alike(*numbers) == [alike] * len(numbers)
+
+
+def test_one_worker_is_alike():
+    assert Workers(make_strategy("single")).alike(3) is True

@@ -21,14 +21,17 @@ class Objective:
         segmentation: `SegmentationTerms`, or None.
         cross_entropy_steps: steps in which the weight of the cross-entropy falls
             to 0; None keeps it.
+        frozen: name of a network that is not trained, and so runs without dropout;
+            empty for none.
 
     Ge et al. (2022), Eq. 1.
     """
 
-    def __init__(self, reconstruction, segmentation, cross_entropy_steps=None):
+    def __init__(self, reconstruction, segmentation, cross_entropy_steps=None, frozen=""):
         self.reconstruction = reconstruction
         self.segmentation = segmentation
         self.cross_entropy_steps = cross_entropy_steps
+        self.frozen = frozen
 
     def __call__(self, networks, batch, step, training):
         """Run the networks and all terms.
@@ -41,7 +44,7 @@ class Objective:
                 without a reconstruction network the patient's CT is segmented;
                 ``vgg_planes`` where the VGG loss takes a subset.
             step: integer scalar tensor, by which the cross-entropy fades out.
-            training: run the networks in training mode. Otherwise the adversarial
+            training: run the networks that learn in training mode. Otherwise the adversarial
                 term is left out, since its scale changes with the discriminator,
                 and a cross-entropy that fades out has the weight 0.
 
@@ -55,15 +58,17 @@ class Objective:
             outputs["ct"] = batch.get("reconstruction", batch["ct"])
         else:
             films = {view: batch[view] for view in VIEWS}
-            outputs["ct"] = networks["reconstruction"](films, training=training)
+            learns = training and self.frozen != "reconstruction"
+            outputs["ct"] = networks["reconstruction"](films, training=learns)
             scores = None
             if self.reconstruction.is_adversarial and training:
                 scores = networks["discriminator"]({**films, "ct": outputs["ct"]}, training=True)
             terms |= self.reconstruction(batch, outputs["ct"], scores)
             weights |= self.reconstruction.weights
         if self.segmentation is not None:
+            learns = training and self.frozen != "segmentation"
             more, outputs["segmentation"] = self.segmentation(
-                networks["segmentation"], outputs["ct"], batch, training
+                networks["segmentation"], outputs["ct"], batch, learns
             )
             terms |= more
             weights |= self.segmentation.weights
@@ -104,9 +109,9 @@ def make_objective(config):
         `Objective`.
     """
     reconstruction = segmentation = None
-    if config.trains_reconstruction:
+    if config.has_own_reconstruction:
         weights = {"mae": config.mae_weight, "vgg": config.vgg_weight}
-        if config.freeze == "reconstruction":
+        if not config.learns_reconstruction:
             # No gradient: the voxel loss is only recorded.
             weights = {}
         elif config.reconstruction_objective == "published":
@@ -129,7 +134,7 @@ def make_objective(config):
             cross_entropy_balance=config.cross_entropy_balance,
         )
     fade = config.cross_entropy_fade * config.steps
-    return Objective(reconstruction, segmentation, fade or None)
+    return Objective(reconstruction, segmentation, fade or None, config.freeze)
 
 
 def _make_vgg(config):

@@ -9,8 +9,8 @@ POWER = 0.9
 TRAINED = ("reconstruction", "segmentation")
 
 
-class _AveragedGradients:
-    """Optimizer for gradients that are the same on all replicas, with an L2 penalty.
+class _LocalUpdateWithL2:
+    """Optimizer that exchanges no gradients between replicas, with an L2 penalty.
 
     Keras clips the gradients of each replica and then adds them. The training step
     averages them before, so that the norm of the whole batch is clipped and an
@@ -18,9 +18,16 @@ class _AveragedGradients:
 
     Keras's own weight decay reduces the weights themselves (AdamW). Here it is part of
     the gradient, after clipping, as the Adam of PyTorch and the SGD of Caffe have it.
+
+    Args:
+        *args: of the Keras optimizer.
+        l2: this number times the weight is added to each weight's gradient.
+        **kwargs: of the Keras optimizer.
     """
 
-    l2 = 0.0
+    def __init__(self, *args, l2=0.0, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.l2 = l2
 
     def _all_reduce_sum_gradients(self, grads_and_vars):
         return grads_and_vars
@@ -32,11 +39,11 @@ class _AveragedGradients:
         super()._backend_update_step(grads, trainable_variables, learning_rate)
 
 
-class _SGD(_AveragedGradients, keras.optimizers.SGD):
+class _SGD(_LocalUpdateWithL2, keras.optimizers.SGD):
     """Stochastic gradient descent with momentum."""
 
 
-class _Adam(_AveragedGradients, keras.optimizers.Adam):
+class _Adam(_LocalUpdateWithL2, keras.optimizers.Adam):
     """Adam."""
 
 
@@ -116,6 +123,7 @@ def make_optimizer(config):
     Ge et al. (2022), Sect. 3.1.
     """
     common = {
+        "l2": config.weight_decay,
         "global_clipnorm": config.clip_norm or None,
         "use_ema": config.ema_momentum > 0,
         "ema_momentum": config.ema_momentum,
@@ -127,7 +135,6 @@ def make_optimizer(config):
     else:
         adam = _FusedAdam if keras.backend.backend() == "tensorflow" else _Adam
         optimizer = adam(_learning_rate(config), config.beta_1, config.beta_2, **common)
-    optimizer.l2 = config.weight_decay
     if config.precision == "mixed_float16":
         optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
     return optimizer

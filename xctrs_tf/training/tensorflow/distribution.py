@@ -78,10 +78,10 @@ class Workers:
 
     def alike(self, number):
         """Return whether all workers pass the same number."""
-        replicas = self._strategy.num_replicas_in_sync
-        # The mean square is the square of the mean only for equal numbers.
-        mean, square = self._sum((number, number**2)) / replicas if self.several else (0, 0)
-        return mean**2 == square
+        if not self.several:
+            return True
+        mean = self._sum([number])[0] / self._strategy.num_replicas_in_sync
+        return not self.any(mean != number)[0]
 
     def wait(self):
         """Wait until all workers have called this."""
