@@ -3,9 +3,6 @@
 import math
 import re
 
-from pydicom.datadict import dictionary_VR
-from pydicom.dataelem import RawDataElement
-
 from xctrs_tf.errors import UserError, one_line
 
 # Kinds of values that hold numbers as text.
@@ -28,6 +25,9 @@ def numbers(path, header, keyword):
     Raises:
         UserError: not numbers, not finite, or a comma that may be a separator of thousands.
     """
+    # --help of a program must not load pydicom.
+    from pydicom.dataelem import RawDataElement
+
     if keyword not in header:
         return []
     # Not converted yet: pydicom refuses commas.
@@ -82,6 +82,8 @@ def whole_number(path, header, keyword, default=None):
 
 def _kind(element):
     """Return the kind of a value; an implicit header leaves it to the dictionary."""
+    from pydicom.datadict import dictionary_VR
+
     return dictionary_VR(element.tag) if element.VR in (None, "UN") else element.VR
 
 
