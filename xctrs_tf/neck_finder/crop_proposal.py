@@ -114,8 +114,7 @@ def _resized(values, size):
 
 def _orientation(frame, film):
     """Return the orientation that a frame gives a film; see `Window` for the order."""
-    horizontal = frame.flip_horizontal != film.flip_horizontal
-    vertical = frame.flip_vertical != film.flip_vertical
+    horizontal, vertical = frame.flips(film)
     quarter = round(frame.rotate_deg / 90) + 2 * vertical
     return Orientation(quarter % 4, horizontal != vertical, frame.invert)
 
@@ -160,7 +159,7 @@ def _upright(film, frame, given, found, view):
     differs, unsure = differences(found, given)
     if not differs:
         return frame, []
-    vertical = frame.flip_vertical != film.flip_vertical
+    _, vertical = frame.flips(film)
     changes, new = [], frame
     if "mirror" in differs and (quarter - given.quarter) % 4 == 2:
         new = dataclasses.replace(new, flip_vertical=not frame.flip_vertical)

@@ -59,9 +59,10 @@ class FilmFrame:
         box = self.box(film, size) if box is None else box
         pixel_shape = self.pixel_size(film) or film.pixel_shape
         part = rotated_part(film.pixels, box, pixel_shape, self.rotate_deg)
-        if film.flip_horizontal != self.flip_horizontal:
+        horizontal, vertical = self.flips(film)
+        if horizontal:
             part = part[::-1]
-        if film.flip_vertical != self.flip_vertical:
+        if vertical:
             part = part[:, ::-1]
         return -part if self.invert else part
 
@@ -81,6 +82,17 @@ class FilmFrame:
             return _square(box, pixel_mm, size * self.spacing_mm, film.pixels.shape)
         _check_square(box, pixel_mm or film.pixel_shape, pixel_mm is not None)
         return box
+
+    def flips(self, film):
+        """Return whether left and right, and whether top and bottom, are exchanged.
+
+        Args:
+            film: `RawFilm`, whose own flips add up with those of the frame.
+        """
+        return (
+            film.flip_horizontal != self.flip_horizontal,
+            film.flip_vertical != self.flip_vertical,
+        )
 
     def pixel_size(self, film):
         """Return width and height of a film's pixel at the patient in mm, or None if unknown.

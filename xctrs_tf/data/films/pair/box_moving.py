@@ -22,7 +22,7 @@ def moved_box(film, frame, box, up, scale):
     across, down = frame.pixel_size(film) or film.pixel_shape
     left, top, right, bottom = box
     distance = up * (bottom - top) * down
-    if film.flip_vertical != frame.flip_vertical:
+    if frame.flips(film)[1]:
         distance = -distance
     # A film is flipped after it was rotated clockwise; here both are undone.
     angle = math.radians(frame.rotate_deg)

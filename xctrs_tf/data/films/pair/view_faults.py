@@ -95,10 +95,8 @@ def _frame(opened):
     """Return the frame of a film, and whether file and frame together flip it once."""
     if opened is None:
         return FilmFrame(), False
-    frame, film = opened.frame, opened.raw
-    horizontal = frame.flip_horizontal != film.flip_horizontal
-    vertical = frame.flip_vertical != film.flip_vertical
-    return frame, horizontal != vertical
+    horizontal, vertical = opened.frame.flips(opened.raw)
+    return opened.frame, horizontal != vertical
 
 
 def _change(frame, mirrored, mend):
