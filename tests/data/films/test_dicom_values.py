@@ -1,15 +1,11 @@
 """Values, bits and numbers of DICOM films as machines of the world write them."""
 
-import io
 import pathlib
 
 import numpy as np
 import pydicom
 import pytest
-import SimpleITK as sitk
-from PIL import Image
 from pydicom.dataset import FileMetaDataset
-from pydicom.encaps import encapsulate
 from pydicom.uid import (
     ExplicitVRBigEndian,
     HTJ2KLossless,
@@ -19,6 +15,7 @@ from pydicom.uid import (
     RLELossless,
 )
 
+from tests.data.dicom.compression import jpeg_2000, lossless_jpeg, write_compressed_film
 from tests.data.dicoms import PIXELS, write_dicom
 from xctrs_tf.data.films.film import read_film
 from xctrs_tf.data.films.film_normalisation import normalise_film
@@ -38,57 +35,29 @@ def check(path, picture, view="ap", atol=1e-6):
     np.testing.assert_allclose(read_film(path, view, 12), as_film(picture), atol=atol)
 
 
-def compress(path, syntax, frame, **tags):
-    """Write a DICOM film of one compressed picture."""
-    image = pydicom.dcmread(write_dicom(path, **tags))
-    image.file_meta.TransferSyntaxUID = syntax
-    image.PixelData = encapsulate([frame])
-    image["PixelData"].VR = "OB"
-    image["PixelData"].is_undefined_length = True
-    image.save_as(path)
-    return path
-
-
-def jpeg_2000(pixels):
-    stream = io.BytesIO()
-    Image.fromarray(pixels).save(stream, "JPEG2000", irreversible=False, no_jp2=True)
-    return stream.getvalue()
-
-
-def lossless_jpeg(path, pixels):
-    """Return the lossless JPEG picture that SimpleITK writes."""
-    writer = sitk.ImageFileWriter()
-    writer.SetImageIO("GDCMImageIO")
-    writer.UseCompressionOn()
-    writer.SetCompressor("JPEG")
-    writer.SetFileName(str(path))
-    writer.Execute(sitk.GetImageFromArray(pixels[np.newaxis]))
-    written = pydicom.dcmread(path)
-    assert written.file_meta.TransferSyntaxUID == JPEGLosslessSV1
-    return next(pydicom.encaps.generate_frames(written.PixelData, number_of_frames=1))
-
-
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
 def test_lossless_jpeg_is_read(tmp_path, dtype):
     pixels = (PIXELS >> (4 if dtype == np.uint8 else 0)).astype(dtype)
     frame = lossless_jpeg(tmp_path / "itk.dcm", pixels)
     bits = {"BitsAllocated": 8, "BitsStored": 8, "HighBit": 7} if dtype == np.uint8 else {}
-    path = compress(tmp_path / "film.dcm", JPEGLosslessSV1, frame, pixels=pixels, **bits)
+    path = write_compressed_film(
+        tmp_path / "film.dcm", JPEGLosslessSV1, frame, pixels=pixels, **bits
+    )
     check(path, pixels)
 
 
 def test_lossless_jpeg_cut_short_or_of_another_size_is_refused(tmp_path):
     frame = lossless_jpeg(tmp_path / "itk.dcm", PIXELS)
-    path = compress(tmp_path / "film.dcm", JPEGLosslessSV1, frame[:-20])
+    path = write_compressed_film(tmp_path / "film.dcm", JPEGLosslessSV1, frame[:-20])
     with pytest.raises(UserError, match="its compressed picture is damaged"):
         read_film(path, "ap", 12)
-    path = compress(tmp_path / "film.dcm", JPEGLosslessSV1, frame, Rows=24)
+    path = write_compressed_film(tmp_path / "film.dcm", JPEGLosslessSV1, frame, Rows=24)
     with pytest.raises(UserError, match="says 12 x 24 pixels, its compressed picture 12 x 12"):
         read_film(path, "ap", 12)
 
 
 def test_an_unknown_compression_is_named(tmp_path):
-    path = compress(tmp_path / "film.dcm", HTJ2KLossless, jpeg_2000(PIXELS))
+    path = write_compressed_film(tmp_path / "film.dcm", HTJ2KLossless, jpeg_2000(PIXELS))
     with pytest.raises(UserError, match=r"compressed as High-Throughput JPEG 2000 .*uncompr"):
         read_film(path, "ap", 12)
 
@@ -98,7 +67,9 @@ def test_bits_of_overlays_are_no_part_of_the_film(tmp_path):
     foreign[2:5, 3:9] |= 0x1000
     foreign[7:10, 1:4] |= 0x8000
     check(write_dicom(tmp_path / "plain.dcm", foreign, **TWELVE), SMOOTH)
-    path = compress(tmp_path / "jpeg.dcm", JPEG2000Lossless, jpeg_2000(foreign), **TWELVE)
+    path = write_compressed_film(
+        tmp_path / "jpeg.dcm", JPEG2000Lossless, jpeg_2000(foreign), **TWELVE
+    )
     check(path, SMOOTH)
 
 
@@ -112,7 +83,9 @@ def test_left_aligned_values_are_shifted(tmp_path):
     window = {"WindowCenter": 2048, "WindowWidth": 4096}
     tags = {"BitsStored": 12, "HighBit": 15, **window}
     check(write_dicom(tmp_path / "plain.dcm", SMOOTH << 4, **tags), SMOOTH)
-    path = compress(tmp_path / "jpeg.dcm", JPEG2000Lossless, jpeg_2000(SMOOTH << 4), **tags)
+    path = write_compressed_film(
+        tmp_path / "jpeg.dcm", JPEG2000Lossless, jpeg_2000(SMOOTH << 4), **tags
+    )
     check(path, SMOOTH)
 
 
@@ -341,7 +314,7 @@ def test_a_big_endian_film_of_bytes(tmp_path, kind):
 
 
 def test_compressed_pixels_without_a_transfer_syntax_are_refused(tmp_path):
-    path = compress(tmp_path / "film.dcm", JPEG2000Lossless, jpeg_2000(PIXELS))
+    path = write_compressed_film(tmp_path / "film.dcm", JPEG2000Lossless, jpeg_2000(PIXELS))
     with pytest.raises(UserError, match="compressed, and its TransferSyntaxUID is missing"):
         read_film(strip(path, syntax=False), "ap", 12)
 
