@@ -36,7 +36,8 @@ GROUPS = {
         *("include_background", "stop_gradient_on_target"),
     ),
     "Training: steps and optimiser": (
-        *("steps", "batch_size", "accumulation", "learning_rate", "beta_1", "beta_2"),
+        *("steps", "batch_size", "accumulation", "optimizer", "learning_rate", "beta_1", "beta_2"),
+        *("momentum", "weight_decay"),
         *("schedule", "clip_norm", "ema_momentum", "patience", "validate_every"),
         *("checkpoint_every", *_EPOCHS, "seed"),
     ),

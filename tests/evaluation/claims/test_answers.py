@@ -162,7 +162,7 @@ def test_networks_that_find_nothing_have_a_place_in_the_order(tmp_path, referenc
 
 def test_differences_that_are_not_measured_yet_are_told(results):
     answers = answer_claims(results)
-    told = "So far 8 of 19 differences are measured; p-values will rise as rows are added."
+    told = "So far 8 of 19 differences are measured; p-values can rise as rows are added."
     for grid in (answer_grid(results, answers, None), short_answer_grid(results, answers)):
         assert told in grid.notes
     every = [dataclasses.replace(answers[0], claim=claim) for claim in paper_claims()]

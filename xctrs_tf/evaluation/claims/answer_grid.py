@@ -150,7 +150,7 @@ def _missing_notes(answers):
     if len(answers) == number:
         return []
     return [
-        f"So far {len(answers)} of {number} differences are measured; p-values will rise as rows "
+        f"So far {len(answers)} of {number} differences are measured; p-values can rise as rows "
         "are added."
     ]
 
