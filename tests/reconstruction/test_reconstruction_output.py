@@ -24,8 +24,8 @@ from xctrs_tf.reconstruction import (
 from xctrs_tf.reconstruction.films.film_options import FilmOptions
 from xctrs_tf.reconstruction.films.pair_reading import film_request
 from xctrs_tf.reconstruction.output_folder import file_request, made_otherwise
-from xctrs_tf.report.origin import model_record
 from xctrs_tf.report.page_data import css_color
+from xctrs_tf.report.provenance_record import model_record
 
 FILES = ["ct.nii.gz", "films.png", "preview.png", "reconstruction.json"]
 SEGMENTATION = ["segmentation.ctbl", "segmentation.label", "segmentation.nii.gz"]

@@ -126,7 +126,7 @@ def test_segmentation_reads_back(tmp_path, ct):
     labels = np.zeros(SHAPE, np.uint8)
     labels[1:3, 2:6, 1] = 2
     labels[3:, 4:, 2:] = 7
-    slices = write_ct_series(tmp_path / "dicom", ct, SPACING, ORIGIN, origin=MADE)
+    slices = write_ct_series(tmp_path / "dicom", ct, SPACING, ORIGIN, provenance=MADE)
     for name in ("a.dcm", "b.dcm"):
         write_segmentation(tmp_path / name, labels, slices)
         # The second part of the time differs between the two.

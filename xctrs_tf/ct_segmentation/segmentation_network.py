@@ -15,7 +15,7 @@ from xctrs_tf.models.catalogue import NETWORKS, SEGMENTATION_NETWORKS
 from xctrs_tf.models.weights import load_weights_by_name
 from xctrs_tf.pretrained import EXPORTED_WEIGHTS, SEGMENTERS, pretrained_folder
 from xctrs_tf.reconstruction.exported_model import find_export
-from xctrs_tf.report.origin import model_record
+from xctrs_tf.report.provenance_record import model_record
 from xctrs_tf.training.run import load_run
 
 # Probability from which a voxel is bone, for networks that learned with a cross-entropy that gives

@@ -1,7 +1,7 @@
 """Model card of an export, as Markdown: data, sizes, figures and detection rates."""
 
 from xctrs_tf.quality.faults.detection_table import detection_markdown
-from xctrs_tf.report.origin import source_name
+from xctrs_tf.report.provenance_record import source_name
 from xctrs_tf.report.training_summary import describe_training
 
 _INTENDED = (

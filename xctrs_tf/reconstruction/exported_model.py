@@ -25,7 +25,7 @@ from xctrs_tf.reconstruction.export_files import (
     read_metadata,
 )
 from xctrs_tf.reconstruction.onnx_model import load_onnx
-from xctrs_tf.report.origin import model_record
+from xctrs_tf.report.provenance_record import model_record
 
 SAVED_MODEL = "saved_model.pb"
 ONNX_MODEL = "model.onnx"
@@ -106,7 +106,7 @@ class Export:
         check_files(self.path, self.metadata, sha256, self._listing)
 
     def record(self):
-        """Return `report.origin.model_record`, with the hash of the files.
+        """Return `provenance_record.model_record`, with the hash of the files.
 
         Raises:
             UserError: a file cannot be read.

@@ -13,7 +13,7 @@ from xctrs_tf.errors import UserError, one_line
 from xctrs_tf.files import as_dict, as_list, atomic_path, read_json, write_text
 from xctrs_tf.geometry import VERTEBRAE, VIEWS
 from xctrs_tf.reconstruction.label_tables import ITK_SNAP_TABLE, SLICER_TABLE, write_label_tables
-from xctrs_tf.report.origin import origin_record
+from xctrs_tf.report.provenance_record import provenance_record
 from xctrs_tf.style import NOTICE
 
 RECONSTRUCTION_FORMAT = "xctrs-reconstruction/2"
@@ -102,10 +102,12 @@ def write_reconstruction(
         )
         if report:
             verdict = _write_report(temporary, reconstruction, normalised, metadata, pair)
-        origin = origin_record(reconstruction, pair, verdict)
+        provenance = provenance_record(reconstruction, pair, verdict)
         if dicom:
-            _write_dicom(temporary / DICOM_FOLDER, reconstruction, patient, origin)
-        record = _record(reconstruction, origin, file_request(report, dicom, patient is not None))
+            _write_dicom(temporary / DICOM_FOLDER, reconstruction, patient, provenance)
+        record = _record(
+            reconstruction, provenance, file_request(report, dicom, patient is not None)
+        )
         write_text(temporary / RECORD_FILE, json.dumps(record, indent=1, allow_nan=False) + "\n")
         if private:
             make_private(temporary)
@@ -184,7 +186,7 @@ def made_otherwise(folder, models, mirror, films, files):
 
     Args:
         folder: the folder.
-        models: list of `report.origin.model_record` of the models.
+        models: list of `provenance_record.model_record` of the models.
         mirror: whether they take the mirrored films, too.
         films: `pair_reading.film_request` of the pair.
         files: `file_request` of what is to be written.
@@ -284,16 +286,16 @@ def _write_report(folder, reconstruction, films, metadata, pair):
     return write_report(folder, reconstruction, films, metadata, pair)
 
 
-def _write_dicom(folder, reconstruction, patient, origin):
+def _write_dicom(folder, reconstruction, patient, provenance):
     # Only DICOM output needs these packages, and highdicom is optional.
     from xctrs_tf.report.dicom_ct import write_ct_series
     from xctrs_tf.report.dicom_segmentation import write_segmentation
 
     grid = (reconstruction.spacing_mm, reconstruction.origin_mm)
-    slices = write_ct_series(folder, reconstruction.ct_hu, *grid, patient, origin)
+    slices = write_ct_series(folder, reconstruction.ct_hu, *grid, patient, provenance)
     labels = reconstruction.segmentation
     if labels is not None and labels.any():
-        write_segmentation(folder / DICOM_SEGMENTATION_FILE, labels, slices, origin)
+        write_segmentation(folder / DICOM_SEGMENTATION_FILE, labels, slices, provenance)
 
 
 def _model_differences(made_by, models):
@@ -323,7 +325,7 @@ def _film_differences(asked, films):
         yield f"with other values of {', '.join(f'--{one_line(name, 60)}' for name in names)}"
 
 
-def _record(reconstruction, origin, files):
+def _record(reconstruction, provenance, files):
     segmented = reconstruction.segmentation is not None
     return {
         "format": RECONSTRUCTION_FORMAT,
@@ -331,5 +333,5 @@ def _record(reconstruction, origin, files):
         "spacing_mm": reconstruction.spacing_mm,
         "labels": dict(enumerate(VERTEBRAE, start=1)) if segmented else None,
         "files": files,
-        **origin,
+        **provenance,
     }

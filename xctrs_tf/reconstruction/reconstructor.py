@@ -18,7 +18,7 @@ from xctrs_tf.reconstruction.films.film_options import FilmOptions
 from xctrs_tf.reconstruction.films.pair_reading import read_pair
 from xctrs_tf.reconstruction.output_folder import check_output, write_reconstruction
 from xctrs_tf.reconstruction.prediction_check import checked_spacing, model_volumes
-from xctrs_tf.report.origin import model_record
+from xctrs_tf.report.provenance_record import model_record
 
 if typing.TYPE_CHECKING:
     # Imported where it is needed: it loads scipy.
@@ -45,7 +45,8 @@ class Reconstruction:
             ``[y, z]``; None if it was made by hand.
         pair: `FilmPair` that the films were cut out of, or None if they were arrays.
         metadata: metadata of the model, for the report, or None.
-        models: tuple of `report.origin.model_record` of each model; empty if it was made by hand.
+        models: tuple of `provenance_record.model_record` of each model; empty if it was made by
+            hand.
         mirror: the mean with the prediction of the mirrored patient.
         date: when it was made, UTC, as ISO 8601; None if it was made by hand.
     """
@@ -264,7 +265,7 @@ class Reconstructor(BaseReconstructor):
         source: the model's folder, for messages.
         mirror: average each prediction with that of the mirrored patient
             (`geometry.predict_with_mirrored`), which takes twice the time.
-        record: `report.origin.model_record`; by default made of ``source`` and ``metadata``.
+        record: `provenance_record.model_record`; by default made of ``source`` and ``metadata``.
 
     Attributes:
         mirror: as given.

@@ -16,7 +16,7 @@ from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
 from xctrs_tf import __version__
 from xctrs_tf.errors import one_line
 from xctrs_tf.files import atomic_path
-from xctrs_tf.report.origin import film_lines, model_sentences, overridden_checks
+from xctrs_tf.report.provenance_record import film_lines, model_sentences, overridden_checks
 from xctrs_tf.style import LEVEL_HU, NOTICE, WIDTH_HU
 
 # Fields that must be present, and may be empty.
@@ -39,7 +39,7 @@ MANUFACTURER = "xctrs_tf"
 SERIES_NUMBER = 9001
 
 
-def ct_series(ct_hu, spacing_mm, origin_mm, patient=None, origin=None):
+def ct_series(ct_hu, spacing_mm, origin_mm, patient=None, provenance=None):
     """Return the slices of a CT series, the lowest first.
 
     Args:
@@ -47,22 +47,22 @@ def ct_series(ct_hu, spacing_mm, origin_mm, patient=None, origin=None):
         spacing_mm: edge of a voxel.
         origin_mm: LPS position of the centre of voxel ``[0, 0, 0]``.
         patient: `dicom_patient.patient_fields`; by default the series is anonymous.
-        origin: `origin.origin_record`, or None if nothing is known.
+        provenance: `provenance_record.provenance_record`, or None if nothing is known.
 
     Returns:
         List of `pydicom.FileDataset`, one per slice.
     """
     source = hashlib.sha256(np.ascontiguousarray(ct_hu, "<i2").tobytes())
-    made = (float(spacing_mm), *map(float, origin_mm), str(patient), origin)
+    made = (float(spacing_mm), *map(float, origin_mm), str(patient), provenance)
     source.update(repr(made).encode())
     digest = source.hexdigest()
     return [
-        _slice(ct_hu[:, :, z], z, spacing_mm, origin_mm, digest, patient, origin)
+        _slice(ct_hu[:, :, z], z, spacing_mm, origin_mm, digest, patient, provenance)
         for z in range(ct_hu.shape[2])
     ]
 
 
-def write_ct_series(folder, ct_hu, spacing_mm, origin_mm, patient=None, origin=None):
+def write_ct_series(folder, ct_hu, spacing_mm, origin_mm, patient=None, provenance=None):
     """Write a CT series, one file per slice: ``slice-001.dcm`` and so on.
 
     Args:
@@ -71,12 +71,12 @@ def write_ct_series(folder, ct_hu, spacing_mm, origin_mm, patient=None, origin=N
         spacing_mm: edge of a voxel.
         origin_mm: LPS position of the centre of voxel ``[0, 0, 0]``.
         patient: `dicom_patient.patient_fields`; by default the series is anonymous.
-        origin: `origin.origin_record`, or None if nothing is known.
+        provenance: `provenance_record.provenance_record`, or None if nothing is known.
 
     Returns:
         List of the slices written, for `dicom_segmentation.write_segmentation`.
     """
-    slices = ct_series(ct_hu, spacing_mm, origin_mm, patient, origin)
+    slices = ct_series(ct_hu, spacing_mm, origin_mm, patient, provenance)
     with atomic_path(pathlib.Path(folder)) as temporary:
         temporary.mkdir()
         for number, image in enumerate(slices, start=1):
@@ -84,7 +84,7 @@ def write_ct_series(folder, ct_hu, spacing_mm, origin_mm, patient=None, origin=N
     return slices
 
 
-def _slice(plane, z, spacing_mm, origin_mm, digest, patient, origin):
+def _slice(plane, z, spacing_mm, origin_mm, digest, patient, provenance):
     meta = FileMetaDataset()
     meta.MediaStorageSOPClassUID = CTImageStorage
     meta.MediaStorageSOPInstanceUID = derived_uid(digest, f"slice {z}")
@@ -92,7 +92,7 @@ def _slice(plane, z, spacing_mm, origin_mm, digest, patient, origin):
     image = FileDataset(None, {}, file_meta=meta, preamble=b"\0" * 128)
     image.SpecificCharacterSet = "ISO_IR 192"
     _describe_study(image, digest, patient)
-    _describe_origin(image, origin, with_files=patient is not None)
+    _describe_provenance(image, provenance, with_files=patient is not None)
     image.SOPClassUID = meta.MediaStorageSOPClassUID
     image.SOPInstanceUID = meta.MediaStorageSOPInstanceUID
     image.InstanceNumber = z + 1
@@ -120,55 +120,55 @@ def _describe_study(image, digest, patient):
     image.BurnedInAnnotation = "NO"
 
 
-def _describe_origin(image, origin, with_files):
+def _describe_provenance(image, provenance, with_files):
     """Fill in what made the image, and whether it failed the quality checks."""
-    image.SeriesDescription = series_description("Reconstructed from two X-ray films", origin)
-    image.DerivationDescription = _derivation(origin, with_files)
+    image.SeriesDescription = series_description("Reconstructed from two X-ray films", provenance)
+    image.DerivationDescription = _derivation(provenance, with_files)
     image.ImageComments = NOTICE
     image.Manufacturer, image.SoftwareVersions = MANUFACTURER, __version__
-    image.ManufacturerModelName = model_names(origin)
-    if origin and origin["date"]:
+    image.ManufacturerModelName = model_names(provenance)
+    if provenance and provenance["date"]:
         # Local time: the times that are copied from the films name no time zone.
-        made = datetime.datetime.fromisoformat(origin["date"]).astimezone()
+        made = datetime.datetime.fromisoformat(provenance["date"]).astimezone()
         image.InstanceCreationDate = made.strftime("%Y%m%d")
         image.InstanceCreationTime = made.strftime("%H%M%S")
 
 
-def series_description(text, origin):
+def series_description(text, provenance):
     """Return the description of a series, which says first if the quality checks failed.
 
     Args:
         text: what the series is, at most 40 characters.
-        origin: `origin.origin_record`, or None.
+        provenance: `provenance_record.provenance_record`, or None.
 
     Returns:
         str of at most 64 characters, as DICOM wants it.
     """
-    failed = origin is not None and origin["checks"]["quality"] == "fail"
+    failed = provenance is not None and provenance["checks"]["quality"] == "fail"
     return f"QUALITY CHECKS FAILED: {text}" if failed else text
 
 
-def model_names(origin):
+def model_names(provenance):
     """Return the names of the models for a DICOM field of 64 characters.
 
     Args:
-        origin: `origin.origin_record`, or None.
+        provenance: `provenance_record.provenance_record`, or None.
     """
-    names = [model["name"] for model in origin["models"]] if origin else []
+    names = [model["name"] for model in provenance["models"]] if provenance else []
     return _plain(", ".join(names), 64) or MANUFACTURER
 
 
-def _derivation(origin, with_files):
-    if origin is None:
+def _derivation(provenance, with_files):
+    if provenance is None:
         return "Computed by a neural network from two X-ray films"
     # Without a patient the files are anonymous, and names of films may be those of patients.
-    films = film_lines(origin["films"], with_files)
+    films = film_lines(provenance["films"], with_files)
     sentences = [
         "Computed by a neural network from two X-ray films.",
-        *(f"Model {model_sentences(model)}" for model in origin["models"]),
+        *(f"Model {model_sentences(model)}" for model in provenance["models"]),
         *(f"{view.upper()} film {line}." for view, line in films.items()),
-        *(f"Not checked: {line}." for line in overridden_checks(origin)),
-        *(["Mean with the mirrored films."] if origin["mirror"] else []),
+        *(f"Not checked: {line}." for line in overridden_checks(provenance)),
+        *(["Mean with the mirrored films."] if provenance["mirror"] else []),
     ]
     return _plain(" ".join(sentences), 1024)
 

@@ -20,14 +20,14 @@ from xctrs_tf.report.dicom_ct import (
 )
 
 
-def write_segmentation(path, labels, slices, origin=None):
+def write_segmentation(path, labels, slices, provenance=None):
     """Write labels as one binary segmentation that refers to its CT series.
 
     Args:
         path: the file.
         labels: integers ``[x, y, z]``, 1..7 = C1..C7, not all 0.
         slices: list of `dicom_ct.write_ct_series`, on the same grid.
-        origin: `origin.origin_record`, or None if nothing is known.
+        provenance: `provenance_record.provenance_record`, or None if nothing is known.
 
     Raises:
         UserError: there are no labels.
@@ -55,10 +55,10 @@ def write_segmentation(path, labels, slices, origin=None):
             sop_instance_uid=derived_uid(digest, "segmentation"),
             instance_number=1,
             manufacturer=MANUFACTURER,
-            manufacturer_model_name=model_names(origin),
+            manufacturer_model_name=model_names(provenance),
             software_versions=__version__,
             device_serial_number="0",
-            series_description=series_description("C1 to C7 from two X-ray films", origin),
+            series_description=series_description("C1 to C7 from two X-ray films", provenance),
         )
     _make_repeatable(segmentation, digest)
     _date_as(segmentation, slices[0])

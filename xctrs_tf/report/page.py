@@ -5,7 +5,6 @@ import importlib.resources
 import json
 
 from xctrs_tf.geometry import VIEWS
-from xctrs_tf.report.origin import film_lines, model_sentences, overridden_checks
 from xctrs_tf.report.page_data import (
     FULL_ERROR,
     css_color,
@@ -13,6 +12,7 @@ from xctrs_tf.report.page_data import (
     film_picture,
     viewer_data,
 )
+from xctrs_tf.report.provenance_record import film_lines, model_sentences, overridden_checks
 from xctrs_tf.style import LEVEL_HU, WIDTH_HU
 
 SCRIPTS = ("data.js", "planes.js", "surface.js", "report.js")

@@ -8,8 +8,8 @@ from xctrs_tf.files import write_text
 from xctrs_tf.quality.verdict import assess
 from xctrs_tf.report.measures import measure_spine
 from xctrs_tf.report.meshes import write_meshes
-from xctrs_tf.report.origin import origin_record
 from xctrs_tf.report.page import render_page
+from xctrs_tf.report.provenance_record import provenance_record
 from xctrs_tf.report.training_summary import compare_films, describe_training
 from xctrs_tf.style import NOTICE
 
@@ -68,7 +68,7 @@ def make_record(reconstruction, verdict, metadata=None, pair=None):
         "notice": NOTICE,
         "spacing_mm": float(reconstruction.spacing_mm),
         "origin_mm": [float(value) for value in reconstruction.origin_mm],
-        **origin_record(reconstruction, pair, verdict),
+        **provenance_record(reconstruction, pair, verdict),
         "training": describe_training(metadata),
         "films_like_training": compare_films(verdict),
         "quality": {

@@ -5,7 +5,7 @@ from xctrs_tf.data.films.film_normalisation import FIRST_FILM_NORMALIZATION
 from xctrs_tf.errors import one_line
 from xctrs_tf.files import as_dict
 from xctrs_tf.quality.checks import film_respects
-from xctrs_tf.report.origin import model_sentences, source_name
+from xctrs_tf.report.provenance_record import model_sentences, source_name
 
 UNKNOWN = "What the model was trained on is not known."
 

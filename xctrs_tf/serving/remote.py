@@ -14,7 +14,7 @@ from xctrs_tf.reconstruction.exported_model import (
 )
 from xctrs_tf.reconstruction.prediction_check import checked_spacing, server_volumes
 from xctrs_tf.reconstruction.reconstructor import BaseReconstructor
-from xctrs_tf.report.origin import model_record
+from xctrs_tf.report.provenance_record import model_record
 from xctrs_tf.serving.served_metadata import (
     decode_metadata,
     metadata_length,

@@ -18,7 +18,7 @@ from xctrs_tf.reconstruction.output_folder import (
     make_private,
 )
 from xctrs_tf.report.meshes import write_stl
-from xctrs_tf.report.origin import PROGRAM
+from xctrs_tf.report.provenance_record import PROGRAM
 from xctrs_tf.style import NOTICE
 
 SEGMENTATION_FORMAT = "xctrs-segmentation/1"

@@ -16,12 +16,12 @@ from xctrs_tf.quality.verdict import Verdict
 from xctrs_tf.reconstruction import Reconstruction
 from xctrs_tf.reconstruction.exported_model import find_export
 from xctrs_tf.report.dicom_ct import ct_series
-from xctrs_tf.report.origin import (
+from xctrs_tf.report.provenance_record import (
     film_lines,
     model_record,
     model_sentences,
-    origin_record,
     overridden_checks,
+    provenance_record,
 )
 from xctrs_tf.report.report import write_report
 from xctrs_tf.report.training_summary import describe_training
@@ -134,16 +134,19 @@ def test_films_are_told_with_boxes_and_turns(pair):
 
 
 def test_checks_that_were_not_made_are_told(pair, reconstruction):
-    record = origin_record(reconstruction, pair)
+    record = provenance_record(reconstruction, pair)
     assert [line.partition(":")[0] for line in overridden_checks(record)] == [
         "--nocheck_views",
         "the quality checks were not made",
     ]
     checked = dataclasses.replace(pair, checked=True)
     assert (
-        overridden_checks(origin_record(reconstruction, checked, Verdict("pass", [], {}, {}))) == []
+        overridden_checks(provenance_record(reconstruction, checked, Verdict("pass", [], {}, {})))
+        == []
     )
-    (line,) = overridden_checks(origin_record(reconstruction, None, Verdict("pass", [], {}, {})))
+    (line,) = overridden_checks(
+        provenance_record(reconstruction, None, Verdict("pass", [], {}, {}))
+    )
     assert line.startswith("the films were given as arrays")
 
 
@@ -168,10 +171,12 @@ def test_the_report_tells_what_made_it(tmp_path, pair, reconstruction):
 
 def test_dicom_files_tell_what_made_them(pair, reconstruction):
     verdicts = {level: Verdict(level, [], {}, {}) for level in ("pass", "fail")}
-    origins = {level: origin_record(reconstruction, pair, verdicts[level]) for level in verdicts}
+    provenances = {
+        level: provenance_record(reconstruction, pair, verdicts[level]) for level in verdicts
+    }
     images = {
-        level: ct_series(reconstruction.ct_hu, 2.5, (0,) * 3, None, origins[level])[0]
-        for level in origins
+        level: ct_series(reconstruction.ct_hu, 2.5, (0,) * 3, None, provenances[level])[0]
+        for level in provenances
     }
     said = {level: image.SeriesDescription for level, image in images.items()}
     assert said == {
@@ -187,7 +192,7 @@ def test_dicom_files_tell_what_made_them(pair, reconstruction):
     # Films may be named after their patients.
     assert "Doe" not in derivation
     patient = pydicom.Dataset()
-    named = ct_series(reconstruction.ct_hu, 2.5, (0,) * 3, patient, origins["pass"])[0]
+    named = ct_series(reconstruction.ct_hu, 2.5, (0,) * 3, patient, provenances["pass"])[0]
     assert "AP film /home/Doe^Jane/ap.dcm: box 310" in named.DerivationDescription
     assert len({each.SeriesInstanceUID for each in images.values()}) == 2
 
@@ -195,6 +200,6 @@ def test_dicom_files_tell_what_made_them(pair, reconstruction):
 def test_long_names_fit_into_dicom(pair, reconstruction):
     models = tuple(model_record("\\".join("abc") * 20, METADATA) for _ in range(9))
     many = dataclasses.replace(reconstruction, models=models)
-    (image, *_) = ct_series(many.ct_hu, 2.5, (0,) * 3, None, origin_record(many, pair))
+    (image, *_) = ct_series(many.ct_hu, 2.5, (0,) * 3, None, provenance_record(many, pair))
     assert len(image.ManufacturerModelName) <= 64 and "a/b/c" in image.ManufacturerModelName
     assert len(image.DerivationDescription) <= 1024

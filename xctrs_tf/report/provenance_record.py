@@ -69,7 +69,7 @@ def source_name(source):
     return f"{name} (labels {one_line(labels, 100)})" if labels else name
 
 
-def origin_record(reconstruction, pair=None, verdict=None):
+def provenance_record(reconstruction, pair=None, verdict=None):
     """Return what made a reconstruction.
 
     Args:
@@ -133,7 +133,7 @@ def overridden_checks(record):
     """Say which checks were switched off.
 
     Args:
-        record: dict of `origin_record`.
+        record: dict of `provenance_record`.
 
     Returns:
         List of str; empty if every check was made.
