@@ -1,9 +1,19 @@
 import numpy as np
 import pytest
 
-from xctrs_tf.report.meshes import Mesh, isosurface, thin, vertebra_mesh, write_meshes, write_stl
+from xctrs_tf.data.volumes.grid import Grid
+from xctrs_tf.report.meshes import (
+    Mesh,
+    isosurface,
+    label_boxes,
+    thin,
+    vertebra_mesh,
+    write_meshes,
+    write_stl,
+)
 
 SPACING, ORIGIN = 1.5, (-20.0, 5.0, 100.0)
+GRID = Grid((20, 24, 28), np.eye(3), np.full(3, SPACING), np.array(ORIGIN))
 TRIANGLE = np.dtype([("normal", "<f4", 3), ("corners", "<f4", (3, 3)), ("rest", "<u2")])
 
 
@@ -54,7 +64,7 @@ def test_surface_of_nothing_is_empty():
 
 def test_vertebra_is_closed_of_its_volume_and_in_its_place():
     mask = blob()
-    mesh = vertebra_mesh(mask, SPACING, ORIGIN)
+    mesh = vertebra_mesh(mask, GRID, SPACING)
     assert_closed(mesh.faces)
     assert mesh.volume_mm3 == pytest.approx(mask.sum() * SPACING**3, rel=0.04)
     voxels = np.argwhere(mask & (np.indices(mask.shape)[0] > 2))
@@ -68,11 +78,42 @@ def test_vertebra_is_closed_of_its_volume_and_in_its_place():
 def test_a_vertebra_at_the_edge_is_closed_too():
     mask = np.zeros((5, 6, 7), bool)
     mask[:2, 3:, :] = True
-    assert_closed(vertebra_mesh(mask, 1.0, (0, 0, 0)).faces)
+    assert_closed(
+        vertebra_mesh(mask, Grid((5, 6, 7), np.eye(3), np.ones(3), np.zeros(3)), 1.0).faces
+    )
+
+
+def test_a_surface_of_thin_voxels_keeps_its_volume_and_place():
+    grid = Grid((30, 60, 10), np.eye(3), np.array([0.6, 0.4, 4.0]), np.array([5.0, -7.0, 90.0]))
+    mask = np.zeros(grid.shape, bool)
+    mask[6:24, 20:50, 3:7] = True
+    mesh = vertebra_mesh(mask[4:26, 18:52, 2:8], grid, 1.0, low=(4, 18, 2))
+    assert mesh.volume_mm3 == pytest.approx(mask.sum() * 0.6 * 0.4 * 4.0, rel=0.03)
+    middle_mm = (mesh.vertices.min(axis=0) + mesh.vertices.max(axis=0)) / 2
+    np.testing.assert_allclose(middle_mm, [5 + 14.5 * 0.6, -7 + 34.5 * 0.4, 90 + 4.5 * 4], atol=0.3)
+    assert_closed(mesh.faces)
+
+
+def test_a_surface_at_the_border_of_the_scan_is_closed():
+    grid = Grid((30, 30, 12), np.eye(3), np.full(3, 1.0), np.zeros(3))
+    x, y, z = np.indices(grid.shape)
+    half_ball = (x - 15) ** 2 + (y - 15) ** 2 + z**2 < 11.5**2
+    mesh = vertebra_mesh(half_ball, grid, 1.0)
+    assert mesh.volume_mm3 == pytest.approx(half_ball.sum(), rel=0.02)
+    assert mesh.vertices[:, 2].min() == pytest.approx(-0.5, abs=0.3)
+    assert_closed(mesh.faces)
+
+
+def test_boxes_hold_each_label():
+    labels = 2 * blob().astype(np.uint8)
+    labels[15:18, 20:22, 20:23] = 6
+    boxes = label_boxes(labels)
+    assert list(boxes) == [2, 6]
+    assert boxes[6] == (slice(15, 18), slice(20, 22), slice(20, 23))
 
 
 def test_stl_holds_the_mesh(tmp_path):
-    mesh = vertebra_mesh(blob(), SPACING, ORIGIN)
+    mesh = vertebra_mesh(blob(), GRID, SPACING)
     write_stl(tmp_path / "C1.stl", mesh)
     triangles = read_stl(tmp_path / "C1.stl")
     np.testing.assert_allclose(triangles["corners"], mesh.vertices[mesh.faces], atol=1e-4)
@@ -99,7 +140,7 @@ def test_noise_gets_no_file(tmp_path):
 
 
 def test_thinning_keeps_the_shape():
-    mesh = vertebra_mesh(blob(), SPACING, ORIGIN)
+    mesh = vertebra_mesh(blob(), GRID, SPACING)
     small = thin(mesh, 2.0)
     assert len(small.faces) < len(mesh.faces) / 2
     assert small.volume_mm3 == pytest.approx(mesh.volume_mm3, rel=0.15)

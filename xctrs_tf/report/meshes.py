@@ -5,13 +5,15 @@ import dataclasses
 import numpy as np
 import scipy
 
+from xctrs_tf.data.volumes.grid import Grid
 from xctrs_tf.files import atomic_path
-from xctrs_tf.quality.vertebra_labels import scattered, vertebra_masks
+from xctrs_tf.geometry import VERTEBRAE
+from xctrs_tf.quality.vertebra_labels import scattered
 from xctrs_tf.style import NOTICE
 
 # Standard deviation in voxels of the Gaussian that smooths the steps of the voxels.
 SMOOTHING_VOXELS = 0.75
-# Voxels around a vertebra's bounding box, wide enough for the smoothing.
+# Voxels around a box, wide enough for the smoothing.
 _PADDING_VOXELS = 4
 # Samples closer to the level than this share of the field's range are moved away from
 # it, since a triangle at such a sample shrinks to a point.
@@ -40,28 +42,62 @@ class Mesh:
         return float(np.einsum("ij,ij->", a, np.cross(b, c)) / 6)
 
 
-def vertebra_mesh(mask, spacing_mm, origin_mm):
-    """Return the surface of one vertebra: watertight, smooth, and of the mask's volume.
-
-    Smoothing shrinks thin bone. Therefore the level is not 0.5 but the one that
-    encloses as many voxels as the mask has.
+def label_boxes(labels):
+    """Return the box of each label that is present.
 
     Args:
-        mask: bool ``[x, y, z]``, not empty.
-        spacing_mm: edge of a voxel.
-        origin_mm: LPS position of the centre of voxel ``[0, 0, 0]``.
+        labels: integers ``[x, y, z]``.
+
+    Returns:
+        Dict from label to a tuple of three slices.
+    """
+    found = scipy.ndimage.find_objects(labels)
+    return {label: box for label, box in enumerate(found, start=1) if box is not None}
+
+
+def vertebra_mesh(mask, grid, edge_mm, low=(0, 0, 0)):
+    """Return the surface of one vertebra: watertight, smooth, and of the mask's volume.
+
+    The mask is brought to cubic voxels along the LPS axes. Smoothing shrinks thin bone; therefore
+    the level is not 0.5 but the one that encloses the mask's volume.
+
+    Args:
+        mask: bool ``[x, y, z]``, not empty: a part of the grid.
+        grid: `data.volumes.grid.Grid` of the labels.
+        edge_mm: edge of the voxels that the surface is made of.
+        low: index in the grid of the mask's voxel ``[0, 0, 0]``.
 
     Returns:
         `Mesh`.
     """
-    voxels = np.argwhere(mask)
-    low, high = voxels.min(axis=0), voxels.max(axis=0) + 1
-    box = np.pad(mask[tuple(map(slice, low, high))], _PADDING_VOXELS).astype(np.float64)
-    field = scipy.ndimage.gaussian_filter(box, SMOOTHING_VOXELS)
+    spacing_mm = np.asarray(grid.spacing_mm, float)
+    # Of the coarser voxels of the two, so that neither leaves steps.
+    sigma = SMOOTHING_VOXELS * np.maximum(1.0, edge_mm / spacing_mm)
+    padding = np.ceil(_PADDING_VOXELS * sigma / SMOOTHING_VOXELS).astype(int)
+    box = np.pad(mask, [(each, each) for each in padding]).astype(np.float32)
+    smooth = scipy.ndimage.gaussian_filter(box, sigma)
+    start = np.asarray(low) - padding
+    origin_mm = grid.origin_mm + grid.direction @ (start * spacing_mm)
+    part = Grid(box.shape, grid.direction, spacing_mm, origin_mm)
+    corners_mm = part.corners_mm()
+    first_mm, last_mm = corners_mm.min(axis=0), corners_mm.max(axis=0)
+    shape = np.ceil((last_mm - first_mm) / edge_mm).astype(int) + 1
+    # From an index of the upright voxels to one of the box.
+    matrix = grid.direction.T * edge_mm / spacing_mm[:, np.newaxis]
+    offset = grid.direction.T @ (first_mm - origin_mm) / spacing_mm
+    field = scipy.ndimage.affine_transform(
+        smooth, matrix, offset, output_shape=tuple(shape), order=1, output=np.float64
+    )
+    volume_mm3 = np.count_nonzero(mask) * np.prod(spacing_mm)
+    vertices, faces = isosurface(field, _level(field, volume_mm3 / edge_mm**3))
+    return Mesh(first_mm + vertices * edge_mm, faces)
+
+
+def _level(field, count):
+    """Return the value that this many voxels of a field exceed."""
     ordered = np.sort(field.ravel())[::-1]
-    level = (ordered[len(voxels) - 1] + ordered[len(voxels)]) / 2
-    vertices, faces = isosurface(field, level)
-    return Mesh(np.asarray(origin_mm) + (vertices + low - _PADDING_VOXELS) * spacing_mm, faces)
+    place = min(max(round(count), 1), np.count_nonzero(ordered > 0) - 1)
+    return (ordered[place - 1] + ordered[place]) / 2
 
 
 def isosurface(field, level):
@@ -103,12 +139,16 @@ def vertebra_meshes(labels, spacing_mm, origin_mm):
     Returns:
         Dict from name to `Mesh`.
     """
-    noise = scattered(labels)
-    return {
-        name: vertebra_mesh(mask, spacing_mm, origin_mm)
-        for name, mask in vertebra_masks(labels).items()
-        if name not in noise
-    }
+    noise, boxes = scattered(labels), label_boxes(labels)
+    origin_mm = np.asarray(origin_mm, float)
+    grid = Grid(labels.shape, np.eye(3), np.full(3, spacing_mm, float), origin_mm)
+    meshes = {}
+    for label, name in enumerate(VERTEBRAE, start=1):
+        if label in boxes and name not in noise:
+            box = boxes[label]
+            low = tuple(part.start for part in box)
+            meshes[name] = vertebra_mesh(labels[box] == label, grid, spacing_mm, low)
+    return meshes
 
 
 def thin(mesh, cell_mm):

@@ -8,7 +8,6 @@ import pytest
 import SimpleITK as sitk
 
 from tests.ct_segmentation.painted_necks import (
-    BOX,
     DATE,
     OBLIQUE,
     ORIGIN_MM,
@@ -19,14 +18,12 @@ from tests.ct_segmentation.painted_necks import (
     painted_segmentation,
 )
 from xctrs_tf.ct_segmentation.findings import UNCERTAIN
-from xctrs_tf.ct_segmentation.output.scan_meshes import label_boxes, scan_mesh
 from xctrs_tf.ct_segmentation.output.segmentation_folder import (
     check_segmentation_output,
     segmentation_record,
     write_segmentation_folder,
 )
 from xctrs_tf.ct_segmentation.scan import Scan
-from xctrs_tf.data.volumes.grid import Grid
 from xctrs_tf.errors import UserError
 from xctrs_tf.geometry import VERTEBRAE
 
@@ -95,35 +92,6 @@ def test_surfaces_lie_where_the_labels_lie_and_hold_their_volume(tmp_path, direc
         assert volume_of(corners) == pytest.approx(vertebra.volume_mm3, rel=0.02)
         middle_mm = (corners.reshape(-1, 3).min(axis=0) + corners.reshape(-1, 3).max(axis=0)) / 2
         np.testing.assert_allclose(middle_mm, vertebra.centroid_mm, atol=0.5)
-
-
-def test_a_surface_of_thin_voxels_keeps_its_volume_and_place():
-    grid = Grid((30, 60, 10), np.eye(3), np.array([0.6, 0.4, 4.0]), np.array([5.0, -7.0, 90.0]))
-    mask = np.zeros(grid.shape, bool)
-    mask[6:24, 20:50, 3:7] = True
-    mesh = scan_mesh(mask[4:26, 18:52, 2:8], grid, low=(4, 18, 2))
-    assert mesh.volume_mm3 == pytest.approx(mask.sum() * 0.6 * 0.4 * 4.0, rel=0.03)
-    middle_mm = (mesh.vertices.min(axis=0) + mesh.vertices.max(axis=0)) / 2
-    np.testing.assert_allclose(middle_mm, [5 + 14.5 * 0.6, -7 + 34.5 * 0.4, 90 + 4.5 * 4], atol=0.3)
-    edges = np.sort(mesh.faces[:, [[0, 1], [1, 2], [2, 0]]].reshape(-1, 2), axis=1)
-    assert set(np.unique(edges, axis=0, return_counts=True)[1]) == {2}
-
-
-def test_a_surface_at_the_border_of_the_scan_is_closed():
-    grid = Grid((30, 30, 12), np.eye(3), np.full(3, 1.0), np.zeros(3))
-    x, y, z = np.indices(grid.shape)
-    half_ball = (x - 15) ** 2 + (y - 15) ** 2 + z**2 < 11.5**2
-    mesh = scan_mesh(half_ball, grid)
-    assert mesh.volume_mm3 == pytest.approx(half_ball.sum(), rel=0.02)
-    assert mesh.vertices[:, 2].min() == pytest.approx(-0.5, abs=0.3)
-
-
-def test_boxes_hold_each_label():
-    labels = painted_labels()
-    labels[labels == 3] = 0
-    boxes = label_boxes(labels)
-    assert list(boxes) == [1, 2, 4, 5, 6, 7]
-    assert boxes[7] == (*BOX, slice(5, 9))
 
 
 def test_the_record_tells_every_vertebra(tmp_path):

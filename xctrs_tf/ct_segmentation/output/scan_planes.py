@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import scipy
 
-from xctrs_tf.ct_segmentation.output.scan_meshes import label_boxes
+from xctrs_tf.report.meshes import label_boxes
 
 # Share of a vertebra's length from front to back, from its middle forwards, at which its body
 # lies.

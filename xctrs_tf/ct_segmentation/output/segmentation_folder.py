@@ -5,7 +5,6 @@ import json
 import pathlib
 import re
 
-from xctrs_tf.ct_segmentation.output.scan_meshes import label_boxes, scan_mesh
 from xctrs_tf.ct_segmentation.scan import write_on_own_grid
 from xctrs_tf.files import atomic_path, write_text
 from xctrs_tf.geometry import VERTEBRAE
@@ -17,7 +16,7 @@ from xctrs_tf.reconstruction.output_folder import (
     make_folder,
     make_private,
 )
-from xctrs_tf.report.meshes import write_stl
+from xctrs_tf.report.meshes import label_boxes, vertebra_mesh, write_stl
 from xctrs_tf.report.provenance_record import PROGRAM
 from xctrs_tf.style import NOTICE
 
@@ -25,6 +24,9 @@ SEGMENTATION_FORMAT = "xctrs-segmentation/1"
 # Marks a folder of this program, which may be replaced.
 RECORD_FILE = "segmentation.json"
 
+# Edge in mm of the voxels of which surfaces are made. Finer scans would give files of tens of
+# megabytes that show no more, since the network sees voxels of 2.5 mm.
+_MESH_MM = 1.0
 _FILES = {SEGMENTATION_FILE, ITK_SNAP_TABLE, SLICER_TABLE, PREVIEW_FILE, RECORD_FILE}
 _SURFACE = re.compile(r"[CV]\d{1,2}\.stl")
 
@@ -75,7 +77,7 @@ def write_segmentation_folder(segmentation, folder, private=True):
             # A sliver at the border of the scan may hold no voxel of its grid.
             if box is not None:
                 low = tuple(part.start for part in box)
-                mesh = scan_mesh(labels[box] == vertebra.label, scan.grid, low)
+                mesh = vertebra_mesh(labels[box] == vertebra.label, scan.grid, _MESH_MM, low)
                 write_stl(temporary / f"{vertebra.name}.stl", mesh)
         write_picture(temporary / PREVIEW_FILE, scan, labels, findings)
         record = json.dumps(segmentation_record(segmentation), indent=1, allow_nan=False)
