@@ -49,7 +49,7 @@ class OrientedBox:
         return np.array(self.centre_mm) + (signs * self.size_mm) @ self.axes.T
 
 
-def oriented_box(mask_points_mm, voxel_mm=0.0):
+def oriented_box(mask_points_mm, voxel_mm):
     """Return the box of a vertebra along its own axes.
 
     The axis from left to right is the normal of the plane in which the vertebra is most like its

@@ -15,20 +15,17 @@ NECK_HEIGHT = "neck_height_mm"
 _FILTERS = (24, 48, 80, 112)
 
 
-def build_finder(pixels=WINDOW_PIXELS):
+def build_finder():
     """Build the network.
 
     A map of weights, whose sum is 1, says where the centre is; height and angle are means
     of their maps under these weights, so the network is as exact as its map is fine.
 
-    Args:
-        pixels: edge of the window, a multiple of 16.
-
     Returns:
-        Keras model from windows ``(batch, pixels, pixels, 2)`` to answers ``(batch, 2, 5)``:
-        AP and LA, `ANSWERS`.
+        Keras model from windows ``(batch, WINDOW_PIXELS, WINDOW_PIXELS, 2)`` to answers
+        ``(batch, 2, 5)``: AP and LA, `ANSWERS`.
     """
-    window = keras.Input((pixels, pixels, 2))
+    window = keras.Input((WINDOW_PIXELS, WINDOW_PIXELS, 2))
     half = _convolution(window, _FILTERS[0], 2)
     quarter = _convolution(_convolution(half, _FILTERS[1], 2), _FILTERS[1])
     eighth = _convolution(_convolution(quarter, _FILTERS[2], 2), _FILTERS[2])
@@ -37,7 +34,8 @@ def build_finder(pixels=WINDOW_PIXELS):
     up = _convolution(_joined(up, quarter), _FILTERS[1])
     whole = layers.GlobalAveragePooling2D()(deep)
     maps = layers.Conv2D(8, 1)(up)
-    answers = [_ViewAnswer(maps, up, whole, view).answer(pixels // 4) for view in range(2)]
+    edge = WINDOW_PIXELS // 4
+    answers = [_ViewAnswer(maps, up, whole, view).answer(edge) for view in range(2)]
     return keras.Model(window, ops.stack(answers, axis=1), name="neck_finder")
 
 

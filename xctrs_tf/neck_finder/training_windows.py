@@ -111,8 +111,8 @@ class OtherPictures:
     def __init__(self, pictures):
         self._pyramids = [FilmPyramid(picture) for picture in pictures]
 
-    def draw(self, rng, pixels):
-        """Draw a window: ``(pixels, pixels)``, in the unit of line integrals, and where it is."""
+    def draw(self, rng):
+        """Draw a window of `WINDOW_PIXELS`, in the unit of line integrals, and where it is."""
         pyramid = self._pyramids[rng.integers(len(self._pyramids))]
         shape = np.array(pyramid.shape)
         edge = shape.max() * np.exp(rng.uniform(np.log(0.2), 0.2))
@@ -122,11 +122,11 @@ class OtherPictures:
             quarter = rng.integers(4) * np.pi / 2
             angle = quarter + np.clip(rng.normal() * 0.14, -_MAX_TILT, _MAX_TILT)
             window = Window(tuple(centre), edge, float(angle), bool(rng.random() < 0.5))
-            film, inside = pyramid.sample(window, pixels)
+            film, inside = pyramid.sample(window, WINDOW_PIXELS)
         return rng.uniform(1, 5) * film, inside
 
 
-def draw_batch(windows, rng, count, others=None, pixels=WINDOW_PIXELS):
+def draw_batch(windows, rng, count, others=None):
     """Draw a batch of inputs of the network and its answers.
 
     Many upright films come a second time turned, mirrored or inverted, as films whose score
@@ -137,22 +137,21 @@ def draw_batch(windows, rng, count, others=None, pixels=WINDOW_PIXELS):
         rng: `numpy.random.Generator`.
         count: number of examples.
         others: `OtherPictures`, or None.
-        pixels: edge of the window.
 
     Returns:
-        float32 ``(count, pixels, pixels, 2)``; float32 ``(count, 2, 6)``: for each view whether
-        the score counts, whether the neck is there and as it should be, and the other answers
-        of `finder_network.ANSWERS`.
+        float32 ``(count, WINDOW_PIXELS, WINDOW_PIXELS, 2)``; float32 ``(count, 2, 6)``: for each
+        view whether the score counts, whether the neck is there and as it should be, and the
+        other answers of `finder_network.ANSWERS`.
     """
     examples = []
     while len(examples) < count:
         if rng.random() < _SHARE_NO_NECK:
-            examples.append((_no_neck(rng, pixels, others), _no_targets()))
+            examples.append((_no_neck(rng, others), _no_targets()))
             continue
         view = str(rng.choice(VIEWS))
         mirrored = bool(view == "ap" and rng.random() < 0.5)
         elsewhere = bool(rng.random() < 0.15)
-        drawn = windows[view].draw(rng, pixels, elsewhere, mirrored)
+        drawn = windows[view].draw(rng, elsewhere=elsewhere, mirrored=mirrored)
         example = network_input(drawn.film, drawn.inside)
         targets = _no_targets()
         # Films that show half of a neck count neither way.
@@ -173,11 +172,11 @@ def _no_targets():
     return targets
 
 
-def _no_neck(rng, pixels, others):
+def _no_neck(rng, others):
     if others is not None and rng.random() < _SHARE_OTHERS:
-        film, inside = others.draw(rng, pixels)
+        film, inside = others.draw(rng)
     else:
-        film = np.maximum(no_neck(pixels, rng), 0)
+        film = np.maximum(no_neck(WINDOW_PIXELS, rng), 0)
         inside = np.ones(film.shape, bool)
     looks = random_look(film, inside, rng)
     if rng.random() < 0.2:
