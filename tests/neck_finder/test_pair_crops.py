@@ -1,3 +1,4 @@
+import dataclasses
 import pathlib
 
 import numpy as np
@@ -8,6 +9,7 @@ from xctrs_tf.data.films.film_frame import FilmFrame
 from xctrs_tf.data.films.pair.film_pair import OpenFilm, cut_pair
 from xctrs_tf.data.films.raw_film import RawFilm
 from xctrs_tf.errors import UserError
+from xctrs_tf.neck_finder.neck_search import search_neck
 from xctrs_tf.neck_finder.pair_crops import propose_crops
 
 SIZE, SPACING_MM = 32, 5.0
@@ -42,6 +44,22 @@ def test_the_neck_of_a_phantom_is_found_on_both_phantom_films():
     pair = cut_pair(found, SIZE, SPACING_MM, check=False)
     assert set(pair.remarks) >= set(found["la"].remarks)
     assert pair.record()["la"]["found"]["crop_box"] == list(found["la"].frame.crop_box)
+
+
+def test_the_sentences_name_the_boxes_as_they_were_moved_to_joint_heights():
+    def search(picture, view, candidates):
+        found = search_neck(picture, view, candidates)
+        across, up = found.centre
+        return dataclasses.replace(found, centre=(across, up - 8 * (view == "la")))
+
+    found = propose_crops(opened(), SIZE, SPACING_MM, FREE, search)
+    for view, film in found.items():
+        assert film.found["moved_to_joint_height"]
+        box = ",".join(map(str, film.frame.crop_box))
+        assert film.remarks[0] == (
+            f"{view}.png: C1 to C7 are found: taken as --{view}_crop_box={box}"
+        )
+    assert "the found boxes were moved to the same heights" in found["la"].remarks[-1]
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Proposal of the crop box and the orientation of a film, and the words that tell it."""
 
+import collections.abc
 import dataclasses
 import math
 
@@ -35,13 +36,18 @@ class CropProposal:
 
     Attributes:
         frame: `FilmFrame` with the proposal.
-        sentences: list of what was found and assumed, for the user.
+        tell: function from the frame that is used, whose box may be another, to `sentences`.
         record: the same in numbers, for reconstruction.json.
     """
 
     frame: object
-    sentences: list
+    tell: collections.abc.Callable
     record: dict
+
+    @property
+    def sentences(self):
+        """List of what was found and assumed, for the user."""
+        return self.tell(self.frame)
 
 
 def propose_crop(film, frame, view, field_mm, fixed=(), search=search_neck):
@@ -72,7 +78,7 @@ def propose_crop(film, frame, view, field_mm, fixed=(), search=search_neck):
     is_square = _is_square(film)
     if found.score < MIN_SCORE and is_square:
         words = "no neck is found on it with certainty; all of it is taken: look at films.png"
-        return CropProposal(frame, [words], {"score": round(found.score, 2)})
+        return CropProposal(frame, lambda used: [words], {"score": round(found.score, 2)})
     if found.score < MIN_SCORE:
         raise UserError(_not_found(picture, view, search))
     if contradiction:
@@ -87,8 +93,12 @@ def propose_crop(film, frame, view, field_mm, fixed=(), search=search_neck):
         upright = dataclasses.replace(upright, crop_box=None)
     else:
         upright = dataclasses.replace(upright, crop_box=box)
-    sentences = _sentences(view, upright, changes, tilt, moved, found, scale, frame, film)
-    return CropProposal(upright, sentences + contradiction, record)
+
+    def tell(used):
+        said = _sentences(view, used, changes, tilt, moved, found, scale, frame, film)
+        return said + contradiction
+
+    return CropProposal(upright, tell, record)
 
 
 def _square_pixels(film, frame):

@@ -4,7 +4,7 @@ import dataclasses
 import math
 
 from xctrs_tf.data.films.pair.box_moving import moved_box
-from xctrs_tf.data.films.pair.film_pair import cut_pair
+from xctrs_tf.data.films.pair.film_pair import match_boxes
 from xctrs_tf.data.films.pair.height_mending import is_aligned
 from xctrs_tf.data.films.pair.view_check import DOUBTFUL_EVIDENCE
 from xctrs_tf.geometry import VIEWS
@@ -29,11 +29,9 @@ def at_joint_heights(opened, size, spacing_mm, found):
         found: views whose boxes were found.
 
     Returns:
-        Dict of `OpenFilm`, whose remarks name the new boxes, and a line that tells what was
-        moved, or None.
+        Dict of `OpenFilm`, and a line that tells what was moved, or None.
     """
-    pair = cut_pair(opened, size, spacing_mm)
-    match = pair.match
+    match = match_boxes(opened, size, spacing_mm)
     scaled = [view for view in found if opened[view].frame.pixel_size(opened[view].raw) is None]
     if match is None or match.score <= DOUBTFUL_EVIDENCE:
         return opened, None
@@ -50,19 +48,13 @@ def at_joint_heights(opened, size, spacing_mm, found):
             return opened, None
         frame = dataclasses.replace(each.frame, crop_box=box)
         record = {**(each.found or {}), "crop_box": list(box), "moved_to_joint_height": up}
-        old, new = (_flag(view, given) for given in (each.frame.crop_box, box))
-        remarks = tuple(remark.replace(old, new) for remark in each.remarks)
-        moved[view] = dataclasses.replace(each, frame=frame, found=record, remarks=remarks)
+        moved[view] = dataclasses.replace(each, frame=frame, found=record)
     distance = abs(match.shift) * size * spacing_mm
     way = "higher" if match.shift > 0 else "lower"
     return moved, (
         f"films: as the boxes were found, LA showed the neck {distance:.0f} mm {way} than AP; "
         "the found boxes were moved to the same heights"
     )
-
-
-def _flag(view, box):
-    return f"--{view}_crop_box={','.join(map(str, box))}"
 
 
 def _changes(match, found, scaled):

@@ -40,23 +40,20 @@ def propose_crops(opened, size, spacing_mm, fixed, search=search_neck):
                 proposals[view] = propose_crop(
                     film.raw, film.frame, view, size * spacing_mm, fixed[view], search
                 )
-    difference = _difference(opened, proposals)
-    found = dict(opened)
+    found, line = dict(opened), None
     for view, proposal in proposals.items():
-        lines = [f"{opened[view].path}: {sentence}" for sentence in proposal.sentences]
-        found[view] = dataclasses.replace(
-            opened[view],
-            frame=proposal.frame,
-            remarks=(*opened[view].remarks, *lines, *(difference if view == "la" else ())),
-            found=proposal.record,
-        )
+        changes = {"frame": proposal.frame, "found": proposal.record}
+        found[view] = dataclasses.replace(opened[view], **changes)
     boxed = [view for view, proposal in proposals.items() if proposal.frame.crop_box is not None]
-    if not boxed or len(found) < len(VIEWS):
-        return found
-    found, line = at_joint_heights(found, size, spacing_mm, boxed)
-    if line is not None:
-        last = found[boxed[-1]]
-        found[boxed[-1]] = dataclasses.replace(last, remarks=(*last.remarks, line))
+    if boxed and len(found) == len(VIEWS):
+        found, line = at_joint_heights(found, size, spacing_mm, boxed)
+    # The sentences name the boxes as they were moved.
+    for view, proposal in proposals.items():
+        film = found[view]
+        lines = [f"{film.path}: {sentence}" for sentence in proposal.tell(film.frame)]
+        lines += _difference(opened, proposals) if view == "la" else []
+        lines += [line] if line and view == boxed[-1] else []
+        found[view] = dataclasses.replace(film, remarks=(*film.remarks, *lines))
     return found
 
 

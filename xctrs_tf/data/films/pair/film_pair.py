@@ -9,7 +9,7 @@ from xctrs_tf.data.films.film import cut_film, naming, read_raw_film
 from xctrs_tf.data.films.film_frame import ASPECT_TOLERANCE, FilmFrame
 from xctrs_tf.data.films.film_normalisation import fill_padding, resize_film
 from xctrs_tf.data.films.pair.box_moving import extended_film, strip_box
-from xctrs_tf.data.films.pair.height_match import HeightMatch
+from xctrs_tf.data.films.pair.height_match import HeightMatch, match_heights
 from xctrs_tf.data.films.pair.height_mending import is_aligned, is_mendable, plan_mending
 from xctrs_tf.data.films.pair.mean_films import ROWS
 from xctrs_tf.data.films.pair.view_check import (
@@ -182,6 +182,24 @@ def cut_pair(opened, size, spacing_mm=None, film_normalization="percentile", che
     return pair
 
 
+def match_boxes(opened, size, spacing_mm=None):
+    """Compare the heights of the neck in the boxes of two films, as they are.
+
+    Args:
+        opened: dict of `open_films`.
+        size: pixels a side of the network.
+        spacing_mm: edge of a voxel, or None.
+
+    Returns:
+        `HeightMatch`, or None where a box cannot be cut out.
+    """
+    try:
+        pair = _place(FilmPair(opened), size, spacing_mm)
+        return match_heights(**_strips(pair)) if pair.problem is None else None
+    except UserError:
+        return None
+
+
 def check_one_film(opened):
     """Refuse one film given for both views, however it was stored.
 
@@ -272,17 +290,22 @@ def _align(pair, size, film_normalization):
 
 
 def _judge(pair):
-    films, strips = {}, {}
+    films = _cut(pair, ROWS, "percentile").films
+    return judge_views(**films, strips=_strips(pair), opened=pair.opened)
+
+
+def _strips(pair):
+    """Return the films at the heights of their boxes, as far as they reach to either side."""
+    films = {}
     for view, each in pair.opened.items():
         frame = pair.frames[view]
         raw, box = extended_film(each.raw, pair.used_boxes[view])
-        films[view] = cut_film(raw, ROWS, frame, box=box)
         try:
-            strips[view] = cut_film(raw, ROWS, frame, box=strip_box(raw, frame, box))
+            films[view] = cut_film(raw, ROWS, frame, box=strip_box(raw, frame, box))
         except UserError:
             # The film shows nothing beside the box.
-            strips[view] = films[view]
-    return judge_views(**films, strips=strips, opened=pair.opened)
+            films[view] = cut_film(raw, ROWS, frame, box=box)
+    return films
 
 
 def _spacing_mm(pair, size):
