@@ -5,8 +5,8 @@
     python -m experiments.reconstruct --model=MODELS/xctrsnet --pairs=pairs.csv --output=OUT
     python -m experiments.reconstruct --model=MODELS/xctrsnet --input=FILMS --output=OUT
 
-Films are DICOM, PNG, TIFF, JPEG or NIfTI files, superior on top; PNG, TIFF and NIfTI
-with bone bright. Flags cut, turn and invert films that are not so (docs/films.md).
+Films are DICOM, PNG, TIFF, JPEG, JPEG 2000, NIfTI, NRRD or MetaImage files, superior on top;
+all but DICOM with bone bright. Flags cut, turn and invert films that are not so (docs/films.md).
 
 OUT holds ct.nii.gz (HU), segmentation.nii.gz with its label tables for ITK-SNAP
 (.label) and 3D Slicer (.ctbl), C1.stl .. C7.stl, films.png (what the model saw),

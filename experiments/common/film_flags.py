@@ -35,7 +35,11 @@ class FilmFlags:
         )
         self.paths = {
             view: flags.DEFINE_string(
-                view, None, f"The {NAMES[view]} film: DICOM, PNG, TIFF, JPEG or NIfTI.", **where
+                view,
+                None,
+                f"The {NAMES[view]} film: DICOM, PNG, TIFF, JPEG, JPEG 2000, NIfTI, NRRD or "
+                "MetaImage.",
+                **where,
             )
             for view in VIEWS
         }

@@ -18,7 +18,7 @@ from experiments.common import cli
 from xctrs_tf.errors import UserError
 from xctrs_tf.files import atomic_path
 from xctrs_tf.folder_lock import folder_lock
-from xctrs_tf.pretrained import EXPORTED_WEIGHTS, check_replaceable
+from xctrs_tf.pretrained import EXPORTED_WEIGHTS, check_weights_folder
 
 MAX_BYTES = 20_000_000
 _HERE = pathlib.Path(__file__).parent
@@ -45,7 +45,7 @@ def execute():
     licence = pathlib.Path(LICENCE.value)
     if not licence.is_file():
         raise UserError(f"--license={licence}: no such file")
-    check_replaceable(output)
+    check_weights_folder(output)
     output.parent.mkdir(parents=True, exist_ok=True)
     with folder_lock(output, beside=True), tempfile.TemporaryDirectory() as scratch:
         size = _write(workdir, pathlib.Path(scratch), licence, output)

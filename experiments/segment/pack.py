@@ -32,7 +32,7 @@ from xctrs_tf.errors import UserError
 from xctrs_tf.evaluation.patient import read_cases_csv
 from xctrs_tf.files import atomic_path, read_json, write_text
 from xctrs_tf.folder_lock import folder_lock
-from xctrs_tf.pretrained import EXPORTED_WEIGHTS, check_replaceable
+from xctrs_tf.pretrained import EXPORTED_WEIGHTS, check_weights_folder
 from xctrs_tf.progress import stage
 from xctrs_tf.training.run_record import read_run_record
 
@@ -70,7 +70,7 @@ def execute():
     licence = pathlib.Path(LICENCE.value)
     if not licence.is_file():
         raise UserError(f"--license={licence}: no such file")
-    check_replaceable(output)
+    check_weights_folder(output)
     held_out = _held_out(workdir, config)
     cli.load_tensorflow("float32")
     output.parent.mkdir(parents=True, exist_ok=True)

@@ -8,7 +8,7 @@ import numpy as np
 
 from xctrs_tf.ct_segmentation.network_grid import average_on_upright_grid
 from xctrs_tf.data.dataset.sanity import check_scan
-from xctrs_tf.data.volumes.dicom_series import is_dicom, read_series_on_grid, slice_files
+from xctrs_tf.data.volumes.dicom_series import is_dicom_slice, read_series_on_grid, slice_files
 from xctrs_tf.data.volumes.grid import Grid, to_lps
 from xctrs_tf.data.volumes.intensity import AIR_HU, LOWEST_HU, check_hu
 from xctrs_tf.data.volumes.volume import READABLE, read_on_grid, write_volume
@@ -89,7 +89,7 @@ def read_scan(path):
     if path.is_dir():
         _check_folder(path)
         array, stored = read_series_on_grid(path)
-    elif is_dicom(path):
+    elif is_dicom_slice(path):
         array, stored = read_series_on_grid(path)
     else:
         array, stored = read_on_grid(path)
@@ -166,7 +166,7 @@ def _check_folder(folder):
     """Refuse a folder of volumes in place of slices: which of them is meant?"""
     files = slice_files(folder)
     volumes = [file for file in files if file.name.lower().endswith(_VOLUME_SUFFIXES)]
-    if volumes and not any(is_dicom(file) for file in files):
+    if volumes and not any(is_dicom_slice(file) for file in files):
         raise UserError(
             f"{folder}: no DICOM series, but volumes such as {volumes[0].name}; name the file "
             f"({READABLE})"

@@ -1,4 +1,4 @@
-"""Looks of films of the world: scatter, exposure, local contrast, noise, borders, markers."""
+"""Random appearance of films: scatter, exposure, local contrast, noise, borders, markers."""
 
 import warnings
 

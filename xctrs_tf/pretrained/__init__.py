@@ -40,7 +40,7 @@ def pretrained_folder(name):
     return pathlib.Path(__file__).parent / name
 
 
-def check_replaceable(folder):
+def check_weights_folder(folder):
     """Refuse to replace a folder with weights if it holds anything else.
 
     Args:

@@ -8,13 +8,13 @@ the model; the server ignores it.
 import contextlib
 import dataclasses
 import functools
-import gc
 import os
 import pathlib
 import tempfile
 import threading
 
 from xctrs_tf.errors import UserError, one_line
+from xctrs_tf.garbage import gc_paused
 from xctrs_tf.geometry import VIEWS
 from xctrs_tf.pretrained import EXPORTED_WEIGHTS, PRETRAINED, pretrained_folder
 from xctrs_tf.processor import bfloat16_is_slow, warn_once
@@ -159,7 +159,7 @@ class Export:
         if self.is_weights:
             return {DEFAULT_SIGNATURE: _load_weights(self.path / EXPORTED_WEIGHTS, self.metadata)}
         try:
-            with _plain_path(self.path) as path, _no_search_for_garbage():
+            with _plain_path(self.path) as path, gc_paused():
                 # Importing it takes seconds; metadata and films are checked without it.
                 import tensorflow as tf
 
@@ -198,18 +198,6 @@ def _load_weights(file, metadata):
 
     traced = serve.get_concrete_function(**specs)
     return lambda ap, la: traced(ap=tf.constant(ap, tf.float32), la=tf.constant(la, tf.float32))
-
-
-@contextlib.contextmanager
-def _no_search_for_garbage():
-    """Switch the garbage collector off: loading millions of objects then takes less time."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
 
 
 class _PlainGraphs:

@@ -22,7 +22,7 @@ SEGMENTATION_FILE = "segmentation.nii.gz"
 SPREAD_FILE = "spread_hu.nii.gz"
 PREVIEW_FILE = "preview.png"
 FILMS_FILE = "films.png"
-# Appended to the name of the folder that refused films have not got.
+# Suffix of the picture of refused films; they get no folder.
 REFUSED_FILMS = ".refused_films.png"
 REPORT_FILES = ("report.html", "report.json", *(f"{name}.stl" for name in VERTEBRAE))
 DICOM_FOLDER, DICOM_SEGMENTATION_FILE = "dicom", "segmentation.dcm"
@@ -238,16 +238,16 @@ def check_output(folder):
     Raises:
         UserError: it holds other files, or is not a folder.
     """
-    check_replaceable(folder, RECORD_FILE, _may_be_replaced)
+    check_only_own_files(folder, RECORD_FILE, _is_own)
 
 
-def check_replaceable(folder, record_file, may_be_replaced):
+def check_only_own_files(folder, record_file, is_own):
     """Refuse a folder that holds anything other than an earlier result of a program.
 
     Args:
         folder: the folder; it need not exist.
         record_file: name of the file that marks a result of the program.
-        may_be_replaced: function from the path of an entry to whether the program wrote it.
+        is_own: function from the path of an entry to whether the program wrote it.
 
     Raises:
         UserError: it holds other files, or is not a folder.
@@ -259,11 +259,11 @@ def check_replaceable(folder, record_file, may_be_replaced):
         raise UserError(f"{folder}: not a folder; choose another output folder")
     entries = list(folder.iterdir())
     finished = (folder / record_file).is_file()
-    if entries and not (finished and all(map(may_be_replaced, entries))):
+    if entries and not (finished and all(map(is_own, entries))):
         raise UserError(f"{folder}: holds other files; choose an empty output folder")
 
 
-def _may_be_replaced(entry):
+def _is_own(entry):
     if entry.name == DICOM_FOLDER and entry.is_dir():
         return all(_DICOM_FILE.fullmatch(file.name) for file in entry.iterdir())
     return entry.name in _FILES and not entry.is_dir()

@@ -169,9 +169,9 @@ class BaseReconstructor(abc.ABC):
         does it; what was mended or assumed is logged as warnings.
 
         Args:
-            ap: AP film: its file (DICOM, PNG, TIFF, JPEG or NIfTI) as str or path, or an
-                array ``[x, z]`` ``(size, size)`` of `xctrs_tf.data.films.film.read_film`,
-                which is normalised here.
+            ap: AP film: its file (DICOM, PNG, TIFF, JPEG, JPEG 2000, NIfTI, NRRD or MetaImage)
+                as str or path, or an array ``[x, z]`` ``(size, size)`` of
+                `xctrs_tf.data.films.film.read_film`, which is normalised here.
             la: lateral film: its file, or an array ``[y, z]``.
             spacing_mm: edge of a voxel. By default that of the films' pixels, where their
                 files or ``film_options`` tell it; else the median of the training patients.

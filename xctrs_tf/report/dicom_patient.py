@@ -7,7 +7,7 @@ import warnings
 import pydicom
 from pydicom import charset, config, valuerep
 
-from xctrs_tf.data.films.formats.dicom_film import is_dicom
+from xctrs_tf.data.films.formats.dicom_film import is_dicom_film
 from xctrs_tf.errors import UserError, one_line
 
 # Fields copied from a film, so that an archive files the series with it.
@@ -72,7 +72,7 @@ def patient_of_pair(ap, la):
         UserError: the AP film is not DICOM, or the films name two patients.
     """
     fields = patient_fields(ap)
-    if not is_dicom(la):
+    if not is_dicom_film(la):
         return fields
     other, _ = _read(la)
     # Devices spell names differently, so that they tell only where there is no id.
@@ -97,7 +97,7 @@ def difference_of_patients(ap, la):
         What is wrong and what mends it; None where both name one patient, or one film
         does not name them.
     """
-    if not (is_dicom(ap) and is_dicom(la)):
+    if not (is_dicom_film(ap) and is_dicom_film(la)):
         return None
     try:
         (fields, _), (other, _) = _read(ap), _read(la)
@@ -123,7 +123,7 @@ def _read(path):
                 path,
                 stop_before_pixels=True,
                 specific_tags=PATIENT_FIELDS,
-                force=is_dicom(path),
+                force=is_dicom_film(path),
             )
     # A damaged header may raise anything.
     except Exception as error:

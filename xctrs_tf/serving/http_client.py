@@ -1,6 +1,5 @@
 """Base of the HTTP clients: one exchange, its limits, and the lines of its errors."""
 
-import gc
 import http.client
 import json
 import math
@@ -8,6 +7,7 @@ import ssl
 import urllib.parse
 
 from xctrs_tf.errors import UserError
+from xctrs_tf.garbage import gc_paused
 from xctrs_tf.serving.client import ModelClient, Unavailable
 from xctrs_tf.serving.http_connection import TooLarge, exchange
 
@@ -124,7 +124,7 @@ class HttpClient(ModelClient):
 
 
 def parse_json(content):
-    """Parse JSON; the garbage collector would walk over millions of lists again and again.
+    """Parse JSON, perhaps of millions of lists.
 
     Args:
         content: bytes.
@@ -136,10 +136,5 @@ def parse_json(content):
         ValueError: no JSON.
         RecursionError: nested too deeply.
     """
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
+    with gc_paused():
         return json.loads(content)
-    finally:
-        if enabled:
-            gc.enable()

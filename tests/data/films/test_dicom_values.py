@@ -292,7 +292,7 @@ def test_a_preamble_of_zeros_without_its_mark(tmp_path):
     content = path.read_bytes()
     path.write_bytes(content[:128] + content[132:])
     check(path, PIXELS)
-    assert dicom_film.is_dicom(path)
+    assert dicom_film.is_dicom_film(path)
 
 
 def test_an_implicit_and_a_big_endian_header(tmp_path):

@@ -12,7 +12,7 @@ from xctrs_tf.reconstruction.label_tables import ITK_SNAP_TABLE, SLICER_TABLE, w
 from xctrs_tf.reconstruction.output_folder import (
     PREVIEW_FILE,
     SEGMENTATION_FILE,
-    check_replaceable,
+    check_only_own_files,
     make_folder,
     make_private,
 )
@@ -40,7 +40,7 @@ def check_segmentation_output(folder):
     Raises:
         UserError: it holds other files, or is not a folder.
     """
-    check_replaceable(folder, RECORD_FILE, _may_be_replaced)
+    check_only_own_files(folder, RECORD_FILE, _is_own)
 
 
 def write_segmentation_folder(segmentation, folder, private=True):
@@ -150,5 +150,5 @@ def _rounded(values, digits):
     return [round(float(value), digits) for value in values]
 
 
-def _may_be_replaced(entry):
+def _is_own(entry):
     return (entry.name in _FILES or _SURFACE.fullmatch(entry.name)) and not entry.is_dir()

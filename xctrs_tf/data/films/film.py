@@ -18,7 +18,7 @@ from xctrs_tf.errors import UserError
 def read_film(path, view, size, frame=None, film_normalization="percentile"):
     """Read a film from a DICOM, picture or NIfTI file, in the networks' frame.
 
-    Pictures (PNG, TIFF, JPEG) are stored as a radiologist looks at them: superior on
+    Pictures (PNG, TIFF, JPEG, JPEG 2000) are stored as a radiologist looks at them: superior on
     top; AP with the patient's right on the left; LA with anterior on the left.
     DICOM films are turned so by their headers. Volumes (NIfTI, NRRD, MetaImage) hold
     one slice ``[horizontal, vertical]`` in the frame of docs/architecture.md. Bone is
@@ -78,7 +78,10 @@ def _read(path, view):
     if starts_like_dicom(content):
         with _reading(path, "a damaged DICOM file, or of a kind that cannot be read"):
             return read_dicom_film(path, content, view)
-    raise UserError(f"{path}: unknown kind of film; use DICOM, PNG, TIFF, JPEG or NIfTI")
+    raise UserError(
+        f"{path}: unknown kind of film; use DICOM, PNG, TIFF, JPEG, JPEG 2000, NIfTI, NRRD or "
+        "MetaImage"
+    )
 
 
 @contextlib.contextmanager

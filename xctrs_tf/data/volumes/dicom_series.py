@@ -37,7 +37,7 @@ def slice_files(folder):
         for file in pathlib.Path(folder).iterdir()
         if not file.is_dir() and not file.name.startswith(".") and file.name.upper() != "DICOMDIR"
     )
-    return [file for file in files if is_dicom(file)] or files
+    return [file for file in files if is_dicom_slice(file)] or files
 
 
 def read_series(folder):
@@ -116,8 +116,8 @@ def _stack(slices):
     return array
 
 
-def is_dicom(file):
-    """Return whether a file is DICOM by its suffix or its first bytes.
+def is_dicom_slice(file):
+    """Return whether a file is a DICOM slice, by its suffix or its first bytes.
 
     Args:
         file: `pathlib.Path`.

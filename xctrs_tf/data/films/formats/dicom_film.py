@@ -22,8 +22,8 @@ MAX_READS = 50_000
 _START = PREAMBLE + 8
 
 
-def is_dicom(path):
-    """Return whether a file is DICOM, by its first bytes.
+def is_dicom_film(path):
+    """Return whether a film's file is DICOM, by its first bytes.
 
     Args:
         path: the file.
