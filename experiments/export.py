@@ -108,7 +108,7 @@ def execute():
     if bfloat16_run and bfloat16_run.step != run.step:
         raise UserError(f"{WORKDIR.value}: the training replaced its weights meanwhile; try again")
     folder = export_run(run, output, QUANTIZE.value, FORMAT.value, bfloat16_run, FPMATH.value)
-    if not (run.path / "quality.json").is_file():
+    if run.reconstruction is not None and not (run.path / "quality.json").is_file():
         logging.warning(
             "%s: no quality.json: the export has no thresholds of the quality checks; run "
             "experiments.calibrate --workdir=%s, and export again",

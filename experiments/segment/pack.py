@@ -19,7 +19,6 @@ import tempfile
 from absl import flags
 
 from experiments.common import cli
-from experiments.segment.segmenter_card import segmenter_card
 from experiments.segment.trained_patients import (
     TRAINED_IMAGES,
     image_digits,
@@ -33,12 +32,9 @@ from xctrs_tf.evaluation.patient import read_cases_csv
 from xctrs_tf.files import atomic_path, read_json, write_text
 from xctrs_tf.folder_lock import folder_lock
 from xctrs_tf.pretrained import EXPORTED_WEIGHTS, check_weights_folder
-from xctrs_tf.progress import stage
 from xctrs_tf.training.run_record import read_run_record
 
 MAX_BYTES = 6_000_000
-# Largest difference of a probability that float16 weights may make, as of experiments.export.
-TOLERANCE = 5e-2
 _HERE = pathlib.Path(__file__).parent
 
 FLAGS = flags.FlagValues()
@@ -75,11 +71,7 @@ def execute():
     cli.load_tensorflow("float32")
     output.parent.mkdir(parents=True, exist_ok=True)
     with folder_lock(output, beside=True), tempfile.TemporaryDirectory() as scratch:
-        folder = pathlib.Path(scratch) / output.name
-        with stage("packing the weights"):
-            size = _write(workdir, folder, evaluations, held_out, licence)
-        with atomic_path(output) as temporary:
-            shutil.copytree(folder, temporary)
+        size = _write(workdir, scratch, evaluations, held_out, licence, output)
     print(f"{output}: {size / 1e6:.1f} MB of weights")
 
 
@@ -151,74 +143,49 @@ def _folders(config):
     return [each.path for each in parse_data(config.data)]
 
 
-def _write(workdir, folder, evaluations, held_out, licence):
+def _write(workdir, scratch, evaluations, held_out, licence, output):
     """Write a packed network; return the bytes of its weights."""
-    from xctrs_tf.ct_segmentation.segmentation_network import load_network
-    from xctrs_tf.export.metadata import describe_run
-    from xctrs_tf.models.weights import save_weights
-    from xctrs_tf.reconstruction.export_files import CHECKSUMS, check_metadata
+    from xctrs_tf.ct_segmentation.segmentation_network import weights_sha256
+    from xctrs_tf.export.model_card import model_card
+    from xctrs_tf.export.saved_model import export_run
+    from xctrs_tf.reconstruction.export_files import (
+        METADATA,
+        MODEL_CARD,
+        read_metadata,
+        write_checksums,
+    )
     from xctrs_tf.training.run import load_run
 
-    network = load_network(workdir)
-    _check_weights(evaluations, network.record)
     run = load_run(workdir, precision="float32")
-    metadata = describe_run(run)
+    _check_weights(evaluations, weights_sha256(run.segmentation))
+    folder = export_run(run, scratch, quantize="float16", file_format="weights")
+    metadata = read_metadata(folder)
     if metadata["data"] is None:
         raise UserError(f"{workdir}: its data are gone or changed; the figures would be of others")
-    metadata |= {**held_out, "metrics": _metrics(evaluations[0])}
-    metadata["evaluations"] = [_metrics(record) for record in evaluations]
-    metadata |= {"precision": "float32", "fpmath": "float32", "checksums": CHECKSUMS}
-    metadata["weights"] = {"quantize": "float16"}
-    check_metadata(metadata, workdir)
-    weights = folder / EXPORTED_WEIGHTS
-    weights.parent.mkdir(parents=True)
-    save_weights(weights, [run.segmentation], "float16")
-    size = weights.stat().st_size
+    size = (folder / EXPORTED_WEIGHTS).stat().st_size
     if size > MAX_BYTES:
         raise UserError(
             f"{workdir}: {size / 1e6:.1f} MB of weights; at most {MAX_BYTES / 1e6:g} MB are shipped"
         )
+    metadata |= {**held_out, "metrics": _metrics(evaluations[0])}
+    metadata["evaluations"] = [_metrics(record) for record in evaluations]
+    write_text(folder / METADATA, json.dumps(metadata, indent=1) + "\n")
+    write_text(folder / MODEL_CARD, model_card(metadata))
     shutil.copy(licence, folder / "LICENSE")
     shutil.copy(_HERE / "NOTICE", folder / "NOTICE")
-    # Twice, since the network is loaded from the folder before the difference is known.
-    _describe(folder, metadata)
-    difference = _difference(network, load_network(folder))
-    metadata["weights"]["largest_differences"] = {"segmentation": difference}
-    _describe(folder, metadata)
+    write_checksums(folder)
+    with atomic_path(output) as temporary:
+        shutil.copytree(folder, temporary)
     return size
 
 
-def _describe(folder, metadata):
-    """Write the files that describe the weights in a folder, and the hashes of all files."""
-    from xctrs_tf.reconstruction.export_files import METADATA, MODEL_CARD, write_checksums
-
-    write_text(folder / METADATA, json.dumps(metadata, indent=1) + "\n")
-    write_text(folder / MODEL_CARD, segmenter_card(metadata))
-    write_checksums(folder)
-
-
-def _check_weights(evaluations, record):
+def _check_weights(evaluations, sha256):
     for folder, evaluation in zip(EVALUATION.value, evaluations, strict=True):
-        if evaluation["model"].get("weights_sha256") != record["weights_sha256"]:
+        if evaluation["model"].get("weights_sha256") != sha256:
             raise UserError(
                 f"--evaluation={folder}: of other weights than the best ones of the run now; run "
                 "experiments.segment.evaluate again"
             )
-
-
-def _difference(first, second):
-    """Return the largest difference of two networks' probabilities for a random cube."""
-    import numpy as np
-
-    cube = np.random.default_rng(0).random((1, *(first.size,) * 3, 1), np.float32)
-    difference = float(np.max(np.abs(np.asarray(first(cube)) - np.asarray(second(cube)))))
-    # Written so that NaN fails, too.
-    if not difference <= TOLERANCE:
-        raise UserError(
-            f"weights in float16 change a probability by {difference:.2g}; at most {TOLERANCE:g} "
-            "is allowed"
-        )
-    return difference
 
 
 def _metrics(record):

@@ -1,5 +1,7 @@
 """Export of any reconstruction network with any segmentation network."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -8,7 +10,9 @@ from tests.models.shallow import use_shallow_networks
 from xctrs_tf.data.volumes.intensity import denormalise_hu
 from xctrs_tf.errors import UserError
 from xctrs_tf.export.saved_model import export_run
+from xctrs_tf.pretrained import pretrained_folder
 from xctrs_tf.reconstruction import load
+from xctrs_tf.reconstruction.exported_model import find_export
 from xctrs_tf.training import checkpoints
 from xctrs_tf.training.config import TrainingConfig
 from xctrs_tf.training.prediction import predict_case
@@ -54,8 +58,42 @@ def test_export_reconstructs_as_the_run_does(
     assert np.mean(result.segmentation == labels) > 0.999
 
 
-def test_a_run_that_only_segments_is_not_exported(tmp_path):
-    run = _write_run(tmp_path / "run", reconstruction="none", segmentation="dsn")
-    with pytest.raises(UserError, match="only segments CTs; export a run that reconstructs"):
-        export_run(run, tmp_path / "model")
+@pytest.fixture(scope="module")
+def segmenting(tmp_path_factory):
+    """Run that only segments CTs. Tests must not change it."""
+    path = tmp_path_factory.mktemp("runs") / "run"
+    return _write_run(path, reconstruction="none", segmentation="dsn")
+
+
+@pytest.mark.parametrize("file_format", ["savedmodel", "onnx", "triton"])
+def test_a_run_that_only_segments_has_no_graph(segmenting, tmp_path, file_format):
+    with pytest.raises(UserError, match=r"run: only segments CTs; export it with --format=weights"):
+        export_run(segmenting, tmp_path / "model", file_format=file_format)
     assert not (tmp_path / "model").exists()
+
+
+@pytest.mark.usefixtures("no_graph_optimizer")
+def test_the_weights_of_a_run_that_only_segments(segmenting, tmp_path):
+    folder = export_run(segmenting, tmp_path / "model", file_format="weights")
+    export = find_export(tmp_path / "model")
+    export.check_files()
+    signatures = export.load_signatures()
+    assert list(signatures) == list(export.metadata["signatures"]) == ["segmentation"]
+    ct = np.random.default_rng(0).random((1, SIZE, SIZE, SIZE, 1), np.float32)
+    expected = segmenting.segmentation(ct, training=False)
+    np.testing.assert_allclose(
+        signatures["segmentation"](ct=ct)["segmentation"], expected, atol=1e-5
+    )
+    assert list(export.metadata["weights"]["largest_differences"]) == ["segmentation: segmentation"]
+    card = (folder / "assets.extra" / "MODEL_CARD.md").read_text(encoding="utf-8")
+    assert "labels of C1 to C7 in CTs" in card and "| networks | dsn |" in card
+    assert "films" not in card and "faults" not in card
+
+
+def test_what_only_segments_is_refused_for_films(segmenting, tmp_path):
+    folder = export_run(segmenting, tmp_path / "model", "float16", "weights")
+    message = f"--model={folder}: only segments CTs; give it to experiments.segment"
+    with pytest.raises(UserError, match=re.escape(message)):
+        load(tmp_path / "model")
+    with pytest.raises(UserError, match="vertebrae64: only segments CTs"):
+        load(pretrained_folder("vertebrae64"))

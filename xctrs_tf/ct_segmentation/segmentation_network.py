@@ -9,10 +9,9 @@ import numpy as np
 
 from xctrs_tf.data.dataset import open_dataset
 from xctrs_tf.data.volumes.intensity import WINDOW_HU
-from xctrs_tf.errors import UserError, one_line
+from xctrs_tf.errors import UserError
 from xctrs_tf.files import read_json
-from xctrs_tf.models.catalogue import NETWORKS, SEGMENTATION_NETWORKS
-from xctrs_tf.models.weights import load_weights_by_name
+from xctrs_tf.models.exported_networks import build_segmentation
 from xctrs_tf.pretrained import EXPORTED_WEIGHTS, SEGMENTERS, pretrained_folder
 from xctrs_tf.reconstruction.exported_model import find_export
 from xctrs_tf.report.provenance_record import model_record
@@ -44,7 +43,7 @@ class SegmentationNetwork:
     def __init__(self, network, spacing_mm, record):
         self.size = int(network.input_shape[1])
         self.spacing_mm = float(spacing_mm)
-        self.record = {**record, "weights_sha256": _weights_sha256(network)}
+        self.record = {**record, "weights_sha256": weights_sha256(network)}
         self._predict = _compiled(network)
 
     def __call__(self, batch):
@@ -95,7 +94,7 @@ def load_network(model):
 
 def _load_export(folder, name):
     export = find_export(folder)
-    metadata, file = export.metadata, export.path / EXPORTED_WEIGHTS
+    metadata = export.metadata
     if not export.is_weights:
         raise UserError(f"{folder}: holds a graph; export the run with --format=weights")
     if metadata["classes"] is None:
@@ -107,30 +106,8 @@ def _load_export(folder, name):
         )
     export.check_files()
     record = _record(name, metadata, export.sha256)
-    try:
-        training = metadata["training"]
-        network = _build(training["segmentation"], metadata["size"], training["width"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise UserError(
-            f"{folder}: its metadata name no network of this version of xctrs_tf "
-            f"({one_line(error, 100)})"
-        ) from error
-    (fit,) = load_weights_by_name(network, file)
-    if fit.missing or fit.misshapen:
-        raise UserError(f"{file}: not whole ({fit}); fetch the model again")
+    network = build_segmentation(metadata, export.path / EXPORTED_WEIGHTS)
     return SegmentationNetwork(network, metadata["spacing_mm"], record)
-
-
-def _build(name, size, width):
-    """Build a network in float32, whatever the program trains with."""
-    if name not in SEGMENTATION_NETWORKS:
-        raise ValueError(f"segmentation is {name!r}")
-    policy = keras.config.dtype_policy()
-    keras.config.set_dtype_policy("float32")
-    try:
-        return NETWORKS[name].factory(size=int(size), width=float(width))
-    finally:
-        keras.config.set_dtype_policy(policy)
 
 
 def _load_run(folder, name):
@@ -177,7 +154,8 @@ def _bone_threshold(training):
     return BALANCED_THRESHOLD if weighted and not training.get("cross_entropy_fade") else 0.5
 
 
-def _weights_sha256(network):
+def weights_sha256(network):
+    """Return the hash of the values of a network's weights, 64 hexadecimal digits."""
     digest = hashlib.sha256()
     for values in network.get_weights():
         digest.update(values.tobytes())

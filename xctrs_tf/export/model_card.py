@@ -1,38 +1,55 @@
 """Model card of an export, as Markdown: data, sizes, figures and detection rates."""
 
+from xctrs_tf.geometry import VERTEBRAE
 from xctrs_tf.quality.faults.detection_table import detection_markdown
+from xctrs_tf.reconstruction.export_files import takes_films
 from xctrs_tf.report.provenance_record import source_name
 from xctrs_tf.report.training_summary import describe_training
 
-_INTENDED = (
+_RECONSTRUCTION = (
     "Research on reconstruction from two films, by people who can look at the result beside a "
     "true CT. Not for diagnosis, planning or any decision about a patient. Two films do not "
     "determine a CT: what they do not show comes from the training patients."
 )
+_SEGMENTATION = (
+    "Research: labels of C1 to C7 in CTs of the neck, for people who look at the result before "
+    "they use it. Not for diagnosis, planning or any decision about a patient. A vertebra that "
+    "the scan cuts, metal, fractures and unusual numbers of vertebrae were rare in training or "
+    "not in it at all."
+)
+# Figures of experiments.segment.evaluate: title, factor and unit.
+_OF_VERTEBRAE = {
+    "identified": ("identified", 100, "%"),
+    "distance": ("centroid off by", 1, "mm"),
+    "dice": ("Dice", 100, "%"),
+    "hd95": ("HD95", 1, "mm"),
+}
 
 
 def model_card(metadata):
     """Write the card of a model from its metadata.
 
     Args:
-        metadata: dict of metadata.json.
+        metadata: dict of metadata.json. Packed segmentation networks have ``held_out``, ids of
+            patients, and ``evaluations``, of experiments.segment.evaluate.
 
     Returns:
         str, Markdown.
     """
+    reconstructs, evaluations = takes_films(metadata), metadata.get("evaluations")
     sections = [
         "# Model card",
         f"**{metadata['notice']}**",
         "## Use",
-        _INTENDED,
+        _RECONSTRUCTION if reconstructs else _SEGMENTATION,
         "## Training",
-        describe_training(metadata),
+        *([describe_training(metadata)] if reconstructs else []),
         _facts(metadata),
         "## Figures",
-        _figures(metadata.get("metrics")),
-        "## How often faults are noticed",
-        *_quality(metadata.get("quality")),
+        *(map(_vertebrae, evaluations) if evaluations else [_figures(metadata.get("metrics"))]),
     ]
+    if reconstructs:
+        sections += ["## How often faults are noticed", *_quality(metadata.get("quality"))]
     return "\n\n".join(sections) + "\n"
 
 
@@ -50,6 +67,17 @@ def _facts(metadata):
         "step of the weights": metadata["step"],
         "hash of the data": metadata["data_sha256"],
     }
+    facts |= _data(metadata) if takes_films(metadata) else _data_of_segmentation(metadata)
+    for part, ids in metadata.get("held_out", {}).items():
+        facts[f"{part} patients"] = ", ".join(ids)
+    for number, stage in enumerate(metadata.get("stages", []), 1):
+        facts[f"earlier training {number}"] = _stage(stage)
+    rows = [f"| {name} | {value} |" for name, value in facts.items()]
+    return "\n".join(["| what | value |", "| --- | --- |", *rows])
+
+
+def _data(metadata):
+    facts = {}
     for each in (metadata["data"] or {}).get("sources", []):
         facts[f"source {source_name(each)}"] = (
             f"{each['patients']} patients prepared, licence {each['licence']}"
@@ -61,10 +89,18 @@ def _facts(metadata):
                 facts[f"further source {source_name(each)}"] = (
                     f"{each['patients']} patients prepared, licence {each['licence']}"
                 )
-    for number, stage in enumerate(metadata.get("stages", []), 1):
-        facts[f"earlier training {number}"] = _stage(stage)
-    rows = [f"| {name} | {value} |" for name, value in facts.items()]
-    return "\n".join(["| what | value |", "| --- | --- |", *rows])
+    return facts
+
+
+def _data_of_segmentation(metadata):
+    """Name the augmentation, and every data folder: nothing else in the card tells them."""
+    facts = {"augmentation": metadata["training"].get("augment") or "none"}
+    for number, folder in enumerate(metadata.get("folders", []), 1):
+        names = ", ".join(f"{source_name(each)}, {each['licence']}" for each in folder["sources"])
+        facts[f"data {number}"] = (
+            f"{folder['training_patients']} patients ({names}), hash {folder['data_sha256']}"
+        )
+    return facts
 
 
 def _stage(stage):
@@ -95,6 +131,30 @@ def _figures(metrics):
     if metrics.get("trained_on", 0) is None:
         lines += ["", "Whether some of these patients were trained on is not known."]
     return "\n".join(lines)
+
+
+def _vertebrae(metrics):
+    """Write the figures of each vertebra in an evaluation of experiments.segment.evaluate."""
+    names = ", ".join(map(source_name, metrics["sources"]))
+    known = "it is not known how many" if metrics["trained_on"] is None else metrics["trained_on"]
+    shown = {**_OF_VERTEBRAE, "dice": (metrics["dice_name"], *_OF_VERTEBRAE["dice"][1:])}
+    means = metrics["means"]
+    lines = [
+        f"{metrics['patients']} patients ({metrics['split']}; source {names}), of which {known} "
+        f"were trained on, by {metrics['program']}, {metrics['date']}. Levels were anchored in "
+        f"{_number(means.get('anchored'), 100)} % of them.",
+        "",
+        f"| vertebra | {' | '.join(f'{title}, {unit}' for title, _, unit in shown.values())} |",
+        f"| --- |{' --- |' * len(shown)}",
+    ]
+    for name in (*VERTEBRAE, "mean"):
+        cells = [_number(means.get(f"{key}_{name}"), shown[key][1]) for key in shown]
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _number(value, factor):
+    return "not available" if value is None else f"{factor * value:.1f}"
 
 
 def _quality(quality):

@@ -83,14 +83,17 @@ def export_run(
         Path of the version folder.
 
     Raises:
-        UserError: the run has no reconstruction network or does not compute in
-            float32, 16-bit, quantised or converted outputs differ too much, the packages for
-            conversion are not installed, another process exports to the folder, it
-            cannot be written, or it has a config.pbtxt of another model.
+        UserError: the run only segments and the weights are not exported alone, it does not
+            compute in float32, 16-bit, quantised or converted outputs differ too much, the
+            packages for conversion are not installed, another process exports to the folder,
+            it cannot be written, or it has a config.pbtxt of another model.
         RuntimeError: the outputs of the saved model differ from the networks'.
     """
-    if run.reconstruction is None:
-        raise UserError(f"{run.path}: only segments CTs; export a run that reconstructs")
+    if run.reconstruction is None and file_format != "weights":
+        raise UserError(
+            f"{run.path}: only segments CTs; export it with --format=weights, for "
+            "experiments.segment"
+        )
     _require_float32(run)
     if file_format == "onnx":
         require_packages(CONVERSION_PACKAGES, "--format=onnx")

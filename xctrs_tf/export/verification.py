@@ -22,12 +22,13 @@ from xctrs_tf.reconstruction.exported_model import (
 
 @dataclasses.dataclass(frozen=True)
 class Trial:
-    """Outputs of the networks of a run for two films.
+    """Outputs of the networks of a run for two films, or for a CT if it only segments.
 
     Attributes:
-        films: dict of ``ap`` and ``la``, float32 ``(1, size, size, 1)``.
+        films: dict of ``ap`` and ``la``, float32 ``(1, size, size, 1)``; empty if the run
+            only segments.
         pngs: dict of ``ap_bytes`` and ``la_bytes``, the same films as lists of one PNG.
-        ct: reconstruction ``(1, size, size, size, 1)``, not clipped.
+        ct: reconstruction, or CT, ``(1, size, size, size, 1)``, not clipped.
         classes: probabilities ``(1, size, size, size, 8)``, or None if the run does
             not segment.
     """
@@ -43,7 +44,7 @@ class Trial:
 
 
 def run_networks(run):
-    """Run the networks on two films of noise.
+    """Run the networks on two films of noise, or on a CT of noise if they only segment.
 
     Args:
         run: `xctrs_tf.training.run.Run`.
@@ -53,6 +54,9 @@ def run_networks(run):
     """
     generator = np.random.default_rng(0)
     size = run.config.size
+    if run.reconstruction is None:
+        ct = generator.random((1, size, size, size, 1), np.float32)
+        return Trial({}, {}, ct, np.asarray(run.segmentation(ct, training=False)))
     # Rounded as in a PNG, so that all signatures get the same films.
     noise = {
         view: np.round(normalise_film(generator.random((size, size))) * WHITE) for view in VIEWS

@@ -2,7 +2,7 @@
 
 import keras
 
-from xctrs_tf.errors import UserError
+from xctrs_tf.errors import UserError, one_line
 from xctrs_tf.geometry import NUM_CLASSES
 from xctrs_tf.models.catalogue import NETWORKS
 from xctrs_tf.models.weights import load_weights_by_name
@@ -24,14 +24,52 @@ def build_model(metadata, file):
         UserError: the metadata name no networks of this package, or the weights are of
             others.
     """
+
+    def build(names, sizes):
+        reconstruction = NETWORKS[names["reconstruction"]].factory(**sizes)
+        if metadata["classes"] is None:
+            return reconstruction
+        segmentation = NETWORKS[names["segmentation"]].factory(**sizes)
+        networks = {"reconstruction": reconstruction, "segmentation": segmentation}
+        return XCTRSNet(sizes["size"], NUM_CLASSES, **networks)
+
+    return _with_weights(build, metadata, file)
+
+
+def build_segmentation(metadata, file):
+    """Build the segmentation network of an exported model alone, and load its weights.
+
+    Args:
+        metadata: as of `build_model`.
+        file: as of `build_model`.
+
+    Returns:
+        `keras.Model` in float32, from a CT to probabilities.
+
+    Raises:
+        UserError: as `build_model`.
+    """
+
+    def build(names, sizes):
+        return NETWORKS[names["segmentation"]].factory(**sizes)
+
+    return _with_weights(build, metadata, file)
+
+
+def _with_weights(build, metadata, file):
+    """Return what a function builds of the names and sizes of networks, with its weights."""
     policy = keras.config.dtype_policy()
     # Weights are stored for float32, whatever the program trains with.
     keras.config.set_dtype_policy("float32")
     try:
-        model = _build(metadata)
+        training = metadata["training"]
+        # In models of earlier versions the flags of the training name the networks.
+        names = metadata.get("networks") or training
+        model = build(names, {"size": metadata["size"], "width": float(training["width"])})
     except (KeyError, TypeError, ValueError) as error:
         raise UserError(
-            f"{file}: its metadata name no networks of this version of xctrs_tf ({error})"
+            f"{file}: its metadata name no networks of this version of xctrs_tf "
+            f"({one_line(error, 100)})"
         ) from error
     finally:
         keras.config.set_dtype_policy(policy)
@@ -39,15 +77,3 @@ def build_model(metadata, file):
     if unfit:
         raise UserError(f"{file}: not whole ({unfit[0]}); fetch the model again")
     return model
-
-
-def _build(metadata):
-    training, size = metadata["training"], metadata["size"]
-    sizes = {"size": size, "width": float(training["width"])}
-    # In models of earlier versions the flags of the training name the networks.
-    names = metadata.get("networks") or training
-    reconstruction = NETWORKS[names["reconstruction"]].factory(**sizes)
-    if metadata["classes"] is None:
-        return reconstruction
-    segmentation = NETWORKS[names["segmentation"]].factory(**sizes)
-    return XCTRSNet(size, NUM_CLASSES, reconstruction=reconstruction, segmentation=segmentation)

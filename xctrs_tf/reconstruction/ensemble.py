@@ -60,8 +60,8 @@ def find_exports(paths):
         List of `xctrs_tf.reconstruction.exported_model.Export`.
 
     Raises:
-        UserError: a folder holds no model, is named twice, or the models differ in
-            size, window, normalisation of the films, frame or classes.
+        UserError: a folder holds no model that reconstructs, is named twice, or the models
+            differ in size, window, normalisation of the films, frame or classes.
     """
     exports = [path if isinstance(path, Export) else find_export(path) for path in paths]
     first, places = exports[0], set()
@@ -70,6 +70,11 @@ def find_exports(paths):
         if place in places:
             raise UserError(f"--model={export.path}: named twice; name every model once")
         places.add(place)
+        if not export.takes_films:
+            raise UserError(
+                f"--model={export.path}: only segments CTs; give it to experiments.segment, or "
+                "name a model that reconstructs"
+            )
         for name in SHARED:
             ours, theirs = (e.metadata.get(name) for e in (export, first))
             if ours != theirs:

@@ -15,7 +15,7 @@ from xctrs_tf.data.films.film_normalisation import (
     FIRST_FILM_NORMALIZATION,
 )
 from xctrs_tf.errors import UserError, one_line
-from xctrs_tf.files import require_plain_file, sha256_of, write_text
+from xctrs_tf.files import as_dict, require_plain_file, sha256_of, write_text
 from xctrs_tf.geometry import SIZES, VERTEBRAE
 from xctrs_tf.quality.reference import check_reference
 from xctrs_tf.reconstruction.prediction_check import checked_spacing
@@ -124,6 +124,13 @@ def check_metadata(metadata, file):
                 f"{file}: quality is of {theirs} films, and the model takes "
                 f"{metadata['film_normalization']}; run experiments.calibrate and {_MEND[4:]}"
             )
+
+
+def takes_films(metadata):
+    """Return False for the metadata of a segmentation network alone, which takes CTs."""
+    # Those of earlier versions name the networks as flags of the training alone.
+    names = as_dict(metadata.get("networks") or metadata.get("training"))
+    return names.get("reconstruction", "unknown") not in (None, "none")
 
 
 def write_checksums(folder):

@@ -23,6 +23,7 @@ from xctrs_tf.reconstruction.export_files import (
     list_files,
     listing_sha256,
     read_metadata,
+    takes_films,
 )
 from xctrs_tf.reconstruction.onnx_model import load_onnx
 from xctrs_tf.report.provenance_record import model_record
@@ -78,6 +79,11 @@ class Export:
     def is_weights(self):
         """True for weights without a graph, whose networks this package builds."""
         return not self.is_onnx and not (self.path / SAVED_MODEL).is_file()
+
+    @property
+    def takes_films(self):
+        """False for a segmentation network alone, which takes CTs."""
+        return takes_films(self.metadata)
 
     @property
     def fpmath(self):
@@ -146,7 +152,8 @@ class Export:
 
         Returns:
             Dict from signature to a function from its inputs, as keywords, to the
-            dict of its outputs; an ONNX file and weights have ``serving_default`` only.
+            dict of its outputs. An ONNX file and weights have ``serving_default`` only, and
+            weights of a segmentation network alone ``segmentation``.
 
         Raises:
             UserError: the model is another one or damaged, a file of it cannot be read,
@@ -157,7 +164,7 @@ class Export:
             with _plain_path(self.path) as path:
                 return {DEFAULT_SIGNATURE: load_onnx(path / ONNX_MODEL)}
         if self.is_weights:
-            return {DEFAULT_SIGNATURE: _load_weights(self.path / EXPORTED_WEIGHTS, self.metadata)}
+            return _load_weights(self.path / EXPORTED_WEIGHTS, self.metadata)
         try:
             with _plain_path(self.path) as path, gc_paused():
                 # Importing it takes seconds; metadata and films are checked without it.
@@ -179,25 +186,36 @@ class Export:
 
 
 def _load_weights(file, metadata):
-    """Return ``serving_default`` of a model of weights alone."""
+    """Return the only signature of a model of weights alone, by its name."""
     import tensorflow as tf
 
-    from xctrs_tf.models.exported_networks import build_model
+    from xctrs_tf.models.exported_networks import build_model, build_segmentation
 
-    model = build_model(metadata, file)
-    film = (None, metadata["size"], metadata["size"], 1)
-    specs = {view: tf.TensorSpec(film, tf.float32, view) for view in VIEWS}
+    size = metadata["size"]
+    if takes_films(metadata):
+        name, model = DEFAULT_SIGNATURE, build_model(metadata, file)
+        shapes = dict.fromkeys(VIEWS, (None, size, size, 1))
+    else:
+        name, model = SEGMENTATION_SIGNATURE, build_segmentation(metadata, file)
+        shapes = {"ct": (None, size, size, size, 1)}
 
     @tf.function(autograph=False)
-    def serve(ap, la):
-        outputs = model({"ap": ap, "la": la}, training=False)
+    def serve(**inputs):
+        if name == SEGMENTATION_SIGNATURE:
+            return {"segmentation": model(inputs["ct"], training=False)}
+        outputs = model(inputs, training=False)
         if not isinstance(outputs, dict):
             outputs = {"ct": outputs}
         # As in training, the CT is segmented before it is clipped.
         return {**outputs, "ct": tf.clip_by_value(outputs["ct"], 0.0, 1.0)}
 
+    specs = {key: tf.TensorSpec(shape, tf.float32, key) for key, shape in shapes.items()}
     traced = serve.get_concrete_function(**specs)
-    return lambda ap, la: traced(ap=tf.constant(ap, tf.float32), la=tf.constant(la, tf.float32))
+
+    def call(**inputs):
+        return traced(**{key: tf.constant(value, tf.float32) for key, value in inputs.items()})
+
+    return {name: call}
 
 
 class _PlainGraphs:

@@ -23,6 +23,7 @@ from tests.experiments.segment.segmented_data import (
 from tests.programs import ROOT, assert_refused, run_program
 from xctrs_tf.ct_segmentation.segmentation_network import load_network
 from xctrs_tf.data.dataset import open_dataset
+from xctrs_tf.export import saved_model
 from xctrs_tf.models.catalogue import NETWORKS
 from xctrs_tf.pretrained import EXPORTED_WEIGHTS
 from xctrs_tf.reconstruction.export_files import check_files, read_metadata
@@ -101,7 +102,23 @@ def test_the_network_is_that_of_the_run(folder, packed):
     assert (ours.size, ours.spacing_mm) == (32, 4.0)
     written = read_metadata(packed)["weights"]
     assert written["quantize"] == "float16"
-    assert 0 < written["largest_differences"]["segmentation"] < 0.01
+    assert 0 < written["largest_differences"]["segmentation: segmentation"] < 0.01
+
+
+def test_an_export_of_the_run_is_a_model_of_experiments_segment(folder, tmp_path):
+    output = tmp_path / "models"
+    result = run_program(
+        "export", f"--workdir={folder / 'run'}", f"--output={output}", "--format=weights"
+    )
+    assert result.returncode == 0, result.stderr
+    # Its quality checks are those of experiments.segment.
+    assert "quality.json" not in result.stderr
+    ours, theirs = load_network(output), load_network(folder / "run")
+    cube = np.random.default_rng(1).random((1, 32, 32, 32, 1), np.float32)
+    np.testing.assert_allclose(ours(cube), theirs(cube), atol=1e-5)
+    assert ours.record["weights_sha256"] == theirs.record["weights_sha256"]
+    card = (output / "1" / "assets.extra" / "MODEL_CARD.md").read_text(encoding="utf-8")
+    assert "| data 2 | 7 patients (test, none), hash " in card
 
 
 def test_figures_and_patients_travel_with_the_weights(packed):
@@ -223,9 +240,9 @@ def test_too_large_weights_are_refused(folder, tmp_path, monkeypatch):
 
 
 def test_16_bits_that_change_the_answer_are_refused(folder, tmp_path, monkeypatch):
-    monkeypatch.setattr(pack, "TOLERANCE", 1e-9)
+    monkeypatch.setitem(saved_model.QUANTIZED_TOLERANCE, "float16", 1e-9)
     result = pack_run(folder, tmp_path / "packed")
-    assert_refused(result, "weights in float16 change a probability", tmp_path / "packed")
+    assert_refused(result, "segmentation differs by", tmp_path / "packed")
 
 
 def test_a_run_that_reconstructs_is_refused(folder, tmp_path):
