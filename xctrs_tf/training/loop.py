@@ -204,8 +204,9 @@ class _Loop:
             smoothing=0.1,
             disable=not self.workers.writes,
         ) as bar:
+            # The time of a step includes the wait for its batch.
+            began = time.monotonic()
             for step, batch in enumerate(itertools.chain([first], batches), start + 1):
-                began = time.monotonic()
                 # Before the first step TensorFlow optimises the graph.
                 named = self._named("first step") if step == start + 1 else contextlib.nullcontext()
                 with named:
@@ -234,6 +235,7 @@ class _Loop:
                     self._say(self._why_early(step))
                 if last or converged:
                     return
+                began = time.monotonic()
 
     def _validate_again(self, step):
         self._validate(step)

@@ -13,8 +13,8 @@ import re
 
 from xctrs_tf.errors import UserError
 from xctrs_tf.evaluation.finished_run import is_evaluated, read_finished_run, read_job
-from xctrs_tf.evaluation.tables.results import Results, RowResults, RunRecord
-from xctrs_tf.models.catalogue import REFERENCE_ROW, ROWS
+from xctrs_tf.evaluation.tables.results import Results, RowResults, RunRecord, method_name
+from xctrs_tf.models.catalogue import ROWS
 from xctrs_tf.training.config.field_kinds import FREE_IN_TABLE, METHOD, effective_fields
 
 RUN_NAME = re.compile(r"fold-(\d+)-seed-(\d+)")
@@ -234,11 +234,11 @@ def _check_evaluation(folder, row, run):
             f"{folder / 'evaluation'}: {origin['trained_on']} of its patients were trained on, by "
             "an earlier stage perhaps; train without --initial_weights of another fold"
         )
-    # The networks of Table 3 come after a reconstruction, which their names begin with.
-    if origin["method"].split(" > ")[-1] != ROWS[row].title:
-        raise UserError(f"{folder}: is {origin['method']} and no {row}; name the folder after it")
-    if row == REFERENCE_ROW and not run.config.vgg_weight:
-        raise UserError(f"{folder}: trained without the VGG loss of X-CTRSNet; name no {row} so")
+    # Of the evaluation, and of the run.
+    for method in (origin["method"], method_name(run.config, run.frozen and run.frozen.config)):
+        # The networks of Table 3 come after a reconstruction, which their names begin with.
+        if method.split(" > ")[-1] != ROWS[row].title:
+            raise UserError(f"{folder}: is {method} and no {row}; name the folder after it")
     if origin["data_hash"] != run.data_hash:
         raise UserError(
             f"{folder / 'evaluation'}: on other data than the run was trained on; run "
