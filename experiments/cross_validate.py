@@ -155,8 +155,9 @@ def execute():
         [*label_name, *share],
         _published(),
     )
+    configs = _configs(jobs, config)
     if PLAN.value:
-        _plan(jobs, preset, config)
+        _plan(jobs, preset, configs)
         return 0
     # A signal reaches the running job, which saves a checkpoint before it ends.
     end_like_ctrl_c()
@@ -206,17 +207,26 @@ def _limit():
     )
 
 
-def _plan(jobs, preset, config):
-    """Print what the jobs take, and the preset that it is for."""
+def _configs(jobs, config):
+    """Return the `TrainingConfig` of each row; refuse flags that one of the rows cannot have."""
     configs = {}
     for job in jobs:
         needed = {"reconstruction_run": str(job.needs.folder)} if job.needs else {}
-        of_job = dataclasses.replace(config, **job.training, **needed, fold=job.fold)
-        configs[job.row] = training_flags.in_steps(of_job, FLAGS)
+        of_row = dataclasses.replace(config, **job.training, **needed, fold=job.fold)
+        try:
+            of_row.check()
+        except UserError as error:
+            raise UserError(f"{job.row}: {error}") from None
+        configs[job.row] = training_flags.in_steps(of_row, FLAGS)
+    return configs
+
+
+def _plan(jobs, preset, configs):
+    """Print what the jobs take, and the preset that it is for."""
     if not MEASURE.value:
         cli.load_tensorflow()
     print_plan(jobs, configs, MEASURE.value)
-    size = config.size
+    size = configs[jobs[0].row].size
     print(
         f"--preset={preset}: for data of {size}^3 voxels; this machine has {os.cpu_count()} cores, "
         f"{machine_memory() / 2**30:.1f} GiB of memory and {_gpus()}"

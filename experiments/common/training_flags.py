@@ -21,7 +21,7 @@ _EPOCHS = {
     "--validate_every and --checkpoint_every",
 }
 _REPLACED = {"epochs": ("steps",), "validation_epochs": ("validate_every", "checkpoint_every")}
-# Headings of --help; the last takes what is left.
+# Headings of --help.
 GROUPS = {
     "Training: data and networks": (
         *("data", "fold", "size", "augment", "film_normalization"),
@@ -41,7 +41,7 @@ GROUPS = {
         *("schedule", "clip_norm", "ema_momentum", "patience", "validate_every"),
         *("checkpoint_every", *_EPOCHS, "seed"),
     ),
-    "Training: machine": None,
+    "Training: machine": (*("precision", "fpmath", "remat", "strategy", "deterministic"),),
 }
 
 

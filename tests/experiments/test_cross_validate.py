@@ -46,6 +46,10 @@ def data(tmp_path_factory):
             ["--workdir=RUNS", "--table=1", "--handover=RUNS", "--folds=0"],
             "--handover=RUNS: is the --workdir, too",
         ),
+        (
+            ["--workdir=RUNS", "--table=3", "--augment=pose"],
+            "table3-unet3d: --augment=pose: changes the films",
+        ),
         (["--workdir=RUNS", "--table=1", "--fold=1"], "Unknown command line flag 'fold'"),
     ],
 )

@@ -1,9 +1,12 @@
 """Early stopping of runs without a lower validation loss."""
 
+import shutil
+
 import numpy as np
 import pytest
 
 from tests.training.toys import toy_config, toy_weights
+from xctrs_tf.errors import UserError
 from xctrs_tf.training import checkpoints, loop
 from xctrs_tf.training.history import read_history
 from xctrs_tf.training.run import load_run
@@ -70,3 +73,30 @@ def test_averages_are_what_is_validated_kept_and_loaded(data, tmp_path):
         networks = (loaded.reconstruction, loaded.segmentation)
         values = np.concatenate([w.ravel() for n in networks for w in n.get_weights()])
         np.testing.assert_allclose(values, averages, rtol=1e-6)
+
+
+def test_best_weights_without_a_checkpoint_are_not_replaced(data, tmp_path, monkeypatch, capsys):
+    run = tmp_path / "run"
+    losses = iter([5.0, 6.0, 4.0, 4.0, 4.5])
+    monkeypatch.setattr(loop, "validate", lambda *_, **__: Validation({"loss": next(losses)}))
+    loop.train(_config(data, patience=2), run)
+    history = read_history(run)
+    # As in a handover of a finished job.
+    shutil.rmtree(run / "checkpoints")
+    best = toy_weights(run / "best")
+    loop.train(_config(data, patience=2), run)
+    assert f"{run}: ended early at step 5" in capsys.readouterr().err
+    with pytest.raises(UserError, match=r"no whole checkpoint is left .* weights, of step 3; eval"):
+        loop.train(_config(data, patience=4), run)
+    assert read_history(run) == history
+    assert checkpoints.read_state(run / "best")["step"] == 3
+    np.testing.assert_array_equal(toy_weights(run / "best"), best)
+
+
+def test_a_run_before_its_first_checkpoint_begins_anew(data, tmp_path):
+    run = tmp_path / "run"
+    loop.train(_config(data, steps=2), run)
+    shutil.rmtree(run / "checkpoints")
+    loop.train(_config(data, steps=3), run)
+    assert _steps_validated(run) == [1, 2, 3]
+    assert checkpoints.latest(run).name == "step-00000003"

@@ -18,17 +18,17 @@ import time
 
 from xctrs_tf.cross_validation.time_limit import TimeUp
 from xctrs_tf.evaluation.finished_run import read_job
-from xctrs_tf.evaluation.tables.collection import PATHS
 from xctrs_tf.files import remove_leftovers, write_text
 from xctrs_tf.folder_lock import folder_lock
 from xctrs_tf.models.catalogue import RECONSTRUCTION_ROW, ROWS
-from xctrs_tf.training.config import SAME_UPDATE
+from xctrs_tf.training.config.field_kinds import COMPUTATION, PATHS
 
 # Paths, and flags that do not change the result.
-_WITHOUT_EFFECT = {*PATHS, "workdir", "share", "checkpoint_every", *SAME_UPDATE}
-# Of a time limit; the rest is for the jobs.
+_WITHOUT_EFFECT = PATHS | COMPUTATION | {"workdir", "share", "checkpoint_every"}
+# Largest part of a time limit that the benchmark takes; the rest is for the jobs.
 _BENCHMARK_SHARE = 1 / 3
-# Of a program that a signal ended; while it imports TensorFlow, the signal itself ends it.
+# Exit statuses of a program that a signal stopped. While it imports TensorFlow, the signal
+# itself ends it.
 _SIGNALLED = (130, -signal.SIGTERM, -signal.SIGHUP)
 # Seconds between two looks at a program that has a time limit.
 _LOOK_S = 0.2

@@ -14,7 +14,7 @@ from xctrs_tf.evaluation.finished_run import read_job
 from xctrs_tf.files import atomic_path, read_json, sync, write_text
 from xctrs_tf.folder_lock import folder_lock
 from xctrs_tf.training.checkpoints import latest_step
-from xctrs_tf.training.config import MAY_DIFFER
+from xctrs_tf.training.config.field_kinds import FREE_ON_RESUME, NAMES_OF_FILES
 from xctrs_tf.training.run_record import complete_training, split_hash_in
 
 FORMAT = "xctrs-handover/1"
@@ -22,8 +22,6 @@ FORMAT = "xctrs-handover/1"
 BENCHMARKS = "benchmark*.json"
 _SCRATCH = "taken-over"
 _JOB = re.compile(r"(?P<job>[\w-]+/fold-\d+-seed-\d+)(/.+|\.json|\.log)?")
-# Fields of a run that are paths of the machine; `experiments.train` checks what is there.
-_PATHS = {"data", "vgg_weights", "reconstruction_run"}
 
 
 def job_of(name):
@@ -130,7 +128,8 @@ def _require_same_run(folder, here, job):
     differing = [
         f"--{name} is {theirs[name]} there and {ours.get(name)} here"
         for name in theirs
-        if name not in MAY_DIFFER | _PATHS and theirs[name] != ours.get(name)
+        # Files may lie elsewhere on this machine; `experiments.train` checks what is there.
+        if name not in FREE_ON_RESUME | NAMES_OF_FILES and theirs[name] != ours.get(name)
     ]
     if job.get("data_sha256") != data:
         differing.append("the data differs")

@@ -10,9 +10,10 @@ from xctrs_tf.data.dataset.mixture import parse_data
 from xctrs_tf.errors import UserError
 from xctrs_tf.evaluation.cohort import Cohort, choose_cohort, training_of
 from xctrs_tf.evaluation.finished_run import is_evaluated
-from xctrs_tf.evaluation.tables.collection import FREE_SETTINGS, RUN_NAME, without_folders
+from xctrs_tf.evaluation.tables.collection import RUN_NAME, without_folders
 from xctrs_tf.evaluation.tables.results import method_name
 from xctrs_tf.training.config import TrainingConfig
+from xctrs_tf.training.config.field_kinds import FREE_IN_TABLE
 from xctrs_tf.training.run_record import read_config, read_run_record
 
 _NO_WORKDIR = "--workdir is missing: name a run of experiments.train"
@@ -195,7 +196,7 @@ def fold_folders(workdir):
 def _differences(record, other):
     """Name what differs between runs that should be of one method, whatever their fold."""
     settings, others = (
-        {k: v for k, v in each.config.to_json().items() if k not in FREE_SETTINGS}
+        {k: v for k, v in each.config.to_json().items() if k not in FREE_IN_TABLE}
         | {"seed": each.config.seed, "data": each.data_sha256}
         for each in (record, other)
     )

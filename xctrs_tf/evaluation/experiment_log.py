@@ -6,16 +6,14 @@ import pathlib
 from xctrs_tf.data.dataset.manifest import DEFAULT_LABEL_NAME, MANIFEST, MODEL_MADE
 from xctrs_tf.data.dataset.mixture import parse_data
 from xctrs_tf.errors import UserError
-from xctrs_tf.evaluation.tables.collection import PATHS
 from xctrs_tf.evaluation.tables.grids import NOTHING, TableGrid
 from xctrs_tf.files import read_json
-from xctrs_tf.training.config import SAME_UPDATE
+from xctrs_tf.training.config.field_kinds import COMPUTATION, INTERVALS, NAMES_OF_FILES
 from xctrs_tf.training.history import read_history, training_seconds
 from xctrs_tf.training.run_record import read_config
 
 # Fields that do not decide what a run learns.
-_IGNORED = ("validate_every", "checkpoint_every", *SAME_UPDATE)
-_FOLDERS = {*PATHS, "initial_weights"}
+_IGNORED = INTERVALS | COMPUTATION | {"steps"}
 _HEADINGS = ("run", "steps", "hours", "best step", "loss", "PSNR (dB)")
 
 
@@ -81,7 +79,7 @@ def log_grid(runs):
     varied = [
         name
         for name in runs[0].flags
-        if len({run.flags.get(name) for run in runs}) > 1 and name not in ("steps", *_IGNORED)
+        if len({run.flags.get(name) for run in runs}) > 1 and name not in _IGNORED
     ]
     scalars = (("loss", 1, ".4g"), ("psnr", 1, ".2f"), ("dice_hard", 100, ".2f"))
     # A run whose data are not at hand tells none.
@@ -163,6 +161,6 @@ def _dice_name(path, config):
 
 def _short(field, value):
     """Return a value as text; of folders only their names."""
-    if field in _FOLDERS:
+    if field in NAMES_OF_FILES:
         return ",".join(pathlib.PurePath(part).name for part in value.split(",") if part)
     return f"{value:g}" if isinstance(value, float) else str(value)

@@ -16,12 +16,10 @@ from xctrs_tf.files import as_dict, read_json
 from xctrs_tf.quality.reference import check_reference
 from xctrs_tf.reconstruction.export_files import CLASSES, EXPORT_FORMAT
 from xctrs_tf.style import NOTICE
+from xctrs_tf.training.config.field_kinds import NAMES_OF_FILES
 from xctrs_tf.training.frozen_reconstruction import copied_run
 from xctrs_tf.training.run_folder import earlier_stages
 from xctrs_tf.training.run_record import read_run_record
-
-# Fields of the configuration that name folders of the training machine.
-_FOLDERS = ("data", "reconstruction_run", "initial_weights")
 
 
 def describe_run(run):
@@ -38,11 +36,9 @@ def describe_run(run):
     """
     trained = read_run_record(run.path)
     record = read_json(run.path / "config.json")
-    training = run.config.to_json()
-    for field in _FOLDERS:
-        training.pop(field)
-    # The folder of the weights belongs to the training machine.
-    training["vgg_weights"] = pathlib.PurePath(training["vgg_weights"]).name
+    # Paths belong to the training machine.
+    training = {k: v for k, v in run.config.to_json().items() if k not in NAMES_OF_FILES}
+    training["vgg_weights"] = pathlib.PurePath(run.config.vgg_weights).name
     dataset = _open_training_data(trained)
     return {
         "format": EXPORT_FORMAT,

@@ -89,7 +89,9 @@ class Reconstructions:
     def __init__(self, run, dataset, folder):
         self._run = run
         self._dataset = dataset
-        name = f"step-{run.step:08d}-{dataset.content_hash()[:12]}"
+        # The same step of a run that was trained anew has other weights.
+        hashes = (run.weights_sha256[:12], dataset.content_hash()[:12])
+        name = f"step-{run.step:08d}-{'-'.join(hashes)}"
         self._folder = pathlib.Path(folder) / "reconstructions" / name
 
     def make(self, ids, progress=iter):

@@ -5,6 +5,7 @@ import logging
 import pathlib
 import statistics
 
+from xctrs_tf.errors import UserError
 from xctrs_tf.files import append_text, write_text
 
 _FILE = "history.jsonl"
@@ -66,7 +67,7 @@ def read_history(run):
 
     Returns:
         List of dicts with ``step`` and ``kind``, one a line. Damaged lines are left out
-        with a warning, but for a last one that a kill cut short. Empty if there is no
+        with a warning, except a last one that a kill cut short. Empty if there is no
         file.
     """
     path = pathlib.Path(run) / _FILE
@@ -81,6 +82,34 @@ def read_history(run):
     if damaged:
         logging.warning("%s: left out what is damaged: line %s", path, ", ".join(map(str, damaged)))
     return rows
+
+
+def state_without_checkpoint(run, best, config):
+    """Return the state of a run that has ended and has its best weights alone.
+
+    Args:
+        run: the run folder, without a whole checkpoint.
+        best: dict, the state of its best weights.
+        config: `TrainingConfig`.
+
+    Returns:
+        Dict as of a checkpoint at its last step.
+
+    Raises:
+        UserError: the run has not ended, so that it cannot go on. It does not begin anew,
+            since this would replace the best weights.
+    """
+    validated = [row["step"] for row in read_history(run) if row["kind"] == "validation"]
+    last = max(validated, default=0)
+    later = [step for step in validated if step > best["step"]]
+    without_gain = sum(step % config.validate_every == 0 for step in later)
+    if last < config.steps and not 0 < config.patience <= without_gain:
+        raise UserError(
+            f"{run}: no whole checkpoint is left to go on from, only the best weights, of step "
+            f"{best['step']}; evaluate these, or name another --workdir"
+        )
+    state = {"step": last, "validated": last, "without_gain": without_gain}
+    return {**state, "best_loss": best["validation"]["loss"]}
 
 
 def training_seconds(history):

@@ -20,7 +20,7 @@ from xctrs_tf.folder_lock import folder_lock
 from xctrs_tf.progress import progress_bar, stage
 from xctrs_tf.training import checkpoints
 from xctrs_tf.training.frozen_reconstruction import Reconstructions, copied_run, copy_finished_run
-from xctrs_tf.training.history import History
+from xctrs_tf.training.history import History, state_without_checkpoint
 from xctrs_tf.training.interruption import Interrupted, StopRequest
 from xctrs_tf.training.objective import make_objective
 from xctrs_tf.training.run import (
@@ -131,11 +131,11 @@ class _Loop:
         self.reconstructions = reconstructions
         self.deadline = math.inf
         self.stop = StopRequest()
-        # Of the writing worker alone.
+        # Only the writing worker has one.
         self.history = None
-        # Of the last validation and those before; `_restore` reads them.
+        # Lowest validation loss, validations since then, and the last validated step.
         self.best_loss, self.without_gain, self.validated = math.inf, 0, 0
-        # Validation has run in this process.
+        # Whether a validation has run in this process.
         self.traced = False
 
     def run(self, max_minutes):
@@ -170,7 +170,10 @@ class _Loop:
 
     def _restore(self):
         state = checkpoints.restore_latest(self.workdir, self.networks, self.trainer.optimizers)
-        if state is None:
+        best = checkpoints.read_state(self.workdir / "best")
+        if state is None and best is not None and best["step"] > self.config.checkpoint_every:
+            state = state_without_checkpoint(self.workdir, best, self.config)
+        elif state is None:
             state = {"step": 0}
             for line in load_initial_weights(self.config, self.networks):
                 self._say(line)
@@ -178,7 +181,7 @@ class _Loop:
         self.best_loss = math.inf if loss is None else float(loss)
         self.without_gain = state.get("without_gain", 0)
         self.validated = state.get("validated", state["step"])
-        if math.isfinite(self.best_loss) and checkpoints.read_state(self.workdir / "best") is None:
+        if math.isfinite(self.best_loss) and best is None:
             logging.warning("%s: damaged; the next validation writes it", self.workdir / "best")
             self.best_loss, self.validated = math.inf, -1
         return state["step"]
@@ -201,8 +204,9 @@ class _Loop:
             smoothing=0.1,
             disable=not self.workers.writes,
         ) as bar:
+            # The time of a step includes the wait for its batch.
+            began = time.monotonic()
             for step, batch in enumerate(itertools.chain([first], batches), start + 1):
-                began = time.monotonic()
                 # Before the first step TensorFlow optimises the graph.
                 named = self._named("first step") if step == start + 1 else contextlib.nullcontext()
                 with named:
@@ -231,6 +235,7 @@ class _Loop:
                     self._say(self._why_early(step))
                 if last or converged:
                     return
+                began = time.monotonic()
 
     def _validate_again(self, step):
         self._validate(step)

@@ -8,7 +8,6 @@ import pathlib
 import keras
 
 from xctrs_tf.errors import UserError, one_line
-from xctrs_tf.models import XCTRSNet
 from xctrs_tf.models.catalogue import NETWORKS
 from xctrs_tf.models.compared.common import without_training_heads
 from xctrs_tf.models.weight_sources import load_sources
@@ -19,9 +18,6 @@ from xctrs_tf.training.frozen_reconstruction import copied_run
 from xctrs_tf.training.jax.compilation import fast_compilation
 from xctrs_tf.training.run_record import read_config
 from xctrs_tf.training.step.optimizer import make_optimizer, trained_variables
-
-# Networks of X-CTRSNet, by their names in the catalogue and as its layers.
-_XCTRSNET = ("spadrnet", "mulsisnet")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,8 +82,7 @@ def build_networks(config):
 
     Returns:
         Dict from network name to model: ``reconstruction``, ``segmentation`` and
-        ``discriminator``, those that the objective uses. The default pair is
-        built as one `XCTRSNet`.
+        ``discriminator``, those that the objective uses.
     """
     keras.config.set_dtype_policy(config.precision)
     keras.utils.set_random_seed(config.seed)
@@ -141,13 +136,6 @@ def load_initial_weights(config, networks):
 
 def _build(config):
     sizes = {"size": config.size, "width": config.width}
-    both = config.has_own_reconstruction and config.uses_segmentation
-    if both and (config.reconstruction, config.segmentation) == _XCTRSNET:
-        model = XCTRSNet(**sizes)
-        return {
-            "reconstruction": model.get_layer(config.reconstruction),
-            "segmentation": model.get_layer(config.segmentation),
-        }
     networks = {}
     if config.has_own_reconstruction:
         networks["reconstruction"] = NETWORKS[config.reconstruction].factory(**sizes)

@@ -13,7 +13,8 @@ from xctrs_tf.errors import UserError, one_line
 from xctrs_tf.files import read_json, sha256_of, write_text
 from xctrs_tf.models.weight_sources import find_weights
 from xctrs_tf.training import checkpoints
-from xctrs_tf.training.config import FREEZABLE, MAY_DIFFER, NO_RECONSTRUCTION
+from xctrs_tf.training.config import FREEZABLE, NO_RECONSTRUCTION
+from xctrs_tf.training.config.field_kinds import FREE_ON_RESUME
 from xctrs_tf.training.frozen_reconstruction import copied_run
 from xctrs_tf.training.run import computed_precision
 from xctrs_tf.training.run_record import complete_training, read_run_record, split_hash_in
@@ -266,7 +267,7 @@ def _require_same(path, record):
     try:
         before = read_json(path)
         trained = complete_training(before["training"])
-        may_differ = set(MAY_DIFFER)
+        may_differ = set(FREE_ON_RESUME)
         if before.get("vgg_weights_sha256") and (
             before["vgg_weights_sha256"] == record["vgg_weights_sha256"]
         ):

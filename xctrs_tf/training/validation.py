@@ -96,7 +96,7 @@ def validate(trainer, dataset, patients, config, reconstructions=None, stopped=l
         if config.drawn_vgg_planes:
             planes = vgg_planes(config.size, config.drawn_vgg_planes, _SEED, position)
             batch["vgg_planes"] = planes
-        scalars, ct, labels = trainer.validation_step(batch, np.int32(position))
+        scalars, ct, labels = trainer.validation_step(batch)
         row = {name: float(value) for name, value in scalars.items()}
         bad = [name for name, value in row.items() if not math.isfinite(value)]
         if bad:

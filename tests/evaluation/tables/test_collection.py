@@ -135,9 +135,16 @@ def test_folds_on_another_reconstruction_are_refused(runs):
         collect_runs(runs)
 
 
+def test_first_weights_are_told_without_their_folders(runs):
+    for row in (REFERENCE_ROW, "table1-vgg"):
+        write_run(runs, row, [case_line("c")], fold=1, initial_weights=f"/home/{row}/A, /b/c/B")
+    with pytest.raises(UserError, match=r"\(initial_weights is  and was A,B\)"):
+        collect_runs(runs)
+
+
 def test_x_ctrsnet_without_the_vgg_loss_is_refused(runs):
     write_run(runs, REFERENCE_ROW, [case_line("c")], fold=1, vgg_weight=0.0)
-    with pytest.raises(UserError, match=r"table1-xctrsnet.*: trained without the VGG loss"):
+    with pytest.raises(UserError, match=r"is SpaDRNet \+ MulSISNet \+ RSC and no table1-xctrsnet"):
         collect_runs(runs)
 
 

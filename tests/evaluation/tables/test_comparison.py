@@ -158,6 +158,15 @@ def test_few_patients_cannot_reach_significance(tmp_path):
     assert "p cannot be below 0.0312, and after Holm for 2 methods not below 0.0625" in text
 
 
+def test_a_vertebra_that_some_patients_lack_is_told(tmp_path):
+    lines = [case_line(name) for name in "abc"]
+    lines[0]["dice_C7"] = "nan"
+    write_run(tmp_path, REFERENCE_ROW, lines)
+    text = markdown(grids_of(collect_runs(tmp_path), "table1"))
+    assert "C7: 2 of 3 patients (X-CTRSNet)." in text
+    assert "C6: " not in text
+
+
 def test_early_stopping_is_noted(tmp_path):
     folder = write_run(tmp_path, REFERENCE_ROW, [case_line("a"), case_line("b")])
     (folder / "history.jsonl").write_text('{"step": 600, "kind": "training"}\n', encoding="utf-8")

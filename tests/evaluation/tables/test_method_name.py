@@ -24,3 +24,16 @@ def test_a_run_outside_the_tables_has_a_name():
     assert method_name(alone) == "MulSISNet on the CT"
     other = TrainingConfig(segmentation="unet3d", vgg_weight=0.0)
     assert method_name(other) == "SpaDRNet + 3D UNet + RSC"
+
+
+@pytest.mark.parametrize(
+    ("without", "name"),
+    [
+        ("vgg", "SpaDRNet + MulSISNet + RSC"),
+        ("dice", "SpaDRNet + VGG + MulSISNet + RSC"),
+        ("rsc", "SpaDRNet + VGG + MulSISNet"),
+    ],
+)
+def test_a_run_without_one_of_the_terms_is_no_x_ctrsnet(without, name):
+    assert method_name(TrainingConfig()) == "X-CTRSNet"
+    assert method_name(TrainingConfig(**{f"{without}_weight": 0.0})) == name

@@ -194,7 +194,8 @@ def test_a_checkpoint_that_is_replaced_while_it_is_read_is_read_again(tmp_path, 
 @pytest.mark.parametrize("content", [b"", b"no array", None])
 def test_a_damaged_reconstruction_of_a_finished_run_is_one_line(data, tmp_path, content):
     dataset = open_dataset(data)
-    made = Reconstructions(types.SimpleNamespace(step=3), dataset, tmp_path)
+    run = types.SimpleNamespace(step=3, weights_sha256="0" * 64)
+    made = Reconstructions(run, dataset, tmp_path)
     made._folder.mkdir(parents=True)
     if content is None:
         np.save(made._path("p0"), np.zeros((2, 2, 2), np.float32))

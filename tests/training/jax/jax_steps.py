@@ -68,9 +68,9 @@ def take_steps(case, networks, trainer_class):
     steps = STEPS_OF_DEEP_NETWORKS if case == "xctrsnet" else STEPS
     rows = [trainer.train_step(_batch(config, step), step) for step in range(steps)]
     with trainer.averaged_weights():
-        rows.append(trainer.validation_step(_batch(config), 0)[0])
+        rows.append(trainer.validation_step(_batch(config))[0])
     assert trainer.num_traces == 1
-    rows.append(trainer.validation_step(_batch(config), 0)[0])
+    rows.append(trainer.validation_step(_batch(config))[0])
     return [_floats(row) for row in rows]
 
 
@@ -78,7 +78,7 @@ def validation(case, networks, trainer_class):
     """Return the last row of `take_steps` for networks without training."""
     config = dataclasses.replace(CONFIG, **CASES[case][0])
     trainer = trainer_class(networks, make_objective(config), lambda: make_optimizer(config))
-    return _floats(trainer.validation_step(_batch(config), 0)[0])
+    return _floats(trainer.validation_step(_batch(config))[0])
 
 
 def _batch(config, step=0):

@@ -23,9 +23,6 @@ class _Trainer(Trainer):
     def train_step(self, batch, seed):
         return super().train_step(batch, tf.constant(seed))
 
-    def validation_step(self, batch, seed):
-        return super().validation_step(batch, tf.constant(seed))
-
 
 # For the toy networks, whose compilation takes longer than their steps.
 _COMPILE_FAST = {

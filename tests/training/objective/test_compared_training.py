@@ -122,7 +122,7 @@ def test_generator_weighs_its_terms_as_published(gan_step):
 
 def test_validation_leaves_the_moving_adversarial_term_out(gan_step):
     trainer, _, _ = gan_step
-    scalars, _, _ = trainer.validation_step(toy_batch(), SEED)
+    scalars, _, _ = trainer.validation_step(toy_batch())
     assert scalars.keys() == {"loss", "mae", "mse", "projection"}
 
 

@@ -50,7 +50,7 @@ def test_without_segmentation_terms_only_the_reconstruction_learns():
     trainer = _trainer(dataclasses.replace(CONFIG, dice_weight=0.0, rsc_weight=0.0))
     scalars = trainer.train_step(toy_batch(), tf.constant(0))
     assert scalars.keys() == {"loss", "mae"}
-    _, ct, labels = trainer.validation_step(toy_batch(), tf.constant(0))
+    _, ct, labels = trainer.validation_step(toy_batch())
     assert ct.shape == (2, 32, 32, 32, 1)
     assert labels is None
 
@@ -58,7 +58,7 @@ def test_without_segmentation_terms_only_the_reconstruction_learns():
 def test_validation_changes_nothing_and_labels_by_the_largest_probability():
     trainer = _trainer()
     before = [variable.numpy() for variable in trainer.variables]
-    _, ct, labels = trainer.validation_step(toy_batch(), tf.constant(0))
+    _, ct, labels = trainer.validation_step(toy_batch())
     for variable, old in zip(trainer.variables, before, strict=True):
         np.testing.assert_array_equal(variable, old)
     probabilities = trainer.networks["segmentation"](ct)

@@ -13,40 +13,11 @@ import re
 
 from xctrs_tf.errors import UserError
 from xctrs_tf.evaluation.finished_run import is_evaluated, read_finished_run, read_job
-from xctrs_tf.evaluation.tables.results import Results, RowResults, RunRecord
-from xctrs_tf.models.catalogue import REFERENCE_ROW, ROWS
-from xctrs_tf.training.config import SAME_UPDATE
+from xctrs_tf.evaluation.tables.results import Results, RowResults, RunRecord, method_name
+from xctrs_tf.models.catalogue import ROWS
+from xctrs_tf.training.config.field_kinds import FREE_IN_TABLE, METHOD, effective_fields
 
 RUN_NAME = re.compile(r"fold-(\d+)-seed-(\d+)")
-# Settings that are paths of a machine, whatever lies there.
-PATHS = {"data", "reconstruction_run", "vgg_weights"}
-# Settings that may differ between runs of one table: paths, fold, seed, intervals, and how the
-# same update is computed. The steps of a number of epochs differ by the fold and by the batch;
-# the tables tell them.
-FREE_SETTINGS = {
-    *PATHS,
-    *("fold", "seed", "steps", "validate_every", "checkpoint_every"),
-    *SAME_UPDATE,
-}
-# Settings that may differ between the methods of a table: those of
-# xctrs_tf.models.catalogue.ROWS, and the precision, which some networks cannot change.
-_METHOD = {
-    *("reconstruction", "segmentation", "precision"),
-    *("reconstruction_objective", "segmentation_objective"),
-    *("batch_size", "optimizer", "learning_rate", "schedule", "beta_1", "beta_2"),
-    *("momentum", "weight_decay"),
-    *("mae_weight", "vgg_weight", "dice_weight", "rsc_weight", "stop_gradient_on_target"),
-    *("cross_entropy_weight", "cross_entropy_balance", "cross_entropy_fade"),
-}
-# Settings without effect where there is no RSC, or where no segmentation is trained.
-_OF_RSC = "stop_gradient_on_target"
-_OF_SEGMENTATION = {
-    "cross_entropy_weight",
-    "cross_entropy_balance",
-    "cross_entropy_fade",
-    "include_background",
-    _OF_RSC,
-}
 # What the results keep of an evaluation's origin.
 _OF_EVALUATION = ("commit", "date", "machine", "versions", "trained_on")
 # Figures of the same prediction by the same code differ by rounding alone.
@@ -127,7 +98,7 @@ class _Collector:
         return Results(
             rows=self._rows,
             mean_volume=list(self._mean_volume.values()),
-            settings={k: v for k, v in self._config.items() if k not in _METHOD},
+            settings={k: v for k, v in self._config.items() if k not in METHOD},
             data_hash=self._data_hash,
             dice_name=self._dice_name,
         )
@@ -171,13 +142,12 @@ class _Collector:
     def _check_same(self, folder, run, results):
         """Refuse a run whose data or settings differ from those of the earlier runs."""
         config, origin = run.config, run.origin
-        without_effect = set() if config.uses_segmentation else _OF_SEGMENTATION
-        if not config.rsc_weight:
-            without_effect = without_effect | {_OF_RSC}
-        fields = {
-            k: v for k, v in config.to_json().items() if k not in FREE_SETTINGS | without_effect
-        }
-        own = {name: fields[name] for name in sorted(_METHOD & fields.keys())}
+        fields = {k: v for k, v in effective_fields(config).items() if k not in FREE_IN_TABLE}
+        # The results are made to be shared, without the folders of this machine.
+        fields["initial_weights"] = ",".join(
+            pathlib.PurePath(source).name for source in config.initial_sources
+        )
+        own = {name: fields[name] for name in sorted(METHOD & fields.keys())}
         if self._config is None:
             self._data_hash, self._dice_name = origin["data_hash"], origin["dice_name"]
         before = {**(self._config or {}), **(results.settings or own)}
@@ -209,7 +179,7 @@ class _Collector:
         if run.frozen is None:
             return
         settings = run.frozen.config.to_json()
-        found = {name: settings[name] for name in settings.keys() - FREE_SETTINGS}
+        found = {name: settings[name] for name in settings.keys() - FREE_IN_TABLE}
         found |= {"data": run.frozen.data_sha256, **run.frozen_best}
         fold, seed = run.config.fold, run.config.seed
         # What a run of an earlier version does not tell is no difference.
@@ -264,11 +234,11 @@ def _check_evaluation(folder, row, run):
             f"{folder / 'evaluation'}: {origin['trained_on']} of its patients were trained on, by "
             "an earlier stage perhaps; train without --initial_weights of another fold"
         )
-    # The networks of Table 3 come after a reconstruction, which their names begin with.
-    if origin["method"].split(" > ")[-1] != ROWS[row].title:
-        raise UserError(f"{folder}: is {origin['method']} and no {row}; name the folder after it")
-    if row == REFERENCE_ROW and not run.config.vgg_weight:
-        raise UserError(f"{folder}: trained without the VGG loss of X-CTRSNet; name no {row} so")
+    # Of the evaluation, and of the run.
+    for method in (origin["method"], method_name(run.config, run.frozen and run.frozen.config)):
+        # The networks of Table 3 come after a reconstruction, which their names begin with.
+        if method.split(" > ")[-1] != ROWS[row].title:
+            raise UserError(f"{folder}: is {method} and no {row}; name the folder after it")
     if origin["data_hash"] != run.data_hash:
         raise UserError(
             f"{folder / 'evaluation'}: on other data than the run was trained on; run "

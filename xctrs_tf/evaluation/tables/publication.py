@@ -81,7 +81,7 @@ def _accuracy_grid(results, table, cells):
             texts = map(_paper_cell, printed, table.columns)
             lines.append([f"{TABLE_ROWS[row].title}, paper", "", *texts])
         lines.append(_ours(results, row, table.columns, cells))
-    notes = [settings_note(results), paper.COHORT_NOTE]
+    notes = [settings_note(results), *_absence_notes(results, table, cells), paper.COHORT_NOTE]
     if any(text.count(LOST) for line in lines for text in line):
         notes += [paper.LOST_NOTE, paper.GAIN_NOTE]
     notes += [*label_notes(results.dice_name), *_run_notes(results, table)]
@@ -144,6 +144,18 @@ def _power_notes(table, cells):
         f"{methods} methods not below {p_value_text(min(1.0, smallest * methods))}: no difference "
         "could be called significant, whatever it is."
     ]
+
+
+def _absence_notes(results, table, cells):
+    """Tell the patients of a figure where some of a row's have none, as of a cut vertebra."""
+    found = {}
+    for row in table.rows:
+        for column in table.columns:
+            cell, number = cells[row, column.key], _count(results, row)
+            if not math.isnan(cell.mean) and str(cell.n) != number:
+                told = f"{_heading(results, column)}: {cell.n} of {number} patients"
+                found.setdefault(told, []).append(TABLE_ROWS[row].title)
+    return [f"{told} ({', '.join(rows)})." for told, rows in found.items()]
 
 
 def _ours(results, row, columns, cells):

@@ -109,7 +109,8 @@ def method_name(config, frozen_reconstruction=None):
     """Return the name of the method that a run trained.
 
     Networks that learn together are joined by ``+``; a segmentation after a
-    finished reconstruction follows it behind ``>``.
+    finished reconstruction follows it behind ``>``. X-CTRSNet has the multi-view VGG loss, Dice
+    and RSC.
 
     Args:
         config: the run's `TrainingConfig`.
@@ -124,7 +125,8 @@ def method_name(config, frozen_reconstruction=None):
     if not config.reconstructs:
         return f"{segmentation} on the CT"
     pair = (config.reconstruction, config.segmentation)
-    if config.rsc_weight and pair == ("spadrnet", "mulsisnet"):
+    has_all_terms = config.vgg_weight and config.dice_weight and config.rsc_weight
+    if has_all_terms and pair == ("spadrnet", "mulsisnet"):
         return XCTRSNET
     parts = [NETWORKS[config.reconstruction].title]
     if config.vgg_weight:

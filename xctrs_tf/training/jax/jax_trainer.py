@@ -41,9 +41,9 @@ class JaxTrainer(BaseTrainer):
                 variable.assign(value)
         return scalars
 
-    def validation_step(self, batch, step):
+    def validation_step(self, batch):
         """Compute the loss without an update; returns what `Trainer.validation_step` does."""
-        return self._validate(self._values(), batch, int(step))
+        return self._validate(self._values(), batch)
 
     def _all_variables(self):
         """Return every variable that a step may change, by its owner."""
@@ -121,9 +121,9 @@ class JaxTrainer(BaseTrainer):
         found = [(scope.get_current_value(variable), value) for variable, value in pairs]
         return [value if new is None else new for new, value in found]
 
-    def _pure_validation(self, values, batch, step):
+    def _pure_validation(self, values, batch):
         with self._scope(values, values):
-            loss, terms, outputs = self.objective(self.networks, batch, step, training=False)
+            loss, terms, outputs = self.objective(self.networks, batch, None, training=False)
         labels = None
         if "segmentation" in outputs:
             labels = jnp.argmax(outputs["segmentation"], axis=-1).astype("uint8")

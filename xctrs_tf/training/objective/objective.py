@@ -43,7 +43,8 @@ class Objective:
                 ``reconstruction`` where it was made before, without which and
                 without a reconstruction network the patient's CT is segmented;
                 ``vgg_planes`` where the VGG loss takes a subset.
-            step: integer scalar tensor, by which the cross-entropy fades out.
+            step: integer scalar tensor, by which the cross-entropy fades out; None where
+                nothing is trained.
             training: run the networks that learn in training mode. Otherwise the adversarial
                 term is left out, since its scale changes with the discriminator,
                 and a cross-entropy that fades out has the weight 0.

@@ -121,19 +121,18 @@ class Trainer(BaseTrainer):
         return gradients, scalars
 
     @tf.function
-    def validation_step(self, batch, step):
+    def validation_step(self, batch):
         """Compute the loss without an update.
 
         Args:
             batch: as for `train_step`, for one replica.
-            step: int32 scalar tensor.
 
         Returns:
             ``(scalars, ct, labels)``: the dict of `train_step`, the CT
             ``(batch, x, y, z, 1)``, and uint8 labels ``(batch, x, y, z)`` or
             None.
         """
-        loss, terms, outputs = self.objective(self.networks, batch, step, training=False)
+        loss, terms, outputs = self.objective(self.networks, batch, None, training=False)
         labels = None
         if "segmentation" in outputs:
             labels = tf.cast(tf.argmax(outputs["segmentation"], axis=-1), tf.uint8)

@@ -1,4 +1,4 @@
-"""The configuration of a training run."""
+"""The fields of a training configuration: defaults, help, and which values are valid."""
 
 import dataclasses
 import math
@@ -38,13 +38,6 @@ _CHOICES = {
     "segmentation_objective": OBJECTIVES,
 }
 _WIDEST = 64
-# Fields that say how the same update is computed: they change it by rounding alone, but for the
-# random units of dropout. Exceptions: batch normalisation and CS2-Net's published loss use the
-# patients of one part together (docs/training.md).
-SAME_UPDATE = {"accumulation", "remat", "strategy", "deterministic"}
-# Fields that may differ between the starts of one run: also its length, the intervals and
-# the place of the data.
-MAY_DIFFER = {"steps", "validate_every", "checkpoint_every", "patience", "data", *SAME_UPDATE}
 
 
 def _option(default, help):
