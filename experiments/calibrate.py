@@ -18,7 +18,6 @@ with the pairs that are left; until it ends, what is done lies beside --output, 
 that ends in .unfinished.jsonl.
 """
 
-import json
 import pathlib
 import sys
 
@@ -32,7 +31,7 @@ from xctrs_tf.data.dataset import network_arrays, open_dataset
 from xctrs_tf.data.volumes.intensity import denormalise_hu
 from xctrs_tf.errors import UserError
 from xctrs_tf.evaluation.evaluated_run import read_trainings
-from xctrs_tf.files import write_text
+from xctrs_tf.files import write_json
 from xctrs_tf.progress import progress_bar, stage
 from xctrs_tf.quality.faults.detection_table import detection_table
 from xctrs_tf.quality.faults.film_faults import FAULTS
@@ -180,7 +179,7 @@ def execute():
     # By the first experiments.export notices thresholds of other weights, or of an export.
     reference["origin"]["weights_sha256"] = identity if WORKDIR.value else None
     reference["origin"]["model_sha256"] = identity if MODEL.value else None
-    write_text(output, json.dumps(reference, allow_nan=False) + "\n")
+    write_json(output, reference, allow_nan=False, indent=None)
     scorer.finish()
     _print(reference, output)
 

@@ -13,7 +13,6 @@ the files and with what stands between markers in README.md and docs/results.md;
 the exit status is 1 if any is stale. --write mends them.
 """
 
-import json
 import pathlib
 import sys
 
@@ -26,7 +25,7 @@ from xctrs_tf.evaluation.generated_tables import check_tables, write_tables
 from xctrs_tf.evaluation.tables.collection import collect_runs, without_folders
 from xctrs_tf.evaluation.tables.paper import PAPER_SIZE
 from xctrs_tf.evaluation.tables.results import ABOUT, COMPLEXITY, write_results
-from xctrs_tf.files import write_text
+from xctrs_tf.files import write_json
 from xctrs_tf.models.catalogue import ROWS
 from xctrs_tf.progress import progress_bar
 
@@ -74,7 +73,7 @@ def execute():
     cli.lock_output(output)
     results = collect(pathlib.Path(RUNS.value), output)
     if MEASURE.value:
-        write_text(output / COMPLEXITY, json.dumps(_measure(results), indent=1) + "\n")
+        write_json(output / COMPLEXITY, _measure(results))
     paths = write_tables(output)
     print(paths[0].read_text(encoding="utf-8"))
     print("\n".join(map(str, paths)))

@@ -12,7 +12,7 @@ import pytest
 
 from xctrs_tf import files, folder_lock
 from xctrs_tf.errors import UserError
-from xctrs_tf.files import atomic_path, remove_leftovers, write_text
+from xctrs_tf.files import atomic_path, read_json, remove_leftovers, write_json, write_text
 
 _HOLD = (
     "import pathlib, sys, time\n"
@@ -135,6 +135,17 @@ def test_a_folder_without_fsync_is_no_error_but_a_file_is(tmp_path, monkeypatch)
     with pytest.raises(OSError):
         write_text(tmp_path / "file", "text")
     assert [path.name for path in tmp_path.iterdir()] == ["empty"]
+
+
+def test_a_value_is_written_as_lines_of_json(tmp_path):
+    write_json(tmp_path / "a.json", {"name": "\u00e4", "sizes": [1]})
+    text = (tmp_path / "a.json").read_text(encoding="utf-8")
+    assert text == '{\n "name": "\\u00e4",\n "sizes": [\n  1\n ]\n}\n'
+    write_json(tmp_path / "a.json", {"name": "\u00e4"}, indent=None, ensure_ascii=False)
+    assert (tmp_path / "a.json").read_text(encoding="utf-8") == '{"name": "\u00e4"}\n'
+    with pytest.raises(ValueError, match="Out of range"):
+        write_json(tmp_path / "a.json", float("nan"), allow_nan=False)
+    assert read_json(tmp_path / "a.json") == {"name": "\u00e4"}
 
 
 def test_a_second_holder_is_refused_with_folder_and_process(tmp_path):

@@ -94,6 +94,17 @@ def write_text(path, text):
         temporary.write_text(text, encoding="utf-8")
 
 
+def write_json(path, value, **options):
+    """Write a value as a JSON file atomically.
+
+    Args:
+        path: the file.
+        value: the value.
+        **options: other arguments of `json.dumps`; lines are indented by 1 unless they tell.
+    """
+    write_text(path, json.dumps(value, **{"indent": 1, **options}) + "\n")
+
+
 def append_text(path, text):
     """Append to a UTF-8 text file, not atomically; an error names the file."""
     try:

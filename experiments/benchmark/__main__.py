@@ -23,7 +23,6 @@ programs may be at work. Aims are printed with what was reached.
 """
 
 import dataclasses
-import json
 import os
 import pathlib
 import statistics
@@ -38,7 +37,7 @@ from experiments.benchmark import profile as benchmark_profile
 from experiments.benchmark import runtimes as benchmark_runtimes
 from experiments.common import cli
 from xctrs_tf.errors import UserError
-from xctrs_tf.files import write_text
+from xctrs_tf.files import write_json
 from xctrs_tf.geometry import SIZES
 from xctrs_tf.processor import FPMATHS
 from xctrs_tf.training.config import PRECISIONS, TrainingConfig
@@ -128,7 +127,7 @@ def execute():
         about = collect(
             n=REPEATS.value, seed=0, data_hash=None, load_average=[load_before, os.getloadavg()[0]]
         )
-        write_text(JSON.value, json.dumps({**about, "results": rows}, indent=1) + "\n")
+        write_json(JSON.value, {**about, "results": rows})
         print(JSON.value)
     return 0
 

@@ -28,7 +28,7 @@ from xctrs_tf.data.dataset.manifest import LABELS_FIELD
 from xctrs_tf.errors import UserError
 from xctrs_tf.evaluation.cohort import ALL
 from xctrs_tf.evaluation.patient import check_evaluation_folder
-from xctrs_tf.files import as_dict, atomic_path, read_json, write_csv, write_text
+from xctrs_tf.files import as_dict, atomic_path, read_json, write_csv, write_json, write_text
 from xctrs_tf.pretrained import DEFAULT_SEGMENTER
 from xctrs_tf.progress import progress_bar, stage
 
@@ -165,7 +165,7 @@ def _segment_all(segmenter, cohort, output):
     for patient in progress_bar(cohort.ids, unit="patient"):
         if patient not in done:
             done[patient] = _segment(segmenter, cohort.dataset.load(patient, with_scan=True))
-            write_text(output / _UNFINISHED, json.dumps({"key": key, "patients": done}))
+            write_json(output / _UNFINISHED, {"key": key, "patients": done}, indent=None)
     return [done[patient] for patient in cohort.ids]
 
 

@@ -10,7 +10,6 @@ listed beside it. Writes weights in float16 with metadata, model card, licence a
 layout of experiments.export --format=weights.
 """
 
-import json
 import pathlib
 import shutil
 import sys
@@ -29,7 +28,7 @@ from xctrs_tf.data.dataset import open_dataset
 from xctrs_tf.data.dataset.mixture import parse_data
 from xctrs_tf.errors import UserError
 from xctrs_tf.evaluation.patient import read_cases_csv
-from xctrs_tf.files import atomic_path, read_json, write_text
+from xctrs_tf.files import atomic_path, read_json, write_json, write_text
 from xctrs_tf.folder_lock import folder_lock
 from xctrs_tf.pretrained import EXPORTED_WEIGHTS, check_weights_folder
 from xctrs_tf.training.run_record import read_run_record
@@ -169,7 +168,7 @@ def _write(workdir, scratch, evaluations, held_out, licence, output):
         )
     metadata |= {**held_out, "metrics": _metrics(evaluations[0])}
     metadata["evaluations"] = [_metrics(record) for record in evaluations]
-    write_text(folder / METADATA, json.dumps(metadata, indent=1) + "\n")
+    write_json(folder / METADATA, metadata)
     write_text(folder / MODEL_CARD, model_card(metadata))
     shutil.copy(licence, folder / "LICENSE")
     shutil.copy(_HERE / "NOTICE", folder / "NOTICE")

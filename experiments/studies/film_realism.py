@@ -11,7 +11,6 @@ no strength of an augmentation was chosen with. The classifier learns from both 
 """
 
 import csv
-import json
 import pathlib
 import sys
 
@@ -27,7 +26,7 @@ from xctrs_tf.data.films.raw_film import screen_to_film
 from xctrs_tf.data.stream.augmentation import augmented_arrays
 from xctrs_tf.errors import UserError
 from xctrs_tf.evaluation.film_statistics import film_distance
-from xctrs_tf.files import write_text
+from xctrs_tf.files import write_json
 from xctrs_tf.progress import progress_bar
 
 # Names of the rows and the augmentations of their films.
@@ -98,7 +97,7 @@ def execute():
     if JSON.value:
         origin = provenance.collect(n=count, seed=SEED.value, data_hash=dataset.content_hash())
         results = {title: vars(row) for title, row in rows.items()}
-        write_text(JSON.value, json.dumps({**origin, "results": results}, indent=2) + "\n")
+        write_json(JSON.value, {**origin, "results": results}, indent=2)
     return 0
 
 

@@ -8,7 +8,6 @@ The last row is the mean over the kinds of films, by which a choice is made wher
 are the validation patients.
 """
 
-import json
 import pathlib
 import sys
 
@@ -21,7 +20,7 @@ from xctrs_tf.errors import UserError
 from xctrs_tf.evaluation.tables.collection import without_folders
 from xctrs_tf.evaluation.tables.grids import markdown
 from xctrs_tf.evaluation.tables.study_tables import robustness_comparison_grid
-from xctrs_tf.files import read_csv, read_json, write_text
+from xctrs_tf.files import read_csv, read_json, write_json, write_text
 
 FLAGS = flags.FlagValues()
 RESULTS = flags.DEFINE_list(
@@ -69,7 +68,7 @@ def execute():
         steps={name: origin["steps"] for name, origin in origins.items()},
     )
     own["command"] = without_folders(own["command"], folders[0].resolve().parent)
-    write_text(output / "robustness_comparison.json", json.dumps(own, indent=1) + "\n")
+    write_json(output / "robustness_comparison.json", own)
     write_text(output / "robustness_comparison.md", text)
     print(text)
 

@@ -9,7 +9,6 @@ from FILE.keras; FILE.keras.json beside it tells the flags and the data.
 """
 
 import collections
-import json
 import multiprocessing
 import pathlib
 import sys
@@ -23,7 +22,13 @@ from xctrs_tf.data.dataset import open_dataset
 from xctrs_tf.data.phantom import make_phantom
 from xctrs_tf.data.volumes.volume import Volume, read_ct, read_labels
 from xctrs_tf.errors import UserError
-from xctrs_tf.files import atomic_path, read_json, remove_leftovers, sha256_of, write_text
+from xctrs_tf.files import (
+    atomic_path,
+    read_json,
+    remove_leftovers,
+    sha256_of,
+    write_json,
+)
 from xctrs_tf.geometry import VIEWS
 from xctrs_tf.progress import progress_bar
 
@@ -85,7 +90,7 @@ def execute():
     for file in (state, record):
         remove_leftovers(output.parent, file.name)
     _check_state(state, record, told)
-    write_text(record, json.dumps(told, indent=1) + "\n")
+    write_json(record, told)
     from xctrs_tf.neck_finder.finder_network import save_weights
 
     films = [

@@ -66,16 +66,16 @@ def test_the_old_parts_are_there_until_the_index_names_the_new_ones(folder, monk
     write_parts(folder, [("a", b"old" * 3000)], ABOUT)
     old = set(names(folder))
     seen = []
-    original = part_files.write_text
+    original = part_files.write_json
 
-    def watching(path, text):
+    def watching(path, index):
         assert old <= set(names(folder))
         # The old stream can be read until this moment, the new one from then on.
         seen.append(unpacked(folder, tmp_path / "before"))
-        original(path, text)
+        original(path, index)
         seen.append(unpacked(folder, tmp_path / "after"))
 
-    monkeypatch.setattr(part_files, "write_text", watching)
+    monkeypatch.setattr(part_files, "write_json", watching)
     write_parts(folder, [("a", b"new" * 2000)], ABOUT)
     assert seen == [{"a": b"old" * 3000}, {"a": b"new" * 2000}]
     index = json.loads((folder / "index.json").read_text("utf-8"))

@@ -1,5 +1,6 @@
 """Search and loading of exported models, whole and damaged."""
 
+import gc
 import hashlib
 import json
 import os
@@ -13,6 +14,7 @@ import tensorflow as tf
 from tests.export.runs import SIZE, toy_run
 from xctrs_tf.errors import UserError
 from xctrs_tf.export.saved_model import export_run
+from xctrs_tf.garbage import gc_paused
 from xctrs_tf.reconstruction import export_files
 from xctrs_tf.reconstruction.export_files import CHECKSUMS, CLASSES, METADATA, model_sha256
 from xctrs_tf.reconstruction.exported_model import (
@@ -36,6 +38,13 @@ def exported(tmp_path_factory):
 @pytest.fixture
 def copy(exported, tmp_path):
     return shutil.copytree(exported, tmp_path / "models" / "1")
+
+
+def test_the_garbage_collector_runs_again_after_a_pause():
+    with pytest.raises(KeyError), gc_paused():
+        assert not gc.isenabled()
+        raise KeyError
+    assert gc.isenabled()
 
 
 def change_metadata(folder, **changes):

@@ -7,7 +7,6 @@ says ``done`` is skipped if its evaluation is there.
 """
 
 import dataclasses
-import json
 import os
 import pathlib
 import shlex
@@ -18,7 +17,7 @@ import time
 
 from xctrs_tf.cross_validation.time_limit import TimeUp
 from xctrs_tf.evaluation.finished_run import read_job
-from xctrs_tf.files import remove_leftovers, write_text
+from xctrs_tf.files import remove_leftovers, write_json
 from xctrs_tf.folder_lock import folder_lock
 from xctrs_tf.models.catalogue import RECONSTRUCTION_ROW, ROWS
 from xctrs_tf.training.config.field_kinds import COMPUTATION, PATHS
@@ -242,7 +241,7 @@ def _run_programs(job, lock, limit):
             if error:
                 record |= {"status": "failed", "error": error}
                 break
-    write_text(job.record, json.dumps(record, indent=1) + "\n")
+    write_json(job.record, record)
     return record
 
 

@@ -10,7 +10,6 @@ until the index names them, so that at every moment a whole stream is there.
 
 import hashlib
 import io
-import json
 import os
 import pathlib
 import re
@@ -19,7 +18,7 @@ import tarfile
 import tempfile
 
 from xctrs_tf.errors import UserError
-from xctrs_tf.files import read_json, sha256_of, sync, write_text
+from xctrs_tf.files import read_json, sha256_of, sync, write_json
 
 PART_BYTES = 16_000_000
 INDEX = "index.json"
@@ -103,7 +102,7 @@ def write_parts(folder, members, about):
         for part in parts:
             sync(scratch / part["name"])
             os.replace(scratch / part["name"], folder / part["name"])
-        write_text(folder / INDEX, json.dumps({**about, "parts": parts}, indent=1) + "\n")
+        write_json(folder / INDEX, {**about, "parts": parts})
     except OSError as error:
         # Of a full disk, the system does not say which file was being written.
         if error.filename is None or str(error.filename).startswith(str(scratch)):

@@ -1,7 +1,6 @@
 """Taking over the jobs of a handover (`handover`) where they are further than those here."""
 
 import contextlib
-import json
 import os
 import pathlib
 import re
@@ -11,7 +10,7 @@ import tempfile
 from xctrs_tf.cross_validation.part_files import INDEX, is_inside, read_index, unpack_parts
 from xctrs_tf.errors import UserError
 from xctrs_tf.evaluation.finished_run import read_job
-from xctrs_tf.files import atomic_path, read_json, sync, write_text
+from xctrs_tf.files import atomic_path, read_json, sync, write_json
 from xctrs_tf.folder_lock import folder_lock
 from xctrs_tf.training.checkpoints import latest_step
 from xctrs_tf.training.config.field_kinds import FREE_ON_RESUME, NAMES_OF_FILES
@@ -167,7 +166,7 @@ def _set_paths(run, jobs, root, data):
     needed = job_in(training.get("reconstruction_run", ""))
     if needed in jobs:
         training["reconstruction_run"] = str((root / needed).absolute())
-    write_text(config, json.dumps(record, indent=1) + "\n")
+    write_json(config, record)
 
 
 def _put(source, target):

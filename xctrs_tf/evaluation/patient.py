@@ -2,7 +2,6 @@
 
 import csv
 import dataclasses
-import json
 import math
 import pathlib
 
@@ -11,7 +10,7 @@ import numpy as np
 from xctrs_tf.data.dataset.manifest import LABELS_FIELD, MODEL_MADE, are_model_made
 from xctrs_tf.data.volumes.intensity import WINDOW_HU, normalise_hu
 from xctrs_tf.errors import UserError
-from xctrs_tf.files import atomic_path, read_csv, write_text
+from xctrs_tf.files import atomic_path, read_csv, write_json
 from xctrs_tf.geometry import NUM_CLASSES, VERTEBRAE
 from xctrs_tf.metrics import PROTOCOLS, dice_per_class, surface_per_class
 
@@ -89,7 +88,7 @@ def write_cases_csv(path, rows, provenance):
         writer = csv.DictWriter(file, fieldnames=list(rows[0]), lineterminator="\n")
         writer.writeheader()
         writer.writerows({key: _cell(value) for key, value in row.items()} for row in rows)
-    write_text(path.with_suffix(".json"), json.dumps(provenance, indent=2) + "\n")
+    write_json(path.with_suffix(".json"), provenance, indent=2)
 
 
 def check_evaluation_folder(folder, names, is_evaluation):

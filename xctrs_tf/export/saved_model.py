@@ -1,6 +1,5 @@
 """Export of a training run as a SavedModel or ONNX file that runs without this package."""
 
-import json
 import logging
 import os
 import pathlib
@@ -23,7 +22,7 @@ from xctrs_tf.export.triton_repository import (
     write_model_file,
 )
 from xctrs_tf.export.verification import errors_beside_float32, largest_errors, run_networks
-from xctrs_tf.files import sync, write_text
+from xctrs_tf.files import sync, write_json, write_text
 from xctrs_tf.folder_lock import folder_lock
 from xctrs_tf.models.weights import save_weights
 from xctrs_tf.pretrained import EXPORTED_WEIGHTS
@@ -155,7 +154,7 @@ def _write(run, folder, quantize, file_format, bfloat16_run, fpmath):
     metadata["signatures"] = {name: described[name] for name in described if name in loaded}
     metadata["weights"] = {"quantize": quantize, "largest_differences": errors}
     metadata["checksums"] = CHECKSUMS
-    write_text(folder / METADATA, json.dumps(metadata, indent=1) + "\n")
+    write_json(folder / METADATA, metadata)
     write_text(folder / MODEL_CARD, model_card(metadata))
     if file_format == "triton":
         write_model_file(folder)

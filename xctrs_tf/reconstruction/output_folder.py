@@ -2,7 +2,6 @@
 
 import contextlib
 import importlib.util
-import json
 import pathlib
 import re
 
@@ -10,7 +9,7 @@ from xctrs_tf.data.films.film_normalisation import normalise_film
 from xctrs_tf.data.films.pair.network_view import draw_films
 from xctrs_tf.data.volumes.volume import write_volume
 from xctrs_tf.errors import UserError, one_line
-from xctrs_tf.files import as_dict, as_list, atomic_path, read_json, write_text
+from xctrs_tf.files import as_dict, as_list, atomic_path, read_json, write_json
 from xctrs_tf.geometry import VERTEBRAE, VIEWS
 from xctrs_tf.reconstruction.label_tables import ITK_SNAP_TABLE, SLICER_TABLE, write_label_tables
 from xctrs_tf.report.provenance_record import provenance_record
@@ -108,7 +107,7 @@ def write_reconstruction(
         record = _record(
             reconstruction, provenance, file_request(report, dicom, patient is not None)
         )
-        write_text(temporary / RECORD_FILE, json.dumps(record, indent=1, allow_nan=False) + "\n")
+        write_json(temporary / RECORD_FILE, record, allow_nan=False)
         if private:
             make_private(temporary)
     return verdict

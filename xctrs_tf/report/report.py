@@ -1,10 +1,9 @@
 """Report of a reconstruction: report.html, report.json and C1.stl .. C7.stl."""
 
 import dataclasses
-import json
 import pathlib
 
-from xctrs_tf.files import write_text
+from xctrs_tf.files import write_json, write_text
 from xctrs_tf.quality.verdict import assess
 from xctrs_tf.report.measures import measure_spine
 from xctrs_tf.report.meshes import write_meshes
@@ -43,7 +42,7 @@ def write_report(folder, reconstruction, films, metadata=None, pair=None):
     )
     meshes = {} if labels is None else write_meshes(folder, labels, spacing_mm, origin_mm)
     record = make_record(reconstruction, verdict, metadata, pair)
-    write_text(folder / REPORT_FILE, json.dumps(record, indent=1, allow_nan=False) + "\n")
+    write_json(folder / REPORT_FILE, record, allow_nan=False)
     write_text(
         folder / PAGE_FILE, render_page(record, films, verdict.errors, ct_hu, labels, meshes)
     )

@@ -10,7 +10,6 @@ warning.
 """
 
 import contextlib
-import hashlib
 import json
 import logging
 import math
@@ -21,7 +20,7 @@ import shutil
 import numpy as np
 
 from xctrs_tf.errors import UserError, os_error_text
-from xctrs_tf.files import atomic_path, read_json, require_space
+from xctrs_tf.files import atomic_path, read_json, require_space, sha256_of
 
 KEEP = 2
 _BYTES_A_VARIABLE = 8192
@@ -88,7 +87,7 @@ def _write(folder, networks, optimizers, state):
         variables = {}
         optimizer.save_own_variables(variables)
         np.savez(folder / f"{name}.npz", **variables)
-    hashes = {file.name: _sha256(file) for file in sorted(folder.iterdir())}
+    hashes = {file.name: sha256_of(file) for file in sorted(folder.iterdir())}
     record = {**state, "seeds": _seed_values(networks), "sha256": hashes}
     (folder / _STATE).write_text(json.dumps(record, indent=1), encoding="utf-8")
 
@@ -168,7 +167,7 @@ def read_state(folder):
         state = read_json(folder / _STATE)
         # A name with a folder in it would be another file's.
         whole = isinstance(state["step"], int) and all(
-            name == pathlib.PurePath(name).name and _sha256(folder / name) == sha
+            name == pathlib.PurePath(name).name and sha256_of(folder / name) == sha
             for name, sha in state["sha256"].items()
         )
         weights = any(name.endswith(_WEIGHTS) for name in state["sha256"])
@@ -273,7 +272,3 @@ def _set_seeds(networks, values):
 
 def _seeds(network):
     return [v for v in network.non_trainable_variables if v.name == "seed_generator_state"]
-
-
-def _sha256(path):
-    return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -1,6 +1,5 @@
 """The run folder: made for one configuration and one data set."""
 
-import json
 import logging
 import pathlib
 import shutil
@@ -10,7 +9,7 @@ import keras
 from xctrs_tf import provenance
 from xctrs_tf.data.dataset.mixture import absolute_data
 from xctrs_tf.errors import UserError, one_line
-from xctrs_tf.files import read_json, sha256_of, write_text
+from xctrs_tf.files import read_json, sha256_of, write_json
 from xctrs_tf.models.weight_sources import find_weights
 from xctrs_tf.training import checkpoints
 from xctrs_tf.training.config import FREEZABLE, NO_RECONSTRUCTION
@@ -60,7 +59,7 @@ def claim_workdir(workdir, config, parts):
         if copied_run(workdir).exists():
             shutil.rmtree(copied_run(workdir))
     workdir.mkdir(parents=True, exist_ok=True)
-    write_text(path, json.dumps(record, indent=1) + "\n")
+    write_json(path, record)
 
 
 def _is_of_a_run(path):

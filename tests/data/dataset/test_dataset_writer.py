@@ -94,7 +94,7 @@ def test_a_full_disk_rejects_one_patient(tmp_path, monkeypatch):
 def test_a_disk_too_full_for_the_list_of_patients(tmp_path, monkeypatch):
     writer = DatasetWriter(tmp_path / "set", CONFIGURATION)
     writer.add(make_case("p0", 0), RECORD)
-    monkeypatch.setattr(dataset_writer, "write_text", full_disk)
+    monkeypatch.setattr(dataset_writer, "write_json", full_disk)
     with pytest.raises(UserError, match=r"p1\.npz: cannot be written"):
         writer.add(make_case("p1", 1), RECORD)
     assert writer.knows("p0") and not writer.knows("p1")
@@ -103,7 +103,7 @@ def test_a_disk_too_full_for_the_list_of_patients(tmp_path, monkeypatch):
 def test_a_disk_too_full_for_the_manifest(tmp_path, monkeypatch):
     writer = DatasetWriter(tmp_path / "set", CONFIGURATION)
     writer.add(make_case("p0", 0), RECORD)
-    monkeypatch.setattr(dataset_writer, "write_text", full_disk)
+    monkeypatch.setattr(dataset_writer, "write_json", full_disk)
     with pytest.raises(UserError, match=r"manifest\.json: cannot be written .*; run the same"):
         writer.finalise([["p0"]], [])
 

@@ -1,12 +1,11 @@
 """Output folder of one segmented CT: its files, and writing them."""
 
 import dataclasses
-import json
 import pathlib
 import re
 
 from xctrs_tf.ct_segmentation.scan import write_on_own_grid
-from xctrs_tf.files import atomic_path, write_text
+from xctrs_tf.files import atomic_path, write_json
 from xctrs_tf.geometry import VERTEBRAE
 from xctrs_tf.reconstruction.label_tables import ITK_SNAP_TABLE, SLICER_TABLE, write_label_tables
 from xctrs_tf.reconstruction.output_folder import (
@@ -80,8 +79,7 @@ def write_segmentation_folder(segmentation, folder, private=True):
                 mesh = vertebra_mesh(labels[box] == vertebra.label, scan.grid, _MESH_MM, low)
                 write_stl(temporary / f"{vertebra.name}.stl", mesh)
         write_picture(temporary / PREVIEW_FILE, scan, labels, findings)
-        record = json.dumps(segmentation_record(segmentation), indent=1, allow_nan=False)
-        write_text(temporary / RECORD_FILE, record + "\n")
+        write_json(temporary / RECORD_FILE, segmentation_record(segmentation), allow_nan=False)
         if private:
             make_private(temporary)
 

@@ -20,7 +20,7 @@ from xctrs_tf.data.dataset.manifest import (
 )
 from xctrs_tf.data.dataset.patient_file import patient_path, read_patient
 from xctrs_tf.errors import UserError
-from xctrs_tf.files import atomic_path, sha256_of, write_text
+from xctrs_tf.files import atomic_path, sha256_of, write_json
 
 
 class DatasetWriter:
@@ -201,7 +201,7 @@ class DatasetWriter:
             "patients": [self._records[patient] for patient in ids],
             "rejected": rejected,
         }
-        write_text(self.path / name, json.dumps(manifest, indent=1) + "\n")
+        write_json(self.path / name, manifest)
 
 
 def rejections(reasons):

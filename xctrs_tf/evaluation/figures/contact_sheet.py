@@ -19,7 +19,7 @@ from xctrs_tf.data.dataset.sanity import check_direction
 from xctrs_tf.data.films.film_normalisation import normalise_film
 from xctrs_tf.data.volumes.intensity import WINDOW_HU, normalise_hu
 from xctrs_tf.drawing.panels import PANEL, draw_legend, draw_patient, save_figure
-from xctrs_tf.files import atomic_path, write_text
+from xctrs_tf.files import atomic_path, write_json, write_text
 from xctrs_tf.geometry import VIEWS
 from xctrs_tf.style import GREY, INK
 
@@ -67,7 +67,7 @@ def check_dataset(dataset, watch=iter):
         outliers = find_outliers(measures)
         _histogram_figure(folder / "histogram.png", counts)
         statistics = {"histogram": counts.tolist(), "patients": measures}
-        write_text(folder / "statistics.json", json.dumps(statistics, indent=1) + "\n")
+        write_json(folder / "statistics.json", statistics)
         to_look_at = faults + [_line(*outlier) for outlier in outliers]
         write_text(folder / "index.html", _page(dataset, measures, outliers, to_look_at))
     return dataset.path / FOLDER / "index.html", to_look_at

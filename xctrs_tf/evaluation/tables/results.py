@@ -9,12 +9,11 @@ The tables beside them are a function of these files alone.
 """
 
 import dataclasses
-import json
 import pathlib
 
 from xctrs_tf.errors import UserError
 from xctrs_tf.evaluation.patient import read_cases_csv
-from xctrs_tf.files import atomic_path, read_json, write_csv, write_text
+from xctrs_tf.files import atomic_path, read_json, write_csv, write_json
 from xctrs_tf.models.catalogue import MEAN_VOLUME_ROW, NETWORKS, ROWS, TABLE_ROWS, XCTRSNET
 
 RESULTS_FORMAT = "xctrs-results/1"
@@ -165,7 +164,7 @@ def write_results(folder, results, origin):
             for name, row in results.rows.items()
         },
     }
-    write_text(folder / ABOUT, json.dumps(about, indent=1, ensure_ascii=False) + "\n")
+    write_json(folder / ABOUT, about, ensure_ascii=False)
 
 
 def read_results(folder):
