@@ -37,7 +37,7 @@ MODEL = flags.DEFINE_string(
     "model",
     DEFAULT_SEGMENTER,
     "Network: a name that comes with the package, a run folder of experiments.train, or a folder "
-    "of experiments.segment.pack.",
+    "of experiments.export --format=weights.",
     flag_values=FLAGS,
 )
 DATA = flags.DEFINE_string("data", None, "Prepared data folder of any size.", flag_values=FLAGS)
