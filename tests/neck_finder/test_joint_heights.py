@@ -5,6 +5,7 @@ import pytest
 
 from tests.neck_finder.phantom_films import PIXEL_MM, phantom_films
 from tests.neck_finder.test_pair_crops import SIZE, SPACING_MM, opened
+from xctrs_tf.data.films.pair.film_pair import cut_pair, match_boxes
 from xctrs_tf.neck_finder.joint_heights import AP_SHARE, at_joint_heights
 
 
@@ -48,6 +49,14 @@ def test_a_given_box_stays_and_the_found_one_moves_all_the_way(found, given):
     down = moved_down(before, after)
     assert down[given] == 0 and after[given] == before[given]
     assert down[found] == pytest.approx(-6 if found == "ap" else 6, abs=1.5)
+
+
+def test_the_match_of_boxes_as_they_are_is_that_of_the_check():
+    films = boxed({"ap": 0, "la": 6})
+    assert match_boxes(films, SIZE, SPACING_MM) == cut_pair(films, SIZE, SPACING_MM).match
+    frame = dataclasses.replace(films["la"].frame, crop_box=(0, 0, 9999, 9999))
+    films["la"] = dataclasses.replace(films["la"], frame=frame)
+    assert match_boxes(films, SIZE, SPACING_MM) is None
 
 
 def test_boxes_at_one_height_stay():
