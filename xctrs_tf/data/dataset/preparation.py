@@ -245,6 +245,7 @@ def _crop_scan(source, patient, scan, size, spacing_mm, simulation, keep_scan):
     reason = (
         check_labels(raw.labels)
         or _check_direction(raw.labels, patient, record)
+        or sanity.check_levels(raw.labels)
         or sanity.check_scan(raw.ct.array)
         or sanity.check_size(raw.labels)
         or check_place(raw.ct, raw.labels)
