@@ -2,11 +2,12 @@
 
 import os
 import pathlib
+import warnings
 
 import numpy as np
 
 from xctrs_tf.data.checked_file import read_checked, read_start
-from xctrs_tf.data.dicom.dicom_dataset import read_dataset
+from xctrs_tf.data.dicom.dicom_dataset import MAX_HEADER_BYTES, read_dataset
 from xctrs_tf.data.volumes.dicom_slice import read_slices
 from xctrs_tf.data.volumes.grid import make_grid, to_lps
 from xctrs_tf.data.volumes.intensity import AIR_HU
@@ -38,6 +39,27 @@ def slice_files(folder):
         if not file.is_dir() and not file.name.startswith(".") and file.name.upper() != "DICOMDIR"
     )
     return [file for file in files if is_dicom(file)] or files
+
+
+def patient_id(folder):
+    """Return the PatientID in the header of the first slice of a folder.
+
+    Args:
+        folder: a folder of DICOM files.
+
+    Returns:
+        Text without the spaces around it; empty where there is none, or no readable slice.
+    """
+    try:
+        file = slice_files(folder)[0]
+        with warnings.catch_warnings():
+            # pydicom's remarks on odd values are not for the user.
+            warnings.simplefilter("ignore")
+            header = read_dataset(file, read_start(file, MAX_HEADER_BYTES))
+            return str(header.get("PatientID") or "").strip()
+    # A hostile file can make pydicom raise anything. Reading the series will tell what is wrong.
+    except Exception:
+        return ""
 
 
 def read_series(folder):
