@@ -14,7 +14,7 @@ from xctrs_tf.data.sources.raw_patient import PatientSource, RawPatient
 from xctrs_tf.data.volumes.grid import make_grid, to_lps
 from xctrs_tf.data.volumes.intensity import AIR_HU, check_hu, padding_to_air
 from xctrs_tf.data.volumes.nifti_file import read_nifti_affine
-from xctrs_tf.data.volumes.stored_image import MAX_BYTES, check_bytes
+from xctrs_tf.data.volumes.stored_image import check_bytes
 from xctrs_tf.data.volumes.volume import (
     Volume,
     read_ct,
@@ -208,5 +208,5 @@ def _grid_of_header(file):
         raise UserError(f"{file}: no volume of three axes with an orientation")
     # `to_lps` exchanges and flips indices; a view of one number has as many as are needed.
     number = np.uint8(0)
-    check_bytes(file, shape, number.dtype, MAX_BYTES)
+    check_bytes(file, shape, number.dtype)
     return to_lps(np.broadcast_to(number, shape), make_grid(file, shape, affine))[1]

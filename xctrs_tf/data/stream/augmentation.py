@@ -13,10 +13,10 @@ from xctrs_tf.data.films.film_normalisation import normalise_film
 from xctrs_tf.data.projection.film_processing import local_contrast, random_heights, tone_curve
 from xctrs_tf.data.projection.film_simulation import FilmSimulation
 from xctrs_tf.data.stream.random_cubes import random_cube
-from xctrs_tf.data.stream.rigid_motion import moved_grid, rotation_matrix
+from xctrs_tf.data.stream.rigid_motion import move_labels, moved_grid
 from xctrs_tf.data.volumes.intensity import AIR_HU, normalise_hu
 from xctrs_tf.errors import UserError
-from xctrs_tf.geometry import VIEWS
+from xctrs_tf.geometry import VIEWS, rotation_matrix
 
 # A generator of its own for each: switching one on leaves the others' draws.
 # They start at 1 because the order of the patients draws without a number; the VGG planes
@@ -260,7 +260,5 @@ def move(case, rng):
     return {
         **{view: normalise_film(film)[..., np.newaxis] for view, film in films.items()},
         "ct": normalise_hu(hu)[..., np.newaxis],
-        "segmentation": scipy.ndimage.affine_transform(
-            case.segmentation, to_patient, offset, order=0
-        ),
+        "segmentation": move_labels(case.segmentation, to_patient, offset),
     }
