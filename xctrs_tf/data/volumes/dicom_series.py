@@ -8,6 +8,7 @@ import numpy as np
 
 from xctrs_tf.data.checked_file import read_checked, read_start
 from xctrs_tf.data.dicom.dicom_dataset import MAX_HEADER_BYTES, read_dataset
+from xctrs_tf.data.dicom.dicom_start import START, starts_like_dicom
 from xctrs_tf.data.volumes.dicom_slice import read_slices
 from xctrs_tf.data.volumes.grid import make_grid, to_lps
 from xctrs_tf.data.volumes.intensity import AIR_HU
@@ -15,9 +16,6 @@ from xctrs_tf.data.volumes.stored_image import MAX_BYTES
 from xctrs_tf.data.volumes.volume import upright_volume
 from xctrs_tf.errors import UserError
 
-_PREAMBLE, _MAGIC = 128, b"DICM"
-# The first group of a DICOM file without a preamble.
-_FIRST_GROUP = b"\x08\x00"
 _SUFFIXES = (".dcm", ".ima")
 # Tolerances of the steps between slices, whose positions are rounded.
 _STEP_TOLERANCE = 0.02
@@ -147,11 +145,10 @@ def is_dicom(file):
     if file.suffix.lower() in _SUFFIXES:
         return True
     try:
-        start = read_start(file, _PREAMBLE + len(_MAGIC))
+        return starts_like_dicom(read_start(file, START))
     except UserError:
         # Reading it will tell why.
         return os.path.lexists(file)
-    return start[_PREAMBLE:] == _MAGIC or start.startswith(_FIRST_GROUP)
 
 
 def _read_all(folder):
