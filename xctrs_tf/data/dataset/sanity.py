@@ -137,7 +137,8 @@ def check_levels(labels):
     Returns:
         The reason in a few words, or None; None too where label 1 or 2 is missing.
     """
-    if not dens_rise_mm(labels) <= 0:
+    rise_mm = dens_rise_mm(labels)
+    if math.isnan(rise_mm) or rise_mm > 0:
         return None
     return (
         "the second vertebra does not rise into the first as C2 does into C1: the labels are "
