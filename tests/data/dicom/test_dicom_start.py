@@ -1,4 +1,4 @@
-"""Which files begin as DICOM files do: one rule for films and for slices of a CT."""
+"""Beginning of DICOM files: one rule for films and for slices of a CT."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""How DICOM files begin, with or without a preamble."""
+"""Beginning of DICOM files, with or without a preamble."""
 
 import re
 
