@@ -221,7 +221,7 @@ def _prepare(source, size, spacing_mm, simulation):
             spacing_mm,
             simulation,
             lambda crop, todo: _once_usable(mapper(crop, todo)),
-            lambda todo: progress_bar(todo, unit="patient"),
+            lambda patients, words=None: progress_bar(patients, words, unit="patient"),
             KEEP_SCAN.value,
         )
     if not done:

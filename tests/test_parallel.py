@@ -22,6 +22,21 @@ def test_results_come_in_the_order_of_the_items(count):
     assert (os.getpid() in {process for _, process in results}) == (count == 1)
 
 
+def test_processes_do_not_run_ahead_of_who_takes_the_results():
+    taken = []
+
+    def items():
+        for number in range(20):
+            taken.append(number)
+            yield number
+
+    with parallel_map(2) as mapper:
+        results = mapper(square, items())
+        assert next(results)[0] == 0
+        assert taken == [0, 1, 2, 3]
+        assert [result for result, _ in results] == [number**2 for number in range(1, 20)]
+
+
 def test_one_process_warms_up_itself():
     calls = []
     with parallel_map(1, warm_up=lambda: calls.append(1)):

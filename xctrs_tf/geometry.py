@@ -80,6 +80,21 @@ def predict_with_mirrored(predict, inputs):
     }
 
 
+def rotation_matrix(degrees):
+    """Return the matrix of the right-handed rotation about x, then y, then z.
+
+    Args:
+        degrees: three angles.
+
+    Returns:
+        float64 ``(3, 3)``.
+    """
+    # SciPy takes time to load, and most of who imports this module turns nothing.
+    from scipy.spatial.transform import Rotation
+
+    return Rotation.from_euler("xyz", degrees, degrees=True).as_matrix()
+
+
 def centred_origin(size, spacing_mm):
     """Return the position of the centre of voxel ``[0, 0, 0]`` of a cube around the origin.
 

@@ -4,6 +4,7 @@ import collections
 import concurrent.futures
 import concurrent.futures.process
 import contextlib
+import functools
 import multiprocessing
 import os
 import signal
@@ -18,8 +19,9 @@ def parallel_map(processes, ray_address=None, warm_up=None, num_gpus=0):
     """Give a ``map`` that spreads its calls over processes.
 
     It takes a function of one argument and the items, and gives the results in
-    the order of the items. Calls that have not started when the block ends are
-    cancelled.
+    the order of the items. With several processes, two calls for each are under way or wait
+    for their turn: more results would fill the memory. Calls that have not started when the
+    block ends are cancelled.
 
     Args:
         processes: processes on this machine; with 1 everything runs in this one.
@@ -40,7 +42,12 @@ def parallel_map(processes, ray_address=None, warm_up=None, num_gpus=0):
             processes, multiprocessing.get_context("spawn"), _start_worker, (warm_up,)
         )
         try:
-            yield executor.map
+            yield functools.partial(
+                _ordered,
+                lambda function: functools.partial(executor.submit, function),
+                concurrent.futures.Future.result,
+                2 * processes,
+            )
         except concurrent.futures.process.BrokenProcessPool as error:
             raise UserError(
                 "a worker process was ended from outside, perhaps for lack of memory; run the same "
@@ -82,17 +89,31 @@ def _ray_map(address, num_gpus):
     except (OSError, ValueError, RuntimeError) as error:
         raise UserError(f"--ray_address={address}: no cluster there ({error})") from error
 
-    def ordered(function, items):
-        """Keep two calls per processor of the cluster in flight; yield results in order."""
+    def begin(function):
         # ray.remote accepts a plain function, but not a functools.partial.
-        remote = ray.remote(num_cpus=1, num_gpus=num_gpus)(lambda item: function(item))
-        limit = 2 * max(1, int(ray.cluster_resources().get("CPU", 1)))
-        pending = collections.deque()
-        for item in items:
-            pending.append(remote.remote(item))
-            if len(pending) >= limit:
-                yield ray.get(pending.popleft())
-        while pending:
-            yield ray.get(pending.popleft())
+        return ray.remote(num_cpus=1, num_gpus=num_gpus)(lambda item: function(item)).remote
 
-    return ordered
+    processors = max(1, int(ray.cluster_resources().get("CPU", 1)))
+    return functools.partial(_ordered, begin, ray.get, 2 * processors)
+
+
+def _ordered(begin, result, limit, function, items):
+    """Yield the results of calls in the order of the items, with so many calls begun at most.
+
+    Args:
+        begin: takes the function, and returns one that starts its call with an item.
+        result: waits for the result of a call that was started.
+        limit: most calls that are begun and not yet yielded.
+        function: of one argument.
+        items: iterable.
+
+    Yields:
+        The result for each item.
+    """
+    start, pending = begin(function), collections.deque()
+    for item in items:
+        pending.append(start(item))
+        if len(pending) >= limit:
+            yield result(pending.popleft())
+    while pending:
+        yield result(pending.popleft())

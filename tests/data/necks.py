@@ -12,6 +12,8 @@ SHAPE = (40, 52, 46)
 def make_neck(seed=0, box=(slice(6, 27), slice(9, 33))):
     """Return CT and labels: C7 lowest, each vertebra a box 4 voxels high, in soft tissue and air.
 
+    The dens of C2 is a bar of 3 x 3 voxels in the midline that stands in C1, as high as C1.
+
     Args:
         seed: number of the patient, whose bones lie so many voxels further back.
         box: slices of every vertebra along x and y.
@@ -26,6 +28,9 @@ def make_neck(seed=0, box=(slice(6, 27), slice(9, 33))):
         bone = (box[0], back, slice(bottom, bottom + 4))
         ct[bone] = 600 + number
         labels[bone] = number
+    middle, front = (box[0].start + box[0].stop) // 2, box[1].start + seed + 2
+    dens = (slice(middle - 1, middle + 2), slice(front, front + 3), slice(34, 39))
+    ct[dens], labels[dens] = 602, 2
     return Volume(ct, SPACING_MM, ORIGIN_MM), Volume(labels, SPACING_MM, ORIGIN_MM)
 
 

@@ -198,7 +198,7 @@ def cone(home):
 def test_films_of_other_rays_are_told_and_not_mirrored(home, model, run, cone, tmp_path):
     flags = (f"--data={cone}", f"--output={tmp_path / 'X'}", "--figures=0")
     for flag in (f"--workdir={run}", f"--model={model}"):
-        refused = "--mirror: a cone's LA film is none of the mirror image; leave it out"
+        refused = "--mirror: with a cone beam the LA film of the mirrored patient is another film"
         assert_refused(evaluate(flag, *flags, "--mirror"), refused, tmp_path / "X")
     # Metadata of the export tell the films of its training.
     result = evaluate(flag, *flags)

@@ -13,7 +13,7 @@ from matplotlib.image import imread
 from tests.export.runs import SIZE
 from tests.films import BLOCK, block_films
 from xctrs_tf.data.films.pair.film_pair import FilmPair
-from xctrs_tf.data.films.pair.network_view import draw_films
+from xctrs_tf.data.films.pair.film_picture import draw_films
 from xctrs_tf.errors import UserError
 from xctrs_tf.reconstruction import (
     Reconstruction,

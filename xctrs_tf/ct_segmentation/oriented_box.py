@@ -4,7 +4,8 @@ import dataclasses
 
 import numpy as np
 
-from xctrs_tf.data.stream.rigid_motion import euler_degrees, rotation_matrix
+from xctrs_tf.data.stream.rigid_motion import euler_degrees
+from xctrs_tf.geometry import rotation_matrix
 
 # Points of which the mirror images are looked at, and a distance beyond which all are as bad.
 _MIRRORED_POINTS = 250
@@ -30,7 +31,7 @@ class OrientedBox:
         size_mm: lengths from left to right, front to back, and bottom to top of the
             vertebra.
         rotation_deg: rotation from the LPS axes to those of the vertebra, about x, then y,
-            then z (`rigid_motion.rotation_matrix`).
+            then z (`geometry.rotation_matrix`).
     """
 
     centre_mm: tuple

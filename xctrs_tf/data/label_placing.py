@@ -4,7 +4,7 @@ import itertools
 
 import numpy as np
 
-from xctrs_tf.data.volumes.volume import Volume
+from xctrs_tf.data.volumes.volume import Volume, read_labels
 from xctrs_tf.errors import UserError
 
 # Headers of one grid may differ by rounding: by this share of a voxel at the corners.
@@ -34,6 +34,27 @@ def require_same_shape(ct, labels, labels_file):
     if ct.array.shape != labels.array.shape:
         shapes = [" x ".join(map(str, volume.array.shape)) for volume in (labels, ct)]
         raise UserError(f"{labels_file}: {shapes[0]} voxels, its CT {shapes[1]}")
+
+
+def read_labels_of(ct, grid, labels_file):
+    """Read labels that lie on the grid of their CT.
+
+    Args:
+        ct: `Volume` of `volume.read_ct`.
+        grid: `Grid` of the same.
+        labels_file: a file.
+
+    Returns:
+        `Volume` of the shape of the CT.
+
+    Raises:
+        UserError: as `read_labels`, another shape, or another grid.
+    """
+    labels = read_labels(labels_file, grid)
+    require_same_shape(ct, labels, labels_file)
+    if not on_one_grid(ct, labels):
+        raise UserError(f"{labels_file}: not on the grid of its CT; resample it first")
+    return labels
 
 
 def on_one_grid(first, second):

@@ -35,7 +35,7 @@ def check_id(name):
         UserError: not a text, empty, too long, or with a character that is not allowed,
             such as those that lead to another folder.
     """
-    if not isinstance(name, str) or not _is_plain(name):
+    if not isinstance(name, str) or not is_id(name):
         shown = name[:MAX_ID_BYTES] if isinstance(name, str) else name
         raise UserError(
             f"id {shown!r}: no plain file name; use up to {MAX_ID_BYTES} letters, digits and "
@@ -44,7 +44,8 @@ def check_id(name):
     return name
 
 
-def _is_plain(name):
+def is_id(name):
+    """Return whether a text is an id as `check_id` wants it."""
     # A lone surrogate stands for a byte that is not UTF-8. It is no letter.
     return (
         bool(name)

@@ -9,7 +9,7 @@ import dataclasses
 import numpy as np
 
 from xctrs_tf.data.volumes.grid import Grid
-from xctrs_tf.data.volumes.stored_image import MAX_BYTES, check_bytes
+from xctrs_tf.data.volumes.stored_image import check_bytes
 from xctrs_tf.errors import UserError
 
 # How far a voxel of a part may be off the common grid, in voxels: headers are rounded.
@@ -175,7 +175,7 @@ def _join(joint, named_arrays, agree):
     """Return the parts in one array; ``agree`` decides on the voxels of an overlap."""
     kind = np.result_type(*(array.dtype for _, array in named_arrays))
     first_name = named_arrays[0][0]
-    check_bytes(f"{first_name} and its other parts", joint.grid.shape, kind, MAX_BYTES)
+    check_bytes(f"{first_name} and its other parts", joint.grid.shape, kind)
     whole = np.empty(joint.grid.shape, kind)
     placed = sorted(zip(joint.starts, named_arrays, strict=True), key=lambda part: part[0])
     end, before = 0, None

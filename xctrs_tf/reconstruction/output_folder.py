@@ -6,7 +6,7 @@ import pathlib
 import re
 
 from xctrs_tf.data.films.film_normalisation import normalise_film
-from xctrs_tf.data.films.pair.network_view import draw_films
+from xctrs_tf.data.films.pair.film_picture import draw_films
 from xctrs_tf.data.volumes.volume import write_volume
 from xctrs_tf.errors import UserError, one_line
 from xctrs_tf.files import as_dict, as_list, atomic_path, read_json, write_json

@@ -3,7 +3,7 @@ import pytest
 
 from tests.ct_segmentation.anatomy.phantom_predictions import SPACING_MM
 from xctrs_tf.ct_segmentation.oriented_box import OrientedBox, oriented_box
-from xctrs_tf.data.stream.rigid_motion import rotation_matrix
+from xctrs_tf.geometry import rotation_matrix
 
 SIZE_MM = np.array([50.0, 30.0, 15.0])
 CENTRE_MM = np.array([12.0, -30.0, 250.0])

@@ -8,7 +8,7 @@ import pytest
 from tests.data import cases
 from tests.data.dicoms import write_series
 from tests.data.layouts import without_c3, write_study, write_verse_bids
-from tests.data.necks import make_neck, write_neck
+from tests.data.necks import ORIGIN_MM, SPACING_MM, make_neck, write_neck
 from xctrs_tf.data.dataset import open_dataset
 from xctrs_tf.data.dataset.dataset_writer import DatasetWriter
 from xctrs_tf.data.dataset.folds import make_folds
@@ -17,6 +17,7 @@ from xctrs_tf.data.projection.film_simulation import FilmSimulation
 from xctrs_tf.data.projection.projection_geometry import ProjectionGeometry
 from xctrs_tf.data.sources.collections import open_collections
 from xctrs_tf.data.sources.raw_patient import PatientSource, RawPatient
+from xctrs_tf.data.volumes.volume import write_volume
 from xctrs_tf.errors import UserError
 
 CONFIGURATION = {**cases.CONFIGURATION, "size": 32}
@@ -83,6 +84,92 @@ def test_a_scan_rejected_before_another_of_its_patient_is_listed(tmp_path):
     manifest = (tmp_path / "out" / "manifest.json").read_bytes()
     assert prepare(source, tmp_path / "out", no_patients) == first
     assert (tmp_path / "out" / "manifest.json").read_bytes() == manifest
+
+
+def test_a_scan_is_used_once_it_is_corrected_and_preferred_to_the_one_in_use(tmp_path):
+    parts = ("_split-verse276", "_split-verse277")
+    write_verse_bids(tmp_path / "in", "verse417", parts[0], spoil=without_c3)
+    write_verse_bids(tmp_path / "in", "verse417", parts[1], seed=1)
+
+    def used():
+        done, rejected = prepare(open_collections(["verse"], [tmp_path / "in"]), tmp_path / "out")
+        (record,) = open_dataset(tmp_path / "out").manifest["patients"]
+        assert done == ["verse417"]
+        return record["source_file"].rsplit("/", 1)[1], record.get("earlier_sha256"), rejected
+
+    file, earlier, rejected = used()
+    assert file == f"sub-verse417{parts[1]}_ct.nii.gz" and len(earlier) == len(rejected) == 1
+    write_verse_bids(tmp_path / "in", "verse417", parts[0])
+    assert used() == (f"sub-verse417{parts[0]}_ct.nii.gz", None, [])
+    # A further scan that is preferred to both, at first unreadable.
+    new = tmp_path / "in/training/rawdata/sub-verse417/sub-verse417_split-verse275_ct.nii.gz"
+    new.write_bytes(b"junk")
+    assert used()[:2] == (f"sub-verse417{parts[0]}_ct.nii.gz", [None])
+    write_verse_bids(tmp_path / "in", "verse417", "_split-verse275", seed=2)
+    assert used() == (new.name, None, [])
+
+
+def test_a_scan_that_is_gone_is_listed_no_more(tmp_path):
+    write_verse_bids(tmp_path / "in", "verse417", "_split-verse276", spoil=without_c3)
+    write_verse_bids(tmp_path / "in", "verse417", "_split-verse277", seed=1)
+    assert len(prepare(open_collections(["verse"], [tmp_path / "in"]), tmp_path / "out")[1]) == 1
+    for file in (tmp_path / "in").rglob("*verse276*"):
+        file.unlink()
+    assert prepare(open_collections(["verse"], [tmp_path / "in"]), tmp_path / "out")[1] == []
+
+
+def test_scans_of_one_patient_in_a_table_are_one_patient(tmp_path):
+    (tmp_path / "in").mkdir()
+    for seed, name in enumerate("abc"):
+        write_neck(tmp_path / "in", name, seed)
+    without_c3(labels := make_neck()[1].array)
+    write_volume(tmp_path / "in/a_seg.nii.gz", labels, SPACING_MM, ORIGIN_MM)
+    table = "id,patient\na,p1\nb,p1\nc,p2\n"
+    (tmp_path / "in/manifest.csv").write_text(table, encoding="utf-8")
+    done, rejected = prepare(open_collections(["nifti"], [tmp_path / "in"]), tmp_path / "out")
+    assert done == ["p1", "p2"]
+    assert [(name, reason.rsplit("/", 1)[-1]) for name, reason in rejected] == [
+        ("p1", "a_ct.nii.gz: label C3 missing")
+    ]
+    records = open_dataset(tmp_path / "out").manifest["patients"]
+    assert [record["source_file"] for record in records] == ["b_ct.nii.gz", "c_ct.nii.gz"]
+
+
+def test_files_of_patients_who_left_are_removed(tmp_path):
+    (tmp_path / "in").mkdir()
+    for seed, name in enumerate("abcd"):
+        write_neck(tmp_path / "in", name, seed)
+    prepare(open_collections(["nifti"], [tmp_path / "in"]), tmp_path / "out")
+    # a leaves, b is rejected from now on.
+    (tmp_path / "in/a_ct.nii.gz").unlink()
+    (tmp_path / "in/a_seg.nii.gz").unlink()
+    without_c3(labels := make_neck(1)[1].array)
+    write_volume(tmp_path / "in/b_seg.nii.gz", labels, SPACING_MM, ORIGIN_MM)
+    others = [tmp_path / "out/patients" / name for name in (".hidden.npz", "notes.txt", "#.npz")]
+    for file in others:
+        file.write_bytes(b"of the user")
+    done, _ = prepare(open_collections(["nifti"], [tmp_path / "in"]), tmp_path / "out")
+    assert done == ["c", "d"]
+    kept = {tmp_path / "out/patients" / f"{name}.npz" for name in done} | set(others)
+    assert set((tmp_path / "out/patients").iterdir()) == kept
+
+
+def test_the_comparison_with_the_source_has_a_progress_bar(tmp_path):
+    (tmp_path / "in").mkdir()
+    for seed, name in enumerate("ab"):
+        write_neck(tmp_path / "in", name, seed)
+    source = open_collections(["nifti"], [tmp_path / "in"])
+    prepare(source, tmp_path / "out")
+    bars = []
+
+    def progress(patients, words=None):
+        bars.append((list(patients), words))
+        return patients
+
+    writer = DatasetWriter(tmp_path / "out", CONFIGURATION)
+    options = {"progress": progress}
+    prepare_cohort(source, source.ids, writer, 32, 3.0, FilmSimulation(), **options)
+    assert bars == [(["a", "b"], "comparing with the source"), ([], None)]
 
 
 def test_a_changed_source_is_prepared_again(tmp_path):

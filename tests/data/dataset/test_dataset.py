@@ -289,6 +289,8 @@ RECORDS = [
     ({"origin_mm": [0, 1]}, r"patient 'p7': origin_mm \[0, 1\]"),
     ({"origin_mm": [0, 1, float("nan")]}, "patient 'p7': origin_mm"),
     ({"sha256": None}, "patient 'p7': no sha256"),
+    ({"earlier_sha256": "77"}, "patient 'p7': earlier_sha256 '77'"),
+    ({"earlier_sha256": [7]}, r"patient 'p7': earlier_sha256 '\[7\]'"),
 ]
 
 

@@ -127,6 +127,37 @@ def test_phantoms_face_to_the_front_and_turned_ones_do_not(size, mend):
             assert sanity.check_direction(turned)[1] == mend
 
 
+def without_dens(ct, labels):
+    """Return a neck whose second vertebra stays below the first, as C3 below C2."""
+    labels.array[:, :, 35:][labels.array[:, :, 35:] == 2] = 1
+    return ct, labels
+
+
+def test_a_neck_without_a_dens_is_perhaps_one_level_off():
+    (reason,) = reasons_for(without_dens)
+    assert reason.startswith("a.nii: the second vertebra does not rise into the first as C2 does")
+    assert "perhaps one level off; look at them, and correct" in reason
+
+
+@pytest.mark.parametrize(("size", "spacing_mm"), [(32, 5.0), (64, 2.0)])
+def test_phantoms_have_a_dens_and_phantoms_one_level_off_have_none(size, spacing_mm):
+    for seed in (1, 47):
+        segmentation = make_phantom(seed, size=size, spacing_mm=spacing_mm).segmentation
+        labels = Volume(segmentation, (spacing_mm,) * 3, (0.0,) * 3)
+        assert sanity.check_levels(labels) is None and sanity.dens_rise_mm(labels) > 4
+        # C2 has the number of C1, and so on; which number C7 has makes no difference.
+        moved = dataclasses.replace(labels, array=np.maximum(segmentation, 1) - 1)
+        assert sanity.dens_rise_mm(moved) < -5
+        assert "perhaps one level off" in sanity.check_levels(moved)
+
+
+@pytest.mark.parametrize("missing", [1, 2])
+def test_the_dens_is_not_asked_for_where_c1_or_c2_is_missing(missing):
+    labels = make_neck()[1]
+    labels.array[labels.array == missing] = 0
+    assert np.isnan(sanity.dens_rise_mm(labels)) and sanity.check_levels(labels) is None
+
+
 def test_vertebrae_lost_in_large_voxels_are_named():
     ct, labels = make_neck()
     labels.array[labels.array == 3] = 0

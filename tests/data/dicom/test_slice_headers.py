@@ -73,13 +73,14 @@ def test_slices_with_and_without_a_suffix_are_all_read(series, names):
     assert_as_stored(series)
 
 
-def test_files_without_preamble_and_meta_header(series):
+@pytest.mark.parametrize("preamble", [b"", bytes(128)])
+def test_files_without_preamble_or_magic_and_meta_header(series, preamble):
     for file in sorted(series.iterdir())[2:]:
         data = pydicom.dcmread(file)
         file.unlink()
-        pydicom.dcmwrite(
-            file.with_suffix(""), without_meta(data), implicit_vr=True, little_endian=True
-        )
+        bare = file.with_suffix("")
+        pydicom.dcmwrite(bare, without_meta(data), implicit_vr=True, little_endian=True)
+        bare.write_bytes(preamble + bare.read_bytes())
     assert_as_stored(series)
 
 

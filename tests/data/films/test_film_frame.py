@@ -5,7 +5,7 @@ from PIL import Image
 from xctrs_tf.data.films.film import read_film
 from xctrs_tf.data.films.film_frame import FilmFrame
 from xctrs_tf.data.films.film_normalisation import normalise_film
-from xctrs_tf.data.films.pair.network_view import draw_films
+from xctrs_tf.data.films.pair.film_picture import draw_films
 from xctrs_tf.data.films.raw_film import RawFilm
 from xctrs_tf.errors import UserError
 
@@ -107,7 +107,7 @@ def test_a_picture_in_the_networks_frame(tmp_path):
         read_film(tmp_path / "film.png", "ap", 16, FilmFrame((4, 8, 20, 44)))
 
 
-def test_the_network_view_shows_both_films_upright(tmp_path):
+def test_the_picture_of_two_films_shows_both_upright(tmp_path):
     ap, la = np.zeros((32, 32)), np.zeros((32, 32))
     ap[0, -1] = 1.0  # The patient's right, superior: upper left.
     la[-1, 0] = 1.0  # Posterior, inferior: lower right.

@@ -1,12 +1,15 @@
 """Tests of collections by name, of several at once, and of their options."""
 
+import numpy as np
 import pytest
 
 from tests.data import layouts
+from tests.data.dicoms import write_series
 from tests.data.necks import write_neck
 from xctrs_tf.data.dataset.preparation import crop_patient
 from xctrs_tf.data.sources import label_maps
-from xctrs_tf.data.sources.collections import open_collections
+from xctrs_tf.data.sources.collections import AUTO, open_collections
+from xctrs_tf.data.volumes.volume import Volume
 from xctrs_tf.errors import UserError
 
 
@@ -39,6 +42,39 @@ def test_two_folders_that_name_a_patient_alike(tmp_path):
         write_neck(tmp_path / name, "1")
     with pytest.raises(UserError, match="two folders name a patient '1'; rename one"):
         open_collections(["nifti"], [tmp_path / "a", tmp_path / "b"])
+
+
+def write_series_of(folder, patient):
+    """Write a short series with a PatientID, or without one."""
+    volume = Volume(np.zeros((2, 2, 2), np.int16), (1.0,) * 3, (0.0,) * 3)
+
+    def change(number, tags):
+        if patient is not None:
+            tags["0010|0020"] = patient
+
+    write_series(folder, volume, change=change)
+
+
+@pytest.mark.parametrize("inputs", [("in",), ("in", "more")])
+def test_two_folders_with_one_patient_id_are_named_once(tmp_path, caplog, inputs):
+    patients = {"a": "77", "b": "78", "c": "77 ", "d": None, "e": None, "f": "78", "g": "77"}
+    for folder, patient in patients.items():
+        place = tmp_path / ("more" if folder == "g" and "more" in inputs else "in") / folder
+        write_series_of(place, patient)
+    (tmp_path / "in/h").mkdir()
+    (tmp_path / "in/h/1.dcm").write_bytes(b"junk")
+    source = open_collections(["dicom"], [tmp_path / name for name in inputs], labels=AUTO)
+    assert source.ids == [*"abcdefgh"]
+    (line,) = caplog.messages
+    names = f"{tmp_path}/in/a and {tmp_path}/in/c (and 3 more): the same PatientID"
+    assert line.startswith(names) and "keep one of them" in line and "77" not in line.split(":")[1]
+
+
+def test_folders_of_several_patients_are_no_cause_for_a_warning(tmp_path, caplog):
+    for folder, patient in (("a", "1"), ("b", "2"), ("c", None), ("d", None)):
+        write_series_of(tmp_path / folder, patient)
+    open_collections(["dicom"], [tmp_path], labels=AUTO)
+    assert caplog.messages == []
 
 
 @pytest.mark.parametrize(

@@ -223,6 +223,7 @@ def test_bad_rows_of_a_table_cost_one_patient_each(tmp_path):
     [
         ("", "no column 'id'"),
         ("id,id\na,b\n", "two columns 'id'"),
+        ("id,patient,patient\na,b,c\n", "two columns 'patient'"),
         ('id\n"a\n', "line 2: unexpected end of data"),
     ],
 )
@@ -230,6 +231,31 @@ def test_tables_that_cannot_be_understood(tmp_path, text, message):
     (tmp_path / "manifest.csv").write_text(text, encoding="utf-8")
     with pytest.raises(UserError, match=rf"manifest\.csv: {message}"):
         NiftiSource(tmp_path)
+
+
+def test_scans_of_one_patient_are_those_of_one_id_in_the_order_of_the_table(tmp_path):
+    rows = ["id,patient,licence", "late,p,x", "early,P,y", "alone,,z", "e\u0301,\u00e9,z"]
+    (tmp_path / "manifest.csv").write_text("\n".join(rows), encoding="utf-8")
+    for name in ("late", "early", "alone"):
+        write_neck(tmp_path, name)
+    source = NiftiSource(tmp_path)
+    assert source.ids == ["alone", "p", "\u00e9"] and source.unusable == {}
+    assert source.scans("p") == ["late", "early"] and source.scans("alone") == ["alone"]
+    records = [source.record(scan) for scan in source.scans("p")]
+    assert [each["source_file"] for each in records] == ["late_ct.nii.gz", "early_ct.nii.gz"]
+    assert [each["licence"] for each in records] == ["x", "y"]
+    assert source.load("early").id == "early"
+    assert NiftiSource(tmp_path, ("licence", "y")).scans("P") == ["early"]
+
+
+def test_a_patient_of_a_table_who_cannot_name_a_file_costs_the_scan(tmp_path):
+    table = tmp_path / "manifest.csv"
+    table.write_text("id,patient\na,../p\nb,d\nd,\nd,\nd2,d2\n", encoding="utf-8")
+    source = NiftiSource(tmp_path)
+    assert source.ids == ["d", "d2"] and source.scans("d") == ["b"]
+    assert source.unusable.keys() == {"a", "row d"}
+    assert source.unusable["a"].startswith(f"{table}: line 2: id '../p': no plain file name")
+    assert "is also that of" in source.unusable["row d"]
 
 
 def test_a_table_that_is_no_file(tmp_path):

@@ -162,6 +162,33 @@ def test_a_damaged_part_or_missing_labels_leave_the_other_part(tmp_path):
     assert cropped.record["source_file"] == NAMES[0]
 
 
+def test_a_part_of_an_impossible_size_leaves_the_other_part(tmp_path):
+    write_part(tmp_path, "verse276", slice(0, 46))
+    write_part(tmp_path, "verse277", slice(40, 46))
+    header = bytearray(544)
+    for place, kind, numbers in (
+        (0, "<i4", [540]),
+        (12, "<i2", [4, 16]),
+        (16, "<i8", [3, 2**40, 2**40, 2**40]),
+        (104, "<f8", [1, 2, 2, 2]),
+        (168, "<i8", [544]),
+        (348, "<i4", [1]),
+        (400, "<f8", np.diag([2.0] * 4)[:3].ravel()),
+    ):
+        content = np.array(numbers, kind).tobytes()
+        header[place : place + len(content)] = content
+    header[4:7] = b"n+2"
+    large = files_of(tmp_path, "verse277")[0]
+    large.write_bytes(header)
+    cropped, reasons = crop_patient(open_verse(tmp_path), "verse417", 32, 3.0)
+    assert cropped.record["source_file"] == NAMES[0] and reasons == []
+    # Alone it is refused for the same reason.
+    files_of(tmp_path, "verse276")[0].unlink()
+    size = " x ".join(["1099511627776"] * 3)
+    reasons = crop_patient(open_verse(tmp_path), "verse417", 32, 3.0)[1]
+    assert f"{large}: {size} voxels are over 1074 MB; cut out the neck first" in reasons
+
+
 def test_a_mended_or_merged_source_joins_parts_too(tmp_path):
     write_part(tmp_path / "a", "verse276", LOWER)
     write_part(tmp_path / "a", "verse277", UPPER)

@@ -19,9 +19,10 @@ from xctrs_tf.data.stream.augmentation import (
     move,
     randomise_histogram,
 )
-from xctrs_tf.data.stream.rigid_motion import euler_degrees, rotation_matrix
+from xctrs_tf.data.stream.rigid_motion import euler_degrees
 from xctrs_tf.data.volumes.intensity import denormalise_hu
 from xctrs_tf.errors import UserError
+from xctrs_tf.geometry import rotation_matrix
 
 
 def blob_case(size=24):

@@ -163,7 +163,7 @@ def test_films_of_any_folder_are_made_anew_but_not_in_two_poses():
         check_projection(augmentation_shares(("pose", "films")), {"geometry": "parallel"})
     # Half of the samples keep the folder's films, which a mirror image does not fit.
     check_projection(augmentation_shares(("pose", "films:0.5")), {"geometry": "parallel"})
-    with pytest.raises(UserError, match="augment mirror: a cone's LA film"):
+    with pytest.raises(UserError, match="augment mirror: with a cone beam the LA film"):
         check_projection(augmentation_shares(("mirror", "films:0.5")), turned)
 
 

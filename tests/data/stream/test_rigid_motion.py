@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from xctrs_tf.data.stream.rigid_motion import move_labels, moved_grid, rotation_matrix
+from xctrs_tf.data.stream.rigid_motion import move_labels, moved_grid
+from xctrs_tf.geometry import rotation_matrix
 
 
 @pytest.mark.parametrize("box", [np.s_[5:12, 8:15, 2:18], np.s_[:2, 17:, 9:11], np.s_[:, :, :]])

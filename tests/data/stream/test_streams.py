@@ -132,7 +132,7 @@ def test_unknown_augmentations_and_films_that_cannot_follow(dataset):
     with pytest.raises(UserError, match=r"augment pose: .* parallel films of the crop alone"):
         training_pipeline(full, dataset.ids, 2, seed=0, augment=("pose",))
     training_pipeline(cone, dataset.ids, 2, seed=0, augment=("noise", "histogram"))
-    with pytest.raises(UserError, match="augment mirror: a cone's LA film"):
+    with pytest.raises(UserError, match="augment mirror: with a cone beam the LA film"):
         training_pipeline(cone, dataset.ids, 2, seed=0, augment=("mirror",))
 
 
@@ -144,7 +144,7 @@ def test_poses_and_effects_of_the_films_limit_what_can_follow(dataset):
     shifted, turned = films_of(pose_translation_mm=3.0), films_of(pose_rotation_deg=3.0)
     training_pipeline(shifted, dataset.ids, 2, seed=0, augment=("mirror", "noise"))
     training_pipeline(turned, dataset.ids, 2, seed=0, augment=("histogram",))
-    with pytest.raises(UserError, match="augment mirror: a turned patient's LA film"):
+    with pytest.raises(UserError, match="augment mirror: the LA film of a turned patient"):
         training_pipeline(turned, dataset.ids, 2, seed=0, augment=("mirror",))
     for films in (shifted, turned, films_of(gamma=2.0)):
         with pytest.raises(UserError, match=r"augment pose: .* without poses and effects"):

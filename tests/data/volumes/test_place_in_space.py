@@ -8,7 +8,8 @@ import pytest
 import SimpleITK as sitk
 
 from tests.data.niftis import lps_to_ras, nifti_bytes, write_nifti
-from xctrs_tf.data.sources.pairs import on_one_grid, read_pair
+from xctrs_tf.data.label_placing import on_one_grid
+from xctrs_tf.data.sources.pairs import read_pair
 from xctrs_tf.data.volumes.volume import read_ct, read_labels, read_volume
 from xctrs_tf.errors import UserError
 

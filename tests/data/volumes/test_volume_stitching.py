@@ -6,8 +6,8 @@ import itertools
 import numpy as np
 import pytest
 
-from xctrs_tf.data import scan_parts
 from xctrs_tf.data.scan_parts import join_arrays, join_labels, joint_of
+from xctrs_tf.data.volumes import stored_image
 from xctrs_tf.data.volumes.grid import Grid
 from xctrs_tf.data.volumes.volume import Volume
 from xctrs_tf.errors import UserError
@@ -125,7 +125,7 @@ def test_differences_do_not_wrap_around(whole):
 
 
 def test_a_whole_that_is_too_large_is_refused_before_it_is_made(whole, monkeypatch):
-    monkeypatch.setattr(scan_parts, "MAX_BYTES", 2 * 8 * 9 * 20 - 1)
+    monkeypatch.setattr(stored_image, "MAX_BYTES", 2 * 8 * 9 * 20 - 1)
     refused("part-0 and its other parts: 8 x 9 x 20 voxels are over",
             part(whole, 0, 10), part(whole, 10, 20))  # fmt: skip
 

@@ -91,6 +91,21 @@ def test_a_patient_whose_header_contradicts_the_scan_is_named(tmp_path):
     assert fault in index.read_text(encoding="utf-8")
 
 
+def test_a_patient_whose_labels_are_perhaps_one_level_off_is_named(tmp_path):
+    writer = DatasetWriter(tmp_path / "set", {**CONFIGURATION, "size": SIZE})
+    for number in range(2):
+        case = make_case(f"p{number}", seed=number)
+        # The box of C1 ends at 28. A dens stands in it in p0; p1 has none.
+        if number == 0:
+            case.segmentation[14:16, 14:16, 22:28] = 2
+        writer.add(case, RECORD)
+    writer.finalise([["p0"], ["p1"]], [])
+    index, lines = check_dataset(open_dataset(tmp_path / "set"))
+    (fault,) = [line for line in lines if "one level off" in line]
+    assert fault.startswith("p1: the second vertebra does not rise into the first as C2 does")
+    assert fault in index.read_text(encoding="utf-8")
+
+
 def test_the_picture_shows_the_patient(tmp_path):
     pictures = []
     for seed in (0, 1):

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from xctrs_tf.data.dataset.sanity import facing_mm
+from xctrs_tf.data.dataset.sanity import dens_rise_mm, facing_mm
 from xctrs_tf.data.volumes.intensity import WINDOW_HU
 from xctrs_tf.data.volumes.volume import Volume
 from xctrs_tf.geometry import VERTEBRAE
@@ -25,8 +25,8 @@ def measure_case(case):
     Returns:
         Dict from a name with its unit to a number: the volumes of C1..C7, the
         height between the centres of C1 and C7, median CT numbers of bone and of
-        soft tissue, the share of air, `sanity.facing_mm`, the voxel size, and the films'
-        brightest pixels.
+        soft tissue, the share of air, `sanity.facing_mm`, `sanity.dens_rise_mm`, the voxel
+        size, and the films' brightest pixels.
     """
     millilitres = case.spacing_mm**3 / 1000.0
     labels = range(1, len(VERTEBRAE) + 1)
@@ -44,6 +44,7 @@ def measure_case(case):
         "soft tissue (HU)": _median(soft),
         "air (%)": float(100.0 * np.mean(case.ct < _AIR_BELOW_HU)),
         "facing (mm)": facing_mm(labels_of(case)),
+        "dens (mm)": dens_rise_mm(labels_of(case)),
         "voxel (mm)": float(case.spacing_mm),
         "AP film, brightest": float(case.ap.max()),
         "LA film, brightest": float(case.la.max()),

@@ -12,6 +12,7 @@ from xctrs_tf.data.dataset.folds import draw_validation
 from xctrs_tf.data.dataset.header_mending import HEADER
 from xctrs_tf.data.dataset.manifest import (
     DATASET_FORMAT,
+    EARLIER,
     LABELS_FIELD,
     MANIFEST,
     MODEL_MADE_LABEL_NAME,
@@ -19,6 +20,7 @@ from xctrs_tf.data.dataset.manifest import (
     read_manifest,
 )
 from xctrs_tf.data.dataset.patient_file import patient_path, read_patient
+from xctrs_tf.data.patient_ids import id_key, is_id
 from xctrs_tf.errors import UserError
 from xctrs_tf.files import atomic_path, sha256_of, write_json
 
@@ -58,13 +60,15 @@ class DatasetWriter:
         """Return whether a patient was added, now or by an earlier run."""
         return patient in self._records
 
-    def has(self, patient, source_sha256, header=None):
+    def has(self, patient, source_sha256, header=None, earlier=()):
         """Return whether a patient is complete in the folder.
 
         Args:
             patient: an id.
             source_sha256: hash of the source's files as they are now.
             header: mend of their header, or None.
+            earlier: hashes of the scans that are preferred to these files, None for one that
+                cannot be read.
 
         Returns:
             True if the patient was added from these files, and the written file is undamaged
@@ -73,7 +77,7 @@ class DatasetWriter:
         record = self._records.get(patient)
         if record is None or record["source_sha256"] != source_sha256:
             return False
-        if record.get(HEADER) != header:
+        if record.get(HEADER) != header or record.get(EARLIER, []) != list(earlier):
             return False
         file = patient_path(self.path, patient)
         if not file.is_file() or sha256_of(file) != record["sha256"]:
@@ -130,6 +134,8 @@ class DatasetWriter:
     def finalise(self, folds, rejected):
         """Write the manifest, without which `open_dataset` refuses the folder.
 
+        Files of patients who are not in it any more are removed.
+
         Args:
             folds: list of lists of the ids that were added.
             rejected: list of dicts ``id``, ``reason``.
@@ -141,9 +147,18 @@ class DatasetWriter:
         try:
             self._write_manifest(MANIFEST, folds, ids, rejected)
             (self.path / UNFINISHED).unlink(missing_ok=True)
+            self._remove_others(ids)
         except OSError as error:
             remedy = "; run the same command again"
             raise UserError(_unwritable(self.path / MANIFEST, error) + remedy) from error
+
+    def _remove_others(self, ids):
+        """Remove the files of patients who left the source, or whose scans are rejected now."""
+        # On some file systems A.npz and a.npz are one file.
+        kept = {id_key(patient) for patient in ids}
+        for file in self.path.glob("patients/*.npz"):
+            if id_key(file.stem) not in kept and is_id(file.stem) and file.is_file():
+                file.unlink()
 
     def _claim(self):
         """Create the folder with an unfinished manifest, which lets a killed run continue."""

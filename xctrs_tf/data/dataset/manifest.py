@@ -22,6 +22,9 @@ MODEL_MADE = "model-made"
 MODEL_MADE_LABEL_NAME = f"{MODEL_MADE} {DEFAULT_LABEL_NAME}"
 # Field of a manifest and of a patient's record, and its value in ``made_by`` for a network.
 LABELS_FIELD, MODEL = "labels", "model"
+# Field of a patient's record: hashes of the scans that were tried before the one that is used,
+# None for one that could not be read. It is absent where the first scan is used.
+EARLIER = "earlier_sha256"
 
 
 def read_manifest(file):
@@ -186,6 +189,9 @@ def _check_record(record):
     for name in ("sha256", "source_sha256"):
         if not isinstance(record.get(name), str):
             raise UserError(f"patient {patient!r}: no {name}")
+    earlier = record.get(EARLIER, [])
+    if not isinstance(earlier, list) or not all(isinstance(each, str | None) for each in earlier):
+        raise UserError(f"patient {patient!r}: {EARLIER} {str(earlier)[:60]!r}")
     spacing = record.get("spacing_mm")
     if not _is_number(spacing) or spacing <= 0:
         raise UserError(f"patient {patient!r}: spacing_mm {spacing!r}")

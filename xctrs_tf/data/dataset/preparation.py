@@ -11,6 +11,7 @@ import numpy as np
 from xctrs_tf.data.dataset import Case, sanity
 from xctrs_tf.data.dataset.dataset_writer import rejections
 from xctrs_tf.data.dataset.header_mending import HEADER
+from xctrs_tf.data.dataset.manifest import EARLIER
 from xctrs_tf.data.dataset.patient_file import SCAN
 from xctrs_tf.data.patient_ids import check_id
 from xctrs_tf.data.projection.film_simulation import FilmSimulation
@@ -57,7 +58,7 @@ def prepare_cohort(
     spacing_mm,
     simulation,
     mapper=map,
-    progress=iter,
+    progress=lambda patients, words=None: patients,
     keep_scan=False,
 ):
     """Prepare every patient that is not written yet; record and skip those that fail.
@@ -73,8 +74,8 @@ def prepare_cohort(
         spacing_mm: wanted voxel size.
         simulation: `FilmSimulation`.
         mapper: a ``map`` that keeps the order, such as that of `parallel_map`.
-        progress: progress bar: takes the list of patients to prepare, and is iterated
-            along with them.
+        progress: progress bar: takes a list of patients, and words before the bar where they are
+            not prepared, but compared with their source; it is iterated along with them.
         keep_scan: whether to write what films can show of the whole scan too.
 
     Returns:
@@ -84,8 +85,11 @@ def prepare_cohort(
     Raises:
         UserError: the folder cannot be written, for example on a full disk.
     """
-    todo = [patient for patient in ids if not _is_done(source, patient, writer)]
-    done = sorted(set(ids) - set(todo))
+    # Hashing a collection takes as long as reading it: hash only what was written before.
+    known = [patient for patient in ids if writer.knows(patient)]
+    known = progress(known, "comparing with the source")
+    done = {patient for patient in known if _is_done(source, patient, writer)}
+    todo = [patient for patient in ids if patient not in done]
     rejected = {patient: writer.rejected_with(patient) for patient in done}
     rejected |= {name: [reason] for name, reason in source.unusable.items()}
     images = {writer.image_of(patient): patient for patient in done}
@@ -114,7 +118,7 @@ def prepare_cohort(
             continue
         writer.add(case, cropped.record, reasons)
         images[image] = patient
-        done.append(patient)
+        done.add(patient)
     return sorted(done), rejections(rejected)
 
 
@@ -145,9 +149,11 @@ def crop_patient(source, patient, size, spacing_mm, simulation=PARALLEL, keep_sc
         raise
     except Exception as error:
         return None, [_in_words(patient, error)]
-    for scan in scans:
+    for number, scan in enumerate(scans):
         try:
             cropped = _crop_scan(source, patient, scan, size, spacing_mm, simulation, keep_scan)
+            if number:
+                cropped.record[EARLIER] = [_hash_of(source, each) for each in scans[:number]]
             return cropped, reasons
         except ImportError:
             # A missing package is no fault of the scan.
@@ -224,18 +230,29 @@ def _in_words(patient, error):
 
 
 def _is_done(source, patient, writer):
-    """Return whether one of a patient's scans is written and its files are unchanged."""
-    # Hashing a collection takes as long as reading it: hash only what was written before.
-    if not writer.knows(patient):
-        return False
-    for scan in source.scans(patient):
+    """Return whether a scan of a patient is written, and it and those before it are unchanged."""
+    earlier = []
+    try:
+        scans = source.scans(patient)
+    except Exception:
+        return False  # Preparing it again will tell why.
+    for scan in scans:
         try:
             record = source.record(scan)
-            if writer.has(patient, record["source_sha256"], record.get(HEADER)):
+            if writer.has(patient, record["source_sha256"], record.get(HEADER), earlier):
                 return True
+            earlier.append(record["source_sha256"])
         except Exception:
-            continue  # Preparing it again will reject it for the same reason.
+            earlier.append(None)
     return False
+
+
+def _hash_of(source, scan):
+    """Return the hash of a scan's files, or None where they cannot be read."""
+    try:
+        return source.record(scan)["source_sha256"]
+    except Exception:
+        return None
 
 
 def _crop_scan(source, patient, scan, size, spacing_mm, simulation, keep_scan):
@@ -245,6 +262,7 @@ def _crop_scan(source, patient, scan, size, spacing_mm, simulation, keep_scan):
     reason = (
         check_labels(raw.labels)
         or _check_direction(raw.labels, patient, record)
+        or sanity.check_levels(raw.labels)
         or sanity.check_scan(raw.ct.array)
         or sanity.check_size(raw.labels)
         or check_place(raw.ct, raw.labels)

@@ -24,6 +24,9 @@ _WIDTH_RANGE_MM = {"x": (40.0, 130.0), "y": (30.0, 160.0)}
 _FACING = range(2, 8)
 # In a neck whose front and back are exchanged the centres lie so far behind, or farther.
 _BACKWARDS_MM = 2.0
+# The dens of C2 rises above the middle of C1, whose ring it stands in; no other vertebra reaches so
+# far up into the next one. It lies within this distance of the midline, also in a turned head.
+_MIDLINE_MM = 10.0
 # How to mend a header, by what it exchanges: top and bottom, front and back. A patient can lie
 # turned; a mirror image is rarer, and differs from it in left and right only.
 _MENDS = {
@@ -123,6 +126,43 @@ def facing_mm(labels):
         if number in _FACING
     ]
     return float(np.median(distances) * labels.spacing_mm[1]) if distances else 0.0
+
+
+def check_levels(labels):
+    """Return why the labels are perhaps those of other vertebrae, such as C2 to T1.
+
+    Args:
+        labels: `Volume` with C1..C7 whose directions are right (`check_direction`).
+
+    Returns:
+        The reason in a few words, or None; None too where label 1 or 2 is missing.
+    """
+    rise_mm = dens_rise_mm(labels)
+    if math.isnan(rise_mm) or rise_mm > 0:
+        return None
+    return (
+        "the second vertebra does not rise into the first as C2 does into C1: the labels are "
+        "perhaps one level off; look at them, and correct the label files or --label_map"
+    )
+
+
+def dens_rise_mm(labels):
+    """Return how far label 2 reaches above the middle of label 1, as the dens of C2 does.
+
+    Args:
+        labels: `Volume`.
+
+    Returns:
+        Upper face of label 2, up to 10 mm beside its midline, less the mean height of label 1, in
+        mm; NaN where one of them is missing.
+    """
+    places = dict(_places(labels))
+    if not {1, 2} <= places.keys():
+        return float("nan")
+    x, _, z = places[2]
+    beside_mm = np.abs(x - (x.min() + x.max()) / 2) * labels.spacing_mm[0]
+    top = z[beside_mm <= _MIDLINE_MM].max(initial=z.min())
+    return float((top + 0.5 - places[1][2].mean()) * labels.spacing_mm[2])
 
 
 def _places(labels):

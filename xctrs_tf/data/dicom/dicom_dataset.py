@@ -3,6 +3,7 @@
 import io
 import struct
 
+from xctrs_tf.data.dicom.dicom_start import without_preamble
 from xctrs_tf.errors import UserError
 
 # Overlays and notes of the maker stand before the pixels.
@@ -57,6 +58,7 @@ def read_dataset(file, content, max_reads=MAX_READS):
     """
     import pydicom
 
+    content = without_preamble(content)
     if _transfer_syntax(file, content, max_reads) == DEFLATED:
         raise UserError(f"{file}: a deflated DICOM file; export it uncompressed")
     stream = BoundedStream(file, content[:MAX_HEADER_BYTES], max_reads)

@@ -6,9 +6,10 @@ import pathlib
 import warnings
 
 from xctrs_tf.data.checked_file import read_checked
+from xctrs_tf.data.dicom.dicom_start import starts_like_dicom
 from xctrs_tf.data.films.film_frame import FilmFrame
 from xctrs_tf.data.films.film_normalisation import fill_padding, normalise_film, resize_film
-from xctrs_tf.data.films.formats.dicom_film import read_dicom_film, starts_like_dicom
+from xctrs_tf.data.films.formats.dicom_film import read_dicom_film
 from xctrs_tf.data.films.formats.picture_film import KINDS, PICTURE_SUFFIXES, read_picture_film
 from xctrs_tf.data.films.formats.slice_film import SLICE_SUFFIXES, read_slice_film
 from xctrs_tf.data.films.raw_film import MAX_FILE_BYTES, check_pixel_mm
@@ -129,6 +130,8 @@ def cut_film(raw, size, frame, film_normalization="percentile", box=None):
     normalised = normalise_film(film, film_normalization)
     if film.shape == (size, size):
         return normalised
-    # Ranks of a film's own pixels stay the same under any curve; those of means of pixels do not.
+    # Ranks are taken before the film is resized. A pixel of the resized film is a mean of pixels,
+    # and the order of such means depends on the exposure; the order of the film's own pixels
+    # does not.
     full = film if film_normalization == "percentile" else normalised
     return normalise_film(resize_film(full, size), film_normalization)

@@ -10,6 +10,8 @@ LEVELS = ("C1", "C2", "C3", "C4", "C5", "C6", "C7", "T1", "T2")
 # The levels with a body, and for each of them the level above it.
 COLUMN = LEVELS[1:]
 ABOVE = dict(zip(COLUMN[1:], COLUMN[:-1], strict=True))
+# Standard deviation of a length beside the scale of the whole neck, as a share.
+_DEVIATION = 0.035
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,7 +79,7 @@ def _normal(rng, mean, deviation, limit=2.0):
     return float(mean + deviation * np.clip(rng.standard_normal(), -limit, limit))
 
 
-def _vary(rng, measures, scale, deviation=0.035):
+def _vary(rng, measures, scale):
     """Scale every length, each also by a random few per cent, and vary the angles."""
     values = {}
     for field in dataclasses.fields(measures):
@@ -85,7 +87,7 @@ def _vary(rng, measures, scale, deviation=0.035):
         if field.name == "facet_angle":
             values[field.name] = _normal(rng, value, 3.0)
         else:
-            values[field.name] = value * scale * _normal(rng, 1.0, deviation)
+            values[field.name] = value * scale * _normal(rng, 1.0, _DEVIATION)
     return type(measures)(**values)
 
 

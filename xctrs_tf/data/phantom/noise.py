@@ -36,7 +36,7 @@ def mottle(rng, grid, pitch_mm):
     return np.ascontiguousarray(nodes)
 
 
-def scan(hu, spacing_mm, rng):
+def add_scanner_noise(hu, spacing_mm, rng):
     """Add the scanner's blur and noise.
 
     The noise falls with the voxel's size, as averaging makes it do.

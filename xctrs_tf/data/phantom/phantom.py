@@ -8,7 +8,7 @@ import numpy as np
 from xctrs_tf.data.phantom import anatomy, raster, shapes
 from xctrs_tf.data.phantom.bones import head, thorax
 from xctrs_tf.data.phantom.bones.spine import FACET_GAP_MM, pose
-from xctrs_tf.data.phantom.noise import mottle, scan
+from xctrs_tf.data.phantom.noise import add_scanner_noise, mottle
 from xctrs_tf.data.phantom.tissues import soft_tissue
 from xctrs_tf.data.volumes.intensity import AIR_HU
 from xctrs_tf.geometry import VERTEBRAE
@@ -131,7 +131,7 @@ def make_phantom(seed, size=128, spacing_mm=1.0, noise=True):
     vertebrae, others = _rasterise(patient, spine, grid)
     hu = _paint(patient, spine, vertebrae, others, grid)
     if noise:
-        hu = scan(hu, grid.spacing_mm, np.random.default_rng([int(seed), 1]))
+        hu = add_scanner_noise(hu, grid.spacing_mm, np.random.default_rng([int(seed), 1]))
     ct = np.round(np.clip(hu, *CT_RANGE_HU)).astype(np.int16)
     segmentation = _labels(vertebrae, grid.shape)
     return Phantom(ct, segmentation, grid.spacing_mm, grid.origin_mm, patient)

@@ -9,7 +9,8 @@ enough for partial volume and cortical shells.
 import dataclasses
 
 import numpy as np
-import scipy
+
+from xctrs_tf.geometry import rotation_matrix
 
 IDENTITY = np.eye(3)
 
@@ -39,9 +40,7 @@ def rotation(x_deg=0.0, y_deg=0.0, z_deg=0.0):
     In LPS axes a positive ``x_deg`` tips the upward axis forward, a positive
     ``y_deg`` tips it to the left, a positive ``z_deg`` turns the face to the left.
     """
-    return scipy.spatial.transform.Rotation.from_euler(
-        "xyz", (x_deg, y_deg, z_deg), degrees=True
-    ).as_matrix()
+    return rotation_matrix((x_deg, y_deg, z_deg))
 
 
 def rotate_into(axes, x, y, z):

@@ -11,7 +11,7 @@ import numpy as np
 import scipy
 
 from xctrs_tf.data.projection.ray_integrals import Rays
-from xctrs_tf.geometry import RAY_AXIS, VIEWS
+from xctrs_tf.geometry import RAY_AXIS, VIEWS, rotation_matrix
 
 
 def for_both_views(film):
@@ -62,7 +62,7 @@ def project_array(
     mu = np.ascontiguousarray(mu, np.float32)
     axes = np.array((RAY_AXIS[view], 1 - RAY_AXIS[view], 2))
     turned = rotation_deg is not None
-    to_patient = _to_patient(rotation_deg)[np.ix_(axes, axes)] if turned else np.eye(3)
+    to_patient = rotation_matrix(rotation_deg).T[np.ix_(axes, axes)] if turned else np.eye(3)
     shift = np.zeros(3) if translation_mm is None else np.asarray(translation_mm, float)[axes]
     rays = Rays(
         -to_patient @ shift, to_patient[:, 0], 0.0 if source_mm is None else 1.0 / source_mm
@@ -155,11 +155,6 @@ def _sparse(values, columns, width, height):
         (values[present], columns[present].astype(np.int32), np.append(np.int32(0), ends)),
         shape=(height, width),
     )
-
-
-def _to_patient(degrees):
-    turn = scipy.spatial.transform.Rotation.from_euler("xyz", degrees, degrees=True)
-    return turn.as_matrix().T
 
 
 def _centred(count):

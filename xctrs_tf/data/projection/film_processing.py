@@ -10,6 +10,8 @@ from PIL import Image, ImageDraw, ImageFont
 
 # Grey values that `local_contrast` tells apart.
 _BINS = 128
+# Pixels over which the edges of a collimator's rectangle fade.
+_COLLIMATOR_FADE = 0.7
 
 
 def saturate(film, low, high):
@@ -137,7 +139,7 @@ def enhance_detail(film, gains, base_gain=1.0, power=1.0, density=0.0, sigma=0.5
     return result + np.float32(base_gain) * finer
 
 
-def collimate(film, edges, degrees, grey, blur_pixels=0.7):
+def collimate(film, edges, degrees, grey):
     """Cover what lies outside the collimator's rectangle.
 
     Args:
@@ -145,7 +147,6 @@ def collimate(film, edges, degrees, grey, blur_pixels=0.7):
         edges: width of the covered strips at left, right, bottom and top.
         degrees: angle by which the rectangle is turned about the film's centre.
         grey: value of the covered part.
-        blur_pixels: pixels over which the rectangle's edges fade.
 
     Returns:
         float32 array.
@@ -162,7 +163,7 @@ def collimate(film, edges, degrees, grey, blur_pixels=0.7):
         place - (-0.5 + edge if edge else -2.0)
         for place, edge in ((across, left), (-across, right), (up, bottom), (-up, top))
     ]
-    share = np.clip(np.min(inside, axis=0) * (max(film.shape) / blur_pixels) + 0.5, 0, 1)
+    share = np.clip(np.min(inside, axis=0) * (max(film.shape) / _COLLIMATOR_FADE) + 0.5, 0, 1)
     return (grey + (film - grey) * share).astype(np.float32)
 
 

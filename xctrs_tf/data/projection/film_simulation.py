@@ -131,7 +131,7 @@ class FilmSimulation:
         ]
 
     def check_mirrored(self, name):
-        """Refuse films of which the mirrored patient has other ones.
+        """Refuse mirroring where the films of the mirrored patient are not the mirrored films.
 
         Args:
             name: of the mirroring, for the message.
@@ -140,10 +140,14 @@ class FilmSimulation:
             UserError: rays of a cone, or turned patients.
         """
         if self.geometry.kind != "parallel":
-            raise UserError(f"{name}: a cone's LA film is none of the mirror image; leave it out")
+            raise UserError(
+                f"{name}: with a cone beam the LA film of the mirrored patient is another film, so "
+                "mirroring is not possible; leave it out"
+            )
         if self.pose_rotation_deg:
             raise UserError(
-                f"{name}: a turned patient's LA film is none of the mirror image; leave it out"
+                f"{name}: the LA film of a turned patient changes when the patient is mirrored, so "
+                "mirroring is not possible; leave it out"
             )
 
     @property

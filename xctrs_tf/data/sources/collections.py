@@ -10,7 +10,7 @@ from xctrs_tf.data.sources.openkbp import OpenKbpSource
 from xctrs_tf.data.sources.raw_patient import PatientSource
 from xctrs_tf.data.sources.totalsegmentator import TotalSegmentatorSource
 from xctrs_tf.data.sources.verse import VerseSource
-from xctrs_tf.errors import UserError
+from xctrs_tf.errors import UserError, log_lines
 
 # Collections that take no options besides their folder.
 _PUBLIC = {
@@ -57,7 +57,29 @@ def open_collections(names, folders, labels=None, label_map=None, select=None):
         (name, _open(name, pathlib.Path(folder), labels, label_map, select))
         for name, folder in zip(names, folders, strict=True)
     ]
+    _warn_of_shared_patients([source for name, source in sources if name == "dicom"])
     return sources[0][1] if len(sources) == 1 else MergedSource(sources, _MERGED_BY_ID)
+
+
+def _warn_of_shared_patients(sources):
+    """Warn where the headers of two folders name one patient, who would be in two folds."""
+    folders = {}
+    for source in sources:
+        for folder, name in source.header_patients().items():
+            folders.setdefault(name, []).append(folder)
+    shared = {name: found for name, found in folders.items() if len(found) > 1}
+    if not shared:
+        return
+    first, second, *_ = next(iter(shared.values()))
+    more = sum(map(len, shared.values())) - 2
+    others = f" (and {more} more)" if more else ""
+    log_lines(
+        [
+            f"{first} and {second}{others}: the same PatientID in their headers. If they are scans "
+            "of one patient, keep one of them: else the patient may be trained on and tested. If "
+            "the ids were made equal to hide names, nothing is wrong"
+        ]
+    )
 
 
 def _check_options(names, labels, label_map, select):

@@ -12,6 +12,7 @@ from xctrs_tf.data.label_placing import place_labels, require_same_shape
 from xctrs_tf.data.sources.label_maps import CERVICAL, apply_label_map
 from xctrs_tf.data.sources.raw_patient import PatientSource, RawPatient
 from xctrs_tf.data.volumes.dicom_series import (
+    patient_id,
     read_series,
     read_series_and_grid,
     slice_files,
@@ -100,6 +101,15 @@ class DicomSource(PatientSource):
         labels = apply_label_map(labels, self.label_map, labels_file)
         labels, placing = place_labels(ct, labels, labels_file)
         return RawPatient(scan, ct, labels, {"label_placing": placing})
+
+    def header_patients(self):
+        """Return the PatientID in the headers of each folder, of those that have one.
+
+        Returns:
+            Dict from the folder's path to a text.
+        """
+        found = {folder: patient_id(folder) for folder in self._folders.values()}
+        return {folder: name for folder, name in found.items() if name}
 
     def _labels_file(self, scan):
         return self.labels if self.labels.is_file() else label_file(self.labels, scan)

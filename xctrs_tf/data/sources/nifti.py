@@ -13,7 +13,7 @@ from xctrs_tf.data.input_folders import (
     file_named,
     visible_entries,
 )
-from xctrs_tf.data.patient_ids import id_key, normalise_id
+from xctrs_tf.data.patient_ids import check_id, id_key, normalise_id
 from xctrs_tf.data.sources.label_maps import CERVICAL
 from xctrs_tf.data.sources.pairs import read_pair
 from xctrs_tf.data.sources.raw_patient import PatientSource, RawPatient
@@ -27,6 +27,8 @@ _CT_FILE, _LABEL_FILE = (
     re.compile(rf"(.+){kind}\.nii(\.gz)?", re.IGNORECASE | re.DOTALL) for kind in (_CT, _LABELS)
 )
 _PATIENT_TABLE = "manifest.csv"
+# Its column that names the patient of each scan.
+_PATIENT = "patient"
 # Ten times the size of a table of 100,000 patients.
 _MAX_TABLE_BYTES = 2**26
 _CHUNK_BYTES = 2**20
@@ -37,8 +39,10 @@ class NiftiSource(PatientSource):
 
     A file may be there with and without gzip if both have the same content.
 
-    An optional ``manifest.csv`` with a column ``id`` names the patients, and its columns
-    ``source`` and ``licence`` the collections that they come from and their licences.
+    An optional ``manifest.csv`` with a column ``id`` names the scans, and its columns
+    ``source`` and ``licence`` the collections that they come from and their licences. Scans of
+    one ``patient`` are those of one id, in the order of the table; without this column each
+    scan is a patient.
 
     Args:
         folder: the folder of the files.
@@ -50,7 +54,7 @@ class NiftiSource(PatientSource):
         ids: names of the patients, sorted.
 
     Raises:
-        UserError: no such folder, no patients in it, or no row selected.
+        UserError: no such folder, no patients in it, two columns ``patient``, or no row selected.
     """
 
     def __init__(self, folder, select=None, label_map=CERVICAL, labelled=True):
@@ -70,13 +74,18 @@ class NiftiSource(PatientSource):
             places = _ct_files(self.folder)
             if labelled and places:
                 self.unusable.update(_labels_alone(self.folder, places))
-        self.ids = list(by_id(places, self.unusable))
+        self._scans = self._by_patient(by_id(places, self.unusable))
+        self.ids = sorted(self._scans)
         if not self.ids and not self.unusable:
             raise UserError(f"{self.folder}: no patients; name the files <id>{_CT}.nii.gz")
 
-    def record(self, patient):
-        """Return the origin of a patient for the manifest of the data folder."""
-        files, row = self._files(patient), self._rows.get(patient, {})
+    def scans(self, patient):
+        """Return the keys of a patient's scans, in the order of the table."""
+        return self._scans[patient]
+
+    def record(self, scan):
+        """Return the origin of a scan for the manifest of the data folder."""
+        files, row = self._files(scan), self._rows.get(scan, {})
         return {
             "source": row.get("source") or "nifti",
             "source_file": files[0].name,
@@ -84,15 +93,35 @@ class NiftiSource(PatientSource):
             "licence": row.get("licence") or "not stated",
         }
 
-    def load(self, patient):
-        """Read one patient as a `RawPatient`."""
-        files = self._files(patient)
+    def load(self, scan):
+        """Read one scan as a `RawPatient`."""
+        files = self._files(scan)
         if len(files) == 1:
-            return RawPatient(patient, read_ct(files[0])[0], None)
-        return RawPatient(patient, *read_pair(*files, self.label_map))
+            return RawPatient(scan, read_ct(files[0])[0], None)
+        return RawPatient(scan, *read_pair(*files, self.label_map))
 
-    def _files(self, patient):
-        return existing(*(self._file(patient + kind) for kind in self._kinds))
+    def _by_patient(self, scans):
+        """Return the scans of each patient, of a dict from scan to its file or row."""
+        spellings, found = {}, {}
+        # The rows of a table have an order, files have none.
+        for scan in [scan for scan in self._rows if scan in scans] or scans:
+            patient = normalise_id(self._rows.get(scan, {}).get(_PATIENT) or scan)
+            try:
+                check_id(patient)
+            except UserError as error:
+                self.unusable[scan] = f"{scans[scan]}: {error}"
+                continue
+            # As everywhere, upper and lower case are the same.
+            patient = spellings.setdefault(id_key(patient), patient)
+            found.setdefault(patient, []).append(scan)
+        # A patient may have the name of a row that is left out.
+        self.unusable = {
+            f"row {name}" if name in found else name: why for name, why in self.unusable.items()
+        }
+        return found
+
+    def _files(self, scan):
+        return existing(*(self._file(scan + kind) for kind in self._kinds))
 
     def _file(self, stem):
         files = [file_named(self.folder, stem + suffix) for suffix in _SUFFIXES]
@@ -164,6 +193,8 @@ def read_patient_table(table, select, unusable):
             if columns.count(column) != 1:
                 problem = "two columns" if column in columns else "no column"
                 raise UserError(f"{table}: {problem} {column!r}")
+        if columns.count(_PATIENT) > 1:
+            raise UserError(f"{table}: two columns {_PATIENT!r}")
         for fields in reader:
             row = dict(zip(columns, map(str.strip, fields), strict=False))
             where = f"line {reader.line_num}"

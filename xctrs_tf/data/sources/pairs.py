@@ -6,7 +6,7 @@ import pathlib
 import numpy as np
 
 from xctrs_tf.data.input_folders import by_id, existing, file_named
-from xctrs_tf.data.label_placing import on_one_grid, require_same_shape
+from xctrs_tf.data.label_placing import read_labels_of, require_same_shape
 from xctrs_tf.data.patient_ids import normalise_id
 from xctrs_tf.data.scan_parts import join_arrays, join_labels, joint_of
 from xctrs_tf.data.sources.label_maps import CERVICAL, apply_label_map
@@ -14,10 +14,10 @@ from xctrs_tf.data.sources.raw_patient import PatientSource, RawPatient
 from xctrs_tf.data.volumes.grid import make_grid, to_lps
 from xctrs_tf.data.volumes.intensity import AIR_HU, check_hu, padding_to_air
 from xctrs_tf.data.volumes.nifti_file import read_nifti_affine
+from xctrs_tf.data.volumes.stored_image import check_bytes
 from xctrs_tf.data.volumes.volume import (
     Volume,
     read_ct,
-    read_labels,
     read_on_grid,
     upright_volume,
 )
@@ -133,10 +133,7 @@ def read_pair(ct_file, labels_file, label_map=CERVICAL):
         UserError: a file is unreadable, or the two are on different grids.
     """
     ct, grid = read_ct(ct_file)
-    labels = read_labels(labels_file, grid)
-    require_same_shape(ct, labels, labels_file)
-    if not on_one_grid(ct, labels):
-        raise UserError(f"{labels_file}: not on the grid of its CT; resample it first")
+    labels = read_labels_of(ct, grid, labels_file)
     return ct, apply_label_map(labels, label_map, labels_file)
 
 
@@ -210,4 +207,6 @@ def _grid_of_header(file):
     if affine is None or len(shape) != 3:
         raise UserError(f"{file}: no volume of three axes with an orientation")
     # `to_lps` exchanges and flips indices; a view of one number has as many as are needed.
-    return to_lps(np.broadcast_to(np.uint8(0), shape), make_grid(file, shape, affine))[1]
+    number = np.uint8(0)
+    check_bytes(file, shape, number.dtype)
+    return to_lps(np.broadcast_to(number, shape), make_grid(file, shape, affine))[1]

@@ -3,11 +3,11 @@
 import numpy as np
 
 from xctrs_tf.data.input_folders import existing, existing_folder, folders_with
-from xctrs_tf.data.label_placing import on_one_grid, require_same_shape
+from xctrs_tf.data.label_placing import read_labels_of
 from xctrs_tf.data.sources.label_maps import TOTALSEGMENTATOR, binary_mask
 from xctrs_tf.data.sources.pairs import read_pair
 from xctrs_tf.data.sources.raw_patient import PatientSource, RawPatient
-from xctrs_tf.data.volumes.volume import Volume, read_ct, read_labels
+from xctrs_tf.data.volumes.volume import Volume, read_ct
 from xctrs_tf.errors import UserError
 from xctrs_tf.files import sha256_of
 from xctrs_tf.geometry import VERTEBRAE
@@ -61,11 +61,7 @@ class TotalSegmentatorSource(PatientSource):
         ct, grid = read_ct(ct_file)
         array = np.zeros(ct.array.shape, np.uint8)
         for number, file in enumerate(files, start=1):
-            mask = read_labels(file, grid)
-            require_same_shape(ct, mask, file)
-            if not on_one_grid(ct, mask):
-                raise UserError(f"{file}: not on the grid of its CT; resample it first")
-            array[binary_mask(mask, file)] = number
+            array[binary_mask(read_labels_of(ct, grid, file), file)] = number
         return RawPatient(scan, ct, Volume(array, ct.spacing_mm, ct.origin_mm))
 
     def _label_files(self, scan):

@@ -13,14 +13,13 @@ from xctrs_tf.data.films.film_normalisation import normalise_film
 from xctrs_tf.data.projection.film_processing import local_contrast, random_heights, tone_curve
 from xctrs_tf.data.projection.film_simulation import FilmSimulation
 from xctrs_tf.data.stream.random_cubes import random_cube
-from xctrs_tf.data.stream.rigid_motion import moved_grid, rotation_matrix
+from xctrs_tf.data.stream.rigid_motion import move_labels, moved_grid
 from xctrs_tf.data.volumes.intensity import AIR_HU, normalise_hu
 from xctrs_tf.errors import UserError
-from xctrs_tf.geometry import VIEWS
+from xctrs_tf.geometry import VIEWS, rotation_matrix
 
-# A generator of its own for each: switching one on leaves the others' draws.
-# They start at 1 because the order of the patients draws without a number; the VGG planes
-# have 5.
+# Each change draws from a random generator of its own number, so that switching one on does not
+# change what the others draw. The order of the patients has no number, the VGG planes have 5.
 AUGMENTATIONS = {
     **{"mirror": 1, "histogram": 2, "pose": 3, "noise": 4, "films": 6, "contrast": 7},
     "cubes": 8,
@@ -28,9 +27,10 @@ AUGMENTATIONS = {
 # Changes that show more of the scan than the crop, where the prepared folder has it.
 OF_THE_SCAN = ("films", "cubes")
 
-# Generators of the draws whether a sample is changed; mirroring draws nothing else.
+# Numbers of the generators that decide whether a sample is changed at all. Mirroring has only
+# this decision, and makes it with its own generator.
 _DRAWN = {name: number + (0 if name == "mirror" else 100) for name, number in AUGMENTATIONS.items()}
-# Of the samples, without a share in the flag; 1 for the others.
+# Share of the samples that are changed where the flag gives none; of all other changes it is 1.
 _SHARES = {"mirror": 0.5}
 
 ROTATION_DEG = 5.0
@@ -142,7 +142,8 @@ def augmented_arrays(
         # Keras, which this module needs, takes seconds to load.
         from xctrs_tf.data.stream.random_films import mirrored_case, random_films
 
-        # Mirrored before the projection: a cone's LA film is none of the mirror image.
+        # The patient is mirrored, not the films: with a cone beam the LA film of the mirrored
+        # patient is another film.
         arrays = random_films(mirrored_case(case) if mirrored else case, draws("films"))
         arrays |= mirror(made) if mirrored else made
     else:
@@ -260,7 +261,5 @@ def move(case, rng):
     return {
         **{view: normalise_film(film)[..., np.newaxis] for view, film in films.items()},
         "ct": normalise_hu(hu)[..., np.newaxis],
-        "segmentation": scipy.ndimage.affine_transform(
-            case.segmentation, to_patient, offset, order=0
-        ),
+        "segmentation": move_labels(case.segmentation, to_patient, offset),
     }

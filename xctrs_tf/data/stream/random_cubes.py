@@ -6,8 +6,8 @@ Every change is a function of its arguments and a random generator alone.
 import numpy as np
 import scipy
 
-from xctrs_tf.data.stream.rigid_motion import rotation_matrix
 from xctrs_tf.data.volumes.intensity import AIR_HU, normalise_hu
+from xctrs_tf.geometry import rotation_matrix
 
 # Rotation of the patient about each axis, and size of the patient beside the true one.
 ROTATION_DEG = 12.0

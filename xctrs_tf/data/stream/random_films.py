@@ -16,10 +16,9 @@ from xctrs_tf.data.stream.rigid_motion import (
     euler_degrees,
     move_labels,
     moved_grid,
-    rotation_matrix,
 )
 from xctrs_tf.data.volumes.intensity import normalise_hu
-from xctrs_tf.geometry import RAY_AXIS, VIEWS
+from xctrs_tf.geometry import RAY_AXIS, VIEWS, rotation_matrix
 
 SOURCE_MM = (1000.0, 2000.0)
 # The patient's pose, as in the augmentation `pose`: CT, labels and films move together.

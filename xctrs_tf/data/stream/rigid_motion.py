@@ -4,20 +4,8 @@ import numpy as np
 import scipy
 
 
-def rotation_matrix(degrees):
-    """Return the matrix of the rotation about x, then y, then z.
-
-    Args:
-        degrees: three angles.
-
-    Returns:
-        float64 ``(3, 3)``.
-    """
-    return scipy.spatial.transform.Rotation.from_euler("xyz", degrees, degrees=True).as_matrix()
-
-
 def euler_degrees(matrix):
-    """Return the angles of `rotation_matrix` for a matrix."""
+    """Return the angles of `geometry.rotation_matrix` for a matrix."""
     return scipy.spatial.transform.Rotation.from_matrix(matrix).as_euler("xyz", degrees=True)
 
 

@@ -2,11 +2,13 @@
 
 import os
 import pathlib
+import warnings
 
 import numpy as np
 
 from xctrs_tf.data.checked_file import read_checked, read_start
-from xctrs_tf.data.dicom.dicom_dataset import read_dataset
+from xctrs_tf.data.dicom.dicom_dataset import MAX_HEADER_BYTES, read_dataset
+from xctrs_tf.data.dicom.dicom_start import START, starts_like_dicom
 from xctrs_tf.data.volumes.dicom_slice import read_slices
 from xctrs_tf.data.volumes.grid import make_grid, to_lps
 from xctrs_tf.data.volumes.intensity import AIR_HU
@@ -14,9 +16,6 @@ from xctrs_tf.data.volumes.stored_image import MAX_BYTES
 from xctrs_tf.data.volumes.volume import upright_volume
 from xctrs_tf.errors import UserError
 
-_PREAMBLE, _MAGIC = 128, b"DICM"
-# The first group of a DICOM file without a preamble.
-_FIRST_GROUP = b"\x08\x00"
 _SUFFIXES = (".dcm", ".ima")
 # Tolerances of the steps between slices, whose positions are rounded.
 _STEP_TOLERANCE = 0.02
@@ -38,6 +37,27 @@ def slice_files(folder):
         if not file.is_dir() and not file.name.startswith(".") and file.name.upper() != "DICOMDIR"
     )
     return [file for file in files if is_dicom_slice(file)] or files
+
+
+def patient_id(folder):
+    """Return the PatientID in the header of the first slice of a folder.
+
+    Args:
+        folder: a folder of DICOM files.
+
+    Returns:
+        Text without the spaces around it; empty where there is none, or no readable slice.
+    """
+    try:
+        file = slice_files(folder)[0]
+        with warnings.catch_warnings():
+            # pydicom's remarks on odd values are not for the user.
+            warnings.simplefilter("ignore")
+            header = read_dataset(file, read_start(file, MAX_HEADER_BYTES))
+            return str(header.get("PatientID") or "").strip()
+    # A hostile file can make pydicom raise anything. Reading the series will tell what is wrong.
+    except Exception:
+        return ""
 
 
 def read_series(folder):
@@ -125,11 +145,10 @@ def is_dicom_slice(file):
     if file.suffix.lower() in _SUFFIXES:
         return True
     try:
-        start = read_start(file, _PREAMBLE + len(_MAGIC))
+        return starts_like_dicom(read_start(file, START))
     except UserError:
         # Reading it will tell why.
         return os.path.lexists(file)
-    return start[_PREAMBLE:] == _MAGIC or start.startswith(_FIRST_GROUP)
 
 
 def _read_all(folder):

@@ -48,12 +48,11 @@ class Slice:
     hu: np.ndarray
 
 
-def read_slices(file, max_bytes=MAX_BYTES):
+def read_slices(file):
     """Read the slice of a file, or all slices of an Enhanced CT.
 
     Args:
-        file: the file.
-        max_bytes: most bytes of the file, and of its pixels.
+        file: the file; it and its pixels have up to `MAX_BYTES`.
 
     Returns:
         List of `Slice`.
@@ -65,7 +64,7 @@ def read_slices(file, max_bytes=MAX_BYTES):
         with warnings.catch_warnings():
             # pydicom's remarks on odd values are not for the user.
             warnings.simplefilter("ignore")
-            return _read(file, read_checked(file, max_bytes), max_bytes)
+            return _read(file, read_checked(file, MAX_BYTES))
     except UserError:
         raise
     # A hostile file can make pydicom raise anything, RecursionError included.
@@ -73,14 +72,14 @@ def read_slices(file, max_bytes=MAX_BYTES):
         raise UserError(f"{file}: damaged, or not a DICOM slice of a CT") from error
 
 
-def _read(file, content, max_bytes):
+def _read(file, content):
     header = read_dataset(file, content)
     if "SOPClassUID" not in header and "Rows" not in header:
         raise UserError(f"{file}: damaged, or not a DICOM slice of a CT")
     modality = str(header.get("Modality") or "CT").strip()
     if modality != "CT":
         raise UserError(f"{file}: a slice of modality {printable(modality)}; CT is needed")
-    _check_pixels(file, header, max_bytes)
+    _check_pixels(file, header)
     groups = _frame_groups(file, header)
     series = str(header.get("SeriesInstanceUID", ""))
     # The places of all frames are looked at before the first is decoded.
@@ -93,7 +92,7 @@ def _read(file, content, max_bytes):
     ]
 
 
-def _check_pixels(file, header, max_bytes):
+def _check_pixels(file, header):
     for keyword in ("Rows", "Columns", "BitsAllocated", "PixelRepresentation"):
         if header.get(keyword) is None:
             raise UserError(f"{file}: no {keyword}; export it again")
@@ -118,9 +117,9 @@ def _check_pixels(file, header, max_bytes):
     frames = int(header.get("NumberOfFrames") or 1)
     if min(rows, columns, frames) < 1 or frames > _MAX_FRAMES:
         raise UserError(f"{file}: {columns} x {rows} x {frames} pixels; export it again")
-    if rows * columns * frames * allocated // 8 > max_bytes:
+    if rows * columns * frames * allocated // 8 > MAX_BYTES:
         raise UserError(
-            f"{file}: {columns} x {rows} x {frames} pixels are over {max_bytes / 1e6:.0f} MB; "
+            f"{file}: {columns} x {rows} x {frames} pixels are over {MAX_BYTES / 1e6:.0f} MB; "
             "cut out the neck first"
         )
 

@@ -50,17 +50,16 @@ def check_hu(path, hu):
         )
 
 
-def normalise_hu(hu, window_hu=WINDOW_HU):
-    """Clip CT numbers to a window and scale them to [0, 1].
+def normalise_hu(hu):
+    """Clip CT numbers to `WINDOW_HU` and scale them to [0, 1].
 
     Args:
         hu: array or tensor of CT numbers in HU.
-        window_hu: lower and upper end of the window in HU.
 
     Returns:
         float32 array of the same shape.
     """
-    low, high = window_hu
+    low, high = WINDOW_HU
     return ((np.clip(hu, low, high) - low) / (high - low)).astype(np.float32)
 
 

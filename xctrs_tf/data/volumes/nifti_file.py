@@ -10,7 +10,7 @@ import math
 import numpy as np
 
 from xctrs_tf.data.checked_file import check_end, read_checked, read_start
-from xctrs_tf.data.volumes.stored_image import MAX_BYTES, StoredImage, check_bytes
+from xctrs_tf.data.volumes.stored_image import StoredImage, check_bytes
 from xctrs_tf.errors import UserError
 
 # Size of the header in bytes (NIfTI-1, NIfTI-2) -> offset, type and count of its fields.
@@ -72,14 +72,13 @@ _SLACK_BYTES = 2**20
 _PART = 2**22
 
 
-def read_nifti(path, check_shape=None, max_bytes=MAX_BYTES):
+def read_nifti(path, check_shape=None):
     """Read a NIfTI file, gzip or not.
 
     Args:
         path: the file.
         check_shape: function of the shape that refuses too large images; it is called
             before the voxels are read.
-        max_bytes: most bytes of the voxels as stored.
 
     Returns:
         `StoredImage` in index order.
@@ -91,7 +90,7 @@ def read_nifti(path, check_shape=None, max_bytes=MAX_BYTES):
     header = _Header(path, read_start(path, max(_LAYOUTS)))
     if check_shape:
         check_shape(header.shape)
-    check_bytes(path, header.shape, header.kind, max_bytes)
+    check_bytes(path, header.shape, header.kind)
     content = read_checked(path, header.end + _SLACK_BYTES)
     # The file may have changed since its start was read.
     header = _Header(path, content)

@@ -27,20 +27,19 @@ class StoredImage:
     affine: np.ndarray | None
 
 
-def check_bytes(path, shape, kind, max_bytes):
-    """Refuse an image with too many bytes of voxels, before they are read.
+def check_bytes(path, shape, kind):
+    """Refuse an image with over `MAX_BYTES` of voxels, before they are read.
 
     Args:
         path: the file, for the message.
         shape: of the image.
         kind: `numpy.dtype` of the stored voxels.
-        max_bytes: most bytes.
 
     Raises:
         UserError: too many.
     """
-    if math.prod(shape) * kind.itemsize > max_bytes:
+    if math.prod(shape) * kind.itemsize > MAX_BYTES:
         voxels = " x ".join(map(str, shape))
         raise UserError(
-            f"{path}: {voxels} voxels are over {max_bytes / 1e6:.0f} MB; cut out the neck first"
+            f"{path}: {voxels} voxels are over {MAX_BYTES / 1e6:.0f} MB; cut out the neck first"
         )

@@ -12,7 +12,7 @@ import zlib
 import numpy as np
 
 from xctrs_tf.data.checked_file import check_end, printable, read_checked, read_start
-from xctrs_tf.data.volumes.stored_image import MAX_BYTES, StoredImage, check_bytes
+from xctrs_tf.data.volumes.stored_image import StoredImage, check_bytes
 from xctrs_tf.errors import UserError
 
 _MAX_HEADER_BYTES = 2**16
@@ -66,14 +66,13 @@ class _Header:
     affine: np.ndarray | None
 
 
-def read_text_header_file(path, check_shape=None, max_bytes=MAX_BYTES):
+def read_text_header_file(path, check_shape=None):
     """Read an NRRD (``.nrrd``) or MetaImage (``.mha``) file of one piece.
 
     Args:
         path: the file.
         check_shape: function of the shape that refuses too large images; it is called
             before the voxels are read.
-        max_bytes: most bytes of the voxels as stored.
 
     Returns:
         `StoredImage` in index order.
@@ -85,7 +84,7 @@ def read_text_header_file(path, check_shape=None, max_bytes=MAX_BYTES):
     header = _parse(path, read_start(path, _MAX_HEADER_BYTES))
     if check_shape:
         check_shape(header.shape)
-    check_bytes(path, header.shape, header.kind, max_bytes)
+    check_bytes(path, header.shape, header.kind)
     size = math.prod(header.shape) * header.kind.itemsize
     content = read_checked(path, header.start + size + _MAX_HEADER_BYTES)
     # The file may have changed since its start was read.

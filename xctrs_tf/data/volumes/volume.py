@@ -39,14 +39,13 @@ class Volume:
     origin_mm: tuple
 
 
-def read_stored_image(path, check_shape=None, max_bytes=MAX_BYTES):
+def read_stored_image(path, check_shape=None):
     """Read an image file in its index order; the direction in the header is not applied.
 
     Args:
         path: a NIfTI, NRRD or MetaImage file of one piece.
         check_shape: function of the shape that refuses too large images; it is called
             before the voxels are read.
-        max_bytes: most bytes of the voxels as stored.
 
     Returns:
         `StoredImage`.
@@ -55,8 +54,8 @@ def read_stored_image(path, check_shape=None, max_bytes=MAX_BYTES):
         UserError: missing, unreadable, too large or not finite.
     """
     if pathlib.Path(path).name.lower().endswith((".nii", ".nii.gz")):
-        return read_nifti(path, check_shape, max_bytes)
-    return read_text_header_file(path, check_shape, max_bytes)
+        return read_nifti(path, check_shape)
+    return read_text_header_file(path, check_shape)
 
 
 def read_volume(path, interpolation="linear", fill=0.0):

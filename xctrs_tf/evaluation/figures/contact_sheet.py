@@ -15,7 +15,7 @@ from xctrs_tf.data.dataset.cohort_statistics import (
     measure_case,
 )
 from xctrs_tf.data.dataset.manifest import MODEL_MADE, are_model_made
-from xctrs_tf.data.dataset.sanity import check_direction
+from xctrs_tf.data.dataset.sanity import check_direction, check_levels
 from xctrs_tf.data.films.film_normalisation import normalise_film
 from xctrs_tf.data.volumes.intensity import WINDOW_HU, normalise_hu
 from xctrs_tf.drawing.panels import PANEL, draw_legend, draw_patient, save_figure
@@ -49,8 +49,8 @@ def check_dataset(dataset, watch=iter):
         watch: called with the list of ids; what it returns is iterated.
 
     Returns:
-        Path of the index, and a line of text for each contradiction of a header and each
-        outlier.
+        Path of the index, and a line of text for each contradiction of a header, each patient
+        whose labels are perhaps one level off, and each outlier.
     """
     measures, counts, faults = {}, 0, []
     with atomic_path(dataset.path / FOLDER) as folder:
@@ -63,6 +63,8 @@ def check_dataset(dataset, watch=iter):
                 words, mend = fault
                 flag = f"--header={shlex.quote(f'{patient}:{mend}')}"
                 faults.append(f"{patient}: {words}; prepare it with {flag}")
+            elif fault := check_levels(labels_of(case)):
+                faults.append(f"{patient}: {fault}")
             patient_figure(folder / f"{patient}.png", case, _mark(dataset))
         outliers = find_outliers(measures)
         _histogram_figure(folder / "histogram.png", counts)
@@ -140,8 +142,8 @@ def _page(dataset, measures, outliers, to_look_at):
 rejected. Films: {html.escape(json.dumps(manifest.get("projection")))}. Content hash
 {dataset.content_hash()[:16]}.{_sentence(dataset)}</p>
 <h2>To look at</h2>
-<p>Scans that contradict their header, and measures further from the median than {OUTLIER_Z} robust
-standard deviations.</p>
+<p>Scans that contradict their header, labels that are perhaps one level off, and measures further
+from the median than {OUTLIER_Z} robust standard deviations.</p>
 <ul>{lines or "<li>nothing</li>"}</ul>
 <h2>CT numbers of all patients</h2>
 <img alt="histogram" src="histogram.png">

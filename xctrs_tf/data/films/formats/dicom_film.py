@@ -1,25 +1,15 @@
 """Films from DICOM files: grey values, pixel size, view and orientation by the header."""
 
 import pathlib
-import re
 
 import numpy as np
 
+from xctrs_tf.data.dicom.dicom_start import START, starts_like_dicom
 from xctrs_tf.data.films.raw_film import RawFilm, check_size, screen_to_film
 from xctrs_tf.errors import UserError
 
-PREAMBLE, MAGIC = 128, b"DICM"
-# First tag of a file without a preamble: group 2 or 8, little or big-endian, and the kind
-# of its value, or its length in an implicit header.
-_BARE = re.compile(
-    rb"(?:[\x02\x08]\x00.\x00|\x00[\x02\x08]\x00.)(?:[A-Z]{2}|..\x00\x00)", re.DOTALL
-)
-
-
 # The header of a film has some hundreds of fields, each of two pieces.
 MAX_READS = 50_000
-# Bytes that tell whether a file is DICOM.
-_START = PREAMBLE + 8
 
 
 def is_dicom_film(path):
@@ -29,25 +19,7 @@ def is_dicom_film(path):
         path: the file.
     """
     with pathlib.Path(path).open("rb") as stream:
-        return starts_like_dicom(stream.read(_START))
-
-
-def starts_like_dicom(content):
-    """Return whether a file begins as DICOM files do, with or without a preamble.
-
-    Args:
-        content: the file's bytes, or at least the first 136.
-    """
-    has_magic = content[PREAMBLE : PREAMBLE + len(MAGIC)] == MAGIC
-    return has_magic or _BARE.match(_without_preamble(content)) is not None
-
-
-def _without_preamble(content):
-    """Return a file's bytes without a preamble of zeros that has no DICM after it."""
-    has_magic = content[PREAMBLE : PREAMBLE + len(MAGIC)] == MAGIC
-    if has_magic or any(content[:PREAMBLE]):
-        return content
-    return content[PREAMBLE:]
+        return starts_like_dicom(stream.read(START))
 
 
 def read_dicom_film(path, content, view):
@@ -72,7 +44,6 @@ def read_dicom_film(path, content, view):
     from xctrs_tf.data.dicom.dicom_dataset import read_dataset
     from xctrs_tf.data.films.formats import dicom_header, dicom_scale, dicom_values
 
-    content = _without_preamble(content)
     image = read_dataset(path, content, MAX_READS)
     _complete_meta(path, image)
     dicom_header.check(path, image, view)

@@ -66,9 +66,10 @@ def is_mendable(match):
 def plan_mending(opened, frames, boxes, match, edge_mm=None):
     """Choose the film whose box is moved and scaled, and the new box.
 
-    The LA film is taken; where exactly one film's size in mm is known, the other one. The
-    other film is taken instead where only its box stays inside its film, unless that changed
-    the scale of a film of known size.
+    The box of the LA film is changed, but that of the AP film where the size in mm is known of
+    the LA film alone: a known size should stay. If the new box does not lie inside its film, and
+    that of the other film would, the other box is changed instead; not if this would scale a
+    film whose size is known.
 
     Args:
         opened: dict of `OpenFilm`.

@@ -56,9 +56,10 @@ class ViewJudgement:
     def needs_mending(self):
         """True if a box has to be moved first, before anything else counts.
 
-        Films that show the neck at other heights fit the mean films less, so a fault that
-        leaves their match as it is cannot be told from the box. One that is there is found
-        once both films show the same heights.
+        Where the two films show the neck at different heights, they fit the mean films less
+        well. A turned or mirrored film does that, too, and while the heights differ it cannot be
+        told which of the two is the cause. So the box is moved first; a film that is turned or
+        mirrored is found afterwards.
         """
         if self.match is None or is_aligned(self.match):
             return False
@@ -123,7 +124,7 @@ def judge_views(ap, la, strips=None, opened=None):
 
     Two films of one view are recognised by their correlation where they fit each other
     best. A pair is recognised by the heights at which both films show the same slices
-    (`height_match.match_heights`): the films may show the neck at different heights and
+    (`height_match.match_profiles`): the films may show the neck at different heights and
     sizes. Where one of the films is turned, mirrored or inverted, or both are swapped, the
     pair fits better, in height and to the mean films, when that is undone: the change that
     fits best is named.
