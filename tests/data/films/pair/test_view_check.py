@@ -3,11 +3,7 @@ import pytest
 import scipy
 
 from tests.data.films.pair.necks import neck_films
-from xctrs_tf.data.films.pair.height_match import (
-    brightness_correlation,
-    height_profiles,
-    match_profiles,
-)
+from xctrs_tf.data.films.pair.height_match import brightness_correlation, match_heights
 from xctrs_tf.data.films.pair.view_check import (
     DOUBTFUL_EVIDENCE,
     check_two_films,
@@ -16,12 +12,6 @@ from xctrs_tf.data.films.pair.view_check import (
 )
 from xctrs_tf.data.projection.film_processing import local_contrast
 from xctrs_tf.errors import UserError
-
-
-def match(ap, la):
-    """Return the match of two films in height."""
-    return match_profiles(height_profiles(ap, "ap"), height_profiles(la, "la"))
-
 
 FAULTS = [
     (lambda ap, la: (ap, la[::-1]), "the lateral film faces right: give --la_flip_horizontal"),
@@ -61,7 +51,7 @@ def test_brightness_of_films_at_other_heights_agrees_much_less_under_any_exposur
     agreement = brightness_correlation(ap**2, la**0.5)
     assert agreement > 0.98
     moved = brightness_correlation(ap, np.roll(la, 4, axis=1))
-    assert moved < match(ap, np.roll(la, 4, axis=1)).correlation - 0.05
+    assert moved < match_heights(ap, np.roll(la, 4, axis=1)).correlation - 0.05
 
 
 def test_films_of_two_patients():
@@ -103,9 +93,9 @@ def test_shift_and_scale_are_measured(shift, scale):
 def test_a_shift_is_measured_after_local_contrast_was_enhanced():
     ap, la = (local_contrast(film, 8, 2.56) for film in neck_films(0))
     for shift in (4, -4):
-        found = match(ap[:, 8:56], la[:, 8 - shift : 56 - shift])
-        assert found.evidence > DOUBTFUL_EVIDENCE
-        assert found.shift * 48 == pytest.approx(shift, abs=0.3)
+        match = match_heights(ap[:, 8:56], la[:, 8 - shift : 56 - shift])
+        assert match.evidence > DOUBTFUL_EVIDENCE
+        assert match.shift * 48 == pytest.approx(shift, abs=0.3)
 
 
 def test_films_of_two_sizes():

@@ -81,6 +81,24 @@ class HeightMatch:
         )
 
 
+def match_heights(ap, la, moved=True):
+    """Find the shift and the scale at which two films agree best in height.
+
+    Parallel rays of both views sum the same slice into the same row, so the mean
+    brightness changes alike from row to row, as far as each film shows the patient from
+    side to side.
+
+    Args:
+        ap: film ``[horizontal, vertical]``, of any size, bone bright.
+        la: film; it may have another size.
+        moved: search; else compare the films as they are.
+
+    Returns:
+        `HeightMatch`.
+    """
+    return match_profiles(height_profiles(ap, "ap"), height_profiles(la, "la"), moved)
+
+
 def brightness_correlation(ap, la):
     """Correlate the row-to-row steps of two films' mean brightness, at equal heights.
 
@@ -144,14 +162,10 @@ def _equal_contrast(film):
 def match_profiles(ap, la, moved=True):
     """Find the shift and the scale at which the `height_profiles` of two films agree best.
 
-    Parallel rays of both views sum the same slice into the same row, so the mean
-    brightness changes alike from row to row, as far as each film shows the patient from
-    side to side.
-
     Args:
         ap: array of `height_profiles`.
         la: array of the other film.
-        moved: search; else compare the films as they are.
+        moved: as of `match_heights`.
 
     Returns:
         `HeightMatch`.

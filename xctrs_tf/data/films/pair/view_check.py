@@ -124,7 +124,7 @@ def judge_views(ap, la, strips=None, opened=None):
 
     Two films of one view are recognised by their correlation where they fit each other
     best. A pair is recognised by the heights at which both films show the same slices
-    (`height_match.match_profiles`): the films may show the neck at different heights and
+    (`height_match.match_heights`): the films may show the neck at different heights and
     sizes. Where one of the films is turned, mirrored or inverted, or both are swapped, the
     pair fits better, in height and to the mean films, when that is undone: the change that
     fits best is named.
