@@ -3,8 +3,8 @@
 import pytest
 
 from xctrs_tf.data.dicom.dicom_start import START, starts_like_dicom
-from xctrs_tf.data.films.formats import dicom_film
-from xctrs_tf.data.volumes import dicom_series
+from xctrs_tf.data.films.formats.dicom_film import is_dicom_film
+from xctrs_tf.data.volumes.dicom_series import is_dicom_slice
 
 EXPLICIT = b"\x08\x00\x05\x00CS\x0a\x00ISO_IR 100"
 DICOM = {
@@ -31,5 +31,5 @@ def test_films_and_slices_have_one_rule(tmp_path, name):
     content = (DICOM | OTHERS)[name]
     assert starts_like_dicom(content[:START]) == starts_like_dicom(content) == (name in DICOM)
     (tmp_path / "file").write_bytes(content)
-    for module in (dicom_film, dicom_series):
-        assert module.is_dicom(tmp_path / "file") == (name in DICOM)
+    for is_dicom in (is_dicom_film, is_dicom_slice):
+        assert is_dicom(tmp_path / "file") == (name in DICOM)
