@@ -10,7 +10,7 @@ from xctrs_tf.report.measures import measure_spine
 from xctrs_tf.report.meshes import write_meshes
 from xctrs_tf.report.origin import origin_record
 from xctrs_tf.report.page import render_page
-from xctrs_tf.report.training_summary import compare_films, describe_training
+from xctrs_tf.report.training_summary import compare_films, training_lines
 from xctrs_tf.style import NOTICE
 
 REPORT_FORMAT = "xctrs-report/2"
@@ -69,7 +69,8 @@ def make_record(reconstruction, verdict, metadata=None, pair=None):
         "spacing_mm": float(reconstruction.spacing_mm),
         "origin_mm": [float(value) for value in reconstruction.origin_mm],
         **origin_record(reconstruction, pair, verdict),
-        "training": describe_training(metadata),
+        # A line for each model.
+        "training": "\n".join(training_lines(metadata, reconstruction.models)),
         "films_like_training": compare_films(verdict),
         "quality": {
             "verdict": verdict.level,
