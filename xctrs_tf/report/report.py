@@ -38,9 +38,8 @@ def write_report(folder, reconstruction, films, metadata=None, pair=None):
     ct_hu, labels = reconstruction.ct_hu, reconstruction.segmentation
     spacing_mm, origin_mm = reconstruction.spacing_mm, reconstruction.origin_mm
     known = metadata or {}
-    verdict = assess(
-        films, ct_hu, labels, spacing_mm, known.get("quality"), known.get("film_normalization")
-    )
+    judged_by = known.get("quality"), known.get("film_normalization")
+    verdict = assess(films, ct_hu, labels, spacing_mm, *judged_by, pair and pair.opened)
     meshes = {} if labels is None else write_meshes(folder, labels, spacing_mm, origin_mm)
     record = make_record(reconstruction, verdict, metadata, pair)
     write_text(folder / REPORT_FILE, json.dumps(record, indent=1, allow_nan=False) + "\n")
