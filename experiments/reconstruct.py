@@ -11,9 +11,9 @@ all but DICOM with bone bright. Flags cut, turn and invert films that are not so
 OUT holds ct.nii.gz (HU), segmentation.nii.gz with its label tables for ITK-SNAP
 (.label) and 3D Slicer (.ctbl), C1.stl .. C7.stl, films.png (what the model saw),
 preview.png, report.html, report.json and reconstruction.json. With several --model
-the CT is their mean and the labels their majority; spread_hu.nii.gz tells how far
-they differ. Only you can read OUT, unless --share. A SavedModel is a program: take only models
-that you trust. Not for diagnosis.
+the CT is their mean and the labels are those of the highest mean probability;
+spread_hu.nii.gz tells how far the CTs differ. Only you can read OUT, unless --share. A
+SavedModel is a program: take only models that you trust. Not for diagnosis.
 
 A batch (--pairs, --input) writes such a folder for every id into OUT, and
 OUT/summary.csv. A bad pair is one line on stderr, and the others go on; a rerun does

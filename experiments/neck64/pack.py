@@ -1,12 +1,18 @@
 """Pack a run as weights that come with the package.
 
     python -m experiments.neck64.pack --workdir=RUN --output=xctrs_tf/pretrained/neck64
+    python -m experiments.neck64.pack --model=neck64 --quality=quality.json \\
+        --output=xctrs_tf/pretrained/neck64
 
 The run must have been evaluated on its test patients and calibrated (experiments.evaluate,
 experiments.calibrate), so that figures and thresholds travel with the weights. Writes an
 exported model without a graph, in float16, with LICENSE and NOTICE.
+
+With --model, a packed model gets the thresholds of a new calibration of it (experiments.calibrate
+--model=neck64 --output=quality.json); its weights and all else stay.
 """
 
+import json
 import pathlib
 import shutil
 import sys
@@ -16,7 +22,7 @@ from absl import flags
 
 from experiments.common import cli
 from xctrs_tf.errors import UserError
-from xctrs_tf.files import atomic_path
+from xctrs_tf.files import as_dict, atomic_path, read_json, write_text
 from xctrs_tf.folder_lock import folder_lock
 from xctrs_tf.pretrained import EXPORTED_WEIGHTS, check_weights_folder
 
@@ -27,18 +33,39 @@ _NEEDED = {"evaluation/cases.json": "evaluate", "quality.json": "calibrate"}
 
 FLAGS = flags.FlagValues()
 WORKDIR = flags.DEFINE_string("workdir", None, "Run to pack.", flag_values=FLAGS)
+MODEL = flags.DEFINE_string(
+    "model", None, "Packed model that gets the thresholds of --quality.", flag_values=FLAGS
+)
+QUALITY = flags.DEFINE_string(
+    "quality", None, "File of experiments.calibrate of --model.", flag_values=FLAGS
+)
 OUTPUT = flags.DEFINE_string(
     "output", None, "Folder to write; an earlier one is replaced.", flag_values=FLAGS
 )
 LICENCE = flags.DEFINE_string(
     "license", "LICENSE", "File of the licence of the weights.", flag_values=FLAGS
 )
-flags.mark_flags_as_required(["workdir", "output"], flag_values=FLAGS)
+flags.mark_flag_as_required("output", flag_values=FLAGS)
 
 
 def execute():
-    """Pack the run that the flags name."""
-    workdir, output = pathlib.Path(WORKDIR.value), pathlib.Path(OUTPUT.value)
+    """Pack what the flags name."""
+    output = pathlib.Path(OUTPUT.value)
+    if (WORKDIR.value is None) == (MODEL.value is None):
+        raise UserError("name either --workdir, or --model with --quality")
+    if (MODEL.value is None) != (QUALITY.value is None):
+        raise UserError("--quality: goes with --model")
+    if WORKDIR.value:
+        _pack_run(pathlib.Path(WORKDIR.value), output)
+        return
+    check_weights_folder(output)
+    output.parent.mkdir(parents=True, exist_ok=True)
+    with folder_lock(output, beside=True):
+        _renew(MODEL.value, pathlib.Path(QUALITY.value), output)
+    print(f"{output}: the weights of {MODEL.value}, with the thresholds of {QUALITY.value}")
+
+
+def _pack_run(workdir, output):
     for name, program in _NEEDED.items():
         if not (workdir / name).is_file():
             raise UserError(f"{workdir / name}: missing; run experiments.{program} first")
@@ -74,6 +101,34 @@ def _write(workdir, scratch, licence, output):
     with atomic_path(output) as temporary:
         shutil.copytree(folder, temporary)
     return size
+
+
+def _renew(model, quality, output):
+    """Write a packed model with the thresholds of a new calibration."""
+    from xctrs_tf.export.model_card import model_card
+    from xctrs_tf.quality.reference import check_reference
+    from xctrs_tf.reconstruction.export_files import METADATA, MODEL_CARD, write_checksums
+    from xctrs_tf.reconstruction.exported_model import find_export
+
+    export = find_export(model)
+    export.check_files()
+    try:
+        reference = read_json(quality)
+    except (OSError, ValueError, RecursionError) as error:
+        raise UserError(f"{quality}: cannot be read; run experiments.calibrate") from error
+    check_reference(reference, quality)
+    calibrated = as_dict(reference.get("origin")).get("model_sha256")
+    if calibrated != export.sha256:
+        raise UserError(
+            f"{quality}: of a model with the hash {calibrated}, and {model} has {export.sha256}; "
+            f"run experiments.calibrate --model={model}"
+        )
+    metadata = {**read_json(export.path / METADATA), "quality": reference}
+    with atomic_path(output) as temporary:
+        shutil.copytree(export.path, temporary, ignore=shutil.ignore_patterns("__pycache__"))
+        write_text(temporary / METADATA, json.dumps(metadata, indent=1) + "\n")
+        write_text(temporary / MODEL_CARD, model_card(metadata))
+        write_checksums(temporary)
 
 
 def main(argv=None):

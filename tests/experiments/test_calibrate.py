@@ -36,7 +36,7 @@ def test_calibrates_an_export(data, model, tmp_path):
     result = run_program("calibrate", *flags, f"--output={output}")
     assert result.returncode == 0, result.stderr
     reference = json.loads(output.read_text(encoding="utf-8"))
-    assert reference["format"] == "xctrs-quality/2"
+    assert reference["format"] == "xctrs-quality/3"
     assert reference["film_normalization"] == "percentile"
     assert reference["held_out"] + reference["training"] == 14
     assert f"{reference['held_out']} held-out patients" in result.stdout

@@ -98,6 +98,23 @@ def test_films_without_a_box_are_refused(film, field_mm, words):
         propose(film, field_mm=field_mm)
 
 
+@pytest.mark.parametrize("shape", [(240, 240), SHAPE])
+def test_a_doubt_about_the_orientation_is_told_and_refuses_films_that_are_not_square(shape):
+    def search(picture, view, candidates):
+        margins = {"turn": 9.0, "mirror": MIN_MARGIN - 1, "invert": 9.0}
+        return FoundNeck((110.0, 130.0), 60.0, 0.0, True, False, 5.0, margins)
+
+    film = RawFilm(marked_film(shape, CENTRE), (1.0, 1.0))
+    words = "perhaps it faces right, but that is not certain; look at"
+    if shape == SHAPE:
+        with pytest.raises(UserError, match=words):
+            propose_crop(film, FilmFrame(), "la", 100, (), search)
+        return
+    proposal = propose_crop(film, FilmFrame(), "la", 100, (), search)
+    assert not proposal.frame.flip_horizontal
+    assert proposal.sentences[-1] == f"{words} films.png, and give --la_flip_horizontal if so"
+
+
 def test_only_what_differs_needs_a_margin():
     margins = {"turn": MIN_MARGIN + 1, "mirror": MIN_MARGIN - 1, "invert": MIN_MARGIN - 1}
     found = FoundNeck((100.0, 100.0), 60.0, 170.0, True, False, 5.0, margins)

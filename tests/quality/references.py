@@ -15,7 +15,7 @@ def plain_reference():
         **{"interval": [0.0, 0.3], "psnr_loss_db": 0.0, "named": None},
     }
     return {
-        "format": "xctrs-quality/2",
+        "format": "xctrs-quality/3",
         "film_normalization": "percentile",
         "films": {"ap": film, "la": film},
         "anatomy": {"volume": {"C3": [8.5, 0.2]}, "spacing": {"C3-C4": [2.8, 0.1]}},

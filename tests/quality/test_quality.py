@@ -20,7 +20,7 @@ from xctrs_tf.quality.verdict import assess
 def test_a_good_reconstruction_passes(patient, reference):
     verdict = judge(patient, reference)
     assert (verdict.level, verdict.findings) == ("pass", [])
-    assert set(verdict.scores) == set(CHECKS) - {"agreement"}
+    assert set(verdict.scores) == set(CHECKS) - {"agreement", "height_agreement"}
     assert verdict.is_calibrated and verdict.failing == {}
 
 
@@ -48,7 +48,7 @@ def test_upside_down_film(patient, reference, view):
     verdict = judge(patient, reference, **{view: getattr(patient, view)[:, ::-1]})
     assert (verdict.level, only_cause(verdict)) == ("fail", f"{view} upside down")
     # One cause stands for every check that follows from it.
-    assert {f"{view}_upright", "height_agreement"} <= set(verdict.findings[0].checks)
+    assert {f"{view}_upright", "height_match"} <= set(verdict.findings[0].checks)
     assert set(verdict.findings[0].checks) == set(verdict.failing)
 
 
@@ -99,7 +99,7 @@ def test_another_histogram(patient, reference):
 
 def test_films_of_two_patients(patient, reference):
     verdict = judge(patient, reference, la=neck(8).la)
-    assert "height_agreement" in verdict.failing
+    assert "height_match" in verdict.failing
 
 
 def test_noise_is_no_neck(patient, reference):
@@ -154,7 +154,7 @@ def test_the_worst_finding_decides_and_comes_first(patient, reference):
 
 
 def test_another_format_is_refused(patient):
-    with pytest.raises(UserError, match="not of format xctrs-quality/2"):
+    with pytest.raises(UserError, match="not of format xctrs-quality/3"):
         judge(patient, {"format": "other"})
 
 
@@ -189,12 +189,12 @@ def test_calibrations_of_format_1_judge_as_before(patient, reference):
         del old["films"][view]["contrast"], old["films"][view]["noise"]
         for name in ("contrast", "noise", "flat", "shift", "turn"):
             del old["thresholds"][f"{view}_{name}"]
-    bounds = old["thresholds"].pop("height_agreement")
+    bounds = old["thresholds"].pop("height_match")
     old["thresholds"]["agreement"] = bounds
     check_reference(old, "F")
     good = judge(patient, old)
     assert good.level == "pass" and "agreement" in good.scores
-    assert not {"ap_contrast", "height_agreement"} & set(good.scores)
+    assert not {"ap_contrast", "height_agreement", "height_match"} & set(good.scores)
     assert only_cause(judge(patient, old, la=patient.la[::-1])) == "la mirrored"
 
 

@@ -22,9 +22,9 @@ def test_format_1_is_read():
     check_reference(old, "F")
 
 
-@pytest.mark.parametrize("reference", [None, [], "pass", {}, {"format": "xctrs-quality/3"}])
+@pytest.mark.parametrize("reference", [None, [], "pass", {}, {"format": "xctrs-quality/4"}])
 def test_another_format(reference):
-    with pytest.raises(UserError, match=r"F: not of format xctrs-quality/2; run experiments\.cal"):
+    with pytest.raises(UserError, match=r"F: not of format xctrs-quality/3; run experiments\.cal"):
         check_reference(reference, "F")
 
 

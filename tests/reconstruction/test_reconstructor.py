@@ -121,6 +121,22 @@ def test_an_ensemble_combines_its_models():
     assert (result.spacing_mm, result.origin_mm) == (2.0, (-31.0,) * 3)
 
 
+def test_an_ensemble_labels_by_the_mean_probability():
+    def model(probability):
+        shape = (1, SIZE, SIZE, SIZE)
+        classes = np.zeros((*shape, 8), np.float32)
+        classes[..., 0], classes[..., 5] = 1 - probability, probability
+        outputs = {"ct": np.linspace(0, 1, SIZE**3).reshape(*shape, 1), "segmentation": classes}
+        metadata = {"size": SIZE, "spacing_mm": 2.0, "window_hu": [-1000.0, 1000.0]}
+        return Reconstructor(lambda ap, la: outputs, metadata)
+
+    # Alone the first model would find nothing.
+    result = ReconstructorEnsemble([model(0.4), model(0.9)])(**block_films())
+    assert (result.segmentation == 5).all()
+    assert result.uncertainty["C5"]["agreement"] == pytest.approx(0.5)
+    assert len(result.models) == 2
+
+
 def test_models_of_two_voxel_sizes_need_spacing_mm():
     ensemble = ReconstructorEnsemble(
         [make_reconstructor(0.5, 4), make_reconstructor(0.5, 4, spacing_mm=3.0)]
@@ -185,6 +201,16 @@ def test_the_files_of_a_model_are_hashed_once(models, monkeypatch):
     load(export)
     assert export.record()["sha256"] == export.sha256 == model_sha256(models / "1")
     assert counted == [models / "1"]
+
+
+def test_one_hash_may_be_given_without_a_list(models, tmp_path):
+    pin = model_sha256(models / "1")
+    assert load(models, sha256=pin).size == SIZE
+    with pytest.raises(UserError, match=r"--model_sha256=000.*is it the model you mean"):
+        load(models, sha256="0" * 64)
+    shutil.copytree(models, tmp_path / "copy")
+    with pytest.raises(UserError, match="--model_sha256: 1 of them; give one for every --model"):
+        load(models, tmp_path / "copy", sha256=pin)
 
 
 def test_a_model_named_twice(models):

@@ -3,7 +3,7 @@ import pytest
 
 from xctrs_tf.data.phantom import make_phantom
 from xctrs_tf.report.landmarks import NotFound, body_mask, end_plate
-from xctrs_tf.report.measures import measure_spine
+from xctrs_tf.report.measures import CUT_OFF, measure_spine
 
 SPACING = 0.5
 ORIGIN = (-10.0, 20.0, -30.0)
@@ -44,13 +44,17 @@ def test_volume_and_centroid_of_a_block():
     assert measures["centroid"].unit == "mm"
 
 
-def test_a_cut_off_vertebra_is_reported():
-    labels = np.zeros(SHAPE, np.uint8)
-    labels[4:7, 10:15, 125:] = 1
-    assert (
-        "edge of the volume"
-        in measure_spine(labels, SPACING, ORIGIN)["vertebrae"]["C1"]["volume"].reason
-    )
+def test_every_measure_of_a_vertebra_at_the_edge_of_the_volume_says_so():
+    # The lowest voxels of C7 are the lowest of the volume.
+    labels = spine()[:, :, 23:]
+    labels[4:7, 10:15, 30:35] = 6
+    measures = measure_spine(labels, SPACING, ORIGIN)
+    vertebrae, column = measures["vertebrae"], measures["column"]
+    assert {measure.reason for measure in vertebrae["C7"].values()} == {CUT_OFF}
+    assert vertebrae["C7"]["body_height"].value == pytest.approx(11.0, abs=0.4)
+    assert column["C6-C7"].reason == column["cobb_c2_c7"].reason == f"C7 {CUT_OFF}"
+    assert {measure.reason for measure in vertebrae["C2"].values()} == {None}
+    assert vertebrae["C6"]["volume"].reason is None
 
 
 def test_distances_of_neighbours():

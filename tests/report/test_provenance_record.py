@@ -24,7 +24,7 @@ from xctrs_tf.report.provenance_record import (
     provenance_record,
 )
 from xctrs_tf.report.report import write_report
-from xctrs_tf.report.training_summary import describe_training
+from xctrs_tf.report.training_summary import describe_training, training_lines, verdict_lines
 
 METADATA = {
     "method": "SpaDRNet + MulSISNet",
@@ -82,7 +82,7 @@ def test_labels_that_a_network_made_are_named_with_the_training():
     assert f"(source: {name})" in model_sentences(model_record("toy", metadata, 3))
     metadata["data"]["label_name"] = "model-made Dice"
     assert f"(source: {name})" in describe_training(metadata)
-    assert "Overlap with their labels: model-made Dice." in describe_training(metadata)
+    assert "Overlap with the patients' labels: model-made Dice." in describe_training(metadata)
     # In a further folder, and where only the record of the run tells its data.
     folders = [{"sources": [{"source": "x"}]}, {"sources": [made]}]
     assert f"Among the data: {name}." in describe_training({**METADATA, "folders": folders})
@@ -97,6 +97,39 @@ def test_a_model_is_named_with_its_training_and_figures():
     assert served.startswith("toy on host:8500, voxels; trained on an unknown number of patients")
     assert served.endswith("it has no figures of test patients.")
     assert " for 1 step;" in model_sentences(model_record("toy", {"step": 1}))
+
+
+def test_every_model_of_several_is_told_once_with_its_own_training(tmp_path, reconstruction):
+    other = {
+        **METADATA,
+        "data": {
+            "sources": [{"source": "phantom"}],
+            "patients": {"training": 162},
+            "projection": {"geometry": "cone"},
+        },
+        "training": {"augment": ""},
+        "film_normalization": "equalized",
+    }
+    models = (reconstruction.models[0], model_record("second", other))
+    first, second = training_lines(METADATA, models)
+    assert first.startswith(SENTENCE) and "phantom" not in first
+    assert second.startswith("second, ") and "trained on 162 patients (source: phantom)" in second
+    assert second.endswith(
+        "Its films were computed from the CTs along the rays of a cone; no real film was among "
+        "them. Films are normalised by equalized; augmentation: none."
+    )
+    films = dict.fromkeys(("ap", "la"), np.random.default_rng(0).random((3, 3)))
+    verdict = write_report(
+        tmp_path, dataclasses.replace(reconstruction, models=models), films, METADATA
+    )
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    record = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
+    assert record["training"].split("\n") == [first, second]
+    for text in (first, second):
+        assert page.count(f"<p>{text}</p>") == 1
+    for text in ("trained on 75 patients", "trained on 162 patients", "no real film", "equalized"):
+        assert page.count(text) == (2 if text == "no real film" else 1)
+    assert verdict_lines(verdict, METADATA, models)[:2] == [first, second]
 
 
 def test_metadata_of_anyone_become_plain_values():
@@ -159,9 +192,8 @@ def test_the_report_tells_what_made_it(tmp_path, pair, reconstruction):
     assert record["checks"] == {"views": False, "quality": record["quality"]["verdict"]}
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
     for text in (
-        # At the top, and in the table at the end.
-        f"<p>{SENTENCE}</p>",
-        f"{SENTENCE}, sha256 {'ab' * 32}</td>",
+        f"<p>{SENTENCE} Its films were computed from the CTs; no real film was among them. ",
+        f"<td>toy 3, sha256 {'ab' * 32}</td>",
         "/home/Doe^Jane/la.dcm: box 310,100,1510,1300",
         "--nocheck_views",
         f"xctrs_tf {__version__}, 2026-11-29T08:51:44+00:00",

@@ -95,6 +95,7 @@ def test_the_page_says_first_what_the_model_was_trained_on(tmp_path, reconstruct
     assert record["films_like_training"]["alike"] is None
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert page.index("trained on 75 patients") < page.index("Not known.") < page.index("Review")
+    assert page.count("trained on 75 patients") == 1
 
 
 def test_what_cannot_be_read_of_a_training_is_left_out():

@@ -71,7 +71,7 @@ def propose_crop(film, frame, view, field_mm, fixed=(), search=search_neck):
     picture, scale = _square_pixels(film, frame)
     given = _orientation(frame, film)
     found = search(picture, view, _candidates(given, view, fixed))
-    contradiction = []
+    contradiction, doubt = [], []
     if found.score < MIN_SCORE and fixed:
         found = search(picture, view, _candidates(given, view, ()))
         contradiction = [_contradiction(given, found)]
@@ -84,7 +84,7 @@ def propose_crop(film, frame, view, field_mm, fixed=(), search=search_neck):
     if contradiction:
         upright, changes, tilt = frame, [], 0.0
     else:
-        upright, changes = _upright(film, frame, given, found, view)
+        upright, changes, doubt = _upright(film, frame, given, found, view)
         upright, tilt = _tilted(upright, found, fixed)
     box, edge, moved = _box(film, frame, found, scale, field_mm)
     record = _record(found, scale, box, upright, frame)
@@ -96,7 +96,7 @@ def propose_crop(film, frame, view, field_mm, fixed=(), search=search_neck):
 
     def tell(used):
         said = _sentences(view, used, changes, tilt, moved, found, scale, frame, film)
-        return said + contradiction
+        return said + contradiction + doubt
 
     return CropProposal(upright, tell, record)
 
@@ -164,11 +164,11 @@ def _candidates(given, view, fixed):
 
 
 def _upright(film, frame, given, found, view):
-    """Return a frame that turns the film upright, and flags that say the same."""
+    """Return a frame that turns the film upright, flags that say the same, and what is in doubt."""
     quarter = round(found.angle_deg / 90) % 4
     differs, unsure = differences(found, given)
     if not differs:
-        return frame, []
+        return frame, [], []
     _, vertical = frame.flips(film)
     changes, new = [], frame
     if "mirror" in differs and (quarter - given.quarter) % 4 == 2:
@@ -188,16 +188,17 @@ def _upright(film, frame, given, found, view):
     if "invert" in differs:
         new = dataclasses.replace(new, invert=found.inverted)
         changes.append((frame_flag(view, "invert", new.invert), "its bone is dark"))
-    if unsure and _is_square(film):
-        return frame, []
     if unsure:
         flags = " ".join(flag for flag, _ in changes)
         reasons = " and ".join(reason for _, reason in changes)
+        doubt = f"perhaps {reasons}, but that is not certain; look at"
+        if _is_square(film):
+            return frame, [], [f"{doubt} films.png, and give {flags} if so"]
         raise UserError(
-            f"perhaps {reasons}, but that is not certain; look at the film and give {flags}, or "
-            "--crop=none with a crop box if it is right as it is"
+            f"{doubt} the film and give {flags}, or --crop=none with a crop box if it is right as "
+            "it is"
         )
-    return new, changes
+    return new, changes, []
 
 
 def _tilted(frame, found, fixed):

@@ -12,7 +12,9 @@ from xctrs_tf.quality.films.film_scores import film_statistics
 from xctrs_tf.quality.verdict import verdict_of
 
 MIN_HELD_OUT = 8
-# A faultless patient fails this many times more rarely than it is sent to review.
+# The bound of a fail is that of a rate this many times smaller than the rate of a review. With few
+# held-out patients it lies beyond all of their scores: it extrapolates the tail of Student's t. How
+# often faultless patients fail does not follow from it; it is measured (docs/model_card.md).
 FAIL_RARITY = 50
 
 
@@ -31,7 +33,8 @@ def calibrate(
     score exceeds it with probability ``false_alarm_rate`` divided by the number of
     checks. If scores were normal, about ``false_alarm_rate`` of faultless patients, or
     fewer, would be sent to review. The measured rate stands beside it in the result and
-    may be higher: each held-out patient is judged by thresholds from the others.
+    may be higher: each held-out patient is judged by thresholds from the others. The bound
+    of a fail is an extrapolation (`FAIL_RARITY`), and no rate is promised for it.
 
     Args:
         training: iterable of `xctrs_tf.data.dataset.Case` that the model was trained on.

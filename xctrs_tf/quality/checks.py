@@ -1,14 +1,22 @@
 """Checks with a threshold: direction, scale and message of each score."""
 
 import dataclasses
+import math
 
 import numpy as np
 
 from xctrs_tf.geometry import VIEWS
 
-QUALITY_FORMAT = "xctrs-quality/2"
-# Earlier formats that are read. The first has fewer checks and no normalisation of films.
-KNOWN_FORMATS = ("xctrs-quality/1", QUALITY_FORMAT)
+QUALITY_FORMAT = "xctrs-quality/3"
+# The score of how AP and LA agree in height, by the format of a calibration: thresholds hold for
+# the score that they were made of. The first format also has fewer checks and no normalisation of
+# films.
+AGREEMENTS = {
+    "xctrs-quality/1": "agreement",
+    "xctrs-quality/2": "height_agreement",
+    QUALITY_FORMAT: "height_match",
+}
+KNOWN_FORMATS = tuple(AGREEMENTS)
 VERDICT_LEVELS = ("pass", "review", "fail")
 
 
@@ -22,8 +30,10 @@ class Check:
             score before a normal distribution is fitted.
         resolution: smallest standard deviation on that scale; differences below it
             mean nothing.
-        meaning: message beyond the threshold; ``{value}`` is the score and ``{where}``
-            the vertebra or pair that has it, or the direction.
+        meaning: message beyond the threshold; ``{value}`` is the score, ``{factor}`` the
+            factor of which it is the logarithm, ``{correlation}`` the score and the bound of
+            usual ones, ``{rotation}`` its degrees with the direction, and ``{where}`` the
+            vertebra or pair that has it, or the direction.
     """
 
     worse: str
@@ -42,14 +52,13 @@ def _film_checks(view):
             "both",
             "plain",
             0.1,
-            f"{name}: its local contrast is unlike the training films' (logarithm {{value}})",
+            f"{name}: its local contrast is {{factor}} times that of the training films",
         ),
         f"{view}_noise": Check(
             "both",
             "plain",
             0.1,
-            f"{name}: its noise and fine detail are unlike the training films' "
-            "(logarithm {value})",
+            f"{name}: its noise and fine detail are {{factor}} times those of the training films",
         ),
         f"{view}_flat": Check(
             "high",
@@ -58,14 +67,16 @@ def _film_checks(view):
             f"{name}: a share of {{value}} of it has one and the same grey value",
         ),
         f"{view}_likeness": Check(
-            "low", "fisher", 0.05, f"{name}: unlike the training films (correlation {{value}})"
+            "low",
+            "fisher",
+            0.05,
+            f"{name}: unlike the training films (correlation {{correlation}})",
         ),
         f"{view}_zoom": Check(
             "both",
             "plain",
             0.05,
-            f"{name}: its field of view is unlike the training films' "
-            "(logarithm of the enlargement {value})",
+            f"{name}: the neck is {{factor}} times as large as on the training films",
         ),
         f"{view}_shift": Check(
             "high",
@@ -75,11 +86,18 @@ def _film_checks(view):
             "(off by a share of {value} of the width)",
         ),
         f"{view}_turn": Check(
-            "both", "plain", 2.5, f"{name}: turned beside the training films by {{value}} degrees"
+            "both",
+            "plain",
+            2.5,
+            f"{name}: rotated by {{rotation}} compared with the training films",
         ),
         f"{view}_upright": Check("low", "plain", 0.02, f"{name}: may be upside down"),
     }
 
+
+_TWO_HEIGHTS = (
+    "films: AP and LA do not show the same neck at the same height (correlation {correlation})"
+)
 
 CHECKS = {
     **_film_checks("ap"),
@@ -93,26 +111,23 @@ CHECKS = {
         "low",
         "fisher",
         0.25,
-        "films: their rows disagree (correlation {value}); they may be of two patients, "
+        "films: their rows disagree (correlation {correlation}); they may be of two patients, "
         "at two heights, or one turned over",
     ),
-    "height_agreement": Check(
-        "low",
-        "fisher",
-        0.25,
-        "films: AP and LA do not show the same neck at the same height (correlation {value})",
-    ),
+    # Of format 2.
+    "height_agreement": Check("low", "fisher", 0.25, _TWO_HEIGHTS),
+    "height_match": Check("low", "fisher", 0.25, _TWO_HEIGHTS),
     "ap_reprojection": Check(
         "low",
         "fisher",
         0.05,
-        "AP film: the reconstruction does not explain it (correlation {value})",
+        "AP film: the reconstruction does not explain it (correlation {correlation})",
     ),
     "la_reprojection": Check(
         "low",
         "fisher",
         0.05,
-        "LA film: the reconstruction does not explain it (correlation {value})",
+        "LA film: the reconstruction does not explain it (correlation {correlation})",
     ),
     "volume": Check(
         "high",
@@ -153,8 +168,7 @@ _RESPECTS = {
 }
 _PAIR_RESPECTS = {
     "unswapped": "which film is which",
-    "agreement": "agreement of the two",
-    "height_agreement": "agreement of the two",
+    **dict.fromkeys(AGREEMENTS.values(), "agreement of the two"),
 }
 
 # Keeps logarithms and inverse hyperbolic tangents finite.
@@ -188,6 +202,48 @@ def film_respects(names):
         if respect not in found.setdefault(title, []):
             found[title].append(respect)
     return [f"{title}: {', '.join(respects)}" for title, respects in found.items()]
+
+
+def parts_of(name):
+    """Return which fits a check is about.
+
+    Args:
+        name: check in `CHECKS`.
+
+    Returns:
+        Tuple of views, whose film is compared with the training films, and ``"pair"``, for the
+        agreement of both; empty for a check of the reconstruction.
+    """
+    if name == "unswapped":
+        return VIEWS
+    if name in AGREEMENTS.values():
+        return ("pair",)
+    view, _, end = name.partition("_")
+    return (view,) if view in VIEWS and end in _RESPECTS else ()
+
+
+def reason_of(name, value, bounds, where=""):
+    """Say that a score is beyond its thresholds.
+
+    Args:
+        name: check in `CHECKS`.
+        value: the score.
+        bounds: dict of ``review`` and ``fail``, each ``[low, high]``.
+        where: the vertebra or pair that has the score, or the direction.
+
+    Returns:
+        One sentence.
+    """
+    lows = [bounds[level][0] for level in ("review", "fail") if bounds[level][0] is not None]
+    usual = f"; usual from {lows[0]:.3f}" if lows else ""
+    return CHECKS[name].meaning.format(
+        value=f"{value:.2f}",
+        # Larger scores are no logarithms.
+        factor=f"{math.exp(min(value, 99.0)):.2f}",
+        correlation=f"{value:.3f}{usual}",
+        rotation=f"{abs(value):.0f} degrees {'anticlockwise' if value > 0 else 'clockwise'}",
+        where=where,
+    )
 
 
 def transform(name, values):

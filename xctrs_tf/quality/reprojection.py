@@ -32,7 +32,7 @@ def reprojection_scores(films, ct_hu, spacing_mm, film_normalization="percentile
     """Compare the films of a reconstruction with the films it was made from.
 
     Args:
-        films: dict of ``ap`` and ``la``.
+        films: dict of ``ap`` and ``la``, normalised as the model's.
         ct_hu: CT numbers ``[x, y, z]``.
         spacing_mm: edge of a voxel.
         film_normalization: that of the model.
@@ -43,6 +43,5 @@ def reprojection_scores(films, ct_hu, spacing_mm, film_normalization="percentile
         in [0, 1].
     """
     again = reproject(ct_hu, spacing_mm, film_normalization)
-    films = {view: normalise_film(films[view], film_normalization) for view in VIEWS}
     scores = {f"{view}_reprojection": correlation(again[view], films[view]) for view in VIEWS}
     return scores, {view: again[view] - films[view] for view in VIEWS}

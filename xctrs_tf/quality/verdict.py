@@ -5,7 +5,8 @@ its films. They find unusual cases. A reconstruction that passes may still be wr
 since two films do not determine a CT.
 
 Films that are unlike the training films get one reason where one cause explains it
-(`causes`), and what follows from it is not told again.
+(`causes`), and the checks that fail by it are not told again. Of findings of one level
+the causes come first, before what may follow from them, such as a missing vertebra.
 
 Not detected: a mirrored AP film (`film_scores`); a plausible vertebra in a plausible
 place that is not the patient's; all seven labels shifted by one level, if the sizes
@@ -18,16 +19,20 @@ from xctrs_tf.data.films.film_normalisation import FIRST_FILM_NORMALIZATION, nor
 from xctrs_tf.errors import UserError
 from xctrs_tf.geometry import VIEWS
 from xctrs_tf.quality.anatomy_scores import anatomy_scores
-from xctrs_tf.quality.checks import CHECKS, KNOWN_FORMATS, QUALITY_FORMAT, VERDICT_LEVELS
+from xctrs_tf.quality.checks import (
+    KNOWN_FORMATS,
+    QUALITY_FORMAT,
+    VERDICT_LEVELS,
+    parts_of,
+    reason_of,
+)
 from xctrs_tf.quality.films.candidate_causes import Cause
-from xctrs_tf.quality.films.causes import least_score, likely_cause, together
+from xctrs_tf.quality.films.causes import least_score, likely_cause, misplaced_parts, together
 from xctrs_tf.quality.films.film_scores import film_scores
 from xctrs_tf.quality.films.grey_values import CHECKS_OF_GREY, covering_cause, grey_cause
 from xctrs_tf.quality.reprojection import reprojection_scores
 from xctrs_tf.quality.vertebra_labels import missing, out_of_order, scattered
 
-ANATOMY = ("volume", "spacing", "position", "fragments")
-REPROJECTIONS = tuple(f"{view}_reprojection" for view in VIEWS)
 UNCALIBRATED = "no thresholds: the model was not calibrated (python -m experiments.calibrate)"
 
 
@@ -82,7 +87,7 @@ class Verdict:
 
     Attributes:
         level: ``"pass"``, ``"review"`` or ``"fail"``: the level of the worst finding.
-        findings: list of `Finding`, the worst first.
+        findings: list of `Finding`, the worst first, and of one level those with a cause.
         scores: dict from check to float.
         errors: by view, re-projection less film.
         failing: dict from each check beyond its thresholds to ``"review"`` or ``"fail"``.
@@ -97,7 +102,7 @@ class Verdict:
     is_calibrated: bool = True
 
 
-def assess(films, ct_hu, labels, spacing_mm, reference=None, film_normalization=None):
+def assess(films, ct_hu, labels, spacing_mm, reference=None, film_normalization=None, opened=None):
     """Check one reconstruction.
 
     Args:
@@ -108,6 +113,8 @@ def assess(films, ct_hu, labels, spacing_mm, reference=None, film_normalization=
         reference: dict of `calibration.calibrate`; without it no verdict is better than
             ``"review"``.
         film_normalization: that of the model; by default the reference's.
+        opened: dict by view of the `film_pair.OpenFilm` that the films were cut out of, or
+            None; advice then takes their present boxes, flips and rotations into account.
 
     Returns:
         `Verdict`.
@@ -128,7 +135,7 @@ def assess(films, ct_hu, labels, spacing_mm, reference=None, film_normalization=
                 "run experiments.calibrate again"
             )
     scored = score(films, ct_hu, labels, spacing_mm, reference, film_normalization)
-    return verdict_of(scored, reference)
+    return verdict_of(scored, reference, opened)
 
 
 def normalization_of(reference):
@@ -156,7 +163,8 @@ def score(films, ct_hu, labels, spacing_mm, reference=None, film_normalization=N
     scores, errors = reprojection_scores(films, ct_hu, spacing_mm, way)
     worst = {}
     if reference is not None:
-        scores |= film_scores(films, reference["films"], way)
+        made_as = reference.get("format", QUALITY_FORMAT)
+        scores |= film_scores(films, reference["films"], way, made_as)
     if labels is None:
         return Scored(scores, errors, worst, films=films, spacing_mm=spacing_mm)
     if reference is not None:
@@ -174,12 +182,13 @@ def score(films, ct_hu, labels, spacing_mm, reference=None, film_normalization=N
     )
 
 
-def verdict_of(scored, reference):
+def verdict_of(scored, reference, opened=None):
     """Apply the thresholds to scores.
 
     Args:
         scored: `Scored`.
         reference: dict with ``thresholds`` and ``films``, or None.
+        opened: as of `assess`.
 
     Returns:
         `Verdict`.
@@ -190,8 +199,8 @@ def verdict_of(scored, reference):
         failing = {}
     else:
         failing = _failing(scored, reference["thresholds"])
-        findings += _soft_findings(scored, reference, failing)
-    findings.sort(key=lambda finding: -VERDICT_LEVELS.index(finding.level))
+        findings += _soft_findings(scored, reference, failing, opened)
+    findings.sort(key=lambda each: (-VERDICT_LEVELS.index(each.level), each.cause is None))
     level = findings[0].level if findings else "pass"
     return Verdict(
         level, findings, scored.scores, scored.errors, failing, is_calibrated=reference is not None
@@ -221,17 +230,17 @@ def _failing(scored, thresholds):
     return failing
 
 
-def _soft_findings(scored, reference, failing):
+def _soft_findings(scored, reference, failing, opened):
     failing = dict(failing)
-    for cause, names in _causes(scored, reference, failing):
+    for cause, names in _causes(scored, reference, failing, opened):
         levels = {name: failing.pop(name) for name in names}
         worst = max(levels, key=lambda name: VERDICT_LEVELS.index(levels[name]))
         yield Finding(worst, levels[worst], cause.reason, cause.name, tuple(levels))
     for name, level in failing.items():
-        yield Finding(name, level, _reason(name, scored.scores[name], scored))
+        yield Finding(name, level, _reason(name, scored, reference))
 
 
-def _causes(scored, reference, failing):
+def _causes(scored, reference, failing, opened):
     """Yield the likely causes, each with the failing checks that it explains."""
     if scored.films is None or "films" not in reference:
         return
@@ -243,19 +252,17 @@ def _causes(scored, reference, failing):
         for v in covered
     )
     causes = together([cause for cause in covering if cause is not None])
-    if not causes and any(_is_of_place(name) for name in failing):
-        given = (scored.films, statistics, thresholds, scored.spacing_mm, failing)
+    if not causes and misplaced_parts(failing):
+        given = (scored.films, statistics, thresholds, scored.spacing_mm, failing, opened)
         causes = [likely_cause(*given)]
     for cause in filter(None, causes):
-        # The reconstruction follows from both films.
-        others = tuple(f"{view}_" for view in VIEWS if view not in cause.views)
-        kept = [n for n in left if n.startswith(others) and n not in REPROJECTIONS]
-        names = [name for name in left if name not in kept]
-        if names:
+        names = [name for name in left if cause.explains(name)]
+        # What is wrong with the reconstruction alone follows from no film.
+        if any(map(parts_of, names)):
             yield cause, names
-            left = {name: left[name] for name in kept}
+            left = {name: level for name, level in left.items() if name not in names}
     if "position" in left:
-        reason = _reason("position", scored.scores["position"], scored)
+        reason = _reason("position", scored, reference)
         yield Cause("both shifted", VIEWS, reason), ["position"]
     yield from _grey_causes(scored, reference, left)
 
@@ -272,18 +279,11 @@ def _grey_causes(scored, reference, failing):
         yield cause, [name for name in names if name in failing]
 
 
-def _is_of_place(name):
-    """Return True for a check of how a film lies, and of how it fits the other one."""
-    if name in (*REPROJECTIONS, *ANATOMY):
-        return False
-    return name.split("_")[-1] not in CHECKS_OF_GREY
-
-
 def _outside(value, bounds):
     low, high = bounds
     return (low is not None and value < low) or (high is not None and value > high)
 
 
-def _reason(name, value, scored):
-    where = scored.worst.get(name, "")
-    return CHECKS[name].meaning.format(value=f"{value:.2f}", where=where)
+def _reason(name, scored, reference):
+    bounds, where = reference["thresholds"][name], scored.worst.get(name, "")
+    return reason_of(name, scored.scores[name], bounds, where)

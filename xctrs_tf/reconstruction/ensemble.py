@@ -3,7 +3,7 @@
 import pathlib
 
 from xctrs_tf.errors import UserError
-from xctrs_tf.geometry import is_same_spacing
+from xctrs_tf.geometry import centred_origin, is_same_spacing
 from xctrs_tf.pretrained import DEFAULT
 from xctrs_tf.processor import set_fpmath, warn_once
 from xctrs_tf.reconstruction.exported_model import Export, find_export
@@ -22,7 +22,8 @@ def load(*paths, sha256=(), fpmath=None, mirror=False):
             version folders, or names of models that come with the package
             (`pretrained.PRETRAINED`); or an `exported_model.Export`. Without any:
             `pretrained.DEFAULT`.
-        sha256: `export_files.model_sha256` that each model must have; empty demands none.
+        sha256: `export_files.model_sha256` that each model must have, as a list, or a str for one
+            model; empty demands none.
         fpmath: as of `use_fpmath`.
         mirror: as of `Reconstructor`, for every model.
 
@@ -40,6 +41,7 @@ def load(*paths, sha256=(), fpmath=None, mirror=False):
     """
     exports = find_exports(paths or [DEFAULT])
     use_fpmath(exports, fpmath)
+    sha256 = [sha256] if isinstance(sha256, str) and sha256 else sha256
     pins = [None] * len(exports) if not sha256 else list(sha256)
     if len(pins) != len(exports):
         raise UserError(f"--model_sha256: {len(pins)} of them; give one for every --model")
@@ -122,7 +124,7 @@ def use_fpmath(exports, fpmath=None):
 
 
 class ReconstructorEnsemble(BaseReconstructor):
-    """Ensemble of models: mean CT, majority of the labels, and their spread.
+    """Ensemble of models: mean CT, labels by the mean probabilities, and the models' spread.
 
     Args:
         reconstructors: list of `Reconstructor`, at least two, alike in `SHARED`.
@@ -154,22 +156,16 @@ class ReconstructorEnsemble(BaseReconstructor):
     def _reconstruct(self, films, spacing_mm):
         if spacing_mm is None:
             spacing_mm = self._required_spacing(self.trained_spacing_mm())
-        members = [
-            reconstruct(**films, spacing_mm=spacing_mm) for reconstruct in self._reconstructors
-        ]
-        segmentations = [member.segmentation for member in members]
         consensus = combine(
-            [member.ct_hu for member in members],
-            None if segmentations[0] is None else segmentations,
-            spacing_mm,
+            (reconstructor.volumes(films) for reconstructor in self._reconstructors), spacing_mm
         )
         return Reconstruction(
             ct_hu=consensus.ct_hu,
             segmentation=consensus.segmentation,
             spacing_mm=spacing_mm,
-            origin_mm=members[0].origin_mm,
+            origin_mm=centred_origin(self.size, spacing_mm),
             spread_hu=consensus.spread_hu,
             uncertainty=consensus.summary,
-            models=tuple(record for member in members for record in member.models),
-            mirror=all(member.mirror for member in members),
+            models=tuple(reconstructor.record for reconstructor in self._reconstructors),
+            mirror=all(reconstructor.mirror for reconstructor in self._reconstructors),
         )

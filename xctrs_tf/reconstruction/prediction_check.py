@@ -61,8 +61,8 @@ def model_volumes(outputs, size, window_hu, segments, source):
         source: the model, for the message.
 
     Returns:
-        ``(ct_hu, labels)``: int16 and uint8 ``[x, y, z]``; labels are None if the model
-        does not segment.
+        ``(ct_hu, classes)``: int16 ``[x, y, z]``, and the probabilities of the classes
+        ``[x, y, z, class]``, or None if the model does not segment.
 
     Raises:
         UserError: an output is missing, or is not a volume.
@@ -78,7 +78,7 @@ def model_volumes(outputs, size, window_hu, segments, source):
     classes = _unit_volume(outputs, "segmentation", (*shape, NUM_CLASSES), source)
     if np.abs(classes.sum(axis=-1, dtype=np.float64) - 1.0).max() > 10 * _ROUNDING:
         raise _no_volume(source, "segmentation", "probabilities", "they do not sum to 1", _AGAIN)
-    return ct_hu, classes[0].argmax(-1).astype(np.uint8)
+    return ct_hu, classes[0]
 
 
 def server_volumes(outputs, size, segments, source, model):
@@ -92,7 +92,8 @@ def server_volumes(outputs, size, segments, source, model):
         model: name of the model on the server.
 
     Returns:
-        ``(ct_hu, labels)``, as `model_volumes`.
+        ``(ct_hu, labels)``: int16 and uint8 ``[x, y, z]``; labels are None if the model
+        does not segment.
 
     Raises:
         UserError: an output is missing, or is not a volume.

@@ -18,6 +18,7 @@ from xctrs_tf.reconstruction.films.film_options import FilmOptions
 from xctrs_tf.reconstruction.films.pair_reading import read_pair
 from xctrs_tf.reconstruction.output_folder import check_output, write_reconstruction
 from xctrs_tf.reconstruction.prediction_check import checked_spacing, model_volumes
+from xctrs_tf.reconstruction.uncertainty import label_map
 from xctrs_tf.report.provenance_record import model_record
 
 if typing.TYPE_CHECKING:
@@ -269,11 +270,12 @@ class Reconstructor(BaseReconstructor):
 
     Attributes:
         mirror: as given.
+        record: as given, or made.
     """
 
     def __init__(self, predict, metadata, source="model", mirror=False, record=None):
         self._predict, self._source = predict, source
-        self._record = record or model_record(pathlib.PurePath(source).name, metadata)
+        self.record = record or model_record(pathlib.PurePath(source).name, metadata)
         self.metadata = metadata
         self.mirror = mirror
         self.size = metadata["size"]
@@ -290,6 +292,28 @@ class Reconstructor(BaseReconstructor):
     def _reconstruct(self, films, spacing_mm):
         if spacing_mm is None:
             spacing_mm = self._required_spacing(self.trained_spacing_mm())
+        ct_hu, classes = self.volumes(films)
+        return Reconstruction(
+            ct_hu=ct_hu,
+            segmentation=None if classes is None else label_map(classes),
+            spacing_mm=spacing_mm,
+            origin_mm=centred_origin(self.size, spacing_mm),
+            models=(self.record,),
+            mirror=self.mirror,
+        )
+
+    def volumes(self, films):
+        """Return the CT and the probabilities of the classes.
+
+        Args:
+            films: dict of ``ap`` and ``la``, arrays of the right shape.
+
+        Returns:
+            ``(ct_hu, classes)`` of `prediction_check.model_volumes`.
+
+        Raises:
+            UserError: a film is constant, or the model fails or gives no volumes.
+        """
         batches = {
             view: normalise_film(films[view], self.film_normalization)[np.newaxis, ..., np.newaxis]
             for view in VIEWS
@@ -297,16 +321,8 @@ class Reconstructor(BaseReconstructor):
         # Metadata written by hand in a program need not tell the classes.
         segments = self.metadata["classes"] is not None if "classes" in self.metadata else None
         window_hu = self.metadata["window_hu"]
-        ct_hu, labels = model_volumes(
+        return model_volumes(
             self._run(batches), self.size, window_hu, segments, f"{self._source}: the model"
-        )
-        return Reconstruction(
-            ct_hu=ct_hu,
-            segmentation=labels,
-            spacing_mm=spacing_mm,
-            origin_mm=centred_origin(self.size, spacing_mm),
-            models=(self._record,),
-            mirror=self.mirror,
         )
 
     def _arrays(self, batches):

@@ -1,10 +1,10 @@
-"""Mean, vote and spread of several models' reconstructions of the same films."""
+"""Mean and spread of several models' reconstructions of the same films."""
 
 import dataclasses
 
 import numpy as np
 
-from xctrs_tf.geometry import NUM_CLASSES, VERTEBRAE
+from xctrs_tf.geometry import VERTEBRAE
 
 
 @dataclasses.dataclass(frozen=True)
@@ -13,13 +13,12 @@ class Consensus:
 
     Attributes:
         ct_hu: int16 ``[x, y, z]``: mean of the CT numbers.
-        segmentation: uint8 ``[x, y, z]``: the label with most votes. In a tie the lowest
-            label wins: background over bone, the upper vertebra over the lower. None
-            if the models do not segment.
+        segmentation: uint8 ``[x, y, z]``: the label whose probability, mean over the models,
+            is highest; the lowest of equals. None if the models do not segment.
         spread_hu: float32 ``[x, y, z]``: standard deviation of the CT numbers between
             the models.
-        agreement: float32 ``[x, y, z]``: share of the models that voted for the chosen
-            label, or None.
+        agreement: float32 ``[x, y, z]``: share of the models that alone would give the
+            chosen label, or None.
         summary: dict by vertebra: ``spread_hu`` and ``agreement``, means over the
             voxels of the vertebra, and ``volume_mm3`` and ``volume_deviation_mm3``,
             mean and standard deviation between the models. Empty without labels.
@@ -32,15 +31,16 @@ class Consensus:
     summary: dict
 
 
-def combine(volumes, segmentations, spacing_mm):
+def combine(members, spacing_mm):
     """Combine the outputs of several models for one patient.
 
     Standard deviations have n - 1 in the denominator. They measure disagreement of
     the models, not their error: models trained alike make the same errors.
 
     Args:
-        volumes: CT numbers ``[x, y, z]``, one per model, at least two.
-        segmentations: labels ``[x, y, z]``, one per model, or None.
+        members: iterable of ``(ct_hu, classes)`` of each model, at least two: CT numbers
+            ``[x, y, z]``, and the probabilities of the classes ``[x, y, z, class]``, or
+            None. The probabilities of one model are kept at a time.
         spacing_mm: edge of a voxel.
 
     Returns:
@@ -49,19 +49,39 @@ def combine(volumes, segmentations, spacing_mm):
     Raises:
         ValueError: fewer than two models.
     """
+    volumes, segmentations, total = [], [], None
+    for ct_hu, classes in members:
+        volumes.append(ct_hu)
+        if classes is not None:
+            segmentations.append(label_map(classes))
+            total = (
+                np.array(classes, np.float32) if total is None else np.add(total, classes, total)
+            )
     if len(volumes) < 2:
         raise ValueError(f"{len(volumes)} model: a spread needs at least two")
     stack = np.asarray(volumes, np.float64)
     ct_hu = np.round(stack.mean(axis=0)).astype(np.int16)
     spread_hu = stack.std(axis=0, ddof=1).astype(np.float32)
-    if segmentations is None:
+    if total is None:
         return Consensus(ct_hu, None, spread_hu, None, {})
+    # The largest sum is that of the largest mean.
+    labels = label_map(total)
     segmentations = np.asarray(segmentations)
-    votes = np.stack([(segmentations == label).sum(axis=0) for label in range(NUM_CLASSES)])
-    labels = votes.argmax(axis=0).astype(np.uint8)
-    agreement = (votes.max(axis=0) / len(segmentations)).astype(np.float32)
+    agreement = (segmentations == labels).mean(axis=0, dtype=np.float32)
     summary = _summary(labels, segmentations, spread_hu, agreement, spacing_mm)
     return Consensus(ct_hu, labels, spread_hu, agreement, summary)
+
+
+def label_map(classes):
+    """Return the most probable label of each voxel, the lowest of equals.
+
+    Args:
+        classes: probabilities ``[x, y, z, class]``.
+
+    Returns:
+        uint8 ``[x, y, z]``.
+    """
+    return classes.argmax(axis=-1).astype(np.uint8)
 
 
 def _summary(labels, segmentations, spread_hu, agreement, spacing_mm):

@@ -49,9 +49,10 @@ def measure_spine(labels, spacing_mm, origin_mm):
         Dict of ``vertebrae``: ``C1``..``C7`` to ``volume``, ``centroid`` (LPS) and
         ``body_height``; and ``column``: ``cobb_c2_c7``, ``atlantodental_interval``
         and ``C1-C2`` .. ``C6-C7``, the distances of neighbours' centroids. Each is a
-        `Measure`.
+        `Measure`. What depends on a vertebra that touches the edge of the volume says so.
     """
     masks = {name: labels == label for label, name in enumerate(VERTEBRAE, start=1)}
+    cut = {name for name, mask in masks.items() if _touches_edge(mask)}
     vertebrae = {
         name: {
             "volume": _volume(mask, spacing_mm),
@@ -60,25 +61,42 @@ def measure_spine(labels, spacing_mm, origin_mm):
         }
         for name, mask in masks.items()
     }
-    column = {
-        "cobb_c2_c7": _measure_of(
-            masks, ("C2", "C7"), "degrees", landmarks.sagittal_angle_deg, spacing_mm
-        ),
-        "atlantodental_interval": _measure_of(
-            masks, ("C1", "C2"), "mm", landmarks.atlantodental_interval, spacing_mm
-        ),
+    vertebrae = {
+        name: {
+            quantity: _cautioned(measure, CUT_OFF if name in cut else None)
+            for quantity, measure in measures.items()
+        }
+        for name, measures in vertebrae.items()
     }
-    for pair in itertools.pairwise(VERTEBRAE):
-        column["-".join(pair)] = _measure_of(masks, pair, "mm", _distance, spacing_mm)
+    pairs = {
+        "cobb_c2_c7": (("C2", "C7"), "degrees", landmarks.sagittal_angle_deg),
+        "atlantodental_interval": (("C1", "C2"), "mm", landmarks.atlantodental_interval),
+        **{"-".join(p): (p, "mm", _distance) for p in itertools.pairwise(VERTEBRAE)},
+    }
+    column = {}
+    for quantity, (names, unit, function) in pairs.items():
+        measure = _measure_of(masks, names, unit, function, spacing_mm)
+        cautions = [f"{name} {CUT_OFF}" for name in names if name in cut]
+        column[quantity] = _cautioned(measure, "; ".join(cautions) or None)
     return {"vertebrae": vertebrae, "column": column}
+
+
+def _touches_edge(mask):
+    """Return True for a mask that may go on outside of the volume."""
+    return any(mask.take(end, axis).any() for axis in range(mask.ndim) for end in (0, -1))
+
+
+def _cautioned(measure, caution):
+    """Return a measure with a caution; one without a value keeps the reason for that."""
+    if caution is None or measure.value is None:
+        return measure
+    return dataclasses.replace(measure, reason=caution)
 
 
 def _volume(mask, spacing_mm):
     if not mask.any():
         return Measure(None, "mm3", ABSENT)
-    voxels = np.argwhere(mask)
-    at_edge = (voxels == 0).any() or (voxels == np.array(mask.shape) - 1).any()
-    return Measure(float(len(voxels) * spacing_mm**3), "mm3", CUT_OFF if at_edge else None)
+    return Measure(float(np.count_nonzero(mask) * spacing_mm**3), "mm3")
 
 
 def _centroid(mask, spacing_mm, origin_mm):

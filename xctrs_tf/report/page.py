@@ -12,7 +12,7 @@ from xctrs_tf.report.page_data import (
     film_picture,
     viewer_data,
 )
-from xctrs_tf.report.provenance_record import film_lines, model_sentences, overridden_checks
+from xctrs_tf.report.provenance_record import film_lines, model_title, overridden_checks
 from xctrs_tf.style import LEVEL_HU, WIDTH_HU
 
 SCRIPTS = ("data.js", "planes.js", "surface.js", "report.js")
@@ -79,11 +79,12 @@ def _grid(shape, spacing_mm):
 def _training(record):
     alike = record["films_like_training"]
     marks = {True: "Yes.", False: "No.", None: "Not known."}
-    models = "".join(f"<p>{html.escape(model_sentences(m))}</p>" for m in record["models"])
+    lines = "".join(f"<p>{html.escape(line)}</p>" for line in record["training"].split("\n"))
+    differences = "; ".join(alike["differences"])
+    more = {True: "", False: f"{differences}.", None: "The model was not calibrated."}
     return (
-        f"{models}<p>{html.escape(record['training'])}</p>"
-        f"<p>Do these films look like them? <b>{marks[alike['alike']]}</b> "
-        f"{html.escape(alike['text'])}</p>"
+        f"{lines}<p>Do these films look like the training films? <b>{marks[alike['alike']]}</b> "
+        f"{html.escape(more[alike['alike']])}</p>"
     )
 
 
@@ -104,7 +105,7 @@ def _origin(record):
 
 def _identity(model):
     hashed = f", sha256 {model['sha256']}" if model["sha256"] else ""
-    return model_sentences(model) + hashed
+    return model_title(model) + hashed
 
 
 def _verdict(quality):
@@ -200,7 +201,7 @@ def _uncertainty(summary):
     return (
         '<section aria-labelledby="h-spread"><h2 id="h-spread">Between the models</h2><table>'
         '<thead><tr><td></td><th scope="col">Spread of CT numbers</th><th scope="col">'
-        'Votes for the label</th><th scope="col">Volume</th></tr></thead>'
+        'Models that alone give the label</th><th scope="col">Volume</th></tr></thead>'
         f"<tbody>{rows}</tbody></table></section>"
     )
 

@@ -6,6 +6,7 @@ It is part of report.json and reconstruction.json; report.html and the DICOM fil
 import math
 
 from xctrs_tf import __version__
+from xctrs_tf.data.films.film_normalisation import FIRST_FILM_NORMALIZATION
 from xctrs_tf.errors import one_line
 from xctrs_tf.files import as_dict, as_list
 from xctrs_tf.geometry import VIEWS
@@ -30,6 +31,7 @@ def model_record(name, metadata, version=None, sha256=None, server=None):
     """
     known = as_dict(metadata)
     data, metrics = as_dict(known.get("data")), as_dict(known.get("metrics"))
+    training = as_dict(known.get("training"))
     means = as_dict(metrics.get("means"))
     return {
         "name": one_line(name, 64),
@@ -41,6 +43,16 @@ def model_record(name, metadata, version=None, sha256=None, server=None):
         "spacing_mm": _number(known.get("spacing_mm")),
         "sources": sorted({source_name(each) for each in as_list(data.get("sources"))}),
         "training_patients": _number(as_dict(data.get("patients")).get("training")),
+        "training_films": {
+            "geometry": _text(as_dict(data.get("projection")).get("geometry")),
+            "normalization": _text(
+                known.get("film_normalization", FIRST_FILM_NORMALIZATION if known else None)
+            ),
+            "augment": _text(training.get("augment")),
+        },
+        "label_name": _text(data.get("label_name")),
+        # Without the data folder only the record of the run tells its sources.
+        "model_made": _model_made(known.get("folders"), skip=bool(as_list(data.get("sources")))),
         "data_sha256": _text(known.get("data_sha256")),
         "steps": _number(known.get("step")),
         "stages": [
@@ -69,6 +81,18 @@ def source_name(source):
     return f"{name} (labels {one_line(labels, 100)})" if labels else name
 
 
+def _model_made(folders, skip):
+    """Name the sources of data whose labels a network made, without the first folders."""
+    return sorted(
+        {
+            source_name(source)
+            for folder in as_list(folders)[skip:]
+            for source in as_list(as_dict(folder).get("sources"))
+            if as_dict(source).get("labels")
+        }
+    )
+
+
 def provenance_record(reconstruction, pair=None, verdict=None):
     """Return what made a reconstruction.
 
@@ -92,6 +116,16 @@ def provenance_record(reconstruction, pair=None, verdict=None):
     }
 
 
+def model_title(record):
+    """Return a model's name, version and server.
+
+    Args:
+        record: dict of `model_record`.
+    """
+    name = record["name"] + (f" {record['version']}" if record["version"] else "")
+    return name + (f" on {record['server']}" if record["server"] else "")
+
+
 def model_sentences(record):
     """Say which model it is, its training, and how good it is on its test patients.
 
@@ -101,14 +135,12 @@ def model_sentences(record):
     Returns:
         str.
     """
-    name = record["name"] + (f" {record['version']}" if record["version"] else "")
     size, spacing_mm = record["size"], record["spacing_mm"]
     grid = f"{size}^3 voxels" if size else "voxels"
     if spacing_mm is not None:
         grid += f" of {spacing_mm:.3g} mm"
     method = f", {record['method']}" if record["method"] else ""
-    served = f" on {record['server']}" if record["server"] else ""
-    return f"{name}{served}{method}, {grid}; {_training(record)}; {_test(record['test'])}."
+    return f"{model_title(record)}{method}, {grid}; {_training(record)}; {_test(record['test'])}."
 
 
 def film_lines(record, with_files=True):

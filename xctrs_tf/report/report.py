@@ -9,7 +9,7 @@ from xctrs_tf.report.measures import measure_spine
 from xctrs_tf.report.meshes import write_meshes
 from xctrs_tf.report.page import render_page
 from xctrs_tf.report.provenance_record import provenance_record
-from xctrs_tf.report.training_summary import compare_films, describe_training
+from xctrs_tf.report.training_summary import compare_films, training_lines
 from xctrs_tf.style import NOTICE
 
 REPORT_FORMAT = "xctrs-report/2"
@@ -37,9 +37,8 @@ def write_report(folder, reconstruction, films, metadata=None, pair=None):
     ct_hu, labels = reconstruction.ct_hu, reconstruction.segmentation
     spacing_mm, origin_mm = reconstruction.spacing_mm, reconstruction.origin_mm
     known = metadata or {}
-    verdict = assess(
-        films, ct_hu, labels, spacing_mm, known.get("quality"), known.get("film_normalization")
-    )
+    judged_by = known.get("quality"), known.get("film_normalization")
+    verdict = assess(films, ct_hu, labels, spacing_mm, *judged_by, pair and pair.opened)
     meshes = {} if labels is None else write_meshes(folder, labels, spacing_mm, origin_mm)
     record = make_record(reconstruction, verdict, metadata, pair)
     write_json(folder / REPORT_FILE, record, allow_nan=False)
@@ -68,7 +67,8 @@ def make_record(reconstruction, verdict, metadata=None, pair=None):
         "spacing_mm": float(reconstruction.spacing_mm),
         "origin_mm": [float(value) for value in reconstruction.origin_mm],
         **provenance_record(reconstruction, pair, verdict),
-        "training": describe_training(metadata),
+        # A line for each model.
+        "training": "\n".join(training_lines(metadata, reconstruction.models)),
         "films_like_training": compare_films(verdict),
         "quality": {
             "verdict": verdict.level,

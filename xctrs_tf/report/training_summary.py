@@ -1,13 +1,28 @@
-"""Summary of a model's training, and of how films differ from it, in sentences."""
+"""Summary of the models' training, and of how films differ from it, in sentences."""
 
 from xctrs_tf.data.dataset.manifest import DEFAULT_LABEL_NAME
-from xctrs_tf.data.films.film_normalisation import FIRST_FILM_NORMALIZATION
 from xctrs_tf.errors import one_line
 from xctrs_tf.files import as_dict
 from xctrs_tf.quality.checks import film_respects
-from xctrs_tf.report.provenance_record import model_sentences, source_name
+from xctrs_tf.report.provenance_record import model_record, model_sentences
 
 UNKNOWN = "What the model was trained on is not known."
+_RAYS = {"parallel": " along parallel rays", "cone": " along the rays of a cone"}
+
+
+def training_lines(metadata, models=()):
+    """Say of each model what it is, and what it was trained on.
+
+    Args:
+        metadata: metadata.json of a model of which no more is known, or None.
+        models: `origin.model_record` of each model; then ``metadata`` does not count.
+
+    Returns:
+        List of str, one for each model.
+    """
+    if not models:
+        return [describe_training(metadata)]
+    return [" ".join([model_sentences(each), *_film_sentences(each)]) for each in models]
 
 
 def describe_training(metadata):
@@ -22,30 +37,42 @@ def describe_training(metadata):
     if not metadata:
         return UNKNOWN
     # Nobody has checked these fields: the metadata may come from anyone.
-    data, training, quality = (as_dict(metadata.get(n)) for n in ("data", "training", "quality"))
-    patients = as_dict(data.get("patients")).get("training", quality.get("training"))
-    who = f"{patients} patients" if isinstance(patients, int) else "an unknown number of patients"
-    sources = data.get("sources")
-    sources = sources if isinstance(sources, list) else []
-    names = ", ".join(sorted({source_name(each) for each in sources}))
-    normalization = metadata.get("film_normalization", FIRST_FILM_NORMALIZATION)
-    # Without the data folder only the record of the run tells its sources.
-    made = _model_made(metadata.get("folders"), skip=1 if sources else 0)
+    record, quality = model_record("", metadata), as_dict(metadata.get("quality"))
+    patients, names = record["training_patients"], ", ".join(record["sources"])
+    patients = quality.get("training") if patients is None else patients
     if not isinstance(patients, int) and not names:
-        return f"{UNKNOWN} Films are normalised by {normalization}.{made}"
-    augment = training.get("augment") or "none"
-    overlap = data.get("label_name", DEFAULT_LABEL_NAME)
-    labels = (
-        ""
-        if overlap == DEFAULT_LABEL_NAME
-        else f" Overlap with their labels: {one_line(overlap, 60)}."
-    )
-    return (
+        return " ".join([UNKNOWN, *_remarks(record)])
+    who = f"{patients} patients" if isinstance(patients, int) else "an unknown number of patients"
+    first = (
         f"The model was trained on {who} (source: {one_line(names or 'not stated', 200)}) and on "
-        f"films computed from their CTs{_rays(data.get('projection'))}; no real film was among "
-        f"them. Films are normalised by {normalization}; augmentation: {one_line(augment, 100)}."
-        f"{labels}{made}"
+        f"films computed from their CTs{_rays(record)}; no real film was among them."
     )
+    return " ".join([first, *_remarks(record)])
+
+
+def _film_sentences(record):
+    """Return what `model_sentences` does not tell of a training."""
+    if record["training_patients"] is None and not record["sources"]:
+        return _remarks(record)
+    first = f"Its films were computed from the CTs{_rays(record)}; no real film was among them."
+    return [first, *_remarks(record)]
+
+
+def _remarks(record):
+    normalization, augment = (record["training_films"][n] for n in ("normalization", "augment"))
+    remarks = []
+    if normalization:
+        augmented = "" if augment is None else f"; augmentation: {augment or 'none'}"
+        remarks.append(f"Films are normalised by {normalization}{augmented}.")
+    if record["label_name"] not in (None, DEFAULT_LABEL_NAME):
+        remarks.append(f"Overlap with the patients' labels: {record['label_name']}.")
+    if record["model_made"]:
+        remarks.append(f"Among the data: {one_line(', '.join(record['model_made']), 200)}.")
+    return remarks
+
+
+def _rays(record):
+    return _RAYS.get(record["training_films"]["geometry"], "")
 
 
 def compare_films(verdict):
@@ -82,33 +109,12 @@ def verdict_lines(verdict, metadata, models):
         models: ``models`` of the `Reconstruction`.
 
     Returns:
-        List of str: the models, the training, whether the films are like its films, the
+        List of str: each model with its training, whether the films are like its films, the
         verdict, and its findings.
     """
     return [
-        *map(model_sentences, models),
-        describe_training(metadata),
+        *training_lines(metadata, models),
         compare_films(verdict)["text"],
         f"verdict: {verdict.level}",
         *(f"  {finding.level}: {finding.reason}" for finding in verdict.findings),
     ]
-
-
-def _model_made(folders, skip):
-    """Name the sources of training data whose labels a network made, without the first folders."""
-    further = folders[skip:] if isinstance(folders, list) else []
-    sources = [as_dict(folder).get("sources") for folder in further]
-    named = {
-        source_name(each)
-        for group in sources
-        for each in (group if isinstance(group, list) else [])
-        if as_dict(each).get("labels")
-    }
-    return f" Among the data: {one_line(', '.join(sorted(named)), 200)}." if named else ""
-
-
-def _rays(projection):
-    geometry = as_dict(projection).get("geometry")
-    if geometry == "parallel":
-        return " along parallel rays"
-    return " along the rays of a cone" if geometry == "cone" else ""

@@ -1,5 +1,7 @@
 """The recipe of the model that comes with the package, and its packing."""
 
+import json
+
 import pytest
 from absl import flags
 
@@ -8,7 +10,10 @@ from experiments.common.presets import preset_config
 from experiments.common.stages import stage_flags
 from experiments.neck64 import train
 from tests.programs import ROOT, run_program
+from tests.quality.references import plain_reference
 from xctrs_tf.folder_lock import folder_lock
+from xctrs_tf.pretrained import EXPORTED_WEIGHTS
+from xctrs_tf.reconstruction.exported_model import find_export
 
 
 def config_of(stage):
@@ -73,3 +78,47 @@ def test_one_packing_at_a_time(packing, tmp_path):
         finished = run_program("neck64.pack", *packing, f"--output={output}")
     assert finished.returncode == 2
     assert f"{output}: process " in finished.stderr and "writes to it; wait" in finished.stderr
+
+
+def calibration_of(sha256):
+    return {**plain_reference(), "origin": {"model_sha256": sha256, "label_name": "Dice"}}
+
+
+def pack_again(tmp_path, reference, *more):
+    file = tmp_path / "quality.json"
+    file.write_text(json.dumps(reference), encoding="utf-8")
+    output = f"--output={tmp_path / 'packed'}"
+    return run_program("neck64.pack", "--model=neck64", f"--quality={file}", output, *more)
+
+
+def test_a_packed_model_gets_the_thresholds_of_a_new_calibration(tmp_path):
+    export, packed = find_export("neck64"), tmp_path / "packed"
+    reference = calibration_of(export.sha256)
+    finished = pack_again(tmp_path, reference)
+    assert finished.returncode == 0, finished.stderr
+    renewed = find_export(packed)
+    renewed.check_files()
+    assert renewed.metadata["quality"] == reference
+    unchanged = {**renewed.metadata, "quality": export.metadata["quality"]}
+    assert unchanged == export.metadata
+    for name in (EXPORTED_WEIGHTS, "LICENSE", "NOTICE"):
+        assert (packed / name).read_bytes() == (export.path / name).read_bytes()
+    card = (packed / "assets.extra" / "MODEL_CARD.md").read_text(encoding="utf-8")
+    assert "calibrated on 9 patients" in card
+    # The thresholds are a part of the model: it is another one now.
+    finished = run_program(
+        "neck64.pack",
+        f"--model={packed}",
+        f"--quality={tmp_path / 'quality.json'}",
+        f"--output={packed}",
+    )
+    assert finished.returncode == 2 and "of a model with the hash" in finished.stderr
+
+
+def test_thresholds_of_another_model_are_not_packed(tmp_path):
+    finished = pack_again(tmp_path, calibration_of("0" * 64))
+    assert finished.returncode == 2
+    assert f"of a model with the hash {'0' * 64}, and neck64 has" in finished.stderr
+    assert not (tmp_path / "packed").exists()
+    finished = pack_again(tmp_path, calibration_of("0" * 64), f"--workdir={tmp_path}")
+    assert "name either --workdir, or --model with --quality" in finished.stderr

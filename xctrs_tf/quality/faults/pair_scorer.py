@@ -25,7 +25,7 @@ class ScoredPair:
 
     Attributes:
         scored: `Scored`, without error maps.
-        psnr: of the reconstruction beside the patient's CT, in dB.
+        psnr: of the reconstruction compared with the patient's CT, in dB.
     """
 
     scored: Scored

@@ -6,7 +6,9 @@ import math
 import numpy as np
 
 from xctrs_tf.data.films.pair.view_check import DOUBTFUL_EVIDENCE
+from xctrs_tf.data.films.pair.view_faults import FAULTS, MENDS, move_on_file, rotation_flag
 from xctrs_tf.geometry import VIEWS
+from xctrs_tf.quality.checks import parts_of
 from xctrs_tf.quality.films.film_pose import (
     best_shift,
     best_turn,
@@ -22,7 +24,7 @@ from xctrs_tf.quality.films.film_scores import mean_film, thumbnail
 _LEAST_SHIFT, _LEAST_ZOOM, _LEAST_TURN = 0.02, 0.05, 2.0
 # From this scale between the two films on, the scale is told, and not only the height.
 _TOLD_SCALE = 1.08
-# Smaller distances beside a scale are not told.
+# Smaller distances are not told where a scale is.
 _TOLD_MM = 2.0
 _NAMES = {"ap": "the AP film", "la": "the lateral film"}
 
@@ -35,14 +37,27 @@ class Cause:
         name: short name, such as ``"la mirrored"``.
         views: the films that are wrong.
         reason: one sentence, with the mend.
+        parts: what it explains, of `checks.parts_of`; by default its films, and how both agree.
     """
 
     name: str
     views: tuple
     reason: str
+    parts: tuple | None = None
+
+    def explains(self, check):
+        """Return True for a check that may fail by this cause.
+
+        Args:
+            check: name in `checks.CHECKS`.
+        """
+        # The reconstruction follows from both films.
+        found = parts_of(check)
+        parts = (*self.views, "pair") if self.parts is None else self.parts
+        return not found or not set(found).isdisjoint(parts)
 
 
-def candidate_causes(films, statistics, spacing_mm, match, in_place):
+def candidate_causes(films, statistics, spacing_mm, match, in_place, opened=None):
     """Yield causes, each with the films after it is undone, and what is known of their fits.
 
     Args:
@@ -51,63 +66,24 @@ def candidate_causes(films, statistics, spacing_mm, match, in_place):
         spacing_mm: edge of a pixel.
         match: `HeightMatch` of the films where they agree best.
         in_place: `HeightMatch` of the films as they are.
+        opened: as of `view_faults.Fault.message`.
 
     Yields:
         `Cause`; dict of the films by view; and dict from view, and from ``"pair"``, to the
         fits that cannot be computed from these films, since they have parts that were not
         seen.
     """
-    yield (
-        Cause("swapped", VIEWS, "films: AP and LA are swapped: exchange the two files"),
-        {"ap": films["la"], "la": films["ap"]},
-        {},
-    )
-    for views in (("ap",), ("la",), VIEWS):
-        for name, (undo, words, flag) in _TURNS.items():
-            if name in ("mirrored", "turned by 180 degrees") and "ap" in views:
-                continue
-            flags = " and ".join(f"--{view}_{flag}" for view in views)
-            yield (
-                Cause(
-                    f"{views_name(views)} {name}",
-                    views,
-                    f"films: {films_title(views)} {words[len(views) - 1]}: give {flags}",
-                ),
-                {**films, **{view: undo(films[view]) for view in views}},
-                {},
-            )
-    yield from _poses(films, statistics, spacing_mm, in_place)
-    yield from _heights(films, statistics, spacing_mm, match)
+    for fault in FAULTS:
+        undone = {view: MENDS[mend](films[view]) for view, mend in fault.mends.items()}
+        if fault.swapped:
+            undone = {"ap": films["la"], "la": films["ap"]}
+        reason = f"films: {fault.message(opened)}"
+        yield Cause(fault.name, tuple(undone), reason), {**films, **undone}, {}
+    yield from _poses(films, statistics, spacing_mm, in_place, opened)
+    yield from _heights(films, statistics, spacing_mm, match, opened)
 
 
-_TURNS = {
-    "upside down": (
-        lambda f: f[:, ::-1],
-        ("is upside down", "are upside down"),
-        "flip_vertical",
-    ),
-    "mirrored": (lambda f: f[::-1], ("faces right",), "flip_horizontal"),
-    "inverted": (lambda f: 1.0 - f, ("shows bone dark", "show bone dark"), "invert"),
-    "turned by 180 degrees": (
-        lambda f: f[::-1, ::-1],
-        ("is turned by 180 degrees",),
-        "rotate=180",
-    ),
-    # The second axis points up, so that numpy turns anticlockwise.
-    "turned by 90 degrees": (
-        np.rot90,
-        ("lies on its side", "lie on their side"),
-        "rotate=-90",
-    ),
-    "turned by -90 degrees": (
-        lambda f: np.rot90(f, -1),
-        ("lies on its side", "lie on their side"),
-        "rotate=90",
-    ),
-}
-
-
-def _poses(films, statistics, spacing_mm, match_in_place):
+def _poses(films, statistics, spacing_mm, match_in_place, opened):
     """Yield another scale, place and small rotation of one film or of both."""
     small = {view: thumbnail(films[view]) for view in VIEWS}
     means = {view: mean_film(statistics, view) for view in VIEWS}
@@ -134,9 +110,10 @@ def _poses(films, statistics, spacing_mm, match_in_place):
         move = moves[0] if len(views) == 1 else (0.0, float(np.mean([z for _, z in moves])))
         if np.hypot(*move) >= _LEAST_SHIFT:
             width_mm = spacing_mm * len(films[views[0]])
+            move_mm = [part * width_mm for part in move]
             reason = (
                 f"films: on {films_title(views)} the neck does not lie where it does on the "
-                f"training films: move {_boxes(views)} {_directions(move, width_mm)}"
+                f"training films: move {_moves(views, move_mm, opened)}"
             )
             undone = {
                 view: shifted(films[view], [-part * len(films[view]) for part in move])
@@ -149,7 +126,7 @@ def _poses(films, statistics, spacing_mm, match_in_place):
             way = "anticlockwise" if turn > 0 else "clockwise"
             reason = (
                 f"films: {films_title(views)} is turned {way} by about {abs(turn):.0f} degrees: "
-                f"give --{views[0]}_rotate={turn:.0f}"
+                f"give {rotation_flag(views[0], round(turn), opened)}"
             )
             yield (
                 Cause(f"{views_name(views)} turned", views, reason),
@@ -158,7 +135,7 @@ def _poses(films, statistics, spacing_mm, match_in_place):
             )
 
 
-def _heights(films, statistics, spacing_mm, match):
+def _heights(films, statistics, spacing_mm, match, opened):
     """Yield the difference in height and scale between the two films, either one changed."""
     if match.score < DOUBTFUL_EVIDENCE:
         return
@@ -180,7 +157,7 @@ def _heights(films, statistics, spacing_mm, match):
         distance = abs(up) * size * spacing_mm
         if distance >= _TOLD_MM:
             parts.append(f"{distance:.0f} mm {'higher' if up > 0 else 'lower'}")
-            mends.append(f"move --{view}_crop_box {distance:.0f} mm {'up' if up > 0 else 'down'}")
+            mends.append(f"move {_moves((view,), (0.0, up * size * spacing_mm), opened)}")
         reason = f"films: {this} shows the neck {' and '.join(parts)} than {other}: "
         name = f"{view} at another scale" if is_scaled else "heights differ"
         views = (view,) if is_scaled else VIEWS
@@ -191,13 +168,29 @@ def _heights(films, statistics, spacing_mm, match):
         yield Cause(name, views, reason + " and ".join(mends)), {**films, view: undone}, known
 
 
-def _directions(move, width_mm):
-    """Describe a shift as a viewer shows it, in mm."""
+def _moves(views, move_mm, opened):
+    """Say how the crop boxes of films are moved on the pictures of their files.
+
+    Args:
+        views: the films.
+        move_mm: ``(to the right, up)`` on the films as the network gets them.
+        opened: as of `candidate_causes`.
+    """
+    boxes = {}
+    for view in views:
+        words = _directions(move_on_file(view, move_mm, opened))
+        boxes.setdefault(words, []).append(view)
+    return " and ".join(f"{_boxes(moved)} {words}" for words, moved in boxes.items())
+
+
+def _directions(move_mm):
+    """Describe a move to the right and up, as a viewer shows it."""
     parts = []
-    for share, (positive, negative) in zip(move, (("right", "left"), ("up", "down")), strict=True):
-        distance = round(abs(share) * width_mm)
+    names = (("right", "left"), ("up", "down"))
+    for length, (positive, negative) in zip(move_mm, names, strict=True):
+        distance = round(abs(length))
         if distance:
-            parts.append(f"{distance} mm {positive if share > 0 else negative}")
+            parts.append(f"{distance} mm {positive if length > 0 else negative}")
     return " and ".join(parts) or "a little"
 
 

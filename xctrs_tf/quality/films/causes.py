@@ -4,8 +4,12 @@ Every way in which films are often wrong is undone in turn, on the films as the 
 got them. The cause is the one after which they fit the training films, and each other,
 best. A cause needs a clear gain: `MIN_GAIN`, where 1 is the distance from the mean score
 to the threshold for a review, summed over the fits of AP, of LA, and of one to the other.
-How often the right cause is named is measured by `python -m experiments.calibrate`.
+Gains count only in those of the three of which a check fails, losses in all: a film that
+passes may fit a little better in another place, which explains nothing. How often the
+right cause is named is measured by `python -m experiments.calibrate`.
 """
+
+import dataclasses
 
 import numpy as np
 
@@ -16,12 +20,11 @@ from xctrs_tf.data.films.pair.view_check import (
     is_one_view,
 )
 from xctrs_tf.geometry import VIEWS
-from xctrs_tf.quality.checks import transform
+from xctrs_tf.quality.checks import parts_of, transform
 from xctrs_tf.quality.films.candidate_causes import Cause, candidate_causes, films_title, views_name
-from xctrs_tf.quality.films.film_pose import (
-    correlation,
-)
+from xctrs_tf.quality.films.film_pose import correlation
 from xctrs_tf.quality.films.film_scores import mean_film, thumbnail
+from xctrs_tf.quality.films.grey_values import CHECKS_OF_GREY
 
 MIN_GAIN = 0.5
 # Limits of a single fit in the sum, so that no fit alone decides.
@@ -31,7 +34,20 @@ _FIT_RANGE = (-1.0, 6.0)
 _NOISE_CORRELATION = 0.5
 
 
-def likely_cause(films, statistics, thresholds, spacing_mm, failing=()):
+def misplaced_parts(failing):
+    """Return the parts of which a check fails that a place, a turn or another film would explain.
+
+    Args:
+        failing: names of the checks beyond their thresholds.
+
+    Returns:
+        Set of parts of `checks.parts_of`; the grey values have causes of their own.
+    """
+    names = (name for name in failing if name.split("_")[-1] not in CHECKS_OF_GREY)
+    return {part for name in names for part in parts_of(name)}
+
+
+def likely_cause(films, statistics, thresholds, spacing_mm, failing, opened=None):
     """Find the change that makes unusual films usual again.
 
     Args:
@@ -40,9 +56,10 @@ def likely_cause(films, statistics, thresholds, spacing_mm, failing=()):
         thresholds: bounds of `calibration.thresholds`.
         spacing_mm: edge of a pixel.
         failing: names of the checks beyond their thresholds.
+        opened: as of `view_faults.Fault.message`.
 
     Returns:
-        `Cause`, or None if no single change explains them.
+        `Cause` with the parts that it explains, or None if no single change explains them.
     """
     fits = _Fits(statistics, thresholds)
     blank = tuple(view for view in VIEWS if _is_noise(films[view]))
@@ -56,16 +73,20 @@ def likely_cause(films, statistics, thresholds, spacing_mm, failing=()):
     if is_one_view(films["ap"], films["la"]):
         return Cause("one view twice", VIEWS, f"films: {ONE_VIEW_TEXT}")
     match, in_place = fits.match(films), fits.match(films, moved=False)
-    before = fits(films, {"pair": in_place.score})
-    best, gain = None, MIN_GAIN
-    for cause, undone, known in candidate_causes(films, statistics, spacing_mm, match, in_place):
+    before, parts = fits(films, {"pair": in_place.score}), misplaced_parts(failing)
+    best, most = None, MIN_GAIN
+    given = (films, statistics, spacing_mm, match, in_place, opened)
+    for cause, undone, known in candidate_causes(*given):
         if "pair" not in known:
             known = {**known, "pair": fits.match(undone, moved=False).score}
-        found = sum(before.values()) - sum(fits(undone, known).values())
+        after = fits(undone, known)
+        gains = {part: before[part] - after[part] for part in before}
+        found = sum(gain if part in parts else min(gain, 0.0) for part, gain in gains.items())
         # Two necks can be moved until they agree a little better.
         fit = max(known["pair"], match.score)
-        if found > gain and fit >= DOUBTFUL_EVIDENCE:
-            best, gain = cause, found
+        if found > most and fit >= DOUBTFUL_EVIDENCE:
+            explained = tuple(part for part in gains if part in parts and gains[part] > 0)
+            best, most = dataclasses.replace(cause, parts=explained), found
     return best or _unexplained(films, fits, match, failing)
 
 
@@ -153,7 +174,8 @@ def _unexplained(films, fits, match, failing):
         return Cause(f"{views_name(unlike)} unlike a neck", unlike, reason)
     found = f"AP and LA agree by {match.correlation:.2f} in height where they agree best"
     if match.score < DOUBTFUL_EVIDENCE:
-        return Cause("two patients", VIEWS, f"films: {found}; give two films of one patient")
+        reason = f"films: {found}; give two films of one patient"
+        return Cause("two patients", VIEWS, reason, ("pair",))
     return None
 
 

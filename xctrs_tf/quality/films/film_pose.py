@@ -29,7 +29,7 @@ def best_zoom(small, mean):
 
 @array_cache(maxsize=64)
 def best_turn(small, mean):
-    """Return the rotation in degrees that a thumbnail has beside the mean.
+    """Return the rotation of a thumbnail in degrees, compared with the mean.
 
     Positive is anticlockwise as a viewer shows the film.
     """

@@ -12,8 +12,9 @@ import numpy as np
 import scipy
 
 from xctrs_tf.data.films.film_normalisation import normalise_film
-from xctrs_tf.data.films.pair.height_match import brightness_correlation
+from xctrs_tf.data.films.pair.height_match import brightness_correlation, match_heights
 from xctrs_tf.geometry import VIEWS
+from xctrs_tf.quality.checks import AGREEMENTS, QUALITY_FORMAT
 from xctrs_tf.quality.films.film_pose import (
     THUMBNAIL,
     best_shift,
@@ -51,29 +52,31 @@ def film_statistics(films, film_normalization="percentile"):
     }
 
 
-def film_scores(films, statistics, film_normalization="percentile"):
+def film_scores(films, statistics, film_normalization="percentile", made_as=QUALITY_FORMAT):
     """Compare both films with the training films.
 
     Args:
-        films: dict of ``ap`` and ``la``.
+        films: dict of ``ap`` and ``la``, normalised as the statistics' films.
         statistics: dict of view to `film_statistics`.
         film_normalization: that of the statistics.
+        made_as: format of the calibration, of `checks.AGREEMENTS`.
 
     Returns:
         Dict of floats. For each view: ``ap_histogram``, mean difference of the sorted
         intensities (not of equalized films); ``ap_contrast`` and ``ap_noise``, logarithm
-        of the strength of coarse and fine detail beside the mean one; ``ap_flat``, share
+        of the strength of coarse and fine detail over the mean one; ``ap_flat``, share
         of the most frequent grey value; ``ap_likeness``, correlation with the mean film;
         ``ap_zoom``, logarithm of the enlargement at which the film fits best;
         ``ap_shift``, distance of its neck from the usual place, as a share of the film's
         width; ``ap_turn``, its rotation in degrees; ``ap_upright``, correlation with the
         mean film less that of the film upside down. Then ``la_unmirrored`` and
         ``unswapped``, the same for the mirror image and for exchanged films; and
-        ``height_agreement``, the correlation of the films' brightness from row to row
-        under the curve of their grey values at which it is largest. Statistics of format
-        1 have ``agreement`` in its place, without curves, and no contrast and noise.
+        ``height_match``, the correlation of the films from row to row as they lie, by
+        brightness, locally equal contrast and edges (`height_match.HeightMatch`).
+        Calibrations of format 2 have ``height_agreement`` in its place, by brightness alone,
+        those of format 1 ``agreement``, without curves of the grey values, and no contrast
+        and noise.
     """
-    films = {view: normalise_film(films[view], film_normalization) for view in VIEWS}
     small = {view: thumbnail(film) for view, film in films.items()}
     means = {view: mean_film(statistics, view) for view in VIEWS}
     fit = {(a, b): correlation(small[a], means[b]) for a in VIEWS for b in VIEWS}
@@ -91,12 +94,16 @@ def film_scores(films, statistics, film_normalization="percentile"):
         scores[f"{view}_upright"] = fit[view, view] - correlation(small[view][:, ::-1], means[view])
     scores["la_unmirrored"] = fit["la", "la"] - correlation(small["la"][::-1], means["la"])
     scores["unswapped"] = fit["ap", "ap"] + fit["la", "la"] - fit["ap", "la"] - fit["la", "ap"]
-    if "contrast" in statistics["ap"]:
-        scores["height_agreement"] = brightness_correlation(**films)
-    else:
-        steps = (np.diff(films[view].mean(axis=0)) for view in VIEWS)
-        scores["agreement"] = correlation(*steps)
+    agreement = AGREEMENTS[made_as]
+    scores[agreement] = _AGREEMENT[agreement](films["ap"], films["la"])
     return scores
+
+
+_AGREEMENT = {
+    "agreement": lambda ap, la: correlation(*(np.diff(film.mean(axis=0)) for film in (ap, la))),
+    "height_agreement": brightness_correlation,
+    "height_match": lambda ap, la: match_heights(ap, la, moved=False).correlation,
+}
 
 
 def thumbnail(film):

@@ -30,7 +30,7 @@ def grey_cause(view, film, failing, scores, statistics):
     title = f"films: {'the AP film' if view == 'ap' else 'the lateral film'}"
     if "histogram" in found:
         power, remains = _power(film, statistics)
-        like = f", as theirs to the power of {power:.1f}" if remains < 0.5 else ""
+        like = f", as after a gamma curve of {power:.1f}" if remains < 0.5 else ""
         return Cause(
             f"{view} grey values",
             (view,),
@@ -54,6 +54,10 @@ def grey_cause(view, film, failing, scores, statistics):
 def covering_cause(view, film, statistics, least_likeness):
     """Name what covers a part of a film with one grey value, if the rest shows a neck.
 
+    Air beside the body covers nothing: it is the darkest grey value, along the left or the
+    right edge of the film, and not along the upper or the lower one, through which the body
+    goes.
+
     Args:
         view: ``"ap"`` or ``"la"``.
         film: normalised film.
@@ -62,10 +66,11 @@ def covering_cause(view, film, statistics, least_likeness):
             None if it is not known.
 
     Returns:
-        `Cause`, or None if the rest is unlike a neck.
+        `Cause`, or None if the rest is unlike a neck, or the part is air.
     """
     values, counts = np.unique(film, return_counts=True)
-    flat = film == values[counts.argmax()]
+    value = values[counts.argmax()]
+    flat = film == value
     shown = thumbnail(flat) < 0.5
     mean = np.array(statistics["thumbnail"])
     if least_likeness is None:
@@ -73,8 +78,12 @@ def covering_cause(view, film, statistics, least_likeness):
     if correlation(thumbnail(film)[shown], mean[shown]) < least_likeness:
         return None
     title = f"films: {'the AP film' if view == 'ap' else 'the lateral film'}"
-    borders = [flat[0].mean(), flat[-1].mean(), flat[:, 0].mean(), flat[:, -1].mean()]
-    if max(borders) >= _BORDER_SHARE:
+    sides, ends = ((edge[0].mean(), edge[-1].mean()) for edge in (flat, flat.T))
+    is_at_side = max(sides) >= _BORDER_SHARE
+    is_at_end = max(ends) >= _BORDER_SHARE
+    if is_at_side and not is_at_end and value == values[0]:
+        return None
+    if is_at_side or is_at_end:
         return Cause(
             f"{view} border",
             (view,),

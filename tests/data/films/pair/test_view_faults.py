@@ -38,7 +38,7 @@ def follow(frame, message, view):
 @pytest.mark.parametrize("name", [name for name in MENDS if name not in ("none", "invert")])
 @pytest.mark.parametrize("flips", [{}, {"flip_horizontal": True}, {"flip_vertical": True}])
 def test_the_flags_mend_a_film_however_it_is_turned_already(name, flips):
-    fault = Fault("wrong", {"la": name})
+    fault = Fault("la wrong", "wrong", {"la": name})
     for frame in FRAMES:
         film = opened_film(frame, **flips)
         message = fault.message({"ap": opened_film(), "la": film})
@@ -55,7 +55,7 @@ def test_a_flag_that_is_wrong_is_taken_back():
 
 
 def test_one_flag_for_both_films_only_where_no_film_has_its_own():
-    both = Fault("both", {"ap": "clockwise", "la": "clockwise"})
+    both = Fault("both wrong", "both", {"ap": "clockwise", "la": "clockwise"})
     assert both.message() == "both: give --rotate=90"
     films = {view: opened_film(FilmFrame(rotate_deg=90)) for view in ("ap", "la")}
     assert both.message(films) == "both: give --ap_rotate=180 and --la_rotate=180"

@@ -72,7 +72,7 @@ _TURNS = (
     *(MENDS[name] for name in ("none", "mirror", "flip", "half turn")),
     *(MENDS[name] for name in ("clockwise", "counter-clockwise")),
 )
-_NO_FAULT = Fault("")
+_NO_FAULT = Fault("none", "")
 _QUARTER_TURNS = ("clockwise", "counter-clockwise")
 # A mirror changes no row's mean.
 _SAME_ROWS = {"mirror": "none", "half turn": "flip"}

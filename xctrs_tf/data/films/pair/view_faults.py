@@ -1,6 +1,7 @@
 """Faults of a pair of films (turned, mirrored, inverted, exchanged) and the flags against them."""
 
 import dataclasses
+import math
 
 import numpy as np
 
@@ -26,6 +27,7 @@ class Fault:
     """Fault of a pair, with what undoes it.
 
     Attributes:
+        name: short name, such as ``"la mirrored"``.
         text: what is wrong.
         mends: dict by view of the name in `MENDS`.
         remedies: the same for the flags. An AP film and its mirror image look alike, so
@@ -33,6 +35,7 @@ class Fault:
         swapped: the films are exchanged.
     """
 
+    name: str
     text: str
     mends: dict = dataclasses.field(default_factory=dict)
     remedies: dict | None = None
@@ -67,27 +70,78 @@ class Fault:
         return f"{self.text}: give {' and '.join(flags)}"
 
 
+def rotation_flag(view, degrees, opened=None):
+    """Return the flag that turns a film, as the network gets it, further clockwise.
+
+    Args:
+        view: ``"ap"`` or ``"la"``.
+        degrees: of the rotation.
+        opened: as of `Fault.message`.
+    """
+    rotated = _rotated_further(*_frame(opened and opened[view]), degrees)
+    return frame_flag(view, "rotate_deg", round(rotated, 1))
+
+
+def move_on_file(view, move, opened=None):
+    """Return a move on a film, as the network gets it, as one on the picture of its file.
+
+    Args:
+        view: ``"ap"`` or ``"la"``.
+        move: ``(to the right, up)``.
+        opened: as of `Fault.message`.
+
+    Returns:
+        ``(to the right, up)`` as a viewer of the file sees it, where crop boxes count.
+    """
+    if opened is None:
+        return tuple(move)
+    frame = opened[view].frame
+    right, up = (
+        -part if flip else part
+        for part, flip in zip(move, frame.flips(opened[view].raw), strict=True)
+    )
+    # The film was rotated clockwise before it was flipped.
+    angle = math.radians(frame.rotate_deg)
+    return (
+        right * math.cos(angle) - up * math.sin(angle),
+        right * math.sin(angle) + up * math.cos(angle),
+    )
+
+
 FAULTS = (
-    Fault("the lateral film faces right", {"la": "mirror"}),
-    Fault("the lateral film is upside down", {"la": "flip"}),
-    Fault("the lateral film is turned by 180 degrees", {"la": "half turn"}),
-    Fault("the AP film is upside down", {"ap": "flip"}, {"ap": "half turn"}),
-    Fault("both films are upside down", {"ap": "flip", "la": "flip"}),
+    Fault("la mirrored", "the lateral film faces right", {"la": "mirror"}),
+    Fault("la upside down", "the lateral film is upside down", {"la": "flip"}),
     Fault(
+        "la turned by 180 degrees", "the lateral film is turned by 180 degrees", {"la": "half turn"}
+    ),
+    Fault("ap upside down", "the AP film is upside down", {"ap": "flip"}, {"ap": "half turn"}),
+    Fault("both upside down", "both films are upside down", {"ap": "flip", "la": "flip"}),
+    Fault(
+        "both turned by 180 degrees",
         "both films are turned by 180 degrees",
         {"ap": "flip", "la": "half turn"},
         {"ap": "half turn", "la": "half turn"},
     ),
-    Fault("the lateral film lies on its side", {"la": "clockwise"}),
-    Fault("the lateral film lies on its side", {"la": "counter-clockwise"}),
-    Fault("the AP film lies on its side", {"ap": "clockwise"}),
-    Fault("the AP film lies on its side", {"ap": "counter-clockwise"}),
-    Fault("both films lie on their side", {"ap": "clockwise", "la": "clockwise"}),
-    Fault("both films lie on their side", {"ap": "counter-clockwise", "la": "counter-clockwise"}),
-    Fault("the lateral film shows bone dark", {"la": "invert"}),
-    Fault("the AP film shows bone dark", {"ap": "invert"}),
-    Fault("both films show bone dark", {"ap": "invert", "la": "invert"}),
-    Fault("AP and LA are swapped", swapped=True),
+    Fault("la turned by -90 degrees", "the lateral film lies on its side", {"la": "clockwise"}),
+    Fault(
+        "la turned by 90 degrees", "the lateral film lies on its side", {"la": "counter-clockwise"}
+    ),
+    Fault("ap turned by -90 degrees", "the AP film lies on its side", {"ap": "clockwise"}),
+    Fault("ap turned by 90 degrees", "the AP film lies on its side", {"ap": "counter-clockwise"}),
+    Fault(
+        "both turned by -90 degrees",
+        "both films lie on their side",
+        {"ap": "clockwise", "la": "clockwise"},
+    ),
+    Fault(
+        "both turned by 90 degrees",
+        "both films lie on their side",
+        {"ap": "counter-clockwise", "la": "counter-clockwise"},
+    ),
+    Fault("la inverted", "the lateral film shows bone dark", {"la": "invert"}),
+    Fault("ap inverted", "the AP film shows bone dark", {"ap": "invert"}),
+    Fault("both inverted", "both films show bone dark", {"ap": "invert", "la": "invert"}),
+    Fault("swapped", "AP and LA are swapped", swapped=True),
 )
 
 
@@ -104,6 +158,11 @@ def _change(frame, mirrored, mend):
     if mend in _SWITCHES:
         field = _SWITCHES[mend]
         return {field: not getattr(frame, field)}
+    return {"rotate_deg": _rotated_further(frame, mirrored, _TURNS_DEG[mend])}
+
+
+def _rotated_further(frame, mirrored, degrees):
+    """Return the rotation of a frame after which its film is turned clockwise by some degrees."""
     # A film is rotated before it is flipped, and a flip turns the rotation round.
-    degrees = frame.rotate_deg + (-1 if mirrored else 1) * _TURNS_DEG[mend]
-    return {"rotate_deg": 180 - (180 - degrees) % 360}
+    degrees = frame.rotate_deg + (-1 if mirrored else 1) * degrees
+    return 180 - (180 - degrees) % 360
