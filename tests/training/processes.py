@@ -60,7 +60,7 @@ def kill_at(loop, moment, step):
             "_record",
             lambda _, number, kind, scalars: (number, kind) == (step, "validation"),
         ),
-        "saving": (loop.checkpoints, "_sha256", lambda path: f"step-{step:08d}" in str(path)),
+        "saving": (loop.checkpoints, "sha256_of", lambda path: f"step-{step:08d}" in str(path)),
     }[moment]
     original = getattr(owner, name)
 

@@ -7,8 +7,11 @@ from keras import ops
 POWER = 0.9
 # Networks that minimise the objective; the discriminator has a loss of its own.
 TRAINED = ("reconstruction", "segmentation")
-# Methods of Keras's own that are overridden below. Without them an update would be a wrong one.
-_OVERRIDDEN = ("_all_reduce_sum_gradients", "_backend_update_step", "_get_variable_index")
+# Methods of Keras's own that are overridden or called below. Without them an update would be a
+# wrong one.
+_OVERRIDDEN = ["_backend_update_step", "_get_variable_index"]
+if keras.backend.backend() == "tensorflow":
+    _OVERRIDDEN.append("_all_reduce_sum_gradients")
 if missing := [name for name in _OVERRIDDEN if not hasattr(keras.optimizers.Adam, name)]:
     raise ImportError(
         f"Keras {keras.__version__} has no {', '.join(missing)} in its optimizers any more: take "
