@@ -173,9 +173,12 @@ def test_the_program_reaches_the_verdict_of_reconstruct(kind, tmp_path, judged, 
     for name in ("method", "size", "spacing_mm", "steps", "stages", "test"):
         assert ours[name] == theirs[name]
     assert here.pop("date") and there.pop("date")
+    # After the name of the model, or of the server.
+    ours, theirs = (each.pop("training").partition(", ")[2] for each in (here, there))
+    assert ours == theirs and "trained on " in ours
     assert here == there
     assert here["quality"]["findings"][0]["level"] == "fail"
-    said = local.stdout.partition("The model was trained")[2]
+    said = local.stdout.partition("trained on ")[2]
     assert said and remote.stdout.endswith(said)
 
 

@@ -31,7 +31,8 @@ def model_record(name, metadata, version=None, sha256=None, server=None):
     """
     known = as_dict(metadata)
     data, metrics = as_dict(known.get("data")), as_dict(known.get("metrics"))
-    training = as_dict(known.get("training"))
+    training, quality = as_dict(known.get("training")), as_dict(known.get("quality"))
+    patients = _number(as_dict(data.get("patients")).get("training"))
     means = as_dict(metrics.get("means"))
     return {
         "name": one_line(name, 64),
@@ -42,7 +43,7 @@ def model_record(name, metadata, version=None, sha256=None, server=None):
         "size": _number(known.get("size")),
         "spacing_mm": _number(known.get("spacing_mm")),
         "sources": sorted({source_name(each) for each in as_list(data.get("sources"))}),
-        "training_patients": _number(as_dict(data.get("patients")).get("training")),
+        "training_patients": _number(quality.get("training")) if patients is None else patients,
         "training_films": {
             "geometry": _text(as_dict(data.get("projection")).get("geometry")),
             "normalization": _text(

@@ -2,7 +2,6 @@
 
 from xctrs_tf.data.dataset.manifest import DEFAULT_LABEL_NAME
 from xctrs_tf.errors import one_line
-from xctrs_tf.files import as_dict
 from xctrs_tf.quality.checks import film_respects
 from xctrs_tf.report.provenance_record import model_record, model_sentences
 
@@ -37,12 +36,11 @@ def describe_training(metadata):
     if not metadata:
         return UNKNOWN
     # Nobody has checked these fields: the metadata may come from anyone.
-    record, quality = model_record("", metadata), as_dict(metadata.get("quality"))
+    record = model_record("", metadata)
     patients, names = record["training_patients"], ", ".join(record["sources"])
-    patients = quality.get("training") if patients is None else patients
-    if not isinstance(patients, int) and not names:
+    if patients is None and not names:
         return " ".join([UNKNOWN, *_remarks(record)])
-    who = f"{patients} patients" if isinstance(patients, int) else "an unknown number of patients"
+    who = "an unknown number of patients" if patients is None else f"{patients} patients"
     first = (
         f"The model was trained on {who} (source: {one_line(names or 'not stated', 200)}) and on "
         f"films computed from their CTs{_rays(record)}; no real film was among them."

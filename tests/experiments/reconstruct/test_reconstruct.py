@@ -37,8 +37,8 @@ def test_two_films_to_files(folder, models, suffix):
     # The toy knows one vertebra and no thresholds.
     assert lines[len(names) :] == [
         "models 1, SpaDRNet + VGG + MulSISNet, 32^3 voxels; trained on an unknown number of "
-        "patients (source: not stated) for 7 steps; it has no figures of test patients.",
-        "What the model was trained on is not known. Films are normalised by percentile.",
+        "patients (source: not stated) for 7 steps; it has no figures of test patients. Films are "
+        "normalised by percentile; augmentation: none.",
         "Whether these films look like its training films is not known: the model was not "
         "calibrated.",
         "verdict: fail",
