@@ -210,7 +210,8 @@ def _limit():
 def _configs(jobs, config):
     """Return the `TrainingConfig` of each row; refuse flags that one of the rows cannot have."""
     configs = {}
-    for job in jobs:
+    # A row's jobs differ in fold and seed alone.
+    for job in {job.row: job for job in jobs}.values():
         needed = {"reconstruction_run": str(job.needs.folder)} if job.needs else {}
         of_row = dataclasses.replace(config, **job.training, **needed, fold=job.fold)
         try:

@@ -12,7 +12,6 @@ With --model, a packed model gets the thresholds of a new calibration of it (exp
 --model=neck64 --output=quality.json); its weights and all else stay.
 """
 
-import json
 import pathlib
 import shutil
 import sys
@@ -22,7 +21,7 @@ from absl import flags
 
 from experiments.common import cli
 from xctrs_tf.errors import UserError
-from xctrs_tf.files import as_dict, atomic_path, read_json, write_text
+from xctrs_tf.files import as_dict, atomic_path, read_json, write_json, write_text
 from xctrs_tf.folder_lock import folder_lock
 from xctrs_tf.pretrained import EXPORTED_WEIGHTS, check_weights_folder
 
@@ -126,7 +125,7 @@ def _renew(model, quality, output):
     metadata = {**read_json(export.path / METADATA), "quality": reference}
     with atomic_path(output) as temporary:
         shutil.copytree(export.path, temporary, ignore=shutil.ignore_patterns("__pycache__"))
-        write_text(temporary / METADATA, json.dumps(metadata, indent=1) + "\n")
+        write_json(temporary / METADATA, metadata)
         write_text(temporary / MODEL_CARD, model_card(metadata))
         write_checksums(temporary)
 

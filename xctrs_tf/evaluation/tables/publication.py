@@ -150,8 +150,9 @@ def _absence_notes(results, table, cells):
     """Tell the patients of a figure where some of a row's have none, as of a cut vertebra."""
     found = {}
     for row in table.rows:
+        number = _count(results, row)
         for column in table.columns:
-            cell, number = cells[row, column.key], _count(results, row)
+            cell = cells[row, column.key]
             if not math.isnan(cell.mean) and str(cell.n) != number:
                 told = f"{_heading(results, column)}: {cell.n} of {number} patients"
                 found.setdefault(told, []).append(TABLE_ROWS[row].title)
