@@ -22,7 +22,7 @@ from xctrs_tf.data.dataset import network_arrays
 from xctrs_tf.errors import UserError
 from xctrs_tf.evaluation.evaluated_run import open_run_dataset
 from xctrs_tf.evaluation.predictions import read_prediction
-from xctrs_tf.evaluation.tables.collection import collect_runs
+from xctrs_tf.evaluation.results.collection import collect_runs
 from xctrs_tf.evaluation.tables.comparison import patient_values
 from xctrs_tf.models.catalogue import REFERENCE_ROW, ROWS, TABLE_ROWS
 from xctrs_tf.training.history import read_history

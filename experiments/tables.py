@@ -1,18 +1,20 @@
 """The paper's tables from runs, and whether those in the documents are still theirs.
 
-  python -m experiments.tables --runs=RUNS --output=experiments/results/NAME
+  python -m experiments.tables --runs=RUNS --output=experiments/results/NAME [--keep]
   python -m experiments.tables --check [--results=experiments/results/NAME] [--write]
 
 The first collects every run of RUNS (experiments.cross_validate) into a folder small
 enough to commit: every patient's figures (rows/), where they come from
 (about.json), what the networks cost on this machine (complexity.json), and
-table1 to table3 and a summary as Markdown, LaTeX and CSV.
+table1 to table3 and a summary as Markdown, LaTeX and CSV. --keep adds the runs of
+RUNS to a folder whose earlier runs are on another machine or gone.
 
 The second makes the tables anew from what was collected, and compares them with
 the files and with what stands between markers in README.md and docs/results.md;
 the exit status is 1 if any is stale. --write mends them.
 """
 
+import logging
 import pathlib
 import sys
 
@@ -22,9 +24,10 @@ from experiments.common import cli
 from xctrs_tf import provenance
 from xctrs_tf.errors import UserError
 from xctrs_tf.evaluation.generated_tables import check_tables, write_tables
-from xctrs_tf.evaluation.tables.collection import collect_runs, without_folders
+from xctrs_tf.evaluation.results.collection import collect_runs, without_folders
+from xctrs_tf.evaluation.results.earlier_results import evaluated_places, with_earlier
+from xctrs_tf.evaluation.results.result_folder import ABOUT, COMPLEXITY, read_results, write_results
 from xctrs_tf.evaluation.tables.paper import PAPER_SIZE
-from xctrs_tf.evaluation.tables.results import ABOUT, COMPLEXITY, write_results
 from xctrs_tf.files import write_json
 from xctrs_tf.models.catalogue import ROWS
 from xctrs_tf.progress import progress_bar
@@ -42,6 +45,12 @@ MEASURE = flags.DEFINE_bool(
 )
 REPEATS = flags.DEFINE_integer(
     "repeats", 15, "Calls of each network.", lower_bound=1, flag_values=FLAGS
+)
+KEEP = flags.DEFINE_bool(
+    "keep",
+    False,
+    "Keep what --output holds of runs that --runs does not have; else it is removed.",
+    flag_values=FLAGS,
 )
 CHECK = flags.DEFINE_bool(
     "check", False, "Whether committed tables are those of their figures.", flag_values=FLAGS
@@ -93,13 +102,36 @@ def collect(runs, output):
     Raises:
         UserError: the runs cannot stand in one table, or the folder cannot be made.
     """
-    results = collect_runs(runs)
+    results = _combine(collect_runs(runs), output)
     patients = {line["id"] for row in results.rows.values() for line in row.patients}
     seeds = {run.seed for row in results.rows.values() for run in row.runs}
     origin = provenance.collect(len(patients), sorted(seeds), results.data_hash)
     origin["command"] = without_folders(origin["command"], runs)
     cli.make_output_folder(output)
     write_results(output, results, origin)
+    return results
+
+
+def _combine(results, output):
+    """Return the results of new runs, with what --output holds of others if --keep is given."""
+    if not (output / ABOUT).is_file():
+        return results
+    try:
+        earlier = read_results(output)
+    except UserError:
+        if KEEP.value:
+            raise
+        return results
+    if KEEP.value:
+        return with_earlier(results, earlier)
+    removed = sorted(evaluated_places(earlier) - evaluated_places(results))
+    if removed:
+        row, fold, seed = removed[0]
+        logging.warning(
+            "%s: %d evaluated runs in it are not in --runs and were removed, %s (fold %d, seed %d) "
+            "first; --keep keeps them",
+            *(output, len(removed), row, fold, seed),
+        )
     return results
 
 

@@ -17,7 +17,7 @@ from experiments.common import cli
 from experiments.studies.robustness import define_perturbations, require_perturbations
 from xctrs_tf import provenance
 from xctrs_tf.errors import UserError
-from xctrs_tf.evaluation.tables.collection import without_folders
+from xctrs_tf.evaluation.results.collection import without_folders
 from xctrs_tf.evaluation.tables.grids import markdown
 from xctrs_tf.evaluation.tables.study_tables import robustness_comparison_grid
 from xctrs_tf.files import read_csv, read_json, write_json, write_text

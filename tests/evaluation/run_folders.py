@@ -4,7 +4,7 @@ import csv
 import dataclasses
 import json
 
-from xctrs_tf.evaluation.tables.results import method_name
+from xctrs_tf.evaluation.results.result_folder import method_name
 from xctrs_tf.geometry import VERTEBRAE
 from xctrs_tf.models.catalogue import REFERENCE_ROW, ROWS
 from xctrs_tf.training.config import TrainingConfig

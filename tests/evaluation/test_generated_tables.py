@@ -3,8 +3,8 @@ import pytest
 from tests.evaluation.run_folders import case_line, write_run
 from xctrs_tf.errors import UserError
 from xctrs_tf.evaluation.generated_tables import NOT_RUN, check_tables, fill, write_tables
-from xctrs_tf.evaluation.tables.collection import collect_runs
-from xctrs_tf.evaluation.tables.results import write_results
+from xctrs_tf.evaluation.results.collection import collect_runs
+from xctrs_tf.evaluation.results.result_folder import write_results
 from xctrs_tf.models.catalogue import REFERENCE_ROW
 
 DOCUMENT = """Before.

@@ -40,6 +40,28 @@ def test_runs_become_tables_that_are_fresh_until_someone_changes_them(runs, tmp_
     assert finished.stderr == f"stale: {output / 'table1.md'}\n"
 
 
+def test_runs_that_are_gone_stay_in_the_results_with_keep_alone(runs, tmp_path):
+    output = tmp_path / "results"
+    flags = (f"--output={output}", "--nomeasure")
+    assert run_program("tables", f"--runs={runs}", *flags).returncode == 0
+    later = tmp_path / "later"
+    write_run(later, "table2-sit", [case_line(each, 21.0, dice=None) for each in "abc"])
+
+    finished = run_program("tables", f"--runs={later}", *flags, "--keep")
+    assert (finished.returncode, finished.stderr) == (0, "")
+    names = {path.stem for path in (output / "rows").iterdir()}
+    assert names == {REFERENCE_ROW, "table1-vgg", "table2-sit", "mean-volume"}
+    assert "| X-CTRSNet | 3 | 23.00 ± 1.00 |" in finished.stdout
+
+    finished = run_program("tables", f"--runs={later}", *flags)
+    assert finished.returncode == 0
+    assert finished.stderr == (
+        f"WARNING: {output}: 2 evaluated runs in it are not in --runs and were removed, "
+        "table1-vgg (fold 0, seed 0) first; --keep keeps them\n"
+    )
+    assert {path.stem for path in (output / "rows").iterdir()} == {"table2-sit", "mean-volume"}
+
+
 def test_committed_tables_and_documents_are_those_of_their_figures():
     finished = run_program("tables", "--check")
     assert (finished.returncode, finished.stderr) == (0, "")

@@ -9,8 +9,8 @@ from tests.evaluation.run_folders import case_line, write_run
 from xctrs_tf.cross_validation.jobs import Job
 from xctrs_tf.errors import UserError
 from xctrs_tf.evaluation.generated_tables import generated_tables
-from xctrs_tf.evaluation.tables.collection import collect_runs
-from xctrs_tf.evaluation.tables.results import read_results, write_results
+from xctrs_tf.evaluation.results.collection import collect_runs
+from xctrs_tf.evaluation.results.result_folder import read_results, write_results
 from xctrs_tf.models.catalogue import REFERENCE_ROW
 from xctrs_tf.training import checkpoints
 from xctrs_tf.training.history import read_history

@@ -13,7 +13,7 @@ import pathlib
 from xctrs_tf.cross_validation.part_files import INDEX, read_index, write_parts
 from xctrs_tf.cross_validation.takeover import BENCHMARKS, FORMAT, job_in, job_of, take_over
 from xctrs_tf.errors import UserError, log_lines
-from xctrs_tf.evaluation.finished_run import read_job
+from xctrs_tf.evaluation.results.finished_run import read_job
 from xctrs_tf.folder_lock import folder_lock
 from xctrs_tf.models.catalogue import ROWS
 from xctrs_tf.training import checkpoints

@@ -16,7 +16,7 @@ import sys
 import time
 
 from xctrs_tf.cross_validation.time_limit import TimeUp
-from xctrs_tf.evaluation.finished_run import read_job
+from xctrs_tf.evaluation.results.finished_run import read_job
 from xctrs_tf.files import remove_leftovers, write_json
 from xctrs_tf.folder_lock import folder_lock
 from xctrs_tf.models.catalogue import RECONSTRUCTION_ROW, ROWS

@@ -9,7 +9,7 @@ import tempfile
 
 from xctrs_tf.cross_validation.part_files import INDEX, is_inside, read_index, unpack_parts
 from xctrs_tf.errors import UserError
-from xctrs_tf.evaluation.finished_run import read_job
+from xctrs_tf.evaluation.results.finished_run import read_job
 from xctrs_tf.files import atomic_path, read_json, sync, write_json
 from xctrs_tf.folder_lock import folder_lock
 from xctrs_tf.training.checkpoints import latest_step

@@ -9,9 +9,9 @@ from xctrs_tf.data.dataset import open_dataset
 from xctrs_tf.data.dataset.mixture import parse_data
 from xctrs_tf.errors import UserError
 from xctrs_tf.evaluation.cohort import Cohort, choose_cohort, training_of
-from xctrs_tf.evaluation.finished_run import is_evaluated
-from xctrs_tf.evaluation.tables.collection import RUN_NAME, without_folders
-from xctrs_tf.evaluation.tables.results import method_name
+from xctrs_tf.evaluation.results.collection import RUN_NAME, without_folders
+from xctrs_tf.evaluation.results.finished_run import is_evaluated
+from xctrs_tf.evaluation.results.result_folder import method_name
 from xctrs_tf.training.config import TrainingConfig
 from xctrs_tf.training.config.field_kinds import FREE_IN_TABLE
 from xctrs_tf.training.run_record import read_config, read_run_record
@@ -239,7 +239,7 @@ def run_name(run):
         run: `xctrs_tf.training.run.Run`.
 
     Returns:
-        The name, by `xctrs_tf.evaluation.tables.results.method_name`.
+        The name, by `xctrs_tf.evaluation.results.result_folder.method_name`.
     """
     from xctrs_tf.training.frozen_reconstruction import copied_run
 

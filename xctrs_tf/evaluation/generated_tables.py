@@ -15,10 +15,10 @@ import re
 from xctrs_tf.errors import UserError
 from xctrs_tf.evaluation.claims.answer_grid import answer_grid, short_answer_grid
 from xctrs_tf.evaluation.claims.answers import answer_claims, order_of_table_3
+from xctrs_tf.evaluation.results.result_folder import COMPLEXITY, read_results
 from xctrs_tf.evaluation.tables.comparison import COMPARED_TABLES, compare
 from xctrs_tf.evaluation.tables.grids import latex, markdown
 from xctrs_tf.evaluation.tables.publication import summary_grid, table_grids
-from xctrs_tf.evaluation.tables.results import COMPLEXITY, read_results
 from xctrs_tf.evaluation.tables.study_tables import patients_note, protocol_grid, robustness_grid
 from xctrs_tf.evaluation.tables.table_csv import table_csv
 from xctrs_tf.evaluation.tables.training_table import training_grid

@@ -9,7 +9,7 @@ from tests.evaluation.run_folders import case_line, write_run
 from xctrs_tf.evaluation.claims.answer_grid import answer_grid, short_answer_grid
 from xctrs_tf.evaluation.claims.answers import NOT_DECIDED, answer_claims, order_of_table_3
 from xctrs_tf.evaluation.claims.claims import paper_claims
-from xctrs_tf.evaluation.tables.collection import collect_runs
+from xctrs_tf.evaluation.results.collection import collect_runs
 from xctrs_tf.evaluation.tables.grids import markdown
 from xctrs_tf.evaluation.tables.training_table import training_grid
 from xctrs_tf.models.catalogue import REFERENCE_ROW, ROWS

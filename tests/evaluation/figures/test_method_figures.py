@@ -12,7 +12,7 @@ from xctrs_tf.evaluation.figures.method_figures import (
     surfaces_figure,
 )
 from xctrs_tf.evaluation.predictions import Prediction
-from xctrs_tf.evaluation.tables.collection import collect_runs
+from xctrs_tf.evaluation.results.collection import collect_runs
 from xctrs_tf.models import SpaDRNet
 from xctrs_tf.models.catalogue import MEAN_VOLUME_ROW, REFERENCE_ROW, TABLE_ROWS
 

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from tests.evaluation.run_folders import case_line, write_failure, write_run
-from xctrs_tf.evaluation.tables.collection import collect_runs
+from xctrs_tf.evaluation.results.collection import collect_runs
+from xctrs_tf.evaluation.results.result_folder import read_results, write_results
 from xctrs_tf.evaluation.tables.comparison import COMPARED_TABLES, compare, patient_values
 from xctrs_tf.evaluation.tables.grids import latex, markdown
 from xctrs_tf.evaluation.tables.publication import summary_grid, table_grids
-from xctrs_tf.evaluation.tables.results import read_results, write_results
 from xctrs_tf.evaluation.tables.table_csv import table_csv
 from xctrs_tf.models.catalogue import MEAN_VOLUME_ROW, REFERENCE_ROW
 

@@ -12,10 +12,10 @@ from tests.evaluation.tables.test_study_tables import lines as perturbed_lines
 from xctrs_tf.data.volumes.intensity import normalise_hu
 from xctrs_tf.evaluation.generated_tables import generated_tables
 from xctrs_tf.evaluation.patient import evaluate_case, read_cases_csv, write_cases_csv
-from xctrs_tf.evaluation.tables.collection import collect_runs
+from xctrs_tf.evaluation.results.collection import collect_runs
+from xctrs_tf.evaluation.results.result_folder import read_results, write_results
 from xctrs_tf.evaluation.tables.comparison import COMPARED_TABLES, compare
 from xctrs_tf.evaluation.tables.grids import markdown
-from xctrs_tf.evaluation.tables.results import read_results, write_results
 from xctrs_tf.evaluation.tables.run_table import PAPER_ROW, run_grid
 from xctrs_tf.evaluation.tables.study_tables import robustness_grid
 from xctrs_tf.evaluation.tables.table_csv import table_csv

@@ -3,7 +3,7 @@ import dataclasses
 import pytest
 
 from experiments.common.presets import preset_config
-from xctrs_tf.evaluation.tables.results import method_name
+from xctrs_tf.evaluation.results.result_folder import method_name
 from xctrs_tf.models.catalogue import ROWS
 from xctrs_tf.training.config import TrainingConfig
 

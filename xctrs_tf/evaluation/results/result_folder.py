@@ -9,6 +9,7 @@ The tables beside them are a function of these files alone.
 """
 
 import dataclasses
+import math
 import pathlib
 
 from xctrs_tf.errors import UserError
@@ -17,6 +18,8 @@ from xctrs_tf.files import atomic_path, read_json, write_csv, write_json
 from xctrs_tf.models.catalogue import MEAN_VOLUME_ROW, NETWORKS, ROWS, TABLE_ROWS, XCTRSNET
 
 RESULTS_FORMAT = "xctrs-results/1"
+# Figures of the same prediction by the same code differ by rounding alone.
+_ROUNDING = 1e-5
 ABOUT, COMPLEXITY = "about.json", "complexity.json"
 
 
@@ -39,6 +42,8 @@ class RunRecord:
             many of its patients were trained on, None if that is not known; older ones lack it.
         computed_in: dtype policies of the networks on the machines that computed them; None
             or empty for those of the settings.
+        reconstruction: dict of the hashes of the weights, by file, of the finished
+            reconstruction that the run segments; None where there is none or it is not known.
     """
 
     fold: int
@@ -53,6 +58,7 @@ class RunRecord:
     training_seconds: float | None = None
     evaluation: dict | None = None
     computed_in: list | None = None
+    reconstruction: dict | None = None
 
 
 @dataclasses.dataclass
@@ -137,6 +143,18 @@ def method_name(config, frozen_reconstruction=None):
     return " + ".join(parts)
 
 
+def same_figures(first, second):
+    """Tell whether two lines of one patient differ by rounding alone.
+
+    Args:
+        first: dict of strings, a line of `RowResults.patients`.
+        second: the other.
+    """
+    return first.keys() == second.keys() and all(
+        first[key] == second[key] or _close(first[key], second[key]) for key in first
+    )
+
+
 def write_results(folder, results, origin):
     """Write about.json and the CSVs; tables and complexity.json are left alone.
 
@@ -210,6 +228,13 @@ def read_results(folder):
         ) from None
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(f"{folder}: damaged ({error}); collect the runs again") from None
+
+
+def _close(first, second):
+    try:
+        return math.isclose(float(first), float(second), abs_tol=_ROUNDING)
+    except ValueError:
+        return False
 
 
 def _read_lines(folder, row):

@@ -7,21 +7,24 @@ other data or other settings, rows of Table 3 after different reconstructions, p
 twice, evaluations by other code.
 """
 
-import math
 import pathlib
 import re
 
 from xctrs_tf.errors import UserError
-from xctrs_tf.evaluation.finished_run import is_evaluated, read_finished_run, read_job
-from xctrs_tf.evaluation.tables.results import Results, RowResults, RunRecord, method_name
+from xctrs_tf.evaluation.results.finished_run import is_evaluated, read_finished_run, read_job
+from xctrs_tf.evaluation.results.result_folder import (
+    Results,
+    RowResults,
+    RunRecord,
+    method_name,
+    same_figures,
+)
 from xctrs_tf.models.catalogue import ROWS
 from xctrs_tf.training.config.field_kinds import FREE_IN_TABLE, METHOD, effective_fields
 
 RUN_NAME = re.compile(r"fold-(\d+)-seed-(\d+)")
 # What the results keep of an evaluation's origin.
 _OF_EVALUATION = ("commit", "date", "machine", "versions", "trained_on")
-# Figures of the same prediction by the same code differ by rounding alone.
-_ROUNDING = 1e-5
 
 
 def collect_runs(runs):
@@ -135,6 +138,7 @@ class _Collector:
                 # Older evaluations do not tell trained_on.
                 evaluation={key: origin[key] for key in _OF_EVALUATION if key in origin},
                 computed_in=run.computed_in,
+                reconstruction=run.frozen_best.get("weights"),
             )
         )
         self._add_mean_volume(folder, fold, run.mean_volume)
@@ -196,7 +200,7 @@ class _Collector:
         for patient in patients:
             key = fold, patient["id"]
             known = self._mean_volume.setdefault(key, {"fold": str(fold), "seed": "", **patient})
-            if not _agree(known, {"fold": str(fold), "seed": "", **patient}):
+            if not same_figures(known, {"fold": str(fold), "seed": "", **patient}):
                 raise UserError(
                     f"{folder}: the mean volume's figures of patient {patient['id']} differ from "
                     "those of other runs, so they were computed by other code; run "
@@ -249,16 +253,3 @@ def _check_evaluation(folder, row, run):
             f"{folder / 'evaluation'}: of step {origin['step']}, but the best is that of step "
             f"{run.best_step}; run experiments.evaluate again"
         )
-
-
-def _agree(first, second):
-    return first.keys() == second.keys() and all(
-        first[key] == second[key] or _close(first[key], second[key]) for key in first
-    )
-
-
-def _close(first, second):
-    try:
-        return math.isclose(float(first), float(second), abs_tol=_ROUNDING)
-    except ValueError:
-        return False

@@ -4,8 +4,8 @@ import pytest
 
 from tests.evaluation.run_folders import case_line, write_failure, write_run
 from xctrs_tf.errors import UserError
-from xctrs_tf.evaluation.tables.collection import collect_runs, without_folders
-from xctrs_tf.evaluation.tables.results import read_results, write_results
+from xctrs_tf.evaluation.results.collection import collect_runs, without_folders
+from xctrs_tf.evaluation.results.result_folder import read_results, write_results
 from xctrs_tf.models.catalogue import REFERENCE_ROW
 
 LINES = [case_line("a", 22.0), case_line("b", 24.0)]

@@ -1,0 +1,107 @@
+import json
+
+import pytest
+
+from tests.evaluation.run_folders import case_line, write_run
+from xctrs_tf.errors import UserError
+from xctrs_tf.evaluation.results.collection import collect_runs
+from xctrs_tf.evaluation.results.earlier_results import evaluated_places, with_earlier
+from xctrs_tf.models.catalogue import REFERENCE_ROW
+
+LINES = [case_line("a", 22.0), case_line("b", 24.0)]
+OTHERS = [case_line("c", 26.0)]
+
+
+@pytest.fixture
+def earlier(tmp_path):
+    """Return `Results` of two rows in fold 0."""
+    write_run(tmp_path / "earlier", REFERENCE_ROW, LINES)
+    write_run(tmp_path / "earlier", "table1-vgg", LINES)
+    return collect_runs(tmp_path / "earlier")
+
+
+def _write_segmentation(runs, row, weights, fold=0):
+    folder = write_run(runs, row, LINES if fold == 0 else OTHERS, fold=fold)
+    best = folder / "reconstruction_run" / "best"
+    best.mkdir()
+    state = {"step": 700} | ({"sha256": {"spadrnet": weights}} if weights else {})
+    (best / "state.json").write_text(json.dumps(state), encoding="utf-8")
+
+
+def test_new_runs_join_the_earlier_ones(earlier, tmp_path):
+    runs = tmp_path / "runs"
+    write_run(runs, REFERENCE_ROW, OTHERS, fold=1)
+    write_run(runs, "table2-sit", LINES)
+    merged = with_earlier(collect_runs(runs), earlier)
+    assert evaluated_places(merged) == {
+        (REFERENCE_ROW, 0, 0), (REFERENCE_ROW, 1, 0), ("table1-vgg", 0, 0), ("table2-sit", 0, 0),
+    }  # fmt: skip
+    assert [each["id"] for each in merged.patients(REFERENCE_ROW)] == ["a", "b", "c"]
+    assert [run.fold for run in merged.rows[REFERENCE_ROW].runs] == [0, 1]
+    assert [each["id"] for each in merged.mean_volume] == ["a", "b", "c"]
+    assert merged.rows["table1-vgg"] == earlier.rows["table1-vgg"]
+
+
+def test_results_added_to_themselves_are_the_same(earlier):
+    assert with_earlier(earlier, earlier) == earlier
+
+
+def test_a_run_that_both_have_is_the_new_one(earlier, tmp_path):
+    write_run(tmp_path / "runs", REFERENCE_ROW, [case_line("a", 30.0), case_line("b", 31.0)])
+    merged = with_earlier(collect_runs(tmp_path / "runs"), earlier)
+    assert [each["psnr"] for each in merged.patients(REFERENCE_ROW)] == ["30.000000", "31.000000"]
+    assert len(merged.rows[REFERENCE_ROW].runs) == 1
+
+
+def test_a_run_that_has_only_begun_does_not_replace_an_evaluated_one(earlier, tmp_path):
+    runs = tmp_path / "runs"
+    write_run(runs, "table2-sit", LINES)
+    (runs / REFERENCE_ROW / "fold-00-seed-0").mkdir(parents=True)
+    merged = with_earlier(collect_runs(runs), earlier)
+    assert merged.rows[REFERENCE_ROW] == earlier.rows[REFERENCE_ROW]
+
+
+@pytest.mark.parametrize(
+    ("row", "lines", "changes", "message"),
+    [
+        ("table2-sit", LINES, {"width": 1.0}, "width of all rows is 1.0 in the runs and 0.5"),
+        ("table1-vgg", OTHERS, {"fold": 1, "mae_weight": 7.0}, "mae_weight of table1-vgg is 7.0"),
+        ("table2-sit", LINES, {"origin": {"dice_name": "Dice"}}, "dice_name is Dice in the runs"),
+        ("table1-vgg", LINES, {"fold": 1}, "table1-vgg: patient a was tested in one fold"),
+        ("table2-sit", LINES, {"mean_volume_dice": 0.3}, "mean volume's figures of patient a"),
+    ],
+)
+def test_what_cannot_stand_in_one_table_is_refused(earlier, tmp_path, row, lines, changes, message):
+    write_run(tmp_path / "runs", row, lines, **changes)
+    with pytest.raises(UserError, match=message):
+        with_earlier(collect_runs(tmp_path / "runs"), earlier)
+
+
+def test_other_data_is_refused(earlier, tmp_path):
+    folder = write_run(tmp_path / "runs", "table2-sit", LINES, origin={"data_hash": "e" * 64})
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    (folder / "config.json").write_text(
+        json.dumps({**config, "data_sha256": "e" * 64}), encoding="utf-8"
+    )
+    with pytest.raises(UserError, match="data is eeee"):
+        with_earlier(collect_runs(tmp_path / "runs"), earlier)
+
+
+@pytest.mark.parametrize(("before", "now"), [("a", "b"), (None, "a"), ("a", None), (None, None)])
+def test_rows_of_table_3_after_another_or_an_unknown_reconstruction_are_refused(
+    tmp_path, before, now
+):
+    _write_segmentation(tmp_path / "earlier", "table3-unet3d", before)
+    _write_segmentation(tmp_path / "runs", "table3-dsn", now)
+    earlier, results = (collect_runs(tmp_path / name) for name in ("earlier", "runs"))
+    with pytest.raises(UserError, match=r"table3-dsn, fold 0, seed 0: .*as table3-unet3d in"):
+        with_earlier(results, earlier)
+
+
+def test_rows_of_table_3_after_one_reconstruction_or_in_other_folds_join(tmp_path):
+    _write_segmentation(tmp_path / "earlier", "table3-unet3d", "a")
+    _write_segmentation(tmp_path / "runs", "table3-dsn", "a")
+    _write_segmentation(tmp_path / "runs", "table3-unet3d", "b", fold=1)
+    earlier, results = (collect_runs(tmp_path / name) for name in ("earlier", "runs"))
+    merged = with_earlier(results, earlier)
+    assert len(evaluated_places(merged)) == 3
