@@ -109,6 +109,24 @@ def test_only_flags_that_differ_are_told(runs):
     assert notes[2] == "films/a: --data=a-data --augment=mirror"
 
 
+def test_flags_of_most_runs_are_told_once_and_runs_that_are_alike_together(tmp_path):
+    for fold in (0, 1):
+        for row, weight in (("first", 1.0), ("second", 1.0), ("third", 7.0)):
+            path = tmp_path / row / f"fold-{fold:02d}-seed-0"
+            write_run(path, [], fold=fold, mae_weight=weight, augment="mirror")
+            record = json.loads((path / "config.json").read_text(encoding="utf-8"))
+            record["training"]["data"] = "DATA"
+            if row == "second":
+                record["training"]["augment"] = ""
+            (path / "config.json").write_text(json.dumps(record), encoding="utf-8")
+    assert log_grid(read_log(tmp_path)).notes[1:] == [
+        "Most runs: --mae_weight=1 --augment=mirror",
+        "first/fold-00-seed-0, first/fold-01-seed-0: as most runs",
+        "second/fold-00-seed-0, second/fold-01-seed-0: --augment=",
+        "third/fold-00-seed-0, third/fold-01-seed-0: --mae_weight=7",
+    ]
+
+
 def test_a_folder_without_runs_is_refused(tmp_path):
     with pytest.raises(UserError, match="holds no run of experiments"):
         read_log(tmp_path)

@@ -1,5 +1,6 @@
 """The experiment log: what the runs under a folder tried, and what validation gave."""
 
+import collections
 import dataclasses
 import pathlib
 
@@ -74,13 +75,9 @@ def log_grid(runs):
         runs: list of `LoggedRun`.
 
     Returns:
-        `TableGrid`. Its notes have the flags in which the runs differ.
+        `TableGrid`. Its notes have the flags in which the runs differ: those of most runs once,
+        then for each run what it has instead.
     """
-    varied = [
-        name
-        for name in runs[0].flags
-        if len({run.flags.get(name) for run in runs}) > 1 and name not in _IGNORED
-    ]
     scalars = (("loss", 1, ".4g"), ("psnr", 1, ".2f"), ("dice_hard", 100, ".2f"))
     # A run whose data are not at hand tells none.
     names = {run.dice_name for run in runs} - {None}
@@ -100,11 +97,42 @@ def log_grid(runs):
         for run in runs
     ]
     notes = ["Figures of the validation patients at the best step; losses of other terms differ."]
-    for run in runs:
-        flags = (f"--{name}={run.flags[name]}" for name in varied if run.flags[name])
-        made = f"; labels {run.labels}" if run.labels else ""
-        notes.append(f"{run.name}: {' '.join(flags) or 'as the others'}{made}")
+    notes += _flag_notes(runs)
     return TableGrid("", [*_HEADINGS, f"{dice_name or DEFAULT_LABEL_NAME} (%)"], lines, notes)
+
+
+def _flag_notes(runs):
+    """Return the flags of most runs, and what each of the others has instead."""
+    values = {
+        name: collections.Counter(run.flags.get(name) for run in runs)
+        for name in runs[0].flags
+        if name not in _IGNORED and not all(_named(run, name) for run in runs)
+    }
+    varied = {name: counts.most_common(1)[0] for name, counts in values.items() if len(counts) > 1}
+    usual = {name: value for name, (value, count) in varied.items() if 2 * count > len(runs)}
+    notes = []
+    if any(usual.values()):
+        notes.append(f"Most runs: {' '.join(_flag(*each) for each in usual.items() if each[1])}")
+    alike = {}
+    for run in runs:
+        flags = [
+            _flag(name, run.flags[name])
+            for name in varied
+            if run.flags[name] != usual.get(name, "") and not _named(run, name)
+        ]
+        made = f"; labels {run.labels}" if run.labels else ""
+        alike.setdefault(f"{' '.join(flags) or 'as most runs'}{made}", []).append(run.name)
+    return notes + [f"{', '.join(names)}: {told}" for told, names in alike.items()]
+
+
+def _flag(name, value):
+    return f"--{name}={value}"
+
+
+def _named(run, field):
+    """Tell whether the name of a run's folder has its fold and seed."""
+    place = f"fold-{int(run.flags['fold']):02d}-seed-{run.flags['seed']}"
+    return field in ("fold", "seed") and run.name.endswith(place)
 
 
 def _of_labels(run, dice_name):
