@@ -27,7 +27,7 @@ from experiments.segment.trained_patients import (
 from xctrs_tf.data.dataset import open_dataset
 from xctrs_tf.data.dataset.mixture import parse_data
 from xctrs_tf.errors import UserError
-from xctrs_tf.evaluation.patient import read_cases_csv
+from xctrs_tf.evaluation.patient import mean_figures, read_cases_csv
 from xctrs_tf.files import atomic_path, read_json, write_json, write_text
 from xctrs_tf.folder_lock import folder_lock
 from xctrs_tf.pretrained import EXPORTED_WEIGHTS, check_weights_folder
@@ -85,7 +85,7 @@ def _read_evaluation(folder):
                 raise ValueError(f"{name} is {record[name]!r:.40}")
         if len(rows) != record["n"]:
             raise ValueError(f"{len(rows)} of {record['n']} patients")
-        record["means"] = {name: _mean(rows, name) for name in rows[0] if name != "id"}
+        record["means"] = mean_figures(rows)
     except FileNotFoundError as error:
         raise UserError(
             f"{error.filename}: missing; run experiments.segment.evaluate first"
@@ -95,11 +95,6 @@ def _read_evaluation(folder):
             f"{folder}: no evaluation, or damaged ({error}); run experiments.segment.evaluate again"
         ) from error
     return record
-
-
-def _mean(rows, name):
-    values = [float(row[name]) for row in rows if row[name]]
-    return sum(values) / len(values) if values else None
 
 
 def _check_own_test(record, folder, config, data_sha256):

@@ -13,7 +13,6 @@ is made on --split=validation. Writes robustness.csv (a line a
 patient and severity), .json (where it comes from), .md and .png to --output.
 """
 
-import dataclasses
 import pathlib
 import sys
 
@@ -97,12 +96,13 @@ def execute():
     scans = _checked_scans(folds, scans, names)
     cli.lock_output(output)
     cli.load_tensorflow()
+    from xctrs_tf.training.prediction import compile_run
     from xctrs_tf.training.run import load_run
 
     label_name = folds[0].cohort.dataset.overlap_name(RUN.label_name.value)
     rows, steps = [], []
     for fold in folds:
-        run = _compiled(load_run(fold.folder, RUN.checkpoint.value))
+        run = compile_run(load_run(fold.folder, RUN.checkpoint.value))
         found = robustness_rows(run, fold.cohort, SEED.value, scans, names)
         rows += [{"fold": fold.config.fold, **row} for row in found]
         steps.append(run.step)
@@ -188,22 +188,6 @@ def robustness_rows(run, cohort, seed=0, scans=None, names=tuple(PERTURBATIONS))
                 add(name, severity, case, *predict_case(run, patient, changed))
                 bar.update()
     return rows
-
-
-def _compiled(run):
-    """Return the run with compiled networks, which are faster after a few patients."""
-
-    def predictor(model):
-        if model is None:
-            return None
-        model.compile(jit_compile=False)
-        return lambda inputs, training: model.predict_on_batch(inputs)
-
-    return dataclasses.replace(
-        run,
-        reconstruction=predictor(run.reconstruction),
-        segmentation=predictor(run.segmentation),
-    )
 
 
 def _checked_scans(folds, scans, names):

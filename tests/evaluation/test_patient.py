@@ -7,7 +7,13 @@ import pytest
 
 from tests.evaluation.patients import make_case
 from xctrs_tf.data.volumes.intensity import normalise_hu
-from xctrs_tf.evaluation.patient import evaluate_case, evaluate_protocols, write_cases_csv
+from xctrs_tf.evaluation.patient import (
+    evaluate_case,
+    evaluate_protocols,
+    mean_figures,
+    read_cases_csv,
+    write_cases_csv,
+)
 from xctrs_tf.metrics import PROTOCOLS
 
 IMAGE_KEYS = ["psnr", "ssim", "ssim_3d", "mae_hu", "mae_bone_hu"]
@@ -160,3 +166,12 @@ def test_csv_and_its_provenance(tmp_path, case):
     assert first["missed"] == "0"
     assert json.loads((tmp_path / "cases.json").read_text(encoding="utf-8")) == {"n": 2}
     assert sorted(p.name for p in tmp_path.iterdir()) == ["cases.csv", "cases.json"]
+
+
+def test_means_are_of_the_patients_that_have_a_figure_and_of_no_text(tmp_path):
+    rows = [{"id": "7", "psnr": 20.0, "ssim": np.nan, "nsd": np.nan}]
+    rows.append({"id": "9", "psnr": 24.0, "ssim": 0.5, "nsd": np.nan})
+    write_cases_csv(tmp_path / "cases.csv", rows, {"dice_name": "model-made Dice"})
+    lines = read_cases_csv(tmp_path / "cases.csv")
+    assert lines[0]["labels"] == "model-made"
+    assert mean_figures(lines) == {"psnr": 22.0, "ssim": 0.5, "nsd": None}

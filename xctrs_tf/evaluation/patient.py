@@ -4,6 +4,7 @@ import csv
 import dataclasses
 import math
 import pathlib
+import statistics
 
 import numpy as np
 
@@ -89,6 +90,20 @@ def write_cases_csv(path, rows, provenance):
         writer.writeheader()
         writer.writerows({key: _cell(value) for key, value in row.items()} for row in rows)
     write_json(path.with_suffix(".json"), provenance, indent=2)
+
+
+def mean_figures(rows):
+    """Return the mean of each figure of patients.
+
+    Args:
+        rows: lines of a CSV of `write_cases_csv`, dicts of strings, at least one.
+
+    Returns:
+        Dict from figure to the mean of the patients that have it; None where none has.
+    """
+    names = [name for name in rows[0] if name not in TEXT_COLUMNS]
+    values = {name: [float(row[name]) for row in rows if row[name]] for name in names}
+    return {name: statistics.fmean(each) if each else None for name, each in values.items()}
 
 
 def check_evaluation_folder(folder, names, is_evaluation):

@@ -4,14 +4,13 @@ import csv
 import json
 import logging
 import pathlib
-import statistics
 
 from xctrs_tf import provenance
 from xctrs_tf.data.dataset import open_dataset
 from xctrs_tf.data.volumes.intensity import WINDOW_HU
 from xctrs_tf.errors import UserError
 from xctrs_tf.evaluation.evaluated_run import run_name
-from xctrs_tf.evaluation.patient import TEXT_COLUMNS
+from xctrs_tf.evaluation.patient import mean_figures
 from xctrs_tf.files import as_dict, read_json
 from xctrs_tf.quality.reference import check_reference
 from xctrs_tf.reconstruction.export_files import CLASSES, EXPORT_FORMAT
@@ -125,7 +124,7 @@ def _read_metrics(run, data_sha256):
         # Older evaluations do not tell it; None is not known.
         seen = {"trained_on": origin["trained_on"]} if "trained_on" in origin else {}
         return {
-            "means": {name: _mean(rows, name) for name in rows[0] if name not in TEXT_COLUMNS},
+            "means": mean_figures(rows),
             "patients": len(rows),
             "split": origin["split"],
             "dice_name": origin["dice_name"],
@@ -150,12 +149,6 @@ def _is_of_test_patients(origin, run, data_sha256):
     if origin.get("weights_sha256") not in (None, run.weights_sha256):
         return False
     return (origin["step"], origin["data_hash"], origin["split"], fold, mirror) == own
-
-
-def _mean(rows, name):
-    """Return the mean of a column without its empty cells."""
-    values = [float(row[name]) for row in rows if row[name]]
-    return statistics.fmean(values) if values else None
 
 
 def _read_quality(run):

@@ -23,6 +23,7 @@ from tests.experiments.segment.segmented_data import (
 from tests.programs import ROOT, assert_refused, run_program
 from xctrs_tf.ct_segmentation.segmentation_network import load_network
 from xctrs_tf.data.dataset import open_dataset
+from xctrs_tf.evaluation.patient import write_cases_csv
 from xctrs_tf.export import saved_model
 from xctrs_tf.models.catalogue import NETWORKS
 from xctrs_tf.pretrained import EXPORTED_WEIGHTS
@@ -231,6 +232,13 @@ def test_half_an_evaluation_is_refused(folder, tmp_path):
     (figures / "cases.csv").write_text("id,dice_mean\np1,0.5\n", encoding="utf-8")
     result = pack_run(folder, tmp_path / "packed", evaluations=(figures,))
     assert_refused(result, "damaged (1 of 2 patients)", tmp_path / "packed")
+
+
+def test_figures_against_labels_of_a_network_have_means(tmp_path):
+    rows = [{"id": f"p{number}", "dice_mean": 0.5 + 0.1 * number} for number in range(2)]
+    record = {"model": {}, "split": "test", "dice_name": "model-made Dice", "n": 2, "sources": []}
+    write_cases_csv(tmp_path / "cases.csv", rows, record)
+    assert pack._read_evaluation(tmp_path)["means"] == {"dice_mean": pytest.approx(0.55)}
 
 
 def test_too_large_weights_are_refused(folder, tmp_path, monkeypatch):

@@ -85,7 +85,7 @@ def two_folds(dataset, monkeypatch):
         runs[folder] = backprojection([])
         runs[folder].config = folds[-1].config
     monkeypatch.setattr(robustness, "open_folds", lambda workdir, data, split: folds)
-    monkeypatch.setattr(robustness, "_compiled", lambda run: run)
+    monkeypatch.setattr("xctrs_tf.training.prediction.compile_run", lambda run: run)
     monkeypatch.setattr("xctrs_tf.training.run.load_run", lambda folder, checkpoint: runs[folder])
     return folds
 

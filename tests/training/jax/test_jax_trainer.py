@@ -60,7 +60,14 @@ data, folder, steps = sys.argv[1:]
 loop.train(dataclasses.replace(CONFIG, data=data, steps=int(steps)), folder)
 print(json.dumps([events["cache_hits"], events["cache_misses"]]))
 flags = ["--workdir", folder, "--save_predictions", "--figures=0"]
-sys.exit(evaluate.main(flags) if steps == "6" else 0)
+if steps == "6":
+    assert evaluate.main(flags) == 0
+    # It needs readers of scans.
+    for name in ("SimpleITK", "pydicom", "skimage"):
+        del sys.modules[name]
+    from experiments.studies import robustness
+    output = ["--output", f"{folder}/robustness", "--perturbations=exposure"]
+    assert robustness.main(["--workdir", folder, *output]) == 0
 """
 
 
@@ -79,6 +86,7 @@ def test_a_run_without_tensorflow_trains_resumes_and_is_evaluated(tmp_path):
     assert [row["step"] for row in rows] == [3, 4, 6]
     assert (run / "evaluation/cases.csv").exists()
     assert len(list((run / "evaluation/predictions").glob("*.npz"))) == 2
+    assert (run / "robustness/robustness.csv").exists()
     networks = toy_networks(dataclasses.replace(CONFIG, seed=5))
     before = networks["segmentation"].get_weights()[0]
     checkpoints.load_weights(checkpoints.latest(run), networks)
