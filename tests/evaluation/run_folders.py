@@ -31,6 +31,7 @@ FIELDS = {
         "reconstruction_run": "/somewhere/RUNS/table1-vgg/fold-00-seed-0",
     },
 }
+FIELDS["table3-cs2net"] = {**FIELDS["table3-unet3d"], "segmentation": "cs2net"}
 FIELDS["table3-dsn"] = {**FIELDS["table3-unet3d"], "segmentation": "dsn"}
 
 

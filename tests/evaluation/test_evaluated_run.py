@@ -132,6 +132,12 @@ def test_folds_of_different_data_are_refused(tmp_path):
         fold_folders(row)
 
 
+def test_folds_with_other_vgg_weights_are_refused(tmp_path):
+    row = write_folds(tmp_path, "table1-vgg", vgg_weights="random")
+    with pytest.raises(UserError, match="random_vgg_weights of fold-01-seed-0 is not that of"):
+        fold_folders(row)
+
+
 def test_a_fold_twice_is_refused(tmp_path):
     row = write_folds(tmp_path)
     shutil.copytree(row / "fold-01-seed-0", row / "fold-02-seed-0")

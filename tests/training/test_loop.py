@@ -140,10 +140,12 @@ def test_a_start_that_failed_leaves_the_folder_to_another_configuration(data, tm
     parts = open_parts(str(data), 0)
     claim_workdir(run, config, parts)
     (run / "reconstruction_run" / "best").mkdir(parents=True)
+    (run / "evaluation").mkdir()
     loop.train(dataclasses.replace(config, learning_rate=0.5), run)
     assert read_config(run).learning_rate == 0.5
-    # Its weights would pass for those of this run.
+    # Its weights would pass for those of this run, and its figures too.
     assert not (run / "reconstruction_run").exists()
+    assert not (run / "evaluation").exists()
     with pytest.raises(UserError, match=r"--learning_rate was 0\.5 and is 0\.001"):
         claim_workdir(run, config, parts)
 

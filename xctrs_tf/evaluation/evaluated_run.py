@@ -13,7 +13,6 @@ from xctrs_tf.evaluation.results.collection import RUN_NAME, without_folders
 from xctrs_tf.evaluation.results.finished_run import is_evaluated
 from xctrs_tf.evaluation.results.result_folder import method_name
 from xctrs_tf.training.config import TrainingConfig
-from xctrs_tf.training.config.field_kinds import FREE_IN_TABLE
 from xctrs_tf.training.run_record import read_config, read_run_record
 
 _NO_WORKDIR = "--workdir is missing: name a run of experiments.train"
@@ -196,11 +195,12 @@ def fold_folders(workdir):
 def _differences(record, other):
     """Name what differs between runs that should be of one method, whatever their fold."""
     settings, others = (
-        {k: v for k, v in each.config.to_json().items() if k not in FREE_IN_TABLE}
-        | {"seed": each.config.seed, "data": each.data_sha256}
+        {**each.compared_fields(), "seed": each.config.seed, "data": each.data_sha256}
         for each in (record, other)
     )
-    return sorted(name for name in settings if settings[name] != others[name])
+    # What an earlier version does not tell is no difference.
+    shared = settings.keys() & others.keys()
+    return sorted(name for name in shared if settings[name] != others[name])
 
 
 def open_run_dataset(workdir, config, data=None):

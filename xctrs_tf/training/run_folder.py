@@ -16,7 +16,7 @@ from xctrs_tf.training.config import FREEZABLE, NO_RECONSTRUCTION
 from xctrs_tf.training.config.field_kinds import FREE_ON_RESUME
 from xctrs_tf.training.frozen_reconstruction import copied_run
 from xctrs_tf.training.run import computed_precision
-from xctrs_tf.training.run_record import complete_training, read_run_record, split_hash_in
+from xctrs_tf.training.run_record import complete_training, mixed_in, read_run_record, split_hash_in
 
 _FORMAT = "xctrs-run/1"
 
@@ -56,8 +56,10 @@ def claim_workdir(workdir, config, parts):
         record["stages"] = earlier_stages(config.initial_sources)
         _refuse_held_out(record)
         _check_films(record["stages"], config)
-        if copied_run(workdir).exists():
-            shutil.rmtree(copied_run(workdir))
+        # Of weights that are gone.
+        for left in (copied_run(workdir), workdir / "evaluation"):
+            if left.exists():
+                shutil.rmtree(left)
     workdir.mkdir(parents=True, exist_ok=True)
     write_json(path, record)
 
@@ -91,12 +93,6 @@ def _folders(parts, fold):
         }
         for part in parts
     ]
-
-
-def _mixed_in(record):
-    """Return shares and hashes of the folders after the first in a config.json."""
-    folders = record.get("folders", [])[1:]
-    return [(folder["share"], folder["data_sha256"]) for folder in folders]
 
 
 def _refuse_held_out(record):
@@ -286,7 +282,7 @@ def _require_same(path, record):
             differing.append("the data has changed")
         elif trained["fold"] == record["training"]["fold"] and _dealt_anew(before, record):
             differing.append("the patients have been dealt to other folds")
-        if _mixed_in(before) != _mixed_in(record):
+        if mixed_in(before.get("folders", [])) != mixed_in(record["folders"]):
             differing.append("the further data or their shares have changed")
         before_in = before.get("computed_in", [trained["precision"]])
         computed_in = sorted({*before_in, *record["computed_in"]})

@@ -7,6 +7,7 @@ from xctrs_tf.data.films.film_normalisation import FIRST_FILM_NORMALIZATION
 from xctrs_tf.errors import UserError
 from xctrs_tf.files import as_list, read_json
 from xctrs_tf.training.config import TrainingConfig
+from xctrs_tf.training.config.field_kinds import FREE_IN_TABLE, effective_fields
 
 
 @dataclasses.dataclass(frozen=True)
@@ -19,6 +20,8 @@ class TrainingRecord:
         split_sha256: hash of the patients held out of it; None for runs of earlier versions.
         folders: list of dicts that describe the data folders, at least one.
         stages: list of dicts of the trainings that the run began with.
+        vgg_weights_sha256: hash of the file of VGG16's weights; None where --vgg_weights named
+            no file.
     """
 
     config: TrainingConfig
@@ -26,6 +29,25 @@ class TrainingRecord:
     split_sha256: str | None
     folders: list
     stages: list
+    vgg_weights_sha256: str | None = None
+
+    def compared_fields(self):
+        """Return what the runs of one method share, whatever their fold and seed.
+
+        Returns:
+            Dict of the fields of the configuration that make the method, with what their paths
+            name: ``further_data``, shares and hashes of the data folders after the first, and,
+            where the run has the VGG loss, ``random_vgg_weights`` and, if it is known,
+            ``vgg_weights_sha256``.
+        """
+        fields = effective_fields(self.config)
+        fields = {name: value for name, value in fields.items() if name not in FREE_IN_TABLE}
+        fields["further_data"] = mixed_in(self.folders)
+        if self.config.uses_vgg:
+            fields["random_vgg_weights"] = self.config.vgg_weights == "random"
+            if self.vgg_weights_sha256:
+                fields["vgg_weights_sha256"] = self.vgg_weights_sha256
+        return fields
 
     def may_hold_out(self, split_sha256):
         """Return whether the same patients may be held out; True where one is not known."""
@@ -70,17 +92,26 @@ def read_run_record(path):
         config.check_types()
         if not isinstance(record["data_sha256"], str):
             raise ValueError("data_sha256 is no text")
+        vgg_weights_sha256 = record.get("vgg_weights_sha256")
+        if not isinstance(vgg_weights_sha256, str | None):
+            raise ValueError("vgg_weights_sha256 is no text")
+        # Earlier runs do not tell their folders and stages.
+        folders = as_list(record.get("folders")) or [{"data_sha256": record["data_sha256"]}]
+        mixed_in(folders)
     except FileNotFoundError:
         raise UserError(
             f"{path} is missing: --workdir must name a run of experiments.train"
         ) from None
     except (KeyError, TypeError, ValueError) as error:
         raise UserError(f"{path} is not a run's configuration ({error})") from None
-    data_sha256 = record["data_sha256"]
-    # Earlier runs do not tell their folders and stages.
-    folders = as_list(record.get("folders")) or [{"data_sha256": data_sha256}]
-    stages = as_list(record.get("stages"))
-    return TrainingRecord(config, data_sha256, split_hash_in(folders), folders, stages)
+    return TrainingRecord(
+        config=config,
+        data_sha256=record["data_sha256"],
+        split_sha256=split_hash_in(folders),
+        folders=folders,
+        stages=as_list(record.get("stages")),
+        vgg_weights_sha256=vgg_weights_sha256,
+    )
 
 
 def complete_training(training):
@@ -95,6 +126,22 @@ def complete_training(training):
     """
     first = {"film_normalization": FIRST_FILM_NORMALIZATION}
     return {**TrainingConfig().to_json(), **first, **training}
+
+
+def mixed_in(folders):
+    """Return shares and hashes of the data folders after the first.
+
+    Args:
+        folders: ``folders`` of a config.json.
+
+    Returns:
+        List of lists ``[share, data_sha256]``.
+
+    Raises:
+        KeyError: a folder has none.
+        TypeError: a folder is no dict.
+    """
+    return [[folder["share"], folder["data_sha256"]] for folder in folders[1:]]
 
 
 def split_hash_in(folders, number=0):

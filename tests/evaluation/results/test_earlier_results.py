@@ -67,7 +67,7 @@ def test_a_run_that_has_only_begun_does_not_replace_an_evaluated_one(earlier, tm
         ("table2-sit", LINES, {"width": 1.0}, "width of all rows is 1.0 in the runs and 0.5"),
         ("table1-vgg", OTHERS, {"fold": 1, "mae_weight": 7.0}, "mae_weight of table1-vgg is 7.0"),
         ("table2-sit", LINES, {"origin": {"dice_name": "Dice"}}, "dice_name is Dice in the runs"),
-        ("table1-vgg", LINES, {"fold": 1}, "table1-vgg: patient a was tested in one fold"),
+        ("table1-vgg", LINES, {"fold": 1}, "table1-vgg: fold 1 has other test patients"),
         ("table2-sit", LINES, {"mean_volume_dice": 0.3}, "mean volume's figures of patient a"),
     ],
 )
@@ -85,6 +85,56 @@ def test_other_data_is_refused(earlier, tmp_path):
     )
     with pytest.raises(UserError, match="data is eeee"):
         with_earlier(collect_runs(tmp_path / "runs"), earlier)
+
+
+def _tell_split(folder, sha256):
+    path = folder / "config.json"
+    record = json.loads(path.read_text(encoding="utf-8"))
+    path.write_text(json.dumps({**record, "folders": [{"split_sha256": sha256}]}), "utf-8")
+
+
+def test_patients_of_another_deal_are_refused(earlier, tmp_path):
+    # Another row of the same fold, with other patients.
+    write_run(tmp_path / "runs", "table2-sit", OTHERS)
+    with pytest.raises(UserError, match="table2-sit: fold 0 has other test patients"):
+        with_earlier(collect_runs(tmp_path / "runs"), earlier)
+
+
+def test_other_validation_patients_are_refused(tmp_path):
+    for name, sha256 in (("earlier", "e" * 64), ("runs", "f" * 64)):
+        row = {"earlier": "table1-vgg", "runs": "table2-sit"}[name]
+        _tell_split(write_run(tmp_path / name, row, LINES), sha256)
+    earlier, results = (collect_runs(tmp_path / name) for name in ("earlier", "runs"))
+    with pytest.raises(UserError, match="table2-sit: fold 0 has other test patients"):
+        with_earlier(results, earlier)
+
+
+def test_patients_of_replaced_runs_leave_the_mean_volume(tmp_path):
+    write_run(tmp_path / "earlier", "table1-vgg", LINES)
+    write_run(tmp_path / "runs", "table1-vgg", OTHERS)
+    earlier, results = (collect_runs(tmp_path / name) for name in ("earlier", "runs"))
+    assert [each["id"] for each in with_earlier(results, earlier).mean_volume] == ["c"]
+
+
+def test_settings_of_older_results_are_compared_wherever_they_stand(earlier, tmp_path):
+    # Older results have some settings of a method among those of all rows, or none.
+    for row in (REFERENCE_ROW, "table1-vgg"):
+        del earlier.rows[row].settings["optimizer"]
+        earlier.settings["schedule"] = earlier.rows[row].settings.pop("schedule")
+    write_run(tmp_path / "same", REFERENCE_ROW, OTHERS, fold=1)
+    merged = with_earlier(collect_runs(tmp_path / "same"), earlier)
+    assert merged.rows["table1-vgg"].settings["schedule"] == "constant"
+    assert "schedule" not in merged.settings
+    for number, changes in enumerate(({"schedule": "cosine"}, {"optimizer": "sgd"})):
+        runs = tmp_path / str(number)
+        write_run(runs, REFERENCE_ROW, OTHERS, fold=1, **changes)
+        (field,) = changes
+        with pytest.raises(UserError, match=f"{field} of {REFERENCE_ROW} is"):
+            with_earlier(collect_runs(runs), earlier)
+    write_run(tmp_path / "films", "table2-sit", LINES, film_normalization="equalized")
+    del earlier.settings["film_normalization"]
+    with pytest.raises(UserError, match="film_normalization of all rows is equalized"):
+        with_earlier(collect_runs(tmp_path / "films"), earlier)
 
 
 @pytest.mark.parametrize(("before", "now"), [("a", "b"), (None, "a"), ("a", None), (None, None)])
@@ -105,3 +155,16 @@ def test_rows_of_table_3_after_one_reconstruction_or_in_other_folds_join(tmp_pat
     earlier, results = (collect_runs(tmp_path / name) for name in ("earlier", "runs"))
     merged = with_earlier(results, earlier)
     assert len(evaluated_places(merged)) == 3
+
+
+def test_a_row_of_table_3_may_replace_itself_but_not_join_one_that_is_unknown(tmp_path):
+    _write_segmentation(tmp_path / "earlier", "table3-unet3d", None)
+    _write_segmentation(tmp_path / "again", "table3-unet3d", "a")
+    earlier, again = (collect_runs(tmp_path / name) for name in ("earlier", "again"))
+    assert with_earlier(again, earlier).rows["table3-unet3d"] == again.rows["table3-unet3d"]
+
+    _write_segmentation(tmp_path / "earlier", "table3-dsn", "a")
+    _write_segmentation(tmp_path / "runs", "table3-cs2net", "a")
+    earlier, results = (collect_runs(tmp_path / name) for name in ("earlier", "runs"))
+    with pytest.raises(UserError, match=r"table3-cs2net, .* as table3-unet3d in --output"):
+        with_earlier(results, earlier)

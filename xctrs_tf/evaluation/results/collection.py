@@ -20,7 +20,7 @@ from xctrs_tf.evaluation.results.result_folder import (
     same_figures,
 )
 from xctrs_tf.models.catalogue import ROWS
-from xctrs_tf.training.config.field_kinds import FREE_IN_TABLE, METHOD, effective_fields
+from xctrs_tf.training.config.field_kinds import FREE_IN_TABLE, METHOD
 
 RUN_NAME = re.compile(r"fold-(\d+)-seed-(\d+)")
 # What the results keep of an evaluation's origin.
@@ -72,6 +72,7 @@ class _Collector:
         self._mean_volume = {}
         self._config = self._data_hash = self._dice_name = None
         self._split_hashes = {}
+        self._fold_of = {}
         # By fold and seed, what is known of the reconstruction that Table 3 segments.
         self._frozen = {}
 
@@ -111,12 +112,12 @@ class _Collector:
         fold, seed, origin = run.config.fold, run.config.seed, run.origin
         self._check_same(folder, run, results)
         self._check_same_frozen(folder, run)
-        tested = {(each["seed"], each["id"]) for each in results.patients}
         for patient in run.patients:
-            if (str(seed), patient["id"]) in tested:
+            if self._fold_of.setdefault(patient["id"], fold) != fold:
                 raise UserError(
-                    f"{folder}: patient {patient['id']} was tested in another fold of {row} too; "
-                    "a patient counts once"
+                    f"{folder}: patient {patient['id']} was tested in another fold too, by this "
+                    "row or one before it, so the patients were dealt to other folds in between; "
+                    "train all rows on the same folds"
                 )
         place = {"fold": str(fold), "seed": str(seed)}
         results.patients += [{**place, **patient} for patient in run.patients]
@@ -139,6 +140,7 @@ class _Collector:
                 evaluation={key: origin[key] for key in _OF_EVALUATION if key in origin},
                 computed_in=run.computed_in,
                 reconstruction=run.frozen_best.get("weights"),
+                split_sha256=run.record.split_sha256,
             )
         )
         self._add_mean_volume(folder, fold, run.mean_volume)
@@ -146,7 +148,7 @@ class _Collector:
     def _check_same(self, folder, run, results):
         """Refuse a run whose data or settings differ from those of the earlier runs."""
         config, origin = run.config, run.origin
-        fields = {k: v for k, v in effective_fields(config).items() if k not in FREE_IN_TABLE}
+        fields = run.record.compared_fields()
         # The results are made to be shared, without the folders of this machine.
         fields["initial_weights"] = ",".join(
             pathlib.PurePath(source).name for source in config.initial_sources
@@ -162,9 +164,9 @@ class _Collector:
         ]
         if origin["data_hash"] != self._data_hash:
             differing.append("its data is other data")
-        elif run.split_hash is not None:
-            known = self._split_hashes.setdefault(config.fold, run.split_hash)
-            if run.split_hash != known:
+        elif run.record.split_sha256 is not None:
+            known = self._split_hashes.setdefault(config.fold, run.record.split_sha256)
+            if run.record.split_sha256 != known:
                 differing.append(f"fold {config.fold} holds out other patients")
         if results.method not in (None, origin["method"]):
             differing.append(f"its method is {origin['method']} and was {results.method}")
@@ -219,7 +221,7 @@ def _check_place(folder, fold, seed, run):
             f"{folder}: its reconstruction was trained on fold {run.frozen.config.fold}, and so on "
             f"patients that fold {fold} tests; train it on that of its own fold"
         )
-    if run.frozen and not run.frozen.may_hold_out(run.split_hash):
+    if run.frozen and not run.frozen.may_hold_out(run.record.split_sha256):
         raise UserError(
             f"{folder}: its reconstruction was trained before the patients were dealt to other "
             "folds, and so perhaps on those that are tested; train it anew"
@@ -243,7 +245,7 @@ def _check_evaluation(folder, row, run):
         # The networks of Table 3 come after a reconstruction, which their names begin with.
         if method.split(" > ")[-1] != ROWS[row].title:
             raise UserError(f"{folder}: is {method} and no {row}; name the folder after it")
-    if origin["data_hash"] != run.data_hash:
+    if origin["data_hash"] != run.record.data_sha256:
         raise UserError(
             f"{folder / 'evaluation'}: on other data than the run was trained on; run "
             "experiments.evaluate again without --data"

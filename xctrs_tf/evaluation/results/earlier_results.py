@@ -2,8 +2,8 @@
 
 An evaluation of many rows and folds may be spread over machines and weeks. What a folder of
 results holds is enough for the tables, so rows can be added to it without the earlier runs.
-The conditions are those of `collection`: one data set, one set of settings, one reconstruction
-for all rows of Table 3 in a fold.
+The conditions are those of `collection`: one data set in one set of folds, one set of settings,
+one reconstruction for all rows of Table 3 in a fold.
 """
 
 import dataclasses
@@ -11,6 +11,8 @@ import dataclasses
 from xctrs_tf.errors import UserError
 from xctrs_tf.evaluation.results.result_folder import RowResults, same_figures
 from xctrs_tf.models.catalogue import ROWS
+from xctrs_tf.training.config.field_kinds import METHOD
+from xctrs_tf.training.run_record import complete_training
 
 
 def evaluated_places(results):
@@ -45,45 +47,64 @@ def with_earlier(results, earlier):
     """
     _check_same("data", results.data_hash, earlier.data_hash)
     _check_same("dice_name", results.dice_name, earlier.dice_name)
-    _check_settings("all rows", results.settings, earlier.settings)
-    _check_reconstructions(results, earlier)
-    rows = {name: _merge_row(name, results.rows[name], earlier.rows[name]) for name in ROWS}
-    return dataclasses.replace(
+    _check_settings("all rows", results.settings, _complete(earlier.settings))
+    replaced = evaluated_places(results)
+    kept = {name: _kept_row(name, earlier, replaced) for name in ROWS}
+    rows = {name: _merge_row(name, results.rows[name], kept[name]) for name in ROWS}
+    _check_reconstructions(results.rows, kept)
+    tested = {(line["fold"], line["id"]) for row in rows.values() for line in row.patients}
+    merged = dataclasses.replace(
         results,
         rows=rows,
-        mean_volume=_merge_mean_volume(results.mean_volume, earlier.mean_volume),
-        settings={**earlier.settings, **results.settings},
+        mean_volume=[
+            line
+            for line in _merge_mean_volume(results.mean_volume, earlier.mean_volume)
+            if (line["fold"], line["id"]) in tested
+        ],
+        settings={
+            **{name: value for name, value in earlier.settings.items() if name not in METHOD},
+            **results.settings,
+        },
         complexity=earlier.complexity,
+    )
+    _check_folds(merged)
+    return merged
+
+
+def _kept_row(name, earlier, replaced):
+    """Return `RowResults` of the evaluated runs that no new run replaces."""
+    row = earlier.rows[name]
+    runs = [
+        run
+        for run in row.runs
+        if run.status == "evaluated" and (name, run.fold, run.seed) not in replaced
+    ]
+    places = {(run.fold, run.seed) for run in runs}
+    # Older results have some settings of a method among those of all rows.
+    shared = {field: value for field, value in earlier.settings.items() if field in METHOD}
+    return RowResults(
+        method=row.method if runs else None,
+        settings={**shared, **(row.settings or {})} if runs else None,
+        runs=runs,
+        patients=[line for line in row.patients if _place(line) in places],
     )
 
 
-def _merge_row(name, new, old):
+def _merge_row(name, new, kept):
     """Return `RowResults` of both, in the order of folds and seeds."""
-    kept = [run for run in old.runs if run.status == "evaluated"]
-    places = {(run.fold, run.seed) for run in new.runs if run.status == "evaluated"}
-    kept = [run for run in kept if (run.fold, run.seed) not in places]
-    if not kept:
+    if not kept.runs:
         return new
     if new.method is not None:
-        _check_same(f"method of {name}", new.method, old.method)
-        _check_settings(name, new.settings, old.settings)
-    kept_places = {(run.fold, run.seed) for run in kept}
-    runs = kept + [run for run in new.runs if (run.fold, run.seed) not in kept_places]
-    lines = new.patients + [line for line in old.patients if _place(line) in kept_places]
-    seen = set()
-    for line in lines:
-        patient = line["seed"], line["id"]
-        if patient in seen:
-            raise UserError(
-                f"{name}: patient {line['id']} was tested in one fold by the runs and in another "
-                "by the results in --output; a patient counts once"
-            )
-        seen.add(patient)
+        _check_same(f"method of {name}", new.method, kept.method)
+        _check_settings(name, new.settings, _complete(kept.settings))
+    places = {(run.fold, run.seed) for run in kept.runs}
+    # An earlier evaluation counts more than a run that failed or is not finished.
+    runs = kept.runs + [run for run in new.runs if (run.fold, run.seed) not in places]
     return RowResults(
-        method=old.method,
-        settings={**old.settings, **(new.settings or {})},
+        method=kept.method,
+        settings={**kept.settings, **(new.settings or {})},
         runs=sorted(runs, key=lambda run: (run.fold, run.seed)),
-        patients=sorted(lines, key=_place),
+        patients=sorted(new.patients + kept.patients, key=_place),
     )
 
 
@@ -99,26 +120,47 @@ def _merge_mean_volume(new, old):
     return sorted(merged.values(), key=lambda line: int(line["fold"]))
 
 
-def _check_reconstructions(results, earlier):
+def _check_folds(results):
+    """Refuse results of patients that were dealt to other folds in between."""
+    hashes, patients, fold_of = {}, {}, {}
+    for name, row in results.rows.items():
+        for run in row.runs:
+            if run.status != "evaluated":
+                continue
+            place = str(run.fold), str(run.seed)
+            ids = {line["id"] for line in row.patients if (line["fold"], line["seed"]) == place}
+            # Older results do not tell the hash, which covers the validation patients too.
+            told = run.split_sha256
+            if (
+                patients.setdefault(run.fold, ids) != ids
+                or (told and hashes.setdefault(run.fold, told) != told)
+                or any(fold_of.setdefault(patient, run.fold) != run.fold for patient in ids)
+            ):
+                raise UserError(
+                    f"{name}: fold {run.fold} has other test patients in the runs than in "
+                    "--output; train all rows on the same folds"
+                )
+
+
+def _check_reconstructions(rows, kept):
     """Refuse new rows of Table 3 after another reconstruction than the earlier ones."""
-    known = {(run.fold, run.seed): (name, run) for name, run in _after_reconstruction(earlier)}
-    for name, run in _after_reconstruction(results):
-        earlier_name, before = known.get((run.fold, run.seed), (name, run))
-        if run.reconstruction != before.reconstruction or (
-            run is not before and run.reconstruction is None
-        ):
-            raise UserError(
-                f"{name}, fold {run.fold}, seed {run.seed}: it is not known that it segments the "
-                f"same reconstruction as {earlier_name} in --output, or it segments another; "
-                "collect into another folder"
-            )
+    for name, run in _after_reconstruction(rows):
+        for earlier_name, before in _after_reconstruction(kept):
+            if (run.fold, run.seed) == (before.fold, before.seed) and (
+                run.reconstruction is None or run.reconstruction != before.reconstruction
+            ):
+                raise UserError(
+                    f"{name}, fold {run.fold}, seed {run.seed}: it is not known that it segments "
+                    f"the same reconstruction as {earlier_name} in --output, or it segments "
+                    "another; collect into another folder"
+                )
 
 
-def _after_reconstruction(results):
+def _after_reconstruction(rows):
     """Return names and evaluated runs of the rows that segment a finished reconstruction."""
     return [
         (name, run)
-        for name, row in results.rows.items()
+        for name, row in rows.items()
         for run in row.runs
         if run.status == "evaluated" and " > " in row.method
     ]
@@ -128,10 +170,14 @@ def _place(line):
     return int(line["fold"]), int(line["seed"])
 
 
+def _complete(settings):
+    """Add the fields that older results lack, with the values that they had then."""
+    return {**complete_training({}), **settings}
+
+
 def _check_settings(what, new, old):
-    differing = [key for key in sorted(new.keys() & old.keys()) if new[key] != old[key]]
-    for key in differing:
-        _check_same(f"{key} of {what}", new[key], old[key])
+    for name in sorted(new.keys() & old.keys()):
+        _check_same(f"{name} of {what}", new[name], old[name])
 
 
 def _check_same(what, new, old):

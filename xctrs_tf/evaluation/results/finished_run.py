@@ -7,7 +7,6 @@ import logging
 from xctrs_tf.errors import UserError
 from xctrs_tf.evaluation.patient import read_cases_csv
 from xctrs_tf.files import read_json
-from xctrs_tf.training.config import TrainingConfig
 from xctrs_tf.training.history import read_history, training_seconds
 from xctrs_tf.training.run_record import TrainingRecord, read_run_record
 
@@ -30,9 +29,7 @@ class FinishedRun:
     """Files of one run and of its evaluation.
 
     Attributes:
-        config: `TrainingConfig` of the run.
-        data_hash: of the data that the run was trained on.
-        split_hash: of the patients that were held out; None for older runs.
+        record: `TrainingRecord` of the run.
         frozen: `TrainingRecord` of the finished reconstruction that the run builds on, or None.
         frozen_best: dict of ``step`` and ``weights``, hashes by file, of the checkpoint of that
             reconstruction; without what is not known.
@@ -46,9 +43,7 @@ class FinishedRun:
         mean_volume: lines of baselines.csv, dicts of strings.
     """
 
-    config: TrainingConfig
-    data_hash: str
-    split_hash: str | None
+    record: TrainingRecord
     frozen: TrainingRecord | None
     frozen_best: dict
     best_step: int
@@ -58,6 +53,11 @@ class FinishedRun:
     origin: dict
     patients: list
     mean_volume: list
+
+    @property
+    def config(self):
+        """`TrainingConfig` of the run."""
+        return self.record.config
 
 
 def read_job(folder):
@@ -113,8 +113,8 @@ def read_finished_run(folder):
         UserError: a file is missing or damaged.
     """
     record = read_run_record(folder)
-    config = record.config
-    frozen = read_run_record(folder / "reconstruction_run") if config.reconstruction_run else None
+    has_frozen = bool(record.config.reconstruction_run)
+    frozen = read_run_record(folder / "reconstruction_run") if has_frozen else None
     history = read_history(folder)
     evaluation = folder / "evaluation"
     origin = _read(evaluation / "cases.json", _read_origin)
@@ -125,9 +125,7 @@ def read_finished_run(folder):
             "run experiments.evaluate again"
         )
     return FinishedRun(
-        config=config,
-        data_hash=record.data_sha256,
-        split_hash=record.split_sha256,
+        record=record,
         frozen=frozen,
         frozen_best=_read_frozen_best(folder / "reconstruction_run" / "best" / "state.json"),
         best_step=_read(folder / "best" / "state.json", _read_step),

@@ -44,6 +44,7 @@ class RunRecord:
             or empty for those of the settings.
         reconstruction: dict of the hashes of the weights, by file, of the finished
             reconstruction that the run segments; None where there is none or it is not known.
+        split_sha256: hash of the patients that were held out, or None; older results lack it.
     """
 
     fold: int
@@ -59,6 +60,7 @@ class RunRecord:
     evaluation: dict | None = None
     computed_in: list | None = None
     reconstruction: dict | None = None
+    split_sha256: str | None = None
 
 
 @dataclasses.dataclass
