@@ -2,7 +2,7 @@
 
 A document that people write holds a generated table between markers:
 
-    <!-- table experiments/results/openkbp32/table1 -->
+    <!-- table experiments/results/openkbp32x3/table1 -->
     ...
     <!-- end -->
 
