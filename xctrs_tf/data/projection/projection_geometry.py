@@ -12,7 +12,7 @@ FIELDS_OF_VIEW = ("crop", "full")
 # stand, and the C-arm of X2CT-GAN (Ying et al., CVPR 2019).
 PRESETS_MM = {"clinical": (1500.0, 1800.0), "x2ct": (541.0, 949.0)}
 
-# `ray_integrals.project` has a margin for a film turned by at most this about each axis.
+# A patient is turned by at most this about each axis.
 MAX_ROTATION_DEG = 15.0
 
 
