@@ -42,7 +42,8 @@ class Case:
         origin_mm: LPS position of the centre of voxel ``[0, 0, 0]``.
         scan: int16 CT numbers of all that films can show, on a grid that continues that of
             ``ct``; None where it was not prepared or not loaded.
-        scan_start: index of the scan's first voxel, counted from that of ``ct``.
+        scan_start: index of the scan's first voxel, counted from that of ``ct``; three zeros
+            without a scan.
     """
 
     id: str
