@@ -172,7 +172,7 @@ class Dataset:
             UserError: a network made the labels, and the given name does not say so.
         """
         if given and are_model_made(self.label_name):
-            check_model_made(given, "label_name")
+            check_model_made(given)
         return given or self.label_name
 
     def image_sha256(self, patient):
