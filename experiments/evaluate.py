@@ -132,7 +132,7 @@ def evaluate_model(
     Args:
         model: `experiments.common.evaluated_models.LoadedModel`.
         cohort: `xctrs_tf.evaluation.cohort.Cohort`.
-        output: `pathlib.Path` of the folder to write.
+        output: `pathlib.Path` of the folder to write, which exists.
         num_figures: number of patients drawn, the first ones.
         label_name: name of the overlap in the table; None for that of the data.
         save_predictions: True keeps the prediction of every patient.
@@ -164,7 +164,6 @@ def evaluate_model(
         **model.origin,
     )
     # Files are written only after every patient was evaluated.
-    cli.make_output_folder(output)
     _remove_earlier(output)
     if save_predictions:
         _save(output / "predictions", predicted)

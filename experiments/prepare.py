@@ -279,7 +279,7 @@ def _configuration(size, spacing_mm, simulation):
 def _check_label_flags():
     if LABELS.value == AUTO:
         if LABEL_NAME.value is not None:
-            check_model_made(LABEL_NAME.value, "label_name")
+            check_model_made(LABEL_NAME.value)
     elif LABEL_MODEL.value is not None:
         raise UserError(f"--label_model: only with --labels={AUTO}; leave it out")
 

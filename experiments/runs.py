@@ -6,7 +6,6 @@
 Figures are those of the validation patients, on whom choices are made.
 """
 
-import csv
 import pathlib
 import sys
 
@@ -16,7 +15,7 @@ from experiments.common import cli
 from xctrs_tf.errors import UserError
 from xctrs_tf.evaluation.experiment_log import log_grid, read_log
 from xctrs_tf.evaluation.tables.grids import markdown, text
-from xctrs_tf.files import atomic_path, write_text
+from xctrs_tf.files import atomic_path, write_csv, write_text
 
 FLAGS = flags.FlagValues()
 RUNS = flags.DEFINE_string("runs", None, "Folder above the runs.", flag_values=FLAGS)
@@ -35,11 +34,10 @@ def execute():
     if output and output.suffix == ".md":
         write_text(output, markdown([grid]))
     elif output:
-        with (
-            atomic_path(output) as temporary,
-            temporary.open("w", newline="", encoding="utf-8") as file,
-        ):
-            csv.writer(file).writerows([grid.headings, *grid.lines])
+        with atomic_path(output) as temporary:
+            write_csv(
+                temporary, [dict(zip(grid.headings, line, strict=True)) for line in grid.lines]
+            )
     print(text(grid))
 
 

@@ -94,20 +94,19 @@ def collect(runs, output):
 
     Args:
         runs: `pathlib.Path` of the runs.
-        output: `pathlib.Path` of the folder.
+        output: `pathlib.Path` of the folder, which exists.
 
     Returns:
         `Results`.
 
     Raises:
-        UserError: the runs cannot stand in one table, or the folder cannot be made.
+        UserError: the runs cannot stand in one table.
     """
     results = _combine(collect_runs(runs), output)
     patients = {line["id"] for row in results.rows.values() for line in row.patients}
     seeds = {run.seed for row in results.rows.values() for run in row.runs}
     origin = provenance.collect(len(patients), sorted(seeds), results.data_hash)
     origin["command"] = without_folders(origin["command"], runs)
-    cli.make_output_folder(output)
     write_results(output, results, origin)
     return results
 

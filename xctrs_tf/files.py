@@ -174,26 +174,25 @@ def sha256_of(*files):
     return digest.hexdigest()
 
 
-def read_json(path, kind=dict):
-    """Read a JSON file.
+def read_json(path):
+    """Read a JSON file that holds an object.
 
     Args:
         path: the file.
-        kind: type of the value in it.
 
     Returns:
-        The value.
+        dict.
 
     Raises:
         OSError: the file cannot be read.
-        ValueError: it is damaged, or its value is of another type.
+        ValueError: it is damaged, or its value is no object.
     """
     try:
         value = json.loads(pathlib.Path(path).read_bytes())
     except RecursionError:
         raise ValueError("nested too deeply") from None
-    if not isinstance(value, kind):
-        raise ValueError(f"holds a {type(value).__name__} in place of a {kind.__name__}")
+    if not isinstance(value, dict):
+        raise ValueError(f"holds a {type(value).__name__} in place of a dict")
     return value
 
 

@@ -6,7 +6,7 @@ import os
 import pathlib
 import sys
 
-# Linux lists the features of every core here, on x86 in lines that begin with "flags".
+# Linux describes every core here; its features, on x86, in a line that begins with "flags".
 CPU_INFO = pathlib.Path("/proc/cpuinfo")
 # How float32 graphs are computed: as they are, or with inputs of products rounded to bfloat16.
 FPMATHS = ("float32", "bfloat16")
@@ -29,14 +29,26 @@ def features():
 
     Those that ONEDNN_MAX_CPU_ISA keeps oneDNN from using are left out.
     """
+    found = cpu_info("flags")
+    if found is None:
+        return None
+    return set(found.split()) - _BEYOND.get(os.environ.get(_LIMIT_VARIABLE), set())
+
+
+def cpu_info(name):
+    """Return what Linux tells under a name of the first core; None where it does not.
+
+    Args:
+        name: as ``"flags"`` or ``"model name"``.
+    """
     try:
-        text = CPU_INFO.read_text(encoding="ascii", errors="replace")
+        text = CPU_INFO.read_text(encoding="utf-8", errors="replace")
     except OSError:
         return None
     for line in text.splitlines():
-        name, _, value = line.partition(":")
-        if name.strip() == "flags":
-            return set(value.split()) - _BEYOND.get(os.environ.get(_LIMIT_VARIABLE), set())
+        found, _, value = line.partition(":")
+        if found.strip() == name:
+            return value.strip()
     return None
 
 

@@ -10,6 +10,8 @@ import shlex
 import subprocess
 import sys
 
+from xctrs_tf.processor import cpu_info
+
 # Set by `set_command`.
 _known_command = None
 _ROOT = pathlib.Path(__file__).resolve().parents[1]
@@ -47,7 +49,7 @@ def collect(n, seed, data_hash, **others):
         "date": now(),
         "machine": ", ".join(
             [
-                _processor(),
+                cpu_info("model name") or platform.machine(),
                 _cores(),
                 platform.system(),
                 *accelerators(),
@@ -128,12 +130,3 @@ def _commit():
     except FileNotFoundError:
         return None
     return finished.stdout.strip() or None
-
-
-def _processor():
-    try:
-        lines = pathlib.Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        lines = []
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.machine()

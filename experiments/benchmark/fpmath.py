@@ -14,6 +14,7 @@ import tempfile
 import numpy as np
 
 from experiments.common import cli
+from xctrs_tf.files import read_json
 from xctrs_tf.geometry import VIEWS
 from xctrs_tf.training.config import TrainingConfig
 
@@ -59,7 +60,7 @@ def write_outputs(settings, outputs):
         settings: JSON file of the fields of a `TrainingConfig`.
         outputs: npz file to write.
     """
-    config = TrainingConfig(**json.loads(pathlib.Path(settings).read_text(encoding="utf-8")))
+    config = TrainingConfig(**read_json(settings))
     cli.load_tensorflow(config.fpmath)
     np.savez(outputs, **_outputs(config))
 

@@ -34,8 +34,8 @@ def matrix_rate(setting):
 
     dtype = keras.dtype_policies.get(setting.config.precision).compute_dtype
     x = ops.ones((_MATRIX, _MATRIX), dtype)
-    seconds = _seconds(lambda: ops.matmul(x, x), setting.repeats)
-    return [2 * _MATRIX**3 / each / 1e9 for each in seconds]
+    seconds, flops, _ = _measured(lambda: ops.matmul(x, x), setting.repeats, 2 * _MATRIX**3)
+    return [flops / each / 1e9 for each in seconds]
 
 
 def inference(setting):
@@ -191,26 +191,17 @@ def _compiled(networks, inputs, xla):
 
 
 def _measured(run, repeats, flops):
-    """Return ``(seconds, flops, first)`` of a function of so many operations."""
-    first, _, *seconds = _all_seconds(run, repeats + 2)
-    return seconds, flops, first
+    """Return ``(seconds, flops, first)`` of a function of so many operations.
 
-
-def _seconds(run, repeats):
-    """Return the times of calls, without two to warm up."""
-    _, _, *seconds = _all_seconds(run, repeats + 2)
-    return seconds
-
-
-def _all_seconds(run, calls):
-    """Return the times of calls until their result is computed."""
+    The times, until the result is computed, are without those of two calls to warm up.
+    """
     times = []
-    for _ in range(calls):
+    for _ in range(repeats + 2):
         began = time.perf_counter()
         # Calls return before the result is computed.
         wait(run())
         times.append(time.perf_counter() - began)
-    return times
+    return times[2:], flops, times[0]
 
 
 def wait(result):

@@ -144,23 +144,6 @@ def _import_tensorflow(quiet):
             os.close(stderr)
 
 
-def make_output_folder(path):
-    """Make the folder that --output names, if it is not there.
-
-    Args:
-        path: `pathlib.Path`.
-
-    Raises:
-        UserError: it cannot be made.
-    """
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(
-            f"--output={path}: cannot be made ({error.strerror}); name another folder"
-        ) from error
-
-
 def lock_output(path, beside=False):
     """Keep an output folder for this program until it ends (`folder_lock.folder_lock`).
 

@@ -34,7 +34,7 @@ def execute():
         raise UserError(f"--patient={PATIENT.value}: not a test patient of fold {FOLD.value}")
     case = dataset.load(PATIENT.value)
     output = pathlib.Path(OUTPUT.value)
-    cli.make_output_folder(output)
+    output.mkdir(parents=True, exist_ok=True)
     for view in VIEWS:
         write_film(output / f"{view}.png", getattr(case, view), view)
     stem = f"openkbp{case.id}"

@@ -96,7 +96,7 @@ def evaluate_segmenter(segmenter, cohort, output, label_name=None):
     Args:
         segmenter: `xctrs_tf.ct_segmentation.segmenter.Segmenter`.
         cohort: `xctrs_tf.evaluation.cohort.Cohort`.
-        output: `pathlib.Path` of the folder to write.
+        output: `pathlib.Path` of the folder to write, which exists.
         label_name: name of the overlap; None for that of the data.
 
     Returns:
@@ -111,7 +111,6 @@ def evaluate_segmenter(segmenter, cohort, output, label_name=None):
 
     dataset, label_name = cohort.dataset, label_name or cohort.dataset.label_name
     _refuse_own_labels(dataset, segmenter.record)
-    cli.make_output_folder(output)
     found = _segment_all(segmenter, cohort, output)
     rows = [each["row"] for each in found]
     origin = provenance.collect(

@@ -33,9 +33,11 @@ flags.mark_flags_as_required(["data"], flag_values=FLAGS)
 EDGE = 512
 TILTS_DEG = ((2, 4), (4, 7), (7, 12), (12, 20), (20, 35))
 BACKGROUNDS = {"dark": 0.08, "bright": 0.97}
+# Of the camera, in edges of the film.
+_DISTANCE = 2.0
 
 
-def photo(film, tilt_deg, direction_deg, level, rng, distance=2.0):
+def photo(film, tilt_deg, direction_deg, level, rng):
     """Compute a photo of a film by a camera that is tilted.
 
     Args:
@@ -44,7 +46,6 @@ def photo(film, tilt_deg, direction_deg, level, rng, distance=2.0):
         direction_deg: direction of the tilt on the film.
         level: value of the background in [0, 1].
         rng: `numpy.random.Generator` of the noise and the shading.
-        distance: of the camera, in edges of the film.
 
     Returns:
         float32 ``[row, column]`` in [0, 1], the film within the background.
@@ -61,7 +62,7 @@ def photo(film, tilt_deg, direction_deg, level, rng, distance=2.0):
     # Places on the sensor in edges of the film, along and across the tilt.
     sensor = np.stack([columns, rows], -1) + 0.5 - margin - shape / 2
     along, across = np.moveaxis(sensor / shape.max() @ turn, -1, 0)
-    depth = np.cos(tilt) - along / distance * np.sin(tilt)
+    depth = np.cos(tilt) - along / _DISTANCE * np.sin(tilt)
     places = np.stack([along / depth, across * np.cos(tilt) / depth], -1)
     # The tilt makes the film look shorter along it: keep its size at the centre.
     places = places @ turn.T * shape.max() + shape / 2 - 0.5

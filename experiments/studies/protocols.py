@@ -93,18 +93,14 @@ def write_rows(output, rows, folds, steps, workdir):
     """Write `protocols.csv` and where it comes from.
 
     Args:
-        output: `pathlib.Path` of the folder.
+        output: `pathlib.Path` of the folder, which exists.
         rows: of `protocol_rows`.
         folds: list of the `EvaluatedFold` that they are of.
         steps: of their weights.
         workdir: folder of the runs, whose place on this machine is left out.
-
-    Raises:
-        UserError: the folder cannot be made.
     """
     # Nothing is drawn: the seed is that of the training.
     origin = collect_origin(rows, folds, steps, workdir, folds[0].config.seed)
-    cli.make_output_folder(output)
     write_cases_csv(output / "protocols.csv", rows, origin)
 
 

@@ -9,11 +9,10 @@ import pytest
 
 from tests.cross_validation.fake_runs import files
 from xctrs_tf.cross_validation import part_files
-from xctrs_tf.cross_validation.part_files import read_index, unpack_parts, write_parts
+from xctrs_tf.cross_validation.part_files import FORMAT, read_index, unpack_parts, write_parts
 from xctrs_tf.errors import UserError
 
-FORM = "test/1"
-ABOUT = {"format": FORM}
+ABOUT = {"format": FORMAT}
 
 
 @pytest.fixture(autouse=True)
@@ -30,7 +29,7 @@ def folder(tmp_path):
 
 def unpacked(folder, target, wanted=lambda name: True):
     target.mkdir()
-    unpack_parts(folder, read_index(folder, FORM), target, wanted)
+    unpack_parts(folder, read_index(folder), target, wanted)
     return {name: (target / name).read_bytes() for name in files(target)}
 
 
@@ -58,8 +57,8 @@ def test_no_file_is_larger_than_16_mb():
 
 def test_an_absent_or_empty_folder_has_no_index(folder, tmp_path):
     (folder / ".lock").touch()
-    assert read_index(folder, FORM) is None
-    assert read_index(tmp_path / "absent", FORM) is None
+    assert read_index(folder) is None
+    assert read_index(tmp_path / "absent") is None
 
 
 def test_the_old_parts_are_there_until_the_index_names_the_new_ones(folder, monkeypatch, tmp_path):
@@ -117,7 +116,7 @@ def damage_index(folder, **changes):
         (lambda f: (f / "index.json").write_text("{", "utf-8"), r"index.json: damaged \("),
         (lambda f: damage_index(f, parts=[{"name": "../x", "size": 1, "sha256": ""}]), "damaged"),
         (lambda f: damage_index(f, parts=None), "index.json: damaged"),
-        (lambda f: damage_index(f, format="test/2"), "format is 'test/2' and not test/1"),
+        (lambda f: damage_index(f, format="test/2"), "format is 'test/2' and not xctrs-handover/1"),
         (lambda f: (f / "part-0001-001.bin").unlink(), "part-0001-001.bin: missing; copy it again"),
         (lambda f: os.truncate(f / "part-0001-000.bin", 3999), "000.bin: damaged or not copied"),
         (lambda f: (f / "part-0001-000.bin").write_bytes(bytes(4000)), "000.bin: damaged or not"),
@@ -127,7 +126,7 @@ def test_what_is_not_whole_is_refused(folder, damage, message):
     write_parts(folder, [("a", os.urandom(5000))], ABOUT)
     damage(folder)
     with pytest.raises(UserError, match=message):
-        read_index(folder, FORM)
+        read_index(folder)
 
 
 @pytest.mark.parametrize("name", ["../evil", "/evil", "a/../../evil", "a//b", "a\\..\\b", "."])

@@ -87,13 +87,16 @@ def test_a_log_is_replaced_as_a_whole(runs, monkeypatch):
     assert before.startswith("run,steps,hours,") and before.count("\n") == 3
 
     class FullDisk:
-        def __init__(self, file):
+        def __init__(self, file, **options):
             file.write("half of it")
+
+        def writeheader(self):
+            pass
 
         def writerows(self, rows):
             raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("experiments.runs.csv.writer", FullDisk)
+    monkeypatch.setattr("xctrs_tf.files.csv.DictWriter", FullDisk)
     assert run_program("runs", *flags).returncode == 2
     assert log.read_text(encoding="utf-8") == before
     assert sorted(path.name for path in runs.iterdir()) == ["b", "films", "log.csv"]

@@ -12,6 +12,7 @@ from xctrs_tf.data.volumes.intensity import normalise_hu
 from xctrs_tf.errors import UserError
 from xctrs_tf.evaluation.cohort import Training, choose_cohort
 from xctrs_tf.evaluation.predictions import read_prediction
+from xctrs_tf.folder_lock import folder_lock
 
 
 @pytest.fixture
@@ -36,7 +37,8 @@ def evaluate_run(run, dataset, split, output, name=None, **options):
     if name is not None:
         model = dataclasses.replace(model, name=name)
     cohort = choose_cohort(dataset, [Training("0" * 64, 0)], split)
-    return evaluate_model(model, cohort, output, **options)
+    with folder_lock(output):
+        return evaluate_model(model, cohort, output, **options)
 
 
 def read(path):
@@ -176,5 +178,5 @@ def test_networks_that_give_no_numbers_leave_nothing_behind(tmp_path, dataset):
 
 def test_output_that_is_a_file_is_refused(tmp_path, dataset):
     (tmp_path / "taken").touch()
-    with pytest.raises(UserError, match=r"--output=.*taken: cannot be made .* another folder"):
+    with pytest.raises(UserError, match="taken: not a folder; choose another output folder"):
         evaluate_run(oracle(dataset, "p4"), dataset, "test", tmp_path / "taken", num_figures=0)

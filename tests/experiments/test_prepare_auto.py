@@ -167,6 +167,7 @@ def test_what_is_made_from_the_folder_says_so(folder, network):
     with pytest.raises(UserError, match="--label_name=Dice: a network made these labels"):
         evaluate_model(model, cohort, output, label_name="Dice")
     assert not output.exists()
+    output.mkdir()
     printed = evaluate_model(model, cohort, output)
     table = (output / "table.md").read_text(encoding="utf-8")
     for text in (printed, table):

@@ -155,11 +155,3 @@ def test_a_segmentation_of_unknown_date_is_of_now(tmp_path, ct):
     write_segmentation(tmp_path / "a.dcm", np.ones(SHAPE, np.uint8), slices)
     image = pydicom.dcmread(tmp_path / "a.dcm")
     assert len(image.ContentDate) == 8 and len(image.ContentTime) >= 6
-
-
-def test_an_empty_segmentation_is_reported(tmp_path, ct):
-    from xctrs_tf.report.dicom_segmentation import write_segmentation
-
-    with pytest.raises(UserError, match="no vertebra was found"):
-        write_segmentation(tmp_path / "a.dcm", np.zeros(SHAPE, np.uint8), [])
-    assert not (tmp_path / "a.dcm").exists()

@@ -173,9 +173,7 @@ def test_embedded_arrays_are_restored():
     values = np.arange(24, dtype=np.uint16).reshape(2, 3, 4).transpose(2, 0, 1)
     data = zlib.decompress(base64.b64decode(packed(values)))
     np.testing.assert_array_equal(np.frombuffer(data, "<u2").reshape(4, 2, 3), values)
-    np.testing.assert_array_equal(
-        windowed([-501, -500, 400, 1300, 9999], 400, 1800), [0, 0, 128, 255, 255]
-    )
+    np.testing.assert_array_equal(windowed([-501, -500, 400, 1300, 9999]), [0, 0, 128, 255, 255])
 
 
 def test_error_map_is_white_where_there_is_none():
@@ -244,7 +242,7 @@ const overlay = (on) => { if (byId("overlay").checked !== on) byId("overlay").cl
 
 
 def grey(reconstruction, *index):
-    return [int(windowed(reconstruction.ct_hu[index], 400, 1800))] * 3
+    return [int(windowed(reconstruction.ct_hu[index]))] * 3
 
 
 def test_sliders_show_the_planes(folder, tmp_path, reconstruction):

@@ -10,8 +10,8 @@ import contextlib
 import filecmp
 import pathlib
 
-from xctrs_tf.cross_validation.part_files import INDEX, read_index, write_parts
-from xctrs_tf.cross_validation.takeover import BENCHMARKS, FORMAT, job_in, job_of, take_over
+from xctrs_tf.cross_validation.part_files import FORMAT, INDEX, read_index, write_parts
+from xctrs_tf.cross_validation.takeover import BENCHMARKS, job_in, job_of, take_over
 from xctrs_tf.errors import UserError, log_lines
 from xctrs_tf.evaluation.results.finished_run import read_job
 from xctrs_tf.folder_lock import folder_lock
@@ -49,7 +49,7 @@ def handed_over(folder, root, data):
     if folder.absolute() == root.absolute():
         raise UserError(f"--handover={folder}: is the --workdir, too; name another folder")
     # Before the lock makes the folder.
-    read_index(folder, FORMAT)
+    read_index(folder)
     with folder_lock(folder):
         take_over(folder, root, data)
         try:

@@ -20,6 +20,7 @@ import tempfile
 from xctrs_tf.errors import UserError
 from xctrs_tf.files import read_json, sha256_of, sync, write_json
 
+FORMAT = "xctrs-handover/1"
 PART_BYTES = 16_000_000
 INDEX = "index.json"
 _PART = re.compile(r"part-(?P<writing>\d{4,})-\d{3,}\.bin")
@@ -27,12 +28,11 @@ _PART = re.compile(r"part-(?P<writing>\d{4,})-\d{3,}\.bin")
 _SCRATCH = ".parts-"
 
 
-def read_index(folder, form):
+def read_index(folder):
     """Read the index of a folder of parts, and check that the parts are whole.
 
     Args:
         folder: `pathlib.Path`; it may be absent.
-        form: name of the format that the index must have.
 
     Returns:
         The index, or None for a folder that is absent or empty.
@@ -57,8 +57,8 @@ def read_index(folder, form):
             raise ValueError("a part has the name of another file")
     except (ValueError, KeyError, TypeError) as error:
         raise UserError(f"{path}: damaged ({error}); copy the whole folder again") from None
-    if found != form:
-        raise UserError(f"{path}: its format is {found!r:.40} and not {form}; use that version")
+    if found != FORMAT:
+        raise UserError(f"{path}: its format is {found!r:.40} and not {FORMAT}; use that version")
     for name, size, sha256 in parts:
         part = folder / name
         if not part.is_file():

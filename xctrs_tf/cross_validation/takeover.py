@@ -16,7 +16,6 @@ from xctrs_tf.training.checkpoints import latest_step
 from xctrs_tf.training.config.field_kinds import FREE_ON_RESUME, NAMES_OF_FILES
 from xctrs_tf.training.run_record import complete_training, split_hash_in
 
-FORMAT = "xctrs-handover/1"
 # Results of `experiments.benchmark` beside the runs.
 BENCHMARKS = "benchmark*.json"
 _SCRATCH = "taken-over"
@@ -56,7 +55,7 @@ def take_over(folder, root, data):
     Raises:
         UserError: the handover is damaged, or a run of it is another one than that in ``root``.
     """
-    index = read_index(folder, FORMAT)
+    index = read_index(folder)
     if index is None:
         return
     jobs, copies = _checked(folder, index)

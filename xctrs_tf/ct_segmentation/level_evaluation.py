@@ -43,7 +43,7 @@ def evaluated_volume(case):
         `Volume` in HU.
     """
     hu = case.ct if case.scan is None else case.scan
-    origin_mm = np.add(case.origin_mm, case.spacing_mm * np.array(_start(case)))
+    origin_mm = np.add(case.origin_mm, case.spacing_mm * np.array(case.scan_start))
     return Volume(hu, (case.spacing_mm,) * 3, tuple(origin_mm.tolist()))
 
 
@@ -197,10 +197,6 @@ def level_lines(rows, dice_name="Dice"):
             line |= {f"{key}_mean": _number(mean), f"{key}_sd": _number(sd)}
         lines.append(line)
     return lines
-
-
-def _start(case):
-    return (0, 0, 0) if case.scan is None else case.scan_start
 
 
 def _true_centroids_mm(case):

@@ -163,5 +163,4 @@ def load_scan(ct):
         raise TypeError(f"ct: a {type(ct).__name__}; give a path, a Scan, a Volume or a list")
     if not ct:
         raise UserError("ct: an empty list; name a scan, or the parts of one")
-    parts = [load_scan(part) for part in ct]
-    return parts[0] if len(parts) == 1 else stitch(parts)
+    return stitch([load_scan(part) for part in ct])

@@ -15,6 +15,8 @@ _SPECTRUM_BINS = 10
 _STEEPEST = 0.5
 # Weight of the squared coefficients of the classifier, beside the mean loss of a film.
 _RIDGE = 0.03
+# Of the cross-validation.
+_FOLDS = 6
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,7 +40,7 @@ class FilmDistance:
     auc_interval: tuple
 
 
-def film_distance(real, computed, scored=None, folds=6, seed=0):
+def film_distance(real, computed, scored=None, seed=0):
     """Compare real with computed films.
 
     The classifier is a logistic regression on `film_features`. It never saw the film whose
@@ -50,7 +52,6 @@ def film_distance(real, computed, scored=None, folds=6, seed=0):
         computed: the same of computed films.
         scored: which real films are compared, as indices; the classifier learns from the
             others too. All by default.
-        folds: of the cross-validation.
         seed: of the folds and the bootstrap.
 
     Returns:
@@ -73,7 +74,7 @@ def film_distance(real, computed, scored=None, folds=6, seed=0):
     ]
     scores = {}
     for name in (*features[0][0][0], ALL):
-        positive, negative = _scores(*_vectors(features, name), folds, seed)
+        positive, negative = _scores(*_vectors(features, name), seed)
         scores[name] = positive[scored], negative
     return FilmDistance(
         grey=float(scipy.stats.wasserstein_distance(*pixels)),
@@ -157,16 +158,16 @@ def _vectors(features, name):
     return [[np.array([vector(crop) for crop in film]) for film in group] for group in features]
 
 
-def _scores(real, computed, folds, seed):
+def _scores(real, computed, seed):
     """Return the mean score of each film's crops, from classifiers that did not see the film.
 
     Both are lists of arrays ``(crop, feature)``.
     """
     features = (real, computed)
     rng = np.random.default_rng(seed)
-    fold_of = [rng.permutation(np.arange(len(group)) % folds) for group in features]
+    fold_of = [rng.permutation(np.arange(len(group)) % _FOLDS) for group in features]
     scores = [np.zeros(len(group)) for group in features]
-    for fold in range(folds):
+    for fold in range(_FOLDS):
         seen = [
             np.concatenate([film for film, own in zip(group, of, strict=True) if own != fold])
             for group, of in zip(features, fold_of, strict=True)

@@ -1,6 +1,5 @@
 """The figures of one patient, and the table of all patients on disk."""
 
-import csv
 import dataclasses
 import math
 import pathlib
@@ -11,7 +10,7 @@ import numpy as np
 from xctrs_tf.data.dataset.manifest import LABELS_FIELD, MODEL_MADE, are_model_made
 from xctrs_tf.data.volumes.intensity import WINDOW_HU, normalise_hu
 from xctrs_tf.errors import UserError
-from xctrs_tf.files import atomic_path, read_csv, write_json
+from xctrs_tf.files import atomic_path, read_csv, write_csv, write_json
 from xctrs_tf.geometry import NUM_CLASSES, VERTEBRAE
 from xctrs_tf.metrics import PROTOCOLS, dice_per_class, surface_per_class
 
@@ -85,10 +84,8 @@ def write_cases_csv(path, rows, provenance):
         rows = [{**row, LABELS_FIELD: MODEL_MADE} for row in rows]
     # Without it the CSV does not count: a kill in between leaves no wrong provenance.
     path.with_suffix(".json").unlink(missing_ok=True)
-    with atomic_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, fieldnames=list(rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows({key: _cell(value) for key, value in row.items()} for row in rows)
+    with atomic_path(path) as temporary:
+        write_csv(temporary, [{key: _cell(value) for key, value in row.items()} for row in rows])
     write_json(path.with_suffix(".json"), provenance, indent=2)
 
 

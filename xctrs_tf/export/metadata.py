@@ -1,6 +1,5 @@
 """Description of an exported model: metadata.json."""
 
-import csv
 import json
 import logging
 import pathlib
@@ -11,7 +10,7 @@ from xctrs_tf.data.volumes.intensity import WINDOW_HU
 from xctrs_tf.errors import UserError
 from xctrs_tf.evaluation.evaluated_run import run_name
 from xctrs_tf.evaluation.patient import mean_figures
-from xctrs_tf.files import as_dict, read_json
+from xctrs_tf.files import as_dict, read_csv, read_json
 from xctrs_tf.quality.reference import check_reference
 from xctrs_tf.reconstruction.export_files import CLASSES, EXPORT_FORMAT
 from xctrs_tf.style import NOTICE
@@ -109,7 +108,7 @@ def _read_metrics(run, data_sha256):
     if not cases.is_file():
         return None
     try:
-        origin = json.loads(cases.with_suffix(".json").read_text(encoding="utf-8"))
+        origin = read_json(cases.with_suffix(".json"))
         if not _is_of_test_patients(origin, run, data_sha256):
             logging.warning(
                 "%s: of other weights or data, or not of the run's own test patients by the model "
@@ -119,8 +118,7 @@ def _read_metrics(run, data_sha256):
                 run.path,
             )
             return None
-        with cases.open(newline="", encoding="utf-8") as file:
-            rows = list(csv.DictReader(file))
+        rows = read_csv(cases)
         # Older evaluations do not tell it; None is not known.
         seen = {"trained_on": origin["trained_on"]} if "trained_on" in origin else {}
         return {

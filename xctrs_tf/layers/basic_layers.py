@@ -26,6 +26,8 @@ _MAX_POOLING = {2: layers.MaxPooling2D, 3: layers.MaxPooling3D}
 # Runs are short: with the usual 0.99 the statistics would still contain the
 # first steps at the end.
 _BATCH_MOMENTUM = 0.9
+# Added to the variance by every normalisation.
+_EPSILON = 1e-5
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,7 +44,6 @@ class Style:
             greatest common divisor of the two is used.
         affine: if False, instance and group normalisation have no gain and no
             offset.
-        epsilon: small number added to the variance.
         negative_slope: slope of LeakyReLU below 0; with 0 it is ReLU.
         initial_stddev: standard deviation of the normal distribution that the
             kernels are drawn from; None stands for the default of Keras.
@@ -61,7 +62,6 @@ class Style:
     channels_per_group: int = 4
     num_groups: int | None = None
     affine: bool = True
-    epsilon: float = 1e-5
     negative_slope: float = 0.2
     initial_stddev: float | None = None
     weight_standardization: bool = False
@@ -204,9 +204,7 @@ def normalize(x, style, name):
     """
     channels = x.shape[-1]
     if style.normalization == "batch":
-        return layers.BatchNormalization(
-            momentum=_BATCH_MOMENTUM, epsilon=style.epsilon, name=name
-        )(x)
+        return layers.BatchNormalization(momentum=_BATCH_MOMENTUM, epsilon=_EPSILON, name=name)(x)
     if style.normalization == "instance":
         groups = channels
     elif style.num_groups:
@@ -214,7 +212,7 @@ def normalize(x, style, name):
     else:
         groups = max(1, channels // style.channels_per_group)
     return FoldedGroupNormalization(
-        groups=groups, epsilon=style.epsilon, center=style.affine, scale=style.affine, name=name
+        groups=groups, epsilon=_EPSILON, center=style.affine, scale=style.affine, name=name
     )(x)
 
 

@@ -7,9 +7,6 @@ from keras import layers, ops
 from xctrs_tf.files import atomic_path
 from xctrs_tf.neck_finder.film_window import WINDOW_PIXELS
 
-# Answers for each view: score (logit), horizontal and vertical position of the centre of
-# C1..C7 in [-0.5, 0.5], logarithm of their height over the window's edge, angle in radians.
-ANSWERS = ("score", "horizontal", "vertical", "log_height", "angle")
 # Array of the file of weights: median height of C1..C7 of the training patients in mm.
 NECK_HEIGHT = "neck_height_mm"
 _FILTERS = (24, 48, 80, 112)
@@ -23,7 +20,9 @@ def build_finder():
 
     Returns:
         Keras model from windows ``(batch, WINDOW_PIXELS, WINDOW_PIXELS, 2)`` to answers
-        ``(batch, 2, 5)``: AP and LA, `ANSWERS`.
+        ``(batch, 2, 5)``: for AP and LA the score (logit), horizontal and vertical position of
+        the centre of C1..C7 in [-0.5, 0.5], logarithm of their height over the window's edge,
+        angle in radians.
     """
     window = keras.Input((WINDOW_PIXELS, WINDOW_PIXELS, 2))
     half = _convolution(window, _FILTERS[0], 2)

@@ -141,7 +141,7 @@ def draw_batch(windows, rng, count, others=None):
     Returns:
         float32 ``(count, WINDOW_PIXELS, WINDOW_PIXELS, 2)``; float32 ``(count, 2, 6)``: for each
         view whether the score counts, whether the neck is there and as it should be, and the
-        other answers of `finder_network.ANSWERS`.
+        other answers of `finder_network.build_finder`.
     """
     examples = []
     while len(examples) < count:

@@ -4,10 +4,10 @@ Each folder is an exported model without a graph (``experiments.export --format=
 weights, metadata, thresholds of the quality checks, model card, licence and notice.
 """
 
-import json
 import pathlib
 
 from xctrs_tf.errors import UserError
+from xctrs_tf.files import read_json
 
 # Names for `XCTRSNet(weights=...)`, `xctrs_tf.load` and the flags --model and --initial_weights.
 PRETRAINED = ("neck64",)
@@ -60,5 +60,5 @@ def pretrained_sizes(name):
         name: one of `PRETRAINED`.
     """
     file = pretrained_folder(name) / "assets.extra" / "metadata.json"
-    metadata = json.loads(file.read_text(encoding="utf-8"))
+    metadata = read_json(file)
     return {"size": metadata["size"], "width": metadata["training"]["width"]}

@@ -4,7 +4,6 @@ import collections
 import csv
 import dataclasses
 import io
-import json
 import logging
 import pathlib
 import sys
@@ -13,7 +12,7 @@ import unicodedata
 from tqdm import tqdm
 
 from xctrs_tf.errors import UserError, one_line
-from xctrs_tf.files import atomic_path, require_plain_file
+from xctrs_tf.files import atomic_path, read_json, require_plain_file
 from xctrs_tf.progress import progress_bar
 from xctrs_tf.quality.checks import VERDICT_LEVELS
 from xctrs_tf.reconstruction import check_output, is_finished
@@ -172,10 +171,10 @@ def earlier_verdict(folder):
         Verdict and reasons as of `Outcome`, both empty where there is no verdict.
     """
     try:
-        quality = json.loads((folder / "report.json").read_text(encoding="utf-8"))["quality"]
+        quality = read_json(folder / "report.json")["quality"]
         found = one_line("; ".join(finding["reason"] for finding in quality["findings"]))
         return (quality["verdict"], found) if quality["verdict"] in VERDICT_LEVELS else ("", "")
-    except (OSError, ValueError, LookupError, TypeError, RecursionError):
+    except (OSError, ValueError, LookupError, TypeError):
         return "", ""
 
 

@@ -6,7 +6,6 @@ exchanged file is refused before it is loaded. The hash of the list itself,
 """
 
 import hashlib
-import json
 import numbers
 import os
 
@@ -15,7 +14,7 @@ from xctrs_tf.data.films.film_normalisation import (
     FIRST_FILM_NORMALIZATION,
 )
 from xctrs_tf.errors import UserError, one_line
-from xctrs_tf.files import as_dict, require_plain_file, sha256_of, write_text
+from xctrs_tf.files import as_dict, read_json, require_plain_file, sha256_of, write_text
 from xctrs_tf.geometry import SIZES, VERTEBRAE
 from xctrs_tf.quality.reference import check_reference
 from xctrs_tf.reconstruction.prediction_check import checked_spacing
@@ -65,11 +64,11 @@ def read_metadata_file(file):
         require_plain_file(file)
         if file.stat().st_size > MAX_METADATA_BYTES:
             raise UserError(f"{file}: over {MAX_METADATA_BYTES / 1e6:.0f} MB; {_MEND}")
-        metadata = json.loads(file.read_text(encoding="utf-8"))
-        known = metadata["format"] == EXPORT_FORMAT
+        metadata = read_json(file)
+        known = metadata.get("format") == EXPORT_FORMAT
     except PermissionError as error:
         raise UserError(f"{file}: cannot be read ({error.strerror})") from error
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+    except (OSError, ValueError):
         known = False
     if not known:
         raise UserError(f"{file}: missing, or not of format {EXPORT_FORMAT}; {_MEND}")

@@ -17,17 +17,15 @@ class Consensus:
             is highest; the lowest of equals. None if the models do not segment.
         spread_hu: float32 ``[x, y, z]``: standard deviation of the CT numbers between
             the models.
-        agreement: float32 ``[x, y, z]``: share of the models that alone would give the
-            chosen label, or None.
-        summary: dict by vertebra: ``spread_hu`` and ``agreement``, means over the
-            voxels of the vertebra, and ``volume_mm3`` and ``volume_deviation_mm3``,
-            mean and standard deviation between the models. Empty without labels.
+        summary: dict by vertebra: ``spread_hu`` and ``agreement`` (share of the models that
+            alone would give the chosen label), means over the voxels of the vertebra, and
+            ``volume_mm3`` and ``volume_deviation_mm3``, mean and standard deviation between
+            the models. Empty without labels.
     """
 
     ct_hu: np.ndarray
     segmentation: np.ndarray | None
     spread_hu: np.ndarray
-    agreement: np.ndarray | None
     summary: dict
 
 
@@ -45,9 +43,6 @@ def combine(members, spacing_mm):
 
     Returns:
         `Consensus`.
-
-    Raises:
-        ValueError: fewer than two models.
     """
     volumes, segmentations, total = [], [], None
     for ct_hu, classes in members:
@@ -57,19 +52,17 @@ def combine(members, spacing_mm):
             total = (
                 np.array(classes, np.float32) if total is None else np.add(total, classes, total)
             )
-    if len(volumes) < 2:
-        raise ValueError(f"{len(volumes)} model: a spread needs at least two")
     stack = np.asarray(volumes, np.float64)
     ct_hu = np.round(stack.mean(axis=0)).astype(np.int16)
     spread_hu = stack.std(axis=0, ddof=1).astype(np.float32)
     if total is None:
-        return Consensus(ct_hu, None, spread_hu, None, {})
+        return Consensus(ct_hu, None, spread_hu, {})
     # The largest sum is that of the largest mean.
     labels = label_map(total)
     segmentations = np.asarray(segmentations)
     agreement = (segmentations == labels).mean(axis=0, dtype=np.float32)
     summary = _summary(labels, segmentations, spread_hu, agreement, spacing_mm)
-    return Consensus(ct_hu, labels, spread_hu, agreement, summary)
+    return Consensus(ct_hu, labels, spread_hu, summary)
 
 
 def label_map(classes):

@@ -8,7 +8,6 @@ import numpy as np
 from pydicom.sr.codedict import codes
 
 from xctrs_tf import __version__
-from xctrs_tf.errors import UserError
 from xctrs_tf.files import atomic_path
 from xctrs_tf.geometry import VERTEBRAE
 from xctrs_tf.report.dicom_ct import (
@@ -28,12 +27,7 @@ def write_segmentation(path, labels, slices, provenance=None):
         labels: integers ``[x, y, z]``, 1..7 = C1..C7, not all 0.
         slices: list of `dicom_ct.write_ct_series`, on the same grid.
         provenance: `provenance_record.provenance_record`, or None if nothing is known.
-
-    Raises:
-        UserError: there are no labels.
     """
-    if not labels.any():
-        raise UserError(f"{path}: no vertebra was found, so there is no segmentation to write")
     # An optional package, which `output_folder.require_dicom_package` demands before the work.
     import highdicom
 

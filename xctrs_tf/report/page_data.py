@@ -34,7 +34,7 @@ def viewer_data(ct_hu, labels, meshes, spacing_mm):
     """
     return {
         "shape": ct_hu.shape,
-        "ct": packed(windowed(ct_hu, LEVEL_HU, WIDTH_HU)),
+        "ct": packed(windowed(ct_hu)),
         "labels": None if labels is None else packed(labels.astype(np.uint8)),
         "start": _start(labels, ct_hu.shape),
         "spacing_mm": spacing_mm,
@@ -121,19 +121,17 @@ def error_picture(error, view):
     return _png(np.round(color).astype(np.uint8))
 
 
-def windowed(ct_hu, level_hu, width_hu):
-    """Map CT numbers to the grey values of a display window.
+def windowed(ct_hu):
+    """Map CT numbers to the grey values of the bone window.
 
     Args:
         ct_hu: CT numbers.
-        level_hu: centre of the window.
-        width_hu: width of the window.
 
     Returns:
         uint8 array; 0 below and 255 above the window.
     """
-    low = level_hu - width_hu / 2
-    share = (np.asarray(ct_hu, np.float32) - low) / width_hu
+    low = LEVEL_HU - WIDTH_HU / 2
+    share = (np.asarray(ct_hu, np.float32) - low) / WIDTH_HU
     return np.round(255 * np.clip(share, 0, 1)).astype(np.uint8)
 
 

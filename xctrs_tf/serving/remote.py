@@ -119,7 +119,7 @@ class RemoteReconstructor(BaseReconstructor):
         self.metadata = decode_metadata(told, source)
         self._require_same_model(source)
         if self._given is not None:
-            require_same_metadata(self._given, self.metadata, "--metadata")
+            require_same_metadata(self._given, self.metadata)
 
     def _require_same_model(self, source):
         require_same_model(

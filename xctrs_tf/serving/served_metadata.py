@@ -91,13 +91,12 @@ def require_same_model(metadata, size, film_normalization, segments, source):
             )
 
 
-def require_same_metadata(given, told, source):
-    """Refuse metadata of another export than the one that is served.
+def require_same_metadata(given, told):
+    """Refuse a file of --metadata of another export than the one that is served.
 
     Args:
         given: checked metadata of a file.
         told: checked metadata of an answer. They lack what an export adds at its end.
-        source: where the given ones are from, for the message.
 
     Raises:
         UserError: a field that the server tells differs.
@@ -105,6 +104,6 @@ def require_same_metadata(given, told, source):
     for field, expected in told.items():
         if given.get(field) != expected:
             raise UserError(
-                f"{source}: of another export than the server's, which differs in {field}; leave "
+                f"--metadata: of another export than the server's, which differs in {field}; leave "
                 "it out, since this server tells its own"
             )

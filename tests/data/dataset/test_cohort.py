@@ -219,7 +219,7 @@ def films_of(folder, out, simulation, patients="a"):
 def test_the_films_follow_the_geometry(tmp_path):
     (tmp_path / "in").mkdir()
     write_neck(tmp_path / "in", "a")
-    cone = FilmSimulation(ProjectionGeometry.preset("clinical", "full"))
+    cone = FilmSimulation(ProjectionGeometry("cone", "full", 1500.0, 1800.0))
     films = [
         films_of(tmp_path / "in", tmp_path / name, simulation)["a"][0]
         for name, simulation in (("cone", cone), ("parallel", FilmSimulation()))

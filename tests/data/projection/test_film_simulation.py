@@ -68,7 +68,7 @@ def test_differences_of_films():
 
 
 def test_each_jitter_works_alone():
-    geometry = ProjectionGeometry.preset("x2ct", "full")
+    geometry = ProjectionGeometry("cone", "full", 541.0, 949.0)
     turned = FilmSimulation(geometry, pose_rotation_deg=5).geometry_of("a")
     assert any(turned.rotation_deg) and not any(turned.translation_mm)
     moved = FilmSimulation(geometry, pose_translation_mm=5).geometry_of("a")

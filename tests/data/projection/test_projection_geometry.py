@@ -9,8 +9,8 @@ from xctrs_tf.errors import UserError
 
 
 def test_presets():
-    assert ProjectionGeometry.preset("parallel", "full") == ProjectionGeometry(
-        "parallel", "full", None, None
+    assert ProjectionGeometry.preset("parallel") == ProjectionGeometry(
+        "parallel", "crop", None, None
     )
     assert ProjectionGeometry.preset("clinical") == ProjectionGeometry("cone", "crop", 1500, 1800)
     assert ProjectionGeometry.preset("x2ct") == ProjectionGeometry("cone", "crop", 541, 949)

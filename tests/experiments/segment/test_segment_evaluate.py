@@ -150,6 +150,7 @@ def test_a_patient_without_a_spine_found_is_a_miss(tmp_path, run, dataset):
 def test_phantoms_without_scans_are_evaluated_on_their_crops(tmp_path, run):
     phantoms = write_boxes(tmp_path / "phantoms", images="phantom", keep_scan=False)
     cohort = choose_patients(phantoms, read_trained_on(run))
+    (tmp_path / "figures").mkdir()
     evaluate_segmenter(TrueSegmenter(phantoms), cohort, tmp_path / "figures")
     assert record(tmp_path / "figures")["scans"] is False
     assert {row["dice_mean"] for row in read(tmp_path / "figures" / "cases.csv")} == {"1.000000"}
@@ -250,6 +251,7 @@ def test_labels_that_the_network_made_are_refused(tmp_path, run):
         evaluate_segmenter(TrueSegmenter(made), cohort, tmp_path / "figures")
     assert not (tmp_path / "figures").exists()
     other = TrueSegmenter(made, weights_sha256="v" * 64)
+    (tmp_path / "figures").mkdir()
     assert "model-made Dice (%)" in evaluate_segmenter(other, cohort, tmp_path / "figures")
     assert "model-made Dice (%)" in (tmp_path / "figures" / "table.md").read_text(encoding="utf-8")
 

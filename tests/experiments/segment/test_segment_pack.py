@@ -51,6 +51,7 @@ def folder(tmp_path_factory):
     trained_on = read_trained_on(run)
     for dataset, name in ((data, "figures"), (phantoms, "phantom-figures")):
         segmenter = TrueSegmenter(dataset, **load_network(run).record)
+        (folder / name).mkdir()
         evaluate_segmenter(segmenter, choose_patients(dataset, trained_on), folder / name)
     return folder
 
@@ -163,6 +164,7 @@ def test_earlier_trainings_are_listed_as_far_as_known(folder, tmp_path):
     segmenter = TrueSegmenter(data, **load_network(run).record)
     cohort = choose_patients(data, read_trained_on(run))
     assert cohort.trained_on is None
+    (tmp_path / "figures").mkdir()
     evaluate_segmenter(segmenter, cohort, tmp_path / "figures")
     result = pack_run(folder, tmp_path / "packed", evaluations=(tmp_path / "figures",), run=run)
     assert result.returncode == 0, result.stderr

@@ -145,11 +145,12 @@ def test_every_patient_by_the_network_of_their_fold(tmp_path, dataset, run, monk
     assert (origin["folds"], origin["steps"]) == ([0, 1], [7, 9])
 
 
-def test_output_that_is_a_file_is_refused(tmp_path, dataset, run):
+def test_output_that_is_a_file_is_refused(tmp_path, dataset, run, monkeypatch, capsys):
     (tmp_path / "taken").touch()
-    row, fold = {"id": "p4", "method": "X-CTRSNet"}, fold_of(run, dataset, "test")
-    with pytest.raises(UserError, match=r"--output=.*taken: cannot be made .* another folder"):
-        protocols.write_rows(tmp_path / "taken", [row], [fold], [7], "RUNS/row")
+    folds = [fold_of(run, dataset, "test")]
+    monkeypatch.setattr(protocols, "open_folds", lambda *asked: folds)
+    assert protocols.main([f"--workdir={tmp_path}", f"--output={tmp_path / 'taken'}"]) == 2
+    assert "taken: not a folder; choose another output folder" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

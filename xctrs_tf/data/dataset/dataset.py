@@ -42,7 +42,8 @@ class Case:
         origin_mm: LPS position of the centre of voxel ``[0, 0, 0]``.
         scan: int16 CT numbers of all that films can show, on a grid that continues that of
             ``ct``; None where it was not prepared or not loaded.
-        scan_start: index of the scan's first voxel, counted from that of ``ct``.
+        scan_start: index of the scan's first voxel, counted from that of ``ct``; three zeros
+            without a scan.
     """
 
     id: str
@@ -171,7 +172,7 @@ class Dataset:
             UserError: a network made the labels, and the given name does not say so.
         """
         if given and are_model_made(self.label_name):
-            check_model_made(given, "label_name")
+            check_model_made(given)
         return given or self.label_name
 
     def image_sha256(self, patient):

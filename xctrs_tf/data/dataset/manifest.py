@@ -90,19 +90,18 @@ def are_model_made(label_name):
     return MODEL_MADE in label_name
 
 
-def check_model_made(label_name, flag):
-    """Refuse a name that hides that a network made the labels.
+def check_model_made(label_name):
+    """Refuse a name of --label_name that hides that a network made the labels.
 
     Args:
         label_name: of the overlap with them.
-        flag: that gave it, for the error.
 
     Raises:
         UserError: it does not say so.
     """
     if not are_model_made(label_name):
         raise UserError(
-            f"--{flag}={label_name}: a network made these labels; the name must contain "
+            f"--label_name={label_name}: a network made these labels; the name must contain "
             f"{MODEL_MADE!r}, as {MODEL_MADE_LABEL_NAME!r} does"
         )
 

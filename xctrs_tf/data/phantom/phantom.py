@@ -7,7 +7,8 @@ import numpy as np
 
 from xctrs_tf.data.phantom import anatomy, raster, shapes
 from xctrs_tf.data.phantom.bones import head, thorax
-from xctrs_tf.data.phantom.bones.spine import FACET_GAP_MM, pose
+from xctrs_tf.data.phantom.bones.spine import pose
+from xctrs_tf.data.phantom.bones.vertebra import FACET_GAP_MM
 from xctrs_tf.data.phantom.noise import add_scanner_noise, mottle
 from xctrs_tf.data.phantom.tissues import soft_tissue
 from xctrs_tf.data.volumes.intensity import AIR_HU

@@ -1,4 +1,13 @@
-"""Line integrals of one volume in NumPy and SciPy: as `ray_integrals.project`, without gradients.
+"""Line integrals along the rays of a point source or along parallel rays, plane by plane.
+
+On the film, each plane of the volume across the rays appears only scaled and
+shifted: the footprint of a pixel on the plane is a rectangle along the volume's
+axes. The film is therefore the sum over all planes ``V`` of ``H V W^T``, where the
+small matrices ``H`` and ``W`` hold the overlap of pixels and voxels. For a turned
+patient this still holds on a film parallel to the planes. The volume is projected
+onto such a film (the sheared film), which is then resampled once onto the real
+one. This is the shear-warp factorisation (Lacroute and Levoy, SIGGRAPH 1994) of the
+distance-driven projector (De Man and Basu, Phys Med Biol 2004).
 
 A pixel overlaps few voxels of a plane, so the matrices of overlaps are nearly empty and
 are kept as sparse ones: one product for the film's horizontal axis, one for the vertical
@@ -10,7 +19,6 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import scipy
 
-from xctrs_tf.data.projection.ray_integrals import Rays
 from xctrs_tf.geometry import RAY_AXIS, VIEWS, rotation_matrix
 
 
@@ -41,6 +49,11 @@ def project_array(
     beyond="air",
 ):
     """Compute line integrals of attenuation through a volume, on a film at the isocentre.
+
+    Positions are relative to the isocentre, which is at the film's centre. The
+    central ray runs along y (AP) or x (LA), from the patient's front or right.
+    A pixel wider than a voxel averages the voxels that it covers; for narrower
+    pixels the planes are interpolated linearly.
 
     Args:
         mu: attenuation ``(x, y, z)`` in 1/mm.
@@ -96,6 +109,43 @@ def project_array(
     return scipy.ndimage.map_coordinates(sheared, places, order=1, mode="nearest")
 
 
+class Rays:
+    """Rays in the patient's frame, whose axes are depth, horizontal, vertical.
+
+    The sheared film lies in the plane across the depth axis through ``centre``.
+    From there a ray through the film's point ``q`` moves by ``slope + inverse * q``
+    for each mm of depth. The distance of the source is used only as its inverse,
+    which is 0 for parallel rays.
+    """
+
+    def __init__(self, centre, direction, inverse_source):
+        self.centre = centre
+        self.direction = direction
+        self.inverse_source = inverse_source
+        self.slope = direction / direction[0]
+        self.inverse = inverse_source / direction[0]
+
+    def squared_length(self, horizontal, vertical):
+        """Return the squared length of each ray per mm of depth, ``[horizontal, vertical]``."""
+        across = self.slope[1] + self.inverse * horizontal
+        up = self.slope[2] + self.inverse * vertical
+        return 1.0 + across[:, None] ** 2 + up[None, :] ** 2
+
+    def on_sheared_film(self, to_patient, film):
+        """Return the positions in mm at which the real film's rays cross the sheared film."""
+        horizontal, vertical = film
+        point = [
+            to_patient[axis, 1] * horizontal[:, None] + to_patient[axis, 2] * vertical[None, :]
+            for axis in range(3)
+        ]
+        depth = point[0] * self.inverse_source + self.direction[0]
+        return [
+            point[axis]
+            - point[0] * (point[axis] * self.inverse_source + self.direction[axis]) / depth
+            for axis in (1, 2)
+        ]
+
+
 def _sum_of_planes(mu, axes, spacing_mm, origin_mm, film, pixel_mm, rays, continued):
     """Return the sheared film ``(horizontal, vertical)``."""
     depth = mu.shape[axes[0]]
@@ -129,9 +179,10 @@ def _sum_of_planes(mu, axes, spacing_mm, origin_mm, film, pixel_mm, rays, contin
 
 
 def _shares(places, widths, first, edge, count, continued):
-    """Return the voxels that each pixel may overlap and their shares, as in `ray_integrals`.
+    """Return the voxels that each pixel may overlap and their shares in its footprint.
 
-    Both are ``(plane, pixel, overlapping voxel)``. A voxel beyond the volume has share 0,
+    Both are ``(plane, pixel, overlapping voxel)``. The shares of a pixel inside the volume
+    sum to 1; for a plane behind the source they are 0. A voxel beyond the volume has share 0,
     or is the outermost voxel where the volume is continued.
     """
     footprints = np.maximum(widths, edge)[:, None]

@@ -6,7 +6,6 @@ from keras import ops
 
 from xctrs_tf.data.projection.array_projection import for_both_views, project_array
 from xctrs_tf.data.projection.attenuation import BONE_MU, WATER_MU
-from xctrs_tf.data.projection.ray_integrals import project
 from xctrs_tf.geometry import RAY_AXIS, VIEWS
 
 # A scan is projected in slabs of at most this many voxels, which bounds the memory.
@@ -46,55 +45,6 @@ def parallel_projection(mu, spacing_mm, view):
     return ops.sum(mu, axis=RAY_AXIS[view] - 3) * spacing_mm
 
 
-def cone_projection(
-    mu,
-    spacing_mm,
-    view,
-    source_to_isocentre_mm,
-    source_to_detector_mm,
-    detector_pixels=None,
-    detector_pixel_mm=None,
-    rotation_deg=None,
-    translation_mm=None,
-):
-    """Compute line integrals of attenuation along the rays of a point source.
-
-    The isocentre is the volume's centre. By default the film has one pixel for each
-    voxel across the rays, and a pixel at the isocentre is as large as a voxel.
-
-    Args:
-        mu: attenuation ``(x, y, z)`` or ``(batch, x, y, z)`` in 1/mm.
-        spacing_mm: edge of a voxel.
-        view: ``"ap"`` (source in front of the patient) or ``"la"`` (on the right).
-        source_to_isocentre_mm: distance from the source to the isocentre.
-        source_to_detector_mm: distance from the source to the detector.
-        detector_pixels: width and height of the detector in pixels.
-        detector_pixel_mm: edge of a pixel on the detector; at the isocentre it is
-            smaller by the magnification.
-        rotation_deg: rotation of the patient about x, y, z (`ray_integrals.project`).
-        translation_mm: translation of the patient after the rotation.
-
-    Returns:
-        Line integrals (no unit): ``[x, z]`` for AP, ``[y, z]`` for LA, with the
-        batch axis first where there was one.
-    """
-    shape = mu.shape[-3:]
-    magnification = source_to_detector_mm / source_to_isocentre_mm
-    if detector_pixel_mm is None:
-        detector_pixel_mm = spacing_mm * magnification
-    return project(
-        mu,
-        (spacing_mm,) * 3,
-        [-(count - 1) / 2 * spacing_mm for count in shape],
-        view,
-        detector_pixels or (shape[1 - RAY_AXIS[view]], shape[2]),
-        detector_pixel_mm / magnification,
-        source_to_isocentre_mm,
-        rotation_deg,
-        translation_mm,
-    )
-
-
 def films_of(scan, frame, geometry):
     """Project both films of a patient.
 
@@ -107,17 +57,11 @@ def films_of(scan, frame, geometry):
     Returns:
         Dict of ``ap`` ``[x, z]`` and ``la`` ``[y, z]``: float32 line integrals
         ``(size, size)``.
-
-    Raises:
-        ValueError: field of view ``crop`` and a scan that is not the frame's CT.
     """
-    if geometry.field_of_view == "crop":
-        _check_is_crop(scan, frame)
-        if geometry.kind == "parallel" and not geometry.is_posed:
-            mu = hu_to_mu(scan.array)
-            return {
-                view: np.array(parallel_projection(mu, frame.spacing_mm, view)) for view in VIEWS
-            }
+    is_plain = geometry.kind == "parallel" and not geometry.is_posed
+    if geometry.field_of_view == "crop" and is_plain:
+        mu = hu_to_mu(scan.array)
+        return {view: np.array(parallel_projection(mu, frame.spacing_mm, view)) for view in VIEWS}
     if scan.array.size > SLAB_VOXELS:
         # One after the other, to save memory.
         return {view: _film(scan, None, frame, geometry, view) for view in VIEWS}
@@ -147,13 +91,3 @@ def _film(scan, mu, frame, geometry, view):
             geometry.translation_mm if any(geometry.translation_mm) else None,
         )
     return film
-
-
-def _check_is_crop(scan, frame):
-    same_grid = (
-        scan.array.shape == (frame.size,) * 3
-        and np.allclose(scan.spacing_mm, frame.spacing_mm)
-        and np.allclose(scan.origin_mm, frame.origin_mm, atol=1e-3)
-    )
-    if not same_grid:
-        raise ValueError("field of view crop: give the CT on the frame's own grid")

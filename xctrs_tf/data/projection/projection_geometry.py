@@ -12,7 +12,7 @@ FIELDS_OF_VIEW = ("crop", "full")
 # stand, and the C-arm of X2CT-GAN (Ying et al., CVPR 2019).
 PRESETS_MM = {"clinical": (1500.0, 1800.0), "x2ct": (541.0, 949.0)}
 
-# `ray_integrals.project` has a margin for a film turned by at most this about each axis.
+# A patient is turned by at most this about each axis.
 MAX_ROTATION_DEG = 15.0
 
 
@@ -88,12 +88,11 @@ class ProjectionGeometry:
             )
 
     @classmethod
-    def preset(cls, name, field_of_view="crop"):
-        """Return the geometry of a name.
+    def preset(cls, name):
+        """Return the geometry of a name, of the field of view ``crop``.
 
         Args:
             name: ``"parallel"``, ``"clinical"`` or ``"x2ct"`` (`PRESETS_MM`).
-            field_of_view: ``"crop"`` or ``"full"``.
 
         Returns:
             `ProjectionGeometry`.
@@ -102,11 +101,11 @@ class ProjectionGeometry:
             UserError: the name is unknown.
         """
         if name == "parallel":
-            return cls(field_of_view=field_of_view)
+            return cls()
         if name not in PRESETS_MM:
             known = ", ".join(("parallel", *PRESETS_MM))
             raise UserError(f"projection {name!r}: must be one of {known}")
-        return cls("cone", field_of_view, *PRESETS_MM[name])
+        return cls("cone", "crop", *PRESETS_MM[name])
 
     @classmethod
     def from_json(cls, record):

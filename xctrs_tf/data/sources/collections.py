@@ -58,7 +58,7 @@ def open_collections(names, folders, labels=None, label_map=None, select=None):
         for name, folder in zip(names, folders, strict=True)
     ]
     _warn_of_shared_patients([source for name, source in sources if name == "dicom"])
-    return sources[0][1] if len(sources) == 1 else MergedSource(sources, _MERGED_BY_ID)
+    return sources[0][1] if len(sources) == 1 else MergedSource(sources)
 
 
 def _warn_of_shared_patients(sources):
@@ -120,9 +120,8 @@ class MergedSource(PatientSource):
     with more than one collection an id begins with the collection's name.
 
     Args:
-        sources: list of ``(collection, source)``.
-        merge: collections in which the same id is the same patient; in all others an
-            id that occurs twice is refused.
+        sources: list of ``(collection, source)``. An id that occurs twice is refused, but in
+            the collections of `_MERGED_BY_ID`.
 
     Attributes:
         ids: names of the patients, sorted.
@@ -131,7 +130,7 @@ class MergedSource(PatientSource):
         UserError: an id that names two patients.
     """
 
-    def __init__(self, sources, merge=()):
+    def __init__(self, sources):
         self._sources = [source for _, source in sources]
         prefixed = len({collection for collection, _ in sources}) > 1
         self._scans = {}
@@ -142,7 +141,7 @@ class MergedSource(PatientSource):
                 self.unusable[f"--input {number + 1}: {place}" if again else place] = reason
             for patient in source.ids:
                 name = f"{collection}-{patient}" if prefixed else patient
-                if name in self._scans and collection not in merge:
+                if name in self._scans and collection not in _MERGED_BY_ID:
                     raise UserError(f"--input: two folders name a patient {patient!r}; rename one")
                 scans = [(number, scan) for scan in source.scans(patient)]
                 self._scans.setdefault(name, []).extend(scans)

@@ -53,8 +53,8 @@ def random_cube(case, rng):
         ``(size, size, size)``.
     """
     size = case.ct.shape[0]
-    hu, start = (case.ct, np.zeros(3)) if case.scan is None else (case.scan, case.scan_start)
-    start = np.asarray(start, float)
+    hu = case.ct if case.scan is None else case.scan
+    start = np.asarray(case.scan_start, float)
     matrix = rotation_matrix(rng.uniform(-ROTATION_DEG, ROTATION_DEG, 3)) / rng.uniform(*SCALE)
     offset = _centre(case.segmentation, start, hu.shape, rng) - matrix @ np.full(3, (size - 1) / 2)
     ct = scipy.ndimage.affine_transform(

@@ -52,9 +52,9 @@ def random_films(case, rng):
     size, spacing_mm = case.ct.shape[0], case.spacing_mm
     rotation = rotation_matrix(rng.uniform(-POSE_DEG, POSE_DEG, 3))
     shift = rng.uniform(-POSE_SHARE, POSE_SHARE, 3) * size
-    hu, start = (case.ct, np.zeros(3)) if case.scan is None else (case.scan, case.scan_start)
+    hu = case.ct if case.scan is None else case.scan
     mu = attenuation(hu, rng.uniform(*BONE_CONTRAST))
-    first_mm = (np.asarray(start) - (size - 1) / 2) * spacing_mm
+    first_mm = (np.asarray(case.scan_start) - (size - 1) / 2) * spacing_mm
     arrays = {}
     for view in VIEWS:
         film = project_array(
@@ -72,7 +72,7 @@ def random_films(case, rng):
     ct = scipy.ndimage.affine_transform(
         hu,
         matrix,
-        offset - start,
+        offset - case.scan_start,
         (size,) * 3,
         output=np.float32,
         order=1,

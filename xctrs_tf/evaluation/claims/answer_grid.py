@@ -7,7 +7,13 @@ from xctrs_tf.evaluation.claims.answers import AS_IN_PAPER, NOT_DECIDED, OPPOSIT
 from xctrs_tf.evaluation.claims.claims import paper_claims
 from xctrs_tf.evaluation.tables.comparison import DICE_COLUMNS, IMAGE_COLUMNS, label_notes
 from xctrs_tf.evaluation.tables.grids import NOTHING, TableGrid, range_text
-from xctrs_tf.evaluation.tables.publication import SIGNIFICANCE, p_value_text, runs_note
+from xctrs_tf.evaluation.tables.publication import (
+    SIGNIFICANCE,
+    number_text,
+    p_value_text,
+    runs_note,
+    with_interval,
+)
 from xctrs_tf.models.catalogue import TABLE_ROWS
 
 # Verdicts of `Answer` as answers to a question.
@@ -114,21 +120,13 @@ def _figure_name(results, answer):
     return column.heading if column in IMAGE_COLUMNS else f"mean {results.dice_name} (%)"
 
 
-def _number(answer, value):
-    column = _COLUMNS[answer.claim.figure]
-    return f"{column.scale * value:+.{column.digits}f}"
-
-
 def _difference(answer):
-    interval = ""
-    if not any(map(math.isnan, answer.interval)):
-        interval = f" [{', '.join(_number(answer, end) for end in answer.interval)}]"
-    return _number(answer, answer.mean) + interval
+    return with_interval(answer.mean, answer.interval, _COLUMNS[answer.claim.figure], "+")
 
 
 def _printed(answer):
     printed = answer.claim.difference
-    return NOTHING if printed is None else _number(answer, printed)
+    return NOTHING if printed is None else number_text(printed, _COLUMNS[answer.claim.figure], "+")
 
 
 def _cells(results, answer):

@@ -24,6 +24,9 @@ _FINE_STEP = 0.35  # voxels
 _OCCLUSION_RADIUS = 3.0  # voxels
 _LIGHT = np.array([-0.45, 0.55, 0.70])  # (right, up, to the viewer)
 
+# A picture's width over that of the labels.
+_MARGIN = 1.03
+
 
 @dataclasses.dataclass(frozen=True)
 class PictureFrame:
@@ -38,13 +41,11 @@ class PictureFrame:
     extent: float
 
 
-def fitted_frame(labels, elevation=POSTERIOR_OBLIQUE[1], margin=1.03):
-    """Return the frame that holds all labels at any azimuth.
+def fitted_frame(labels):
+    """Return the frame that holds all labels at any azimuth, up to the oblique view's elevation.
 
     Args:
         labels: integers `[x, y, z]`.
-        elevation: largest elevation of the viewer, in degrees.
-        margin: the picture's width over that of the labels.
 
     Returns:
         `PictureFrame`; of the whole volume if it has no label.
@@ -54,9 +55,9 @@ def fitted_frame(labels, elevation=POSTERIOR_OBLIQUE[1], margin=1.03):
         voxels = np.array([[0, 0, 0], np.array(labels.shape) - 1])
     center = (voxels.min(axis=0) + voxels.max(axis=0)) / 2
     x, y, z = np.abs(voxels - center).T
-    radius, e = np.hypot(x, y), np.radians(elevation)
+    radius, e = np.hypot(x, y), np.radians(POSTERIOR_OBLIQUE[1])
     height = z * np.cos(e) + radius * np.sin(e)
-    return PictureFrame(tuple(center), 2 * margin * (max(radius.max(), height.max()) + 1))
+    return PictureFrame(tuple(center), 2 * _MARGIN * (max(radius.max(), height.max()) + 1))
 
 
 def render_surface(labels, view=LATERAL, frame=None, pixels=480):

@@ -115,13 +115,13 @@ def _difference_grid(results, table, cells):
 
 def _difference_cells(results, cell):
     column, found = cell.column, cell.difference
-    texts = [_heading(results, column), _with_interval(cell.mean, cell.interval, column)]
+    texts = [_heading(results, column), with_interval(cell.mean, cell.interval, column)]
     if found is None:
         return [*texts, *[NOTHING] * 5]
     return [
         *texts,
-        _with_interval(found.mean, found.interval, column, sign="+"),
-        NOTHING if found.paper is None else _number(found.paper, column, "+"),
+        with_interval(found.mean, found.interval, column, sign="+"),
+        NOTHING if found.paper is None else number_text(found.paper, column, "+"),
         str(found.test.n),
         p_value_text(found.test.p_value),
         p_value_text(found.p_holm),
@@ -283,28 +283,43 @@ def _listed(noun, numbers):
     return f"{noun}{'s' if len(numbers) > 1 else ''} {', '.join(map(str, numbers))}"
 
 
-def _number(value, column, sign=""):
+def number_text(value, column, sign=""):
+    """Return a figure with the scale and the digits of its column.
+
+    Args:
+        value: the figure.
+        column: `comparison.TableColumn`.
+        sign: ``"+"`` writes the sign of numbers above 0, too.
+    """
     return f"{column.scale * value:{sign}.{column.digits}f}"
 
 
 def _cell(cell, column):
     if cell is None or math.isnan(cell.mean):
         return NOTHING
-    text = _number(cell.mean, column)
-    return text if math.isnan(cell.sd) else f"{text} ± {_number(cell.sd, column)}"
+    text = number_text(cell.mean, column)
+    return text if math.isnan(cell.sd) else f"{text} ± {number_text(cell.sd, column)}"
 
 
 def _paper_cell(printed, column):
     if printed is None:
         return NOTHING
-    return " ± ".join(LOST if value is None else _number(value, column) for value in printed)
+    return " ± ".join(LOST if value is None else number_text(value, column) for value in printed)
 
 
-def _with_interval(value, interval, column, sign=""):
-    text = _number(value, column, sign)
+def with_interval(value, interval, column, sign=""):
+    """Return a figure and its interval, which is left out where it is not known.
+
+    Args:
+        value: the figure.
+        interval: its two ends, NaN where not known.
+        column: as of `number_text`.
+        sign: as of `number_text`.
+    """
+    text = number_text(value, column, sign)
     if any(map(math.isnan, interval)):
         return text
-    low, high = (_number(end, column, sign) for end in interval)
+    low, high = (number_text(end, column, sign) for end in interval)
     return f"{text} [{low}, {high}]"
 
 

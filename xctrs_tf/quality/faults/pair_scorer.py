@@ -75,11 +75,6 @@ class PairScorer:
             for each in batches:
                 yield from self._finish_batch(*each, reference)
 
-    @property
-    def known(self):
-        """Number of pairs whose scores are known."""
-        return len(self._known)
-
     def finish(self):
         """Remove the file."""
         if self._path is not None:

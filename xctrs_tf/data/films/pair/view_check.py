@@ -98,27 +98,6 @@ def check_two_films(films):
             )
 
 
-def check_views(ap, la):
-    """Refuse two films that cannot be the upright AP and LA film of one patient.
-
-    Args:
-        ap: film ``(size, size)``, ``[horizontal, vertical]``.
-        la: film ``(size, size)``.
-
-    Returns:
-        `ViewJudgement` of films that pass.
-
-    Raises:
-        UserError: different sizes, or as `judge_views` finds.
-    """
-    if ap.shape != la.shape:
-        raise UserError(f"films: AP is {ap.shape} and LA {la.shape}; take both of one size")
-    judgement = judge_views(ap, la)
-    if judgement.problem is not None:
-        raise UserError(judgement.problem)
-    return judgement
-
-
 def judge_views(ap, la, strips=None, opened=None):
     """Tell whether two films are the upright AP and LA film of one patient.
 

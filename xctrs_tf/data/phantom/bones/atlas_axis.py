@@ -5,7 +5,7 @@ the lateral masses; that of C2 is at the back of its body, `AXIS_BELOW` of the b
 height above its lower end plate.
 """
 
-from xctrs_tf.data.phantom.bones.vertebra import SIDES, Body, Canal, Pillar
+from xctrs_tf.data.phantom.bones.vertebra import FACET_GAP_MM, SIDES, Body, Canal, Pillar
 from xctrs_tf.data.phantom.raster import Part
 from xctrs_tf.data.phantom.shapes import Ellipsoid, Rod, RoundedBox, rotation, tube
 
@@ -142,7 +142,7 @@ def _axis_core(patient):
     return [Part(body), *(Part(shape, 3.5) for shape in dens)]
 
 
-def _axis_side(m, side, size, pitch_mm, gap_mm):
+def _axis_side(m, side, size, pitch_mm):
     """Make one side of C2: upper facet, pillar, lamina, transverse process; and its hole."""
     shoulder = RoundedBox(
         (side * m.facet_width / 2 * 0.64, -5.0, 5.4),
@@ -153,7 +153,7 @@ def _axis_side(m, side, size, pitch_mm, gap_mm):
     buttress = Rod((side * 11.0, -7.0, 3.0), (side * 4.5, -8.0, -7.0), 4.5 * size, 4.0 * size)
     # The lower half of C2 has an articular pillar like its neighbours, without an upper facet.
     x = side * (m.canal_width / 2 + 4.6 * size)
-    pillar = Pillar((x, 7.6, -3.4), 5.6 * size, 5.2 * size, pitch_mm * 0.70 - gap_mm, 46.0)
+    pillar = Pillar((x, 7.6, -3.4), 5.6 * size, 5.2 * size, pitch_mm * 0.70 - FACET_GAP_MM, 46.0)
     neck = Rod((side * 13.0, -3.0, 2.5), (x, 7.0, -2.0), 5.4 * size, 4.8 * size)
     lamina = Rod(
         (x - side * 1.5, 9.0, -3.0),
@@ -189,13 +189,12 @@ def _axis_spinous(patient):
     return parts
 
 
-def axis_parts(patient, pitch_mm, gap_mm):
+def axis_parts(patient, pitch_mm):
     """Make the parts of C2.
 
     Args:
         patient: `anatomy.Anatomy`.
         pitch_mm: distance to C3, which the facets share.
-        gap_mm: width of the facet joints.
 
     Returns:
         Tuple of `raster.Part`.
@@ -204,7 +203,7 @@ def axis_parts(patient, pitch_mm, gap_mm):
     parts, holes = _axis_core(patient), []
     for side, index in SIDES:
         size = patient.asymmetry["C2"][index] * patient.scale
-        solid, hollow = _axis_side(m, side, size, pitch_mm, gap_mm)
+        solid, hollow = _axis_side(m, side, size, pitch_mm)
         parts += solid
         holes += hollow
     parts += _axis_spinous(patient)

@@ -16,7 +16,6 @@ from xctrs_tf.data.phantom.anatomy import ABOVE, COLUMN
 from xctrs_tf.data.phantom.bones import atlas_axis, vertebra
 from xctrs_tf.data.phantom.shapes import BoneFrame, rotation
 
-FACET_GAP_MM = 1.6
 # Largest span of C1..C7: the 128 mm cube less about 4 mm on every side.
 MAX_SPAN_MM = 119.0
 
@@ -149,10 +148,10 @@ def _assemble(patient):
     tissue = (cortex, patient.cortex_hu, patient.core_hu)
     bones = {"C1": raster.Bone("C1", atlas, atlas_axis.atlas_parts(patient), *tissue)}
     pitch = _pitch(frames, "C3")
-    parts = atlas_axis.axis_parts(patient, pitch, FACET_GAP_MM)
+    parts = atlas_axis.axis_parts(patient, pitch)
     bones["C2"] = raster.Bone("C2", frames["C2"], parts, *tissue)
     for level in COLUMN[1:]:
-        parts = vertebra.subaxial_parts(level, patient, _pitch(frames, level), FACET_GAP_MM)
+        parts = vertebra.subaxial_parts(level, patient, _pitch(frames, level))
         worn = [patient.degeneration.get(disc, 0.0) for disc in (level, ABOVE[level])]
         sclerosis = (450 * worn[0] ** 2, 450 * worn[1] ** 2, patient.subaxial[level].height / 2)
         bones[level] = raster.Bone(level, frames[level], parts, *tissue, sclerosis)

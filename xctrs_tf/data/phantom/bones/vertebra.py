@@ -14,6 +14,8 @@ from xctrs_tf.data.phantom.shapes import Rod, smooth_max, smoothstep, tube
 
 # Sign of x and index into `Anatomy.asymmetry`, left and right.
 SIDES = ((1, 0), (-1, 1))
+# Width of the facet joints.
+FACET_GAP_MM = 1.6
 
 
 @dataclasses.dataclass(frozen=True)
@@ -150,9 +152,9 @@ def _body(measures, degeneration_above, degeneration_below, cervical=True):
     )
 
 
-def _pillar(measures, side, size, pitch_mm, gap_mm):
+def _pillar(measures, side, size, pitch_mm):
     """Make an articular pillar with a joint space to its neighbours."""
-    thickness = pitch_mm * np.cos(np.deg2rad(measures.facet_angle)) - gap_mm
+    thickness = pitch_mm * np.cos(np.deg2rad(measures.facet_angle)) - FACET_GAP_MM
     half_width = 6.0 * size
     x = side * (measures.canal_width / 2 + half_width - 0.6)
     centre = (x, 6.0, -0.5)
@@ -262,14 +264,13 @@ def _long_transverse(measures, side, size, foramen_radius):
     return [Part(shape, 1.8) for shape in parts], holes
 
 
-def subaxial_parts(level, patient, pitch_mm, gap_mm):
+def subaxial_parts(level, patient, pitch_mm):
     """Make the parts of C3 to C7, T1 or T2.
 
     Args:
         level: for example ``"C4"``.
         patient: `anatomy.Anatomy`.
         pitch_mm: mean distance to the neighbouring vertebrae, which the facets share.
-        gap_mm: width of the facet joints.
 
     Returns:
         Tuple of `raster.Part` in the vertebra's axes.
@@ -281,7 +282,7 @@ def subaxial_parts(level, patient, pitch_mm, gap_mm):
     holes = []
     for side, index in SIDES:
         size = patient.asymmetry[level][index] * patient.scale
-        parts.append(_pillar(measures, side, size, pitch_mm, gap_mm))
+        parts.append(_pillar(measures, side, size, pitch_mm))
         parts += _arch(measures, side, size)
         if level in ("C3", "C4", "C5", "C6"):
             solid, hollow = _transverse(measures, side, size)

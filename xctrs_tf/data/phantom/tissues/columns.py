@@ -12,6 +12,9 @@ import scipy
 
 from xctrs_tf.data.phantom import raster
 
+# Muscle bellies grow this far beyond their columns.
+_REACH_MM = 5.0
+
 
 class CentreLine:
     """The front wall of the spinal canal as a curve over z."""
@@ -137,14 +140,14 @@ class Cells:
     For each voxel it holds the distance to the nearest and second nearest column.
     """
 
-    def __init__(self, grid, line, reach_mm):
-        self.grid, self.line, self.reach_mm = grid, line, reach_mm
-        self.nearest = np.full(grid.shape, 2 * reach_mm, np.float32)
-        self.second = np.full(grid.shape, 2 * reach_mm, np.float32)
+    def __init__(self, grid, line):
+        self.grid, self.line = grid, line
+        self.nearest = np.full(grid.shape, 2 * _REACH_MM, np.float32)
+        self.second = np.full(grid.shape, 2 * _REACH_MM, np.float32)
 
     def add(self, column, side, girth):
         """Add one column."""
-        found = column.distance(self.grid, self.line, side, girth, self.reach_mm)
+        found = column.distance(self.grid, self.line, side, girth, _REACH_MM)
         if found is None:
             return
         window, distance = found
@@ -155,7 +158,7 @@ class Cells:
     def coverage(self, gap_mm):
         """Return the fraction of muscle in each voxel, with ``gap_mm`` between bellies."""
         apart = (gap_mm - (self.second - self.nearest)) / 2
-        depth = np.maximum(self.nearest - np.float32(self.reach_mm), apart)
+        depth = np.maximum(self.nearest - np.float32(_REACH_MM), apart)
         return raster.coverage(depth, self.grid.spacing_mm)
 
 

@@ -25,8 +25,7 @@ CARTILAGE_HU = 110.0
 SKIN_MM = 1.8
 # Joint cartilage lies within this distance of both bones.
 CAPSULE_MM = 1.8
-# Muscle bellies grow this far beyond their columns, with this much fat between them.
-BELLY_REACH_MM = 5.0
+# Fat between muscle bellies.
 FAT_PLANE_MM = 0.5
 # Thickness of the fat under the skin of the mean outline.
 MEAN_FAT_MM = 5.0
@@ -62,7 +61,7 @@ def _outline(extra_mm=0.0):
 
 def _bellies(grid, line, patient):
     """Return the muscle bellies as `columns.Cells`."""
-    cells = columns.Cells(grid, line, BELLY_REACH_MM)
+    cells = columns.Cells(grid, line)
     for column in muscles.MUSCLES.values():
         for side in (1, -1):
             cells.add(column, side, patient.muscle)
