@@ -100,3 +100,32 @@ def test_a_run_before_its_first_checkpoint_begins_anew(data, tmp_path):
     loop.train(_config(data, steps=3), run)
     assert _steps_validated(run) == [1, 2, 3]
     assert checkpoints.latest(run).name == "step-00000003"
+
+
+def _weights_and_history(run):
+    return toy_weights(run / "best"), read_history(run)
+
+
+@pytest.mark.parametrize("steps", [2, 6])
+def test_a_finished_run_without_checkpoints_stays_finished(data, tmp_path, capsys, steps):
+    """Its first validation is its best, and comes no later than a first checkpoint."""
+    run, config = tmp_path / "run", _config(data, steps=steps, checkpoint_every=2)
+    loop.train(config, run)
+    assert checkpoints.read_state(run / "best")["step"] == 1
+    weights, history = _weights_and_history(run)
+    shutil.rmtree(run / "checkpoints")
+    loop.train(config, run)
+    assert f"{run}: all {steps} steps are done" in capsys.readouterr().err
+    np.testing.assert_array_equal(_weights_and_history(run)[0], weights)
+    assert _weights_and_history(run)[1] == history
+
+
+def test_an_early_best_step_does_not_hide_that_the_checkpoints_are_gone(data, tmp_path):
+    run, config = tmp_path / "run", _config(data, steps=6, checkpoint_every=2)
+    loop.train(config, run)
+    weights, history = _weights_and_history(run)
+    shutil.rmtree(run / "checkpoints")
+    with pytest.raises(UserError, match=r"no whole checkpoint is left .* weights, of step 1; eval"):
+        loop.train(_config(data, steps=8, checkpoint_every=2), run)
+    np.testing.assert_array_equal(_weights_and_history(run)[0], weights)
+    assert _weights_and_history(run)[1] == history

@@ -171,9 +171,9 @@ class _Loop:
     def _restore(self):
         state = checkpoints.restore_latest(self.workdir, self.networks, self.trainer.optimizers)
         best = checkpoints.read_state(self.workdir / "best")
-        if state is None and best is not None and best["step"] > self.config.checkpoint_every:
+        if state is None and best is not None:
             state = state_without_checkpoint(self.workdir, best, self.config)
-        elif state is None:
+        if state is None:
             state = {"step": 0}
             for line in load_initial_weights(self.config, self.networks):
                 self._say(line)
