@@ -39,6 +39,7 @@ from experiments.common import cli, training_flags
 from experiments.common.presets import PRESETS, fitting_preset, preset_config
 from experiments.common.privacy import define_share, private_files
 from xctrs_tf import provenance
+from xctrs_tf.cross_validation.done_jobs import require_same_inputs
 from xctrs_tf.cross_validation.handover import handed_over, handover_seconds
 from xctrs_tf.cross_validation.jobs import (
     finished_record,
@@ -157,6 +158,7 @@ def execute():
     )
     configs = _configs(jobs, config)
     if PLAN.value:
+        require_same_inputs(jobs, config.data, config.vgg_weights)
         _plan(jobs, preset, configs)
         return 0
     # A signal reaches the running job, which saves a checkpoint before it ends.
@@ -167,7 +169,8 @@ def execute():
 
 
 def _execute(jobs, config, limit):
-    """Run the jobs until the limit; return the exit status."""
+    """Run the jobs, those taken over too, until the limit; return the exit status."""
+    require_same_inputs(jobs, config.data, config.vgg_weights)
     failed = {}
     try:
         if BENCHMARK.value:

@@ -34,7 +34,10 @@ RUNS = flags.DEFINE_string(
 )
 OUTPUT = flags.DEFINE_string("output", None, "Folder for the pictures.", flag_values=FLAGS)
 DATA = flags.DEFINE_string(
-    "data", None, "Prepared data folder; by default the runs' own.", flag_values=FLAGS
+    "data",
+    None,
+    "Where the runs' data folder lies now; by default where it was.",
+    flag_values=FLAGS,
 )
 PATIENTS = flags.DEFINE_list(
     "patients", None, "Test patients of the fold to draw; fig5 shows the first.", flag_values=FLAGS
@@ -97,7 +100,7 @@ def drawn_patients(results, dataset):
 
 
 def _draw_decomposition(path, runs, results):
-    folder, dataset = _folder(runs, REFERENCE_ROW), _dataset(runs, REFERENCE_ROW)
+    folder, dataset = _folder(runs, REFERENCE_ROW), _dataset(runs, results, REFERENCE_ROW)
     case = dataset.load(drawn_patients(results, dataset)[0])
     cli.load_tensorflow()
     from xctrs_tf.evaluation.figures.decomposition_figure import decomposition_figure, view_features
@@ -168,7 +171,7 @@ def _predictions(runs, results, rows, score):
     """Read the `PatientPredictions` of the drawn patients for these rows."""
     from xctrs_tf.evaluation.figures.method_figures import PatientPredictions
 
-    dataset = _dataset(runs, rows[0])
+    dataset = _dataset(runs, results, rows[0])
     # X-CTRSNet last, as in the paper.
     rows = sorted(rows, key=lambda row: row == REFERENCE_ROW)
     patients = []
@@ -211,9 +214,16 @@ def _evaluated(results):
     return rows
 
 
-def _dataset(runs, row):
+def _dataset(runs, results, row):
+    """Open the data of the runs; other patients may have the same ids."""
     folder = _folder(runs, row)
-    return open_run_dataset(folder, read_config(folder), DATA.value)
+    dataset = open_run_dataset(folder, read_config(folder), DATA.value)
+    if dataset.content_hash() != results.data_hash:
+        raise UserError(
+            f"{dataset.path}: not the data that the runs of {RUNS.value} were tested on; name a "
+            "copy of these with --data"
+        )
+    return dataset
 
 
 def _folder(runs, row):

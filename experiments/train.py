@@ -33,7 +33,7 @@ flags.DEFINE_string(
 flags.DEFINE_float(
     "max_minutes",
     None,
-    "stop cleanly after this time, as if all steps were done",
+    "save and end after this time; the same command goes on",
     flag_values=FLAGS,
 )
 SHARE = define_share(FLAGS)

@@ -9,11 +9,15 @@ a third turned by 90, 180 or 270 degrees, and a third mirrored. Writes the media
 accepts, how often orientations are taken for another and films without a neck for one.
 Then the errors of the boxes that experiments.reconstruct takes of upright pairs of known
 pixel size, and how many it refuses.
+
+Weights that were trained on some of these patients are refused; where that is not known,
+as of the weights of the package, a warning says so.
 """
 
 import collections
 import dataclasses
 import functools
+import logging
 import pathlib
 import sys
 import time
@@ -22,7 +26,9 @@ import numpy as np
 from absl import flags
 
 from experiments.common import cli
-from experiments.studies.train_finder import films_of, split_patients
+from experiments.studies.train_finder import films_of
+from xctrs_tf.data.dataset import open_dataset
+from xctrs_tf.errors import UserError
 from xctrs_tf.geometry import VIEWS
 from xctrs_tf.progress import progress_bar
 
@@ -71,18 +77,53 @@ class _Case:
 
 def execute():
     """Print the errors of both views."""
-    from xctrs_tf.neck_finder.finder_network import load_finder
+    from xctrs_tf.neck_finder.finder_network import load_finder, read_trainings
+    from xctrs_tf.neck_finder.neck_search import WEIGHTS as PACKAGED
     from xctrs_tf.neck_finder.neck_search import finder_network
 
+    dataset = open_dataset(DATA.value)
+    patients = getattr(dataset.split(FOLD.value), SPLIT.value)
+    _require_held_out(dataset, patients, read_trainings(WEIGHTS.value or PACKAGED))
     network = load_finder(WEIGHTS.value) if WEIGHTS.value else finder_network()
-    _, validation, test = split_patients(DATA.value, FOLD.value)
-    patients = test if SPLIT.value == "test" else validation
     films = {id: films_of(SCANS.value, id, 4, SEED.value) for id in patients}
     for view in VIEWS:
         _report(view, {id: films[id][view] for id in patients}, network)
     _report_pairs(films, network)
     _report_others(network)
     return 0
+
+
+def _require_held_out(dataset, patients, trainings):
+    """Refuse weights that were trained on some of the patients; warn where that is not known.
+
+    Args:
+        dataset: `Dataset` of the patients.
+        patients: ids of those whose films are made.
+        trainings: of `finder_network.read_trainings`.
+    """
+    weights = f"--weights={WEIGHTS.value}" if WEIGHTS.value else "the weights of the package"
+    unknown = False
+    for training in trainings:
+        if training is None or training["data_sha256"] != dataset.content_hash():
+            unknown = True
+            continue
+        fold = dataset.fold_with(training["split_sha256"])
+        if fold is None:
+            raise UserError(
+                f"{weights}: the patients of {dataset.path} have been dealt to other folds since "
+                "they were trained, so that these may be training patients; train them anew"
+            )
+        seen = sorted(set(patients) & set(dataset.split(fold).training))
+        if seen:
+            raise UserError(
+                f"{weights}: trained on {len(seen)} of these {len(patients)} patients, such as "
+                f"{seen[0]}: fold {fold} was held out; give --fold={fold} or other --weights"
+            )
+    if unknown:
+        logging.warning(
+            "it is not known whether %s were trained on some of these %d patients",
+            *(weights, len(patients)),
+        )
 
 
 def _report(view, films, network):
@@ -169,7 +210,6 @@ def _errors(case, view, network):
 
 
 def _report_pairs(films, network):
-    from xctrs_tf.errors import UserError
     from xctrs_tf.neck_finder.neck_search import search_neck
     from xctrs_tf.neck_finder.pair_crops import propose_crops
     from xctrs_tf.neck_finder.training_windows import FilmWindows

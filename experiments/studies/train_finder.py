@@ -5,7 +5,8 @@
 DIR holds `<id>_ct.nii.gz` in HU and `<id>_seg.nii.gz` (1..7 = C1..C7, on a grid of its
 own), head to shoulders. The fold's test and validation patients of the prepared folder
 DATA are left out. Phantoms are added. The same command goes on with an interrupted training
-from FILE.keras; FILE.keras.json beside it tells the flags and the data.
+from FILE.keras; FILE.keras.json beside it tells the flags and the data. FILE.npz keeps
+the hashes of the data and of the patients left out, which finder_error compares.
 """
 
 import collections
@@ -84,15 +85,17 @@ def execute():
     if output.suffix != ".npz":
         raise UserError(f"--output={output}: must end with .npz")
     state, record = _state_files(output)
-    training, _, _ = split_patients(DATA.value, FOLD.value)
+    training = open_dataset(DATA.value).split(FOLD.value).training
     told = _told()
     cli.lock_output(output, beside=True)
     for file in (state, record):
         remove_leftovers(output.parent, file.name)
     _check_state(state, record, told)
     write_json(record, told)
-    from xctrs_tf.neck_finder.finder_network import save_weights
+    from xctrs_tf.neck_finder.finder_network import read_trainings, save_weights
 
+    trainings = read_trainings(WEIGHTS.value) if WEIGHTS.value else []
+    trainings.append({name: told[name] for name in ("data_sha256", "fold", "split_sha256")})
     films = [
         films_of(SCANS.value, patient, NUM_FILMS.value, SEED.value, STRETCH.value)
         for patient in progress_bar(training, description="films of scans")
@@ -103,7 +106,7 @@ def execute():
     ]
     network = _train({view: [film for each in films for film in each[view]] for view in VIEWS})
     necks = [film.neck_mm[1] for patient in films for film in patient["ap"]]
-    save_weights(network, float(np.median(necks)), output)
+    save_weights(network, float(np.median(necks)), output, trainings)
     for file in (state, record):
         file.unlink(missing_ok=True)
     print(OUTPUT.value)
@@ -148,13 +151,6 @@ def _check_state(state, record, told):
             f"{state}: of another training ({why}); give the same flags, name another --output, or "
             "remove it to start anew"
         )
-
-
-def split_patients(data, fold):
-    """Return the training, validation and test patients of a fold of a prepared folder."""
-    dataset = open_dataset(data)
-    split = dataset.split(fold)
-    return split.training, split.validation, split.test
 
 
 def films_of(scans, patient, count, seed, stretch=0.0):

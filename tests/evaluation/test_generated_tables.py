@@ -54,6 +54,28 @@ def test_a_table_changed_by_hand_is_stale_until_mended(folder, tmp_path, name):
     assert path.read_text(encoding="utf-8") == before
 
 
+LEFT_OVER = ("answers.md", "answers_short.md", "robustness.md", "protocols.md")
+
+
+def test_tables_of_other_runs_are_stale_until_removed(folder, tmp_path):
+    for name in (*LEFT_OVER, "search.md"):
+        (folder / name).write_text("of other runs", encoding="utf-8")
+    assert check_tables([folder], [], tmp_path) == [folder / name for name in LEFT_OVER]
+    assert check_tables([folder], [], tmp_path, write=True) == []
+    assert not any((folder / name).exists() for name in LEFT_OVER)
+    assert check_tables([folder], [], tmp_path) == []
+    # What no table is made of is not ours.
+    assert (folder / "search.md").is_file()
+
+
+def test_writing_tables_removes_those_of_other_runs(folder):
+    for name in LEFT_OVER:
+        (folder / name).write_text("of other runs", encoding="utf-8")
+    written = write_tables(folder)
+    assert not any((folder / name).exists() for name in LEFT_OVER)
+    assert all(path.is_file() for path in written)
+
+
 def test_figures_changed_after_the_tables_make_them_stale(folder, tmp_path):
     rows = folder / "rows" / f"{REFERENCE_ROW}.csv"
     rows.write_text(

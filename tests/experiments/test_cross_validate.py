@@ -8,6 +8,7 @@ import stat
 import pytest
 
 from experiments import cross_validate
+from tests.cross_validation.fake_runs import DONE, fake_run
 from tests.programs import assert_refused, run_program
 from tests.training.toys import toy_dataset
 from xctrs_tf.cross_validation.time_limit import TimeLimit
@@ -134,6 +135,16 @@ def test_a_benchmark_comes_before_the_jobs(data, tmp_path, monkeypatch, capsys):
     assert calls[0] == (tmp_path, given, None)
     assert "failed benchmark: no memory" in capsys.readouterr().out
     assert calls[1:] == [1]
+
+
+@pytest.mark.parametrize("plan", [(), ("--plan",)])
+def test_a_job_that_was_done_with_other_data_is_refused(data, tmp_path, plan):
+    fake_run(tmp_path, "table2-sit/fold-01-seed-0", record=DONE)
+    flags = [*TINY, f"--data={data}", f"--workdir={tmp_path}", "--rows=table2-sit"]
+    finished = run_program("cross_validate", *flags, *plan)
+    told = f"error: --data={data}: table2-sit fold 1 seed 0 in --workdir was done with other data"
+    assert finished.returncode == 2 and finished.stdout == ""
+    assert finished.stderr == f"{told}; give those data, or name another --workdir\n"
 
 
 @pytest.mark.parametrize(("ray", "waves"), [([], ["vdvd"]), (["--ray_address=auto"], ["vv", "dd"])])

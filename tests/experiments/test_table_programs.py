@@ -3,8 +3,9 @@
 import pytest
 
 from tests.data.cases import CONFIGURATION, RECORD, make_case
-from tests.evaluation.run_folders import case_line, write_run
+from tests.evaluation.run_folders import DATA_SHA256, case_line, write_run
 from tests.programs import run_program
+from xctrs_tf.data.dataset import open_dataset
 from xctrs_tf.data.dataset.dataset_writer import DatasetWriter
 from xctrs_tf.data.volumes.intensity import normalise_hu
 from xctrs_tf.evaluation.predictions import write_prediction
@@ -108,12 +109,37 @@ def test_rows_of_table_3_alone_have_no_picture_of_reconstructions(tmp_path):
     assert finished.stderr == f"error: --runs={runs}: {told}\n"
 
 
-def test_figures_are_drawn_from_saved_predictions(runs, tmp_path):
-    data = tmp_path / "data"
-    writer = DatasetWriter(data, {**CONFIGURATION, "size": SIZE})
-    for number, name in enumerate("abcdef"):
+def write_data(folder, first=0):
+    """Write a data folder of patients a to f; ``first`` is the seed of the first one."""
+    writer = DatasetWriter(folder, {**CONFIGURATION, "size": SIZE})
+    for number, name in enumerate("abcdef", first):
         writer.add(make_case(name, number, SIZE), RECORD)
     writer.finalise([["a", "b", "c"], ["d", "e", "f"]], [])
+    return folder
+
+
+def set_data(runs, data):
+    """Make runs of `write_run` those of a data folder."""
+    found = open_dataset(data).content_hash()
+    for name in ("config.json", "cases.json"):
+        for path in runs.rglob(name):
+            path.write_text(path.read_text("utf-8").replace(DATA_SHA256, found), encoding="utf-8")
+
+
+@pytest.mark.parametrize("which", ["fig5", "fig6", "fig7"])
+def test_patients_of_other_data_with_the_same_ids_are_not_drawn(runs, tmp_path, which):
+    set_data(runs, write_data(tmp_path / "data"))
+    other, output = write_data(tmp_path / "other", first=10), tmp_path / "figures"
+    flags = (f"--runs={runs}", f"--output={output}", f"--which={which}", "--patients=a")
+    finished = run_program("figures", *flags, f"--data={other}")
+    assert finished.returncode == 2 and not list(output.glob("*.png"))
+    told = f"{other}: not the data that the runs of {runs} were tested on; name a copy of these"
+    assert finished.stderr == f"error: {told} with --data\n"
+
+
+def test_figures_are_drawn_from_saved_predictions(runs, tmp_path):
+    data = write_data(tmp_path / "data")
+    set_data(runs, data)
     for row in (REFERENCE_ROW, "table1-vgg"):
         folder = runs / row / "fold-00-seed-0" / "evaluation" / "predictions"
         folder.mkdir()

@@ -100,3 +100,88 @@ def test_a_run_before_its_first_checkpoint_begins_anew(data, tmp_path):
     loop.train(_config(data, steps=3), run)
     assert _steps_validated(run) == [1, 2, 3]
     assert checkpoints.latest(run).name == "step-00000003"
+
+
+def _weights_and_history(run):
+    return toy_weights(run / "best"), read_history(run)
+
+
+# By step. The lowest ones are off the schedule.
+LOSSES = {1: 1.0, 3: 5.0, 4: 1.0, 6: 4.0, 7: 1.0, 9: 4.5, 10: 1.0, 12: 4.6}
+
+
+@pytest.fixture
+def time_is_up(monkeypatch):
+    """Losses of `LOSSES`; the time of a run is up at the steps in this set."""
+    steps, check = set(), loop._Loop._require_finite
+
+    def checked(self, step, scalars):
+        check(self, step, scalars)
+        self.deadline = -np.inf if step in steps else np.inf
+
+    def validate(trainer, *_, **__):
+        return Validation({"loss": LOSSES[int(trainer.optimizers["optimizer"].iterations)]})
+
+    monkeypatch.setattr(loop._Loop, "_require_finite", checked)
+    monkeypatch.setattr(loop, "validate", validate)
+    return steps
+
+
+def _outcome(run):
+    state = checkpoints.read_state(checkpoints.latest(run))
+    validations = [row for row in read_history(run) if row["kind"] == "validation"]
+    counts = {name: state[name] for name in ("step", "best_loss", "without_gain", "validated")}
+    return checkpoints.read_state(run / "best")["step"], validations, counts
+
+
+@pytest.mark.parametrize("ends", [{4}, {3}, {7, 10}, {1}])
+def test_a_run_in_parts_chooses_as_a_whole_one_does(data, tmp_path, time_is_up, ends):
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    config = _config(data, validate_every=3, patience=2, steps=20)
+    loop.train(config, whole)
+    best, validations, counts = _outcome(whole)
+    assert best == 6 and [row["step"] for row in validations] == [3, 6, 9, 12]
+    assert counts == {"step": 12, "best_loss": 4.0, "without_gain": 2, "validated": 12}
+    time_is_up.update(ends)
+    for end in sorted(ends):
+        loop.train(config, parts)
+        assert checkpoints.latest(parts).name == f"step-{end:08d}"
+    loop.train(config, parts)
+    assert _outcome(parts) == _outcome(whole)
+
+
+def test_a_run_whose_time_is_up_has_best_weights(data, tmp_path, time_is_up):
+    run, config = tmp_path / "run", _config(data, validate_every=3)
+    time_is_up.add(1)
+    loop.train(config, run)
+    best = checkpoints.read_state(run / "best")
+    assert (best["step"], best["validation"]) == (1, {"loss": 1.0})
+    assert _steps_validated(run) == []
+    # They count once the run is to end there.
+    loop.train(_config(data, validate_every=3, steps=1), run)
+    assert _outcome(run)[0] == 1 and _steps_validated(run) == [1]
+
+
+@pytest.mark.parametrize("steps", [2, 6])
+def test_a_finished_run_without_checkpoints_stays_finished(data, tmp_path, capsys, steps):
+    """Its first validation is its best, and comes no later than a first checkpoint."""
+    run, config = tmp_path / "run", _config(data, steps=steps, checkpoint_every=2)
+    loop.train(config, run)
+    assert checkpoints.read_state(run / "best")["step"] == 1
+    weights, history = _weights_and_history(run)
+    shutil.rmtree(run / "checkpoints")
+    loop.train(config, run)
+    assert f"{run}: all {steps} steps are done" in capsys.readouterr().err
+    np.testing.assert_array_equal(_weights_and_history(run)[0], weights)
+    assert _weights_and_history(run)[1] == history
+
+
+def test_an_early_best_step_does_not_hide_that_the_checkpoints_are_gone(data, tmp_path):
+    run, config = tmp_path / "run", _config(data, steps=6, checkpoint_every=2)
+    loop.train(config, run)
+    weights, history = _weights_and_history(run)
+    shutil.rmtree(run / "checkpoints")
+    with pytest.raises(UserError, match=r"no whole checkpoint is left .* weights, of step 1; eval"):
+        loop.train(_config(data, steps=8, checkpoint_every=2), run)
+    np.testing.assert_array_equal(_weights_and_history(run)[0], weights)
+    assert _weights_and_history(run)[1] == history

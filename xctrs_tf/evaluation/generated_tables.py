@@ -25,6 +25,10 @@ from xctrs_tf.evaluation.tables.training_table import training_grid
 from xctrs_tf.files import read_csv, read_json, write_text
 
 NOT_RUN = "*not run yet*\n"
+_ANSWERS = ("answers.md", "answers_short.md")
+_ROBUSTNESS, _PROTOCOLS = "robustness.md", "protocols.md"
+# Files that only some folders have. They stay behind when the runs in a folder are replaced.
+_NOT_ALWAYS = (*_ANSWERS, _ROBUSTNESS, _PROTOCOLS)
 _MARKED = re.compile(
     r"(?P<begin><!-- table (?P<name>\S+) -->\n)(?P<text>.*?)(?P<end><!-- end -->)", re.DOTALL
 )
@@ -53,10 +57,10 @@ def generated_tables(folder):
         ) from error
     perturbed = folder / "robustness.csv"
     if perturbed.is_file():
-        files["robustness.md"] = _read(perturbed, _robustness)
+        files[_ROBUSTNESS] = _read(perturbed, _robustness)
     protocols = folder / "protocols.csv"
     if protocols.is_file():
-        files["protocols.md"] = _read(protocols, _protocols)
+        files[_PROTOCOLS] = _read(protocols, _protocols)
     return files
 
 
@@ -77,8 +81,11 @@ def _tables_of(folder, results):
     }
     answers = answer_claims(results)
     if answers:
-        files["answers.md"] = markdown([answer_grid(results, answers, order_of_table_3(results))])
-        files["answers_short.md"] = markdown([short_answer_grid(results, answers)])
+        grids = [
+            answer_grid(results, answers, order_of_table_3(results)),
+            short_answer_grid(results, answers),
+        ]
+        files |= {name: markdown([grid]) for name, grid in zip(_ANSWERS, grids, strict=True)}
     for name, cells in compared.items():
         grids = table_grids(results, name, cells)
         files |= {
@@ -106,12 +113,19 @@ def _read(path, make_grid):
 
 
 def write_tables(folder):
-    """Write every table of a folder of results; returns the paths."""
-    paths = []
-    for name, text in generated_tables(folder).items():
-        paths.append(folder / name)
-        write_text(paths[-1], text)
-    return paths
+    """Write every table of a folder of results, remove those of other runs; return the paths."""
+    files = generated_tables(folder)
+    for name, text in files.items():
+        write_text(folder / name, text)
+    for path in _left_over(folder, files):
+        path.unlink()
+    return [folder / name for name in files]
+
+
+def _left_over(folder, files):
+    """Return the paths of generated files that the figures of a folder no longer give."""
+    paths = [folder / name for name in _NOT_ALWAYS if name not in files]
+    return [path for path in paths if path.is_file()]
 
 
 def check_tables(folders, documents, root, write=False):
@@ -121,15 +135,21 @@ def check_tables(folders, documents, root, write=False):
         folders: `pathlib.Path`s of results.
         documents: `pathlib.Path`s of documents with markers.
         root: folder that the documents' markers are relative to.
-        write: True rewrites stale files.
+        write: True rewrites stale files, and removes those that the figures no longer give.
 
     Returns:
-        Paths that are stale and were not rewritten.
+        Paths that are stale and were not mended.
     """
     stale = []
     for folder in folders:
-        for name, text in generated_tables(folder).items():
+        files = generated_tables(folder)
+        for name, text in files.items():
             _compare(folder / name, text, write, stale)
+        for path in _left_over(folder, files):
+            if write:
+                path.unlink()
+            else:
+                stale.append(path)
     for path in documents:
         if path.is_file():
             text = fill(path.read_text(encoding="utf-8"), root)

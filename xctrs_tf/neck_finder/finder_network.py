@@ -1,5 +1,7 @@
 """Network that sees a window of a film and tells whether and where C1..C7 are in it."""
 
+import json
+
 import keras
 import numpy as np
 from keras import layers, ops
@@ -9,6 +11,8 @@ from xctrs_tf.neck_finder.film_window import WINDOW_PIXELS
 
 # Array of the file of weights: median height of C1..C7 of the training patients in mm.
 NECK_HEIGHT = "neck_height_mm"
+# And what the network was trained on, as JSON; weights of earlier versions do not tell.
+_TRAININGS = "trainings"
 _FILTERS = (24, 48, 80, 112)
 
 
@@ -95,15 +99,16 @@ def finder_loss(y_true, y_pred):
     return ops.mean(counts * score, axis=-1) + ops.mean(there * answers, axis=-1)
 
 
-def save_weights(network, neck_height_mm, path):
+def save_weights(network, neck_height_mm, path, trainings):
     """Write a network's weights, kernels in float16, to one NPZ file.
 
     Args:
         network: of `build_finder`.
         neck_height_mm: median height of C1..C7 of the training patients.
         path: the file.
+        trainings: as of `read_trainings`.
     """
-    arrays = {NECK_HEIGHT: np.float32(neck_height_mm)}
+    arrays = {NECK_HEIGHT: np.float32(neck_height_mm), _TRAININGS: np.array(json.dumps(trainings))}
     for index, weight in enumerate(network.get_weights()):
         arrays[f"{index:03d}"] = weight.astype(np.float16 if weight.ndim > 1 else np.float32)
     with atomic_path(path) as temporary, open(temporary, "wb") as file:
@@ -114,6 +119,23 @@ def load_finder(path):
     """Build the network with the weights of `save_weights`."""
     network = build_finder()
     with np.load(path, allow_pickle=False) as arrays:
-        names = sorted(name for name in arrays.files if name != NECK_HEIGHT)
+        names = sorted(name for name in arrays.files if name.isdigit())
         network.set_weights([arrays[name].astype(np.float32) for name in names])
     return network
+
+
+def read_trainings(path):
+    """Read what the weights of `save_weights` were trained on.
+
+    Args:
+        path: the file.
+
+    Returns:
+        List of the trainings that the weights went through, the last one last: dicts of
+        ``data_sha256`` (content hash of the data folder), ``fold`` and ``split_sha256``
+        (hash of the patients held out). None stands for one that is not known.
+    """
+    with np.load(path, allow_pickle=False) as arrays:
+        if _TRAININGS not in arrays.files:
+            return [None]
+        return json.loads(str(arrays[_TRAININGS]))

@@ -85,31 +85,35 @@ def read_history(run):
 
 
 def state_without_checkpoint(run, best, config):
-    """Return the state of a run that has ended and has its best weights alone.
+    """Return the state of a run that has its best weights, but no whole checkpoint.
 
     Args:
-        run: the run folder, without a whole checkpoint.
+        run: the run folder.
         best: dict, the state of its best weights.
         config: `TrainingConfig`.
 
     Returns:
-        Dict as of a checkpoint at its last step.
+        Dict as of a checkpoint at its last step, if the run has ended; None if it was killed
+        before its first checkpoint, so that it begins anew.
 
     Raises:
-        UserError: the run has not ended, so that it cannot go on. It does not begin anew,
-            since this would replace the best weights.
+        UserError: neither, so that the run cannot go on. It does not begin anew, since this
+            would replace the best weights.
     """
-    validated = [row["step"] for row in read_history(run) if row["kind"] == "validation"]
+    rows = read_history(run)
+    validated = [row["step"] for row in rows if row["kind"] == "validation"]
     last = max(validated, default=0)
     later = [step for step in validated if step > best["step"]]
     without_gain = sum(step % config.validate_every == 0 for step in later)
-    if last < config.steps and not 0 < config.patience <= without_gain:
-        raise UserError(
-            f"{run}: no whole checkpoint is left to go on from, only the best weights, of step "
-            f"{best['step']}; evaluate these, or name another --workdir"
-        )
-    state = {"step": last, "validated": last, "without_gain": without_gain}
-    return {**state, "best_loss": best["validation"]["loss"]}
+    if last >= config.steps or 0 < config.patience <= without_gain:
+        state = {"step": last, "validated": last, "without_gain": without_gain}
+        return {**state, "best_loss": best["validation"]["loss"]}
+    if max([best["step"], *(row["step"] for row in rows)]) <= config.checkpoint_every:
+        return None
+    raise UserError(
+        f"{run}: no whole checkpoint is left to go on from, only the best weights, of step "
+        f"{best['step']}; evaluate these, or name another --workdir"
+    )
 
 
 def training_seconds(history):

@@ -45,8 +45,8 @@ def train(config, workdir, max_minutes=None):
         config: `TrainingConfig`; its ``fpmath`` is only recorded, since TensorFlow reads it
             from the environment when it is imported (`experiments.train` sets it).
         workdir: run folder; created if missing.
-        max_minutes: validate, save and return after this time, as after the last
-            step.
+        max_minutes: save and return after this time. Without best weights so far, those of
+            this step are kept until the first validation.
 
     Raises:
         UserError: for an invalid configuration, bad data, a folder of another configuration
@@ -171,9 +171,9 @@ class _Loop:
     def _restore(self):
         state = checkpoints.restore_latest(self.workdir, self.networks, self.trainer.optimizers)
         best = checkpoints.read_state(self.workdir / "best")
-        if state is None and best is not None and best["step"] > self.config.checkpoint_every:
+        if state is None and best is not None:
             state = state_without_checkpoint(self.workdir, best, self.config)
-        elif state is None:
+        if state is None:
             state = {"step": 0}
             for line in load_initial_weights(self.config, self.networks):
                 self._say(line)
@@ -195,12 +195,11 @@ class _Loop:
         with self._named("tracing the training step", self.trainer.seconds_left_to_trace):
             self.trainer.trace(first)
         self._raise_if_stopped(start)
-        interval = 0.5 if sys.stderr.isatty() else 60.0
         with tqdm(
             total=config.steps,
             initial=start,
             unit="step",
-            mininterval=interval,
+            mininterval=0.5 if sys.stderr.isatty() else 60.0,
             smoothing=0.1,
             disable=not self.workers.writes,
         ) as bar:
@@ -215,25 +214,26 @@ class _Loop:
                 self._require_finite(step, scalars)
                 bar.set_postfix({k: f"{v:.3g}" for k, v in scalars.items()}, refresh=False)
                 bar.update()
-                stopped, timed_out = self.workers.any(
-                    self.stop.made, time.monotonic() > self.deadline
-                )
-                last = step == config.steps or timed_out
-                if last or step % _HISTORY_EVERY == 0:
+                late = time.monotonic() > self.deadline
+                stopped, timed_out = self.workers.any(self.stop.made, late)
+                last = step == config.steps
+                if last or timed_out or step % _HISTORY_EVERY == 0:
                     self._record(step, "training", scalars | {"seconds": time.monotonic() - began})
                 converged = False
-                if not stopped and self._is_due(step, last):
-                    self._validate(step)
+                due = self._is_due(step, last)
+                if not stopped and (due or timed_out):
+                    if due or not math.isfinite(self.best_loss):
+                        self._validate(step, counts=due)
                     stopped, converged = self.workers.any(self.stop.made, self._has_converged())
-                if last or stopped or converged or step % config.checkpoint_every == 0:
+                if last or timed_out or stopped or converged or step % config.checkpoint_every == 0:
                     self._save(step)
                 if stopped:
                     raise Interrupted(_stopped(step))
-                if timed_out and step < config.steps:
+                if timed_out and not last:
                     self._say(f"time is up at step {step}; the same command goes on from there")
                 elif converged:
                     self._say(self._why_early(step))
-                if last or converged:
+                if last or timed_out or converged:
                     return
                 began = time.monotonic()
 
@@ -274,10 +274,11 @@ class _Loop:
     def _is_due(self, step, last):
         return last or step % self.config.validate_every == 0
 
-    def _validate(self, step):
+    def _validate(self, step, counts=True):
         """Score the validation patients and keep the weights if they are the best so far.
 
-        A signal ends the validation without a result; the resumed run repeats it.
+        A signal ends the validation without a result; the resumed run repeats it. One that
+        does not count leaves the weights until one that does, and no other trace.
         """
         if not self.workers.writes:
             return
@@ -295,17 +296,21 @@ class _Loop:
             )
             if result is None:
                 return
-            self._record(step, "validation", result.means)
-            self.history.pictures(step, result.patients)
-            loss = result.means["loss"]
-            if loss < self.best_loss:
-                self.best_loss, self.without_gain = loss, 0
+            is_best = result.means["loss"] < self.best_loss
+            if counts:
+                self._record(step, "validation", result.means)
+                self.history.pictures(step, result.patients)
+            if is_best:
                 # A finished run does not use the discriminator.
                 used = {name: self.networks[name] for name in TRAINED if name in self.networks}
                 state = {"step": step, "validation": result.means}
                 checkpoints.save(self.workdir / "best", used, {}, state)
-            elif step % self.config.validate_every == 0:
-                self.without_gain += 1
+        if not counts:
+            return
+        if is_best:
+            self.best_loss, self.without_gain = result.means["loss"], 0
+        elif step % self.config.validate_every == 0:
+            self.without_gain += 1
         self.validated = step
 
     def _has_converged(self):

@@ -9,16 +9,30 @@ import keras
 from xctrs_tf import provenance
 from xctrs_tf.data.dataset.mixture import absolute_data
 from xctrs_tf.errors import UserError, one_line
-from xctrs_tf.files import read_json, sha256_of, write_json
+from xctrs_tf.files import read_json, write_json
 from xctrs_tf.models.weight_sources import find_weights
 from xctrs_tf.training import checkpoints
 from xctrs_tf.training.config import FREEZABLE, NO_RECONSTRUCTION
 from xctrs_tf.training.config.field_kinds import FREE_ON_RESUME
 from xctrs_tf.training.frozen_reconstruction import copied_run
 from xctrs_tf.training.run import computed_precision
-from xctrs_tf.training.run_record import complete_training, mixed_in, read_run_record, split_hash_in
+from xctrs_tf.training.run_record import complete_training, read_run_record, split_hash_in
+from xctrs_tf.training.trained_data import (
+    DATA,
+    FOLDS,
+    FURTHER,
+    describe_folders,
+    differing_data,
+    file_sha256,
+)
 
 _FORMAT = "xctrs-run/1"
+# What is said of each kind of `differing_data`.
+_CHANGED = {
+    DATA: "the data has changed",
+    FOLDS: "the patients have been dealt to other folds",
+    FURTHER: "the further data or their shares have changed",
+}
 
 
 def claim_workdir(workdir, config, parts):
@@ -40,8 +54,8 @@ def claim_workdir(workdir, config, parts):
         # Programs that read it later may run in another working directory.
         "training": {**config.to_json(), "data": absolute_data(config.data)},
         "data_sha256": parts[0].dataset.content_hash(),
-        "vgg_weights_sha256": _file_sha256(config.vgg_weights),
-        "folders": _folders(parts, config.fold),
+        "vgg_weights_sha256": file_sha256(config.vgg_weights),
+        "folders": describe_folders(parts, config.fold),
         "backend": keras.backend.backend(),
         "versions": provenance.versions(),
         # One run may go on on another processor.
@@ -74,25 +88,6 @@ def _is_of_a_run(path):
 
 def _has_files(folder):
     return folder.exists() and any(not path.name.startswith(".") for path in folder.iterdir())
-
-
-def _file_sha256(path):
-    """Return the hash of a file, None where the text is no path of one."""
-    return sha256_of(path) if pathlib.Path(path).is_file() else None
-
-
-def _folders(parts, fold):
-    """Describe the data folders of a run on a fold."""
-    return [
-        {
-            "sources": part.dataset.sources(),
-            "training_patients": len(part.ids),
-            "share": round(part.share, 6),
-            "data_sha256": part.dataset.content_hash(),
-            "split_sha256": part.dataset.split_hash(fold),
-        }
-        for part in parts
-    ]
 
 
 def _refuse_held_out(record):
@@ -182,17 +177,6 @@ def _check_films(stages, config):
         logging.warning("%s, and has to learn the other films", words)
 
 
-def _dealt_anew(before, record):
-    """Tell whether the patients of a folder lie in other folds than when a run began."""
-    numbers = range(len(record["folders"]))
-    splits = [
-        (split_hash_in(before.get("folders"), n), split_hash_in(record["folders"], n))
-        for n in numbers
-    ]
-    # Runs of earlier versions do not tell.
-    return any(old not in (None, new) for old, new in splits)
-
-
 def earlier_stages(sources):
     """Describe the trainings from which the first weights of a run come, the earliest first.
 
@@ -278,12 +262,11 @@ def _require_same(path, record):
             record["vgg_weights_sha256"],
         ):
             differing.append("the VGG16 weights have changed")
-        if before["data_sha256"] != record["data_sha256"]:
-            differing.append("the data has changed")
-        elif trained["fold"] == record["training"]["fold"] and _dealt_anew(before, record):
-            differing.append("the patients have been dealt to other folds")
-        if mixed_in(before.get("folders", [])) != mixed_in(record["folders"]):
-            differing.append("the further data or their shares have changed")
+        same_fold = trained["fold"] == record["training"]["fold"]
+        told = before["data_sha256"], before.get("folders", [])
+        differing += [
+            _CHANGED[name] for name in differing_data(*told, record["folders"], same_fold)
+        ]
         before_in = before.get("computed_in", [trained["precision"]])
         computed_in = sorted({*before_in, *record["computed_in"]})
     except (ValueError, KeyError, TypeError):

@@ -5,6 +5,7 @@ from xctrs_tf.evaluation.figures.robustness_figure import robustness_figure
 from xctrs_tf.evaluation.perturbations import PERTURBATIONS
 from xctrs_tf.evaluation.tables.study_tables import (
     patients_note,
+    protocol_grid,
     robustness_comparison_grid,
     robustness_grid,
 )
@@ -61,6 +62,20 @@ def test_models_side_by_side():
     # No scans were there.
     grid = robustness_comparison_grid({"one": lines()}, ("full",))
     assert grid.lines[1][2:] == ["–"]
+
+
+def test_a_single_patient_has_neither_deviation_nor_interval():
+    grid = robustness_grid([line for line in lines() if line["id"] == "a"], "Dice", "One patient.")
+    found = {(line[0], line[1]): line[2:] for line in grid.lines}
+    assert found["films as in training", ""][:2] == ["20.00", ""]
+    assert found["patient turned in both films", "3 degrees"][:2] == ["17.00", "-3.00"]
+    rows = [{"method": "SIT", "id": "a", "xctrs_psnr": 20.0, "xctrs_ssim": "0.5"}]
+    cells = protocol_grid(rows, "One patient.").lines
+    assert [line[1:] for line in cells] == [["20.00"], ["0.500"]]
+    texts = [text for line in (*grid.lines, *cells) for text in line]
+    assert not any("nan" in text for text in texts)
+    two = protocol_grid([*rows, {**rows[0], "id": "b", "xctrs_psnr": 22.0}], "").lines
+    assert two[0][1] == "21.00 ± 1.41"
 
 
 def test_without_a_segmentation_there_is_no_dice():

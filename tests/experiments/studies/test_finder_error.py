@@ -1,10 +1,15 @@
+import json
+
 import numpy as np
 import pytest
 
 from experiments.studies import finder_error
+from tests.data.cases import deal_anew, write_dataset
+from tests.programs import assert_refused, run_program
+from xctrs_tf.data.dataset import open_dataset
 from xctrs_tf.errors import UserError
 from xctrs_tf.geometry import VIEWS
-from xctrs_tf.neck_finder import pair_crops, training_windows
+from xctrs_tf.neck_finder import finder_network, neck_search, pair_crops, training_windows
 
 FILMS = {"a": dict.fromkeys(VIEWS, ())}
 
@@ -46,3 +51,74 @@ def test_no_pairs_and_no_other_pictures(capsys):
 def test_the_spread_of_no_films_is_none():
     assert finder_error._spread(np.zeros(0)) == "none"
     assert finder_error._spread(np.array([-3.0, 1.0])).startswith("median   2.00")
+
+
+@pytest.fixture
+def study(tmp_path, monkeypatch):
+    """Data folder, and a call of the program that ends before it projects films."""
+    folder = write_dataset(tmp_path / "data")
+    monkeypatch.setattr(finder_network, "load_finder", lambda path: None)
+    monkeypatch.setattr(neck_search, "finder_network", lambda: None)
+    monkeypatch.setattr(finder_error, "films_of", lambda *arguments: FILMS["a"])
+    for report in ("_report", "_report_pairs", "_report_others"):
+        monkeypatch.setattr(finder_error, report, lambda *arguments: None)
+
+    def run(*flags):
+        given = (f"--scans={tmp_path}", f"--data={folder}", *flags)
+        return run_program("studies.finder_error", *given)
+
+    return folder, run
+
+
+def weights_of(path, *trainings):
+    """Write weights of the finder that went through these trainings."""
+    arrays = {"trainings": np.array(json.dumps(trainings))}
+    np.savez(path, **arrays, neck_height_mm=110.0)
+    return f"--weights={path}"
+
+
+def training_on(folder, fold):
+    dataset = open_dataset(folder)
+    told = {"fold": fold, "data_sha256": dataset.content_hash()}
+    return {**told, "split_sha256": dataset.split_hash(fold)}
+
+
+def test_patients_that_were_held_out_are_tested_without_a_word(study, tmp_path):
+    folder, run = study
+    given = weights_of(tmp_path / "w.npz", training_on(folder, 1))
+    for split in ("test", "validation"):
+        finished = run(given, "--fold=1", f"--split={split}")
+        assert (finished.returncode, finished.stderr) == (0, "")
+
+
+def test_training_patients_are_refused(study, tmp_path):
+    folder, run = study
+    # The last training was right, but it began with weights of another fold.
+    both = weights_of(tmp_path / "w.npz", training_on(folder, 3), training_on(folder, 1))
+    # Of these, p1 is a validation patient of fold 3.
+    told = "w.npz: trained on 1 of these 2 patients, such as p6: fold 3 was held out; give --fold=3"
+    assert_refused(run(both, "--fold=1"), told, tmp_path / "output")
+
+
+def test_patients_that_were_dealt_anew_are_refused(study, tmp_path):
+    folder, run = study
+    training = {**training_on(folder, 1), "split_sha256": "0" * 64}
+    given = weights_of(tmp_path / "w.npz", training)
+    assert_refused(run(given, "--fold=1"), "have been dealt to other folds since", tmp_path / "o")
+    # The same fold under another number.
+    given = weights_of(tmp_path / "w.npz", training_on(folder, 1))
+    deal_anew(folder)
+    assert run(given, "--fold=0").stderr == ""
+    assert_refused(run(given, "--fold=1"), "fold 0 was held out; give", tmp_path / "o")
+
+
+@pytest.mark.parametrize("packaged", [True, False])
+def test_weights_that_do_not_tell_are_a_warning(study, tmp_path, packaged):
+    folder, run = study
+    other = training_on(write_dataset(tmp_path / "other", num_patients=12), 0)
+    file = tmp_path / "w.npz"
+    given = [] if packaged else [weights_of(file, None, other, training_on(folder, 0))]
+    finished = run(*given)
+    named = "the weights of the package" if packaged else f"--weights={file}"
+    told = f"it is not known whether {named} were trained on some of these 2 patients"
+    assert (finished.returncode, finished.stderr) == (0, f"WARNING: {told}\n")

@@ -8,8 +8,9 @@ import pytest
 from experiments.studies import train_finder
 from tests.data.cases import deal_anew, write_dataset
 from tests.programs import assert_refused, run_program
+from xctrs_tf.data.dataset import open_dataset
 from xctrs_tf.files import read_json
-from xctrs_tf.neck_finder import finder_network
+from xctrs_tf.neck_finder import finder_network, neck_search
 
 STATE = "finder.keras"
 
@@ -66,6 +67,25 @@ def test_a_stopped_training_goes_on(training):
     assert (result.returncode, training.drawn) == (0, [4, 5]), result.stderr
     assert f"going on from {training.folder / 'out' / STATE}" in result.stderr
     assert files(training) == ["finder.npz"]
+
+
+def test_the_weights_tell_what_they_were_trained_on(training):
+    out = training.folder / "out"
+    assert train(training, "--fold=1").returncode == 0
+    dataset = open_dataset(training.folder / "data")
+    told = {"data_sha256": dataset.content_hash(), "fold": 1, "split_sha256": dataset.split_hash(1)}
+    assert finder_network.read_trainings(out / "finder.npz") == [told]
+    assert len(finder_network.load_finder(out / "finder.npz").get_weights()) == 2
+    # What goes on from them was trained on both.
+    flags = (f"--weights={out / 'finder.npz'}", "--fold=2")
+    assert train(training, *flags, output="more.npz").returncode == 0
+    later = {**told, "fold": 2, "split_sha256": dataset.split_hash(2)}
+    assert finder_network.read_trainings(out / "more.npz") == [told, later]
+
+
+def test_the_weights_of_the_package_do_not_tell():
+    assert finder_network.read_trainings(neck_search.WEIGHTS) == [None]
+    finder_network.load_finder(neck_search.WEIGHTS)
 
 
 def test_the_state_of_another_training_is_refused(training, monkeypatch):

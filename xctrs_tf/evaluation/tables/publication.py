@@ -205,22 +205,15 @@ def runs_note(results):
         trained on.
     """
     settings = results.settings
-    runs = sorted(
-        {
-            (run.fold, run.seed)
-            for row in results.rows.values()
-            for run in row.runs
-            if run.status == "evaluated"
-        }
-    )
     steps, other_steps = _in_most_rows(results, _steps)
     precision, other_precisions = _in_most_rows(results, _precision)
     limit = "up to " if settings.get("patience") else ""
-    folds, seeds = (sorted(set(numbers)) for numbers in zip(*runs, strict=True))
+    folds, other_folds = _in_most_rows(results, _folds)
+    seeds, other_seeds = _in_most_rows(results, _seeds)
     return (
         f"Here: {settings['size']}^3, widths times {settings['width']:g}, "
         f"{limit}{steps}{other_steps}, {precision}{other_precisions}, "
-        f"{_listed('fold', folds)}, {_listed('seed', seeds)}; about.json has every setting."
+        f"{folds}{other_folds}, {seeds}{other_seeds}; about.json has every setting."
         f"{_perhaps_seen(results)}"
     )
 
@@ -253,11 +246,32 @@ def _precision(settings, runs):
     return settings["precision"] + _computed_otherwise(runs, settings["precision"])
 
 
+def _folds(settings, runs):
+    del settings
+    return _listed("fold", sorted({run.fold for run in _evaluated(runs)}))
+
+
+def _seeds(settings, runs):
+    """Name the seeds of a row, and their folds where these are not the same."""
+    del settings
+    folds = {}
+    for run in _evaluated(runs):
+        folds.setdefault(run.seed, set()).add(run.fold)
+    if all(each == folds[min(folds)] for each in folds.values()):
+        return _listed("seed", sorted(folds))
+    parts = [f"seed {seed} in {_listed('fold', sorted(folds[seed]))}" for seed in sorted(folds)]
+    return " and ".join(parts)
+
+
+def _evaluated(runs):
+    return [run for run in runs if run.status == "evaluated"]
+
+
 def _in_most_rows(results, describe):
     """Return what most rows have, and a text that names the rows with something else."""
     titles = {}
     for name, row in results.rows.items():
-        if row.settings:
+        if row.settings and _evaluated(row.runs):
             # Older results have some of them only where all rows agree.
             found = describe({**results.settings, **row.settings}, row.runs)
             titles.setdefault(found, []).append(TABLE_ROWS[name].title)

@@ -144,7 +144,7 @@ def protocol_grid(lines, note):
             [float(line[figure]) for line in lines if line["method"] == method]
             for method in methods
         )
-        cells = ["{:.{d}f} ± {:.{d}f}".format(*mean_sd(values), d=digits) for values in columns]
+        cells = [_mean_with_sd(*mean_sd(values), digits) for values in columns]
         rows.append([f"{protocol}: {name.replace('_', ', ').upper()}", *cells])
     count = len({line["id"] for line in lines})
     notes = [note, f"{count} patient{'s' if count > 1 else ''}, mean ± SD; PSNR in dB."]
@@ -182,7 +182,7 @@ def _line(title, severity, values, reference=None):
         if np.isnan(mean):
             cells += [NOTHING, NOTHING]
             continue
-        cells.append(f"{mean:.{column.digits}f} ± {sd:.{column.digits}f}")
+        cells.append(_mean_with_sd(mean, sd, column.digits))
         if reference is None:
             cells.append("")
             continue
@@ -195,7 +195,13 @@ def _line(title, severity, values, reference=None):
 def _change(change, column):
     ends = (mean_sd(change)[0], *bootstrap_interval(change, _BOOTSTRAP_SEED))
     mean, low, high = (f"{end:+.{column.digits}f}" for end in ends)
-    return f"{mean} [{low}, {high}]"
+    # A single patient has no interval.
+    return mean if np.isnan(ends).any() else f"{mean} [{low}, {high}]"
+
+
+def _mean_with_sd(mean, sd, digits):
+    """Return a mean with its deviation, which a single patient does not have."""
+    return f"{mean:.{digits}f}" if np.isnan(sd) else f"{mean:.{digits}f} ± {sd:.{digits}f}"
 
 
 def mean_and_sd(values, column):
