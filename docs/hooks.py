@@ -44,7 +44,7 @@ def on_files(files, config):
         for path in sorted(ROOT.glob(pattern)):
             place = path.relative_to(ROOT).as_posix()
             if path.suffix == ".md":
-                content = path.read_text(encoding="utf-8")
+                content = _inside(path.read_text(encoding="utf-8"))
                 files.append(File.generated(config, place, content=content))
             else:
                 files.append(File.generated(config, place, abs_src_path=str(path)))
@@ -58,8 +58,9 @@ def on_page_markdown(markdown, page, **_):
     return re.sub(r"\]\(\.\./", "](", markdown).replace("](README.md", "](index.md")
 
 
-def _inside(readme):
-    return readme.replace("](docs/", "](")
+def _inside(text):
+    """Turn the links of a page outside docs/ into it: the site has its pages at the top."""
+    return re.sub(r"\]\(((?:\.\./)*)docs/", r"](\1", text)
 
 
 def _api_page(name):
