@@ -1,4 +1,4 @@
-"""What runs of one table must share beyond their flags: weights of VGG16, data, folds."""
+"""Inputs that the runs of one table share beyond their flags: weights of VGG16, data, folds."""
 
 import json
 
