@@ -1,3 +1,7 @@
+import json
+import pathlib
+import shutil
+
 import pytest
 
 from tests.evaluation.run_folders import case_line, write_run
@@ -5,8 +9,10 @@ from xctrs_tf.errors import UserError
 from xctrs_tf.evaluation.generated_tables import NOT_RUN, check_tables, fill, write_tables
 from xctrs_tf.evaluation.results.collection import collect_runs
 from xctrs_tf.evaluation.results.result_folder import write_results
+from xctrs_tf.files import read_json
 from xctrs_tf.models.catalogue import REFERENCE_ROW
 
+ROOT = pathlib.Path(__file__).resolve().parents[2]
 DOCUMENT = """Before.
 
 <!-- table results/table2 -->
@@ -121,6 +127,20 @@ def test_costs_of_other_networks_are_refused(folder, tmp_path):
     )
     with pytest.raises(UserError, match="of another size than the runs; collect them again"):
         check_tables([folder], [], tmp_path)
+
+
+@pytest.mark.parametrize("study", ["robustness", "protocols"])
+@pytest.mark.parametrize("changes", [{"data_hash": "d" * 64}, {"steps": [2240, 2240, 2240]}])
+def test_a_study_of_other_runs_is_refused(tmp_path, study, changes):
+    folder = tmp_path / "results"
+    shutil.copytree(ROOT / "experiments/results/openkbp32x3", folder)
+    write_tables(folder)
+    path = folder / f"{study}.json"
+    path.write_text(json.dumps(read_json(path) | changes), encoding="utf-8")
+    with pytest.raises(
+        UserError, match=rf"{study}.csv: of other runs .* experiments.studies.{study}"
+    ):
+        write_tables(folder)
 
 
 def test_a_folder_without_results(tmp_path):

@@ -26,9 +26,6 @@ from xctrs_tf.files import read_csv, read_json, write_text
 
 NOT_RUN = "*not run yet*\n"
 _ANSWERS = ("answers.md", "answers_short.md")
-_ROBUSTNESS, _PROTOCOLS = "robustness.md", "protocols.md"
-# Files that only some folders have. They stay behind when the runs in a folder are replaced.
-_NOT_ALWAYS = (*_ANSWERS, _ROBUSTNESS, _PROTOCOLS)
 _MARKED = re.compile(
     r"(?P<begin><!-- table (?P<name>\S+) -->\n)(?P<text>.*?)(?P<end><!-- end -->)", re.DOTALL
 )
@@ -55,12 +52,10 @@ def generated_tables(folder):
             f"{folder}: damaged, or a mistake of this program ({error!r:.100}); collect the runs "
             "again"
         ) from error
-    perturbed = folder / "robustness.csv"
-    if perturbed.is_file():
-        files[_ROBUSTNESS] = _read(perturbed, _robustness)
-    protocols = folder / "protocols.csv"
-    if protocols.is_file():
-        files[_PROTOCOLS] = _read(protocols, _protocols)
+    for name, make_grid in _STUDIES.items():
+        figures = (folder / name).with_suffix(".csv")
+        if figures.is_file():
+            files[name] = _read(figures, results, make_grid)
     return files
 
 
@@ -96,20 +91,36 @@ def _tables_of(folder, results):
     return files
 
 
-def _robustness(path):
-    origin = read_json(path.with_suffix(".json"))
-    return robustness_grid(read_csv(path), origin["dice_name"], patients_note(origin))
+def _robustness(lines, origin):
+    return robustness_grid(lines, origin["dice_name"], patients_note(origin))
 
 
-def _protocols(path):
-    return protocol_grid(read_csv(path), patients_note(read_json(path.with_suffix(".json"))))
+def _protocols(lines, origin):
+    return protocol_grid(lines, patients_note(origin))
 
 
-def _read(path, make_grid):
+_STUDIES = {"robustness.md": _robustness, "protocols.md": _protocols}
+
+
+def _read(path, results, make_grid):
+    """Render a study of some of the runs from its CSV and the JSON beside it."""
     try:
-        return markdown([make_grid(path)])
+        origin = read_json(path.with_suffix(".json"))
+        text = markdown([make_grid(read_csv(path), origin)])
+        # Older studies are of one fold.
+        folds = origin.get("folds") or [origin["fold"]]
+        steps = origin.get("steps") or [origin["step"]]
+        studied = set(zip(folds, steps, strict=True))
+        data_hash = origin["data_hash"]
     except (ValueError, KeyError, TypeError) as error:
         raise UserError(f"{path}: damaged ({error}); make it again (docs/results.md)") from None
+    rows = [{(run.fold, run.step) for run in row.runs} for row in results.rows.values()]
+    if data_hash != results.data_hash or not any(studied <= runs for runs in rows):
+        raise UserError(
+            f"{path}: of other runs than those of this folder; remove it, or make it again with "
+            f"experiments.studies.{path.stem}"
+        )
+    return text
 
 
 def write_tables(folder):
@@ -124,7 +135,8 @@ def write_tables(folder):
 
 def _left_over(folder, files):
     """Return the paths of generated files that the figures of a folder no longer give."""
-    paths = [folder / name for name in _NOT_ALWAYS if name not in files]
+    # Files that only some folders have; they stay behind when the runs in a folder are replaced.
+    paths = [folder / name for name in (*_ANSWERS, *_STUDIES) if name not in files]
     return [path for path in paths if path.is_file()]
 
 

@@ -82,6 +82,7 @@ def test_a_gain_of_most_patients_with_a_negative_mean_decides_nothing(tmp_path):
 def test_a_certain_loss_is_opposite_and_folds_are_counted(results, tmp_path):
     found = answer(results, "table1-mulsisnet", "psnr")
     assert found.mean < 0 and found.verdict == "opposite" and found.folds == 0
+    assert found.size == ""
     found = answer(results, REFERENCE_ROW, "dice_mean")
     assert (found.folds, found.num_folds) == (1, 3)
     assert found.verdict == "not decided" and found.claim.difference == pytest.approx(0.0095)

@@ -6,7 +6,7 @@ from tests.evaluation.run_folders import case_line, write_failure, write_run
 from xctrs_tf.errors import UserError
 from xctrs_tf.evaluation.results.collection import collect_runs, without_folders
 from xctrs_tf.evaluation.results.result_folder import read_results, write_results
-from xctrs_tf.models.catalogue import REFERENCE_ROW
+from xctrs_tf.models.catalogue import RECONSTRUCTION_ROW, REFERENCE_ROW
 
 LINES = [case_line("a", 22.0), case_line("b", 24.0)]
 
@@ -211,8 +211,51 @@ STATE = {"step": 700, "sha256": {"reconstruction.weights.h5": "a" * 64}}
 def test_rows_of_table_3_after_different_reconstructions_are_refused(runs, state, changes, told):
     write_frozen(runs, "table3-dsn", STATE)
     write_frozen(runs, "table3-unet3d", state, **changes)
-    message = rf"fold-00-seed-0: segments another reconstruction .* fold 0 and seed 0 \({told}\)"
+    message = rf"table3-dsn.*fold-00-seed-0: .* another reconstruction, [^(]* \({told}\)"
     with pytest.raises(UserError, match=message):
+        collect_runs(runs)
+
+
+def write_reconstruction(runs, state, fold=0, **changes):
+    """Write the row of Table 1 that the rows of Table 3 segment."""
+    lines = [case_line(f"{name}{fold}", 22.0) for name in "ab"] if fold else LINES
+    folder = write_run(runs, RECONSTRUCTION_ROW, lines, fold=fold, **changes)
+    (folder / "best" / "state.json").write_text(json.dumps(state), encoding="utf-8")
+
+
+OTHER_WEIGHTS = {**STATE, "sha256": {"reconstruction.weights.h5": "b" * 64}}
+
+
+@pytest.mark.parametrize(
+    ("state", "changes", "told"),
+    [(OTHER_WEIGHTS, {}, "weights"), (STATE, {"mae_weight": 3.0}, "mae_weight")],
+)
+def test_rows_of_table_3_after_another_reconstruction_than_table_1_are_refused(
+    runs, state, changes, told
+):
+    write_frozen(runs, "table3-dsn", STATE)
+    write_reconstruction(runs, state, **changes)
+    with pytest.raises(UserError, match=rf"table3-dsn.* another reconstruction, [^(]*\({told}\)"):
+        collect_runs(runs)
+
+
+def test_table_1_and_3_have_one_reconstruction(runs):
+    write_frozen(runs, "table3-dsn", STATE)
+    write_reconstruction(runs, STATE)
+    # Folds may have their best weights at other steps.
+    write_reconstruction(runs, {**OTHER_WEIGHTS, "step": 500}, fold=1, origin={"step": 500})
+    results = collect_runs(runs)
+    records = [*results.rows[RECONSTRUCTION_ROW].runs, *results.rows["table3-dsn"].runs]
+    told = [each.reconstruction for each in records]
+    assert told == [STATE["sha256"], OTHER_WEIGHTS["sha256"], STATE["sha256"]]
+
+
+def test_folds_after_reconstructions_of_two_recipes_are_refused(runs):
+    write_frozen(runs, "table3-dsn", STATE)
+    write_reconstruction(runs, STATE, fold=1, mae_weight=3.0)
+    with pytest.raises(
+        UserError, match=r"table3-dsn.* another reconstruction, [^(]*\(mae_weight\)"
+    ):
         collect_runs(runs)
 
 

@@ -144,7 +144,7 @@ def test_rows_of_table_3_after_another_or_an_unknown_reconstruction_are_refused(
     _write_segmentation(tmp_path / "earlier", "table3-unet3d", before)
     _write_segmentation(tmp_path / "runs", "table3-dsn", now)
     earlier, results = (collect_runs(tmp_path / name) for name in ("earlier", "runs"))
-    with pytest.raises(UserError, match=r"table3-dsn, fold 0, seed 0: .*as table3-unet3d in"):
+    with pytest.raises(UserError, match=r"table3-dsn, fold 0, seed 0: .*that of table3-unet3d in"):
         with_earlier(results, earlier)
 
 
@@ -166,5 +166,5 @@ def test_a_row_of_table_3_may_replace_itself_but_not_join_one_that_is_unknown(tm
     _write_segmentation(tmp_path / "earlier", "table3-dsn", "a")
     _write_segmentation(tmp_path / "runs", "table3-cs2net", "a")
     earlier, results = (collect_runs(tmp_path / name) for name in ("earlier", "runs"))
-    with pytest.raises(UserError, match=r"table3-cs2net, .* as table3-unet3d in --output"):
+    with pytest.raises(UserError, match=r"table3-cs2net, .* that of table3-unet3d in --output"):
         with_earlier(results, earlier)

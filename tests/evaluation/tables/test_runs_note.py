@@ -1,8 +1,10 @@
 """The note below a table names the rows whose runs are not those of most rows."""
 
+import pytest
+
 from tests.evaluation.run_folders import case_line, write_run
 from xctrs_tf.evaluation.results.collection import collect_runs
-from xctrs_tf.evaluation.tables.publication import runs_note
+from xctrs_tf.evaluation.tables.table_notes import other_patients_note, runs_note
 
 ROWS = ("table1-spadrnet", "table1-vgg", "table1-mulsisnet")
 
@@ -35,3 +37,29 @@ def test_a_row_with_more_folds_is_named(tmp_path):
 def test_a_seed_of_some_folds_alone_is_told_with_them(tmp_path):
     note = note_of(tmp_path, [(1, 0), (1, 1)])
     assert "seed 0 (SpaDRNet + VGG: seed 0 in folds 0, 1 and seed 1 in fold 1); about.json" in note
+
+
+def test_rows_of_other_patients_are_told(tmp_path):
+    note_of(tmp_path, [])
+    assert other_patients_note(collect_runs(tmp_path), ROWS) == []
+    note_of(tmp_path / "more", [(1, 0)])
+    results = collect_runs(tmp_path / "more")
+    (note,) = other_patients_note(results, ROWS)
+    assert note.startswith("Rows with another n were tested on other patients")
+    assert other_patients_note(results, ("table1-vgg", "table2-sit")) == []
+
+
+@pytest.mark.parametrize(
+    ("weights", "told"),
+    [
+        ((0.0, 0.0), ""),
+        ((1.0, 1.0), " With a cross-entropy, which the paper does not have: every segmentation."),
+        ((0.0, 1.0), " With a cross-entropy, which the paper does not have: X-CTRSNet."),
+    ],
+)
+def test_a_cross_entropy_is_told(tmp_path, weights, told):
+    lines = [case_line("a", 22.0, dice=0.5)]
+    for row, weight in zip(("table1-mulsisnet", "table1-xctrsnet"), weights, strict=True):
+        write_run(tmp_path, row, lines, cross_entropy_weight=weight)
+    write_run(tmp_path, "table1-spadrnet", [case_line("a", 22.0)])
+    assert runs_note(collect_runs(tmp_path)).endswith(f"has every setting.{told}")

@@ -11,9 +11,9 @@ from xctrs_tf.evaluation.tables.publication import (
     SIGNIFICANCE,
     number_text,
     p_value_text,
-    runs_note,
     with_interval,
 )
+from xctrs_tf.evaluation.tables.table_notes import runs_note
 from xctrs_tf.models.catalogue import TABLE_ROWS
 
 # Verdicts of `Answer` as answers to a question.
@@ -93,10 +93,13 @@ def short_answer_grid(results, answers):
                 answered,
             ]
         )
-    num_folds = max(answer.num_folds for answer in answers)
+    patients, folds = (
+        range_text([each(answer) for answer in answers])
+        for each in (lambda answer: answer.test.n, lambda answer: answer.num_folds)
+    )
     note = (
-        f"Mean difference over {range_text([answer.test.n for answer in answers])} test patients "
-        f"of {num_folds} fold{'s' if num_folds > 1 else ''} with its 95 % interval: PSNR in dB, "
+        f"Mean difference over {patients} test patients of {folds} "
+        f"fold{'' if folds == '1' else 's'} with its 95 % interval: PSNR in dB, "
         f"mean {results.dice_name} in %. Yes: the method that is better in the paper is better "
         f"here, by mean and by ranks, with p below {SIGNIFICANCE} after Holm's correction for the "
         f"{len(answers)} differences; no: it is worse by both, with such a p; not decided: all "

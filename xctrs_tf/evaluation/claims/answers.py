@@ -58,9 +58,12 @@ class Answer:
 
     @property
     def size(self):
-        """`SMALLER` or `LARGER` if the interval excludes the paper's difference, else empty."""
+        """`SMALLER` or `LARGER` if the interval excludes the paper's difference, else empty.
+
+        Also empty where the answer is `OPPOSITE`: the difference has another sign then.
+        """
         printed = self.claim.difference
-        if printed is None or any(map(math.isnan, self.interval)):
+        if printed is None or any(map(math.isnan, self.interval)) or self.verdict == OPPOSITE:
             return ""
         low, high = self.interval
         return SMALLER if high < printed else LARGER if low > printed else ""

@@ -19,8 +19,8 @@ from xctrs_tf.evaluation.results.result_folder import (
     method_name,
     same_figures,
 )
-from xctrs_tf.models.catalogue import ROWS
-from xctrs_tf.training.config.field_kinds import FREE_IN_TABLE, METHOD
+from xctrs_tf.models.catalogue import RECONSTRUCTION_ROW, ROWS
+from xctrs_tf.training.config.field_kinds import METHOD
 
 RUN_NAME = re.compile(r"fold-(\d+)-seed-(\d+)")
 # What the results keep of an evaluation's origin.
@@ -73,8 +73,9 @@ class _Collector:
         self._config = self._data_hash = self._dice_name = None
         self._split_hashes = {}
         self._fold_of = {}
-        # By fold and seed, what is known of the reconstruction that Table 3 segments.
-        self._frozen = {}
+        # What is known of the reconstruction that Table 3 segments: its settings, and by fold
+        # and seed its weights.
+        self._frozen_settings, self._frozen_weights = {}, {}
 
     def add(self, row, folder):
         """Read one run folder."""
@@ -111,7 +112,7 @@ class _Collector:
         results = self._rows[row]
         fold, seed, origin = run.config.fold, run.config.seed, run.origin
         self._check_same(folder, run, results)
-        self._check_same_frozen(folder, run)
+        reconstruction = self._check_reconstruction(row, folder, run)
         for patient in run.patients:
             if self._fold_of.setdefault(patient["id"], fold) != fold:
                 raise UserError(
@@ -139,7 +140,7 @@ class _Collector:
                 # Older evaluations do not tell trained_on.
                 evaluation={key: origin[key] for key in _OF_EVALUATION if key in origin},
                 computed_in=run.computed_in,
-                reconstruction=run.frozen_best.get("weights"),
+                reconstruction=reconstruction.get("weights"),
                 split_sha256=run.record.split_sha256,
             )
         )
@@ -180,22 +181,34 @@ class _Collector:
         results.settings = own
         self._config = {**fields, **(self._config or {})}
 
-    def _check_same_frozen(self, folder, run):
-        """Refuse a run that segments another reconstruction than those of its fold and seed."""
-        if run.frozen is None:
-            return
-        settings = run.frozen.config.to_json()
-        found = {name: settings[name] for name in settings.keys() - FREE_IN_TABLE}
-        found |= {"data": run.frozen.data_sha256, **run.frozen_best}
-        fold, seed = run.config.fold, run.config.seed
+    def _check_reconstruction(self, row, folder, run):
+        """Refuse a row of Table 3 after another reconstruction than that of Table 1.
+
+        Returns:
+            Dict of what is known of the checkpoint of the reconstruction; empty for other rows.
+        """
+        if row == RECONSTRUCTION_ROW:
+            record, best = run.record, run.best
+        elif run.frozen is not None:
+            record, best = run.frozen, run.frozen_best
+        else:
+            return {}
+        settings = {**record.compared_fields(), "data": record.data_sha256}
+        weights = self._frozen_weights.setdefault((run.config.fold, run.config.seed), {})
         # What a run of an earlier version does not tell is no difference.
-        known = self._frozen.setdefault((fold, seed), {})
-        differing = sorted(k for k in found if found[k] != known.setdefault(k, found[k]))
+        differing = sorted(
+            name
+            for found, known in ((settings, self._frozen_settings), (best, weights))
+            for name in found
+            if found[name] != known.setdefault(name, found[name])
+        )
         if differing:
             raise UserError(
-                f"{folder}: segments another reconstruction than the rows of Table 3 before it, of "
-                f"fold {fold} and seed {seed} ({', '.join(differing)}); train them on one"
+                f"{folder}: the rows before it segment another reconstruction, or it is another "
+                f"than theirs ({', '.join(differing)}); train the rows of Table 3 on that of "
+                f"{RECONSTRUCTION_ROW}"
             )
+        return best
 
     def _add_mean_volume(self, folder, fold, patients):
         """Keep the mean volume's figures, which every run of a fold must agree on."""
@@ -250,8 +263,8 @@ def _check_evaluation(folder, row, run):
             f"{folder / 'evaluation'}: on other data than the run was trained on; run "
             "experiments.evaluate again without --data"
         )
-    if origin["step"] != run.best_step:
+    if origin["step"] != run.best["step"]:
         raise UserError(
             f"{folder / 'evaluation'}: of step {origin['step']}, but the best is that of step "
-            f"{run.best_step}; run experiments.evaluate again"
+            f"{run.best['step']}; run experiments.evaluate again"
         )

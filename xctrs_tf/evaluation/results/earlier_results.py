@@ -10,7 +10,7 @@ import dataclasses
 
 from xctrs_tf.errors import UserError
 from xctrs_tf.evaluation.results.result_folder import RowResults, same_figures
-from xctrs_tf.models.catalogue import ROWS
+from xctrs_tf.models.catalogue import RECONSTRUCTION_ROW, ROWS
 from xctrs_tf.training.config.field_kinds import METHOD
 from xctrs_tf.training.run_record import complete_training
 
@@ -144,25 +144,30 @@ def _check_folds(results):
 
 def _check_reconstructions(rows, kept):
     """Refuse new rows of Table 3 after another reconstruction than the earlier ones."""
-    for name, run in _after_reconstruction(rows):
-        for earlier_name, before in _after_reconstruction(kept):
-            if (run.fold, run.seed) == (before.fold, before.seed) and (
-                run.reconstruction is None or run.reconstruction != before.reconstruction
-            ):
+    for name, run in _with_reconstruction(rows):
+        for earlier_name, before in _with_reconstruction(kept):
+            if (run.fold, run.seed) != (before.fold, before.seed):
+                continue
+            if None in (run.reconstruction, before.reconstruction):
+                # Runs of Table 1 may be older than the records of their weights.
+                refused = RECONSTRUCTION_ROW not in (name, earlier_name)
+            else:
+                refused = run.reconstruction != before.reconstruction
+            if refused:
                 raise UserError(
-                    f"{name}, fold {run.fold}, seed {run.seed}: it is not known that it segments "
-                    f"the same reconstruction as {earlier_name} in --output, or it segments "
-                    "another; collect into another folder"
+                    f"{name}, fold {run.fold}, seed {run.seed}: its reconstruction is another than "
+                    f"that of {earlier_name} in --output, or it is not known that it is the same; "
+                    "collect into another folder"
                 )
 
 
-def _after_reconstruction(rows):
-    """Return names and evaluated runs of the rows that segment a finished reconstruction."""
+def _with_reconstruction(rows):
+    """Return names and evaluated runs of Table 3 and of the reconstruction that it segments."""
     return [
         (name, run)
         for name, row in rows.items()
         for run in row.runs
-        if run.status == "evaluated" and " > " in row.method
+        if run.status == "evaluated" and (name == RECONSTRUCTION_ROW or " > " in row.method)
     ]
 
 

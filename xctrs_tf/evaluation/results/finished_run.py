@@ -31,9 +31,9 @@ class FinishedRun:
     Attributes:
         record: `TrainingRecord` of the run.
         frozen: `TrainingRecord` of the finished reconstruction that the run builds on, or None.
-        frozen_best: dict of ``step`` and ``weights``, hashes by file, of the checkpoint of that
-            reconstruction; without what is not known.
-        best_step: step of the best checkpoint.
+        frozen_best: like ``best``, of that reconstruction; empty without one.
+        best: dict of ``step`` and ``weights``, hashes by file, of the best checkpoint; without
+            the hashes where they are not known.
         steps_trained: last step of the run's history; None if there is no history.
         training_seconds: of all training steps; None if there is no history.
         computed_in: dtype policies of the networks, in training and evaluation; empty for
@@ -46,7 +46,7 @@ class FinishedRun:
     record: TrainingRecord
     frozen: TrainingRecord | None
     frozen_best: dict
-    best_step: int
+    best: dict
     steps_trained: int | None
     training_seconds: float | None
     computed_in: list
@@ -128,7 +128,7 @@ def read_finished_run(folder):
         record=record,
         frozen=frozen,
         frozen_best=_read_frozen_best(folder / "reconstruction_run" / "best" / "state.json"),
-        best_step=_read(folder / "best" / "state.json", _read_step),
+        best=_read(folder / "best" / "state.json", _read_best),
         steps_trained=history[-1]["step"] if history else None,
         training_seconds=training_seconds(history) or None,
         computed_in=sorted({*_computed_in(folder / "config.json"), *origin.get("computed_in", ())}),
@@ -166,17 +166,18 @@ def _read_origin(path):
 
 def _read_frozen_best(path):
     """Return what a copy of a finished reconstruction says of its checkpoint; empty without one."""
-    if not path.is_file():
-        return {}
-    state = _read(path, read_json)
-    names = {"step": "step", "weights": "sha256"}
-    return {ours: state[name] for ours, name in names.items() if name in state}
+    return _told(_read(path, read_json)) if path.is_file() else {}
 
 
-def _read_step(path):
+def _read_best(path):
     state = read_json(path)
     _require_types(state, {"step": int})
-    return state["step"]
+    return _told(state)
+
+
+def _told(state):
+    names = {"step": "step", "weights": "sha256"}
+    return {ours: state[name] for ours, name in names.items() if name in state}
 
 
 def _require_types(record, types):

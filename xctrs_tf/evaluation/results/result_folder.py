@@ -43,7 +43,8 @@ class RunRecord:
         computed_in: dtype policies of the networks on the machines that computed them; None
             or empty for those of the settings.
         reconstruction: dict of the hashes of the weights, by file, of the finished
-            reconstruction that the run segments; None where there is none or it is not known.
+            reconstruction that a row of Table 3 segments, or of that row of Table 1 itself;
+            None for other rows, and where it is not known.
         split_sha256: hash of the patients that were held out, or None; older results lack it.
     """
 
