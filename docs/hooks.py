@@ -18,7 +18,7 @@ LINKED = (
     "experiments/results/**/*.md",
     "experiments/results/*.json",
 )
-LICENCE_FILES = ("CONTRIBUTING.md", "CHANGELOG.md", "CITATION.cff")
+ROOT_PAGES = ("CONTRIBUTING.md", "CHANGELOG.md", "CITATION.cff")
 
 
 def api_packages():
@@ -40,7 +40,7 @@ def on_files(files, config):
     files.append(File.generated(config, "index.md", content=_inside(readme)))
     for name in api_packages():
         files.append(File.generated(config, f"api/{name}.md", content=_api_page(name)))
-    for pattern in (*LINKED, *LICENCE_FILES):
+    for pattern in (*LINKED, *ROOT_PAGES):
         for path in sorted(ROOT.glob(pattern)):
             place = path.relative_to(ROOT).as_posix()
             if path.suffix == ".md":

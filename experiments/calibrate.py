@@ -4,7 +4,7 @@
     python -m experiments.calibrate --model=EXPORT --data=DATA --data=OTHER --output=quality.json
 
 By default the thresholds of a run go to RUN/quality.json, where experiments.export finds
-them. It takes none that were made of an exported model.
+them. experiments.export does not take thresholds that were made with --model.
 
 The first data must be what the model was trained on. The training patients of its fold
 give the statistics, the validation and test patients the thresholds. Prints the

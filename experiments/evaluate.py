@@ -58,7 +58,12 @@ MODEL_SHA256 = flags.DEFINE_multi_string(
     "Refuse --model unless its hash is this one (printed by experiments.export); one for each.",
     flag_values=FLAGS,
 )
-RUN = RunFlags(FLAGS, ("workdir", "data", "checkpoint", "output", "label_name"))
+RUN = RunFlags(
+    FLAGS,
+    ("workdir", "data", "checkpoint", "output", "label_name"),
+    "Folder to write; needed with --model. By default WORKDIR/evaluation for the run's own test "
+    "patients (best weights, no --mirror), else a folder beside it.",
+)
 SPLIT = flags.DEFINE_enum(
     "split",
     None,

@@ -3,7 +3,7 @@
 import os as _os
 
 # Without oneDNN TensorFlow's 3D convolutions are 5 to 75 times slower on a CPU
-# (docs/architecture.md). TensorFlow leaves it off where the CPU lacks
+# (docs/performance.md). TensorFlow leaves it off where the CPU lacks
 # AVX512-VNNI, and reads the variable only once, at its first import.
 _os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 

@@ -14,9 +14,10 @@ class RunFlags:
         flag_values: `flags.FlagValues` of the program.
         names: which are defined: of ``workdir``, ``data``, ``split``, ``checkpoint``,
             ``output`` and ``label_name``. Each is an attribute of that name.
+        output: help of ``--output``: each program has its own rule for what it writes by default.
     """
 
-    def __init__(self, flag_values, names):
+    def __init__(self, flag_values, names, output="Folder to write."):
         define = {
             "workdir": (flags.DEFINE_string, None, "Run folder of experiments.train."),
             "data": (flags.DEFINE_string, None, "Prepared data folder; by default the run's own."),
@@ -25,10 +26,7 @@ class RunFlags:
                 *(flags.DEFINE_enum, "best", ["best", "last"]),
                 "Weights: lowest validation loss, or newest.",
             ),
-            "output": (
-                *(flags.DEFINE_string, None),
-                "Folder to write; by default WORKDIR/evaluation.",
-            ),
+            "output": (flags.DEFINE_string, None, output),
             "label_name": (
                 *(flags.DEFINE_string, None),
                 "Name of the overlap in table and figures; by default what experiments.prepare "

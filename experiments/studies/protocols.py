@@ -28,7 +28,12 @@ from xctrs_tf.models.catalogue import MEAN_VOLUME, XCTRSNET
 from xctrs_tf.progress import progress_bar
 
 FLAGS = flags.FlagValues()
-RUN = RunFlags(FLAGS, ("workdir", "data", "split", "checkpoint", "output"))
+RUN = RunFlags(
+    FLAGS,
+    ("workdir", "data", "split", "checkpoint", "output"),
+    "Folder to write; by default WORKDIR/evaluation. Needed with --data, --checkpoint=last and a "
+    "--split other than test.",
+)
 
 
 def execute():

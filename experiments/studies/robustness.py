@@ -41,7 +41,11 @@ from xctrs_tf.models.catalogue import MEAN_VOLUME_ROW
 from xctrs_tf.progress import progress_bar
 
 FLAGS = flags.FlagValues()
-RUN = RunFlags(FLAGS, ("workdir", "data", "checkpoint", "output", "label_name"))
+RUN = RunFlags(
+    FLAGS,
+    ("workdir", "data", "checkpoint", "output", "label_name"),
+    "Folder to write; always needed.",
+)
 SCANS = flags.DEFINE_string(
     "scans",
     None,

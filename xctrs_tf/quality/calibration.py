@@ -14,7 +14,7 @@ from xctrs_tf.quality.verdict import verdict_of
 MIN_HELD_OUT = 8
 # The bound of a fail is that of a rate this many times smaller than the rate of a review. With few
 # held-out patients it lies beyond all of their scores: it extrapolates the tail of Student's t. How
-# often faultless patients fail does not follow from it; it is measured (docs/model_card.md).
+# often faultless patients fail does not follow from it; it is measured (docs/neck64.md).
 FAIL_RARITY = 50
 
 

@@ -1,6 +1,6 @@
 """Draw the report of a reconstruction for README.md, with Chromium.
 
-python docs/figures/report.py demo/reconstruction/report.html docs/images/report.png
+python docs/picture_programs/report.py demo/reconstruction/report.html docs/images/report.png
 """
 
 import pathlib

@@ -1,6 +1,6 @@
 """Draw the networks for README.md.
 
-python docs/figures/networks.py docs/images/networks.png
+python docs/picture_programs/networks.py docs/images/networks.png
 """
 
 import sys
