@@ -42,5 +42,15 @@ def test_certain_and_wrong_is_finite_with_a_finite_gradient():
     with tf.GradientTape() as tape:
         tape.watch(y_pred)
         loss = cross_entropy(_volume([1, 0]), y_pred)
-    assert float(loss) == pytest.approx(-np.log(1e-7), rel=1e-5)
+    assert float(loss) == pytest.approx(126 * np.log(2), rel=1e-5)
     assert np.isfinite(tape.gradient(loss, y_pred)).all()
+
+
+def test_a_network_that_begins_with_large_logits_can_learn():
+    # The true class has a probability of 1e-35, as in the first steps of ConResNet.
+    logits = tf.constant(_volume([0.0, 80.0]))
+    with tf.GradientTape() as tape:
+        tape.watch(logits)
+        loss = cross_entropy(_volume([1, 0]), tf.nn.softmax(logits))
+    assert float(loss) == pytest.approx(80.0, rel=1e-5)
+    np.testing.assert_allclose(tape.gradient(loss, logits), _volume([-1, 1]), rtol=1e-5)

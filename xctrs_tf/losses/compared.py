@@ -22,7 +22,7 @@ and returns a float32 scalar.
 from keras import ops
 
 from xctrs_tf.losses.conresnet_loss import conresnet_objective
-from xctrs_tf.losses.cross_entropy import SMALLEST_NORMAL, cross_entropy
+from xctrs_tf.losses.cross_entropy import cross_entropy
 from xctrs_tf.losses.cs2net_loss import cs2net_objective
 from xctrs_tf.losses.reconstruction import mean_absolute_error
 
@@ -111,7 +111,7 @@ def unet3d_objective(y_true, outputs):
     Returns:
         float32 scalar.
     """
-    return cross_entropy(y_true, outputs["segmentation"], balance=1.0, smallest=SMALLEST_NORMAL)
+    return cross_entropy(y_true, outputs["segmentation"], balance=1.0)
 
 
 def dsn_objective(y_true, outputs):
@@ -127,8 +127,7 @@ def dsn_objective(y_true, outputs):
         float32 scalar.
     """
     return sum(
-        weight * cross_entropy(y_true, outputs[head], smallest=SMALLEST_NORMAL)
-        for head, weight in _DSN_WEIGHTS.items()
+        weight * cross_entropy(y_true, outputs[head]) for head, weight in _DSN_WEIGHTS.items()
     )
 
 

@@ -3,7 +3,7 @@
 from keras import ops
 
 from xctrs_tf.layers.kernels import spatial_sum
-from xctrs_tf.losses.cross_entropy import SMALLEST_NORMAL, voxel_cross_entropy
+from xctrs_tf.losses.cross_entropy import voxel_cross_entropy
 
 _DICE_SMOOTHING = 1.0
 # Keeps the weight of a class without predictions finite.
@@ -26,7 +26,7 @@ def cs2net_objective(y_true, outputs):
     """
     y_true = ops.cast(y_true, "float32")
     y_pred = ops.cast(outputs["segmentation"], "float32")
-    losses = voxel_cross_entropy(y_true, y_pred, SMALLEST_NORMAL)
+    losses = voxel_cross_entropy(y_true, y_pred)
     y_fixed = ops.stop_gradient(y_pred)
     share = _pooled_sum(y_fixed) / _pooled_sum(ops.ones_like(y_fixed))
     class_weights = (1.0 - share) / ops.maximum(share, _SMALLEST_SHARE)
