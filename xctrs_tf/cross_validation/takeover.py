@@ -13,8 +13,8 @@ from xctrs_tf.evaluation.results.finished_run import read_job
 from xctrs_tf.files import atomic_path, read_json, sync, write_json
 from xctrs_tf.folder_lock import folder_lock
 from xctrs_tf.training.checkpoints import latest_step
-from xctrs_tf.training.config.field_kinds import FREE_ON_RESUME, NAMES_OF_FILES
-from xctrs_tf.training.run_record import complete_training, split_hash_in
+from xctrs_tf.training.config.field_kinds import COMPUTATION, INTERVALS, PATHS
+from xctrs_tf.training.run_record import complete_training, mixed_in, read_run_record
 
 # Results of `experiments.benchmark` beside the runs.
 BENCHMARKS = "benchmark*.json"
@@ -113,31 +113,61 @@ def _unpack(folder, index, target, taken, copies):
 
 
 def _require_same_run(folder, here, job):
-    """Refuse a run that was made with other flags or data than that of the same name here."""
-    try:
-        record = read_json(here / "config.json")
-        ours = complete_training(record["training"])
-        data, split = record["data_sha256"], split_hash_in(record.get("folders"))
-    except (OSError, ValueError, KeyError, TypeError):
+    """Refuse a run that was made with other flags or inputs than that of the same name here."""
+    if job["training"] is None or not (here / "config.json").exists():
         return
-    if job["training"] is None:
-        return
-    theirs = complete_training(job["training"])
+    record = read_run_record(here)
+    ours, theirs = (
+        {**fields, "initial_weights": _names_in(fields["initial_weights"])}
+        for fields in (record.config.to_json(), complete_training(job["training"]))
+    )
+    # What lies elsewhere on the other machine is compared below. A run of other steps or patience
+    # ends elsewhere, so neither of the two is further than the other.
+    may_differ = PATHS | COMPUTATION | INTERVALS
     differing = [
         f"--{name} is {theirs[name]} there and {ours.get(name)} here"
         for name in theirs
-        # Files may lie elsewhere on this machine; `experiments.train` checks what is there.
-        if name not in FREE_ON_RESUME | NAMES_OF_FILES and theirs[name] != ours.get(name)
+        if name not in may_differ and theirs[name] != ours.get(name)
     ]
-    if job.get("data_sha256") != data:
-        differing.append("the data differs")
-    elif None not in (split, job.get("split_sha256")) and job["split_sha256"] != split:
-        differing.append("the patients are dealt to other folds")
+    if record.config.uses_vgg:
+        differing += _other_vgg_weights(job, theirs["vgg_weights"], record)
+    differing += _other_data(job, record.data_sha256, record.split_sha256, record.folders)
     if differing:
         raise UserError(
             f"--handover={folder}: its run {here.parent.name}/{here.name} is not the one in "
-            f"--workdir ({'; '.join(differing)}); name another --workdir"
+            f"--workdir ({'; '.join(differing)}); name another --workdir or --handover"
         )
+
+
+def _names_in(initial_weights):
+    """Return the names of the first weights, which may lie in other folders on this machine."""
+    parts = (part.strip() for part in str(initial_weights).split(","))
+    return ",".join(pathlib.PurePath(part).name for part in parts if part)
+
+
+def _other_vgg_weights(job, theirs, record):
+    """Return in words how the VGG16 weights of a run differ from those of a job, in a list."""
+    ours = record.config.vgg_weights
+    if (theirs == "random") != (ours == "random"):
+        return [f"--vgg_weights is {theirs} there and {ours} here"]
+    # Keras's own file, named imagenet, has no hash.
+    there, here = job.get("vgg_weights_sha256"), record.vgg_weights_sha256
+    differ = None not in (there, here) and there != here
+    return ["the files of VGG16 weights differ"] if differ else []
+
+
+def _other_data(job, data_sha256, split_sha256, folders):
+    """Return in words how data differ from those of a job, in a list; empty for the same.
+
+    What an earlier version does not tell is no difference.
+    """
+    if job.get("data_sha256") != data_sha256:
+        return ["the data differs"]
+    if None not in (split_sha256, job.get("split_sha256")) and job["split_sha256"] != split_sha256:
+        return ["the patients are dealt to other folds"]
+    if job.get("further_data", mixed_in(folders)) != mixed_in(folders):
+        return ["the further data or their shares differ"]
+    return []
 
 
 def _is_behind(here, job):
