@@ -8,20 +8,22 @@ import shutil
 import pytest
 
 from tests.cross_validation.fake_runs import DATA_SHA256, DONE, fake_run, files, write
-from xctrs_tf.cross_validation import handover
+from tests.data.cases import deal_anew, write_dataset
+from xctrs_tf.cross_validation import handover, takeover
 from xctrs_tf.cross_validation.handover import handed_over, handover_seconds
 from xctrs_tf.cross_validation.jobs import Job
 from xctrs_tf.errors import UserError
 from xctrs_tf.folder_lock import folder_lock
 from xctrs_tf.training.run_record import read_config
+from xctrs_tf.training.trained_data import describe_data
 
 VGG, DSN = "table1-vgg/fold-00-seed-0", "table3-dsn/fold-00-seed-0"
 HERE = "/here/data"
 
 
-def hand_over(folder, root):
-    """Write a handover of all jobs in ``root``."""
-    with handed_over(folder, root, HERE):
+def hand_over(folder, root, data=HERE):
+    """Take over what a folder holds, and write a handover of all jobs in ``root``."""
+    with handed_over(folder, root, str(data)):
         pass
 
 
@@ -33,6 +35,16 @@ def describe(run, **fields):
 
 def index_of(folder):
     return json.loads((folder / "index.json").read_text("utf-8"))
+
+
+@pytest.fixture(autouse=True)
+def data_here(monkeypatch):
+    """Let ``HERE`` be the data of the fake runs."""
+
+    def describe(data, fold):
+        return [{"data_sha256": DATA_SHA256}] if data == HERE else describe_data(data, fold)
+
+    monkeypatch.setattr(takeover, "describe_data", describe)
 
 
 @pytest.fixture
@@ -235,6 +247,31 @@ def test_vgg_weights_of_a_run_without_their_loss_are_no_difference(tmp_path):
     assert (run / "checkpoints" / "step-00000080").exists()
 
 
+def test_other_data_than_those_of_the_jobs_are_refused_before_anything_is_written(tmp_path):
+    there, here, handover = (tmp_path / name for name in ("there", "here", "handover"))
+    first = write_dataset(tmp_path / "first")
+    second = write_dataset(tmp_path / "second", num_patients=5)
+    mixed = f"{first}:0.7,{second}:0.3"
+    folders = describe_data(mixed, 0)
+    describe(
+        fake_run(there, VGG, [30], DONE), data_sha256=folders[0]["data_sha256"], folders=folders
+    )
+    hand_over(handover, there)
+    before = files(handover)
+    told = rf"{VGG} in --handover=.* was trained otherwise \(the "
+    for data, differing in ((second, "data differs"), (first, "further data or their shares")):
+        with pytest.raises(UserError, match=f"^--data={data}: {told}{differing}"):
+            hand_over(handover, here, data)
+    assert not here.exists() and files(handover) == before
+    hand_over(handover, here, mixed)
+    assert read_config(here / VGG).data == mixed
+    deal_anew(first)
+    # A job that is not behind keeps its path, and is checked with the others that are done.
+    hand_over(handover, here, mixed)
+    with pytest.raises(UserError, match=f"{told}patients are dealt to other folds"):
+        hand_over(handover, tmp_path / "third", mixed)
+
+
 def test_patients_that_were_dealt_anew_are_refused(tmp_path):
     there, here, handover = (tmp_path / name for name in ("there", "here", "handover"))
     fields = {"dice_weight": 0.0, "rsc_weight": 0.0}
@@ -340,8 +377,7 @@ def test_a_run_of_another_machine_is_claimed_with_the_paths_of_this_one(tmp_path
         text = config.read_text("utf-8")
         write(config, text.replace(DATA_SHA256, parts[0].dataset.content_hash()))
     hand_over(tmp_path / "handover", there)
-    with handed_over(tmp_path / "handover", here, str(data)):
-        pass
+    hand_over(tmp_path / "handover", here, data)
     config = dataclasses.replace(
         read_config(dsn), data=str(data), reconstruction_run=str(here / VGG)
     )

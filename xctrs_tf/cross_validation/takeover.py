@@ -1,6 +1,7 @@
 """Taking over the jobs of a handover (`handover`) where they are further than those here."""
 
 import contextlib
+import functools
 import os
 import pathlib
 import re
@@ -14,12 +15,13 @@ from xctrs_tf.files import atomic_path, read_json, sync, write_json
 from xctrs_tf.folder_lock import folder_lock
 from xctrs_tf.training.checkpoints import latest_step
 from xctrs_tf.training.config.field_kinds import COMPUTATION, INTERVALS, PATHS
-from xctrs_tf.training.run_record import complete_training, mixed_in, read_run_record
+from xctrs_tf.training.run_record import complete_training, mixed_in, read_run_record, split_hash_in
+from xctrs_tf.training.trained_data import describe_data
 
 # Results of `experiments.benchmark` beside the runs.
 BENCHMARKS = "benchmark*.json"
 _SCRATCH = "taken-over"
-_JOB = re.compile(r"(?P<job>[\w-]+/fold-\d+-seed-\d+)(/.+|\.json|\.log)?")
+_JOB = re.compile(r"(?P<job>[\w-]+/fold-(?P<fold>\d+)-seed-\d+)(/.+|\.json|\.log)?")
 
 
 def job_of(name):
@@ -53,7 +55,8 @@ def take_over(folder, root, data):
         data: value of ``data`` with absolute paths, in place of that on the other machine.
 
     Raises:
-        UserError: the handover is damaged, or a run of it is another one than that in ``root``.
+        UserError: the handover is damaged, or a run of it is another one than that in ``root``
+            or was trained on other data.
     """
     index = read_index(folder)
     if index is None:
@@ -62,6 +65,7 @@ def take_over(folder, root, data):
     for name, job in jobs.items():
         _require_same_run(folder, root / name, job)
     taken = {name for name, job in jobs.items() if _is_behind(root / name, job)}
+    _require_data(folder, data, {name: jobs[name] for name in sorted(taken)})
     with (
         # Removes what a killed process left of this.
         folder_lock(root / _SCRATCH, beside=True, wait=True),
@@ -131,7 +135,7 @@ def _require_same_run(folder, here, job):
     ]
     if record.config.uses_vgg:
         differing += _other_vgg_weights(job, theirs["vgg_weights"], record)
-    differing += _other_data(job, record.data_sha256, record.split_sha256, record.folders)
+    differing += _other_data(job, record.data_sha256, record.folders)
     if differing:
         raise UserError(
             f"--handover={folder}: its run {here.parent.name}/{here.name} is not the one in "
@@ -156,18 +160,34 @@ def _other_vgg_weights(job, theirs, record):
     return ["the files of VGG16 weights differ"] if differ else []
 
 
-def _other_data(job, data_sha256, split_sha256, folders):
+def _other_data(job, data_sha256, folders):
     """Return in words how data differ from those of a job, in a list; empty for the same.
 
     What an earlier version does not tell is no difference.
     """
+    split = split_hash_in(folders)
     if job.get("data_sha256") != data_sha256:
         return ["the data differs"]
-    if None not in (split_sha256, job.get("split_sha256")) and job["split_sha256"] != split_sha256:
+    if None not in (split, job.get("split_sha256")) and job["split_sha256"] != split:
         return ["the patients are dealt to other folds"]
     if job.get("further_data", mixed_in(folders)) != mixed_in(folders):
         return ["the further data or their shares differ"]
     return []
+
+
+def _require_data(folder, data, jobs):
+    """Refuse other data than those of jobs, whose configuration is to get the path of the data."""
+    folders_of = functools.cache(functools.partial(describe_data, data))
+    for name, job in jobs.items():
+        # A job that failed at once has no run.
+        if job["training"] is None:
+            continue
+        folders = folders_of(int(_JOB.fullmatch(name)["fold"]))
+        if differing := _other_data(job, folders[0]["data_sha256"], folders):
+            raise UserError(
+                f"--data={data}: {name} in --handover={folder} was trained otherwise "
+                f"({differing[0]}); give its data, or name another --handover"
+            )
 
 
 def _is_behind(here, job):
