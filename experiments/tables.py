@@ -79,6 +79,11 @@ def execute():
         if not flag.value:
             raise UserError(f"--{flag.name} is missing: both --runs and --output, or --check")
     output = pathlib.Path(OUTPUT.value)
+    if KEEP.value and not (output / ABOUT).is_file():
+        raise UserError(
+            f"--output={output}: holds no results to keep; name their folder, or leave out --keep "
+            "to begin new ones"
+        )
     cli.lock_output(output)
     results = collect(pathlib.Path(RUNS.value), output)
     if MEASURE.value:

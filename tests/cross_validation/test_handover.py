@@ -8,25 +8,43 @@ import shutil
 import pytest
 
 from tests.cross_validation.fake_runs import DATA_SHA256, DONE, fake_run, files, write
-from xctrs_tf.cross_validation import handover
+from tests.data.cases import deal_anew, write_dataset
+from xctrs_tf.cross_validation import handover, takeover
 from xctrs_tf.cross_validation.handover import handed_over, handover_seconds
 from xctrs_tf.cross_validation.jobs import Job
 from xctrs_tf.errors import UserError
 from xctrs_tf.folder_lock import folder_lock
 from xctrs_tf.training.run_record import read_config
+from xctrs_tf.training.trained_data import describe_data
 
 VGG, DSN = "table1-vgg/fold-00-seed-0", "table3-dsn/fold-00-seed-0"
 HERE = "/here/data"
 
 
-def hand_over(folder, root):
-    """Write a handover of all jobs in ``root``."""
-    with handed_over(folder, root, HERE):
+def hand_over(folder, root, data=HERE):
+    """Take over what a folder holds, and write a handover of all jobs in ``root``."""
+    with handed_over(folder, root, str(data)):
         pass
+
+
+def describe(run, **fields):
+    """Replace fields of the config.json of a run."""
+    record = json.loads((run / "config.json").read_text("utf-8"))
+    write(run / "config.json", json.dumps({**record, **fields}))
 
 
 def index_of(folder):
     return json.loads((folder / "index.json").read_text("utf-8"))
+
+
+@pytest.fixture(autouse=True)
+def data_here(monkeypatch):
+    """Let ``HERE`` be the data of the fake runs."""
+
+    def describe(data, fold):
+        return [{"data_sha256": DATA_SHA256}] if data == HERE else describe_data(data, fold)
+
+    monkeypatch.setattr(takeover, "describe_data", describe)
 
 
 @pytest.fixture
@@ -159,6 +177,10 @@ def test_runs_get_the_paths_of_this_machine(there, tmp_path):
     [
         ({"learning_rate": 0.5}, "--learning_rate is 0.001 there and 0.5 here"),
         ({"seed": 3}, "--seed is 0 there and 3 here"),
+        ({"steps": 20000}, "--steps is 90 there and 20000 here"),
+        ({"patience": 2}, "--patience is 0 there and 2 here"),
+        ({"vgg_weights": "random"}, "--vgg_weights is imagenet there and random here"),
+        ({"initial_weights": "/a/A, B"}, "--initial_weights is  there and A,B here"),
     ],
 )
 def test_another_run_of_the_same_name_is_refused(there, tmp_path, change, message):
@@ -171,14 +193,83 @@ def test_another_run_of_the_same_name_is_refused(there, tmp_path, change, messag
     assert (files(here), files(tmp_path / "handover")) == (before, handed)
 
 
-def test_other_data_is_refused_and_another_length_is_not(there, tmp_path):
+@pytest.mark.parametrize(
+    ("inputs", "message"),
+    [
+        ({"data_sha256": "e" * 64}, "the data differs"),
+        ({"vgg_weights_sha256": "b" * 64}, "the files of VGG16 weights differ"),
+        ({"folders": [{}, {"data_sha256": "e" * 64, "share": 0.4}]}, "the further data or their"),
+    ],
+)
+def test_a_run_of_other_inputs_is_refused(tmp_path, inputs, message):
+    there, here, handover = (tmp_path / name for name in ("there", "here", "handover"))
+    told = {"vgg_weights_sha256": "a" * 64}
+    told["folders"] = [{}, {"data_sha256": "e" * 64, "share": 0.3}]
+    describe(fake_run(there, VGG, [80]), **told)
+    hand_over(handover, there)
+    run = fake_run(here, VGG, [70])
+    describe(run, **told | inputs)
+    with pytest.raises(UserError, match=message):
+        hand_over(handover, here)
+    # An index of an earlier version does not tell.
+    index = index_of(handover)
+    for name in ("further_data", "vgg_weights_sha256"):
+        del index["jobs"][VGG][name]
+    write(handover / "index.json", json.dumps(index))
+    describe(run, data_sha256=DATA_SHA256)
+    hand_over(handover, here)
+
+
+def test_a_run_that_cannot_be_compared_is_kept(there, tmp_path):
     hand_over(tmp_path / "handover", there)
-    here = tmp_path / "here"
-    config = fake_run(here, VGG, [80], dice_weight=0.0, rsc_weight=0.0, steps=7) / "config.json"
-    hand_over(tmp_path / "handover", here)
-    config.write_text(config.read_text("utf-8").replace(DATA_SHA256, "e" * 64), "utf-8")
-    with pytest.raises(UserError, match="the data differs"):
-        hand_over(tmp_path / "handover", here)
+    run = fake_run(tmp_path / "here", VGG, [5])
+    write(run / "config.json", "{}")
+    with pytest.raises(UserError, match=f"{VGG}/config.json is not a run's configuration"):
+        hand_over(tmp_path / "handover", tmp_path / "here")
+
+
+def test_files_may_lie_elsewhere_and_the_same_update_be_computed_otherwise(tmp_path):
+    there, here, handover = (tmp_path / name for name in ("there", "here", "handover"))
+    fake_run(there, VGG, [80], initial_weights="/there/A, neck64", vgg_weights="/there/vgg.h5")
+    hand_over(handover, there)
+    same = {"initial_weights": "/here/A,neck64", "remat": True, "checkpoint_every": 9}
+    run = fake_run(here, VGG, [70], vgg_weights="/here/vgg.h5", **same)
+    hand_over(handover, here)
+    assert (run / "checkpoints" / "step-00000080").exists()
+
+
+def test_vgg_weights_of_a_run_without_their_loss_are_no_difference(tmp_path):
+    there, here, handover = (tmp_path / name for name in ("there", "here", "handover"))
+    fake_run(there, VGG, [80], vgg_weight=0.0)
+    hand_over(handover, there)
+    run = fake_run(here, VGG, [70], vgg_weight=0.0, vgg_weights="random")
+    hand_over(handover, here)
+    assert (run / "checkpoints" / "step-00000080").exists()
+
+
+def test_other_data_than_those_of_the_jobs_are_refused_before_anything_is_written(tmp_path):
+    there, here, handover = (tmp_path / name for name in ("there", "here", "handover"))
+    first = write_dataset(tmp_path / "first")
+    second = write_dataset(tmp_path / "second", num_patients=5)
+    mixed = f"{first}:0.7,{second}:0.3"
+    folders = describe_data(mixed, 0)
+    describe(
+        fake_run(there, VGG, [30], DONE), data_sha256=folders[0]["data_sha256"], folders=folders
+    )
+    hand_over(handover, there)
+    before = files(handover)
+    told = rf"{VGG} in --handover=.* was trained otherwise \(the "
+    for data, differing in ((second, "data differs"), (first, "further data or their shares")):
+        with pytest.raises(UserError, match=f"^--data={data}: {told}{differing}"):
+            hand_over(handover, here, data)
+    assert not here.exists() and files(handover) == before
+    hand_over(handover, here, mixed)
+    assert read_config(here / VGG).data == mixed
+    deal_anew(first)
+    # A job that is not behind keeps its path, and is checked with the others that are done.
+    hand_over(handover, here, mixed)
+    with pytest.raises(UserError, match=f"{told}patients are dealt to other folds"):
+        hand_over(handover, tmp_path / "third", mixed)
 
 
 def test_patients_that_were_dealt_anew_are_refused(tmp_path):
@@ -286,8 +377,7 @@ def test_a_run_of_another_machine_is_claimed_with_the_paths_of_this_one(tmp_path
         text = config.read_text("utf-8")
         write(config, text.replace(DATA_SHA256, parts[0].dataset.content_hash()))
     hand_over(tmp_path / "handover", there)
-    with handed_over(tmp_path / "handover", here, str(data)):
-        pass
+    hand_over(tmp_path / "handover", here, data)
     config = dataclasses.replace(
         read_config(dsn), data=str(data), reconstruction_run=str(here / VGG)
     )

@@ -4,7 +4,7 @@ import pytest
 
 from tests.data.cases import CONFIGURATION, RECORD, make_case
 from tests.evaluation.run_folders import DATA_SHA256, case_line, write_run
-from tests.programs import run_program
+from tests.programs import assert_refused, run_program
 from xctrs_tf.data.dataset import open_dataset
 from xctrs_tf.data.dataset.dataset_writer import DatasetWriter
 from xctrs_tf.data.volumes.intensity import normalise_hu
@@ -61,6 +61,14 @@ def test_runs_that_are_gone_stay_in_the_results_with_keep_alone(runs, tmp_path):
         "table1-vgg (fold 0, seed 0) first; --keep keeps them\n"
     )
     assert {path.stem for path in (output / "rows").iterdir()} == {"table2-sit", "mean-volume"}
+
+
+def test_nothing_is_kept_of_a_folder_without_results(runs, tmp_path):
+    output = tmp_path / "resluts"
+    flags = (f"--runs={runs}", f"--output={output}", "--nomeasure", "--keep")
+    finished = run_program("tables", *flags)
+    told = f"error: --output={output}: holds no results to keep; name their folder, or leave out"
+    assert_refused(finished, told, output)
 
 
 def test_committed_tables_and_documents_are_those_of_their_figures():

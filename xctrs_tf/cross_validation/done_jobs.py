@@ -3,14 +3,13 @@
 import functools
 
 from xctrs_tf.cross_validation.jobs import finished_record
-from xctrs_tf.data.dataset.mixture import open_parts
 from xctrs_tf.errors import UserError
 from xctrs_tf.training.run_record import read_run_record
 from xctrs_tf.training.trained_data import (
     DATA,
     FOLDS,
     FURTHER,
-    describe_folders,
+    describe_data,
     differing_data,
     file_sha256,
 )
@@ -37,10 +36,7 @@ def require_same_inputs(jobs, data, vgg_weights):
     Raises:
         UserError: there is one, or its run folder is damaged.
     """
-
-    @functools.cache
-    def folders_of(fold):
-        return describe_folders(open_parts(data, fold), fold)
+    folders_of = functools.cache(functools.partial(describe_data, data))
 
     @functools.cache
     def given_sha256():

@@ -17,7 +17,7 @@ from xctrs_tf.evaluation.results.finished_run import read_job
 from xctrs_tf.folder_lock import folder_lock
 from xctrs_tf.models.catalogue import ROWS
 from xctrs_tf.training import checkpoints
-from xctrs_tf.training.run_record import read_run_record
+from xctrs_tf.training.run_record import mixed_in, read_run_record
 
 _LOG_BYTES = 100_000
 # Seconds that writing takes at least, and bytes a second on a slow disk.
@@ -134,7 +134,8 @@ def _describe(folder):
     if (folder / "config.json").exists():
         record = read_run_record(folder)
         job |= {"training": record.config.to_json(), "data_sha256": record.data_sha256}
-        job["split_sha256"] = record.split_sha256
+        job |= {"split_sha256": record.split_sha256, "further_data": mixed_in(record.folders)}
+        job["vgg_weights_sha256"] = record.vgg_weights_sha256
     return job
 
 

@@ -1,6 +1,7 @@
 """Taking over the jobs of a handover (`handover`) where they are further than those here."""
 
 import contextlib
+import functools
 import os
 import pathlib
 import re
@@ -13,13 +14,14 @@ from xctrs_tf.evaluation.results.finished_run import read_job
 from xctrs_tf.files import atomic_path, read_json, sync, write_json
 from xctrs_tf.folder_lock import folder_lock
 from xctrs_tf.training.checkpoints import latest_step
-from xctrs_tf.training.config.field_kinds import FREE_ON_RESUME, NAMES_OF_FILES
-from xctrs_tf.training.run_record import complete_training, split_hash_in
+from xctrs_tf.training.config.field_kinds import COMPUTATION, INTERVALS, PATHS
+from xctrs_tf.training.run_record import complete_training, mixed_in, read_run_record, split_hash_in
+from xctrs_tf.training.trained_data import describe_data
 
 # Results of `experiments.benchmark` beside the runs.
 BENCHMARKS = "benchmark*.json"
 _SCRATCH = "taken-over"
-_JOB = re.compile(r"(?P<job>[\w-]+/fold-\d+-seed-\d+)(/.+|\.json|\.log)?")
+_JOB = re.compile(r"(?P<job>[\w-]+/fold-(?P<fold>\d+)-seed-\d+)(/.+|\.json|\.log)?")
 
 
 def job_of(name):
@@ -53,7 +55,8 @@ def take_over(folder, root, data):
         data: value of ``data`` with absolute paths, in place of that on the other machine.
 
     Raises:
-        UserError: the handover is damaged, or a run of it is another one than that in ``root``.
+        UserError: the handover is damaged, or a run of it is another one than that in ``root``
+            or was trained on other data.
     """
     index = read_index(folder)
     if index is None:
@@ -62,6 +65,7 @@ def take_over(folder, root, data):
     for name, job in jobs.items():
         _require_same_run(folder, root / name, job)
     taken = {name for name, job in jobs.items() if _is_behind(root / name, job)}
+    _require_data(folder, data, {name: jobs[name] for name in sorted(taken)})
     with (
         # Removes what a killed process left of this.
         folder_lock(root / _SCRATCH, beside=True, wait=True),
@@ -113,31 +117,77 @@ def _unpack(folder, index, target, taken, copies):
 
 
 def _require_same_run(folder, here, job):
-    """Refuse a run that was made with other flags or data than that of the same name here."""
-    try:
-        record = read_json(here / "config.json")
-        ours = complete_training(record["training"])
-        data, split = record["data_sha256"], split_hash_in(record.get("folders"))
-    except (OSError, ValueError, KeyError, TypeError):
+    """Refuse a run that was made with other flags or inputs than that of the same name here."""
+    if job["training"] is None or not (here / "config.json").exists():
         return
-    if job["training"] is None:
-        return
-    theirs = complete_training(job["training"])
+    record = read_run_record(here)
+    ours, theirs = (
+        {**fields, "initial_weights": _names_in(fields["initial_weights"])}
+        for fields in (record.config.to_json(), complete_training(job["training"]))
+    )
+    # What lies elsewhere on the other machine is compared below. A run of other steps or patience
+    # ends elsewhere, so neither of the two is further than the other.
+    may_differ = PATHS | COMPUTATION | INTERVALS
     differing = [
         f"--{name} is {theirs[name]} there and {ours.get(name)} here"
         for name in theirs
-        # Files may lie elsewhere on this machine; `experiments.train` checks what is there.
-        if name not in FREE_ON_RESUME | NAMES_OF_FILES and theirs[name] != ours.get(name)
+        if name not in may_differ and theirs[name] != ours.get(name)
     ]
-    if job.get("data_sha256") != data:
-        differing.append("the data differs")
-    elif None not in (split, job.get("split_sha256")) and job["split_sha256"] != split:
-        differing.append("the patients are dealt to other folds")
+    if record.config.uses_vgg:
+        differing += _other_vgg_weights(job, theirs["vgg_weights"], record)
+    differing += _other_data(job, record.data_sha256, record.folders)
     if differing:
         raise UserError(
             f"--handover={folder}: its run {here.parent.name}/{here.name} is not the one in "
-            f"--workdir ({'; '.join(differing)}); name another --workdir"
+            f"--workdir ({'; '.join(differing)}); name another --workdir or --handover"
         )
+
+
+def _names_in(initial_weights):
+    """Return the names of the first weights, which may lie in other folders on this machine."""
+    parts = (part.strip() for part in str(initial_weights).split(","))
+    return ",".join(pathlib.PurePath(part).name for part in parts if part)
+
+
+def _other_vgg_weights(job, theirs, record):
+    """Return in words how the VGG16 weights of a run differ from those of a job, in a list."""
+    ours = record.config.vgg_weights
+    if (theirs == "random") != (ours == "random"):
+        return [f"--vgg_weights is {theirs} there and {ours} here"]
+    # Keras's own file, named imagenet, has no hash.
+    there, here = job.get("vgg_weights_sha256"), record.vgg_weights_sha256
+    differ = None not in (there, here) and there != here
+    return ["the files of VGG16 weights differ"] if differ else []
+
+
+def _other_data(job, data_sha256, folders):
+    """Return in words how data differ from those of a job, in a list; empty for the same.
+
+    What an earlier version does not tell is no difference.
+    """
+    split = split_hash_in(folders)
+    if job.get("data_sha256") != data_sha256:
+        return ["the data differs"]
+    if None not in (split, job.get("split_sha256")) and job["split_sha256"] != split:
+        return ["the patients are dealt to other folds"]
+    if job.get("further_data", mixed_in(folders)) != mixed_in(folders):
+        return ["the further data or their shares differ"]
+    return []
+
+
+def _require_data(folder, data, jobs):
+    """Refuse other data than those of jobs, whose configuration is to get the path of the data."""
+    folders_of = functools.cache(functools.partial(describe_data, data))
+    for name, job in jobs.items():
+        # A job that failed at once has no run.
+        if job["training"] is None:
+            continue
+        folders = folders_of(int(_JOB.fullmatch(name)["fold"]))
+        if differing := _other_data(job, folders[0]["data_sha256"], folders):
+            raise UserError(
+                f"--data={data}: {name} in --handover={folder} was trained otherwise "
+                f"({differing[0]}); give its data, or name another --handover"
+            )
 
 
 def _is_behind(here, job):

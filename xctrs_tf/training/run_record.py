@@ -5,7 +5,7 @@ import pathlib
 
 from xctrs_tf.data.films.film_normalisation import FIRST_FILM_NORMALIZATION
 from xctrs_tf.errors import UserError
-from xctrs_tf.files import as_list, read_json
+from xctrs_tf.files import as_dict, as_list, read_json
 from xctrs_tf.training.config import TrainingConfig
 from xctrs_tf.training.config.field_kinds import FREE_IN_TABLE, effective_fields
 
@@ -36,18 +36,44 @@ class TrainingRecord:
 
         Returns:
             Dict of the fields of the configuration that make the method, with what their paths
-            name: ``further_data``, shares and hashes of the data folders after the first, and,
+            name: ``initial_weights``, the trainings that the run began with in words;
+            ``further_data``, shares and hashes of the data folders after the first; and,
             where the run has the VGG loss, ``random_vgg_weights`` and, if it is known,
             ``vgg_weights_sha256``.
         """
         fields = effective_fields(self.config)
         fields = {name: value for name, value in fields.items() if name not in FREE_IN_TABLE}
+        # Runs of earlier versions do not tell their stages.
+        names = [{"source": source} for source in self.config.initial_sources]
+        stages = self.stages or names
+        fields["initial_weights"] = "; ".join(self._in_words(as_dict(stage)) for stage in stages)
         fields["further_data"] = mixed_in(self.folders)
         if self.config.uses_vgg:
             fields["random_vgg_weights"] = self.config.vgg_weights == "random"
             if self.vgg_weights_sha256:
                 fields["vgg_weights_sha256"] = self.vgg_weights_sha256
         return fields
+
+    def _in_words(self, stage):
+        """Describe a training that the run began with, alike for all folds of a method.
+
+        A file of weights has a name alone, without its folder on this machine.
+        """
+        if "networks" not in stage:
+            return pathlib.PurePath(str(stage.get("source"))).name
+        data = [str(as_dict(each).get("data_sha256")) for each in as_list(stage.get("folders"))]
+        words = [
+            "+".join(map(str, as_list(stage["networks"]))),
+            f"augment={stage.get('augment')}",
+            f"film_normalization={stage.get('film_normalization', FIRST_FILM_NORMALIZATION)}",
+            f"data={'+'.join(sha256[:12] for sha256 in data)}",
+        ]
+        own = {self.data_sha256, *(as_dict(each).get("data_sha256") for each in self.folders)}
+        # On the data of the run, every fold needs a training of its own, with a best step of its
+        # own. That on other data may be the same for all.
+        if data and own.isdisjoint(data):
+            words.append(f"steps={stage.get('steps')}")
+        return " ".join(words)
 
     def may_hold_out(self, split_sha256):
         """Return whether the same patients may be held out; True where one is not known."""

@@ -2,11 +2,28 @@
 
 import pathlib
 
+from xctrs_tf.data.dataset.mixture import open_parts
 from xctrs_tf.files import sha256_of
 from xctrs_tf.training.run_record import mixed_in, split_hash_in
 
 # Kinds of `differing_data`.
 DATA, FOLDS, FURTHER = "data", "folds", "further"
+
+
+def describe_data(data, fold):
+    """Open the data folders of a run on a fold, and describe them.
+
+    Args:
+        data: value of ``data``.
+        fold: of the run.
+
+    Returns:
+        List of dicts, of `describe_folders`.
+
+    Raises:
+        UserError: as `mixture.open_parts`.
+    """
+    return describe_folders(open_parts(data, fold), fold)
 
 
 def describe_folders(parts, fold):

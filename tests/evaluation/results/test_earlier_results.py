@@ -137,6 +137,19 @@ def test_settings_of_older_results_are_compared_wherever_they_stand(earlier, tmp
         with_earlier(collect_runs(tmp_path / "films"), earlier)
 
 
+def test_settings_without_effect_on_the_earlier_rows_are_no_difference(tmp_path):
+    background = {"include_background": True}
+    write_run(tmp_path / "earlier", "table1-vgg", LINES, **background)
+    earlier = collect_runs(tmp_path / "earlier")
+    assert not background.keys() & earlier.settings.keys()
+    write_run(tmp_path / "runs", "table1-mulsisnet", LINES, **background)
+    merged = with_earlier(collect_runs(tmp_path / "runs"), earlier)
+    assert merged.settings["include_background"] is True
+    write_run(tmp_path / "others", REFERENCE_ROW, LINES)
+    with pytest.raises(UserError, match="include_background of all rows is False in the runs"):
+        with_earlier(collect_runs(tmp_path / "others"), merged)
+
+
 @pytest.mark.parametrize(("before", "now"), [("a", "b"), (None, "a"), ("a", None), (None, None)])
 def test_rows_of_table_3_after_another_or_an_unknown_reconstruction_are_refused(
     tmp_path, before, now

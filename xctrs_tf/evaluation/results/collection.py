@@ -150,10 +150,6 @@ class _Collector:
         """Refuse a run whose data or settings differ from those of the earlier runs."""
         config, origin = run.config, run.origin
         fields = run.record.compared_fields()
-        # The results are made to be shared, without the folders of this machine.
-        fields["initial_weights"] = ",".join(
-            pathlib.PurePath(source).name for source in config.initial_sources
-        )
         own = {name: fields[name] for name in sorted(METHOD & fields.keys())}
         if self._config is None:
             self._data_hash, self._dice_name = origin["data_hash"], origin["dice_name"]

@@ -11,7 +11,7 @@ import dataclasses
 from xctrs_tf.errors import UserError
 from xctrs_tf.evaluation.results.result_folder import RowResults, same_figures
 from xctrs_tf.models.catalogue import RECONSTRUCTION_ROW, ROWS
-from xctrs_tf.training.config.field_kinds import METHOD
+from xctrs_tf.training.config.field_kinds import METHOD, OF_SEGMENTATION
 from xctrs_tf.training.run_record import complete_training
 
 
@@ -176,8 +176,12 @@ def _place(line):
 
 
 def _complete(settings):
-    """Add the fields that older results lack, with the values that they had then."""
-    return {**complete_training({}), **settings}
+    """Add the fields that older results lack, with the values that they had then.
+
+    Those of the segmentation are in all results of runs that segment, of any version.
+    """
+    first = complete_training({})
+    return {**{name: first[name] for name in first.keys() - OF_SEGMENTATION}, **settings}
 
 
 def _check_settings(what, new, old):

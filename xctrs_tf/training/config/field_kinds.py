@@ -33,7 +33,8 @@ FREE_ON_RESUME = LENGTH | COMPUTATION | {"data"}
 FREE_IN_TABLE = PATHS | REPETITION | COMPUTATION | INTERVALS | {"steps"}
 
 _OF_RSC = frozenset({"stop_gradient_on_target"})
-_OF_SEGMENTATION = _OF_RSC | {
+# Without effect on a run that does not segment.
+OF_SEGMENTATION = _OF_RSC | {
     "cross_entropy_weight",
     "cross_entropy_balance",
     "cross_entropy_fade",
@@ -55,5 +56,5 @@ def effective_fields(config):
     if not config.rsc_weight:
         without_effect |= _OF_RSC
     if not config.uses_segmentation:
-        without_effect |= _OF_SEGMENTATION
+        without_effect |= OF_SEGMENTATION
     return {name: value for name, value in config.to_json().items() if name not in without_effect}
