@@ -76,7 +76,7 @@ def execute():
     dataset = open_dataset(DATA.value)
     cohort = choose_patients(dataset, trained_on, SPLITS.get(SPLIT.value, SPLIT.value), FOLD.value)
     label_name = dataset.overlap_name(LABEL_NAME.value)
-    if warning := cohort.warning():
+    if warning := cohort.warning(resampled=True):
         logging.warning("%s", warning)
     output = pathlib.Path(OUTPUT.value)
     check_evaluation_folder(output, (*_FILES, _UNFINISHED), _is_evaluation(output))
@@ -130,7 +130,7 @@ def evaluate_segmenter(segmenter, cohort, output, label_name=None):
     for name in _FILES:
         (output / name).unlink(missing_ok=True)
     grids = level_grids(rows, label_name)
-    notes = "".join(f"{note}\n\n" for note in filter(None, [cohort.warning()]))
+    notes = "".join(f"{note}\n\n" for note in filter(None, [cohort.warning(resampled=True)]))
     made = f"Made by `{origin['command']}`.\n"
     write_text(output / "table.md", f"{markdown(grids)}\n{notes}{made}")
     with atomic_path(output / "table.csv") as temporary:

@@ -146,8 +146,12 @@ class Cohort:
         folds = {training.fold for training in self.trainings}
         return self.is_own and self.split == "test" and folds == {self.fold}
 
-    def warning(self):
-        """Return what is to be known of the figures, in one line; None for unseen patients."""
+    def warning(self, resampled=False):
+        """Return what is to be known of the figures, in one line; None for unseen patients.
+
+        Args:
+            resampled: whether the model gets voxels of its own size, whatever those of the data.
+        """
         count = len(self.ids)
         if self.is_own:
             if self.trained_on == 0:
@@ -175,7 +179,8 @@ class Cohort:
             which = "dealt to other folds than when the model was trained on it"
         else:
             which = "not the data that the model was trained on"
-        return f"{self.dataset.path}: {which}; {seen}{self._other_voxels()}{self._other_films()}"
+        voxels = "" if resampled else self._other_voxels()
+        return f"{self.dataset.path}: {which}; {seen}{voxels}{self._other_films()}"
 
     def _other_voxels(self):
         """Return a warning of other voxels than those of the training, or nothing."""

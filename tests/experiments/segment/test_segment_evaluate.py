@@ -21,6 +21,7 @@ from tests.experiments.segment.segmented_data import (
 )
 from tests.programs import assert_refused, run_program
 from xctrs_tf.ct_segmentation import segmenter as segmenter_module
+from xctrs_tf.data.dataset import open_dataset
 from xctrs_tf.errors import UserError
 from xctrs_tf.evaluation.cohort import Training
 from xctrs_tf.pretrained import EXPORTED_WEIGHTS
@@ -101,6 +102,20 @@ def test_patients_that_were_trained_on_are_said(tmp_path, run, dataset, loaded):
     table = (tmp_path / "table.md").read_text(encoding="utf-8")
     assert "7 of these 10 patients are training patients" in table
     assert record(tmp_path)["trained_on"] == 7
+
+
+def test_other_voxels_are_no_matter_to_a_network_that_gets_its_own(tmp_path, run, loaded):
+    other = write_boxes(tmp_path / "other", images="other", keep_scan=False)
+    manifest = other.manifest
+    for patient in manifest["patients"]:
+        patient["spacing_mm"] = 2.0
+    (other.path / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
+    loaded.dataset = open_dataset(other.path)
+    result = evaluate(run, other.path, tmp_path / "figures")
+    table = (tmp_path / "figures" / "table.md").read_text(encoding="utf-8")
+    for text in (result.stderr, table):
+        assert "not the data that the model was trained on; none of its scans" in text
+        assert "voxels of" not in text
 
 
 def test_a_stopped_evaluation_goes_on(tmp_path, run, dataset):
