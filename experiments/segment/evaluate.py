@@ -67,6 +67,8 @@ SHARE = define_share(FLAGS)
 flags.mark_flags_as_required(["data", "output"], flag_values=FLAGS)
 # Patients of an evaluation that was stopped.
 _UNFINISHED = "unfinished.json"
+# Fields of a network's record that tell its training.
+_TRAINING = ("data_sha256", "folders", "fold", "stages", "steps", "network", "width")
 _FILES = ("cases.json", "cases.csv", "table.md", "table.csv")
 
 
@@ -194,8 +196,14 @@ def _read_unfinished(file, key):
 
 def _refuse_own_labels(dataset, record):
     made_by = as_dict(as_dict(dataset.manifest.get(LABELS_FIELD)).get("model"))
-    sha256 = made_by.get("weights_sha256")
-    if sha256 and sha256 == record.get("weights_sha256"):
+
+    def agree(*names):
+        told = [made_by.get(name) for name in names]
+        return None not in told and told == [record.get(name) for name in names]
+
+    # An export may hold weights in 16 bits, which are others. Two runs may differ by their seed.
+    is_exported = made_by.get("sha256") or record.get("sha256")
+    if agree("weights_sha256") or (is_exported and agree(*_TRAINING)):
         raise UserError(
             f"{dataset.path}: this model made its labels, so that to compare with them tells "
             "nothing; name data with other labels"

@@ -23,6 +23,7 @@ from tests.experiments.segment.segmented_data import (
 from tests.programs import ROOT, assert_refused, run_program
 from xctrs_tf.ct_segmentation.segmentation_network import load_network
 from xctrs_tf.data.dataset import open_dataset
+from xctrs_tf.errors import UserError
 from xctrs_tf.evaluation.patient import write_cases_csv
 from xctrs_tf.export import saved_model
 from xctrs_tf.models.catalogue import NETWORKS
@@ -105,6 +106,28 @@ def test_the_network_is_that_of_the_run(folder, packed):
     written = read_metadata(packed)["weights"]
     assert written["quantize"] == "float16"
     assert 0 < written["largest_differences"]["segmentation: segmentation"] < 0.01
+
+
+@pytest.mark.parametrize(("maker", "judged"), [("run", "packed"), ("packed", "run")])
+def test_labels_that_it_made_before_or_after_packing_are_refused(
+    folder, packed, tmp_path, maker, judged
+):
+    records = {name: load_network(folder / name).record for name in ("run", packed.name)}
+    assert len({record["weights_sha256"] for record in records.values()}) == 2
+    labels = {"made_by": "model", "model": records[maker]}
+    made = write_boxes(tmp_path / "made", labels=labels, keep_scan=False, count=5)
+    cohort = choose_patients(made, read_trained_on(packed))
+    with pytest.raises(UserError, match="this model made its labels"):
+        evaluate_segmenter(TrueSegmenter(made, **records[judged]), cohort, tmp_path / "figures")
+    # Two runs may differ in their seed alone, and a further training in what it began with.
+    others = [
+        {**records["run"], "weights_sha256": "v" * 64, "sha256": records[maker]["sha256"]},
+        {**records[judged], "stages": [{"name": "cubes", "steps": 7}]},
+    ]
+    for number, other in enumerate(others[maker == "packed" :]):
+        output = tmp_path / f"figures{number}"
+        output.mkdir()
+        evaluate_segmenter(TrueSegmenter(made, **other), cohort, output)
 
 
 def test_an_export_of_the_run_is_a_model_of_experiments_segment(folder, tmp_path):
