@@ -56,7 +56,7 @@ def read_trained_on(model):
 
 
 def image_digits(dataset, patients):
-    """Return the first digits of the hashes of patients' scans, for `TRAINED_IMAGES`.
+    """Return the first digits of the hashes that tell patients, for `TRAINED_IMAGES`.
 
     Args:
         dataset: `Dataset`.
@@ -65,8 +65,8 @@ def image_digits(dataset, patients):
     Returns:
         Set of str; None where one has no hash, as in folders of earlier versions.
     """
-    hashes = list(map(dataset.image_sha256, patients))
-    return None if None in hashes else {sha256[:_DIGITS] for sha256 in hashes}
+    found = list(map(dataset.identity, patients))
+    return {sha256[:_DIGITS] for sha256 in set().union(*found)} if all(found) else None
 
 
 def choose_patients(dataset, trained_on, split=None, fold=None):
@@ -92,7 +92,9 @@ def choose_patients(dataset, trained_on, split=None, fold=None):
         return cohort
     # In the training data itself the ids tell, too.
     trained = trained_in(dataset, trained_on)
-    seen = [patient in trained or shown[patient] <= trained_on.images for patient in cohort.ids]
+    seen = [
+        patient in trained or bool(shown[patient] & trained_on.images) for patient in cohort.ids
+    ]
     return dataclasses.replace(cohort, trained_on=sum(seen))
 
 

@@ -271,7 +271,7 @@ def _fold(trainings, is_own):
 def _count_trained(dataset, ids, trainings):
     """Count the patients that a network was trained on; None if it is not known."""
     has_phantoms = None
-    seen, images = set(), set()
+    seen, trained = set(), []
     for training in (each for first in trainings for each in (first, *first.further)):
         if (fold := training.fold_in(dataset)) is not None:
             # In one folder the id tells as much as the CT.
@@ -284,9 +284,10 @@ def _count_trained(dataset, ids, trainings):
             if training.phantoms and not has_phantoms:
                 continue
             return None
-        images.update(map(data.image_sha256, data.split(training.fold).training))
-    own = {patient: dataset.image_sha256(patient) for patient in ids} if images else {}
-    # Folders of earlier versions have no hashes of the scans.
-    if None in images or None in own.values():
+        trained += map(data.identity, data.split(training.fold).training)
+    own = {patient: dataset.identity(patient) if trained else set() for patient in ids}
+    # Folders of earlier versions do not tell.
+    if trained and not all((*trained, *own.values())):
         return None
-    return sum(patient in seen or own.get(patient) in images for patient in ids)
+    hashes = set().union(*trained)
+    return sum(patient in seen or bool(own[patient] & hashes) for patient in ids)
