@@ -123,6 +123,7 @@ def evaluate_segmenter(segmenter, cohort, output, label_name=None):
         fold=cohort.fold,
         is_training_data=cohort.is_own,
         trained_on=cohort.trained_on,
+        trained_on_at_least=cohort.at_least,
         dice_name=label_name,
         sources=dataset.sources(),
         scans=dataset.keeps_scans,

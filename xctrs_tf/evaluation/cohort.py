@@ -130,6 +130,7 @@ class Cohort:
         is_own: the data is that which all networks were trained on.
         trained_on: how many of the patients are training patients of the model; None if that
             is not known.
+        at_least: True if they may be more.
     """
 
     dataset: Dataset
@@ -139,6 +140,7 @@ class Cohort:
     trainings: tuple
     is_own: bool
     trained_on: int | None
+    at_least: bool = False
 
     @property
     def is_own_test(self):
@@ -153,6 +155,7 @@ class Cohort:
             resampled: whether the model gets voxels of its own size, whatever those of the data.
         """
         count = len(self.ids)
+        some = f"{'at least ' if self.at_least else ''}{self.trained_on} of these {count}"
         if self.is_own:
             if self.trained_on == 0:
                 return None
@@ -162,17 +165,14 @@ class Cohort:
                     "trained on other data, too, or began with trained weights"
                 )
             return (
-                f"{self.trained_on} of these {count} patients are training patients of the model: "
-                "the figures are not those of unseen patients"
+                f"{some} patients are training patients of the model: the figures are not those "
+                "of unseen patients"
             )
         known = {
             None: "whether some of its patients are among the training patients is not known",
             0: "none of its scans is that of a training patient",
         }
-        seen = known.get(
-            self.trained_on,
-            f"{self.trained_on} of these {count} scans are those of training patients, too",
-        )
+        seen = known.get(self.trained_on, f"{some} scans are those of training patients, too")
         content = self.dataset.content_hash()
         if any(training.data_sha256 == content for training in self.trainings):
             # Most of them, then, are training patients.

@@ -236,10 +236,14 @@ def test_a_packed_network_tells_the_scans_that_it_was_trained_on(tmp_path, datas
     file.write_text(json.dumps(begun), encoding="utf-8")
     seen = {"p0", "p1", *dataset.split(0).training}
     assert choose_patients(dataset, read_trained_on(packed)).trained_on == len(seen) > 2
-    # What the model lists decides.
+    # What the model lists decides, if it lists all.
     begun["stages"] = [earlier_training(0, {"data_sha256": "b" * 64})]
     file.write_text(json.dumps(begun), encoding="utf-8")
     assert choose_patients(dataset, read_trained_on(packed)).trained_on == 2
+    file.write_text(json.dumps({**begun, "trained_images_complete": False}), encoding="utf-8")
+    cohort = choose_patients(dataset, read_trained_on(packed))
+    assert (cohort.trained_on, cohort.at_least) == (2, True)
+    assert "; at least 2 of these 10 scans are those of training patients" in cohort.warning()
     file.write_text(json.dumps({**begun, "trained_images": None}), encoding="utf-8")
     assert choose_patients(dataset, read_trained_on(packed)).trained_on is None
     file.write_text("{", encoding="utf-8")
