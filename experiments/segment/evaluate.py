@@ -67,6 +67,8 @@ SHARE = define_share(FLAGS)
 flags.mark_flags_as_required(["data", "output"], flag_values=FLAGS)
 # Patients of an evaluation that was stopped.
 _UNFINISHED = "unfinished.json"
+# Fields of a network's record that tell its training.
+_TRAINING = ("data_sha256", "folders", "fold", "stages", "steps", "network", "width")
 _FILES = ("cases.json", "cases.csv", "table.md", "table.csv")
 
 
@@ -76,7 +78,7 @@ def execute():
     dataset = open_dataset(DATA.value)
     cohort = choose_patients(dataset, trained_on, SPLITS.get(SPLIT.value, SPLIT.value), FOLD.value)
     label_name = dataset.overlap_name(LABEL_NAME.value)
-    if warning := cohort.warning():
+    if warning := cohort.warning(resampled=True):
         logging.warning("%s", warning)
     output = pathlib.Path(OUTPUT.value)
     check_evaluation_folder(output, (*_FILES, _UNFINISHED), _is_evaluation(output))
@@ -121,6 +123,7 @@ def evaluate_segmenter(segmenter, cohort, output, label_name=None):
         fold=cohort.fold,
         is_training_data=cohort.is_own,
         trained_on=cohort.trained_on,
+        trained_on_at_least=cohort.at_least,
         dice_name=label_name,
         sources=dataset.sources(),
         scans=dataset.keeps_scans,
@@ -130,7 +133,7 @@ def evaluate_segmenter(segmenter, cohort, output, label_name=None):
     for name in _FILES:
         (output / name).unlink(missing_ok=True)
     grids = level_grids(rows, label_name)
-    notes = "".join(f"{note}\n\n" for note in filter(None, [cohort.warning()]))
+    notes = "".join(f"{note}\n\n" for note in filter(None, [cohort.warning(resampled=True)]))
     made = f"Made by `{origin['command']}`.\n"
     write_text(output / "table.md", f"{markdown(grids)}\n{notes}{made}")
     with atomic_path(output / "table.csv") as temporary:
@@ -194,8 +197,14 @@ def _read_unfinished(file, key):
 
 def _refuse_own_labels(dataset, record):
     made_by = as_dict(as_dict(dataset.manifest.get(LABELS_FIELD)).get("model"))
-    sha256 = made_by.get("weights_sha256")
-    if sha256 and sha256 == record.get("weights_sha256"):
+
+    def agree(*names):
+        told = [made_by.get(name) for name in names]
+        return None not in told and told == [record.get(name) for name in names]
+
+    # An export may hold weights in 16 bits, which are others. Two runs may differ by their seed.
+    is_exported = made_by.get("sha256") or record.get("sha256")
+    if agree("weights_sha256") or (is_exported and agree(*_TRAINING)):
         raise UserError(
             f"{dataset.path}: this model made its labels, so that to compare with them tells "
             "nothing; name data with other labels"

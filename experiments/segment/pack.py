@@ -19,7 +19,9 @@ from absl import flags
 
 from experiments.common import cli
 from experiments.segment.trained_patients import (
+    ALL_LISTED,
     TRAINED_IMAGES,
+    earlier_images,
     image_digits,
     read_trained_on,
     trained_in,
@@ -66,8 +68,8 @@ def execute():
     if not licence.is_file():
         raise UserError(f"--license={licence}: no such file")
     check_weights_folder(output)
-    held_out = _held_out(workdir, config)
     cli.load_tensorflow("float32")
+    held_out = _held_out(workdir, record)
     output.parent.mkdir(parents=True, exist_ok=True)
     with folder_lock(output, beside=True), tempfile.TemporaryDirectory() as scratch:
         size = _write(workdir, scratch, evaluations, held_out, licence, output)
@@ -108,8 +110,9 @@ def _check_own_test(record, folder, config, data_sha256):
         )
 
 
-def _held_out(workdir, config):
+def _held_out(workdir, record):
     """Return ids of the held-out patients, and hashes of the scans of the training patients."""
+    config = record.config
     folders = list(map(open_dataset, _folders(config)))
     trained_on = read_trained_on(workdir)
     for dataset, training in zip(folders, trained_on.trainings, strict=False):
@@ -118,7 +121,9 @@ def _held_out(workdir, config):
                 f"{dataset.path}: has changed since {workdir} was trained on it, its folds too "
                 "perhaps; train again"
             )
-    # Of an earlier training the folder is known only if it is one of these.
+    # Of an earlier training the patients are known if they are in one of these folders, or where
+    # it made a packed network, which lists them.
+    earlier, is_complete = earlier_images(record, folders)
     images = [
         image_digits(
             dataset, {*dataset.split(config.fold).training, *trained_in(dataset, trained_on)}
@@ -129,7 +134,8 @@ def _held_out(workdir, config):
     first = folders[0].split(config.fold)
     return {
         "held_out": {"validation": first.validation, "test": first.test},
-        TRAINED_IMAGES: None if None in images else sorted(set().union(*images)),
+        TRAINED_IMAGES: None if None in images else sorted(earlier.union(*images)),
+        ALL_LISTED: is_complete,
     }
 
 

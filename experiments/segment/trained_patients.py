@@ -11,8 +11,9 @@ from xctrs_tf.pretrained import SEGMENTERS, pretrained_folder
 from xctrs_tf.reconstruction.exported_model import find_export
 from xctrs_tf.training.run_record import read_run_record
 
-# Field of metadata.json with the hashes of the training patients' scans, and how much of each.
-TRAINED_IMAGES = "trained_images"
+# Fields of metadata.json: the hashes of the training patients' scans, and whether they are all.
+TRAINED_IMAGES, ALL_LISTED = "trained_images", "trained_images_complete"
+# How much of each hash is listed.
 _DIGITS = 16
 
 
@@ -25,10 +26,12 @@ class TrainedOn:
             and the trainings that the network began with are ``further`` of each.
         images: set of the first digits of the hashes of the training patients' scans, where
             the model tells them; else None.
+        is_complete: False if patients of an earlier training are missing among ``images``.
     """
 
     trainings: tuple
     images: frozenset | None = None
+    is_complete: bool = True
 
 
 def read_trained_on(model):
@@ -56,7 +59,7 @@ def read_trained_on(model):
 
 
 def image_digits(dataset, patients):
-    """Return the first digits of the hashes of patients' scans, for `TRAINED_IMAGES`.
+    """Return the first digits of the hashes that tell patients, for `TRAINED_IMAGES`.
 
     Args:
         dataset: `Dataset`.
@@ -65,8 +68,8 @@ def image_digits(dataset, patients):
     Returns:
         Set of str; None where one has no hash, as in folders of earlier versions.
     """
-    hashes = list(map(dataset.image_sha256, patients))
-    return None if None in hashes else {sha256[:_DIGITS] for sha256 in hashes}
+    found = list(map(dataset.identity, patients))
+    return {sha256[:_DIGITS] for sha256 in set().union(*found)} if all(found) else None
 
 
 def choose_patients(dataset, trained_on, split=None, fold=None):
@@ -92,8 +95,46 @@ def choose_patients(dataset, trained_on, split=None, fold=None):
         return cohort
     # In the training data itself the ids tell, too.
     trained = trained_in(dataset, trained_on)
-    seen = [patient in trained or shown[patient] <= trained_on.images for patient in cohort.ids]
-    return dataclasses.replace(cohort, trained_on=sum(seen))
+    seen = [
+        patient in trained or bool(shown[patient] & trained_on.images) for patient in cohort.ids
+    ]
+    if trained_on.is_complete or all(seen):
+        return dataclasses.replace(cohort, trained_on=sum(seen))
+    # The others may be patients who are not listed.
+    return dataclasses.replace(cohort, trained_on=sum(seen) or None, at_least=True)
+
+
+def earlier_images(record, folders):
+    """Return what packed networks list of the patients that a run began with.
+
+    Args:
+        record: `TrainingRecord` of the run.
+        folders: list of `Dataset`, the data folders of the run.
+
+    Returns:
+        Set of str as of `image_digits`, and whether no patient of an earlier training is in
+        neither this list nor the folders.
+    """
+    # It imports Keras.
+    from xctrs_tf.training.run_folder import earlier_stages
+
+    images, listed = set(), []
+    for source in record.config.initial_sources:
+        try:
+            known, stages = read_trained_on(source), earlier_stages([source])
+        # The source is gone, or no packed network.
+        except UserError:
+            continue
+        images |= known.images or set()
+        listed += stages if known.images and known.is_complete else []
+    # The source may be another one by now.
+    others = [stage for stage in record.stages if stage not in listed]
+    unknown = [
+        training
+        for training in training_of(record.config.fold, record.folders, others).further
+        if not training.phantoms and all(training.fold_in(folder) is None for folder in folders)
+    ]
+    return images, not unknown
 
 
 def trained_in(dataset, trained_on):
@@ -131,6 +172,8 @@ def _of_metadata(metadata):
         if known
         else (Training(None, None),),
         frozenset(map(str, images)) if isinstance(images, list) and images else None,
+        # Earlier versions do not tell.
+        metadata.get(ALL_LISTED) is not False,
     )
 
 

@@ -105,6 +105,10 @@ def test_a_run_with_its_best_weights(exported, network, tmp_path):
     shutil.rmtree(tmp_path / "data")
     with pytest.raises(UserError, match="its voxel size is unknown, since its data are gone"):
         load_network(run)
+    # Other data at the same place may have another voxel size.
+    write_boxes(tmp_path / "data", count=9)
+    with pytest.raises(UserError, match=r"data: not the data that .*run was trained on, so that"):
+        load_network(run)
 
 
 @pytest.mark.parametrize(

@@ -27,8 +27,8 @@ class Folder(MemoryDataset):
     def fold_with(self, split_sha256):
         return next((fold for fold in (0, 1) if self.split_hash(fold) == split_sha256), None)
 
-    def image_sha256(self, patient):
-        return f"scan of {patient}" if self.hashed else None
+    def identity(self, patient):
+        return {f"scan of {patient}"} if self.hashed else set()
 
 
 OWN = Folder(["p0", "p1", "p2", "p3"], "own")
@@ -140,6 +140,13 @@ def test_all_patients_of_other_data(ids, hashed, data, seen, words):
     assert words in cohort.warning()
     # Without the training data there is no mean of it.
     assert cohort.mean_volume()[1] == (0 if data is None else 2)
+
+
+def test_a_phantom_on_other_voxels_is_the_same_patient(monkeypatch):
+    fine = Folder(["a", "b"], "fine")
+    hashes = {"a": {"fine scan", "scan of p1"}, "b": {"other scan", "scan of p0"}}
+    monkeypatch.setattr(fine, "identity", hashes.get)
+    assert choose_cohort(fine, [TRAINING]).trained_on == 1
 
 
 def test_a_part_of_other_data_is_of_its_first_fold():

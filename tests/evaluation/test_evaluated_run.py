@@ -60,7 +60,7 @@ def test_data_that_were_dealt_anew_are_refused(opened, tmp_path, dataset):
 def test_training_patients_in_other_data_are_told(opened, tmp_path, monkeypatch, caplog):
     patients = [make_case(f"p{number}", seed=number) for number in range(4)]
     own, other = MemoryDataset(patients), MemoryDataset(patients[2:] + patients[:2], "OTHER")
-    own.image_sha256 = other.image_sha256 = lambda patient: f"scan of {patient}"
+    own.identity = other.identity = lambda patient: {f"scan of {patient}"}
     other.content_hash = lambda: "1" * 64
     config = TrainingConfig(data="DATA", size=SIZE).to_json()
     record = json.dumps({"training": config, "data_sha256": own.content_hash()})

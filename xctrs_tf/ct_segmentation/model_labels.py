@@ -1,11 +1,11 @@
 """Labels that a network makes for CTs without labels: ``--labels=auto`` of experiments.prepare."""
 
+import dataclasses
 import functools
 
 from xctrs_tf.ct_segmentation.scan import scan_of
 from xctrs_tf.data.dataset.manifest import LABELS_FIELD, MODEL, MODEL_MADE
 from xctrs_tf.data.sources.raw_patient import PatientSource, RawPatient
-from xctrs_tf.data.volumes.volume import Volume
 from xctrs_tf.errors import UserError
 from xctrs_tf.geometry import VERTEBRAE
 
@@ -73,7 +73,7 @@ class ModelLabelledSource(PatientSource):
                 if vertebra.name in VERTEBRAE
             },
         }
-        labels = Volume(segmentation.labels, raw.ct.spacing_mm, raw.ct.origin_mm)
+        labels = dataclasses.replace(raw.ct, array=segmentation.labels)
         if max(raw.ct.spacing_mm) > segmenter.spacing_mm:
             # On coarser voxels than the network's own its labels would lose detail.
             labels = segmentation.network_labels

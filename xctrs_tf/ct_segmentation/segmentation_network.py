@@ -2,7 +2,6 @@
 
 import hashlib
 import pathlib
-import statistics
 
 import keras
 import numpy as np
@@ -120,10 +119,15 @@ def _load_run(folder, name):
         raise UserError(f"{folder}: trained no segmentation; name another run")
     record = read_json(folder / "config.json")
     try:
-        patients = open_dataset(run.config.data_folder).manifest["patients"]
+        dataset = open_dataset(run.config.data_folder)
     except UserError as error:
         raise UserError(f"{folder}: its voxel size is unknown, since its data are gone") from error
-    spacing_mm = float(statistics.median(patient["spacing_mm"] for patient in patients))
+    if dataset.content_hash() != record["data_sha256"]:
+        raise UserError(
+            f"{dataset.path}: not the data that {folder} was trained on, so that its voxel size is "
+            "unknown; put that data there again, or name an export of the run"
+        )
+    spacing_mm = dataset.spacing_mm
     # Runs of earlier versions do not tell their folders.
     first = (record.get("folders") or [{}])[0]
     data = {

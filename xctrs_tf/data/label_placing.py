@@ -1,10 +1,11 @@
 """Placing of labels on their CT, whose headers may contradict each other."""
 
+import dataclasses
 import itertools
 
 import numpy as np
 
-from xctrs_tf.data.volumes.volume import Volume, read_labels
+from xctrs_tf.data.volumes.volume import read_labels
 from xctrs_tf.errors import UserError
 
 # Headers of one grid may differ by rounding: by this share of a voxel at the corners.
@@ -103,7 +104,7 @@ def place_labels(ct, labels, labels_file):
     as_stored = (False, False, False)
     if as_stored in shares and shares[best] < shares[as_stored] + _HEADER_MARGIN:
         _require_bone(shares[as_stored], _LEAST_BONE, labels_file)
-        return Volume(labels.array, ct.spacing_mm, ct.origin_mm), "physical space"
+        return dataclasses.replace(ct, array=labels.array), "physical space"
     _require_bone(shares[best], _LEAST_BONE_MIRRORED, labels_file)
     # Necks are nearly symmetric: the better of left and right is taken even if the two
     # are close. Front and back, top and bottom must differ clearly.
@@ -114,7 +115,7 @@ def place_labels(ct, labels, labels_file):
     axes = "".join(axis for axis, flag in zip("xyz", best, strict=True) if flag)
     stored = f", as stored {shares[as_stored]:.0%}" if as_stored in shares else ""
     words = f"mirrored along {axes} against the header: {shares[best]:.0%} on bone{stored}"
-    return Volume(array, ct.spacing_mm, ct.origin_mm), words
+    return dataclasses.replace(ct, array=array), words
 
 
 def _explained(ct, labels):

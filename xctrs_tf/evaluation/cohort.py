@@ -130,6 +130,7 @@ class Cohort:
         is_own: the data is that which all networks were trained on.
         trained_on: how many of the patients are training patients of the model; None if that
             is not known.
+        at_least: True if they may be more.
     """
 
     dataset: Dataset
@@ -139,6 +140,7 @@ class Cohort:
     trainings: tuple
     is_own: bool
     trained_on: int | None
+    at_least: bool = False
 
     @property
     def is_own_test(self):
@@ -146,9 +148,14 @@ class Cohort:
         folds = {training.fold for training in self.trainings}
         return self.is_own and self.split == "test" and folds == {self.fold}
 
-    def warning(self):
-        """Return what is to be known of the figures, in one line; None for unseen patients."""
+    def warning(self, resampled=False):
+        """Return what is to be known of the figures, in one line; None for unseen patients.
+
+        Args:
+            resampled: whether the model gets voxels of its own size, whatever those of the data.
+        """
         count = len(self.ids)
+        some = f"{'at least ' if self.at_least else ''}{self.trained_on} of these {count}"
         if self.is_own:
             if self.trained_on == 0:
                 return None
@@ -158,24 +165,22 @@ class Cohort:
                     "trained on other data, too, or began with trained weights"
                 )
             return (
-                f"{self.trained_on} of these {count} patients are training patients of the model: "
-                "the figures are not those of unseen patients"
+                f"{some} patients are training patients of the model: the figures are not those "
+                "of unseen patients"
             )
         known = {
             None: "whether some of its patients are among the training patients is not known",
             0: "none of its scans is that of a training patient",
         }
-        seen = known.get(
-            self.trained_on,
-            f"{self.trained_on} of these {count} scans are those of training patients, too",
-        )
+        seen = known.get(self.trained_on, f"{some} scans are those of training patients, too")
         content = self.dataset.content_hash()
         if any(training.data_sha256 == content for training in self.trainings):
             # Most of them, then, are training patients.
             which = "dealt to other folds than when the model was trained on it"
         else:
             which = "not the data that the model was trained on"
-        return f"{self.dataset.path}: {which}; {seen}{self._other_voxels()}{self._other_films()}"
+        voxels = "" if resampled else self._other_voxels()
+        return f"{self.dataset.path}: {which}; {seen}{voxels}{self._other_films()}"
 
     def _other_voxels(self):
         """Return a warning of other voxels than those of the training, or nothing."""
@@ -266,7 +271,7 @@ def _fold(trainings, is_own):
 def _count_trained(dataset, ids, trainings):
     """Count the patients that a network was trained on; None if it is not known."""
     has_phantoms = None
-    seen, images = set(), set()
+    seen, trained = set(), []
     for training in (each for first in trainings for each in (first, *first.further)):
         if (fold := training.fold_in(dataset)) is not None:
             # In one folder the id tells as much as the CT.
@@ -279,9 +284,10 @@ def _count_trained(dataset, ids, trainings):
             if training.phantoms and not has_phantoms:
                 continue
             return None
-        images.update(map(data.image_sha256, data.split(training.fold).training))
-    own = {patient: dataset.image_sha256(patient) for patient in ids} if images else {}
-    # Folders of earlier versions have no hashes of the scans.
-    if None in images or None in own.values():
+        trained += map(data.identity, data.split(training.fold).training)
+    own = {patient: dataset.identity(patient) if trained else set() for patient in ids}
+    # Folders of earlier versions do not tell.
+    if trained and not all((*trained, *own.values())):
         return None
-    return sum(patient in seen or own.get(patient) in images for patient in ids)
+    hashes = set().union(*trained)
+    return sum(patient in seen or bool(own[patient] & hashes) for patient in ids)

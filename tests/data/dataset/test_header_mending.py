@@ -44,10 +44,11 @@ def test_mistakes(texts, message):
 def test_a_point_moves_to_the_opposite_side_of_the_centre(mend):
     array = np.zeros((3, 4, 5), np.int16)
     array[0, 1, 2] = 7
-    volume = Volume(array, (1.0, 2.0, 3.0), (10.0, -20.0, 30.0))
+    volume = Volume(array, (1.0, 2.0, 3.0), (10.0, -20.0, 30.0), array == 7)
     centre_mm = np.array([12.0, -15.0, 33.0])
     turned = mend_header(volume, mend, centre_mm)
     (index,) = np.argwhere(turned.array == 7)
+    np.testing.assert_array_equal(turned.inner, turned.array == 7)
     place_mm = turned.origin_mm + index * turned.spacing_mm
     signs = np.where(np.isin(range(3), MENDS[mend]), -1, 1)
     np.testing.assert_allclose(place_mm - centre_mm, signs * (np.array([10, -18, 36]) - centre_mm))

@@ -2,10 +2,11 @@
 
 import collections
 import json
+import pathlib
 
 import pytest
 
-from tests.data.cases import CONFIGURATION, RECORD, make_case, write_dataset
+from tests.data.cases import CONFIGURATION, RECORD, deal_anew, make_case, write_dataset
 from xctrs_tf.data.dataset import open_dataset
 from xctrs_tf.data.dataset.dataset_writer import DatasetWriter
 from xctrs_tf.data.dataset.mixture import (
@@ -15,6 +16,7 @@ from xctrs_tf.data.dataset.mixture import (
     parse_data,
     part_and_position,
 )
+from xctrs_tf.data.sources.phantoms import PhantomSource
 from xctrs_tf.data.stream.sample_stream import SampleStream, batch_ids
 from xctrs_tf.errors import UserError
 
@@ -86,9 +88,30 @@ def test_training_patients_that_the_first_folder_holds_out_are_refused(tmp_path)
         writer.finalise([[f"{name}{number}"] for number in order], [])
         folders.append(str(tmp_path / name))
     # Fold 0 tests scan 0 in the first folder, and scan 1 in the second.
-    words = r"training patients of .*b, such as b0, are held out in .*a: their scans are the same"
+    words = r"training patients of .*b, such as b0, are held out in .*a: their scans, or phantoms"
     with pytest.raises(UserError, match=words):
         open_parts(",".join(folders), 0)
+
+
+def write_phantoms(path, seed, spacing_mm):
+    """Prepare six phantoms on voxels of their own, as records of `PhantomSource` tell."""
+    source = PhantomSource(6, seed, SIZE, spacing_mm)
+    writer = DatasetWriter(path, {**CONFIGURATION, "size": SIZE})
+    for number, name in enumerate(source.ids):
+        image = f"{number}{spacing_mm}".ljust(64, "0")
+        writer.add(make_case(name, number, SIZE), {**source.record(name), "image_sha256": image})
+    writer.finalise([source.ids[fold::3] for fold in range(3)], [])
+    return str(path)
+
+
+def test_held_out_phantoms_on_other_voxels_are_refused(tmp_path):
+    coarse = write_phantoms(tmp_path / "coarse", 0, 5.0)
+    other = write_phantoms(tmp_path / "other", 1, 2.5)
+    assert len(open_parts(f"{coarse},{other}", 0)) == 2
+    # Six phantoms dealt otherwise.
+    deal_anew(pathlib.Path(write_phantoms(tmp_path / "fine", 0, 2.5)))
+    with pytest.raises(UserError, match=r"phantom-0000, are held out .* with another --seed"):
+        open_parts(f"{coarse},{tmp_path / 'fine'}", 0)
 
 
 def test_folders_of_other_voxels_are_told(folders, tmp_path, caplog):

@@ -36,12 +36,22 @@ def test_two_collections(tmp_path):
     assert source.record(source.scans("nifti-verse004")[0])["source"] == "nifti"
 
 
-def test_two_folders_that_name_a_patient_alike(tmp_path):
-    for name in ("a", "b"):
+@pytest.mark.parametrize("second", ["neck1", "NECK1"])
+def test_two_folders_that_name_a_patient_alike(tmp_path, second):
+    for name, patient in (("a", "neck1"), ("b", second)):
         (tmp_path / name).mkdir()
-        write_neck(tmp_path / name, "1")
-    with pytest.raises(UserError, match="two folders name a patient '1'; rename one"):
+        write_neck(tmp_path / name, patient)
+    with pytest.raises(UserError, match=f"two folders name a patient '{second}'; rename one"):
         open_collections(["nifti"], [tmp_path / "a", tmp_path / "b"])
+
+
+def test_one_patient_in_two_spellings_is_one(tmp_path):
+    for name, patient in (("a", "HN_P001"), ("b", "hn_p001")):
+        folder = tmp_path / name
+        layouts.write_pair(folder / f"{patient}.nii.gz", folder / f"{patient}_seg.nii.gz")
+    source = open_collections(["ctspine1k"], [tmp_path / "a", tmp_path / "b"])
+    assert source.ids == ["HN_P001"]
+    assert [name for _, name in source.scans("HN_P001")] == ["HN_P001.nii.gz", "hn_p001.nii.gz"]
 
 
 def write_series_of(folder, patient):

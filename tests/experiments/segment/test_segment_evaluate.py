@@ -21,6 +21,7 @@ from tests.experiments.segment.segmented_data import (
 )
 from tests.programs import assert_refused, run_program
 from xctrs_tf.ct_segmentation import segmenter as segmenter_module
+from xctrs_tf.data.dataset import open_dataset
 from xctrs_tf.errors import UserError
 from xctrs_tf.evaluation.cohort import Training
 from xctrs_tf.pretrained import EXPORTED_WEIGHTS
@@ -101,6 +102,20 @@ def test_patients_that_were_trained_on_are_said(tmp_path, run, dataset, loaded):
     table = (tmp_path / "table.md").read_text(encoding="utf-8")
     assert "7 of these 10 patients are training patients" in table
     assert record(tmp_path)["trained_on"] == 7
+
+
+def test_other_voxels_are_no_matter_to_a_network_that_gets_its_own(tmp_path, run, loaded):
+    other = write_boxes(tmp_path / "other", images="other", keep_scan=False)
+    manifest = other.manifest
+    for patient in manifest["patients"]:
+        patient["spacing_mm"] = 2.0
+    (other.path / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
+    loaded.dataset = open_dataset(other.path)
+    result = evaluate(run, other.path, tmp_path / "figures")
+    table = (tmp_path / "figures" / "table.md").read_text(encoding="utf-8")
+    for text in (result.stderr, table):
+        assert "not the data that the model was trained on; none of its scans" in text
+        assert "voxels of" not in text
 
 
 def test_a_stopped_evaluation_goes_on(tmp_path, run, dataset):
@@ -221,10 +236,14 @@ def test_a_packed_network_tells_the_scans_that_it_was_trained_on(tmp_path, datas
     file.write_text(json.dumps(begun), encoding="utf-8")
     seen = {"p0", "p1", *dataset.split(0).training}
     assert choose_patients(dataset, read_trained_on(packed)).trained_on == len(seen) > 2
-    # What the model lists decides.
+    # What the model lists decides, if it lists all.
     begun["stages"] = [earlier_training(0, {"data_sha256": "b" * 64})]
     file.write_text(json.dumps(begun), encoding="utf-8")
     assert choose_patients(dataset, read_trained_on(packed)).trained_on == 2
+    file.write_text(json.dumps({**begun, "trained_images_complete": False}), encoding="utf-8")
+    cohort = choose_patients(dataset, read_trained_on(packed))
+    assert (cohort.trained_on, cohort.at_least) == (2, True)
+    assert "; at least 2 of these 10 scans are those of training patients" in cohort.warning()
     file.write_text(json.dumps({**begun, "trained_images": None}), encoding="utf-8")
     assert choose_patients(dataset, read_trained_on(packed)).trained_on is None
     file.write_text("{", encoding="utf-8")

@@ -23,6 +23,7 @@ from tests.experiments.segment.segmented_data import (
 from tests.programs import ROOT, assert_refused, run_program
 from xctrs_tf.ct_segmentation.segmentation_network import load_network
 from xctrs_tf.data.dataset import open_dataset
+from xctrs_tf.errors import UserError
 from xctrs_tf.evaluation.patient import write_cases_csv
 from xctrs_tf.export import saved_model
 from xctrs_tf.models.catalogue import NETWORKS
@@ -30,6 +31,7 @@ from xctrs_tf.pretrained import EXPORTED_WEIGHTS
 from xctrs_tf.reconstruction.export_files import check_files, read_metadata
 from xctrs_tf.training import checkpoints
 from xctrs_tf.training.run import build_networks
+from xctrs_tf.training.run_folder import earlier_stages
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -107,6 +109,28 @@ def test_the_network_is_that_of_the_run(folder, packed):
     assert 0 < written["largest_differences"]["segmentation: segmentation"] < 0.01
 
 
+@pytest.mark.parametrize(("maker", "judged"), [("run", "packed"), ("packed", "run")])
+def test_labels_that_it_made_before_or_after_packing_are_refused(
+    folder, packed, tmp_path, maker, judged
+):
+    records = {name: load_network(folder / name).record for name in ("run", packed.name)}
+    assert len({record["weights_sha256"] for record in records.values()}) == 2
+    labels = {"made_by": "model", "model": records[maker]}
+    made = write_boxes(tmp_path / "made", labels=labels, keep_scan=False, count=5)
+    cohort = choose_patients(made, read_trained_on(packed))
+    with pytest.raises(UserError, match="this model made its labels"):
+        evaluate_segmenter(TrueSegmenter(made, **records[judged]), cohort, tmp_path / "figures")
+    # Two runs may differ in their seed alone, and a further training in what it began with.
+    others = [
+        {**records["run"], "weights_sha256": "v" * 64, "sha256": records[maker]["sha256"]},
+        {**records[judged], "stages": [{"name": "cubes", "steps": 7}]},
+    ]
+    for number, other in enumerate(others[maker == "packed" :]):
+        output = tmp_path / f"figures{number}"
+        output.mkdir()
+        evaluate_segmenter(TrueSegmenter(made, **other), cohort, output)
+
+
 def test_an_export_of_the_run_is_a_model_of_experiments_segment(folder, tmp_path):
     output = tmp_path / "models"
     result = run_program(
@@ -171,9 +195,48 @@ def test_earlier_trainings_are_listed_as_far_as_known(folder, tmp_path):
     metadata = read_metadata(tmp_path / "packed")
     trained = {*data.split(1).training, *data.split(fold).training}
     assert len(metadata["trained_images"]) == len(trained) > 7
+    # Patients that are not listed may have been trained on.
+    other = write_boxes(tmp_path / "other", images="other", keep_scan=False)
+    cohort = choose_patients(other, read_trained_on(tmp_path / "packed"))
+    assert cohort.trained_on is None and "is not known" in cohort.warning()
     card = (tmp_path / "packed" / "assets.extra" / "MODEL_CARD.md").read_text(encoding="utf-8")
     assert "it is not known how many were trained on" in card
     assert "| earlier training 2 |" in card
+
+
+def test_a_network_that_began_with_a_packed_one_knows_its_patients_too(folder, packed, tmp_path):
+    first = tmp_path / "first"
+    shutil.copytree(packed, first)
+    mine = write_boxes(tmp_path / "mine", images="mine", count=9)
+    run = write_segmenting_run(
+        tmp_path / "run",
+        mine,
+        stages=earlier_stages([str(first)]),
+        initial_weights=str(first),
+    )
+    save_weights(run)
+    (tmp_path / "figures").mkdir()
+    segmenter = TrueSegmenter(mine, **load_network(run).record)
+    cohort = choose_patients(mine, read_trained_on(run))
+    evaluate_segmenter(segmenter, cohort, tmp_path / "figures")
+    # The necks of the first network, prepared in another way.
+    same = write_boxes(tmp_path / "same", keep_scan=False, count=8)
+    other = write_boxes(tmp_path / "other", images="other", keep_scan=False, count=8)
+    trained = {*same.ids} & {*open_dataset(folder / "data").split(1).training}
+    for output, seen, unseen, words in (
+        ("packed", len(trained), 0, "6 of these 9"),
+        # Without the first network its list is gone.
+        ("packed again", None, None, "at least 6 of these 9"),
+    ):
+        result = pack_run(folder, tmp_path / output, evaluations=(tmp_path / "figures",), run=run)
+        assert result.returncode == 0, result.stderr
+        trained_on = read_trained_on(tmp_path / output)
+        found = [choose_patients(data, trained_on).trained_on for data in (same, other)]
+        assert found == [seen, unseen]
+        assert (
+            choose_patients(mine, trained_on, "all").warning().startswith(f"{words} patients are")
+        )
+        shutil.rmtree(first, ignore_errors=True)
 
 
 def test_an_earlier_folder_is_replaced_and_a_foreign_one_kept(folder, packed, tmp_path):

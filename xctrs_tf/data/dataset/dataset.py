@@ -18,6 +18,7 @@ from xctrs_tf.data.dataset.manifest import (
     are_model_made,
     check_folds,
     check_model_made,
+    identity_of,
     read_manifest,
 )
 from xctrs_tf.data.dataset.patient_file import patient_path, read_patient, verified_content
@@ -175,9 +176,9 @@ class Dataset:
             check_model_made(given)
         return given or self.label_name
 
-    def image_sha256(self, patient):
-        """Return the hash of the scan that a patient was cropped from, or None without one."""
-        return self._records[patient].get("image_sha256")
+    def identity(self, patient):
+        """Return the set of hashes that tell a patient in other folders (`identity_of`)."""
+        return identity_of(self._records[patient])
 
     def bytes_of_a_case(self, with_scan=False):
         """Return the mean memory of a `Case`.

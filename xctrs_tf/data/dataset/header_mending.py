@@ -73,7 +73,8 @@ def mend_header(volume, mend, centre_mm):
     axes = list(MENDS[mend])
     origin_mm[axes] = 2 * np.array(centre_mm)[axes] - last_mm[axes]
     array = np.ascontiguousarray(np.flip(volume.array, axes))
-    return Volume(array, volume.spacing_mm, tuple(origin_mm.tolist()))
+    inner = None if volume.inner is None else np.flip(volume.inner, axes)
+    return Volume(array, volume.spacing_mm, tuple(origin_mm.tolist()), inner)
 
 
 class MendedSource(PatientSource):

@@ -1,8 +1,10 @@
 """The manifest of a prepared data folder: reading and checking."""
 
+import hashlib
 import json
 import math
 import pathlib
+import re
 
 from xctrs_tf.data.patient_ids import check_id, id_key
 from xctrs_tf.data.projection.film_simulation import FilmSimulation
@@ -25,6 +27,28 @@ LABELS_FIELD, MODEL = "labels", "model"
 # Field of a patient's record: hashes of the scans that were tried before the one that is used,
 # None for one that could not be read. It is absent where the first scan is used.
 EARLIER = "earlier_sha256"
+
+# The ``source_file`` of a phantom (`data.sources.phantoms`).
+_PHANTOM = re.compile(r"phantom seed \d+")
+
+
+def identity_of(record):
+    """Return what a patient's record has in common with that of the same patient in other folders.
+
+    Args:
+        record: dict of ``patients`` of a manifest.
+
+    Returns:
+        Set of hashes, any of which tells the patient: that of the scan, and of a phantom that of
+        its number, since it may be on other voxels. Empty in folders of earlier versions.
+    """
+    image = record.get("image_sha256")
+    if not isinstance(image, str):
+        return set()
+    recipe = str(record.get("source_file"))
+    if record.get("source") != "phantom" or not _PHANTOM.fullmatch(recipe):
+        return {image}
+    return {image, hashlib.sha256(recipe.encode()).hexdigest()}
 
 
 def read_manifest(file):

@@ -151,16 +151,15 @@ def open_parts(text, fold):
 
 
 def _refuse_held_out(first, fold, dataset, patients):
-    """Refuse training patients whose scans are those of held-out patients of the first folder."""
+    """Refuse training patients who are held-out patients of the first folder."""
     split = first.split(fold)
-    held_out = {first.image_sha256(patient) for patient in (*split.validation, *split.test)}
-    # Folders of earlier versions have no hashes of the scans.
-    held_out.discard(None)
-    found = [patient for patient in patients if dataset.image_sha256(patient) in held_out]
+    held_out = set().union(*map(first.identity, (*split.validation, *split.test)))
+    found = [patient for patient in patients if held_out & dataset.identity(patient)]
     if found:
         raise UserError(
             f"--data: {len(found)} training patients of {dataset.path}, such as {found[0]}, are "
-            f"held out in {first.path}: their scans are the same; leave them out of one of the two"
+            f"held out in {first.path}: their scans, or phantoms, are the same; leave them out of "
+            "one of the two, or prepare phantoms with another --seed"
         )
 
 

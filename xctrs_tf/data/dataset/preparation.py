@@ -263,7 +263,7 @@ def _crop_scan(source, patient, scan, size, spacing_mm, simulation, keep_scan):
         check_labels(raw.labels)
         or _check_direction(raw.labels, patient, record)
         or sanity.check_levels(raw.labels)
-        or sanity.check_scan(raw.ct.array)
+        or _check_scan(raw.ct)
         or sanity.check_size(raw.labels)
         or check_place(raw.ct, raw.labels)
     )
@@ -293,6 +293,11 @@ def _crop_scan(source, patient, scan, size, spacing_mm, simulation, keep_scan):
     # Projected here: the whole scan is too large to send from one process to another.
     films = simulation.films(patient, raw.ct, _frame(ct))
     return CroppedPatient(ct, labels, record, films, kept)
+
+
+def _check_scan(ct):
+    # Around an oblique scan lies air that is not the scan's.
+    return sanity.check_scan(ct.array if ct.inner is None else ct.array[ct.inner])
 
 
 def _check_direction(labels, patient, record):

@@ -2,6 +2,7 @@
 
 import pathlib
 
+from xctrs_tf.data.patient_ids import id_key
 from xctrs_tf.data.sources.ctspine1k import CtSpine1kSource
 from xctrs_tf.data.sources.dicom_studies import DicomSource, Rsna2022Source
 from xctrs_tf.data.sources.label_maps import CERVICAL
@@ -133,7 +134,7 @@ class MergedSource(PatientSource):
     def __init__(self, sources):
         self._sources = [source for _, source in sources]
         prefixed = len({collection for collection, _ in sources}) > 1
-        self._scans = {}
+        spellings, self._scans = {}, {}
         self.unusable = {}
         for number, (collection, source) in enumerate(sources):
             for place, reason in source.unusable.items():
@@ -141,6 +142,8 @@ class MergedSource(PatientSource):
                 self.unusable[f"--input {number + 1}: {place}" if again else place] = reason
             for patient in source.ids:
                 name = f"{collection}-{patient}" if prefixed else patient
+                # As everywhere, upper and lower case are the same.
+                name = spellings.setdefault(id_key(name), name)
                 if name in self._scans and collection not in _MERGED_BY_ID:
                     raise UserError(f"--input: two folders name a patient {patient!r}; rename one")
                 scans = [(number, scan) for scan in source.scans(patient)]

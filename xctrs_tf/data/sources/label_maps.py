@@ -1,8 +1,9 @@
 """Label maps: from the numbers in a collection's label files to C1..C7 = 1..7."""
 
+import dataclasses
+
 import numpy as np
 
-from xctrs_tf.data.volumes.volume import Volume
 from xctrs_tf.errors import UserError
 from xctrs_tf.geometry import VERTEBRAE
 
@@ -76,7 +77,7 @@ def apply_label_map(labels, label_map, file):
     array = np.zeros(stored.shape, np.uint8)
     for there, here in label_map.items():
         array[stored == there] = here
-    return Volume(array, labels.spacing_mm, labels.origin_mm)
+    return dataclasses.replace(labels, array=array)
 
 
 def binary_mask(mask, file):

@@ -1,5 +1,7 @@
 """TotalSegmentator data set, version 2: one mask for each class."""
 
+import dataclasses
+
 import numpy as np
 
 from xctrs_tf.data.input_folders import existing, existing_folder, folders_with
@@ -7,7 +9,7 @@ from xctrs_tf.data.label_placing import read_labels_of
 from xctrs_tf.data.sources.label_maps import TOTALSEGMENTATOR, binary_mask
 from xctrs_tf.data.sources.pairs import read_pair
 from xctrs_tf.data.sources.raw_patient import PatientSource, RawPatient
-from xctrs_tf.data.volumes.volume import Volume, read_ct
+from xctrs_tf.data.volumes.volume import read_ct
 from xctrs_tf.errors import UserError
 from xctrs_tf.files import sha256_of
 from xctrs_tf.geometry import VERTEBRAE
@@ -62,7 +64,7 @@ class TotalSegmentatorSource(PatientSource):
         array = np.zeros(ct.array.shape, np.uint8)
         for number, file in enumerate(files, start=1):
             array[binary_mask(read_labels_of(ct, grid, file), file)] = number
-        return RawPatient(scan, ct, Volume(array, ct.spacing_mm, ct.origin_mm))
+        return RawPatient(scan, ct, dataclasses.replace(ct, array=array))
 
     def _label_files(self, scan):
         numbered = self._folders[scan] / _NUMBERED

@@ -42,10 +42,11 @@ def check_labels(labels):
         return f"label {', '.join(missing)} missing"
     heights = []
     for number, (name, box) in enumerate(zip(VERTEBRAE, boxes, strict=True), start=1):
-        edges = zip(box, array.shape, strict=True)
-        if any(part.start == 0 or part.stop == length for part, length in edges):
-            return f"{name} is cut by the border of the scan"
         mask = array[box] == number
+        edges = zip(box, array.shape, strict=True)
+        cut = any(part.start == 0 or part.stop == length for part, length in edges)
+        if cut or not (labels.inner is None or labels.inner[box][mask].all()):
+            return f"{name} is cut by the border of the scan"
         pieces, _ = scipy.ndimage.label(mask, structure=np.ones((3, 3, 3)))
         if np.bincount(pieces[mask]).max() < MAIN_COMPONENT * mask.sum():
             return f"{name} is in several pieces"

@@ -32,11 +32,14 @@ class Volume:
         array: ``[x, y, z]``.
         spacing_mm: voxel size along each axis in mm.
         origin_mm: LPS position of the centre of voxel ``[0, 0, 0]``.
+        inner: of an oblique file that was resampled, where it shows more than its outermost
+            voxels, bool ``[x, y, z]``; None for others, whose border is that of the array.
     """
 
     array: np.ndarray
     spacing_mm: tuple
     origin_mm: tuple
+    inner: np.ndarray | None = None
 
 
 def read_stored_image(path, check_shape=None):
@@ -273,8 +276,16 @@ def _resample_upright(path, array, grid, interpolation, fill):
             f"{path}: an oblique scan, {shape} voxels along the patient's axes; cut out the neck "
             "first"
         )
-    image = _to_image(Volume(array, grid.spacing_mm, grid.origin_mm), grid.direction)
-    return _resample(image, size, grid.spacing_mm, low, interpolation, fill)
+
+    def upright(values, *options):
+        image = _to_image(Volume(values, grid.spacing_mm, grid.origin_mm), grid.direction)
+        return _resample(image, size, grid.spacing_mm, low, *options)
+
+    inner = np.zeros(array.shape, np.uint8)
+    inner[1:-1, 1:-1, 1:-1] = 1
+    # The box around an oblique scan has another border than the scan.
+    inner = upright(inner, "nearest", 0).array.astype(bool)
+    return dataclasses.replace(upright(array, interpolation, fill), inner=inner)
 
 
 def _resample(image, size, spacing_mm, origin_mm, interpolation, fill):
