@@ -6,7 +6,7 @@ import pytest
 from keras import layers
 
 from xctrs_tf.errors import UserError
-from xctrs_tf.models.weight_sources import find_weights
+from xctrs_tf.models.weight_sources import find_weights, load_sources
 from xctrs_tf.models.weights import load_weights_by_name, save_weights
 from xctrs_tf.pretrained import EXPORTED_WEIGHTS
 
@@ -157,6 +157,29 @@ def test_sources_run_export_and_file(tmp_path):
     assert find_weights(str(export / "9")) == [export / "9" / EXPORTED_WEIGHTS]
     file = run / "best" / "segmentation.weights.h5"
     assert find_weights(str(file)) == [file]
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_a_runs_own_networks_win_over_those_of_its_reconstruction_run(whole, tmp_path):
+    """The finished run also trained a segmentation, which is of no use to the run."""
+    best, frozen = tmp_path / "best", tmp_path / "reconstruction_run" / "best"
+    frozen.mkdir(parents=True)
+    best.mkdir()
+    (tmp_path / "config.json").touch()
+    ours, theirs, other = network("second"), network("first"), network("second", more=True)
+    ours.save_weights(best / "segmentation.weights.h5")
+    if whole:
+        composed(theirs, other).save_weights(frozen / "model.weights.h5")
+    else:
+        theirs.save_weights(frozen / "reconstruction.weights.h5")
+        other.save_weights(frozen / "segmentation.weights.h5")
+    copies = network("first"), network("second", more=True)
+    (_, first), (_, second) = load_sources(copies, [str(tmp_path)])
+    assert (first.missing, second.missing) == ((), ("more",))
+    for copy, trained in zip(copies, (theirs, ours), strict=True):
+        for layer in ("stem", "head"):
+            for a, b in zip(weights_of(copy, layer), weights_of(trained, layer), strict=True):
+                np.testing.assert_array_equal(a, b)
 
 
 def test_unknown_sources_are_named(tmp_path):
