@@ -6,6 +6,7 @@ import pytest
 from keras import layers
 
 from xctrs_tf.errors import UserError
+from xctrs_tf.models.spadrnet import SpaDRNet
 from xctrs_tf.models.weight_sources import find_weights, load_sources
 from xctrs_tf.models.weights import load_weights_by_name, save_weights
 from xctrs_tf.pretrained import EXPORTED_WEIGHTS
@@ -43,6 +44,27 @@ def test_a_numpy_file_has_every_weight(source, tmp_path):
     for original, copy in zip(source, copies, strict=True):
         for a, b in zip(original.get_weights(), copy.get_weights(), strict=True):
             np.testing.assert_array_equal(a, b)
+
+
+def test_two_weights_of_one_name_are_refused(source, tmp_path):
+    inputs = layers.Input((4,))
+    nested = keras.Model(inputs, [each(inputs) for each in source], name="nested")
+    with pytest.raises(UserError, match="two weights are called nested/stem/kernel; name networks"):
+        save_weights(tmp_path / "w.npz", [nested])
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", ["w.npz", "w.weights.h5"])
+def test_an_encoder_for_each_view_keeps_its_own_weights(name, tmp_path):
+    original, copy = (SpaDRNet(32, 1 / 16, shared_encoder=False) for _ in range(2))
+    if name == "w.npz":
+        save_weights(tmp_path / name, [original])
+    else:
+        original.save_weights(tmp_path / name)
+    (found,) = load_weights_by_name(copy, tmp_path / name)
+    assert found.loaded and not found.missing + found.misshapen
+    for a, b in zip(original.get_weights(), copy.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
 
 
 def test_float16_rounds_once(source, tmp_path):
