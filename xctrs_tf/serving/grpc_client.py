@@ -147,10 +147,10 @@ class GrpcClient(ModelClient):
             return method(request, timeout=self._retry.timeout_s)
         except grpc.RpcError as error:
             code, details = error.code(), error.details() or ""
-            for words in _REFUSED_CERTIFICATE:
-                if words in details:
-                    raise self._certificate_refused(details[details.index(words) :]) from error
             if code is grpc.StatusCode.UNAVAILABLE:
+                for words in _REFUSED_CERTIFICATE:
+                    if words in details:
+                        raise self._certificate_refused(details[details.index(words) :]) from error
                 raise Unavailable(details) from error
             if code is grpc.StatusCode.DEADLINE_EXCEEDED:
                 raise self._too_slow() from error
