@@ -108,13 +108,16 @@ def execute():
     if bfloat16_run and bfloat16_run.step != run.step:
         raise UserError(f"{WORKDIR.value}: the training replaced its weights meanwhile; try again")
     folder = export_run(run, output, QUANTIZE.value, FORMAT.value, bfloat16_run, FPMATH.value)
-    if run.reconstruction is not None and not (run.path / "quality.json").is_file():
-        logging.warning(
-            "%s: no quality.json: the export has no thresholds of the quality checks; run "
-            "experiments.calibrate --workdir=%s, and export again",
-            run.path,
-            run.path,
-        )
+    wanted = {"evaluation/cases.csv": ("figures of test patients", "evaluate")}
+    if run.reconstruction is not None:
+        wanted["quality.json"] = ("thresholds of the quality checks", "calibrate")
+    for name, (what, program) in wanted.items():
+        if not (run.path / name).is_file():
+            logging.warning(
+                "%s: no %s: the export has no %s; run experiments.%s --workdir=%s, and export "
+                "again",
+                *(run.path, name, what, program, run.path),
+            )
     print(folder, f"--model_sha256={model_sha256(folder)}", sep="\n")
 
 

@@ -18,8 +18,8 @@ for the same films where it is on PATH (pip install --no-deps plastimatch); pati
 CPU second of the augmentation pose at 64^3, alone and with turned films made besides; CPU
 milliseconds of a patient of the augmentation films at 64^3 and 128^3.
 
-Every time is the median of --repeats; the spread stands beside it, because other
-programs may be at work. Aims are printed with what was reached.
+Every time but those of profile is the median of --repeats; the spread stands beside it, because
+other programs may be at work. Aims are printed with what was reached.
 """
 
 import dataclasses
@@ -53,7 +53,7 @@ JSON = flags.DEFINE_string(
     "json", None, "JSON file of the results; none is written without.", flag_values=FLAGS
 )
 REPEATS = flags.DEFINE_integer(
-    "repeats", 15, "Measurements of each time.", lower_bound=3, flag_values=FLAGS
+    "repeats", 15, "Measurements of each time; profile makes one.", lower_bound=3, flag_values=FLAGS
 )
 NETWORK_SIZE = flags.DEFINE_enum(
     "network_size",
@@ -112,8 +112,7 @@ def execute():
         raise UserError(f"--what={','.join(WHAT.value)}: must be of {', '.join(parts)}")
     if JSON.value is not None and not pathlib.Path(JSON.value).parent.is_dir():
         raise UserError(f"--json={JSON.value}: no such folder; make it first")
-    if FPMATH.value != "float32" and WHAT.value != ["networks"]:
-        raise UserError(f"--fpmath={FPMATH.value}: for --what=networks alone")
+    _refuse_ignored()
     cli.load_tensorflow(FPMATH.value)
     from xctrs_tf.provenance import collect
 
@@ -124,12 +123,27 @@ def execute():
             rows.append(row)
             print(_line(row), flush=True)
     if JSON.value is not None:
+        # Each row has its own number, too.
+        repeats = 1 if WHAT.value == ["profile"] else REPEATS.value
         about = collect(
-            n=REPEATS.value, seed=0, data_hash=None, load_average=[load_before, os.getloadavg()[0]]
+            n=repeats, seed=0, data_hash=None, load_average=[load_before, os.getloadavg()[0]]
         )
         write_json(JSON.value, {**about, "results": rows})
         print(JSON.value)
     return 0
+
+
+def _refuse_ignored():
+    """Refuse flags that a part of --what does not use, beside which they would stand."""
+    for flag, parts in (
+        (FPMATH, ("networks",)),
+        (PRECISION, ("networks", "profile")),
+        (XLA, ("networks", "profile")),
+        (REMAT, ("networks", "profile")),
+    ):
+        if flag.value != flag.default and not set(WHAT.value) <= set(parts):
+            given = f"--{flag.name}" if flag.value is True else f"--{flag.name}={flag.value}"
+            raise UserError(f"{given}: for --what={' or '.join(parts)} alone")
 
 
 # By measurement, the outputs whose differences from float32 stand beside it.

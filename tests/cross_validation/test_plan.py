@@ -6,9 +6,10 @@ import json
 import pytest
 
 from tests.cross_validation.fake_runs import DONE, fake_checkpoint, write
-from xctrs_tf.cross_validation import convolution_rate, plan
+from xctrs_tf.cross_validation import convolution_rate, operations, plan
 from xctrs_tf.cross_validation.jobs import Job
 from xctrs_tf.cross_validation.operations import step_memory, step_operations
+from xctrs_tf.errors import UserError
 from xctrs_tf.models.catalogue import ROWS
 from xctrs_tf.models.complexity import network_costs
 from xctrs_tf.training.config import TrainingConfig
@@ -108,6 +109,24 @@ def test_without_known_rows_a_convolution_is_measured(jobs, configs, capsys, mon
     assert first.split()[6:8] == [f"{minutes:.1f}", "minutes"]
     assert "1 GFLOP/s (the rate of a small convolution, just measured)" in source
     assert "factor of 2" in source
+
+
+def test_a_row_that_cannot_be_counted_does_not_end_the_plan(
+    jobs, configs, capsys, monkeypatch, caplog
+):
+    def count(config):
+        if config.uses_segmentation:
+            raise UserError("mulsisnet: no operation count")
+        return 6e9
+
+    monkeypatch.setattr(operations, "step_operations", count)
+    monkeypatch.setattr(convolution_rate, "convolution_rate", lambda: 1e9)
+    first, second, total, *sources = planned(capsys, jobs, configs)
+    assert first.split()[6:8] == ["10.0", "minutes"]
+    assert second.endswith(plan.UNKNOWN)
+    assert "about 10.0 minutes left" in total
+    assert "table1-mulsisnet: mulsisnet: no operation count" in caplog.text
+    assert sources[1].startswith("unknown: not counted, and not in the time that is left")
 
 
 def test_the_rate_of_a_convolution_is_one_that_processors_have():

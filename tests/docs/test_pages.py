@@ -53,6 +53,13 @@ def test_figures_are_those_of_the_committed_results(name):
     assert {figure for figure in figures if figure not in committed} == set()
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_films_are_read_as_the_model_was_trained(page):
+    """read_film has a default, which is wrong for a model of other films."""
+    calls = re.findall(r"\bread_film\(.+", page.read_text(encoding="utf-8"))
+    assert all("film_normalization=" in call for call in calls), calls
+
+
 def test_every_page_is_on_the_site():
     navigation = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
     assert [page.name for page in PAGES[2:] if f": {page.name}" not in navigation] == []

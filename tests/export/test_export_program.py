@@ -46,8 +46,9 @@ def test_plain_tensorflow_computes_what_the_networks_do(run, tmp_path):
     pin = model_sha256(output / "1")
     printed = f"{output / '1'}\n--model_sha256={pin}\n"
     assert (result.returncode, result.stdout) == (0, printed), result.stderr
-    data, quality = without_warmup(result.stderr.splitlines())
+    data, figures, quality = without_warmup(result.stderr.splitlines())
     assert "absent is no longer the run's data" in data
+    assert f"{folder}: no evaluation/cases.csv: the export has no figures" in figures
     assert f"{folder}: no quality.json: the export has no thresholds" in quality
 
     rng = np.random.default_rng(1)
@@ -79,16 +80,20 @@ def test_plain_tensorflow_computes_what_the_networks_do(run, tmp_path):
     assert np.mean(outputs["segmentation"] == expected["segmentation"].argmax(-1)) > 0.999
 
 
-def test_missing_thresholds_are_told(tmp_path, monkeypatch):
+def test_missing_figures_and_thresholds_are_told(tmp_path, monkeypatch):
     run = toy_run(tmp_path / "run")
     monkeypatch.setattr("xctrs_tf.training.run.load_run", lambda *arguments, **options: run)
     monkeypatch.setattr("xctrs_tf.export.saved_model.export_run", lambda run, *options: run.path)
     flags = (f"--workdir={run.path}", f"--output={tmp_path / 'models'}")
     result = run_program("export", *flags)
-    (warning,) = result.stderr.splitlines()
-    assert result.returncode == 0 and warning.startswith(f"WARNING: {run.path}: no quality.json:")
-    assert f"run experiments.calibrate --workdir={run.path}, and export again" in warning
+    figures, quality = result.stderr.splitlines()
+    assert result.returncode == 0 and quality.startswith(f"WARNING: {run.path}: no quality.json:")
+    assert f"run experiments.calibrate --workdir={run.path}, and export again" in quality
+    assert figures.startswith(f"WARNING: {run.path}: no evaluation/cases.csv: the export has no")
+    assert f"run experiments.evaluate --workdir={run.path}, and export again" in figures
     (run.path / "quality.json").touch()
+    (run.path / "evaluation").mkdir()
+    (run.path / "evaluation" / "cases.csv").touch()
     assert run_program("export", *flags).stderr == ""
 
 

@@ -1,10 +1,13 @@
 """Parameter and operation counts: golden values and arithmetic by hand."""
 
+import types
+
 import keras
 import pytest
 from keras import layers
 
 from experiments.studies.complexity import complexity, layer_table, network_layers, table
+from xctrs_tf.errors import UserError
 from xctrs_tf.evaluation.tables.paper import COUNTS
 from xctrs_tf.layers.basic_layers import Style
 from xctrs_tf.layers.blocks import u_conv
@@ -92,6 +95,9 @@ def test_a_model_without_memory_has_the_same_counts():
         (layers.Activation("sigmoid"), (4, 5, 2), 4 * 40, 0),
         (layers.Activation("linear"), (4, 5, 2), 0, None),
         (layers.MaxPooling3D(2), (4, 6, 8, 2), 2 * 3 * 4 * 2 * 7, None),
+        (layers.AveragePooling3D(2), (4, 6, 8, 2), 2 * 3 * 4 * 2 * 8, None),
+        (layers.UpSampling3D(2), (4, 6, 8, 2), 0, None),
+        (layers.GroupNormalization(2), (4, 5, 6, 2), 6 * 240 + 4 * 2, None),
         (layers.GlobalAveragePooling2D(), (4, 5, 2), 40, None),
         (DoublingDepthwiseConv2D(), (4, 5, 2), 8 * 10 * 2 * 16 * 2, None),
         # 3 a value after the first, second and third axis
@@ -161,5 +167,16 @@ def test_a_shared_model_is_counted_in_every_call_and_its_weights_once():
 def test_an_unknown_layer_is_refused():
     x = layers.Input((4, 4, 1), batch_size=1)
     model = keras.Model(x, layers.GaussianNoise(0.1, name="noise")(x))
-    with pytest.raises(TypeError, match=r"no operation count for GaussianNoise \(noise\)"):
+    with pytest.raises(UserError, match=r"no operation count for GaussianNoise \(noise\); add a"):
         layer_costs(model)
+
+
+def test_an_unknown_layer_of_a_network_of_the_catalogue_is_named_with_it(monkeypatch):
+    def factory(size, width, batch_size):
+        x = layers.Input((size, size, size, 1), batch_size=batch_size)
+        return keras.Model(x, layers.GaussianNoise(width, name="noise")(x))
+
+    network = types.SimpleNamespace(factory=factory, training_heads=False)
+    monkeypatch.setitem(NETWORKS, "noisy", network)
+    with pytest.raises(UserError, match=r"^noisy: no operation count for GaussianNoise \(noise\)"):
+        network_costs("noisy", 32)

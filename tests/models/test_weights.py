@@ -6,7 +6,8 @@ import pytest
 from keras import layers
 
 from xctrs_tf.errors import UserError
-from xctrs_tf.models.weight_sources import find_weights
+from xctrs_tf.models.spadrnet import SpaDRNet
+from xctrs_tf.models.weight_sources import find_weights, load_sources
 from xctrs_tf.models.weights import load_weights_by_name, save_weights
 from xctrs_tf.pretrained import EXPORTED_WEIGHTS
 
@@ -43,6 +44,27 @@ def test_a_numpy_file_has_every_weight(source, tmp_path):
     for original, copy in zip(source, copies, strict=True):
         for a, b in zip(original.get_weights(), copy.get_weights(), strict=True):
             np.testing.assert_array_equal(a, b)
+
+
+def test_two_weights_of_one_name_are_refused(source, tmp_path):
+    inputs = layers.Input((4,))
+    nested = keras.Model(inputs, [each(inputs) for each in source], name="nested")
+    with pytest.raises(UserError, match="two weights are called nested/stem/kernel; name networks"):
+        save_weights(tmp_path / "w.npz", [nested])
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", ["w.npz", "w.weights.h5"])
+def test_an_encoder_for_each_view_keeps_its_own_weights(name, tmp_path):
+    original, copy = (SpaDRNet(32, 1 / 16, shared_encoder=False) for _ in range(2))
+    if name == "w.npz":
+        save_weights(tmp_path / name, [original])
+    else:
+        original.save_weights(tmp_path / name)
+    (found,) = load_weights_by_name(copy, tmp_path / name)
+    assert found.loaded and not found.missing + found.misshapen
+    for a, b in zip(original.get_weights(), copy.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
 
 
 def test_float16_rounds_once(source, tmp_path):
@@ -157,6 +179,29 @@ def test_sources_run_export_and_file(tmp_path):
     assert find_weights(str(export / "9")) == [export / "9" / EXPORTED_WEIGHTS]
     file = run / "best" / "segmentation.weights.h5"
     assert find_weights(str(file)) == [file]
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_a_runs_own_networks_win_over_those_of_its_reconstruction_run(whole, tmp_path):
+    """The finished run also trained a segmentation, which is of no use to the run."""
+    best, frozen = tmp_path / "best", tmp_path / "reconstruction_run" / "best"
+    frozen.mkdir(parents=True)
+    best.mkdir()
+    (tmp_path / "config.json").touch()
+    ours, theirs, other = network("second"), network("first"), network("second", more=True)
+    ours.save_weights(best / "segmentation.weights.h5")
+    if whole:
+        composed(theirs, other).save_weights(frozen / "model.weights.h5")
+    else:
+        theirs.save_weights(frozen / "reconstruction.weights.h5")
+        other.save_weights(frozen / "segmentation.weights.h5")
+    copies = network("first"), network("second", more=True)
+    (_, first), (_, second) = load_sources(copies, [str(tmp_path)])
+    assert (first.missing, second.missing) == ((), ("more",))
+    for copy, trained in zip(copies, (theirs, ours), strict=True):
+        for layer in ("stem", "head"):
+            for a, b in zip(weights_of(copy, layer), weights_of(trained, layer), strict=True):
+                np.testing.assert_array_equal(a, b)
 
 
 def test_unknown_sources_are_named(tmp_path):

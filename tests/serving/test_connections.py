@@ -75,8 +75,17 @@ def test_certificates_that_are_refused_over_rest(own, foreign):
 
 
 def test_certificates_that_are_refused_over_grpc(own, foreign):
-    assert "no answer (" in ask_grpc(own, tls=True)
-    assert "no answer (" in ask_grpc(foreign, tls=True, ca_file=str(foreign / "cert.pem"))
+    line = ask_grpc(own, tls=True)
+    assert "its certificate is refused (CERTIFICATE_VERIFY_FAILED: self signed" in line
+    line = ask_grpc(foreign, tls=True, ca_file=str(foreign / "cert.pem"))
+    assert "its certificate is refused (Hostname Verification Check failed" in line
+    assert "name the authority's file with --ca_file" in line
+
+
+@pytest.mark.parametrize("ask", [ask_rest, ask_grpc])
+def test_the_authorities_of_the_system_are_known(own, ask, monkeypatch):
+    monkeypatch.setenv("SSL_CERT_FILE", str(own / "cert.pem"))
+    assert ask(own, tls=True).spacing_mm == 2.5
 
 
 def test_a_server_that_does_not_encrypt(own):

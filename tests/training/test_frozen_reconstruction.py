@@ -162,6 +162,15 @@ def test_films_are_normalised_as_the_finished_run_did(finished):
         loop.train(config, folder / "run")
 
 
+def test_another_width_than_that_of_the_finished_run_is_refused(finished):
+    data, folder = finished
+    config = dataclasses.replace(_segmentation_config(data, folder), width=0.5)
+    with pytest.raises(
+        UserError, match=r"--width=0\.5: give 1\.0, with which .*reconstruction was"
+    ):
+        loop.train(config, folder / "run")
+
+
 def test_a_folder_without_a_finished_run_is_refused(finished):
     data, folder = finished
     config = dataclasses.replace(_segmentation_config(data, folder), reconstruction_run="nowhere")

@@ -7,6 +7,7 @@ convolution. On demand every row without a finished job is trained for a few ste
 """
 
 import dataclasses
+import logging
 import os
 import pathlib
 import statistics
@@ -25,6 +26,7 @@ _TRIAL_STEPS = 4
 # Would contradict the steps of a trial.
 _NOT_TRIED = "--epochs="
 FINISHED, BEGUN, TRIED, COUNTED = "finished job", "begun job", "tried", "counted"
+UNKNOWN = "unknown"
 _MEANINGS = {
     FINISHED: "measured on a finished job of the row in all its starts, with evaluation",
     BEGUN: "measured steps of a begun job of the row, without start and evaluation",
@@ -33,6 +35,7 @@ _MEANINGS = {
         "operations of a step counted, and divided by {rate}; without start and evaluation, "
         "perhaps wrong by a factor of 2, memory by a factor of 1.5: --measure tries such rows"
     ),
+    UNKNOWN: "not counted, and not in the time that is left: --measure tries such rows",
 }
 
 
@@ -44,7 +47,7 @@ class Cost:
         fixed_seconds: time before and after the training steps.
         step_seconds: time of one training step.
         peak_memory_bytes: largest resident memory.
-        source: where it is from: `FINISHED`, `BEGUN`, `TRIED` or `COUNTED`.
+        source: where it is from: `FINISHED`, `BEGUN`, `TRIED`, `COUNTED` or `UNKNOWN`.
     """
 
     fixed_seconds: float
@@ -141,8 +144,13 @@ def _count_rows(jobs, configs):
     from xctrs_tf.cross_validation.operations import step_memory, step_operations
 
     with stage("counting the operations of the networks"):
-        operations = {row: step_operations(configs[row]) for row in costs}
-    rates = [operations[row] / each for row, each in steps.items() if each]
+        operations = dict.fromkeys(costs)
+        for row in costs:
+            try:
+                operations[row] = step_operations(configs[row])
+            except UserError as error:
+                logging.warning("%s: %s", row, error)
+    rates = [operations[row] / each for row, each in steps.items() if each and operations[row]]
     if rates:
         rate, source = statistics.median(rates), "the rate of the other rows' steps"
     elif None in costs.values():
@@ -153,11 +161,13 @@ def _count_rows(jobs, configs):
         source = "the rate of a small convolution, just measured"
     for row in costs:
         if costs[row] is None:
-            memory = step_memory(configs[row])
+            memory = step_memory(configs[row]) if operations[row] else 0.0
             if steps[row]:
                 costs[row] = Cost(0.0, steps[row], memory, BEGUN)
-            else:
+            elif operations[row]:
                 costs[row] = Cost(0.0, operations[row] / rate, memory, COUNTED)
+            else:
+                costs[row] = Cost(0.0, 0.0, memory, UNKNOWN)
     return costs, f"{rate / 1e9:.0f} GFLOP/s ({source})"
 
 

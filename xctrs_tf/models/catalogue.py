@@ -18,7 +18,9 @@ class Network:
         title: in tables and figures.
         task: ``"reconstruction"``, from ``{"ap", "la"}`` to a CT, or
             ``"segmentation"``, from a CT to class probabilities.
-        path: ``module:factory``; the factory takes ``(size, width=..., name=...)``.
+        path: ``module:factory``; the factory takes ``(size, width=..., batch_size=..., name=...)``.
+            Its operations are counted with ``batch_size=1``, by the rules for layers in
+            `models.complexity`.
         table: number of the paper's table that has a row of its own for the
             network, or None.
         published_objective: its authors train it with a loss of their own

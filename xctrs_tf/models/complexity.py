@@ -18,7 +18,7 @@ import math
 import keras
 from keras import layers, models
 
-from xctrs_tf.layers.normalization import FoldedGroupNormalization
+from xctrs_tf.errors import UserError
 from xctrs_tf.layers.slice_difference import SliceDifference
 from xctrs_tf.layers.weight_standardization import WeightStandardizedConv3D
 from xctrs_tf.models.catalogue import NETWORKS
@@ -88,13 +88,19 @@ def network_costs(name, size, width=1.0, training_heads=True, discriminator=Fals
 
     Returns:
         Tuple of `LayerCost`, in execution order.
+
+    Raises:
+        UserError: a layer has no rule in this module.
     """
     network = NETWORKS[name]
     factory = network.discriminator_factory if discriminator else network.factory
     heads = training_heads and network.training_heads and not discriminator
     arguments = {"training_heads": True} if heads else {}
     model = without_memory(factory, size=size, width=width, batch_size=1, **arguments)
-    return tuple(layer_costs(model))
+    try:
+        return tuple(layer_costs(model))
+    except UserError as error:
+        raise UserError(f"{name}: {error}") from None
 
 
 def layer_costs(model):
@@ -108,7 +114,7 @@ def layer_costs(model):
         List of `LayerCost`.
 
     Raises:
-        TypeError: for a layer without a rule in this module.
+        UserError: a layer has no rule in this module.
 
     Ge et al. (2022), Table 2, 3.
     """
@@ -178,7 +184,10 @@ def _count(call):
             return counts if isinstance(counts, tuple) else (counts, counts)
     if type(call.layer).__name__ in _FREE:
         return 0, 0
-    raise TypeError(f"no operation count for {type(call.layer).__name__} ({call.layer.name})")
+    raise UserError(
+        f"no operation count for {type(call.layer).__name__} ({call.layer.name}); add a rule to "
+        "xctrs_tf/models/complexity.py"
+    )
 
 
 def _convolution(call):
@@ -235,6 +244,11 @@ def _linear_downsampling(call):
     return (2 * factor - 1) * call.elements * (factor**2 + factor + 1)
 
 
+def _average_pooling(call):
+    # Sums, and one quotient.
+    return call.elements * math.prod(call.layer.pool_size)
+
+
 def _max_pooling(call):
     return call.elements * (math.prod(call.layer.pool_size) - 1)
 
@@ -265,7 +279,7 @@ _RULES = {
     (layers.Conv2DTranspose, layers.Conv3DTranspose): _transposed_convolution,
     layers.DepthwiseConv2D: _depthwise_convolution,
     layers.Dense: _dense,
-    FoldedGroupNormalization: _normalization,
+    layers.GroupNormalization: _normalization,
     layers.BatchNormalization: _batch_normalization,
     layers.ReLU: lambda call: call.elements,
     layers.LeakyReLU: lambda call: 3 * call.elements,  # 0.6 x + 0.4 |x|, as in the paper's graph
@@ -273,6 +287,7 @@ _RULES = {
     layers.Activation: _activation,
     (layers.Add, layers.Multiply): lambda call: (call.num_inputs - 1) * call.elements,
     layers.Average: lambda call: call.num_inputs * call.elements,
+    (layers.AveragePooling2D, layers.AveragePooling3D): _average_pooling,
     (layers.MaxPooling2D, layers.MaxPooling3D): _max_pooling,
     layers.GlobalAveragePooling2D: lambda call: math.prod(call.input_shape),
     LinearUpSampling3D: _linear_upsampling,
@@ -295,6 +310,7 @@ _FREE = {
     "Reshape",
     "SpatialDropout3D",
     "Split",
+    "UpSampling3D",
     "ZeroPadding2D",
     "ZeroPadding3D",
 }

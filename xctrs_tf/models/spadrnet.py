@@ -79,19 +79,20 @@ def SpaDRNet(
     depth_filters = [scaled(f, width) for f in depth_filters]
 
     # === Layers ===
-    def encoder(name):
-        return _encoder(size, node_filters, depth_filters, name)
+    def encoder(name, paths):
+        return _encoder(size, node_filters, depth_filters, name, paths)
 
     # === Functional model ===
     ap = layers.Input((size, size, 1), batch_size=batch_size, name="ap")
     la = layers.Input((size, size, 1), batch_size=batch_size, name="la")
     if shared_encoder:
         # One call on both views, stacked along the batch, halves the kernel launches.
-        stacked = encoder("encoder2d")(ops.concatenate([ap, la], axis=0))
+        stacked = encoder("encoder2d", "paths")(ops.concatenate([ap, la], axis=0))
         ap_features, la_features = zip(*(ops.split(f, 2, axis=0) for f in stacked), strict=True)
     else:
-        ap_features = encoder("encoder2d_ap")(ap)
-        la_features = encoder("encoder2d_la")(la)
+        # Weights are stored by the names of the layers, so both encoders have names of their own.
+        ap_features = encoder("encoder2d_ap", "ap_paths")(ap)
+        la_features = encoder("encoder2d_la", "la_paths")(la)
 
     style = Style(rank=3, normalization="instance")
     features = [  # Eq. 5 to 7
@@ -105,7 +106,7 @@ def SpaDRNet(
     return keras.Model({"ap": ap, "la": la}, ct, name=name)
 
 
-def _encoder(size, node_filters, depth_filters, name):
+def _encoder(size, node_filters, depth_filters, name, paths_name):
     """Build the 2D collateral multi-paths of one view, up to pixelshuffle.
 
     From a film ``(batch, size, size, 1)`` to a list of four volumes, finest
@@ -122,7 +123,7 @@ def _encoder(size, node_filters, depth_filters, name):
         paths.append([*((f, f) for f in filters), (filters[-1], depth * channels)])
 
     film = layers.Input((size, size, 1), name="film")
-    features = multi_path_encoder(film, paths, style, "paths")
+    features = multi_path_encoder(film, paths, style, paths_name)
     volumes = [
         pixel_shuffle(feature, size >> scale, f"pixel_shuffle_{scale_name(scale)}")
         for scale, feature in enumerate(features)

@@ -21,7 +21,8 @@ def find_weights(source):
             (``.weights.h5``, ``.npz``).
 
     Returns:
-        List of `pathlib.Path`; together they have every network once.
+        List of `pathlib.Path`, the run's own before that of its --reconstruction_run, which may
+        have trained the same networks.
 
     Raises:
         UserError: there are none.
@@ -73,10 +74,7 @@ def load_sources(networks, sources):
     """
     found = []
     for source in sources:
-        stored = {}
-        for file in find_weights(source):
-            stored |= read_weights(file)
-        fits = assign_weights(networks, stored, source)
+        fits = assign_weights(networks, _read(source, networks), source)
         found += [(source, fit) for fit in fits if fit.loaded]
     return found
 
@@ -105,3 +103,15 @@ def load_whole(networks, source):
                 "give the size, width and classes of its training, or load what fits with "
                 "load_weights_by_name"
             )
+
+
+def _read(source, networks):
+    """Return the weights of a source, as `read_weights` does; the first file of a network wins."""
+    stored, names = {}, {network.name for network in networks}
+    for file in find_weights(source):
+        # A network may be within a whole model in one file and alone in the other, under two keys.
+        known = {name for owners, _ in stored for name in owners} & names
+        stored |= {
+            key: value for key, value in read_weights(file).items() if known.isdisjoint(key[0])
+        }
+    return stored

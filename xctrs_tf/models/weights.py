@@ -51,12 +51,19 @@ def save_weights(path, networks, dtype=np.float32):
         path: the file.
         networks: iterable of `keras.Model`, with distinct names.
         dtype: of the floating-point arrays in the file; float16 halves it.
+
+    Raises:
+        UserError: two weights have one name, so that the file would lack one of them.
     """
-    arrays = {
-        f"{network.name}/{variable.path}": _as_stored(variable, dtype)
-        for network in networks
-        for variable in network.variables
-    }
+    arrays = {}
+    for network in networks:
+        for variable in network.variables:
+            name = f"{network.name}/{variable.path}"
+            if name in arrays:
+                raise UserError(
+                    f"{path}: two weights are called {name}; name networks and layers differently"
+                )
+            arrays[name] = _as_stored(variable, dtype)
     with atomic_path(pathlib.Path(path)) as temporary, temporary.open("wb") as file:
         np.savez_compressed(file, **arrays)
 

@@ -172,7 +172,7 @@ class BaseReconstructor(abc.ABC):
         Args:
             ap: AP film: its file (DICOM, PNG, TIFF, JPEG, JPEG 2000, NIfTI, NRRD or MetaImage)
                 as str or path, or an array ``[x, z]`` ``(size, size)`` of
-                `xctrs_tf.data.films.film.read_film`, which is normalised here.
+                `xctrs_tf.data.films.film.read_film` with the model's `film_normalization`.
             la: lateral film: its file, or an array ``[y, z]``.
             spacing_mm: edge of a voxel. By default that of the films' pixels, where their
                 files or ``film_options`` tell it; else the median of the training patients.

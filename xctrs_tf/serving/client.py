@@ -121,6 +121,12 @@ class ModelClient:
         text = one_line(message, MESSAGE_LENGTH)
         return UserError(f"--server={self.address}, {self.model}: {text} ({status})")
 
+    def _certificate_refused(self, reason):
+        return UserError(
+            f"--server={self.address}: its certificate is refused "
+            f"({one_line(reason, MESSAGE_LENGTH)}); name the authority's file with --ca_file"
+        )
+
     def _too_slow(self):
         return UserError(
             f"--server={self.address}: no answer within {self._retry.timeout_s:g} s; "

@@ -4,6 +4,7 @@ import logging
 import math
 import os
 import pathlib
+import ssl
 
 from xctrs_tf.errors import UserError
 from xctrs_tf.serving.client import ModelClient, Unavailable
@@ -39,6 +40,8 @@ _FIELDS = {
     tf.float32: "float_val",
     tf.float64: "double_val",
 }
+# In the details of an error that is otherwise that of a server which is not there.
+_REFUSED_CERTIFICATE = ("CERTIFICATE_VERIFY_FAILED", "Hostname Verification Check failed")
 # It prints a traceback where a message cannot be decoded; the error tells it anyway.
 _NOISY_LOG = "grpc._common"
 
@@ -58,7 +61,8 @@ class GrpcClient(ModelClient):
         # Also refuses a file without certificates, which gRPC would not name.
         if self._security.context() is None:
             return grpc.insecure_channel(self.address, options)
-        ca_file = self._security.ca_file
+        # gRPC itself has a list of its own, and does not read that of the system.
+        ca_file = self._security.ca_file or ssl.get_default_verify_paths().cafile
         roots = None if ca_file is None else pathlib.Path(ca_file).read_bytes()
         return grpc.secure_channel(self.address, grpc.ssl_channel_credentials(roots), options)
 
@@ -144,6 +148,9 @@ class GrpcClient(ModelClient):
         except grpc.RpcError as error:
             code, details = error.code(), error.details() or ""
             if code is grpc.StatusCode.UNAVAILABLE:
+                for words in _REFUSED_CERTIFICATE:
+                    if words in details:
+                        raise self._certificate_refused(details[details.index(words) :]) from error
                 raise Unavailable(details) from error
             if code is grpc.StatusCode.DEADLINE_EXCEEDED:
                 raise self._too_slow() from error

@@ -72,10 +72,7 @@ class HttpClient(ModelClient):
                 f"is this a model server's {self.port}?"
             ) from error
         except ssl.SSLCertVerificationError as error:
-            raise UserError(
-                f"--server={self.address}: its certificate is refused ({error.verify_message}); "
-                "name the authority's file with --ca_file"
-            ) from error
+            raise self._certificate_refused(error.verify_message) from error
         except ssl.SSLError as error:
             raise UserError(
                 f"--server={self.address}: no TLS connection ({error.reason}); does it speak TLS "

@@ -130,23 +130,20 @@ def check_reconstruction_run(config, run, dataset):
         dataset: the data folder.
 
     Raises:
-        UserError: it only segments, is of another size or for other films, or was trained
-            on patients that are held out.
+        UserError: it only segments, is of another size or width or for other films, or was
+            trained on patients that are held out.
     """
     named = f"--reconstruction_run={config.reconstruction_run}"
     if run.reconstruction is None:
         raise UserError(f"{named}: only segments; name a run with a reconstruction network")
-    if run.config.size != config.size:
-        raise UserError(
-            f"--size={config.size}, but {config.reconstruction_run} was trained at "
-            f"{run.config.size}"
-        )
-    theirs = run.config.film_normalization
-    if theirs != config.film_normalization:
-        raise UserError(
-            f"--film_normalization={config.film_normalization}: give {theirs}, with which "
-            f"{config.reconstruction_run} was trained"
-        )
+    # An export tells one of each, for both networks.
+    for name in ("size", "width", "film_normalization"):
+        ours, theirs = getattr(config, name), getattr(run.config, name)
+        if ours != theirs:
+            raise UserError(
+                f"--{name}={ours}: give {theirs}, with which {config.reconstruction_run} was "
+                "trained"
+            )
     held_out = {dataset.content_hash(): dataset.split_hash(config.fold)}
     if _one_that_saw(held_out, config.fold, _trainings_of(run.path)) is not None:
         raise UserError(

@@ -154,6 +154,12 @@ def test_aims_are_judged_by_the_median():
             "--what=pipeline,cooking: must be of pipeline, projection, networks",
         ),
         ("--fpmath=bfloat16", "--fpmath=bfloat16: for --what=networks alone"),
+        (
+            "--precision=mixed_bfloat16",
+            "--precision=mixed_bfloat16: for --what=networks or profile",
+        ),
+        ("--xla", "--xla: for --what=networks or profile alone"),
+        ("--remat", "--remat: for --what=networks or profile alone"),
         ("--json=absent/benchmark.json", "--json=absent/benchmark.json: no such folder"),
     ],
 )
@@ -207,6 +213,14 @@ def test_plastimatchs_panels_are_read_upright(tmp_path, monkeypatch):
     assert films["ap"][:, -1].tolist() == [0, 1, 2]
     assert films["la"][:, -1].tolist() == [3, 2, 1, 0]
     assert films["ap"][0].tolist() == [12, 9, 6, 3, 0]
+
+
+def test_a_profile_tells_that_it_measured_once(monkeypatch, tmp_path):
+    row = benchmark._result("inference", [1.0], "ms")
+    monkeypatch.setattr(benchmark, "_profile", lambda: [row])
+    output = tmp_path / "profile.json"
+    assert benchmark.main(["--what=profile", f"--json={output}"]) == 0
+    assert json.loads(output.read_text(encoding="utf-8"))["n"] == row["repeats"] == 1
 
 
 @pytest.mark.slow

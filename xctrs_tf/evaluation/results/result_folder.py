@@ -207,15 +207,7 @@ def read_results(folder):
             raise UserError(
                 f"{folder / ABOUT}: not of format {RESULTS_FORMAT}; collect the runs again"
             )
-        rows = {
-            name: RowResults(
-                about["rows"][name]["method"],
-                about["rows"][name]["settings"],
-                [RunRecord(**run) for run in about["rows"][name]["runs"]],
-                _read_lines(folder, name),
-            )
-            for name in ROWS
-        }
+        rows = {name: _read_row(folder, name, about["rows"]) for name in ROWS}
         complexity = folder / COMPLEXITY
         return Results(
             rows,
@@ -231,6 +223,15 @@ def read_results(folder):
         ) from None
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(f"{folder}: damaged ({error}); collect the runs again") from None
+
+
+def _read_row(folder, name, rows):
+    """Return the `RowResults` of a row; empty for one that the catalogue got later."""
+    if name not in rows:
+        return RowResults()
+    row = rows[name]
+    runs = [RunRecord(**run) for run in row["runs"]]
+    return RowResults(row["method"], row["settings"], runs, _read_lines(folder, name))
 
 
 def _close(first, second):

@@ -151,7 +151,10 @@ def method_costs(results, table, row):
         f"{figure}_paper": getattr(printed, figure, None)
         for figure in ("parameters", "flops", "seconds")
     }
-    measured = results.complexity and [results.complexity["networks"][name] for name in networks]
+    known = results.complexity["networks"] if results.complexity else {}
+    measured = [known.get(name) for name in networks]
+    # The costs may be older than a network.
+    measured = None if None in measured else measured
     for figure, key in (("parameters", "parameters"), ("flops", "profiler_flops")):
         for place in ("128", "run"):
             values = measured and [network[f"at_{place}"][key] for network in measured]
