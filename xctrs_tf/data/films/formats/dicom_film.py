@@ -1,9 +1,8 @@
 """Films from DICOM files: grey values, pixel size, view and orientation by the header."""
 
-import pathlib
-
 import numpy as np
 
+from xctrs_tf.data.checked_file import read_start
 from xctrs_tf.data.dicom.dicom_start import START, starts_like_dicom
 from xctrs_tf.data.films.raw_film import RawFilm, check_size, screen_to_film
 from xctrs_tf.errors import UserError
@@ -13,13 +12,15 @@ MAX_READS = 50_000
 
 
 def is_dicom_film(path):
-    """Return whether a film's file is DICOM, by its first bytes.
+    """Return whether a film's file is DICOM, by its first bytes, unpacked where it is gzip.
 
     Args:
         path: the file.
+
+    Raises:
+        UserError: as `read_start`.
     """
-    with pathlib.Path(path).open("rb") as stream:
-        return starts_like_dicom(stream.read(START))
+    return starts_like_dicom(read_start(path, START))
 
 
 def read_dicom_film(path, content, view):
