@@ -28,10 +28,10 @@ def write(path, **tags):
         return write_dicom(path, **{**WHOLE, **tags})
 
 
-def write_bytes(path, name, character_set):
+def write_bytes(path, name, character_set, **tags):
     """Write a film whose PatientName has these bytes."""
     placeholder = b"X" * len(name)
-    write(path, PatientName=placeholder.decode(), SpecificCharacterSet="ISO_IR 100")
+    write(path, PatientName=placeholder.decode(), SpecificCharacterSet="ISO_IR 100", **tags)
     content = path.read_bytes().replace(placeholder, name)
     path.write_bytes(content.replace(b"ISO_IR 100", character_set.ljust(10).encode()))
     return path
@@ -136,6 +136,7 @@ def test_films_of_two_patients_are_refused(tmp_path, ap, la, name):
         ({}, {"PatientID": None}, None),
         ({}, {"PatientName": "Doe^John"}, None),
         ({"PatientID": None}, {"PatientID": None, "PatientName": "Doe^John"}, "PatientName"),
+        ({"PatientID": None}, {"PatientName": "DoeJane"}, "PatientName"),
         ({"PatientID": ""}, {"PatientID": "", "PatientBirthDate": None}, None),
         # An id that only one film has tells nothing; the names do.
         ({}, {"PatientID": None, "PatientName": "Doe^John"}, "PatientName"),
@@ -175,6 +176,14 @@ def test_a_field_that_cannot_be_compared_is_told(tmp_path):
     problem, (remark,) = compare_patients(ap, la)
     assert problem is None
     assert remark.startswith(f"{ap}: its PatientName was not compared: letters other than ASCII")
+
+
+@pytest.mark.parametrize("name", [b"DOE^JANE", b"Doe^Jane^^", b"doe ^ Jane", b"Doe^Jane=="])
+def test_names_that_are_equal_by_dicom_are_equal(tmp_path, name):
+    films = [write(tmp_path / "ap.dcm", PatientID=None)]
+    films.append(write_bytes(tmp_path / "la.dcm", name, "ISO_IR 100", PatientID=None))
+    assert compare_patients(*films) == (None, [])
+    assert patient_of_pair(*films).PatientName == "Doe^Jane"
 
 
 def test_films_of_one_patient_may_spell_the_name_differently(tmp_path):

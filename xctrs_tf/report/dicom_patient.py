@@ -81,7 +81,7 @@ def patient_of_pair(ap, la):
     # Devices spell names differently, so that they tell only where there is no id.
     has_id = "PatientID" in fields or "PatientID" in other
     for name in _IDS if has_id else _NAMES:
-        if other.get(name) != fields.get(name):
+        if not _is_same(name, fields.get(name), other.get(name)):
             raise UserError(
                 f"{la}: its {name} is not that of {ap}; take both films of one patient, or leave "
                 "--copy_patient out"
@@ -113,16 +113,28 @@ def compare_patients(ap, la):
                 remarks.append(f"{path}: its {name} was not compared: {one_line(error, 200)}")
         if len(values) < 2 or not all(values):
             continue
-        if values[0] != values[1]:
+        if not _is_same(name, *values):
             problem = (
-                f"{la}: its {name} is not that of {ap}; take both films of one patient "
-                "(--nocheck_views takes these)"
+                f"{la}: its {name} is not that of {ap}; take both films of one patient, or "
+                "correct the header that is wrong (--nocheck_views takes these)"
             )
             return problem, remarks
         # Devices spell names differently, so that they do not count beside an id.
         if name in _IDS:
             break
     return None, remarks
+
+
+def _is_same(name, first, second):
+    """Return whether two values of a field mean the same."""
+    return first == second or (name == "PatientName" and _plain_name(first) == _plain_name(second))
+
+
+def _plain_name(value):
+    """Return a name without what does not count in DICOM: case, spaces, and empty parts at ends."""
+    spellings = str(value or "").casefold().split("=")
+    names = ("^".join(map(str.strip, each.split("^"))).rstrip("^") for each in spellings)
+    return "=".join(names).rstrip("=")
 
 
 def _header(path):
