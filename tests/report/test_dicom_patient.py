@@ -178,6 +178,19 @@ def test_a_field_that_cannot_be_compared_is_told(tmp_path):
     assert remark.startswith(f"{ap}: its PatientName was not compared: letters other than ASCII")
 
 
+@pytest.mark.parametrize(
+    ("date", "told"),
+    [("20240511", True), ("20200131", False), (None, False), ("2024-05-11", False)],
+)
+def test_films_of_two_days_are_told(tmp_path, date, told):
+    films = [write(tmp_path / "ap.dcm"), write(tmp_path / "la.dcm", StudyDate=date)]
+    problem, remarks = compare_patients(*films)
+    assert problem is None
+    assert [remark.partition(";")[0] for remark in remarks] == (
+        ["films: their StudyDates differ"] if told else []
+    )
+
+
 @pytest.mark.parametrize("name", [b"DOE^JANE", b"Doe^Jane^^", b"doe ^ Jane", b"Doe^Jane=="])
 def test_names_that_are_equal_by_dicom_are_equal(tmp_path, name):
     films = [write(tmp_path / "ap.dcm", PatientID=None)]

@@ -90,7 +90,7 @@ def patient_of_pair(ap, la):
 
 
 def compare_patients(ap, la):
-    """Compare the patients that the headers of two films name.
+    """Compare the patients that the headers of two films name, and the days of the films.
 
     Args:
         ap: the AP film, of any file type.
@@ -98,7 +98,8 @@ def compare_patients(ap, la):
 
     Returns:
         What is wrong and what mends it, or None where both name one patient, or one film
-        does not name them; and the list of lines on fields that could not be compared.
+        does not name them; and the list of lines on fields that could not be compared, and
+        on films of two days.
     """
     if not (is_dicom_film(ap) and is_dicom_film(la)):
         return None, []
@@ -122,7 +123,25 @@ def compare_patients(ap, la):
         # Devices spell names differently, so that they do not count beside an id.
         if name in _IDS:
             break
-    return None, remarks
+    return None, remarks + _dates_remark(headers)
+
+
+def _dates_remark(headers):
+    """Return a line, in a list, where both films have a StudyDate and these differ."""
+    dates = set()
+    for _, header in headers:
+        with contextlib.suppress(ValueError):
+            date = _text(header, "StudyDate")
+            if date:
+                _require_valid("StudyDate", date)
+                dates.add(date)
+    if len(dates) < 2:
+        return []
+    # Without the dates: remarks are kept in files that name no patient.
+    return [
+        "films: their StudyDates differ; take both films of one visit, since the neck lies "
+        "otherwise on another day"
+    ]
 
 
 def _is_same(name, first, second):
