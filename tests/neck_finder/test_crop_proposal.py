@@ -83,6 +83,8 @@ def test_a_film_that_the_square_fills_is_taken_as_it_is():
     film = RawFilm(marked_film((120, 120), (58, 63)), (1.0, 1.0))
     proposal = propose(film, field_mm=112)
     assert (proposal.frame, proposal.sentences) == (FilmFrame(), [])
+    # A box that was not used is no part of the record.
+    assert "crop_box" not in proposal.record and proposal.record["score"] > 0
 
 
 @pytest.mark.parametrize(

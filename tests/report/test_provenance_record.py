@@ -166,6 +166,16 @@ def test_films_are_told_with_boxes_and_turns(pair):
     assert film_lines(None) == {}
 
 
+@pytest.mark.parametrize(
+    ("found", "said"),
+    [({"crop_box": list(BOX), "score": 9.0}, True), ({"score": 0.2}, False), (None, False)],
+)
+def test_only_a_box_that_was_found_is_told_as_found(pair, found, said):
+    opened = {**pair.opened, "ap": dataclasses.replace(pair.opened["ap"], found=found)}
+    line = film_lines(dataclasses.replace(pair, opened=opened).record())["ap"]
+    assert line.endswith(", found by the program") == said
+
+
 def test_checks_that_were_not_made_are_told(pair, reconstruction):
     record = provenance_record(reconstruction, pair)
     assert [line.partition(":")[0] for line in overridden_checks(record)] == [

@@ -37,7 +37,8 @@ class CropProposal:
     Attributes:
         frame: `FilmFrame` with the proposal.
         tell: function from the frame that is used, whose box may be another, to `sentences`.
-        record: the same in numbers, for reconstruction.json.
+        record: the same in numbers, for reconstruction.json; without a box where the whole film
+            is taken.
     """
 
     frame: object
@@ -87,18 +88,14 @@ def propose_crop(film, frame, view, field_mm, fixed=(), search=search_neck):
         upright, changes, doubt = _upright(film, frame, given, found, view)
         upright, tilt = _tilted(upright, found, fixed)
     box, edge, moved = _box(film, frame, found, scale, field_mm)
-    record = _record(found, scale, box, upright, frame)
     is_whole = is_square and min(edge) >= (1 - WHOLE) * max(film.pixels.shape)
-    if is_whole:
-        upright = dataclasses.replace(upright, crop_box=None)
-    else:
-        upright = dataclasses.replace(upright, crop_box=box)
+    upright = dataclasses.replace(upright, crop_box=None if is_whole else box)
 
     def tell(used):
         said = _sentences(view, used, changes, tilt, moved, found, scale, frame, film)
         return said + contradiction + doubt
 
-    return CropProposal(upright, tell, record)
+    return CropProposal(upright, tell, _record(found, scale, upright))
 
 
 def _square_pixels(film, frame):
@@ -299,9 +296,9 @@ def _sentences(view, frame, changes, tilt, moved, found, scale, old, film):
     return sentences
 
 
-def _record(found, scale, box, frame, given):
+def _record(found, scale, frame):
     record = {
-        "crop_box": list(box),
+        **({"crop_box": list(frame.crop_box)} if frame.crop_box else {}),
         "flip_horizontal": frame.flip_horizontal,
         "flip_vertical": frame.flip_vertical,
         "rotate_deg": frame.rotate_deg,
