@@ -36,7 +36,8 @@ class CropProposal:
 
     Attributes:
         frame: `FilmFrame` with the proposal.
-        tell: function from the frame that is used, whose box may be another, to `sentences`.
+        tell: function from the frame that is used, whose box may be another, to the list of
+            what was found and assumed, for the user.
         record: the same in numbers, for reconstruction.json; without a box where the whole film
             is taken.
     """
@@ -44,11 +45,6 @@ class CropProposal:
     frame: object
     tell: collections.abc.Callable
     record: dict
-
-    @property
-    def sentences(self):
-        """List of what was found and assumed, for the user."""
-        return self.tell(self.frame)
 
 
 def propose_crop(film, frame, view, field_mm, fixed=(), search=search_neck):
@@ -85,11 +81,17 @@ def propose_crop(film, frame, view, field_mm, fixed=(), search=search_neck):
     if contradiction:
         upright, changes, tilt = frame, [], 0.0
     else:
-        upright, changes, doubt = _upright(film, frame, given, found, view)
+        upright, changes, doubt = _upright(film, frame, given, found, view, fixed)
         upright, tilt = _tilted(upright, found, fixed)
-    box, edge, moved = _box(film, frame, found, scale, field_mm)
-    is_whole = is_square and min(edge) >= (1 - WHOLE) * max(film.pixels.shape)
-    upright = dataclasses.replace(upright, crop_box=None if is_whole else box)
+    counts = _pixels_seen(film, frame, found, scale, field_mm)
+    box, moved, problem = _box(film, found, scale, counts, field_mm)
+    edges = zip(counts, film.pixels.shape, strict=True)
+    if is_square and all(count >= (1 - WHOLE) * length for count, length in edges):
+        box, moved = None, 0.0
+        doubt += [f"{problem}; all of it is taken: look at films.png"] if problem else []
+    elif problem:
+        raise UserError(f"{problem}; take a film that shows more, or give a crop box")
+    upright = dataclasses.replace(upright, crop_box=box)
 
     def tell(used):
         said = _sentences(view, used, changes, tilt, moved, found, scale, frame, film)
@@ -126,12 +128,13 @@ def _orientation(frame, film):
     return Orientation(quarter % 4, horizontal != vertical, frame.invert)
 
 
-def differences(found, given):
+def differences(found, given, fixed=()):
     """Tell in what the orientation of a found neck differs from that which a film has.
 
     Args:
         found: `FoundNeck`.
         given: `Orientation` of the film by its file and the user's flags.
+        fixed: as of `propose_crop`; of these nothing differs, however the film looks.
 
     Returns:
         Set of ``"turn"``, ``"mirror"`` and ``"invert"`` that differ, and the list of those
@@ -142,7 +145,7 @@ def differences(found, given):
         "mirror": found.mirrored != given.mirrored,
         "invert": found.inverted != given.inverted,
     }
-    names = {name for name, differ in differs.items() if differ}
+    names = {name for name, differ in differs.items() if differ and name not in fixed}
     return names, sorted(name for name in names if found.margins[name] < MIN_MARGIN)
 
 
@@ -160,10 +163,10 @@ def _candidates(given, view, fixed):
     return sorted(candidates, key=lambda each: each != given)
 
 
-def _upright(film, frame, given, found, view):
+def _upright(film, frame, given, found, view, fixed):
     """Return a frame that turns the film upright, flags that say the same, and what is in doubt."""
     quarter = round(found.angle_deg / 90) % 4
-    differs, unsure = differences(found, given)
+    differs, unsure = differences(found, given, fixed)
     if not differs:
         return frame, [], []
     _, vertical = frame.flips(film)
@@ -206,37 +209,40 @@ def _tilted(frame, found, fixed):
     return dataclasses.replace(frame, rotate_deg=round(_within(frame.rotate_deg + tilt), 1)), tilt
 
 
-def _box(film, frame, found, scale, field_mm):
-    """Return the square around the neck in pixels of the file, its edge, and how far it moved."""
+def _pixels_seen(film, frame, found, scale, field_mm):
+    """Return how many pixels of the film the network sees across and up."""
     pixel_mm = frame.pixel_size(film)
     if pixel_mm is None:
         # One pixel of the picture in mm.
         unit = neck_height_mm() / found.height
         pixel_mm = [unit * share for share in scale]
-    counts = [max(1, round(field_mm / edge)) for edge in pixel_mm]
+    return [max(1, round(field_mm / edge)) for edge in pixel_mm]
+
+
+def _box(film, found, scale, counts, field_mm):
+    """Return the box around the neck, how many mm it moved, and why the film is too small."""
     width, height = film.pixels.shape
     middle = [place / share for place, share in zip(found.centre, scale, strict=True)]
     middle[1] = height - middle[1]
-    first, moved = [], 0.0
+    first, edges, moved, problem = [], [], 0.0, None
     for place, count, length in zip(middle, counts, (width, height), strict=True):
         if count > length * (1 + NARROW):
-            raise UserError(
+            problem = (
                 f"the neck fills the film: the network sees {field_mm:.0f} mm, {count} pixels, and "
-                f"the film has {length}; take a film that shows more, or give a crop box"
+                f"the film has {length}"
             )
         count = min(count, length)
         start = round(place - count / 2)
         inside = min(max(start, 0), length - count)
         moved = max(moved, abs(inside - start) / count)
         first.append(inside)
-    edges = [min(count, length) for count, length in zip(counts, (width, height), strict=True)]
-    if moved > MAX_MOVE:
-        raise UserError(
+        edges.append(count)
+    if moved > MAX_MOVE and not problem:
+        problem = (
             f"the neck is at the film's edge: the square of {field_mm:.0f} mm around it reaches "
-            f"{moved * field_mm:.0f} mm over; take a film that shows more, or give a crop box"
+            f"{moved * field_mm:.0f} mm over"
         )
-    box = first[0], first[1], first[0] + edges[0], first[1] + edges[1]
-    return box, edges, moved * field_mm
+    return (*first, first[0] + edges[0], first[1] + edges[1]), moved * field_mm, problem
 
 
 def _is_square(film):
