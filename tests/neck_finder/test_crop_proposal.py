@@ -114,6 +114,13 @@ def test_a_square_film_that_is_too_small_for_the_box_is_taken_whole_and_told(
         assert found.endswith("; all of it is taken: look at films.png")
 
 
+def test_a_box_that_is_wider_than_the_film_by_rounding_is_cut_out():
+    film = raw_film()
+    box = propose(film, field_mm=232).frame.crop_box
+    assert (box[2] - box[0], box[3] - box[1]) == (230, 232)
+    propose(film, field_mm=232).frame.cut(film, 50)
+
+
 def test_no_box_is_told_as_moved_where_none_is_used():
     film = RawFilm(marked_film((120, 120), (50, 63), mirrored=True), (2.0, 2.0))
     (line,) = told(propose(film, field_mm=220))
@@ -125,6 +132,8 @@ def test_no_box_is_told_as_moved_where_none_is_used():
     [
         (RawFilm(np.zeros((90, 120), np.float32), (1.0, 1.0)), 80, "no neck"),
         (raw_film(), 300, "the neck fills the film"),
+        # Wide enough up, and too narrow across for a square box.
+        (raw_film(), 240, "the neck fills the film: .* 240 pixels, and the film has 230; take"),
         (RawFilm(marked_film(SHAPE, (45, 140)), (1.0, 1.0)), 160, "at the film's edge"),
     ],
 )

@@ -7,7 +7,7 @@ import math
 import numpy as np
 from PIL import Image
 
-from xctrs_tf.data.films.film_frame import frame_flag
+from xctrs_tf.data.films.film_frame import ASPECT_TOLERANCE, frame_flag
 from xctrs_tf.errors import UserError
 from xctrs_tf.neck_finder.neck_search import Orientation, neck_height_mm, search_neck
 
@@ -19,7 +19,8 @@ MIN_MARGIN = 2.0
 MIN_TILT_DEG = 8.0
 # A square film that is larger than the proposal by less than this share was cropped by hand.
 WHOLE = 0.4
-# A film may be smaller than the network's field by this share.
+# A square film may be smaller than the network's field by this share; of another film a box that
+# is cut off at one side is no square any more.
 NARROW = 0.12
 # The box is moved into the film by at most this share of its edge.
 MAX_MOVE = 0.12
@@ -224,9 +225,10 @@ def _box(film, found, scale, counts, field_mm):
     width, height = film.pixels.shape
     middle = [place / share for place, share in zip(found.centre, scale, strict=True)]
     middle[1] = height - middle[1]
+    narrow = NARROW if _is_square(film) else ASPECT_TOLERANCE
     first, edges, moved, problem = [], [], 0.0, None
     for place, count, length in zip(middle, counts, (width, height), strict=True):
-        if count > length * (1 + NARROW):
+        if count > length * (1 + narrow):
             problem = (
                 f"the neck fills the film: the network sees {field_mm:.0f} mm, {count} pixels, and "
                 f"the film has {length}"
