@@ -166,6 +166,19 @@ def test_films_are_told_with_boxes_and_turns(pair):
     assert film_lines(None) == {}
 
 
+def test_turns_by_the_header_are_told_and_recorded(pair):
+    raw = RawFilm(np.zeros((4, 4)), flip_horizontal=True, flip_vertical=True, inverted=True)
+    opened = {view: dataclasses.replace(each, raw=raw) for view, each in pair.opened.items()}
+    record = dataclasses.replace(pair, opened=opened).record()
+    used = ("used_flip_horizontal", "used_flip_vertical", "used_invert")
+    assert [record["ap"][name] for name in used] == [True, True, True]
+    # The flags of the LA film undo what its header says.
+    assert [record["la"][name] for name in used] == [False, True, False]
+    lines = film_lines(record)
+    assert lines["ap"].endswith("left and right exchanged, top and bottom exchanged")
+    assert "left" not in lines["la"] and "top and bottom exchanged" in lines["la"]
+
+
 @pytest.mark.parametrize(
     ("found", "said"),
     [({"crop_box": list(BOX), "score": 9.0}, True), ({"score": 0.2}, False), (None, False)],

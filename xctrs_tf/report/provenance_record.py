@@ -214,8 +214,8 @@ def _film_line(film):
     turns = [
         text
         for name, text in (
-            ("flip_horizontal", "left and right exchanged"),
-            ("flip_vertical", "top and bottom exchanged"),
+            ("used_flip_horizontal", "left and right exchanged"),
+            ("used_flip_vertical", "top and bottom exchanged"),
             ("invert", "grey values inverted"),
         )
         if film[name]
