@@ -257,4 +257,8 @@ def test_long_names_fit_into_dicom(pair, reconstruction):
     many = dataclasses.replace(reconstruction, models=models)
     (image, *_) = ct_series(many.ct_hu, 2.5, (0,) * 3, None, provenance_record(many, pair))
     assert len(image.ManufacturerModelName) <= 64 and "a/b/c" in image.ManufacturerModelName
-    assert len(image.DerivationDescription) <= 1024
+    derivation = image.DerivationDescription
+    assert len(derivation) == 1024 and derivation.endswith(" ...")
+    # What was not checked, and the films, stand before what is cut off.
+    assert "Not checked: --nocheck_views" in derivation
+    assert "AP film box 310" in derivation and "LA film box 310" in derivation
