@@ -35,7 +35,7 @@ from xctrs_tf.files import write_json
 from xctrs_tf.progress import progress_bar, stage
 from xctrs_tf.quality.faults.detection_table import detection_table
 from xctrs_tf.quality.faults.film_faults import FAULTS
-from xctrs_tf.reconstruction.exported_model import find_export
+from xctrs_tf.reconstruction.ensemble import find_exports
 from xctrs_tf.training.run_record import read_config
 
 FLAGS = flags.FlagValues()
@@ -113,7 +113,7 @@ def execute():
     check_run_or_model(WORKDIR, MODEL, MODEL_SHA256, CHECKPOINT)
     output = _output()
     # Once, since a newer version may be exported in the meantime.
-    export = find_export(MODEL.value) if MODEL.value else None
+    export = find_exports([MODEL.value])[0] if MODEL.value else None
     trainings, film_normalization = _trainings_of_model(export)
     dataset, *foreign = (open_dataset(path) for path in DATA.value)
     if not all(training.is_on(dataset) for training in trainings):
@@ -230,7 +230,13 @@ def _trainings_of_model(export):
     """Return the list of `Training` and the film normalisation of the run or the export."""
     if export is None:
         workdir = pathlib.Path(WORKDIR.value)
-        return read_trainings(workdir), read_config(workdir).film_normalization
+        config = read_config(workdir)
+        if not config.reconstructs:
+            raise UserError(
+                f"--workdir={workdir}: reconstructs nothing, so its films need no checks; name a "
+                "run that reconstructs"
+            )
+        return read_trainings(workdir), config.film_normalization
     training = training_of_export(export.metadata)
     if training.fold is None:
         raise UserError(

@@ -1,4 +1,5 @@
 import json
+import shutil
 
 import pytest
 
@@ -10,6 +11,7 @@ from xctrs_tf.export.saved_model import export_run
 from xctrs_tf.quality.reference import check_reference
 from xctrs_tf.reconstruction.export_files import model_sha256
 from xctrs_tf.reconstruction.exported_model import find_export
+from xctrs_tf.training.config import TrainingConfig
 
 
 @pytest.fixture(scope="module")
@@ -87,6 +89,25 @@ def test_user_errors_are_one_line(data, model, tmp_path, flags, message):
     assert result.returncode == 2
     (line,) = result.stderr.splitlines()
     assert line.startswith(f"error: {message}")
+
+
+def test_models_that_reconstruct_nothing_are_refused(data, model, tmp_path):
+    config = TrainingConfig(data=str(data), size=SIZE, reconstruction="none")
+    write_config(tmp_path / "run", config, open_dataset(data).content_hash())
+    shutil.copytree(model, tmp_path / "export")
+    file = find_export(tmp_path / "export").path / "assets.extra" / "metadata.json"
+    metadata = json.loads(file.read_text(encoding="utf-8"))
+    metadata["networks"] = {"reconstruction": None}
+    file.write_text(json.dumps(metadata), encoding="utf-8")
+    for flag, words in (
+        (f"--workdir={tmp_path / 'run'}", "reconstructs nothing"),
+        (f"--model={tmp_path / 'export'}", "only segments CTs"),
+    ):
+        result = run_program("calibrate", flag, f"--data={data}", f"--output={tmp_path / 'q.json'}")
+        assert result.returncode == 2
+        (line,) = result.stderr.splitlines()
+        assert words in line
+    assert not (tmp_path / "q.json").exists()
 
 
 def test_folds_that_were_dealt_anew_are_refused(data, tmp_path):
