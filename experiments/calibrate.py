@@ -11,13 +11,14 @@ give the statistics, the validation and test patients the thresholds. Prints the
 requested and the measured rate of false alarms, and how often faults made on purpose in
 some of these patients are detected, with 95 % intervals and with what each fault costs in
 PSNR. Patients of further data (another collection, phantoms) are judged by the same
-thresholds and reported apart.
+thresholds and reported apart, without those that the model was trained on.
 
 Every pair of films is reconstructed once. Stopped or killed, the same command goes on
 with the pairs that are left; until it ends, what is done lies beside --output, in a file
 that ends in .unfinished.jsonl.
 """
 
+import logging
 import pathlib
 import sys
 
@@ -30,12 +31,13 @@ from xctrs_tf import provenance
 from xctrs_tf.data.dataset import network_arrays, open_dataset
 from xctrs_tf.data.volumes.intensity import denormalise_hu
 from xctrs_tf.errors import UserError
+from xctrs_tf.evaluation.cohort import trained_patients
 from xctrs_tf.evaluation.evaluated_run import read_trainings
 from xctrs_tf.files import write_json
 from xctrs_tf.progress import progress_bar, stage
 from xctrs_tf.quality.faults.detection_table import detection_table
 from xctrs_tf.quality.faults.film_faults import FAULTS
-from xctrs_tf.reconstruction.exported_model import find_export
+from xctrs_tf.reconstruction.ensemble import find_exports
 from xctrs_tf.training.run_record import read_config
 
 FLAGS = flags.FlagValues()
@@ -55,13 +57,13 @@ DATA = flags.DEFINE_multi_string(
     "data",
     None,
     "Prepared data folder that the model was trained on; given again, further data of the same "
-    "size, whose patients are judged too.",
+    "size, whose patients are judged too, but for those that the model was trained on.",
     flag_values=FLAGS,
 )
 FOREIGN_PATIENTS = flags.DEFINE_integer(
     "foreign_patients",
     20,
-    "Patients that are taken of each further --data, the first ones.",
+    "Patients that are taken of each further --data, the first ones that are judged.",
     lower_bound=2,
     flag_values=FLAGS,
 )
@@ -113,7 +115,7 @@ def execute():
     check_run_or_model(WORKDIR, MODEL, MODEL_SHA256, CHECKPOINT)
     output = _output()
     # Once, since a newer version may be exported in the meantime.
-    export = find_export(MODEL.value) if MODEL.value else None
+    export = find_exports([MODEL.value])[0] if MODEL.value else None
     trainings, film_normalization = _trainings_of_model(export)
     dataset, *foreign = (open_dataset(path) for path in DATA.value)
     if not all(training.is_on(dataset) for training in trainings):
@@ -121,9 +123,7 @@ def execute():
             f"{DATA.value[0]}: not what the model was trained on, in these folds, so its held-out "
             "patients are unknown; give that data first"
         )
-    for path, other in zip(DATA.value[1:], foreign, strict=True):
-        if other.size != dataset.size:
-            raise UserError(f"{path}: of {other.size}^3 voxels, and the model of {dataset.size}^3")
+    chosen = _patients_to_judge(dataset, foreign, trainings)
     split, data_sha256 = dataset.split(trainings[0].fold), trainings[0].data_sha256
     faults = _faults()
     cli.lock_output(output, beside=True)
@@ -134,8 +134,8 @@ def execute():
 
     held_out = [dataset.load(patient) for patient in (*split.validation, *split.test)]
     others = [
-        [other.load(patient) for patient in other.ids[: FOREIGN_PATIENTS.value]]
-        for other in foreign
+        [other.load(patient) for patient in ids]
+        for other, (ids, _) in zip(foreign, chosen, strict=True)
     ]
     reconstruct, identity = _model(export)
     scorer = PairScorer(
@@ -167,9 +167,10 @@ def execute():
                 "sources": other.sources(),
                 "data_sha256": other.content_hash(),
                 "patients": len(cases),
+                **known,
                 "detection": detection_rates(cases, calibrated_on=False, **rates),
             }
-            for other, cases in zip(foreign, others, strict=True)
+            for other, cases, (_, known) in zip(foreign, others, chosen, strict=True)
         ]
     reference["foreign"] = judged
     origin = provenance.collect(len(held_out), None, data_sha256)
@@ -190,6 +191,51 @@ def _output():
     if not WORKDIR.value:
         raise UserError("--output: missing; name a JSON file for the thresholds of --model")
     return pathlib.Path(WORKDIR.value) / "quality.json"
+
+
+def _patients_to_judge(dataset, foreign, trainings):
+    """Choose the patients of further data, without those that the model was trained on.
+
+    Args:
+        dataset: `Dataset` that the model was trained on, the first --data.
+        foreign: list of the further ones.
+        trainings: list of `Training`.
+
+    Returns:
+        For each, the list of ids, and a dict: how many patients were ``left_out``, and
+        ``trained_on``, how many of the others were trained on: 0, or None where it is not known.
+    """
+    paths = dict(
+        zip((each.content_hash() for each in (dataset, *foreign)), DATA.value, strict=True)
+    )
+    trainings = [training.located(paths) for training in trainings]
+    chosen = []
+    for path, other in zip(DATA.value[1:], foreign, strict=True):
+        if other.size != dataset.size:
+            raise UserError(f"{path}: of {other.size}^3 voxels, and the model of {dataset.size}^3")
+        if other.content_hash() == dataset.content_hash():
+            raise UserError(
+                f"{path}: its patients are those of {DATA.value[0]}; give it once, and other data"
+            )
+        trained, is_known = trained_patients(other, other.ids, trainings)
+        ids = [patient for patient in other.ids if patient not in trained]
+        if len(ids) < 2:
+            raise UserError(
+                f"{path}: the model was trained on {len(trained)} of its {len(other.ids)} "
+                "patients, so too few are left; give other data"
+            )
+        if trained:
+            logging.warning(
+                "%s: %d of its %d patients are left out: the model was trained on them",
+                *(path, len(trained), len(other.ids)),
+            )
+        if not is_known:
+            logging.warning(
+                "%s: whether the model was trained on some of its patients is not known", path
+            )
+        known = {"left_out": len(trained), "trained_on": 0 if is_known else None}
+        chosen.append((ids[: FOREIGN_PATIENTS.value], known))
+    return chosen
 
 
 def _faults():
@@ -230,7 +276,13 @@ def _trainings_of_model(export):
     """Return the list of `Training` and the film normalisation of the run or the export."""
     if export is None:
         workdir = pathlib.Path(WORKDIR.value)
-        return read_trainings(workdir), read_config(workdir).film_normalization
+        config = read_config(workdir)
+        if not config.reconstructs:
+            raise UserError(
+                f"--workdir={workdir}: reconstructs nothing, so its films need no checks; name a "
+                "run that reconstructs"
+            )
+        return read_trainings(workdir), config.film_normalization
     training = training_of_export(export.metadata)
     if training.fold is None:
         raise UserError(

@@ -1,4 +1,5 @@
 import json
+import shutil
 
 import pytest
 
@@ -10,15 +11,25 @@ from xctrs_tf.export.saved_model import export_run
 from xctrs_tf.quality.reference import check_reference
 from xctrs_tf.reconstruction.export_files import model_sha256
 from xctrs_tf.reconstruction.exported_model import find_export
+from xctrs_tf.training.config import TrainingConfig
+
+
+def prepare(folder, patients, seed):
+    flags = ["--source=phantom", f"--num_patients={patients}", f"--size={SIZE}", f"--seed={seed}"]
+    flags += ["--num_folds=2", "--spacing_mm=4", f"--output={folder}"]
+    result = run_program("prepare", *flags)
+    assert result.returncode == 0, result.stderr
+    return folder
 
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("data") / "phantoms"
-    flags = ["--source=phantom", "--num_patients=14", f"--size={SIZE}", "--seed=5", "--num_folds=2"]
-    result = run_program("prepare", *flags, "--spacing_mm=4", f"--output={folder}")
-    assert result.returncode == 0, result.stderr
-    return folder
+    return prepare(tmp_path_factory.mktemp("data") / "phantoms", 14, 5)
+
+
+@pytest.fixture(scope="module")
+def other(tmp_path_factory):
+    return prepare(tmp_path_factory.mktemp("data") / "other", 6, 6)
 
 
 @pytest.fixture(scope="module")
@@ -29,9 +40,9 @@ def model(data, tmp_path_factory):
     return folder / "export"
 
 
-def test_calibrates_an_export(data, model, tmp_path):
+def test_calibrates_an_export(data, other, model, tmp_path):
     output = tmp_path / "quality.json"
-    flags = [f"--model={model}", f"--data={data}", f"--data={data}", "--foreign_patients=2"]
+    flags = [f"--model={model}", f"--data={data}", f"--data={other}", "--foreign_patients=2"]
     flags.append("--faults=none,la inverted,la of another patient")
     result = run_program("calibrate", *flags, f"--output={output}")
     assert result.returncode == 0, result.stderr
@@ -44,8 +55,10 @@ def test_calibrates_an_export(data, model, tmp_path):
     assert {"pass", "review", "fail", "interval", "psnr_loss_db"} <= rates.keys()
     assert "la of another patient" in result.stdout
     assert {"ap_reprojection", "la_likeness"} <= reference["thresholds"].keys()
-    (other,) = reference["foreign"]
-    assert (other["patients"], other["sources"][0]["source"]) == (2, "phantom")
+    (judged,) = reference["foreign"]
+    assert (judged["patients"], judged["sources"][0]["source"]) == (2, "phantom")
+    assert (judged["left_out"], judged["trained_on"]) == (0, 0)
+    assert "other data" not in result.stderr
     assert "2 patients of other data" in result.stdout
     check_reference(reference, output)
     assert reference["origin"]["weights_sha256"] is None
@@ -67,6 +80,47 @@ def test_thresholds_of_a_run_go_where_the_export_reads_them(data, tmp_path, monk
     assert quality["origin"]["model_sha256"] is None
 
 
+def folder_of(path):
+    """Describe a data folder as a config.json does."""
+    dataset = open_dataset(path)
+    return {
+        "share": 0.5,
+        "data_sha256": dataset.content_hash(),
+        "split_sha256": dataset.split_hash(0),
+        "sources": dataset.sources(),
+    }
+
+
+@pytest.mark.parametrize("is_stage", [False, True])
+def test_patients_of_other_data_that_were_trained_on_are_left_out(
+    data, other, tmp_path, monkeypatch, is_stage
+):
+    run = toy_run(tmp_path / "run", str(data), open_dataset(data).content_hash())
+    file = run.path / "config.json"
+    record = json.loads(file.read_text(encoding="utf-8"))
+    if is_stage:
+        unknown = {"source": "before", "folders": []}
+        record["folders"] = [folder_of(data)]
+        record["stages"] = [
+            {"source": "first", "fold": 0, "folders": [folder_of(other)]},
+            unknown,
+        ]
+    else:
+        record["folders"] = [folder_of(data), folder_of(other)]
+    file.write_text(json.dumps(record), encoding="utf-8")
+    monkeypatch.setattr("xctrs_tf.training.run.load_run", lambda *arguments, **options: run)
+    flags = [f"--workdir={run.path}", f"--data={data}", f"--data={other}", "--fault_patients=2"]
+    result = run_program("calibrate", *flags, "--faults=none")
+    assert result.returncode == 0, result.stderr
+    trained = len(open_dataset(other).split(0).training)
+    line = f"{other}: {trained} of its 6 patients are left out: the model was trained on them"
+    assert line in result.stderr
+    (judged,) = describe_run(run)["quality"]["foreign"]
+    assert (judged["patients"], judged["left_out"]) == (6 - trained, trained)
+    assert judged["trained_on"] == (None if is_stage else 0)
+    assert ("whether the model was trained on some of its patients" in result.stderr) == is_stage
+
+
 NEITHER = "--workdir, --model: give a run or an exported model, one of the two"
 
 
@@ -78,15 +132,35 @@ NEITHER = "--workdir, --model: give a run or an exported model, one of the two"
         (["--workdir=RUN", "--model_sha256=0"], "--model_sha256: is for --model; leave it out"),
         (["--model={model}", "--checkpoint=last"], "--checkpoint: an exported model has one;"),
         (["--model={model}", "--output="], "--output: missing; name a JSON file for the"),
+        (["--model={model}", "--data={data}"], "{data}: its patients are those of {data}; give "),
         (["--model={model}", "--faults=upside"], "--faults=upside: must be one of none, gamma"),
     ],
 )
 def test_user_errors_are_one_line(data, model, tmp_path, flags, message):
-    flags = [flag.format(model=model) for flag in flags]
+    flags = [flag.format(model=model, data=data) for flag in flags]
     result = run_program("calibrate", f"--output={tmp_path / 'q.json'}", f"--data={data}", *flags)
     assert result.returncode == 2
     (line,) = result.stderr.splitlines()
-    assert line.startswith(f"error: {message}")
+    assert line.startswith(f"error: {message.format(data=data)}")
+
+
+def test_models_that_reconstruct_nothing_are_refused(data, model, tmp_path):
+    config = TrainingConfig(data=str(data), size=SIZE, reconstruction="none")
+    write_config(tmp_path / "run", config, open_dataset(data).content_hash())
+    shutil.copytree(model, tmp_path / "export")
+    file = find_export(tmp_path / "export").path / "assets.extra" / "metadata.json"
+    metadata = json.loads(file.read_text(encoding="utf-8"))
+    metadata["networks"] = {"reconstruction": None}
+    file.write_text(json.dumps(metadata), encoding="utf-8")
+    for flag, words in (
+        (f"--workdir={tmp_path / 'run'}", "reconstructs nothing"),
+        (f"--model={tmp_path / 'export'}", "only segments CTs"),
+    ):
+        result = run_program("calibrate", flag, f"--data={data}", f"--output={tmp_path / 'q.json'}")
+        assert result.returncode == 2
+        (line,) = result.stderr.splitlines()
+        assert words in line
+    assert not (tmp_path / "q.json").exists()
 
 
 def test_folds_that_were_dealt_anew_are_refused(data, tmp_path):

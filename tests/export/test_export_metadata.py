@@ -221,6 +221,17 @@ def test_that_the_training_patients_are_not_known_is_in_metadata_and_card(tmp_pa
     assert (sentence in model_card(metadata)) == (told == {"trained_on": None})
 
 
+@pytest.mark.parametrize("told", [{}, {"trained_on": 0}, {"trained_on": None}])
+def test_a_card_tells_where_the_patients_of_other_data_may_have_been_trained_on(tmp_path, told):
+    reference = plain_reference()
+    other = {"sources": [{"source": "phantom"}], "patients": 4, **told}
+    reference["foreign"] = [{**other, "detection": reference["detection"]}]
+    card = model_card({**describe_run(toy_run(tmp_path / "run")), "quality": reference})
+    seen = "; whether the model was trained on some of them is not known"
+    words = f"(phantom, 4 patients{seen if told == {'trained_on': None} else ''}), judged"
+    assert words in card
+
+
 @pytest.mark.parametrize("rows", ["", "p1,none,0.5\n"])
 def test_a_damaged_evaluation(tmp_path, rows):
     run = toy_run(tmp_path / "run")

@@ -19,6 +19,10 @@ def raw_film(angle=0, mirrored=False, inverted=False, **options):
     return RawFilm(-film if inverted else film, **({"pixel_mm": (1.0, 1.0)} | options))
 
 
+def told(proposal):
+    return proposal.tell(proposal.frame)
+
+
 def propose(film, frame=FilmFrame(), view="la", field_mm=100, fixed=()):  # noqa: B008
     return propose_crop(film, frame, view, field_mm, fixed, SEARCH)
 
@@ -54,14 +58,14 @@ def test_an_inverted_film_is_inverted_and_said():
     film = raw_film(inverted=True)
     proposal = propose(film)
     check_upright(proposal.frame.cut(film, 50))
-    assert "--la_invert" in proposal.sentences[0]
+    assert "--la_invert" in told(proposal)[0]
 
 
 def test_the_sentence_tells_the_flags_that_give_the_same_cut():
     proposal = propose(raw_film(mirrored=True))
     left, top, right, bottom = proposal.frame.crop_box
     flags = f"--la_crop_box={left},{top},{right},{bottom} --la_flip_horizontal"
-    assert flags in proposal.sentences[0]
+    assert flags in told(proposal)[0]
     assert proposal.record["crop_box"] == [left, top, right, bottom]
 
 
@@ -70,7 +74,7 @@ def test_given_flags_win():
     proposal = propose(raw_film(), frame, fixed=("turn", "mirror", "invert"))
     assert proposal.frame.flip_horizontal
     assert proposal.frame.rotate_deg == 5.0
-    assert "mirrored" in proposal.sentences[-1]
+    assert "mirrored" in told(proposal)[-1]
 
 
 def test_the_square_has_the_width_of_the_network_in_mm():
@@ -82,7 +86,45 @@ def test_the_square_has_the_width_of_the_network_in_mm():
 def test_a_film_that_the_square_fills_is_taken_as_it_is():
     film = RawFilm(marked_film((120, 120), (58, 63)), (1.0, 1.0))
     proposal = propose(film, field_mm=112)
-    assert (proposal.frame, proposal.sentences) == (FilmFrame(), [])
+    assert (proposal.frame, told(proposal)) == (FilmFrame(), [])
+    # A box that was not used is no part of the record.
+    assert "crop_box" not in proposal.record and proposal.record["score"] > 0
+
+
+@pytest.mark.parametrize(
+    ("centre", "field_mm", "line"),
+    [
+        ((58, 63), 132, None),
+        ((58, 63), 150, "the neck fills the film: the network sees 150 mm, 150 pixels, and the "),
+        ((50, 63), 110, None),
+        ((38, 63), 110, "the neck is at the film's edge: the square of 110 mm around it reaches "),
+    ],
+)
+def test_a_square_film_that_is_too_small_for_the_box_is_taken_whole_and_told(
+    centre, field_mm, line
+):
+    film = RawFilm(marked_film((120, 120), centre), (1.0, 1.0))
+    proposal = propose(film, field_mm=field_mm)
+    assert proposal.frame == FilmFrame()
+    if line is None:
+        assert told(proposal) == []
+    else:
+        (found,) = told(proposal)
+        assert found.startswith(line)
+        assert found.endswith("; all of it is taken: look at films.png")
+
+
+def test_a_box_that_is_wider_than_the_film_by_rounding_is_cut_out():
+    film = raw_film()
+    box = propose(film, field_mm=232).frame.crop_box
+    assert (box[2] - box[0], box[3] - box[1]) == (230, 232)
+    propose(film, field_mm=232).frame.cut(film, 50)
+
+
+def test_no_box_is_told_as_moved_where_none_is_used():
+    film = RawFilm(marked_film((120, 120), (50, 63), mirrored=True), (2.0, 2.0))
+    (line,) = told(propose(film, field_mm=220))
+    assert line == "C1 to C7 are found: taken as --la_flip_horizontal (it faces right)"
 
 
 @pytest.mark.parametrize(
@@ -90,6 +132,8 @@ def test_a_film_that_the_square_fills_is_taken_as_it_is():
     [
         (RawFilm(np.zeros((90, 120), np.float32), (1.0, 1.0)), 80, "no neck"),
         (raw_film(), 300, "the neck fills the film"),
+        # Wide enough up, and too narrow across for a square box.
+        (raw_film(), 240, "the neck fills the film: .* 240 pixels, and the film has 230; take"),
         (RawFilm(marked_film(SHAPE, (45, 140)), (1.0, 1.0)), 160, "at the film's edge"),
     ],
 )
@@ -112,7 +156,7 @@ def test_a_doubt_about_the_orientation_is_told_and_refuses_films_that_are_not_sq
         return
     proposal = propose_crop(film, FilmFrame(), "la", 100, (), search)
     assert not proposal.frame.flip_horizontal
-    assert proposal.sentences[-1] == f"{words} films.png, and give --la_flip_horizontal if so"
+    assert told(proposal)[-1] == f"{words} films.png, and give --la_flip_horizontal if so"
 
 
 def test_only_what_differs_needs_a_margin():
@@ -121,3 +165,13 @@ def test_only_what_differs_needs_a_margin():
     assert differences(found, Orientation(2, True)) == (set(), [])
     assert differences(found, Orientation(0, True)) == ({"turn"}, [])
     assert differences(found, Orientation()) == ({"turn", "mirror"}, ["mirror"])
+
+
+def test_a_given_turn_is_not_turned_on_by_a_tilt_of_over_45_degrees():
+    def search(picture, view, candidates):
+        return FoundNeck((110.0, 130.0), 60.0, 47.0, False, False, 5.0, {"turn": 9.0})
+
+    frame = FilmFrame(rotate_deg=40.0)
+    proposal = propose_crop(raw_film(), frame, "la", 100, ("turn",), search)
+    assert proposal.frame.rotate_deg == 40.0
+    assert "--la_rotate" not in told(proposal)[0]

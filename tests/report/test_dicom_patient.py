@@ -1,5 +1,7 @@
 """Patient and study of a film, as they are copied, left out or refused."""
 
+import gzip
+
 import numpy as np
 import pydicom
 import pytest
@@ -7,7 +9,7 @@ import pytest
 from tests.data.dicoms import write_dicom
 from xctrs_tf.errors import UserError
 from xctrs_tf.report.dicom_ct import ct_series
-from xctrs_tf.report.dicom_patient import difference_of_patients, patient_fields, patient_of_pair
+from xctrs_tf.report.dicom_patient import compare_patients, patient_fields, patient_of_pair
 
 WHOLE = {
     "PatientName": "Doe^Jane",
@@ -26,10 +28,10 @@ def write(path, **tags):
         return write_dicom(path, **{**WHOLE, **tags})
 
 
-def write_bytes(path, name, character_set):
+def write_bytes(path, name, character_set, **tags):
     """Write a film whose PatientName has these bytes."""
     placeholder = b"X" * len(name)
-    write(path, PatientName=placeholder.decode(), SpecificCharacterSet="ISO_IR 100")
+    write(path, PatientName=placeholder.decode(), SpecificCharacterSet="ISO_IR 100", **tags)
     content = path.read_bytes().replace(placeholder, name)
     path.write_bytes(content.replace(b"ISO_IR 100", character_set.ljust(10).encode()))
     return path
@@ -134,6 +136,7 @@ def test_films_of_two_patients_are_refused(tmp_path, ap, la, name):
         ({}, {"PatientID": None}, None),
         ({}, {"PatientName": "Doe^John"}, None),
         ({"PatientID": None}, {"PatientID": None, "PatientName": "Doe^John"}, "PatientName"),
+        ({"PatientID": None}, {"PatientName": "DoeJane"}, "PatientName"),
         ({"PatientID": ""}, {"PatientID": "", "PatientBirthDate": None}, None),
         # An id that only one film has tells nothing; the names do.
         ({}, {"PatientID": None, "PatientName": "Doe^John"}, "PatientName"),
@@ -142,13 +145,58 @@ def test_films_of_two_patients_are_refused(tmp_path, ap, la, name):
 )
 def test_the_difference_of_two_patients(tmp_path, ap, la, name):
     films = [write(tmp_path / "ap.dcm", **ap), write(tmp_path / "la.dcm", **la)]
-    found = difference_of_patients(*films)
+    found, remarks = compare_patients(*films)
+    assert not remarks
     if name is None:
         assert found is None
     else:
         assert f"la.dcm: its {name} is not that of" in found and "--nocheck_views" in found
     (tmp_path / "la.png").touch()
-    assert difference_of_patients(films[0], tmp_path / "la.png") is None
+    assert compare_patients(films[0], tmp_path / "la.png") == (None, [])
+
+
+def test_a_damaged_field_hides_no_difference_of_the_ids(tmp_path):
+    """A name without a character set, an id that is too long, and a packed file."""
+    unreadable = write_bytes(tmp_path / "ap.dcm", "Müller^J".encode("latin-1"), "")
+    assert compare_patients(unreadable, write(tmp_path / "la.dcm")) == (None, [])
+    long = write(tmp_path / "long.dcm", PatientID="1" * 65)
+    packed = tmp_path / "packed.dcm"
+    packed.write_bytes(gzip.compress(write(tmp_path / "la.dcm", PatientID="43").read_bytes()))
+    for ap, la in ((unreadable, tmp_path / "la.dcm"), (long, unreadable), (unreadable, packed)):
+        problem, remarks = compare_patients(ap, la)
+        assert problem.startswith(f"{la}: its PatientID is not that of {ap}; ")
+        assert not remarks
+    with pytest.raises(UserError, match=r"packed\.dcm: its PatientID is not that of .*long2\.dcm"):
+        patient_of_pair(write(tmp_path / "long2.dcm"), packed)
+
+
+def test_a_field_that_cannot_be_compared_is_told(tmp_path):
+    ap = write_bytes(tmp_path / "ap.dcm", "Müller^J".encode("latin-1"), "")
+    la = write(tmp_path / "la.dcm", PatientID=None)
+    problem, (remark,) = compare_patients(ap, la)
+    assert problem is None
+    assert remark.startswith(f"{ap}: its PatientName was not compared: letters other than ASCII")
+
+
+@pytest.mark.parametrize(
+    ("date", "told"),
+    [("20240511", True), ("20200131", False), (None, False), ("2024-05-11", False)],
+)
+def test_films_of_two_days_are_told(tmp_path, date, told):
+    films = [write(tmp_path / "ap.dcm"), write(tmp_path / "la.dcm", StudyDate=date)]
+    problem, remarks = compare_patients(*films)
+    assert problem is None
+    assert [remark.partition(";")[0] for remark in remarks] == (
+        ["films: their StudyDates differ"] if told else []
+    )
+
+
+@pytest.mark.parametrize("name", [b"DOE^JANE", b"Doe^Jane^^", b"doe ^ Jane", b"Doe^Jane=="])
+def test_names_that_are_equal_by_dicom_are_equal(tmp_path, name):
+    films = [write(tmp_path / "ap.dcm", PatientID=None)]
+    films.append(write_bytes(tmp_path / "la.dcm", name, "ISO_IR 100", PatientID=None))
+    assert compare_patients(*films) == (None, [])
+    assert patient_of_pair(*films).PatientName == "Doe^Jane"
 
 
 def test_films_of_one_patient_may_spell_the_name_differently(tmp_path):

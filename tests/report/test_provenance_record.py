@@ -166,6 +166,29 @@ def test_films_are_told_with_boxes_and_turns(pair):
     assert film_lines(None) == {}
 
 
+def test_turns_by_the_header_are_told_and_recorded(pair):
+    raw = RawFilm(np.zeros((4, 4)), flip_horizontal=True, flip_vertical=True, inverted=True)
+    opened = {view: dataclasses.replace(each, raw=raw) for view, each in pair.opened.items()}
+    record = dataclasses.replace(pair, opened=opened).record()
+    used = ("used_flip_horizontal", "used_flip_vertical", "used_invert")
+    assert [record["ap"][name] for name in used] == [True, True, True]
+    # The flags of the LA film undo what its header says.
+    assert [record["la"][name] for name in used] == [False, True, False]
+    lines = film_lines(record)
+    assert lines["ap"].endswith("left and right exchanged, top and bottom exchanged")
+    assert "left" not in lines["la"] and "top and bottom exchanged" in lines["la"]
+
+
+@pytest.mark.parametrize(
+    ("found", "said"),
+    [({"crop_box": list(BOX), "score": 9.0}, True), ({"score": 0.2}, False), (None, False)],
+)
+def test_only_a_box_that_was_found_is_told_as_found(pair, found, said):
+    opened = {**pair.opened, "ap": dataclasses.replace(pair.opened["ap"], found=found)}
+    line = film_lines(dataclasses.replace(pair, opened=opened).record())["ap"]
+    assert line.endswith(", found by the program") == said
+
+
 def test_checks_that_were_not_made_are_told(pair, reconstruction):
     record = provenance_record(reconstruction, pair)
     assert [line.partition(":")[0] for line in overridden_checks(record)] == [
@@ -234,4 +257,8 @@ def test_long_names_fit_into_dicom(pair, reconstruction):
     many = dataclasses.replace(reconstruction, models=models)
     (image, *_) = ct_series(many.ct_hu, 2.5, (0,) * 3, None, provenance_record(many, pair))
     assert len(image.ManufacturerModelName) <= 64 and "a/b/c" in image.ManufacturerModelName
-    assert len(image.DerivationDescription) <= 1024
+    derivation = image.DerivationDescription
+    assert len(derivation) == 1024 and derivation.endswith(" ...")
+    # What was not checked, and the films, stand before what is cut off.
+    assert "Not checked: --nocheck_views" in derivation
+    assert "AP film box 310" in derivation and "LA film box 310" in derivation

@@ -57,6 +57,16 @@ class Training:
         # Of these data in another fold.
         return dataset.fold_with(self.split_sha256)
 
+    def located(self, paths):
+        """Return the training with the folders of data that are at hand.
+
+        Args:
+            paths: dict from the content hash of a data folder to its path.
+        """
+        further = tuple(each.located(paths) for each in self.further)
+        path = paths.get(self.data_sha256, self.data)
+        return dataclasses.replace(self, data=path, further=further)
+
     def open(self, dataset):
         """Return the training data: ``dataset`` if it is that, else its folder, or None."""
         if self.is_on(dataset):
@@ -254,7 +264,8 @@ def choose_cohort(dataset, trainings, split=None, fold=None):
         ids = getattr(dataset.split(fold), split)
         if not ids:
             raise UserError(f"{dataset.path}: fold {fold} has no {split} patients; try --split=all")
-    trained_on = _count_trained(dataset, ids, trainings)
+    trained, is_known = trained_patients(dataset, ids, trainings)
+    trained_on = len(trained) if is_known else None
     return Cohort(dataset, list(ids), split, fold, tuple(trainings), is_own, trained_on)
 
 
@@ -268,26 +279,30 @@ def _fold(trainings, is_own):
     return folds.pop()
 
 
-def _count_trained(dataset, ids, trainings):
-    """Count the patients that a network was trained on; None if it is not known."""
-    has_phantoms = None
-    seen, trained = set(), []
+def trained_patients(dataset, ids, trainings):
+    """Find the patients that a network was trained on.
+
+    Args:
+        dataset: `Dataset`.
+        ids: of its patients.
+        trainings: list of `Training`, one for each network or model.
+
+    Returns:
+        Set of those of the ids that a network was trained on, as far as it is known; and
+        whether it is known of all.
+    """
+    seen, trained, is_known = set(), [], True
     for training in (each for first in trainings for each in (first, *first.further)):
         if (fold := training.fold_in(dataset)) is not None:
             # In one folder the id tells as much as the CT.
             seen.update(dataset.split(fold).training)
-            continue
-        data = training.open(dataset)
-        if data is None:
-            if has_phantoms is None:
-                has_phantoms = any(each["source"] == _PHANTOM for each in dataset.sources())
-            if training.phantoms and not has_phantoms:
-                continue
-            return None
-        trained += map(data.identity, data.split(training.fold).training)
+        elif (data := training.open(dataset)) is not None:
+            trained += map(data.identity, data.split(training.fold).training)
+        elif not training.phantoms or any(each["source"] == _PHANTOM for each in dataset.sources()):
+            is_known = False
     own = {patient: dataset.identity(patient) if trained else set() for patient in ids}
     # Folders of earlier versions do not tell.
     if trained and not all((*trained, *own.values())):
-        return None
+        is_known = False
     hashes = set().union(*trained)
-    return sum(patient in seen or bool(own[patient] & hashes) for patient in ids)
+    return {each for each in ids if each in seen or own[each] & hashes}, is_known

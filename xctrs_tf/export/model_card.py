@@ -180,9 +180,13 @@ def _quality(quality):
         ]
     for other in quality.get("foreign", []):
         names = ", ".join(map(source_name, other["sources"]))
+        # Calibrations of before do not tell it.
+        unknown = other.get("trained_on", 0) is None
+        seen = "; whether the model was trained on some of them is not known" if unknown else ""
         parts += [
-            f"Patients of other data ({names}, {other['patients']} patients), judged by the same "
-            "thresholds; *none* are its false alarms, as films that are unlike the training films:",
+            f"Patients of other data ({names}, {other['patients']} patients{seen}), judged by the "
+            "same thresholds; *none* are its false alarms, as films that are unlike the training "
+            "films:",
             detection_markdown(other["detection"]),
         ]
     return parts

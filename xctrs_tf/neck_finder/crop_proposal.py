@@ -7,7 +7,7 @@ import math
 import numpy as np
 from PIL import Image
 
-from xctrs_tf.data.films.film_frame import frame_flag
+from xctrs_tf.data.films.film_frame import ASPECT_TOLERANCE, frame_flag
 from xctrs_tf.errors import UserError
 from xctrs_tf.neck_finder.neck_search import Orientation, neck_height_mm, search_neck
 
@@ -19,7 +19,8 @@ MIN_MARGIN = 2.0
 MIN_TILT_DEG = 8.0
 # A square film that is larger than the proposal by less than this share was cropped by hand.
 WHOLE = 0.4
-# A film may be smaller than the network's field by this share.
+# A square film may be smaller than the network's field by this share; of another film a box that
+# is cut off at one side is no square any more.
 NARROW = 0.12
 # The box is moved into the film by at most this share of its edge.
 MAX_MOVE = 0.12
@@ -36,18 +37,15 @@ class CropProposal:
 
     Attributes:
         frame: `FilmFrame` with the proposal.
-        tell: function from the frame that is used, whose box may be another, to `sentences`.
-        record: the same in numbers, for reconstruction.json.
+        tell: function from the frame that is used, whose box may be another, to the list of
+            what was found and assumed, for the user.
+        record: the same in numbers, for reconstruction.json; without a box where the whole film
+            is taken.
     """
 
     frame: object
     tell: collections.abc.Callable
     record: dict
-
-    @property
-    def sentences(self):
-        """List of what was found and assumed, for the user."""
-        return self.tell(self.frame)
 
 
 def propose_crop(film, frame, view, field_mm, fixed=(), search=search_neck):
@@ -84,21 +82,23 @@ def propose_crop(film, frame, view, field_mm, fixed=(), search=search_neck):
     if contradiction:
         upright, changes, tilt = frame, [], 0.0
     else:
-        upright, changes, doubt = _upright(film, frame, given, found, view)
+        upright, changes, doubt = _upright(film, frame, given, found, view, fixed)
         upright, tilt = _tilted(upright, found, fixed)
-    box, edge, moved = _box(film, frame, found, scale, field_mm)
-    record = _record(found, scale, box, upright, frame)
-    is_whole = is_square and min(edge) >= (1 - WHOLE) * max(film.pixels.shape)
-    if is_whole:
-        upright = dataclasses.replace(upright, crop_box=None)
-    else:
-        upright = dataclasses.replace(upright, crop_box=box)
+    counts = _pixels_seen(film, frame, found, scale, field_mm)
+    box, moved, problem = _box(film, found, scale, counts, field_mm)
+    edges = zip(counts, film.pixels.shape, strict=True)
+    if is_square and all(count >= (1 - WHOLE) * length for count, length in edges):
+        box, moved = None, 0.0
+        doubt += [f"{problem}; all of it is taken: look at films.png"] if problem else []
+    elif problem:
+        raise UserError(f"{problem}; take a film that shows more, or give a crop box")
+    upright = dataclasses.replace(upright, crop_box=box)
 
     def tell(used):
         said = _sentences(view, used, changes, tilt, moved, found, scale, frame, film)
         return said + contradiction + doubt
 
-    return CropProposal(upright, tell, record)
+    return CropProposal(upright, tell, _record(found, scale, upright))
 
 
 def _square_pixels(film, frame):
@@ -129,12 +129,13 @@ def _orientation(frame, film):
     return Orientation(quarter % 4, horizontal != vertical, frame.invert)
 
 
-def differences(found, given):
+def differences(found, given, fixed=()):
     """Tell in what the orientation of a found neck differs from that which a film has.
 
     Args:
         found: `FoundNeck`.
         given: `Orientation` of the film by its file and the user's flags.
+        fixed: as of `propose_crop`; of these nothing differs, however the film looks.
 
     Returns:
         Set of ``"turn"``, ``"mirror"`` and ``"invert"`` that differ, and the list of those
@@ -145,7 +146,7 @@ def differences(found, given):
         "mirror": found.mirrored != given.mirrored,
         "invert": found.inverted != given.inverted,
     }
-    names = {name for name, differ in differs.items() if differ}
+    names = {name for name, differ in differs.items() if differ and name not in fixed}
     return names, sorted(name for name in names if found.margins[name] < MIN_MARGIN)
 
 
@@ -163,10 +164,10 @@ def _candidates(given, view, fixed):
     return sorted(candidates, key=lambda each: each != given)
 
 
-def _upright(film, frame, given, found, view):
+def _upright(film, frame, given, found, view, fixed):
     """Return a frame that turns the film upright, flags that say the same, and what is in doubt."""
     quarter = round(found.angle_deg / 90) % 4
-    differs, unsure = differences(found, given)
+    differs, unsure = differences(found, given, fixed)
     if not differs:
         return frame, [], []
     _, vertical = frame.flips(film)
@@ -209,37 +210,41 @@ def _tilted(frame, found, fixed):
     return dataclasses.replace(frame, rotate_deg=round(_within(frame.rotate_deg + tilt), 1)), tilt
 
 
-def _box(film, frame, found, scale, field_mm):
-    """Return the square around the neck in pixels of the file, its edge, and how far it moved."""
+def _pixels_seen(film, frame, found, scale, field_mm):
+    """Return how many pixels of the film the network sees across and up."""
     pixel_mm = frame.pixel_size(film)
     if pixel_mm is None:
         # One pixel of the picture in mm.
         unit = neck_height_mm() / found.height
         pixel_mm = [unit * share for share in scale]
-    counts = [max(1, round(field_mm / edge)) for edge in pixel_mm]
+    return [max(1, round(field_mm / edge)) for edge in pixel_mm]
+
+
+def _box(film, found, scale, counts, field_mm):
+    """Return the box around the neck, how many mm it moved, and why the film is too small."""
     width, height = film.pixels.shape
     middle = [place / share for place, share in zip(found.centre, scale, strict=True)]
     middle[1] = height - middle[1]
-    first, moved = [], 0.0
+    narrow = NARROW if _is_square(film) else ASPECT_TOLERANCE
+    first, edges, moved, problem = [], [], 0.0, None
     for place, count, length in zip(middle, counts, (width, height), strict=True):
-        if count > length * (1 + NARROW):
-            raise UserError(
+        if count > length * (1 + narrow):
+            problem = (
                 f"the neck fills the film: the network sees {field_mm:.0f} mm, {count} pixels, and "
-                f"the film has {length}; take a film that shows more, or give a crop box"
+                f"the film has {length}"
             )
         count = min(count, length)
         start = round(place - count / 2)
         inside = min(max(start, 0), length - count)
         moved = max(moved, abs(inside - start) / count)
         first.append(inside)
-    edges = [min(count, length) for count, length in zip(counts, (width, height), strict=True)]
-    if moved > MAX_MOVE:
-        raise UserError(
+        edges.append(count)
+    if moved > MAX_MOVE and not problem:
+        problem = (
             f"the neck is at the film's edge: the square of {field_mm:.0f} mm around it reaches "
-            f"{moved * field_mm:.0f} mm over; take a film that shows more, or give a crop box"
+            f"{moved * field_mm:.0f} mm over"
         )
-    box = first[0], first[1], first[0] + edges[0], first[1] + edges[1]
-    return box, edges, moved * field_mm
+    return (*first, first[0] + edges[0], first[1] + edges[1]), moved * field_mm, problem
 
 
 def _is_square(film):
@@ -299,9 +304,9 @@ def _sentences(view, frame, changes, tilt, moved, found, scale, old, film):
     return sentences
 
 
-def _record(found, scale, box, frame, given):
+def _record(found, scale, frame):
     record = {
-        "crop_box": list(box),
+        **({"crop_box": list(frame.crop_box)} if frame.crop_box else {}),
         "flip_horizontal": frame.flip_horizontal,
         "flip_vertical": frame.flip_vertical,
         "rotate_deg": frame.rotate_deg,

@@ -45,7 +45,7 @@ def calibrate(
         advance: called after each held-out patient.
 
     Returns:
-        Dict for JSON (xctrs-quality/2), for `verdict.assess`.
+        Dict for JSON (xctrs-quality/3), for `verdict.assess`.
 
     Raises:
         UserError: too few held-out patients, or a rate outside ]0, 0.5].

@@ -163,19 +163,21 @@ def _derivation(provenance, with_files):
         return "Computed by a neural network from two X-ray films"
     # Without a patient the files are anonymous, and names of films may be those of patients.
     films = film_lines(provenance["films"], with_files)
+    # What may be cut off stands last.
     sentences = [
         "Computed by a neural network from two X-ray films.",
-        *(f"Model {model_sentences(model)}" for model in provenance["models"]),
-        *(f"{view.upper()} film {line}." for view, line in films.items()),
         *(f"Not checked: {line}." for line in overridden_checks(provenance)),
         *(["Mean with the mirrored films."] if provenance["mirror"] else []),
+        *(f"{view.upper()} film {line}." for view, line in films.items()),
+        *(f"Model {model_sentences(model)}" for model in provenance["models"]),
     ]
     return _plain(" ".join(sentences), 1024)
 
 
 def _plain(text, limit):
     # A backslash separates values in DICOM.
-    return one_line(text.replace("\\", "/"))[:limit]
+    line = one_line(text.replace("\\", "/"))
+    return line if len(line) <= limit else f"{line[: limit - 4]} ..."
 
 
 def _describe_place(image, z, spacing_mm, origin_mm):

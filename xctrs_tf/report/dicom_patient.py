@@ -7,7 +7,10 @@ import warnings
 import pydicom
 from pydicom import charset, config, valuerep
 
-from xctrs_tf.data.films.formats.dicom_film import is_dicom_film
+from xctrs_tf.data.checked_file import read_checked
+from xctrs_tf.data.dicom.dicom_dataset import read_dataset
+from xctrs_tf.data.films.formats.dicom_film import MAX_READS, is_dicom_film
+from xctrs_tf.data.films.raw_film import MAX_FILE_BYTES
 from xctrs_tf.errors import UserError, one_line
 
 # Fields copied from a film, so that an archive files the series with it.
@@ -78,7 +81,7 @@ def patient_of_pair(ap, la):
     # Devices spell names differently, so that they tell only where there is no id.
     has_id = "PatientID" in fields or "PatientID" in other
     for name in _IDS if has_id else _NAMES:
-        if other.get(name) != fields.get(name):
+        if not _is_same(name, fields.get(name), other.get(name)):
             raise UserError(
                 f"{la}: its {name} is not that of {ap}; take both films of one patient, or leave "
                 "--copy_patient out"
@@ -86,50 +89,88 @@ def patient_of_pair(ap, la):
     return fields
 
 
-def difference_of_patients(ap, la):
-    """Tell whether the headers of two films name two patients.
+def compare_patients(ap, la):
+    """Compare the patients that the headers of two films name, and the days of the films.
 
     Args:
         ap: the AP film, of any file type.
         la: the LA film, of any file type.
 
     Returns:
-        What is wrong and what mends it; None where both name one patient, or one film
-        does not name them.
+        What is wrong and what mends it, or None where both name one patient, or one film
+        does not name them; and the list of lines on fields that could not be compared, and
+        on films of two days.
     """
     if not (is_dicom_film(ap) and is_dicom_film(la)):
-        return None
-    try:
-        (fields, _), (other, _) = _read(ap), _read(la)
-    except UserError:
-        # Names that cannot be read matter only where they are copied.
-        return None
-    known = [name for name in (*_IDS, *_NAMES) if name in fields and name in other]
-    for name in _IDS if set(_IDS) <= set(known) else known:
-        if fields.get(name) != other.get(name):
-            return (
-                f"{la}: its {name} is not that of {ap}; take both films of one patient "
-                "(--nocheck_views takes these)"
+        return None, []
+    headers = [(path, _header(path)) for path in (ap, la)]
+    remarks = []
+    for name in (*_IDS, *_NAMES):
+        values = []
+        for path, header in headers:
+            try:
+                values.append(_text(header, name))
+            except ValueError as error:
+                remarks.append(f"{path}: its {name} was not compared: {one_line(error, 200)}")
+        if len(values) < 2 or not all(values):
+            continue
+        if not _is_same(name, *values):
+            problem = (
+                f"{la}: its {name} is not that of {ap}; take both films of one patient, or "
+                "correct the header that is wrong (--nocheck_views takes these)"
             )
-    return None
+            return problem, remarks
+        # Devices spell names differently, so that they do not count beside an id.
+        if name in _IDS:
+            break
+    return None, remarks + _dates_remark(headers)
+
+
+def _dates_remark(headers):
+    """Return a line, in a list, where both films have a StudyDate and these differ."""
+    dates = set()
+    for _, header in headers:
+        with contextlib.suppress(ValueError):
+            date = _text(header, "StudyDate")
+            if date:
+                _require_valid("StudyDate", date)
+                dates.add(date)
+    if len(dates) < 2:
+        return []
+    # Without the dates: remarks are kept in files that name no patient.
+    return [
+        "films: their StudyDates differ; take both films of one visit, since the neck lies "
+        "otherwise on another day"
+    ]
+
+
+def _is_same(name, first, second):
+    """Return whether two values of a field mean the same."""
+    return first == second or (name == "PatientName" and _plain_name(first) == _plain_name(second))
+
+
+def _plain_name(value):
+    """Return a name without what does not count in DICOM: case, spaces, and empty parts at ends."""
+    spellings = str(value or "").casefold().split("=")
+    names = ("^".join(map(str.strip, each.split("^"))).rstrip("^") for each in spellings)
+    return "=".join(names).rstrip("=")
+
+
+def _header(path):
+    """Return the header of a DICOM film, as it was read for the film."""
+    with _quiet_pydicom():
+        return read_dataset(path, read_checked(path, MAX_FILE_BYTES), MAX_READS)
 
 
 def _read(path):
     """Return the fields of a film, and the names of those whose values are not valid."""
     try:
-        with _quiet_pydicom():
-            # Films that are DICOM without saying so at their start are read, too.
-            header = pydicom.dcmread(
-                path,
-                stop_before_pixels=True,
-                specific_tags=PATIENT_FIELDS,
-                force=is_dicom_film(path),
-            )
+        header = _header(path) if is_dicom_film(path) else None
     # A damaged header may raise anything.
-    except Exception as error:
-        raise UserError(
-            f"{path}: no DICOM file to copy the patient from; leave --copy_patient out"
-        ) from error
+    except Exception:
+        header = None
+    if header is None:
+        raise UserError(f"{path}: no DICOM file to copy the patient from; leave --copy_patient out")
     fields, left_out = pydicom.Dataset(), []
     for name in PATIENT_FIELDS:
         try:

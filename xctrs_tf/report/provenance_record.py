@@ -214,15 +214,16 @@ def _film_line(film):
     turns = [
         text
         for name, text in (
-            ("flip_horizontal", "left and right exchanged"),
-            ("flip_vertical", "top and bottom exchanged"),
+            ("used_flip_horizontal", "left and right exchanged"),
+            ("used_flip_vertical", "top and bottom exchanged"),
             ("invert", "grey values inverted"),
         )
         if film[name]
     ]
     if film["rotate_deg"]:
         turns.append(f"rotated clockwise by {film['rotate_deg']:g} degrees")
-    found = ["found by the program"] if film.get("found") else []
+    # On a film that is taken whole the program may have found a neck, or none.
+    found = ["found by the program"] if as_dict(film.get("found")).get("crop_box") else []
     return ", ".join([where, *turns, *found])
 
 

@@ -14,7 +14,7 @@ def training_lines(metadata, models=()):
 
     Args:
         metadata: metadata.json of a model of which no more is known, or None.
-        models: `origin.model_record` of each model; then ``metadata`` does not count.
+        models: `provenance_record.model_record` of each model; then ``metadata`` does not count.
 
     Returns:
         List of str, one for each model.

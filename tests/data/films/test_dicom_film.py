@@ -8,7 +8,7 @@ from pydicom.uid import ImplicitVRLittleEndian
 
 from tests.data.dicoms import PIXELS, write_dicom
 from xctrs_tf.data.dicom import dicom_dataset
-from xctrs_tf.data.films.film import read_film
+from xctrs_tf.data.films.film import read_film, read_raw_film
 from xctrs_tf.data.films.film_frame import FilmFrame
 from xctrs_tf.data.films.film_normalisation import normalise_film
 from xctrs_tf.data.films.formats.dicom_scale import pixel_scale
@@ -100,19 +100,30 @@ def test_the_networks_square_by_the_headers_spacing(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("view", "orientation", "picture"),
+    ("view", "orientation", "picture", "told"),
     [
-        ("ap", ["L", "F"], PIXELS),
-        ("ap", ["R", "F"], PIXELS[:, ::-1]),
-        ("ap", ["LP", "HR"], PIXELS[::-1]),
-        ("la", ["P", "F"], PIXELS),
-        ("la", ["A", "FP"], PIXELS[:, ::-1]),
-        ("la", ["A", "H"], PIXELS[::-1, ::-1]),
+        ("ap", ["L", "F"], PIXELS, None),
+        ("ap", ["R", "F"], PIXELS[:, ::-1], "left and right exchanged"),
+        ("ap", ["LP", "HR"], PIXELS[::-1], "top and bottom exchanged"),
+        ("la", ["P", "F"], PIXELS, None),
+        ("la", ["A", "FP"], PIXELS[:, ::-1], "left and right exchanged"),
+        ("la", ["A", "H"], PIXELS[::-1, ::-1], "left and right, top and bottom exchanged"),
     ],
 )
-def test_the_patients_orientation_turns_the_film(tmp_path, view, orientation, picture):
+def test_the_patients_orientation_turns_the_film(
+    tmp_path, caplog, view, orientation, picture, told
+):
     path = write_dicom(tmp_path / "a.dcm", PatientOrientation=orientation)
     np.testing.assert_allclose(read_film(path, view, 12), as_film(picture), atol=1e-6)
+    line = f"{path}: {told}, by PatientOrientation {'/'.join(orientation)}"
+    assert caplog.messages == ([line] if told else [])
+
+
+def test_a_film_that_is_stored_with_dark_bone_is_marked_without_a_line(tmp_path):
+    for stored in ("MONOCHROME1", "MONOCHROME2"):
+        path = write_dicom(tmp_path / "a.dcm", PhotometricInterpretation=stored)
+        raw = read_raw_film(path, "ap")
+        assert (raw.inverted, raw.remarks) == (stored == "MONOCHROME1", ())
 
 
 @pytest.mark.parametrize(

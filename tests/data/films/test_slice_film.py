@@ -77,9 +77,12 @@ def test_gzip_is_recognised_by_its_contents(tmp_path):
     ],
 )
 def test_a_slice_that_stands_in_the_patient_is_turned_by_its_header(
-    tmp_path, suffix, view, columns, rows, read
+    tmp_path, caplog, suffix, view, columns, rows, read
 ):
-    check(write_image(tmp_path / f"film{suffix}", columns=columns, rows=rows), read, view)
+    path = write_image(tmp_path / f"film{suffix}", columns=columns, rows=rows)
+    check(path, read, view)
+    turned = " exchanged, by the directions of its header"
+    assert [turned in line for line in caplog.messages] == ([] if read is FILM else [True])
 
 
 @pytest.mark.parametrize("columns", [LEFT, -LEFT])

@@ -166,8 +166,10 @@ def _square(box, pixel_mm, field_mm, shape):
         film_mm = " x ".join(
             f"{count * edge:.0f}" for count, edge in zip(shape, pixel_mm, strict=True)
         )
+        fits = all(count <= length for count, length in zip(counts, shape, strict=True))
+        how = "move the crop box" if fits else "take a film that shows more"
         raise UserError(
             f"the network sees {field_mm:.0f} mm, which reaches over the edge of the film of "
-            f"{film_mm} mm; move the crop box or give another spacing"
+            f"{film_mm} mm; {how}, or give a smaller spacing"
         )
     return first[0], first[1], first[0] + counts[0], first[1] + counts[1]

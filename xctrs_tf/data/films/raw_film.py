@@ -27,6 +27,7 @@ class RawFilm:
         pixel_shape: width and height of a pixel in any unit, used where ``pixel_mm`` is None.
         flip_horizontal: the file says that left and right must be exchanged.
         flip_vertical: the file says that top and bottom must be exchanged.
+        inverted: the file stores bone dark, and its pixels were inverted.
         remarks: lines on what was assumed or mended.
         scale_remark: line that tells where ``pixel_mm`` is from, or None.
     """
@@ -36,6 +37,7 @@ class RawFilm:
     pixel_shape: tuple = (1.0, 1.0)
     flip_horizontal: bool = False
     flip_vertical: bool = False
+    inverted: bool = False
     remarks: tuple = ()
     scale_remark: str | None = None
 
@@ -47,6 +49,18 @@ class RawFilm:
         """
         used = self.scale_remark is not None and frame.pixel_mm is None
         return (*self.remarks, *((self.scale_remark,) if used else ()))
+
+
+def flip_remarks(flips, source):
+    """Return the line, in a tuple, that tells which flips the file asks for; or nothing.
+
+    Args:
+        flips: whether left and right, and whether top and bottom, are exchanged.
+        source: what of the file says so.
+    """
+    words = ("left and right", "top and bottom")
+    said = ", ".join(word for word, flip in zip(words, flips, strict=True) if flip)
+    return (f"{said} exchanged, by {source}",) if said else ()
 
 
 def screen_to_film(picture):

@@ -45,7 +45,8 @@ def read_pair(paths, options, model, spacing_mm=None, search=None):
         opened = open_films(paths, options.frames())
         pair = _cropped(opened, options, model, spacing_mm, search)
         if pair.problem is None and options.check_views:
-            pair = pair.refused(_two_patients(paths))
+            problem, remarks = _compare_patients(paths)
+            pair = pair.refused(problem).noting(*remarks)
         if pair.problem is None:
             said = pair.remarks
             pair = cut_pair(
@@ -104,11 +105,11 @@ def _scale_remark(spacing_mm, model):
     )
 
 
-def _two_patients(paths):
+def _compare_patients(paths):
     # It needs pydicom, which --help of a program must not load.
-    from xctrs_tf.report.dicom_patient import difference_of_patients
+    from xctrs_tf.report.dicom_patient import compare_patients
 
-    return difference_of_patients(**paths)
+    return compare_patients(**paths)
 
 
 def _cropped(opened, options, model, spacing_mm, search):

@@ -1,11 +1,10 @@
 """Films from DICOM files: grey values, pixel size, view and orientation by the header."""
 
-import pathlib
-
 import numpy as np
 
+from xctrs_tf.data.checked_file import read_start
 from xctrs_tf.data.dicom.dicom_start import START, starts_like_dicom
-from xctrs_tf.data.films.raw_film import RawFilm, check_size, screen_to_film
+from xctrs_tf.data.films.raw_film import RawFilm, check_size, flip_remarks, screen_to_film
 from xctrs_tf.errors import UserError
 
 # The header of a film has some hundreds of fields, each of two pieces.
@@ -13,13 +12,15 @@ MAX_READS = 50_000
 
 
 def is_dicom_film(path):
-    """Return whether a film's file is DICOM, by its first bytes.
+    """Return whether a film's file is DICOM, by its first bytes, unpacked where it is gzip.
 
     Args:
         path: the file.
+
+    Raises:
+        UserError: as `read_start`.
     """
-    with pathlib.Path(path).open("rb") as stream:
-        return starts_like_dicom(stream.read(START))
+    return starts_like_dicom(read_start(path, START))
 
 
 def read_dicom_film(path, content, view):
@@ -49,16 +50,25 @@ def read_dicom_film(path, content, view):
     dicom_header.check(path, image, view)
     # Spaces before it are legal, and pydicom keeps them.
     image.PhotometricInterpretation = image.PhotometricInterpretation.strip()
-    flips = dicom_header.flips(path, image, view)
+    flips, source = dicom_header.flips(path, image, view)
     pixel_mm, pixel_shape, remark = dicom_scale.pixel_scale(path, image)
     check_size(path, *dicom_header.size(path, image))
     values, padding = dicom_values.stored_values(path, image)
     picture = dicom_values.shown_values(path, image, values, padding)
-    if image.PhotometricInterpretation == "MONOCHROME1":
+    inverted = image.PhotometricInterpretation == "MONOCHROME1"
+    if inverted:
         picture = -picture
     if padding.any():
         picture = np.ma.masked_array(picture, padding)
-    return RawFilm(screen_to_film(picture), pixel_mm, pixel_shape, *flips, scale_remark=remark)
+    return RawFilm(
+        screen_to_film(picture),
+        pixel_mm,
+        pixel_shape,
+        *flips,
+        inverted,
+        flip_remarks(flips, source),
+        remark,
+    )
 
 
 def _complete_meta(path, image):

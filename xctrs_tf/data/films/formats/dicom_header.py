@@ -61,13 +61,16 @@ def flips(path, header, view):
         header: `pydicom.Dataset`.
         view: ``"ap"`` or ``"la"``.
 
+    Returns:
+        Tuple of two bools, and the field that says so.
+
     Raises:
         UserError: PatientOrientation is that of no upright film of the view, or incomplete.
     """
     directions = header.get("PatientOrientation") or ()
     directions = [directions] if isinstance(directions, str) else list(map(str, directions))
     if not any(directions):
-        return False, False
+        return (False, False), None
     found = one_line("/".join(directions), 40)
     # The first letter is the main direction; further letters describe a tilt.
     mains = [direction[:1].upper() for direction in directions]
@@ -89,9 +92,8 @@ def flips(path, header, view):
                 f"{path}: its PatientOrientation is {found}, which is not an upright "
                 f"{view.upper()} film; turn it, exchange the films or correct the header"
             )
-    return tuple(
-        main == OPPOSITE[upright] for main, upright in zip(mains, UPRIGHT[view], strict=True)
-    )
+    flips = (main == OPPOSITE[each] for main, each in zip(mains, UPRIGHT[view], strict=True))
+    return tuple(flips), f"PatientOrientation {found}"
 
 
 def _text(header, keyword):

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from xctrs_tf.data.films.raw_film import RawFilm, check_size
+from xctrs_tf.data.films.raw_film import RawFilm, check_size, flip_remarks
 from xctrs_tf.data.volumes.volume import read_stored_image
 from xctrs_tf.errors import UserError
 
@@ -41,7 +41,8 @@ def read_slice_film(path, view):
     pixel_mm = tuple(float(image.spacing_mm[axis]) for axis in axes)
     flips = _flips(path, image.affine, axes, view)
     remark = _UNSET if pixel_mm == (1.0, 1.0) else None
-    return RawFilm(pixels, pixel_mm, pixel_mm, *flips, scale_remark=remark)
+    told = flip_remarks(flips, "the directions of its header")
+    return RawFilm(pixels, pixel_mm, pixel_mm, *flips, remarks=told, scale_remark=remark)
 
 
 def _film_axes(shape):

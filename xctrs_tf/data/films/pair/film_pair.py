@@ -115,9 +115,16 @@ class FilmPair:
         }
 
     def _turns(self, view):
-        frame = self.frames.get(view, self.opened[view].frame)
+        raw, frame = self.opened[view].raw, self.frames.get(view, self.opened[view].frame)
         names = ("flip_horizontal", "flip_vertical", "invert", "rotate_deg", "pixel_mm")
-        return {name: getattr(frame, name) for name in names}
+        # The header and the frame may undo each other.
+        horizontal, vertical = frame.flips(raw)
+        return {
+            "used_flip_horizontal": horizontal,
+            "used_flip_vertical": vertical,
+            "used_invert": raw.inverted != frame.invert,
+            **{name: getattr(frame, name) for name in names},
+        }
 
 
 def open_films(paths, frames):
