@@ -1,12 +1,14 @@
 """The paper's figures from runs.
 
   python -m experiments.figures --runs=RUNS --output=FIGURES [--which=fig5,fig6]
+  python -m experiments.figures --results=RESULTS --output=FIGURES --which=vertebrae
 
 fig5: what SpaDRNet makes of the films on its way to a volume (X-CTRSNet's run).
 fig6: every method's reconstruction beside the CT. fig7: every method's
 segmentation. vertebrae: box plots of the Dice of C1 to C7. curves: validation
 during training. fig6 and fig7 are drawn from what experiments.evaluate
---save_predictions kept; fig5 alone needs the weights.
+--save_predictions kept; fig5 alone needs the weights. vertebrae is drawn from a folder of
+experiments.tables as well, also where the runs are gone.
 
 Unless --patients names them, they are drawn of the patient whose PSNR by X-CTRSNet
 is the median of the fold. Of several patients fig5 shows the first.
@@ -23,6 +25,7 @@ from xctrs_tf.errors import UserError
 from xctrs_tf.evaluation.evaluated_run import open_run_dataset
 from xctrs_tf.evaluation.predictions import read_prediction
 from xctrs_tf.evaluation.results.collection import collect_runs
+from xctrs_tf.evaluation.results.result_folder import read_results
 from xctrs_tf.evaluation.tables.comparison import patient_values
 from xctrs_tf.models.catalogue import REFERENCE_ROW, ROWS, TABLE_ROWS
 from xctrs_tf.training.history import read_history
@@ -31,6 +34,12 @@ from xctrs_tf.training.run_record import read_config
 FLAGS = flags.FlagValues()
 RUNS = flags.DEFINE_string(
     "runs", None, "Folder of runs, of experiments.cross_validate.", flag_values=FLAGS
+)
+RESULTS = flags.DEFINE_string(
+    "results",
+    None,
+    "In place of --runs: folder of experiments.tables, for --which=vertebrae.",
+    flag_values=FLAGS,
 )
 OUTPUT = flags.DEFINE_string("output", None, "Folder for the pictures.", flag_values=FLAGS)
 DATA = flags.DEFINE_string(
@@ -48,14 +57,23 @@ SEED = flags.DEFINE_integer("seed", 0, "Seed of the runs that are drawn.", flag_
 
 def execute():
     """Draw what the flags ask for."""
-    for flag in (RUNS, OUTPUT):
-        if not flag.value:
-            raise UserError(f"--{flag.name} is missing: name a folder")
+    if not (RUNS.value or RESULTS.value) or not OUTPUT.value:
+        name = OUTPUT.name if RUNS.value or RESULTS.value else RUNS.name
+        raise UserError(f"--{name} is missing: name a folder")
+    if RUNS.value and RESULTS.value:
+        raise UserError("--results: not beside --runs; leave one of them out")
     unknown = [name for name in WHICH.value if name not in DRAWN]
     if unknown:
         raise UserError(f"--which={unknown[0]}: must be of {', '.join(DRAWN)}")
-    runs, output = pathlib.Path(RUNS.value), pathlib.Path(OUTPUT.value)
-    results = collect_runs(runs)
+    needing_runs = [name for name in WHICH.value if name != "vertebrae"]
+    if RESULTS.value and needing_runs:
+        raise UserError(f"--which={needing_runs[0]}: needs --runs; of --results take vertebrae")
+    output = pathlib.Path(OUTPUT.value)
+    if RESULTS.value:
+        runs, results = None, read_results(pathlib.Path(RESULTS.value))
+    else:
+        runs = pathlib.Path(RUNS.value)
+        results = collect_runs(runs)
     cli.lock_output(output)
     for name in WHICH.value:
         path = output / f"{name}.png"

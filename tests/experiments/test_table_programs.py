@@ -1,5 +1,7 @@
 """Programs that make tables and figures."""
 
+import shutil
+
 import pytest
 
 from tests.data.cases import CONFIGURATION, RECORD, make_case
@@ -82,6 +84,9 @@ def test_committed_tables_and_documents_are_those_of_their_figures():
         ("tables", [], "error: --runs is missing: both --runs and --output, or --check"),
         ("tables", ["--runs=absent", "--output=x"], "error: --runs=absent: no such folder"),
         ("figures", ["--runs=absent"], "error: --output is missing: name a folder"),
+        ("figures", ["--output=b"], "error: --runs is missing: name a folder"),
+        ("figures", ["--runs=a", "--results=a", "--output=b"], "error: --results: not beside"),
+        ("figures", ["--results=a", "--output=b"], "error: --which=fig5: needs --runs"),
         ("figures", ["--runs=a", "--output=b", "--which=fig9"], "error: --which=fig9: must be of"),
         ("studies.robustness", ["--output=x"], "error: --workdir is missing: name a run"),
         (
@@ -96,6 +101,18 @@ def test_mistakes_are_one_line(program, flags, error):
     assert finished.returncode == 2
     assert finished.stderr.startswith(error)
     assert finished.stderr.count("\n") == 1
+
+
+def test_the_vertebrae_are_drawn_where_the_runs_are_gone(runs, tmp_path):
+    results, output = tmp_path / "results", tmp_path / "figures"
+    assert not run_program(
+        "tables", f"--runs={runs}", f"--output={results}", "--nomeasure"
+    ).returncode
+    shutil.rmtree(runs)
+    flags = (f"--results={results}", f"--output={output}", "--which=vertebrae")
+    finished = run_program("figures", *flags)
+    assert finished.returncode == 0, finished.stderr
+    assert [path.name for path in output.iterdir()] == ["vertebrae.png"]
 
 
 @pytest.mark.parametrize("which", ["fig6", "fig7", "curves"])
