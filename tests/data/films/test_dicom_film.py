@@ -103,11 +103,11 @@ def test_the_networks_square_by_the_headers_spacing(tmp_path):
     ("view", "orientation", "picture", "told"),
     [
         ("ap", ["L", "F"], PIXELS, None),
-        ("ap", ["R", "F"], PIXELS[:, ::-1], "left and right exchanged"),
-        ("ap", ["LP", "HR"], PIXELS[::-1], "top and bottom exchanged"),
+        ("ap", ["R", "F"], PIXELS[:, ::-1], "left and right"),
+        ("ap", ["LP", "HR"], PIXELS[::-1], "top and bottom"),
         ("la", ["P", "F"], PIXELS, None),
-        ("la", ["A", "FP"], PIXELS[:, ::-1], "left and right exchanged"),
-        ("la", ["A", "H"], PIXELS[::-1, ::-1], "left and right, top and bottom exchanged"),
+        ("la", ["A", "FP"], PIXELS[:, ::-1], "left and right"),
+        ("la", ["A", "H"], PIXELS[::-1, ::-1], "left and right, and top and bottom"),
     ],
 )
 def test_the_patients_orientation_turns_the_film(
@@ -115,7 +115,7 @@ def test_the_patients_orientation_turns_the_film(
 ):
     path = write_dicom(tmp_path / "a.dcm", PatientOrientation=orientation)
     np.testing.assert_allclose(read_film(path, view, 12), as_film(picture), atol=1e-6)
-    line = f"{path}: {told}, by PatientOrientation {'/'.join(orientation)}"
+    line = f"{path}: PatientOrientation {'/'.join(orientation)} asks to exchange {told}"
     assert caplog.messages == ([line] if told else [])
 
 

@@ -81,7 +81,7 @@ def test_a_slice_that_stands_in_the_patient_is_turned_by_its_header(
 ):
     path = write_image(tmp_path / f"film{suffix}", columns=columns, rows=rows)
     check(path, read, view)
-    turned = " exchanged, by the directions of its header"
+    turned = "the header asks to exchange "
     assert [turned in line for line in caplog.messages] == ([] if read is FILM else [True])
 
 

@@ -45,8 +45,14 @@ def test_rows_of_other_patients_are_told(tmp_path):
     note_of(tmp_path / "more", [(1, 0)])
     results = collect_runs(tmp_path / "more")
     (note,) = other_patients_note(results, ROWS)
-    assert note.startswith("Rows with another n were tested on other patients")
+    assert note.startswith("Not all rows have the same patients")
     assert other_patients_note(results, ("table1-vgg", "table2-sit")) == []
+
+
+def test_as_many_patients_of_another_fold_are_told(tmp_path):
+    for fold, row in enumerate(ROWS[:2]):
+        write_run(tmp_path, row, [case_line(f"a{fold}", 22.0)], fold)
+    assert other_patients_note(collect_runs(tmp_path), ROWS[:2])
 
 
 @pytest.mark.parametrize(

@@ -59,8 +59,8 @@ def flip_remarks(flips, source):
         source: what of the file says so.
     """
     words = ("left and right", "top and bottom")
-    said = ", ".join(word for word, flip in zip(words, flips, strict=True) if flip)
-    return (f"{said} exchanged, by {source}",) if said else ()
+    said = ", and ".join(word for word, flip in zip(words, flips, strict=True) if flip)
+    return (f"{source} asks to exchange {said}",) if said else ()
 
 
 def screen_to_film(picture):

@@ -23,8 +23,8 @@ def other_patients_note(results, rows):
     if len(tested - {frozenset()}) < 2:
         return []
     return [
-        "Rows with another n were tested on other patients and cannot be subtracted; "
-        "answers.md has the differences over the same patients."
+        "Not all rows have the same patients, so do not subtract their means; answers.md has the "
+        "differences over the same patients."
     ]
 
 

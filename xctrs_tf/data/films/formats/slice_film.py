@@ -41,7 +41,7 @@ def read_slice_film(path, view):
     pixel_mm = tuple(float(image.spacing_mm[axis]) for axis in axes)
     flips = _flips(path, image.affine, axes, view)
     remark = _UNSET if pixel_mm == (1.0, 1.0) else None
-    told = flip_remarks(flips, "the directions of its header")
+    told = flip_remarks(flips, "the header")
     return RawFilm(pixels, pixel_mm, pixel_mm, *flips, remarks=told, scale_remark=remark)
 
 
