@@ -138,7 +138,7 @@ def test_folds_on_another_reconstruction_are_refused(runs):
 def test_first_weights_are_told_without_their_folders(runs):
     for row in (REFERENCE_ROW, "table1-vgg"):
         write_run(runs, row, [case_line("c")], fold=1, initial_weights=f"/home/{row}/A, /b/c/B")
-    with pytest.raises(UserError, match=r"\(initial_weights is  and was A; B\)"):
+    with pytest.raises(UserError, match=r"\(initial_weights is  and was A,B\)"):
         collect_runs(runs)
 
 
