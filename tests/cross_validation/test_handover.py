@@ -220,6 +220,33 @@ def test_a_run_of_other_inputs_is_refused(tmp_path, inputs, message):
     hand_over(handover, here)
 
 
+FOLD = VGG.partition("/")[2]
+_STAGE = {"source": FOLD, "networks": ["spadrnet"], "steps": 50}
+
+
+def test_first_weights_in_folders_of_one_name_are_compared(tmp_path):
+    there, here, handover = (tmp_path / name for name in ("there", "here", "handover"))
+    run = fake_run(there, VGG, [80], initial_weights=f"/r/a/{VGG}")
+    describe(run, stages=[_STAGE])
+    hand_over(handover, there)
+    other = fake_run(tmp_path / "other", VGG, [70], initial_weights="/b/table1-spadrnet/" + FOLD)
+    describe(other, stages=[_STAGE])
+    with pytest.raises(UserError, match=f"is {VGG} there and table1-spadrnet/{FOLD} here"):
+        hand_over(handover, tmp_path / "other")
+    run = fake_run(here, VGG, [70], initial_weights=f"/r/b/{VGG}")
+    describe(run, stages=[_STAGE])
+    hand_over(handover, here)
+    assert (run / "checkpoints" / "step-00000080").exists()
+    describe(run, stages=[_STAGE | {"steps": 60}])
+    with pytest.raises(UserError, match="the trainings of --initial_weights differ"):
+        hand_over(handover, here)
+    # An index of an earlier version does not tell.
+    index = index_of(handover)
+    index["jobs"][VGG].pop("stages", None)
+    write(handover / "index.json", json.dumps(index))
+    hand_over(handover, here)
+
+
 def test_a_run_that_cannot_be_compared_is_kept(there, tmp_path):
     hand_over(tmp_path / "handover", there)
     run = fake_run(tmp_path / "here", VGG, [5])

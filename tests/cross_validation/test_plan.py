@@ -123,10 +123,16 @@ def test_a_row_that_cannot_be_counted_does_not_end_the_plan(
     monkeypatch.setattr(convolution_rate, "convolution_rate", lambda: 1e9)
     first, second, total, *sources = planned(capsys, jobs, configs)
     assert first.split()[6:8] == ["10.0", "minutes"]
-    assert second.endswith(plan.UNKNOWN)
-    assert "about 10.0 minutes left" in total
+    assert second.split()[5:] == ["new", "-", "-", plan.UNKNOWN]
+    assert second.index(plan.UNKNOWN) == first.index(plan.COUNTED)
+    assert "about 10.0 minutes left without 1 unknown jobs, one job at a time" in total
     assert "table1-mulsisnet: mulsisnet: no operation count" in caplog.text
     assert sources[1].startswith("unknown: not counted, and not in the time that is left")
+    # The time of a step is then known, its memory is not.
+    with_steps(jobs[1], {20: 3.0})
+    _, second, total, *_ = planned(capsys, jobs, configs)
+    assert second.split()[5:] == ["begun", "5.0", "minutes", "-", "begun", "job"]
+    assert "unknown" not in total
 
 
 def test_the_rate_of_a_convolution_is_one_that_processors_have():

@@ -38,6 +38,12 @@ def own(tmp_path_factory):
     return make_certificate(tmp_path_factory.mktemp("tls") / "own", "IP:127.0.0.1")
 
 
+@pytest.fixture(autouse=True)
+def without_the_variable_of_grpc(monkeypatch):
+    """Some machines set it for all programs."""
+    monkeypatch.delenv("GRPC_DEFAULT_SSL_ROOTS_FILE_PATH", raising=False)
+
+
 @pytest.fixture(scope="module")
 def foreign(own):
     return make_certificate(own.parent / "foreign", "DNS:elsewhere")
@@ -86,6 +92,32 @@ def test_certificates_that_are_refused_over_grpc(own, foreign):
 def test_the_authorities_of_the_system_are_known(own, ask, monkeypatch):
     monkeypatch.setenv("SSL_CERT_FILE", str(own / "cert.pem"))
     assert ask(own, tls=True).spacing_mm == 2.5
+
+
+@pytest.mark.parametrize("ask", [ask_rest, ask_grpc])
+def test_the_folder_of_authorities_of_the_system_is_known(own, ask, monkeypatch, tmp_path):
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "absent"))
+    monkeypatch.setenv("SSL_CERT_DIR", str(tmp_path))
+    (tmp_path / "00000000.0").symlink_to("absent")
+    # OpenSSL reads files alone that are named by the hash of the subject.
+    shutil.copy(own / "cert.pem", tmp_path / "cert.pem")
+    assert "its certificate is refused (" in ask(own, tls=True)
+    command = ["openssl", "x509", "-in", "cert.pem", "-noout", "-subject_hash"]
+    told = subprocess.run(command, cwd=own, check=True, capture_output=True, text=True)
+    (tmp_path / f"{told.stdout.strip()}.0").symlink_to("cert.pem")
+    assert ask(own, tls=True).spacing_mm == 2.5
+
+
+def test_the_authorities_that_the_variable_of_grpc_names_are_known(own, monkeypatch):
+    # gRPC reads it once in a process.
+    handed = []
+    monkeypatch.setattr(grpc, "ssl_channel_credentials", handed.append)
+    monkeypatch.setattr(grpc, "secure_channel", lambda *_: grpc.insecure_channel("h:1"))
+    monkeypatch.setenv("SSL_CERT_FILE", str(own / "cert.pem"))
+    monkeypatch.setenv("GRPC_DEFAULT_SSL_ROOTS_FILE_PATH", str(own / "cert.pem"))
+    for security in (Security(tls=True), Security(tls=True, ca_file=str(own / "cert.pem"))):
+        GrpcClient("h:1", "m", RETRY, security)
+    assert handed == [None, (own / "cert.pem").read_bytes()]
 
 
 def test_a_server_that_does_not_encrypt(own):

@@ -135,7 +135,7 @@ def _describe(folder):
         record = read_run_record(folder)
         job |= {"training": record.config.to_json(), "data_sha256": record.data_sha256}
         job |= {"split_sha256": record.split_sha256, "further_data": mixed_in(record.folders)}
-        job["vgg_weights_sha256"] = record.vgg_weights_sha256
+        job |= {"vgg_weights_sha256": record.vgg_weights_sha256, "stages": record.stages}
     return job
 
 

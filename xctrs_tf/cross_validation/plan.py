@@ -45,8 +45,8 @@ class Cost:
 
     Attributes:
         fixed_seconds: time before and after the training steps.
-        step_seconds: time of one training step.
-        peak_memory_bytes: largest resident memory.
+        step_seconds: time of one training step; 0 where it is not known.
+        peak_memory_bytes: largest resident memory; 0 where it is not known.
         source: where it is from: `FINISHED`, `BEGUN`, `TRIED`, `COUNTED` or `UNKNOWN`.
     """
 
@@ -79,13 +79,18 @@ def print_plan(jobs, configs, measure=False):
     for job in jobs:
         cost, state = costs[job.row], job.state()
         whole = configs[job.row].steps
-        seconds = cost.seconds(whole)
         if state != "done":
             left += cost.seconds(max(0, whole - (latest_step(job.folder) or 0)))
-        memory = cost.peak_memory_bytes / 2**30
-        print(f"{job!s:<36} {state:<7} {_duration(seconds):>14} {memory:6.1f} GiB  {cost.source}")
+        time_told = "-" if cost.source == UNKNOWN else _duration(cost.seconds(whole))
+        memory = f"{cost.peak_memory_bytes / 2**30:.1f} GiB" if cost.peak_memory_bytes else "-"
+        print(f"{job!s:<36} {state:<7} {time_told:>14} {memory:>10}  {cost.source}")
     steps = " or ".join(map(str, sorted({configs[job.row].steps for job in jobs})))
-    print(f"{len(jobs)} jobs of {steps} steps; about {_duration(left)} left, one job at a time")
+    unknown = sum(costs[job.row].source == UNKNOWN for job in jobs)
+    without = f" without {unknown} unknown jobs" if unknown else ""
+    print(
+        f"{len(jobs)} jobs of {steps} steps; about {_duration(left)} left{without}, "
+        "one job at a time"
+    )
     for source in dict.fromkeys(costs[job.row].source for job in jobs):
         print(f"{source}: {_MEANINGS[source].format(rate=rate)}")
     memory_here = machine_memory()

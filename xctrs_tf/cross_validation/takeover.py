@@ -135,6 +135,9 @@ def _require_same_run(folder, here, job):
     ]
     if record.config.uses_vgg:
         differing += _other_vgg_weights(job, theirs["vgg_weights"], record)
+    # What an earlier version does not tell is no difference.
+    if job.get("stages") and record.stages and job["stages"] != record.stages:
+        differing.append("the trainings of --initial_weights differ")
     differing += _other_data(job, record.data_sha256, record.folders)
     if differing:
         raise UserError(
@@ -144,9 +147,12 @@ def _require_same_run(folder, here, job):
 
 
 def _names_in(initial_weights):
-    """Return the names of the first weights, which may lie in other folders on this machine."""
+    """Return the names of the first weights, which may lie in other folders on this machine.
+
+    Jobs of one fold and seed differ in the row alone.
+    """
     parts = (part.strip() for part in str(initial_weights).split(","))
-    return ",".join(pathlib.PurePath(part).name for part in parts if part)
+    return ",".join(job_in(part) or pathlib.PurePath(part).name for part in parts if part)
 
 
 def _other_vgg_weights(job, theirs, record):

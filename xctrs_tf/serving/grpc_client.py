@@ -44,6 +44,8 @@ _FIELDS = {
 _REFUSED_CERTIFICATE = ("CERTIFICATE_VERIFY_FAILED", "Hostname Verification Check failed")
 # It prints a traceback where a message cannot be decoded; the error tells it anyway.
 _NOISY_LOG = "grpc._common"
+# Names a file of authorities, which gRPC reads itself.
+_OWN_VARIABLE = "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH"
 
 
 class GrpcClient(ModelClient):
@@ -61,9 +63,8 @@ class GrpcClient(ModelClient):
         # Also refuses a file without certificates, which gRPC would not name.
         if self._security.context() is None:
             return grpc.insecure_channel(self.address, options)
-        # gRPC itself has a list of its own, and does not read that of the system.
-        ca_file = self._security.ca_file or ssl.get_default_verify_paths().cafile
-        roots = None if ca_file is None else pathlib.Path(ca_file).read_bytes()
+        ca_file = self._security.ca_file
+        roots = pathlib.Path(ca_file).read_bytes() if ca_file else _authorities()
         return grpc.secure_channel(self.address, grpc.ssl_channel_credentials(roots), options)
 
     def output_shapes(self, signature):
@@ -155,3 +156,19 @@ class GrpcClient(ModelClient):
             if code is grpc.StatusCode.DEADLINE_EXCEEDED:
                 raise self._too_slow() from error
             raise self._refused(details, code.name) from error
+
+
+def _authorities():
+    """Return the certificates that the system trusts, which gRPC does not read itself.
+
+    None for those of gRPC: where its own variable names them, or the system has none.
+    """
+    if os.environ.get(_OWN_VARIABLE):
+        return None
+    paths = ssl.get_default_verify_paths()
+    files = [pathlib.Path(paths.cafile)] if paths.cafile else []
+    if paths.capath:
+        # As OpenSSL names them: by the hash of the subject, and a number.
+        files += sorted(pathlib.Path(paths.capath).glob("????????.[0-9]"))
+    # A link may lead nowhere.
+    return b"\n".join(file.read_bytes() for file in files if file.is_file()) or None

@@ -9,6 +9,9 @@ from xctrs_tf.files import as_dict, as_list, read_json
 from xctrs_tf.training.config import TrainingConfig
 from xctrs_tf.training.config.field_kinds import FREE_IN_TABLE, effective_fields
 
+# In the words of a training; a name alone has it not.
+_OF_TRAINING = "augment="
+
 
 @dataclasses.dataclass(frozen=True)
 class TrainingRecord:
@@ -46,7 +49,7 @@ class TrainingRecord:
         # Runs of earlier versions do not tell their stages.
         names = [{"source": source} for source in self.config.initial_sources]
         stages = self.stages or names
-        fields["initial_weights"] = "; ".join(self._in_words(as_dict(stage)) for stage in stages)
+        fields["initial_weights"] = ",".join(self._in_words(as_dict(stage)) for stage in stages)
         fields["further_data"] = mixed_in(self.folders)
         if self.config.uses_vgg:
             fields["random_vgg_weights"] = self.config.vgg_weights == "random"
@@ -64,7 +67,7 @@ class TrainingRecord:
         data = [str(as_dict(each).get("data_sha256")) for each in as_list(stage.get("folders"))]
         words = [
             "+".join(map(str, as_list(stage["networks"]))),
-            f"augment={stage.get('augment')}",
+            f"{_OF_TRAINING}{stage.get('augment')}",
             f"film_normalization={stage.get('film_normalization', FIRST_FILM_NORMALIZATION)}",
             f"data={'+'.join(sha256[:12] for sha256 in data)}",
         ]
@@ -152,6 +155,16 @@ def complete_training(training):
     """
     first = {"film_normalization": FIRST_FILM_NORMALIZATION}
     return {**TrainingConfig().to_json(), **first, **training}
+
+
+def tells_trainings(initial_weights):
+    """Return whether `TrainingRecord.compared_fields` tells trainings in ``initial_weights``.
+
+    Args:
+        initial_weights: its value; names alone where the weights were files, and in results of
+            earlier versions.
+    """
+    return f" {_OF_TRAINING}" in str(initial_weights)
 
 
 def mixed_in(folders):

@@ -74,7 +74,7 @@ def test_each_fold_may_begin_with_a_training_of_its_own(tmp_path):
     row = write_stages(tmp_path, [[stage(**_PHANTOMS), stage(**each)] for each in ({}, _OF_FOLD_1)])
     told = "spadrnet augment=mirror film_normalization=percentile data="
     assert collect_runs(tmp_path).settings["initial_weights"] == (
-        f"{told}{'f' * 12} steps=700; {told}{'d' * 12}"
+        f"{told}{'f' * 12} steps=700,{told}{'d' * 12}"
     )
     assert len(fold_folders(row)) == 2
 

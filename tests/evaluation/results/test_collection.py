@@ -138,7 +138,7 @@ def test_folds_on_another_reconstruction_are_refused(runs):
 def test_first_weights_are_told_without_their_folders(runs):
     for row in (REFERENCE_ROW, "table1-vgg"):
         write_run(runs, row, [case_line("c")], fold=1, initial_weights=f"/home/{row}/A, /b/c/B")
-    with pytest.raises(UserError, match=r"\(initial_weights is  and was A; B\)"):
+    with pytest.raises(UserError, match=r"\(initial_weights is  and was A,B\)"):
         collect_runs(runs)
 
 
@@ -366,6 +366,21 @@ def test_a_damaged_record_of_a_job_is_a_warning(runs, caplog):
     record.write_text("[]", encoding="utf-8")
     assert collect_runs(runs).rows[REFERENCE_ROW].status == "evaluated"
     assert f"{record}: damaged" in caplog.text
+
+
+def test_a_row_that_has_figures_but_is_lost_from_the_record_is_damage(runs, tmp_path):
+    results = collect_runs(runs)
+    write_results(tmp_path, results, {"data_hash": results.data_hash})
+    about = json.loads((tmp_path / "about.json").read_text(encoding="utf-8"))
+    for row in ("table2-psr", REFERENCE_ROW):
+        del about["rows"][row]
+        (tmp_path / "about.json").write_text(json.dumps(about), encoding="utf-8")
+        if row == "table2-psr":
+            # Without figures it may be one that the catalogue got later.
+            assert read_results(tmp_path) == results
+    lost = f"damaged .about.json lacks {REFERENCE_ROW}, whose figures are in rows/"
+    with pytest.raises(UserError, match=lost):
+        read_results(tmp_path)
 
 
 @pytest.mark.parametrize("content", [b"", b"null", b"[]", b'{"format": "xctrs-results/1"}', b"{"])

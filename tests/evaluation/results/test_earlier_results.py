@@ -137,6 +137,46 @@ def test_settings_of_older_results_are_compared_wherever_they_stand(earlier, tmp
         with_earlier(collect_runs(tmp_path / "films"), earlier)
 
 
+_STAGE = {"networks": ["spadrnet"], "augment": "none", "folders": [{"data_sha256": "f" * 64}]}
+
+
+def _began_with(runs, fold, source, stages=None):
+    """Return the results of a run that began with weights; of an earlier version without stages."""
+    lines = LINES if fold == 0 else OTHERS
+    folder = write_run(runs, "table1-vgg", lines, fold=fold, initial_weights=source)
+    path = folder / "config.json"
+    record = json.loads(path.read_text(encoding="utf-8"))
+    path.write_text(json.dumps(record | ({"stages": stages} if stages else {})), encoding="utf-8")
+    return collect_runs(runs)
+
+
+@pytest.mark.parametrize("stages", [None, [_STAGE | {"steps": 7}]])
+def test_first_weights_of_older_results_have_names_alone(tmp_path, stages):
+    earlier = _began_with(tmp_path / "earlier", 0, "/there/phantoms,/there/B")
+    earlier.settings["initial_weights"] = "phantoms,B"
+    new = _began_with(tmp_path / "runs", 1, "/here/phantoms, /here/B", stages)
+    merged = with_earlier(new, earlier)
+    assert len(evaluated_places(merged)) == 2
+    assert merged.settings["initial_weights"] == new.settings["initial_weights"]
+
+
+@pytest.mark.parametrize(
+    ("before", "now"),
+    [
+        (("A",), ("B",)),
+        (("",), ("A", [_STAGE | {"steps": 7}])),
+        (("A", [_STAGE | {"steps": 7}]), ("A", [_STAGE | {"steps": 8}])),
+        # Nothing would be left to compare the next runs with.
+        (("A", [_STAGE | {"steps": 7}]), ("A",)),
+    ],
+)
+def test_other_first_weights_are_refused(tmp_path, before, now):
+    earlier = _began_with(tmp_path / "earlier", 0, *before)
+    results = _began_with(tmp_path / "runs", 1, *now)
+    with pytest.raises(UserError, match="initial_weights of all rows is "):
+        with_earlier(results, earlier)
+
+
 def test_settings_without_effect_on_the_earlier_rows_are_no_difference(tmp_path):
     background = {"include_background": True}
     write_run(tmp_path / "earlier", "table1-vgg", LINES, **background)

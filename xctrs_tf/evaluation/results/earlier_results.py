@@ -12,7 +12,7 @@ from xctrs_tf.errors import UserError
 from xctrs_tf.evaluation.results.result_folder import RowResults, same_figures
 from xctrs_tf.models.catalogue import RECONSTRUCTION_ROW, ROWS
 from xctrs_tf.training.config.field_kinds import METHOD, OF_SEGMENTATION
-from xctrs_tf.training.run_record import complete_training
+from xctrs_tf.training.run_record import complete_training, tells_trainings
 
 
 def evaluated_places(results):
@@ -47,7 +47,12 @@ def with_earlier(results, earlier):
     """
     _check_same("data", results.data_hash, earlier.data_hash)
     _check_same("dice_name", results.dice_name, earlier.dice_name)
-    _check_settings("all rows", results.settings, _complete(earlier.settings))
+    settings = _complete(earlier.settings)
+    # Older results name the first weights and do not tell their trainings.
+    named = settings["initial_weights"] and not tells_trainings(settings["initial_weights"])
+    if named and tells_trainings(results.settings.get("initial_weights")):
+        del settings["initial_weights"]
+    _check_settings("all rows", results.settings, settings)
     replaced = evaluated_places(results)
     kept = {name: _kept_row(name, earlier, replaced) for name in ROWS}
     rows = {name: _merge_row(name, results.rows[name], kept[name]) for name in ROWS}

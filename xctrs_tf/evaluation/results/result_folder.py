@@ -227,11 +227,14 @@ def read_results(folder):
 
 def _read_row(folder, name, rows):
     """Return the `RowResults` of a row; empty for one that the catalogue got later."""
+    lines = _read_lines(folder, name)
+    if name not in rows and lines:
+        raise ValueError(f"{ABOUT} lacks {name}, whose figures are in rows/")
     if name not in rows:
         return RowResults()
     row = rows[name]
     runs = [RunRecord(**run) for run in row["runs"]]
-    return RowResults(row["method"], row["settings"], runs, _read_lines(folder, name))
+    return RowResults(row["method"], row["settings"], runs, lines)
 
 
 def _close(first, second):
