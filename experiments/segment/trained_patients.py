@@ -98,7 +98,8 @@ def choose_patients(dataset, trained_on, split=None, fold=None):
     seen = [
         patient in trained or bool(shown[patient] & trained_on.images) for patient in cohort.ids
     ]
-    if trained_on.is_complete or all(seen):
+    # An incomplete list is enough where all trainings are known without it.
+    if trained_on.is_complete or cohort.trained_on is not None or all(seen):
         return dataclasses.replace(cohort, trained_on=sum(seen))
     # The others may be patients who are not listed.
     return dataclasses.replace(cohort, trained_on=sum(seen) or None, at_least=True)
@@ -132,7 +133,7 @@ def earlier_images(record, folders):
     unknown = [
         training
         for training in training_of(record.config.fold, record.folders, others).further
-        if not training.phantoms and all(training.fold_in(folder) is None for folder in folders)
+        if all(training.fold_in(folder) is None for folder in folders)
     ]
     return images, not unknown
 
