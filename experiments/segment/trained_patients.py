@@ -26,7 +26,7 @@ class TrainedOn:
             and the trainings that the network began with are ``further`` of each.
         images: set of the first digits of the hashes of the training patients' scans, where
             the model tells them; else None.
-        is_complete: False if patients of an earlier training are missing among ``images``.
+        is_complete: False if training patients may be missing among ``images``.
     """
 
     trainings: tuple
@@ -167,14 +167,20 @@ def _of_metadata(metadata):
     folders = list(map(as_dict, as_list(metadata.get("folders")))) or [metadata]
     known = type(fold) is int and fold >= 0
     known = known and all(isinstance(each.get("data_sha256"), str) for each in folders)
-    images = metadata.get(TRAINED_IMAGES)
+    trainings = (Training(None, None),)
+    if known:
+        trainings = _trainings(fold, folders, as_list(metadata.get("stages")))
+    images, is_complete = metadata.get(TRAINED_IMAGES), metadata.get(ALL_LISTED)
+    if is_complete is None:
+        # Earlier versions listed the patients of their folders, phantoms without their numbers.
+        listed = {each.data_sha256 for each in trainings if not each.phantoms}
+        is_complete = known and listed.issuperset(
+            each.data_sha256 for each in (*trainings, *trainings[0].further)
+        )
     return TrainedOn(
-        _trainings(fold, folders, as_list(metadata.get("stages")))
-        if known
-        else (Training(None, None),),
+        trainings,
         frozenset(map(str, images)) if isinstance(images, list) and images else None,
-        # Earlier versions do not tell.
-        metadata.get(ALL_LISTED) is not False,
+        is_complete is True,
     )
 
 
