@@ -11,7 +11,8 @@ give the statistics, the validation and test patients the thresholds. Prints the
 requested and the measured rate of false alarms, and how often faults made on purpose in
 some of these patients are detected, with 95 % intervals and with what each fault costs in
 PSNR. Patients of further data (another collection, phantoms) are judged by the same
-thresholds and reported apart, without those that the model was trained on.
+thresholds and reported apart, without those that the model was trained on and those who
+are held-out patients of the first data, too.
 
 Every pair of films is reconstructed once. Stopped or killed, the same command goes on
 with the pairs that are left; until it ends, what is done lies beside --output, in a file
@@ -57,7 +58,8 @@ DATA = flags.DEFINE_multi_string(
     "data",
     None,
     "Prepared data folder that the model was trained on; given again, further data of the same "
-    "size, whose patients are judged too, but for those that the model was trained on.",
+    "size, whose patients are judged too, but for those that the model was trained on and those of "
+    "the first data.",
     flag_values=FLAGS,
 )
 FOREIGN_PATIENTS = flags.DEFINE_integer(
@@ -194,7 +196,7 @@ def _output():
 
 
 def _patients_to_judge(dataset, foreign, trainings):
-    """Choose the patients of further data, without those that the model was trained on.
+    """Choose the patients of further data who had no part in the training and the thresholds.
 
     Args:
         dataset: `Dataset` that the model was trained on, the first --data.
@@ -209,6 +211,8 @@ def _patients_to_judge(dataset, foreign, trainings):
         zip((each.content_hash() for each in (dataset, *foreign)), DATA.value, strict=True)
     )
     trainings = [training.located(paths) for training in trainings]
+    split = dataset.split(trainings[0].fold)
+    held_out = set().union(*map(dataset.identity, (*split.validation, *split.test)))
     chosen = []
     for path, other in zip(DATA.value[1:], foreign, strict=True):
         if other.size != dataset.size:
@@ -218,22 +222,29 @@ def _patients_to_judge(dataset, foreign, trainings):
                 f"{path}: its patients are those of {DATA.value[0]}; give it once, and other data"
             )
         trained, is_known = trained_patients(other, other.ids, trainings)
-        ids = [patient for patient in other.ids if patient not in trained]
+        # Held-out patients gave the thresholds.
+        same = {patient for patient in other.ids if other.identity(patient) & held_out} - trained
+        ids = [patient for patient in other.ids if patient not in trained | same]
         if len(ids) < 2:
             raise UserError(
                 f"{path}: the model was trained on {len(trained)} of its {len(other.ids)} "
-                "patients, so too few are left; give other data"
+                f"patients, and {len(same)} are held-out patients of {DATA.value[0]}, so too few "
+                "are left; give other data"
             )
-        if trained:
-            logging.warning(
-                "%s: %d of its %d patients are left out: the model was trained on them",
-                *(path, len(trained), len(other.ids)),
-            )
+        for patients, reason in (
+            (trained, "the model was trained on them"),
+            (same, f"they are held-out patients of {DATA.value[0]}"),
+        ):
+            if patients:
+                logging.warning(
+                    "%s: %d of its %d patients are left out: %s",
+                    *(path, len(patients), len(other.ids), reason),
+                )
         if not is_known:
             logging.warning(
                 "%s: whether the model was trained on some of its patients is not known", path
             )
-        known = {"left_out": len(trained), "trained_on": 0 if is_known else None}
+        known = {"left_out": len(other.ids) - len(ids), "trained_on": 0 if is_known else None}
         chosen.append((ids[: FOREIGN_PATIENTS.value], known))
     return chosen
 

@@ -202,13 +202,25 @@ def _refuse_own_labels(dataset, record):
         told = [made_by.get(name) for name in names]
         return None not in told and told == [record.get(name) for name in names]
 
-    # An export may hold weights in 16 bits, which are others. Two runs may differ by their seed.
-    is_exported = made_by.get("sha256") or record.get("sha256")
-    if agree("weights_sha256") or (is_exported and agree(*_TRAINING)):
+    def differ(*told):
+        return None not in told and told[0] != told[1]
+
+    # Weights of an export in 16 bits are others than those of its run. Two runs may differ by what
+    # no record tells, and so may two exports.
+    is_one_exported = bool(made_by.get("sha256")) != bool(record.get("sha256"))
+    is_same_training = agree(*_TRAINING) and not (
+        differ(made_by.get("seed"), record.get("seed"))
+        or differ(_augment(made_by), _augment(record))
+    )
+    if agree("weights_sha256") or (is_one_exported and is_same_training):
         raise UserError(
             f"{dataset.path}: this model made its labels, so that to compare with them tells "
             "nothing; name data with other labels"
         )
+
+
+def _augment(record):
+    return as_dict(record.get("training_films")).get("augment")
 
 
 def main(argv=None):

@@ -26,7 +26,7 @@ class TrainedOn:
             and the trainings that the network began with are ``further`` of each.
         images: set of the first digits of the hashes of the training patients' scans, where
             the model tells them; else None.
-        is_complete: False if patients of an earlier training are missing among ``images``.
+        is_complete: False if training patients may be missing among ``images``.
     """
 
     trainings: tuple
@@ -98,7 +98,8 @@ def choose_patients(dataset, trained_on, split=None, fold=None):
     seen = [
         patient in trained or bool(shown[patient] & trained_on.images) for patient in cohort.ids
     ]
-    if trained_on.is_complete or all(seen):
+    # An incomplete list is enough where all trainings are known without it.
+    if trained_on.is_complete or cohort.trained_on is not None or all(seen):
         return dataclasses.replace(cohort, trained_on=sum(seen))
     # The others may be patients who are not listed.
     return dataclasses.replace(cohort, trained_on=sum(seen) or None, at_least=True)
@@ -132,7 +133,7 @@ def earlier_images(record, folders):
     unknown = [
         training
         for training in training_of(record.config.fold, record.folders, others).further
-        if not training.phantoms and all(training.fold_in(folder) is None for folder in folders)
+        if all(training.fold_in(folder) is None for folder in folders)
     ]
     return images, not unknown
 
@@ -166,14 +167,20 @@ def _of_metadata(metadata):
     folders = list(map(as_dict, as_list(metadata.get("folders")))) or [metadata]
     known = type(fold) is int and fold >= 0
     known = known and all(isinstance(each.get("data_sha256"), str) for each in folders)
-    images = metadata.get(TRAINED_IMAGES)
+    trainings = (Training(None, None),)
+    if known:
+        trainings = _trainings(fold, folders, as_list(metadata.get("stages")))
+    images, is_complete = metadata.get(TRAINED_IMAGES), metadata.get(ALL_LISTED)
+    if is_complete is None:
+        # Earlier versions listed the patients of their folders, phantoms without their numbers.
+        listed = {each.data_sha256 for each in trainings if not each.phantoms}
+        is_complete = known and listed.issuperset(
+            each.data_sha256 for each in (*trainings, *trainings[0].further)
+        )
     return TrainedOn(
-        _trainings(fold, folders, as_list(metadata.get("stages")))
-        if known
-        else (Training(None, None),),
+        trainings,
         frozenset(map(str, images)) if isinstance(images, list) and images else None,
-        # Earlier versions do not tell.
-        metadata.get(ALL_LISTED) is not False,
+        is_complete is True,
     )
 
 

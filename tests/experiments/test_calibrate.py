@@ -14,9 +14,9 @@ from xctrs_tf.reconstruction.exported_model import find_export
 from xctrs_tf.training.config import TrainingConfig
 
 
-def prepare(folder, patients, seed):
+def prepare(folder, patients, seed, spacing_mm=4):
     flags = ["--source=phantom", f"--num_patients={patients}", f"--size={SIZE}", f"--seed={seed}"]
-    flags += ["--num_folds=2", "--spacing_mm=4", f"--output={folder}"]
+    flags += ["--num_folds=2", f"--spacing_mm={spacing_mm}", f"--output={folder}"]
     result = run_program("prepare", *flags)
     assert result.returncode == 0, result.stderr
     return folder
@@ -58,7 +58,7 @@ def test_calibrates_an_export(data, other, model, tmp_path):
     (judged,) = reference["foreign"]
     assert (judged["patients"], judged["sources"][0]["source"]) == (2, "phantom")
     assert (judged["left_out"], judged["trained_on"]) == (0, 0)
-    assert "other data" not in result.stderr
+    assert "is not known" not in result.stderr and "left out" not in result.stderr
     assert "2 patients of other data" in result.stdout
     check_reference(reference, output)
     assert reference["origin"]["weights_sha256"] is None
@@ -119,6 +119,32 @@ def test_patients_of_other_data_that_were_trained_on_are_left_out(
     assert (judged["patients"], judged["left_out"]) == (6 - trained, trained)
     assert judged["trained_on"] == (None if is_stage else 0)
     assert ("whether the model was trained on some of its patients" in result.stderr) == is_stage
+
+
+def calibrate_with_again(folder, data, model, patients):
+    """Judge the first data on other voxels, with further phantoms."""
+    again = prepare(folder / "again", patients, seed=5, spacing_mm=3.9)
+    flags = [f"--model={model}", f"--data={data}", f"--data={again}", "--faults=none"]
+    output = f"--output={folder / 'quality.json'}"
+    return again, run_program("calibrate", *flags, "--fault_patients=2", output)
+
+
+def test_held_out_patients_on_other_voxels_are_left_out(data, model, tmp_path):
+    again, result = calibrate_with_again(tmp_path, data, model, 17)
+    assert result.returncode == 0, result.stderr
+    held_out = 14 - len(open_dataset(data).split(0).training)
+    line = f"{again}: {held_out} of its 17 patients are left out: they are held-out patients of "
+    assert f"{line}{data}" in result.stderr
+    (judged,) = json.loads((tmp_path / "quality.json").read_text(encoding="utf-8"))["foreign"]
+    assert (judged["patients"], judged["left_out"], judged["trained_on"]) == (3, 14, 0)
+
+
+def test_the_same_patients_on_other_voxels_are_refused(data, model, tmp_path):
+    again, result = calibrate_with_again(tmp_path, data, model, 14)
+    assert result.returncode == 2 and not (tmp_path / "quality.json").exists()
+    trained = len(open_dataset(data).split(0).training)
+    line = f"error: {again}: the model was trained on {trained} of its 14 patients, and "
+    assert result.stderr.startswith(f"{line}{14 - trained} are held-out patients of {data}, ")
 
 
 NEITHER = "--workdir, --model: give a run or an exported model, one of the two"

@@ -146,6 +146,7 @@ def _record(name, metadata, sha256=None):
         **model_record(name, metadata, sha256=sha256),
         "network": training.get("segmentation"),
         "width": training.get("width"),
+        "seed": training.get("seed"),
         "fold": training.get("fold"),
         "folders": metadata.get("folders", []),
         "bone_threshold": _bone_threshold(training),

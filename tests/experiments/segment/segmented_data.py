@@ -11,6 +11,7 @@ from xctrs_tf.ct_segmentation.findings import NoCervicalSpine
 from xctrs_tf.ct_segmentation.level_evaluation import evaluated_volume, true_labels
 from xctrs_tf.data.dataset import open_dataset
 from xctrs_tf.data.dataset.dataset_writer import DatasetWriter
+from xctrs_tf.files import read_json, write_json
 from xctrs_tf.training.config import TrainingConfig
 
 RECORD = {"source": "test", "source_file": "none", "source_sha256": "0", "licence": "none"}
@@ -36,6 +37,16 @@ def write_boxes(path, images="image", keep_scan=True, count=10, **manifest):
         writer.add(case, record)
     writer.finalise([ids[fold::5] for fold in range(5)], [])
     return open_dataset(path)
+
+
+def write_phantoms(path, images, count=10):
+    """Write box patients that say that they are the phantoms of seed 0, without scans."""
+    folder = write_boxes(path, images=images, keep_scan=False, count=count).path
+    manifest = read_json(folder / "manifest.json")
+    for number, patient in enumerate(manifest["patients"]):
+        patient |= {"source": "phantom", "source_file": f"phantom seed {number}"}
+    write_json(folder / "manifest.json", manifest)
+    return open_dataset(folder)
 
 
 def told(dataset, fold):

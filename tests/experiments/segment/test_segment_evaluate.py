@@ -5,6 +5,7 @@ import json
 
 import pytest
 
+from experiments.segment import trained_patients
 from experiments.segment.evaluate import evaluate_segmenter
 from experiments.segment.trained_patients import (
     TrainedOn,
@@ -238,8 +239,9 @@ def test_a_packed_network_tells_the_scans_that_it_was_trained_on(tmp_path, datas
     assert choose_patients(dataset, read_trained_on(packed)).trained_on == len(seen) > 2
     # What the model lists decides, if it lists all.
     begun["stages"] = [earlier_training(0, {"data_sha256": "b" * 64})]
-    file.write_text(json.dumps(begun), encoding="utf-8")
-    assert choose_patients(dataset, read_trained_on(packed)).trained_on == 2
+    file.write_text(json.dumps({**begun, "trained_images_complete": True}), encoding="utf-8")
+    cohort = choose_patients(dataset, read_trained_on(packed))
+    assert (cohort.trained_on, cohort.at_least) == (2, False)
     file.write_text(json.dumps({**begun, "trained_images_complete": False}), encoding="utf-8")
     cohort = choose_patients(dataset, read_trained_on(packed))
     assert (cohort.trained_on, cohort.at_least) == (2, True)
@@ -249,6 +251,28 @@ def test_a_packed_network_tells_the_scans_that_it_was_trained_on(tmp_path, datas
     file.write_text("{", encoding="utf-8")
     with pytest.raises(UserError, match=r"metadata.json: missing, or not of format"):
         read_trained_on(packed)
+
+
+@pytest.mark.parametrize(
+    ("change", "is_complete"),
+    [
+        ({}, True),
+        ({"stages": [earlier_training(1, {"data_sha256": "b" * 64})]}, True),
+        ({"stages": [earlier_training(1, {"data_sha256": "c" * 64})]}, False),
+        ({"stages": [earlier_training(1)]}, False),
+        ({"folders": [{"data_sha256": "a" * 64, "sources": [{"source": "phantom"}]}]}, False),
+        ({"folders": []}, False),
+    ],
+)
+def test_a_list_that_does_not_say_so_is_complete_only_for_its_folders(change, is_complete):
+    folders = [{"data_sha256": letter * 64} for letter in "ab"]
+    metadata = {"training": {"fold": 1}, "folders": folders, "trained_images": ["0" * 16]}
+    assert trained_patients._of_metadata(metadata | change).is_complete is is_complete
+
+
+def test_the_list_of_the_network_of_the_package_lacks_earlier_trainings():
+    trained_on = read_trained_on("vertebrae64")
+    assert len(trained_on.images) == 238 and not trained_on.is_complete
 
 
 def test_what_is_not_known_is_said(tmp_path):

@@ -18,6 +18,7 @@ from tests.experiments.segment.segmented_data import (
     earlier_training,
     told,
     write_boxes,
+    write_phantoms,
     write_segmenting_run,
 )
 from tests.programs import ROOT, assert_refused, run_program
@@ -120,12 +121,15 @@ def test_labels_that_it_made_before_or_after_packing_are_refused(
     cohort = choose_patients(made, read_trained_on(packed))
     with pytest.raises(UserError, match="this model made its labels"):
         evaluate_segmenter(TrueSegmenter(made, **records[judged]), cohort, tmp_path / "figures")
-    # Two runs may differ in their seed alone, and a further training in what it began with.
+    # Two runs or two exports may differ in what they do not tell, and others in what they do.
+    judge = records[judged]
     others = [
-        {**records["run"], "weights_sha256": "v" * 64, "sha256": records[maker]["sha256"]},
-        {**records[judged], "stages": [{"name": "cubes", "steps": 7}]},
+        {**judge, "weights_sha256": "v" * 64, "sha256": records[maker]["sha256"]},
+        {**judge, "stages": [{"name": "cubes", "steps": 7}]},
+        {**judge, "seed": 3},
+        {**judge, "training_films": {**judge["training_films"], "augment": "mirror"}},
     ]
-    for number, other in enumerate(others[maker == "packed" :]):
+    for number, other in enumerate(others):
         output = tmp_path / f"figures{number}"
         output.mkdir()
         evaluate_segmenter(TrueSegmenter(made, **other), cohort, output)
@@ -237,6 +241,26 @@ def test_a_network_that_began_with_a_packed_one_knows_its_patients_too(folder, p
             choose_patients(mine, trained_on, "all").warning().startswith(f"{words} patients are")
         )
         shutil.rmtree(first, ignore_errors=True)
+
+
+def test_phantoms_of_an_earlier_training_are_not_denied(folder, tmp_path):
+    phantoms = write_phantoms(tmp_path / "phantoms", "fine")
+    data = open_dataset(folder / "data")
+    stages = [earlier_training(1, told(phantoms, 1))]
+    run = write_segmenting_run(tmp_path / "run", data, stages=stages)
+    save_weights(run)
+    (tmp_path / "figures").mkdir()
+    segmenter = TrueSegmenter(data, **load_network(run).record)
+    evaluate_segmenter(segmenter, choose_patients(data, read_trained_on(run)), tmp_path / "figures")
+    result = pack_run(folder, tmp_path / "packed", evaluations=(tmp_path / "figures",), run=run)
+    assert result.returncode == 0, result.stderr
+    trained_on = read_trained_on(tmp_path / "packed")
+    # The same phantoms on other voxels.
+    cohort = choose_patients(write_phantoms(tmp_path / "coarse", "coarse", count=8), trained_on)
+    assert cohort.trained_on is None and "is not known" in cohort.warning()
+    # No neck of the run's own data is a phantom.
+    assert choose_patients(data, trained_on).trained_on == 0
+    assert choose_patients(data, trained_on, "all").trained_on == 7
 
 
 def test_an_earlier_folder_is_replaced_and_a_foreign_one_kept(folder, packed, tmp_path):
