@@ -36,10 +36,19 @@ def write_dataset(path, num_patients=10, size=6, num_folds=5):
     return path
 
 
-def deal_anew(path):
-    """Deal the patients of a data folder to the folds in another way."""
+def edit_manifest(path, change):
+    """Change the manifest of a data folder by a function of its dict."""
     file = path / "manifest.json"
     manifest = json.loads(file.read_text(encoding="utf-8"))
-    for field in ("folds", "validation"):
-        manifest[field] = [*manifest[field][1:], manifest[field][0]]
+    change(manifest)
     file.write_text(json.dumps(manifest), encoding="utf-8")
+
+
+def deal_anew(path):
+    """Deal the patients of a data folder to the folds in another way."""
+
+    def rotate(manifest):
+        for field in ("folds", "validation"):
+            manifest[field] = [*manifest[field][1:], manifest[field][0]]
+
+    edit_manifest(path, rotate)

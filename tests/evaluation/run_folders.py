@@ -45,6 +45,10 @@ def case_line(patient, psnr=20.0, ssim=0.5, dice=0.5):
     return {**line, "missed": "" if dice is None else "0"}
 
 
+# Of two patients.
+LINES = [case_line("a", 22.0), case_line("b", 24.0)]
+
+
 def write_run(runs, row, lines, fold=0, seed=0, mean_volume_dice=0.25, origin=None, **changes):
     """Write an evaluated run; return its folder.
 

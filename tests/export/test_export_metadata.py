@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from tests.data.cases import deal_anew, write_dataset
+from tests.data.cases import deal_anew, edit_manifest, write_dataset
 from tests.export.runs import (
     DATA_SHA256,
     read_metadata,
@@ -63,10 +63,12 @@ def test_metadata(tmp_path):
 
 def test_voxel_size_is_the_median_of_the_runs_data(tmp_path, caplog):
     data = write_dataset(tmp_path / "data", num_patients=3, num_folds=3)
-    manifest = json.loads((data / "manifest.json").read_text(encoding="utf-8"))
-    for patient, spacing_mm in zip(manifest["patients"], (9.0, 2.0, 2.5), strict=True):
-        patient["spacing_mm"] = spacing_mm
-    (data / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
+
+    def space(manifest):
+        for patient, spacing_mm in zip(manifest["patients"], (9.0, 2.0, 2.5), strict=True):
+            patient["spacing_mm"] = spacing_mm
+
+    edit_manifest(data, space)
     sha256 = open_dataset(data).content_hash()
 
     def spacing_mm(sha256):
@@ -94,10 +96,12 @@ def test_data_that_were_dealt_anew_are_not_described(tmp_path, caplog):
 
 def test_data_are_described_without_machine_paths(tmp_path):
     data = write_dataset(tmp_path / "data", num_patients=3, num_folds=3)
-    manifest = json.loads((data / "manifest.json").read_text(encoding="utf-8"))
-    for patient, source in zip(manifest["patients"], ("a", "b", "a"), strict=True):
-        patient |= {"source": source, "licence": "MIT"}
-    (data / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
+
+    def tell_sources(manifest):
+        for patient, source in zip(manifest["patients"], ("a", "b", "a"), strict=True):
+            patient |= {"source": source, "licence": "MIT"}
+
+    edit_manifest(data, tell_sources)
     run = toy_run(tmp_path / "run", data=str(data), data_sha256=open_dataset(data).content_hash())
     config = dataclasses.replace(run.config, vgg_weights=str(tmp_path / "vgg.h5"))
     folder = export_run(dataclasses.replace(run, config=config), tmp_path / "models")
@@ -120,11 +124,13 @@ def test_data_are_described_without_machine_paths(tmp_path):
 
 def test_labels_that_a_network_made_are_in_metadata_and_card(tmp_path):
     data = write_dataset(tmp_path / "data", num_patients=3, num_folds=3)
-    manifest = json.loads((data / "manifest.json").read_text(encoding="utf-8"))
     made = {"made_by": "model", "name": "NET", "weights_sha256": "ab"}
-    manifest |= {"labels": {"made_by": "model", "model": {}}, "label_name": "model-made Dice"}
-    manifest["patients"] = [{**patient, "labels": made} for patient in manifest["patients"]]
-    (data / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
+
+    def label(manifest):
+        manifest |= {"labels": {"made_by": "model", "model": {}}, "label_name": "model-made Dice"}
+        manifest["patients"] = [{**patient, "labels": made} for patient in manifest["patients"]]
+
+    edit_manifest(data, label)
     sha256 = open_dataset(data).content_hash()
     run = toy_run(tmp_path / "run", data=str(data), data_sha256=sha256)
     write_evaluation(run.path / "evaluation", data_sha256=sha256, labelled="model-made Dice")

@@ -1,12 +1,18 @@
 """Several data folders in one run: flag, shares, and the order of the samples."""
 
 import collections
-import json
 import pathlib
 
 import pytest
 
-from tests.data.cases import CONFIGURATION, RECORD, deal_anew, make_case, write_dataset
+from tests.data.cases import (
+    CONFIGURATION,
+    RECORD,
+    deal_anew,
+    edit_manifest,
+    make_case,
+    write_dataset,
+)
 from xctrs_tf.data.dataset import open_dataset
 from xctrs_tf.data.dataset.dataset_writer import DatasetWriter
 from xctrs_tf.data.dataset.mixture import (
@@ -118,10 +124,12 @@ def test_folders_of_other_voxels_are_told(folders, tmp_path, caplog):
     other = write_dataset(tmp_path / "other", 8, SIZE, num_folds=4)
     open_parts(f"{folders[0]},{other}", 0)
     assert not caplog.messages
-    manifest = json.loads((other / "manifest.json").read_text(encoding="utf-8"))
-    for record in manifest["patients"]:
-        record["spacing_mm"] = 2.0
-    (other / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
+
+    def coarsen(manifest):
+        for record in manifest["patients"]:
+            record["spacing_mm"] = 2.0
+
+    edit_manifest(other, coarsen)
     open_parts(f"{folders[0]},{other}", 0)
     assert "other are of 2 mm, and those of" in caplog.messages[0]
 

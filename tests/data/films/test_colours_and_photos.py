@@ -9,11 +9,11 @@ from PIL import Image
 from scipy import ndimage
 
 from experiments.studies.photo_check_rates import bordered, photo
+from tests.data.films.expected_films import as_film
 from tests.data.films.pair.reading import read_film_pair
 from tests.hostile.parts import png
 from xctrs_tf.data.films.film import read_film
 from xctrs_tf.data.films.film_frame import FilmFrame
-from xctrs_tf.data.films.film_normalisation import normalise_film
 from xctrs_tf.errors import UserError
 
 EDGE = 96
@@ -26,10 +26,6 @@ def smooth_noise(seed=0, edge=EDGE):
 
 
 GREY = np.round(20 + 200 * smooth_noise()).astype(np.uint8)
-
-
-def as_film(picture):
-    return normalise_film(np.asarray(picture, np.float32)[::-1].T)
 
 
 def tinted(tint=(0.7, 0.85, 1.0)):

@@ -1,22 +1,15 @@
 import logging
-import struct
 
 import numpy as np
 import pydicom
 import pytest
-from pydicom.uid import ImplicitVRLittleEndian
 
 from tests.data.dicoms import PIXELS, write_dicom
-from xctrs_tf.data.dicom import dicom_dataset
+from tests.data.films.expected_films import as_film
 from xctrs_tf.data.films.film import read_film, read_raw_film
 from xctrs_tf.data.films.film_frame import FilmFrame
-from xctrs_tf.data.films.film_normalisation import normalise_film
 from xctrs_tf.data.films.formats.dicom_scale import pixel_scale
 from xctrs_tf.errors import UserError
-
-
-def as_film(picture):
-    return normalise_film(np.asarray(picture, np.float32)[::-1].T)
 
 
 @pytest.mark.parametrize("name", ["film.dcm", "IM0001", "film.DCM"])
@@ -205,91 +198,6 @@ def test_headers_that_are_refused(tmp_path, view, tags, message):
     with pytest.raises(UserError, match=rf"film\.dcm: .*{message}") as caught:
         read_film(path, view, 12)
     assert "\n" not in str(caught.value)
-
-
-def test_a_truncated_file_at_every_length(tmp_path):
-    content = write_dicom(tmp_path / "whole.dcm").read_bytes()
-    for length in range(132, len(content) - 1, 7):
-        (tmp_path / "cut.dcm").write_bytes(content[:length])
-        with pytest.raises(UserError, match=r"cut\.dcm: ") as caught:
-            read_film(tmp_path / "cut.dcm", "ap", 12)
-        assert "\n" not in str(caught.value)
-
-
-# Of 150 copies with three random bytes of the header changed; the other copies are refused.
-READ_IN_SPITE_OF_DAMAGE = [
-    7,
-    16,
-    20,
-    23,
-    24,
-    27,
-    32,
-    33,
-    35,
-    39,
-    40,
-    47,
-    48,
-    50,
-    51,
-    65,
-    111,
-    116,
-    117,
-    134,
-    140,
-    146,
-    147,
-]
-
-
-def test_flipped_bytes_of_the_header_are_refused_or_change_nothing(tmp_path):
-    path = write_dicom(tmp_path / "film.dcm", PixelSpacing=[0.5, 0.5])
-    content, whole = path.read_bytes(), read_film(path, "ap", 12)
-    rng = np.random.default_rng(0)
-    read = []
-    for number in range(150):
-        damaged = bytearray(content)
-        for place in rng.integers(132, len(content) - PIXELS.nbytes, 3):
-            damaged[place] = rng.integers(256)
-        path.write_bytes(damaged)
-        try:
-            film = read_film(path, "ap", 12)
-        except UserError as error:
-            assert str(error).startswith(f"{path}: ") and "\n" not in str(error)
-        else:
-            np.testing.assert_array_equal(film, whole)
-            read.append(number)
-    assert read == READ_IN_SPITE_OF_DAMAGE
-
-
-def test_a_deeply_nested_file(tmp_path):
-    content = write_dicom(tmp_path / "film.dcm", syntax=ImplicitVRLittleEndian).read_bytes()
-    sequence = struct.pack("<HHI", 0x0008, 0x1140, 0xFFFFFFFF)
-    item = struct.pack("<HHI", 0xFFFE, 0xE000, 0xFFFFFFFF)
-    start = content.index(struct.pack("<HHI", 0x0008, 0x0060, 2))
-    path = tmp_path / "film.dcm"
-    path.write_bytes(content[:start] + 20000 * (sequence + item))
-    with pytest.raises(UserError, match=r"film\.dcm: a damaged DICOM file"):
-        read_film(path, "ap", 12)
-
-
-def test_a_deflated_file_is_not_inflated(tmp_path):
-    path = write_dicom(tmp_path / "film.dcm")
-    film = pydicom.dcmread(path)
-    film.file_meta.TransferSyntaxUID = dicom_dataset.DEFLATED
-    film.save_as(path)
-    with pytest.raises(UserError, match="a deflated DICOM file; export it uncompressed"):
-        read_film(path, "ap", 12)
-
-
-def test_a_file_larger_than_any_film(tmp_path):
-    path = write_dicom(tmp_path / "film.dcm")
-    with path.open("ab") as stream:
-        stream.truncate(2**30)
-    with pytest.raises(UserError, match="over 268 MB, more than is read"):
-        read_film(path, "ap", 12)
 
 
 def scale_remarks(path, caplog, **frame):

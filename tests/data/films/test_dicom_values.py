@@ -5,21 +5,15 @@ import pathlib
 import numpy as np
 import pydicom
 import pytest
-from pydicom.dataset import FileMetaDataset
 from pydicom.uid import (
-    ExplicitVRBigEndian,
-    HTJ2KLossless,
-    ImplicitVRLittleEndian,
     JPEG2000Lossless,
-    JPEGLosslessSV1,
-    RLELossless,
 )
 
-from tests.data.dicom.compression import jpeg_2000, lossless_jpeg, write_compressed_film
+from tests.data.dicom.compression import jpeg_2000, write_compressed_film
 from tests.data.dicoms import PIXELS, write_dicom
+from tests.data.films.expected_films import as_film, check_film
 from xctrs_tf.data.films.film import read_film
-from xctrs_tf.data.films.film_normalisation import normalise_film
-from xctrs_tf.data.films.formats import dicom_film, dicom_values
+from xctrs_tf.data.films.formats import dicom_values
 from xctrs_tf.errors import UserError
 
 TWELVE = {"BitsStored": 12, "HighBit": 11}
@@ -27,50 +21,15 @@ TWELVE = {"BitsStored": 12, "HighBit": 11}
 SMOOTH = np.add.outer(np.arange(12), np.arange(12)).astype(np.uint16) * 180
 
 
-def as_film(picture):
-    return normalise_film(np.asarray(picture, np.float32)[::-1].T)
-
-
-def check(path, picture, view="ap", atol=1e-6):
-    np.testing.assert_allclose(read_film(path, view, 12), as_film(picture), atol=atol)
-
-
-@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
-def test_lossless_jpeg_is_read(tmp_path, dtype):
-    pixels = (PIXELS >> (4 if dtype == np.uint8 else 0)).astype(dtype)
-    frame = lossless_jpeg(tmp_path / "itk.dcm", pixels)
-    bits = {"BitsAllocated": 8, "BitsStored": 8, "HighBit": 7} if dtype == np.uint8 else {}
-    path = write_compressed_film(
-        tmp_path / "film.dcm", JPEGLosslessSV1, frame, pixels=pixels, **bits
-    )
-    check(path, pixels)
-
-
-def test_lossless_jpeg_cut_short_or_of_another_size_is_refused(tmp_path):
-    frame = lossless_jpeg(tmp_path / "itk.dcm", PIXELS)
-    path = write_compressed_film(tmp_path / "film.dcm", JPEGLosslessSV1, frame[:-20])
-    with pytest.raises(UserError, match="its compressed picture is damaged"):
-        read_film(path, "ap", 12)
-    path = write_compressed_film(tmp_path / "film.dcm", JPEGLosslessSV1, frame, Rows=24)
-    with pytest.raises(UserError, match="says 12 x 24 pixels, its compressed picture 12 x 12"):
-        read_film(path, "ap", 12)
-
-
-def test_an_unknown_compression_is_named(tmp_path):
-    path = write_compressed_film(tmp_path / "film.dcm", HTJ2KLossless, jpeg_2000(PIXELS))
-    with pytest.raises(UserError, match=r"compressed as High-Throughput JPEG 2000 .*uncompr"):
-        read_film(path, "ap", 12)
-
-
 def test_bits_of_overlays_are_no_part_of_the_film(tmp_path):
     foreign = SMOOTH.copy()
     foreign[2:5, 3:9] |= 0x1000
     foreign[7:10, 1:4] |= 0x8000
-    check(write_dicom(tmp_path / "plain.dcm", foreign, **TWELVE), SMOOTH)
+    check_film(write_dicom(tmp_path / "plain.dcm", foreign, **TWELVE), SMOOTH)
     path = write_compressed_film(
         tmp_path / "jpeg.dcm", JPEG2000Lossless, jpeg_2000(foreign), **TWELVE
     )
-    check(path, SMOOTH)
+    check_film(path, SMOOTH)
 
 
 def test_values_of_more_bits_than_stored_are_refused(tmp_path):
@@ -82,15 +41,15 @@ def test_values_of_more_bits_than_stored_are_refused(tmp_path):
 def test_left_aligned_values_are_shifted(tmp_path):
     window = {"WindowCenter": 2048, "WindowWidth": 4096}
     tags = {"BitsStored": 12, "HighBit": 15, **window}
-    check(write_dicom(tmp_path / "plain.dcm", SMOOTH << 4, **tags), SMOOTH)
+    check_film(write_dicom(tmp_path / "plain.dcm", SMOOTH << 4, **tags), SMOOTH)
     path = write_compressed_film(
         tmp_path / "jpeg.dcm", JPEG2000Lossless, jpeg_2000(SMOOTH << 4), **tags
     )
-    check(path, SMOOTH)
+    check_film(path, SMOOTH)
 
 
 def test_right_aligned_values_with_the_highest_bit_of_left_aligned_ones(tmp_path):
-    check(write_dicom(tmp_path / "film.dcm", SMOOTH + 3, BitsStored=12, HighBit=15), SMOOTH)
+    check_film(write_dicom(tmp_path / "film.dcm", SMOOTH + 3, BitsStored=12, HighBit=15), SMOOTH)
 
 
 @pytest.mark.parametrize(
@@ -123,7 +82,7 @@ def test_signed_long_and_short_values(tmp_path, kind):
     path = write_dicom(
         tmp_path / "film.dcm", pixels, PixelRepresentation=int(kind.kind == "i"), **tags
     )
-    check(path, pixels)
+    check_film(path, pixels)
 
 
 def test_signed_values_of_twelve_bits(tmp_path):
@@ -131,7 +90,7 @@ def test_signed_values_of_twelve_bits(tmp_path):
     path = write_dicom(
         tmp_path / "film.dcm", pixels.astype(np.uint16), PixelRepresentation=1, **TWELVE
     )
-    check(path, SMOOTH)
+    check_film(path, SMOOTH)
 
 
 @pytest.mark.parametrize("photometric", ["MONOCHROME1", "MONOCHROME2"])
@@ -174,7 +133,7 @@ def test_a_header_that_contradicts_itself_about_the_bright_side(tmp_path, photom
 
 def test_a_header_that_agrees_about_the_bright_side(tmp_path):
     tags = {"PhotometricInterpretation": "MONOCHROME1", "PresentationLUTShape": "INVERSE"}
-    check(write_dicom(tmp_path / "film.dcm", **tags), 4095.0 - PIXELS)
+    check_film(write_dicom(tmp_path / "film.dcm", **tags), 4095.0 - PIXELS)
 
 
 def write_text(path, **texts):
@@ -201,7 +160,7 @@ def test_decimal_commas_are_points(tmp_path):
         RescaleSlope="2,0",
         RescaleIntercept="-1000,0",
     )
-    check(path, np.clip(PIXELS, 1000, 2000), atol=2e-3)
+    check_film(path, np.clip(PIXELS, 1000, 2000), atol=2e-3)
     path = write_text(tmp_path / "film.dcm", PixelSpacing="0,200\\0,100")
     with pytest.raises(UserError, match=r"12 x 12 pixels of 0\.1 x 0\.2 mm"):
         read_film(path, "ap", 12)
@@ -227,13 +186,13 @@ def test_numbers_of_two_meanings_or_none_are_named(tmp_path, field, text):
 
 @pytest.mark.parametrize("width", [0, -5])
 def test_a_width_that_is_none_leaves_the_window_out(tmp_path, width):
-    check(write_dicom(tmp_path / "film.dcm", WindowCenter=2048, WindowWidth=width), PIXELS)
+    check_film(write_dicom(tmp_path / "film.dcm", WindowCenter=2048, WindowWidth=width), PIXELS)
 
 
 def test_a_window_below_1_of_small_values(tmp_path):
     tags = {"RescaleSlope": "0.00025", "RescaleIntercept": 0, "WindowCenter": "0.5"}
     path = write_dicom(tmp_path / "film.dcm", **tags, WindowWidth="0.5")
-    check(path, np.clip(PIXELS, 1000, 3000), atol=1e-4)
+    check_film(path, np.clip(PIXELS, 1000, 3000), atol=1e-4)
 
 
 @pytest.mark.parametrize(("center", "width"), [(9000, 100), (2048, 1), (-5, 2)])
@@ -254,91 +213,7 @@ def test_other_window_functions(tmp_path, function):
     expected = (
         np.clip(values, -0.5, 0.5) if function == "LINEAR_EXACT" else 1 / (1 + np.exp(-4 * values))
     )
-    check(path, expected, atol=1e-5)
-
-
-def strip(path, preamble=True, meta=True, syntax=True, implicit=False):
-    """Leave parts of the file's beginning out."""
-    image = pydicom.dcmread(path)
-    if not syntax:
-        del image.file_meta.TransferSyntaxUID
-    if not meta:
-        image.file_meta, image.preamble = FileMetaDataset(), None
-    image.save_as(path, enforce_file_format=False, implicit_vr=implicit, little_endian=True)
-    if not preamble:
-        path.write_bytes(path.read_bytes()[132:])
-    return path
-
-
-@pytest.mark.parametrize(
-    "missing",
-    [
-        {"preamble": False},
-        {"syntax": False},
-        {"syntax": False, "implicit": True},
-        {"meta": False},
-        {"meta": False, "implicit": True},
-        {"preamble": False, "syntax": False},
-    ],
-)
-def test_a_file_without_its_beginning(tmp_path, missing):
-    tags = {"WindowCenter": 2000, "WindowWidth": 2000, "PixelPaddingValue": 5}
-    path = strip(write_dicom(tmp_path / "film", **tags), **missing)
-    check(path, np.clip(PIXELS, 1000.5, 2999.5), atol=1e-3)
-
-
-def test_a_preamble_of_zeros_without_its_mark(tmp_path):
-    path = write_dicom(tmp_path / "film")
-    content = path.read_bytes()
-    path.write_bytes(content[:128] + content[132:])
-    check(path, PIXELS)
-    assert dicom_film.is_dicom_film(path)
-
-
-def test_an_implicit_and_a_big_endian_header(tmp_path):
-    check(write_dicom(tmp_path / "film.dcm", syntax=ImplicitVRLittleEndian), PIXELS)
-    swapped = PIXELS.astype(">u2")
-    check(write_dicom(tmp_path / "film.dcm", swapped, syntax=ExplicitVRBigEndian), PIXELS)
-
-
-@pytest.mark.parametrize("kind", ["OB", "OW"])
-def test_a_big_endian_film_of_bytes(tmp_path, kind):
-    pixels = (PIXELS >> 4).astype(np.uint8)
-    stored = pixels if kind == "OB" else pixels.reshape(-1, 2)[:, ::-1]
-    path = write_dicom(tmp_path / "film.dcm", syntax=ExplicitVRBigEndian)
-    film = pydicom.dcmread(path)
-    film.BitsAllocated, film.BitsStored, film.HighBit = 8, 8, 7
-    film.PixelData, film["PixelData"].VR = stored.tobytes(), kind
-    film.save_as(path)
-    check(path, pixels)
-
-
-def test_compressed_pixels_without_a_transfer_syntax_are_refused(tmp_path):
-    path = write_compressed_film(tmp_path / "film.dcm", JPEG2000Lossless, jpeg_2000(PIXELS))
-    with pytest.raises(UserError, match="compressed, and its TransferSyntaxUID is missing"):
-        read_film(strip(path, syntax=False), "ap", 12)
-
-
-def test_run_length_code(tmp_path):
-    path = write_dicom(tmp_path / "film.dcm", **TWELVE)
-    image = pydicom.dcmread(path)
-    image.compress(RLELossless)
-    image.save_as(path)
-    check(path, PIXELS)
-
-
-def test_an_unknown_character_set_is_no_obstacle(tmp_path):
-    path = write_dicom(tmp_path / "film.dcm", PatientName="XXXX", SpecificCharacterSet="ISO_IR 100")
-    content = path.read_bytes().replace(b"ISO_IR 100", b"ISO_IR 999")
-    path.write_bytes(content.replace(b"XXXX", "Ивaн".encode("cp1251")))
-    check(path, PIXELS)
-
-
-def test_a_header_of_too_many_fields_is_not_parsed_to_its_end(tmp_path, monkeypatch):
-    path = write_dicom(tmp_path / "film.dcm")
-    monkeypatch.setattr(dicom_film, "MAX_READS", 20)
-    with pytest.raises(UserError, match="too many fields in its header"):
-        read_film(path, "ap", 12)
+    check_film(path, expected, atol=1e-5)
 
 
 @pytest.mark.parametrize("keyword", ["VOILUTSequence", "ModalityLUTSequence"])
@@ -350,7 +225,7 @@ def test_tables(tmp_path, keyword, monkeypatch):
     table["LUTData"].VR = "OW"
     table.ModalityLUTType = "US"
     path = write_dicom(tmp_path / "film.dcm", **{keyword: [table]})
-    check(path, 4095.0 - PIXELS)
+    check_film(path, 4095.0 - PIXELS)
     monkeypatch.setattr(dicom_values, "MAX_TABLE_BYTES", 100)
     with pytest.raises(UserError, match=f"its {keyword} is too large"):
         read_film(path, "ap", 12)

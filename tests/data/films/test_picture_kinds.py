@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.data.films.expected_films import as_film, check_film
 from tests.hostile.parts import chunk, png
 from xctrs_tf.data.films.film import read_film
 from xctrs_tf.data.films.film_frame import FilmFrame
-from xctrs_tf.data.films.film_normalisation import normalise_film
 from xctrs_tf.errors import UserError
 
 SHORT, LONG, RATIO = 3, 4, 5
@@ -19,12 +19,8 @@ PIXELS = np.random.default_rng(0).integers(0, 4095, (12, 12), np.uint16)
 INVERSE = 4095 - PIXELS
 
 
-def as_film(picture):
-    return normalise_film(np.asarray(picture, np.float32)[::-1].T)
-
-
 def check(path, picture=PIXELS):
-    np.testing.assert_allclose(read_film(path, "ap", 12), as_film(picture), atol=1e-6)
+    check_film(path, picture)
 
 
 def tiff(path, data, bits, photometric, order="<", kind=1, big=False, **tags):

@@ -4,19 +4,11 @@ import json
 
 import pytest
 
-from tests.evaluation.run_folders import case_line, write_run
+from tests.evaluation.run_folders import LINES, write_run
 from xctrs_tf.errors import UserError
 from xctrs_tf.evaluation.evaluated_run import fold_folders
 from xctrs_tf.evaluation.results.collection import collect_runs
 from xctrs_tf.models.catalogue import REFERENCE_ROW
-
-LINES = [case_line("a", 22.0), case_line("b", 24.0)]
-
-
-@pytest.fixture
-def runs(tmp_path):
-    write_run(tmp_path / "runs", REFERENCE_ROW, LINES)
-    return tmp_path / "runs"
 
 
 def _describe(folder, **fields):

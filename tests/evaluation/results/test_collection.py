@@ -2,19 +2,11 @@ import json
 
 import pytest
 
-from tests.evaluation.run_folders import case_line, write_failure, write_run
+from tests.evaluation.run_folders import LINES, case_line, write_failure, write_run
 from xctrs_tf.errors import UserError
 from xctrs_tf.evaluation.results.collection import collect_runs, without_folders
 from xctrs_tf.evaluation.results.result_folder import read_results, write_results
-from xctrs_tf.models.catalogue import RECONSTRUCTION_ROW, REFERENCE_ROW
-
-LINES = [case_line("a", 22.0), case_line("b", 24.0)]
-
-
-@pytest.fixture
-def runs(tmp_path):
-    write_run(tmp_path / "runs", REFERENCE_ROW, LINES)
-    return tmp_path / "runs"
+from xctrs_tf.models.catalogue import REFERENCE_ROW
 
 
 def test_every_row_has_its_state(runs):
@@ -127,14 +119,6 @@ def test_other_settings_in_another_fold_of_a_row_are_refused(runs):
         collect_runs(runs)
 
 
-def test_folds_on_another_reconstruction_are_refused(runs):
-    write_run(runs, "table3-unet3d", LINES)
-    other = {"method": "X2CT-GAN > 3D UNet"}
-    write_run(runs, "table3-unet3d", [case_line("c")], fold=1, origin=other)
-    with pytest.raises(UserError, match=r"is X2CT-GAN > 3D UNet and was SpaDRNet \+ VGG > 3D UNet"):
-        collect_runs(runs)
-
-
 def test_first_weights_are_told_without_their_folders(runs):
     for row in (REFERENCE_ROW, "table1-vgg"):
         write_run(runs, row, [case_line("c")], fold=1, initial_weights=f"/home/{row}/A, /b/c/B")
@@ -173,108 +157,6 @@ def test_folds_of_another_deal_are_refused(runs):
     collect_runs(runs)
     write("table2-sit", "f" * 64)
     with pytest.raises(UserError, match=r"table2-sit.* stand .*fold 0 holds out other patients"):
-        collect_runs(runs)
-
-
-def test_a_reconstruction_from_before_another_deal_is_refused(runs):
-    folder = write_run(runs, "table3-unet3d", LINES)
-    for path, split_sha256 in ((folder, "e" * 64), (folder / "reconstruction_run", "f" * 64)):
-        record = json.loads((path / "config.json").read_text(encoding="utf-8"))
-        collect_runs(runs)
-        record["folders"] = [{"split_sha256": split_sha256}]
-        (path / "config.json").write_text(json.dumps(record), encoding="utf-8")
-    with pytest.raises(UserError, match="trained before the patients were dealt to other folds"):
-        collect_runs(runs)
-
-
-def write_frozen(runs, row, state, **changes):
-    """Write a row of Table 3 whose reconstruction has this checkpoint and other settings."""
-    copy = write_run(runs, row, LINES) / "reconstruction_run"
-    record = json.loads((copy / "config.json").read_text(encoding="utf-8"))
-    record["training"] |= changes
-    (copy / "config.json").write_text(json.dumps(record), encoding="utf-8")
-    (copy / "best").mkdir()
-    (copy / "best" / "state.json").write_text(json.dumps(state), encoding="utf-8")
-
-
-STATE = {"step": 700, "sha256": {"reconstruction.weights.h5": "a" * 64}}
-
-
-@pytest.mark.parametrize(
-    ("state", "changes", "told"),
-    [
-        ({**STATE, "step": 600}, {}, "step"),
-        ({**STATE, "sha256": {"reconstruction.weights.h5": "b" * 64}}, {}, "weights"),
-        (STATE, {"vgg_weight": 3.0, "width": 1.0}, "vgg_weight, width"),
-    ],
-)
-def test_rows_of_table_3_after_different_reconstructions_are_refused(runs, state, changes, told):
-    write_frozen(runs, "table3-dsn", STATE)
-    write_frozen(runs, "table3-unet3d", state, **changes)
-    message = rf"table3-dsn.*fold-00-seed-0: .* another reconstruction, [^(]* \({told}\)"
-    with pytest.raises(UserError, match=message):
-        collect_runs(runs)
-
-
-def write_reconstruction(runs, state, fold=0, **changes):
-    """Write the row of Table 1 that the rows of Table 3 segment."""
-    lines = [case_line(f"{name}{fold}", 22.0) for name in "ab"] if fold else LINES
-    folder = write_run(runs, RECONSTRUCTION_ROW, lines, fold=fold, **changes)
-    (folder / "best" / "state.json").write_text(json.dumps(state), encoding="utf-8")
-
-
-OTHER_WEIGHTS = {**STATE, "sha256": {"reconstruction.weights.h5": "b" * 64}}
-
-
-@pytest.mark.parametrize(
-    ("state", "changes", "told"),
-    [(OTHER_WEIGHTS, {}, "weights"), (STATE, {"mae_weight": 3.0}, "mae_weight")],
-)
-def test_rows_of_table_3_after_another_reconstruction_than_table_1_are_refused(
-    runs, state, changes, told
-):
-    write_frozen(runs, "table3-dsn", STATE)
-    write_reconstruction(runs, state, **changes)
-    with pytest.raises(UserError, match=rf"table3-dsn.* another reconstruction, [^(]*\({told}\)"):
-        collect_runs(runs)
-
-
-def test_table_1_and_3_have_one_reconstruction(runs):
-    write_frozen(runs, "table3-dsn", STATE)
-    write_reconstruction(runs, STATE)
-    # Folds may have their best weights at other steps.
-    write_reconstruction(runs, {**OTHER_WEIGHTS, "step": 500}, fold=1, origin={"step": 500})
-    results = collect_runs(runs)
-    records = [*results.rows[RECONSTRUCTION_ROW].runs, *results.rows["table3-dsn"].runs]
-    told = [each.reconstruction for each in records]
-    assert told == [STATE["sha256"], OTHER_WEIGHTS["sha256"], STATE["sha256"]]
-
-
-def test_folds_after_reconstructions_of_two_recipes_are_refused(runs):
-    write_frozen(runs, "table3-dsn", STATE)
-    write_reconstruction(runs, STATE, fold=1, mae_weight=3.0)
-    with pytest.raises(
-        UserError, match=r"table3-dsn.* another reconstruction, [^(]*\(mae_weight\)"
-    ):
-        collect_runs(runs)
-
-
-@pytest.mark.parametrize("state", [STATE, {}, {"step": 700}])
-def test_what_is_not_known_of_a_reconstruction_is_no_difference(runs, state):
-    write_frozen(runs, "table3-dsn", state)
-    # How the same update was computed, the length and the place of the data.
-    write_frozen(runs, "table3-unet3d", STATE, remat=True, steps=900, data="/moved")
-    results = collect_runs(runs)
-    assert results.rows["table3-dsn"].status == results.rows["table3-unet3d"].status == "evaluated"
-
-
-def test_a_reconstruction_that_saw_the_test_patients_is_refused(runs):
-    folder = write_run(runs, "table3-unet3d", LINES)
-    config = folder / "reconstruction_run" / "config.json"
-    config.write_text(
-        config.read_text(encoding="utf-8").replace('"fold": 0', '"fold": 3'), encoding="utf-8"
-    )
-    with pytest.raises(UserError, match="trained on fold 3, and so on patients that fold 0 tests"):
         collect_runs(runs)
 
 
@@ -317,81 +199,3 @@ def test_commands_are_recorded_without_machine_paths(tmp_path):
     assert without_folders(command, tmp_path / "runs") == (
         "python -m x --workdir=RUNS/a/b --data='d 1' --lr=1/2"
     )
-
-
-_DEEP = b"[" * 10**5
-_OF_A_RUN = ["config.json", "best/state.json", "evaluation/cases.json"]
-
-
-@pytest.mark.parametrize("name", _OF_A_RUN)
-@pytest.mark.parametrize(
-    "content", [b"", b"null", b"[]", b"{}", b'{"step": ', b"\xff", b"[" * 10**5]
-)
-def test_a_damaged_file_of_a_run_is_one_line_that_names_it(runs, name, content):
-    file = runs / REFERENCE_ROW / "fold-00-seed-0" / name
-    file.write_bytes(content)
-    with pytest.raises(UserError, match=rf"{name}:? .*(damaged|is not a run's configuration)"):
-        collect_runs(runs)
-
-
-@pytest.mark.parametrize("name", ["cases.csv", "baselines.csv"])
-@pytest.mark.parametrize(
-    "damage",
-    [
-        lambda text: "",
-        lambda text: text.splitlines()[0] + "\n",
-        lambda text: text[:-40],
-        lambda text: text.replace("0.600000", "0.6O", 1),
-        lambda text: text.replace("0.600000", "0.6,1.0", 1),
-        lambda text: text.replace("id", "name", 1),
-    ],
-)
-def test_a_damaged_table_of_a_run_is_one_line_that_names_it(runs, name, damage):
-    file = runs / REFERENCE_ROW / "fold-00-seed-0" / "evaluation" / name
-    file.write_text(damage(file.read_text(encoding="utf-8")), encoding="utf-8")
-    with pytest.raises(UserError, match=f"{name}: damaged .* run experiments.evaluate again"):
-        collect_runs(runs)
-
-
-def test_an_evaluation_that_lost_whole_lines_is_refused(runs):
-    file = runs / REFERENCE_ROW / "fold-00-seed-0" / "evaluation" / "cases.csv"
-    lines = file.read_text(encoding="utf-8").splitlines(keepends=True)
-    file.write_text("".join(lines[:-1]), encoding="utf-8")
-    with pytest.raises(UserError, match=r"cases.csv: 1 of 2 patients; run experiments.evaluate"):
-        collect_runs(runs)
-
-
-def test_a_damaged_record_of_a_job_is_a_warning(runs, caplog):
-    record = runs / REFERENCE_ROW / "fold-00-seed-0.json"
-    record.write_text("[]", encoding="utf-8")
-    assert collect_runs(runs).rows[REFERENCE_ROW].status == "evaluated"
-    assert f"{record}: damaged" in caplog.text
-
-
-def test_a_row_that_has_figures_but_is_lost_from_the_record_is_damage(runs, tmp_path):
-    results = collect_runs(runs)
-    write_results(tmp_path, results, {"data_hash": results.data_hash})
-    about = json.loads((tmp_path / "about.json").read_text(encoding="utf-8"))
-    for row in ("table2-psr", REFERENCE_ROW):
-        del about["rows"][row]
-        (tmp_path / "about.json").write_text(json.dumps(about), encoding="utf-8")
-        if row == "table2-psr":
-            # Without figures it may be one that the catalogue got later.
-            assert read_results(tmp_path) == results
-    lost = f"damaged .about.json lacks {REFERENCE_ROW}, whose figures are in rows/"
-    with pytest.raises(UserError, match=lost):
-        read_results(tmp_path)
-
-
-@pytest.mark.parametrize("content", [b"", b"null", b"[]", b'{"format": "xctrs-results/1"}', b"{"])
-@pytest.mark.parametrize("name", ["about.json", "complexity.json"])
-def test_damaged_results_are_one_line(runs, tmp_path, name, content):
-    folder = tmp_path / "results"
-    folder.mkdir()
-    results = collect_runs(runs)
-    write_results(folder, results, {"data_hash": results.data_hash})
-    (folder / name).write_bytes(content)
-    if (name, content[:9]) == ("complexity.json", b'{"format"'):
-        return  # A dict is read, and refused by the tables.
-    with pytest.raises(UserError, match=r"results: damaged|not of format"):
-        read_results(folder)

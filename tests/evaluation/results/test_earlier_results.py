@@ -2,13 +2,12 @@ import json
 
 import pytest
 
-from tests.evaluation.run_folders import case_line, write_run
+from tests.evaluation.run_folders import LINES, case_line, write_run
 from xctrs_tf.errors import UserError
 from xctrs_tf.evaluation.results.collection import collect_runs
 from xctrs_tf.evaluation.results.earlier_results import evaluated_places, with_earlier
 from xctrs_tf.models.catalogue import REFERENCE_ROW
 
-LINES = [case_line("a", 22.0), case_line("b", 24.0)]
 OTHERS = [case_line("c", 26.0)]
 
 
