@@ -16,7 +16,7 @@ import numpy as np
 from xctrs_tf.data.volumes.volume import Volume
 from xctrs_tf.evaluation.patient import IMAGE_FIGURES, evaluate_case
 from xctrs_tf.evaluation.statistics import mean_sd
-from xctrs_tf.evaluation.tables.grids import TableGrid
+from xctrs_tf.evaluation.tables.grids import TableGrid, mean_text
 from xctrs_tf.geometry import VERTEBRAE
 from xctrs_tf.metrics import dice_per_class
 from xctrs_tf.quality.vertebra_labels import centroid, vertebra_masks
@@ -264,9 +264,7 @@ def _values(rows, key):
 def _cell(rows, key, figure):
     _, factor, digits = _SHOWN[figure]
     mean, sd = (factor * value for value in mean_sd(_values(rows, key)))
-    if math.isnan(mean):
-        return "-"
-    return f"{mean:.{digits}f}" + ("" if math.isnan(sd) else f"\n± {sd:.{digits}f}")
+    return mean_text(mean, sd, digits, separator="\n")
 
 
 def _headings(shown, dice_name):

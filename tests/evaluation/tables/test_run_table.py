@@ -62,7 +62,7 @@ def test_absent_vertebra_is_left_out_and_noted():
 def test_run_without_segmentation_has_no_dice():
     nothing = dict.fromkeys((*DICE_KEYS, "dice_mean"), math.nan)
     shown = markdown_table([table_row("ours", [case_row(**nothing), case_row(**nothing)])])
-    assert cells(shown, 2)[3:] == ["-"] * 8
+    assert cells(shown, 2)[3:] == ["–"] * 8
     assert "left out" not in shown
 
 

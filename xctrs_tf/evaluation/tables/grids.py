@@ -1,6 +1,7 @@
 """A grid of cells with notes, as plain text, Markdown or LaTeX."""
 
 import dataclasses
+import math
 
 NOTHING = "–"
 
@@ -51,6 +52,20 @@ def range_text(numbers):
         return NOTHING
     low, high = min(numbers), max(numbers)
     return str(low) if low == high else f"{low} to {high}"
+
+
+def mean_text(mean, sd, digits, separator=" "):
+    """Return a mean with its standard deviation, which a single patient does not have.
+
+    Args:
+        mean: NaN if there is none.
+        sd: NaN if there is none.
+        digits: after the point.
+        separator: between the two, a newline for a second line of the cell.
+    """
+    if math.isnan(mean):
+        return NOTHING
+    return f"{mean:.{digits}f}" + ("" if math.isnan(sd) else f"{separator}± {sd:.{digits}f}")
 
 
 def text(grid):

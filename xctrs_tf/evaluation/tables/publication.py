@@ -10,7 +10,7 @@ from xctrs_tf.evaluation.tables.comparison import (
     label_notes,
 )
 from xctrs_tf.evaluation.tables.cost import cost_grid
-from xctrs_tf.evaluation.tables.grids import NOTHING, TableGrid
+from xctrs_tf.evaluation.tables.grids import NOTHING, TableGrid, mean_text
 from xctrs_tf.evaluation.tables.table_notes import other_patients_note, run_notes, settings_note
 from xctrs_tf.models.catalogue import MEAN_VOLUME_ROW, TABLE_ROWS
 
@@ -204,10 +204,9 @@ def number_text(value, column, sign=""):
 
 
 def _cell(cell, column):
-    if cell is None or math.isnan(cell.mean):
+    if cell is None:
         return NOTHING
-    text = number_text(cell.mean, column)
-    return text if math.isnan(cell.sd) else f"{text} ± {number_text(cell.sd, column)}"
+    return mean_text(column.scale * cell.mean, column.scale * cell.sd, column.digits)
 
 
 def _paper_cell(printed, column):

@@ -7,7 +7,7 @@ from xctrs_tf.evaluation.patient import DICE_KEYS
 from xctrs_tf.evaluation.statistics import mean_sd
 from xctrs_tf.evaluation.tables import paper
 from xctrs_tf.evaluation.tables.comparison import DICE_COLUMNS, IMAGE_COLUMNS, label_notes
-from xctrs_tf.evaluation.tables.grids import TableGrid
+from xctrs_tf.evaluation.tables.grids import TableGrid, mean_text
 from xctrs_tf.geometry import VERTEBRAE
 
 RUN_COLUMNS = IMAGE_COLUMNS + DICE_COLUMNS
@@ -80,21 +80,14 @@ def run_grid(rows, dice_name="Dice"):
     return TableGrid(
         caption="",
         headings=["", *headings, f"{dice_name} (%): {first}", *others],
-        lines=[
-            [f"{row.name}\n{row.note}", *map(_mean_above_deviation, row.cells, RUN_COLUMNS)]
-            for row in rows
-        ],
+        lines=[[f"{row.name}\n{row.note}", *map(_cell, row.cells, RUN_COLUMNS)] for row in rows],
         notes=label_notes(dice_name)
         + list(dict.fromkeys(note for row in rows for note in row.footnotes)),
     )
 
 
-def _mean_above_deviation(cell, column):
-    mean, deviation = cell
-    if math.isnan(mean):
-        return "-"
-    text = f"{mean:.{column.digits}f}"
-    return text if math.isnan(deviation) else f"{text}\n± {deviation:.{column.digits}f}"
+def _cell(mean_and_sd, column):
+    return mean_text(*mean_and_sd, column.digits, separator="\n")
 
 
 def _absences(rows):

@@ -10,7 +10,7 @@ from xctrs_tf.evaluation.tables.comparison import (
     label_notes,
     patient_values,
 )
-from xctrs_tf.evaluation.tables.grids import NOTHING, TableGrid
+from xctrs_tf.evaluation.tables.grids import NOTHING, TableGrid, mean_text
 from xctrs_tf.metrics import PROTOCOLS
 from xctrs_tf.models.catalogue import MEAN_VOLUME_ROW
 
@@ -144,7 +144,7 @@ def protocol_grid(lines, note):
             [float(line[figure]) for line in lines if line["method"] == method]
             for method in methods
         )
-        cells = [_mean_with_sd(*mean_sd(values), digits) for values in columns]
+        cells = [mean_text(*mean_sd(values), digits) for values in columns]
         rows.append([f"{protocol}: {name.replace('_', ', ').upper()}", *cells])
     count = len({line["id"] for line in lines})
     notes = [note, f"{count} patient{'s' if count > 1 else ''}, mean ± SD; PSNR in dB."]
@@ -182,7 +182,7 @@ def _line(title, severity, values, reference=None):
         if np.isnan(mean):
             cells += [NOTHING, NOTHING]
             continue
-        cells.append(_mean_with_sd(mean, sd, column.digits))
+        cells.append(mean_text(mean, sd, column.digits))
         if reference is None:
             cells.append("")
             continue
@@ -197,11 +197,6 @@ def _change(change, column):
     mean, low, high = (f"{end:+.{column.digits}f}" for end in ends)
     # A single patient has no interval.
     return mean if np.isnan(ends).any() else f"{mean} [{low}, {high}]"
-
-
-def _mean_with_sd(mean, sd, digits):
-    """Return a mean with its deviation, which a single patient does not have."""
-    return f"{mean:.{digits}f}" if np.isnan(sd) else f"{mean:.{digits}f} ± {sd:.{digits}f}"
 
 
 def mean_and_sd(values, column):
