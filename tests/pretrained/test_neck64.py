@@ -86,3 +86,23 @@ def test_the_page_names_the_test_patients_and_the_figures(metadata):
     means = metadata["metrics"]["means"]
     assert re.search(rf"\b{means['psnr']:.2f}\b", page)
     assert re.search(rf"\b{100 * means['dice_mean']:.2f}\b", page)
+
+
+def test_the_page_has_the_cards_rates_of_faults_that_are_not_always_noticed():
+    from tests.test_structure import ROOT
+
+    def rows(text):
+        lines = [line.strip("|").split("|") for line in text.splitlines() if line.startswith("| ")]
+        return [[cell.strip() for cell in line] for line in lines]
+
+    page = (ROOT / "docs" / "neck64.md").read_text(encoding="utf-8")
+    card = (FOLDER / "assets.extra" / "MODEL_CARD.md").read_text(encoding="utf-8")
+    # The necks; a second table has the phantoms.
+    faults = card.split("| fault |")[1]
+    expected = [
+        [name, f"{noticed} ({interval})", f"{float(lost):.1f}", named]
+        for name, noticed, interval, *_, lost, named in rows(faults)[1:]
+        if noticed != "1.00"
+    ]
+    assert len(expected) > 5
+    assert rows(page.split("| fault |")[1].split("\n\n")[0]) == expected
