@@ -191,7 +191,7 @@ def make_case(patient, cropped, simulation=PARALLEL):
 
 
 def image_hash(ct):
-    """Return the sha256 of a scan's voxels along LPS, equal for copies in other files.
+    """Return the sha256 of a scan's voxels, ordered along LPS, equal for copies in other files.
 
     Args:
         ct: `Volume` as a source loads it.
@@ -263,7 +263,7 @@ def _crop_scan(source, patient, scan, size, spacing_mm, simulation, keep_scan):
         check_labels(raw.labels)
         or _check_direction(raw.labels, patient, record)
         or sanity.check_levels(raw.labels)
-        or _check_scan(raw.ct)
+        or sanity.check_scan(raw.ct.array)
         or sanity.check_size(raw.labels)
         or check_place(raw.ct, raw.labels)
     )
@@ -293,11 +293,6 @@ def _crop_scan(source, patient, scan, size, spacing_mm, simulation, keep_scan):
     # Projected here: the whole scan is too large to send from one process to another.
     films = simulation.films(patient, raw.ct, _frame(ct))
     return CroppedPatient(ct, labels, record, films, kept)
-
-
-def _check_scan(ct):
-    # Around an oblique scan lies air that is not the scan's.
-    return sanity.check_scan(ct.array if ct.inner is None else ct.array[ct.inner])
 
 
 def _check_direction(labels, patient, record):
