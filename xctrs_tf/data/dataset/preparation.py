@@ -230,7 +230,10 @@ def _in_words(patient, error):
 
 
 def _is_done(source, patient, writer):
-    """Return whether a scan of a patient is written, and it and those before it are unchanged."""
+    """Return whether a scan of a patient is written, and it and those before it are unchanged.
+
+    If so, the writer's record of it gets what the source says of it now.
+    """
     earlier = []
     try:
         scans = source.scans(patient)
@@ -240,6 +243,7 @@ def _is_done(source, patient, writer):
         try:
             record = source.record(scan)
             if writer.has(patient, record["source_sha256"], record.get(HEADER), earlier):
+                writer.restate(patient, record)
                 return True
             earlier.append(record["source_sha256"])
         except Exception:
