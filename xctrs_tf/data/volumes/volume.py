@@ -188,8 +188,19 @@ def resample(volume, size, spacing_mm, origin_mm, fill=0.0):
     Returns:
         `Volume` of the same dtype.
     """
-    size, spacing_mm = np.broadcast_to(size, 3), np.broadcast_to(spacing_mm, 3)
-    return _resample(_to_image(volume), size, spacing_mm, origin_mm, fill)
+    import SimpleITK as sitk
+
+    resampled = sitk.Resample(
+        _to_image(volume),
+        [int(count) for count in np.broadcast_to(size, 3)],
+        sitk.Transform(),
+        sitk.sitkLinear,
+        [float(value) for value in origin_mm],
+        [float(value) for value in np.broadcast_to(spacing_mm, 3)],
+        np.eye(3).ravel().tolist(),
+        float(fill),
+    )
+    return Volume(_to_array(resampled), resampled.GetSpacing(), resampled.GetOrigin())
 
 
 def read_on_grid(path):
@@ -248,6 +259,7 @@ def _to_array(image):
 
 
 def _to_image(volume):
+    # Imported where it is used: it is slow to load.
     import SimpleITK as sitk
 
     image = sitk.GetImageFromArray(np.ascontiguousarray(volume.array.T))
@@ -256,19 +268,3 @@ def _to_image(volume):
     if volume.direction is not None:
         image.SetDirection(np.ravel(volume.direction).tolist())
     return image
-
-
-def _resample(image, size, spacing_mm, origin_mm, fill):
-    import SimpleITK as sitk
-
-    resampled = sitk.Resample(
-        image,
-        [int(count) for count in size],
-        sitk.Transform(),
-        sitk.sitkLinear,
-        [float(value) for value in origin_mm],
-        [float(value) for value in spacing_mm],
-        np.eye(3).ravel().tolist(),
-        float(fill),
-    )
-    return Volume(_to_array(resampled), resampled.GetSpacing(), resampled.GetOrigin())
