@@ -93,7 +93,8 @@ CHECK = flags.DEFINE_string(
 NUM_PATIENTS = flags.DEFINE_integer(
     "num_patients",
     None,
-    f"How many patients; by default {PAPER_PATIENTS} phantoms, or all of --input.",
+    f"How many phantoms, by default {PAPER_PATIENTS}; of --input, how many patients are tried, in "
+    "the order of their ids, by default all.",
     lower_bound=1,
     flag_values=FLAGS,
 )
@@ -195,7 +196,7 @@ def execute():
     spacing_mm = SPACING_MM.value or FIELD_MM / size
     simulation = PROJECTION.simulation(SEED.value)
     _check_label_flags()
-    source = _make_source(size, spacing_mm)
+    source = _make_source(size, spacing_mm, simulation.geometry.field_of_view)
     # Found out before anything is computed: that the folder can be written, by no one else.
     private = private_files(SHARE.value or "phantom" in SOURCE.value)
     with private, folder_lock(OUTPUT.value, "patients"):
@@ -292,7 +293,7 @@ def _labelled(source):
     return ModelLabelledSource(source, LABEL_MODEL.value or DEFAULT_SEGMENTER)
 
 
-def _make_source(size, spacing_mm):
+def _make_source(size, spacing_mm, field_of_view):
     if "phantom" in SOURCE.value:
         if len(SOURCE.value) > 1:
             raise UserError("--source: phantoms do not mix with patients; prepare them apart")
@@ -300,10 +301,11 @@ def _make_source(size, spacing_mm):
             if flag.value is not None:
                 raise UserError(f"--{flag.name}: phantoms need none; leave it out")
         scan_mm = PHANTOM_SPACING_MM.value
-        if KEEP_SCAN.value and scan_mm is None:
+        if scan_mm is None and (KEEP_SCAN.value or field_of_view == "full"):
+            flag = "--keep_scan" if KEEP_SCAN.value else "--field_of_view=full"
             raise UserError(
-                "--keep_scan: phantoms end where their crops end; leave it out, or make larger "
-                "ones with --phantom_spacing_mm"
+                f"{flag}: phantoms end where their crops end; leave it out, or make larger ones "
+                "with --phantom_spacing_mm"
             )
         count = NUM_PATIENTS.value or PAPER_PATIENTS
         return PhantomSource(count, SEED.value, size, spacing_mm, scan_mm)

@@ -2,11 +2,13 @@ import pickle
 
 import numpy as np
 import pytest
+from scipy.spatial.transform import Rotation
 
 from tests.ct_segmentation.fake_segmenter import RECORD, FakeSegmenter, unsure, vertebra
 from tests.data.dicoms import write_series
 from tests.data.layouts import openkbp_neck, write_openkbp
 from tests.data.necks import make_neck, write_neck
+from tests.data.niftis import lps_to_ras, write_nifti
 from xctrs_tf.ct_segmentation import model_labels, segmenter
 from xctrs_tf.ct_segmentation.findings import NoCervicalSpine
 from xctrs_tf.ct_segmentation.model_labels import ModelLabelledSource
@@ -86,6 +88,19 @@ def test_a_coarse_scan_keeps_the_finer_labels_of_the_network(tmp_path, load):
         raw = ModelLabelledSource(plain, "NETWORK").load("a")
         assert raw.labels.array.shape == tuple(factor * n for n in raw.ct.array.shape)
         np.testing.assert_allclose(raw.labels.spacing_mm, np.array(spacing_mm) / factor)
+
+
+def test_an_oblique_ct_is_labelled_on_the_voxels_of_its_file(tmp_path, load):
+    fake = FakeSegmenter()
+    load(fake)
+    ct = make_neck()[0]
+    tilt = Rotation.from_euler("x", 8, degrees=True).as_matrix()
+    affine = lps_to_ras(ct.spacing_mm, ct.origin_mm, tilt)
+    write_nifti(tmp_path / "a_ct.nii.gz", ct.array, affine)
+    raw = ModelLabelledSource(open_collections(["nifti"], [tmp_path], AUTO), "NETWORK").load("a")
+    np.testing.assert_array_equal(fake.scans[0].hu, ct.array)
+    for direction in (fake.scans[0].grid.direction, raw.ct.direction, raw.labels.direction):
+        np.testing.assert_allclose(direction, tilt, atol=1e-6)
 
 
 def test_the_crop_is_that_of_the_true_labels_where_the_network_is_right(tmp_path, load):

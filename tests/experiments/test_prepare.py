@@ -43,6 +43,7 @@ def folder(tmp_path):
         (["--source=phantom", "--projection_preset=ct"], "--projection_preset=ct: value should"),
         (["--source=phantom", "--pose_rotation_deg=16"], "--pose_rotation_deg=16: must be from 0"),
         (["--source=phantom", "--keep_scan"], "--keep_scan: phantoms end where"),
+        (["--source=phantom", "--field_of_view=full"], "--field_of_view=full: phantoms end where"),
         (["--source=phantom", "--phantom_spacing_mm=5"], "--phantom_spacing_mm=5: above that"),
         (["--source=phantom", "--phantom_spacing_mm=0.1"], "must be from 0.5 to 10"),
         (["--source=nifti", "--phantom_spacing_mm=1"], "only with --source=phantom"),

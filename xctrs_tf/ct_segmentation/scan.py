@@ -115,10 +115,8 @@ def scan_of(volume, name):
         UserError: values that are no CT numbers.
     """
     check_hu(name, volume.array)
-    edges, origin_mm = np.array(volume.spacing_mm, float), np.array(volume.origin_mm, float)
-    grid = Grid(volume.array.shape, np.eye(3), edges, origin_mm)
     # The caller keeps the array, so that it must not be changed.
-    return _make_scan(name, volume.array.copy(), grid)
+    return _make_scan(name, volume.array.copy(), volume.grid)
 
 
 def write_on_own_grid(path, labels, scan):

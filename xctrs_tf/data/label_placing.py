@@ -61,8 +61,8 @@ def read_labels_of(ct, grid, labels_file):
 def on_one_grid(first, second):
     """Return whether the voxels of two volumes of one shape lie on each other."""
     limit = SAME_GRID * np.minimum(first.spacing_mm, second.spacing_mm)
-    corners = zip(_ends(first), _ends(second), strict=True)
-    return all(np.all(np.abs(one - other) <= limit) for one, other in corners)
+    off_mm = (first.grid.corners_mm() - second.grid.corners_mm()) @ first.grid.direction
+    return bool(np.all(np.abs(off_mm) <= limit))
 
 
 def place_labels(ct, labels, labels_file):
@@ -139,9 +139,9 @@ def _explained(ct, labels):
 
 
 def _ends(volume):
-    """Return the positions of the first and the last voxel in mm."""
-    first = np.array(volume.origin_mm)
-    return first, first + (np.array(volume.array.shape) - 1) * volume.spacing_mm
+    """Return the lowest and highest position of a voxel along LPS, in mm."""
+    corners_mm = volume.grid.corners_mm()
+    return corners_mm.min(axis=0), corners_mm.max(axis=0)
 
 
 def _require_bone(share, least, labels_file):

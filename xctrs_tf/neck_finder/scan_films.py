@@ -7,7 +7,7 @@ import scipy
 
 from xctrs_tf.data.projection.array_projection import project_array
 from xctrs_tf.data.projection.drr import hu_to_mu
-from xctrs_tf.data.volumes.cervical_crop import cervical_box_mm
+from xctrs_tf.data.volumes.cervical_crop import cervical_box_mm, upright_scan
 from xctrs_tf.data.volumes.volume import Volume
 
 PIXEL_MM = 2.0
@@ -55,7 +55,8 @@ def scan_films(ct, labels, view, count, rng, stretch=0.0):
     """
     low, high = cervical_box_mm(labels)
     centre = (low + high) / 2
-    ct = _body(ct)
+    edge = int(np.ceil((high - low).max() / PIXEL_MM))
+    ct = _body(upright_scan(ct, edge, PIXEL_MM, low))
     mu = np.asarray(hu_to_mu(ct.array), np.float32)
     across = 0 if view == "ap" else 1
     films = []

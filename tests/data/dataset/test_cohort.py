@@ -86,6 +86,19 @@ def test_a_scan_rejected_before_another_of_its_patient_is_listed(tmp_path):
     assert (tmp_path / "out" / "manifest.json").read_bytes() == manifest
 
 
+def test_a_corrected_licence_reaches_a_patient_that_is_written(tmp_path):
+    folder = tmp_path / "in"
+    folder.mkdir()
+    write_neck(folder, "a")
+    records = []
+    for licence, mapper in (("CC BY 4.0", map), ("CC BY-NC 4.0", lambda crop, todo: [])):
+        (folder / "manifest.csv").write_text(f"id,source,licence\na,hospital,{licence}\n")
+        prepare(open_collections(["nifti"], [folder]), tmp_path / "out", mapper)
+        records += open_dataset(tmp_path / "out").manifest["patients"]
+    assert records[0]["licence"] == "CC BY 4.0"
+    assert records[1] == {**records[0], "licence": "CC BY-NC 4.0"}
+
+
 def test_a_scan_is_used_once_it_is_corrected_and_preferred_to_the_one_in_use(tmp_path):
     parts = ("_split-verse276", "_split-verse277")
     write_verse_bids(tmp_path / "in", "verse417", parts[0], spoil=without_c3)

@@ -1,11 +1,18 @@
 import numpy as np
 import pytest
+from scipy.spatial.transform import Rotation
 
 from tests.data.necks import make_neck, write_neck
 from tests.experiments.preparing import nifti_flags, prepare
 from tests.programs import assert_refused
 from xctrs_tf.data.dataset import open_dataset
-from xctrs_tf.data.dataset.header_mending import MENDS, MendedSource, mend_header, parse_mends
+from xctrs_tf.data.dataset.header_mending import (
+    MENDS,
+    MendedSource,
+    centre_of,
+    mend_header,
+    parse_mends,
+)
 from xctrs_tf.data.sources.nifti import NiftiSource
 from xctrs_tf.data.volumes.volume import Volume, write_volume
 from xctrs_tf.errors import UserError
@@ -44,14 +51,31 @@ def test_mistakes(texts, message):
 def test_a_point_moves_to_the_opposite_side_of_the_centre(mend):
     array = np.zeros((3, 4, 5), np.int16)
     array[0, 1, 2] = 7
-    volume = Volume(array, (1.0, 2.0, 3.0), (10.0, -20.0, 30.0), array == 7)
     centre_mm = np.array([12.0, -15.0, 33.0])
-    turned = mend_header(volume, mend, centre_mm)
-    (index,) = np.argwhere(turned.array == 7)
-    np.testing.assert_array_equal(turned.inner, turned.array == 7)
-    place_mm = turned.origin_mm + index * turned.spacing_mm
     signs = np.where(np.isin(range(3), MENDS[mend]), -1, 1)
-    np.testing.assert_allclose(place_mm - centre_mm, signs * (np.array([10, -18, 36]) - centre_mm))
+    tilt = Rotation.from_euler("xy", (20, 10), degrees=True).as_matrix()
+    for direction in (None, tilt):
+        volume = Volume(array, (1.0, 2.0, 3.0), (10.0, -20.0, 30.0), direction)
+        turned = mend_header(volume, mend, centre_mm)
+        assert (turned.direction is None) == (direction is None)
+        before, after = (
+            place_of(each, np.argwhere(each.array == 7)[0]) for each in (volume, turned)
+        )
+        np.testing.assert_allclose(after - centre_mm, signs * (before - centre_mm))
+        # The axes stay as near to LPS as they were.
+        np.testing.assert_allclose(np.diag(turned.grid.direction), np.diag(volume.grid.direction))
+
+
+def test_the_centre_of_an_oblique_scan():
+    tilt = Rotation.from_euler("x", 20, degrees=True).as_matrix()
+    volume = Volume(np.zeros((3, 5, 7)), (1.0, 2.0, 3.0), (10.0, -20.0, 30.0), tilt)
+    np.testing.assert_allclose(centre_of(volume), place_of(volume, (1, 2, 3)))
+
+
+def place_of(volume, index):
+    """Return the LPS position of a voxel in mm."""
+    grid = volume.grid
+    return grid.origin_mm + grid.direction @ (np.array(index) * grid.spacing_mm)
 
 
 def test_only_named_patients_are_mended_and_their_records_say_so(tmp_path):

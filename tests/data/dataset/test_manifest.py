@@ -16,14 +16,24 @@ def folder(tmp_path):
 
 def test_a_phantom_is_told_by_its_number_too():
     def told(image, file, source="phantom"):
-        return identity_of({"image_sha256": image, "source_file": file, "source": source})
+        record = {"image_sha256": image, "source_file": file, "source": source}
+        return identity_of({**record, "source_sha256": f"files of {image}"})
 
     coarse, fine = (told(image, "phantom seed 7") for image in ("coarse", "fine"))
     assert len(coarse) == 2 and len(coarse & fine) == 1
     assert not coarse & told("coarse of 8", "phantom seed 8")
     # Files of two folders may have one name.
-    assert told("image", "1_ct.nii.gz", "nifti") == told("image", "1_ct.nii.gz") == {"image"}
+    own = {"image", "files of image"}
+    assert told("image", "1_ct.nii.gz", "nifti") == told("image", "1_ct.nii.gz") == own
     assert told(None, "phantom seed 7") == set()
+
+
+def test_the_same_files_with_another_header_are_the_same_patient():
+    mended, plain = (
+        identity_of({"image_sha256": image, "source": "nifti", "source_sha256": "files"})
+        for image in ("mended", "plain")
+    )
+    assert mended & plain == {"files"}
 
 
 def test_damaged_manifests_are_read_or_refused_in_words(tmp_path):

@@ -89,7 +89,11 @@ def test_training_patients_that_the_first_folder_holds_out_are_refused(tmp_path)
     for name, order in (("a", (0, 1, 2, 3)), ("b", (1, 2, 3, 0))):
         writer = DatasetWriter(tmp_path / name, {**CONFIGURATION, "size": SIZE})
         for number in order:
-            hashed = {**RECORD, "image_sha256": f"{number}" * 64}
+            hashed = {
+                **RECORD,
+                "image_sha256": f"{number}" * 64,
+                "source_sha256": name + str(number),
+            }
             writer.add(make_case(f"{name}{number}", number, SIZE), hashed)
         writer.finalise([[f"{name}{number}"] for number in order], [])
         folders.append(str(tmp_path / name))

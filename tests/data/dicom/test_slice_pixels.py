@@ -4,7 +4,7 @@ import numpy as np
 import pydicom
 import pytest
 
-from tests.data.dicom.slices import ARRAY, assert_as_stored, edit, set_pixels
+from tests.data.dicom.slices import ARRAY, assert_as_stored, edit, set_pixels, setting
 from xctrs_tf.data.volumes.dicom_series import read_series
 from xctrs_tf.errors import UserError
 
@@ -84,6 +84,11 @@ def test_padding_is_air(series, padding, limit, signed, stored):
     array = read_series(series).array
     assert (array[0, 0] == -1000).all()
     assert (array.reshape(-1, 5)[1:] == 76).all()
+
+
+def test_all_bits_are_pixels_where_the_header_does_not_tell(series):
+    edit(series, setting(BitsStored=None, HighBit=None))
+    assert_as_stored(series)
 
 
 def test_bits_that_are_no_pixels(series):

@@ -80,6 +80,21 @@ def test_a_mended_header_keeps_the_border(tmp_path, start, reasons):
     assert crop(MendedSource(source, {"a": "rotate180z"})) == (not reasons, reasons)
 
 
+def test_oblique_labels_that_mirror_an_axis_are_put_right(tmp_path):
+    ct, labels = (volume.array for volume in make_neck())
+    write_series(tmp_path / "in/a", Volume(ct, SPACING_MM, ORIGIN_MM), TILTED.T)
+    # The header mirrors front and back in place.
+    mirror = np.diag([1, -1, 1])
+    centre_mm = TILTED @ ((np.array(labels.shape) - 1) / 2 * SPACING_MM)
+    first_mm = ORIGIN_MM + centre_mm - mirror @ centre_mm
+    affine = lps_to_ras(SPACING_MM, first_mm, mirror @ TILTED)
+    (tmp_path / "labels").mkdir()
+    write_nifti(tmp_path / "labels/a_seg.nii", labels, affine, kind="u1")
+    raw = open_collections(["dicom"], [tmp_path / "in"], tmp_path / "labels").load("a")
+    np.testing.assert_array_equal(raw.labels.array, labels)
+    np.testing.assert_array_equal(raw.labels.direction, raw.ct.direction)
+
+
 def test_the_air_around_an_oblique_scan_is_not_that_of_the_scan(tmp_path):
     ct, labels = (volume.array for volume in make_neck())
     usable, (reason,) = crop(nifti(tmp_path, ct + 1000, labels, WHOLE))

@@ -70,6 +70,20 @@ def test_parts_that_overlap_are_one_neck(tmp_path, change):
     assert cropped.record["scan_size"] == [40, 52, 46]
 
 
+def test_layouts_in_two_folders_have_one_patient(tmp_path):
+    write_part(tmp_path / "bids", "verse276", UPPER)
+    write_part(tmp_path / "bids", "verse277", LOWER)
+    folder = tmp_path / "challenge"
+    folder.mkdir()
+    for volume, suffix in zip(make_neck(), ("", "_seg"), strict=True):
+        write_volume(folder / f"verse277{suffix}.nii.gz", volume.array, SPACING_MM, ORIGIN_MM)
+    for order in (("bids", "challenge"), ("challenge", "bids")):
+        source = open_collections(["verse"], [tmp_path / name for name in order])
+        assert source.ids == ["verse417"]
+        names = [key for _, key in source.scans("verse417")]
+        assert sorted(names, key=str) == sorted([tuple(NAMES), *NAMES, "verse277.nii.gz"], key=str)
+
+
 def test_parts_that_adjoin_are_one_neck(tmp_path):
     write_part(tmp_path, "verse276", slice(0, 20))
     write_part(tmp_path, "verse277", slice(20, 33))

@@ -32,6 +32,7 @@ def write_boxes(path, images="image", keep_scan=True, count=10, **manifest):
         record = dict(RECORD)
         if images:
             record["image_sha256"] = f"{images}{number}".ljust(64, "0")
+            record["source_sha256"] = f"{images}{number} files"
         if keep_scan:
             record["kept_scan_size"] = list(case.scan.shape)
         writer.add(case, record)

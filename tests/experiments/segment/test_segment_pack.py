@@ -160,8 +160,8 @@ def test_figures_and_patients_travel_with_the_weights(packed):
     assert metadata["metrics"]["means"]["identified_mean"] == 1
     assert [each["sources"][0]["source"] for each in metadata["evaluations"]] == ["test", "test"]
     assert metadata["held_out"]["test"] == ["p1", "p6"]
-    # Seven of each folder.
-    assert len(metadata["trained_images"]) == 14
+    # Scan and files of seven of each folder.
+    assert len(metadata["trained_images"]) == 2 * 14
     # No folder of the machine that trained it.
     assert str(packed.parent) not in json.dumps(metadata)
     card = (packed / "assets.extra" / "MODEL_CARD.md").read_text(encoding="utf-8")
@@ -198,7 +198,7 @@ def test_earlier_trainings_are_listed_as_far_as_known(folder, tmp_path):
     assert result.returncode == 0, result.stderr
     metadata = read_metadata(tmp_path / "packed")
     trained = {*data.split(1).training, *data.split(fold).training}
-    assert len(metadata["trained_images"]) == len(trained) > 7
+    assert len(metadata["trained_images"]) == 2 * len(trained) > 2 * 7
     # Patients that are not listed may have been trained on.
     other = write_boxes(tmp_path / "other", images="other", keep_scan=False)
     cohort = choose_patients(other, read_trained_on(tmp_path / "packed"))

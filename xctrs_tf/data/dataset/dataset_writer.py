@@ -89,6 +89,15 @@ class DatasetWriter:
             return False
         return True
 
+    def restate(self, patient, record):
+        """Take over what the source says of a written patient now, such as a corrected licence.
+
+        Args:
+            patient: an id for which `has` is true.
+            record: dict as of `add`, of the same files.
+        """
+        self._records[patient] |= record
+
     def image_of(self, patient):
         """Return the hash of the image that a patient comes from, or None if it has none."""
         return self._records[patient].get("image_sha256")

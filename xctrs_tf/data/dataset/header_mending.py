@@ -53,8 +53,8 @@ def parse_mends(texts, ids):
 
 def centre_of(ct):
     """Return the LPS position of the centre of a `Volume`, about which a scan is mended."""
-    edges_mm = (np.array(ct.array.shape) - 1) * ct.spacing_mm
-    return np.array(ct.origin_mm) + edges_mm / 2
+    grid = ct.grid
+    return grid.origin_mm + grid.direction @ ((np.array(grid.shape) - 1) * grid.spacing_mm / 2)
 
 
 def mend_header(volume, mend, centre_mm):
@@ -68,13 +68,18 @@ def mend_header(volume, mend, centre_mm):
     Returns:
         `Volume`, the same voxels at other positions.
     """
-    origin_mm = np.array(volume.origin_mm, float)
-    last_mm = origin_mm + (np.array(volume.array.shape) - 1) * volume.spacing_mm
-    axes = list(MENDS[mend])
-    origin_mm[axes] = 2 * np.array(centre_mm)[axes] - last_mm[axes]
+    axes, grid = list(MENDS[mend]), volume.grid
+    edges_mm = np.zeros(3)
+    edges_mm[axes] = ((np.array(grid.shape) - 1) * grid.spacing_mm)[axes]
+    # The voxel that will be the first one of the flipped array.
+    origin_mm = grid.origin_mm + grid.direction @ edges_mm
+    origin_mm[axes] = 2 * np.array(centre_mm)[axes] - origin_mm[axes]
     array = np.ascontiguousarray(np.flip(volume.array, axes))
-    inner = None if volume.inner is None else np.flip(volume.inner, axes)
-    return Volume(array, volume.spacing_mm, tuple(origin_mm.tolist()), inner)
+    direction = volume.direction
+    if direction is not None:
+        signs = np.where(np.isin(range(3), axes), -1, 1)
+        direction = signs[:, np.newaxis] * direction * signs
+    return Volume(array, volume.spacing_mm, tuple(origin_mm.tolist()), direction)
 
 
 class MendedSource(PatientSource):

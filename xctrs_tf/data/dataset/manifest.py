@@ -39,15 +39,16 @@ def identity_of(record):
         record: dict of ``patients`` of a manifest.
 
     Returns:
-        Set of hashes, any of which tells the patient: that of the scan, and of a phantom that of
-        its number, since it may be on other voxels. Empty in folders of earlier versions.
+        Set of hashes, any of which tells the patient: that of the scan, and that of its files,
+        whose header may be mended here and not there. Of a phantom, in place of files, that of its
+        number, since it may be on other voxels. Empty in folders of earlier versions.
     """
     image = record.get("image_sha256")
     if not isinstance(image, str):
         return set()
     recipe = str(record.get("source_file"))
     if record.get("source") != "phantom" or not _PHANTOM.fullmatch(recipe):
-        return {image}
+        return {image, record["source_sha256"]}
     return {image, hashlib.sha256(recipe.encode()).hexdigest()}
 
 

@@ -191,7 +191,7 @@ def make_case(patient, cropped, simulation=PARALLEL):
 
 
 def image_hash(ct):
-    """Return the sha256 of a scan's voxels along LPS, equal for copies in other files.
+    """Return the sha256 of a scan's voxels, ordered along LPS, equal for copies in other files.
 
     Args:
         ct: `Volume` as a source loads it.
@@ -230,7 +230,10 @@ def _in_words(patient, error):
 
 
 def _is_done(source, patient, writer):
-    """Return whether a scan of a patient is written, and it and those before it are unchanged."""
+    """Return whether a scan of a patient is written, and it and those before it are unchanged.
+
+    If so, the writer's record of it gets what the source says of it now.
+    """
     earlier = []
     try:
         scans = source.scans(patient)
@@ -240,6 +243,7 @@ def _is_done(source, patient, writer):
         try:
             record = source.record(scan)
             if writer.has(patient, record["source_sha256"], record.get(HEADER), earlier):
+                writer.restate(patient, record)
                 return True
             earlier.append(record["source_sha256"])
         except Exception:
@@ -263,7 +267,7 @@ def _crop_scan(source, patient, scan, size, spacing_mm, simulation, keep_scan):
         check_labels(raw.labels)
         or _check_direction(raw.labels, patient, record)
         or sanity.check_levels(raw.labels)
-        or _check_scan(raw.ct)
+        or sanity.check_scan(raw.ct.array)
         or sanity.check_size(raw.labels)
         or check_place(raw.ct, raw.labels)
     )
@@ -293,11 +297,6 @@ def _crop_scan(source, patient, scan, size, spacing_mm, simulation, keep_scan):
     # Projected here: the whole scan is too large to send from one process to another.
     films = simulation.films(patient, raw.ct, _frame(ct))
     return CroppedPatient(ct, labels, record, films, kept)
-
-
-def _check_scan(ct):
-    # Around an oblique scan lies air that is not the scan's.
-    return sanity.check_scan(ct.array if ct.inner is None else ct.array[ct.inner])
 
 
 def _check_direction(labels, patient, record):

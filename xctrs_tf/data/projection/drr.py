@@ -6,6 +6,7 @@ from keras import ops
 
 from xctrs_tf.data.projection.array_projection import for_both_views, project_array
 from xctrs_tf.data.projection.attenuation import BONE_MU, WATER_MU
+from xctrs_tf.data.volumes.cervical_crop import upright_scan
 from xctrs_tf.geometry import RAY_AXIS, VIEWS
 
 # A scan is projected in slabs of at most this many voxels, which bounds the memory.
@@ -50,7 +51,7 @@ def films_of(scan, frame, geometry):
 
     Args:
         scan: `Volume` in HU: for the field of view ``crop`` the CT of the frame, for
-            ``full`` the whole scan on any grid along the axes.
+            ``full`` the whole scan on any grid, also an oblique one.
         frame: `projection_geometry.VolumeFrame`, the cube that the networks see.
         geometry: `ProjectionGeometry`.
 
@@ -62,6 +63,7 @@ def films_of(scan, frame, geometry):
     if geometry.field_of_view == "crop" and is_plain:
         mu = hu_to_mu(scan.array)
         return {view: np.array(parallel_projection(mu, frame.spacing_mm, view)) for view in VIEWS}
+    scan = upright_scan(scan, frame.size, frame.spacing_mm, frame.origin_mm)
     if scan.array.size > SLAB_VOXELS:
         # One after the other, to save memory.
         return {view: _film(scan, None, frame, geometry, view) for view in VIEWS}

@@ -10,7 +10,7 @@ from xctrs_tf.data.sources.nifti import NiftiSource
 from xctrs_tf.data.sources.openkbp import OpenKbpSource
 from xctrs_tf.data.sources.raw_patient import PatientSource
 from xctrs_tf.data.sources.totalsegmentator import TotalSegmentatorSource
-from xctrs_tf.data.sources.verse import VerseSource
+from xctrs_tf.data.sources.verse import VerseSource, subjects_of
 from xctrs_tf.errors import UserError, log_lines
 
 # Collections that take no options besides their folder.
@@ -54,8 +54,11 @@ def open_collections(names, folders, labels=None, label_map=None, select=None):
         raise UserError(f"--input: {len(folders)} for {len(names)} sources; give one each")
     _check_options(set(names), labels, label_map, select)
     label_map = label_map or CERVICAL
+    folders = [pathlib.Path(folder) for folder in folders]
+    verse = [folder for name, folder in zip(names, folders, strict=True) if name == "verse"]
+    subjects = subjects_of(verse)
     sources = [
-        (name, _open(name, pathlib.Path(folder), labels, label_map, select))
+        (name, _open(name, folder, labels, label_map, select, subjects))
         for name, folder in zip(names, folders, strict=True)
     ]
     _warn_of_shared_patients([source for name, source in sources if name == "dicom"])
@@ -102,7 +105,9 @@ def _check_options(names, labels, label_map, select):
         raise UserError(f"--labels: only for {' and '.join(_WITH_LABELS)}; leave it out")
 
 
-def _open(name, folder, labels, label_map, select):
+def _open(name, folder, labels, label_map, select, subjects):
+    if name == "verse":
+        return VerseSource(folder, subjects)
     if name in _PUBLIC:
         return _PUBLIC[name](folder)
     if name == "nifti":

@@ -12,15 +12,10 @@ from xctrs_tf.data.scan_parts import join_arrays, join_labels, joint_of
 from xctrs_tf.data.sources.label_maps import CERVICAL, apply_label_map
 from xctrs_tf.data.sources.raw_patient import PatientSource, RawPatient
 from xctrs_tf.data.volumes.grid import make_grid, to_lps
-from xctrs_tf.data.volumes.intensity import AIR_HU, check_hu, padding_to_air
+from xctrs_tf.data.volumes.intensity import check_hu, padding_to_air
 from xctrs_tf.data.volumes.nifti_file import read_nifti_affine
 from xctrs_tf.data.volumes.stored_image import check_bytes
-from xctrs_tf.data.volumes.volume import (
-    Volume,
-    read_ct,
-    read_on_grid,
-    upright_volume,
-)
+from xctrs_tf.data.volumes.volume import Volume, place_volume, read_ct, read_on_grid
 from xctrs_tf.errors import UserError
 from xctrs_tf.files import sha256_of
 
@@ -163,7 +158,7 @@ def read_parts(pairs, label_map=CERVICAL):
         labels.append((labels_file, numbers))
     ct, joint = _join_cts(cts)
     whole = join_labels(joint, labels)
-    return ct, upright_volume(pairs[0][1], whole, joint.grid, "nearest")
+    return ct, place_volume(whole, joint.grid)
 
 
 def read_ct_parts(files):
@@ -194,7 +189,7 @@ def _join_cts(parts):
     """Join ``(file, array, Grid)`` of each part; return the `Volume` and the `Joint`."""
     joint = joint_of([(file, grid) for file, _, grid in parts])
     whole = join_arrays(joint, [(file, array) for file, array, _ in parts])
-    return upright_volume(parts[0][0], whole, joint.grid, fill=AIR_HU), joint
+    return place_volume(whole, joint.grid), joint
 
 
 def _on(grid, array):

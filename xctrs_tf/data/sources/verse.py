@@ -25,23 +25,25 @@ class VerseSource(PairSource):
     Args:
         folder: a folder that holds, at any depth, ``rawdata`` and ``derivatives``, or the
             pairs ``<name>.nii.gz`` and ``<name>_seg.nii.gz``.
+        subjects: `subjects_of` of all folders that are prepared together; None for this one alone.
 
     Raises:
         UserError: no such folder, or no scan of either layout in it.
     """
 
-    def __init__(self, folder):
+    def __init__(self, folder, subjects=None):
         folder = existing_folder(folder)
         unusable = {}
         files = visible_files(folder, "*.nii.gz", unusable)
         bids = [file for file in files if file.name.startswith("sub-")]
         challenge = [file for file in files if not file.name.startswith("sub-")]
-        pairs, subjects, parts = {}, {}, {}
+        if subjects is None:
+            subjects = subjects_of([folder])
+        pairs, parts = {}, {}
         for ct in bids:
             match = _SUBJECT.match(ct.name)
             if ct.name.endswith(_BIDS_CT) and match:
                 subject, part = match.groups()
-                subjects[part or subject] = subject
                 patient, pair = normalise_id(subject.lower()), Pair(ct, _bids_labels(ct))
                 pairs.setdefault(patient, []).append(pair)
                 if part:
@@ -59,6 +61,26 @@ class VerseSource(PairSource):
             for patient, folders in parts.items()
         }
         super().__init__(folder, pairs, "verse", "CC BY-SA 4.0", CERVICAL, unusable, groups)
+
+
+def subjects_of(folders):
+    """Return whose part each name is, by the names of the files in the BIDS layout.
+
+    Args:
+        folders: paths of VerSe folders, of which each may have one layout alone.
+
+    Returns:
+        Dict from the name of a part or subject to that of the subject.
+    """
+    subjects = {}
+    for folder in folders:
+        # What cannot be read is named by the source that needs it.
+        for file in visible_files(existing_folder(folder), "sub-*.nii.gz", {}):
+            match = _SUBJECT.match(file.name)
+            if file.name.endswith(_BIDS_CT) and match:
+                subject, part = match.groups()
+                subjects[part or subject] = subject
+    return subjects
 
 
 def _bids_labels(ct):

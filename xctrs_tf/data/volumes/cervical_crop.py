@@ -1,10 +1,12 @@
 """Checks of a scan's labels, and the crop to the cube around C1..C7 that the networks take."""
 
+import dataclasses
+
 import numpy as np
 import scipy
 
 from xctrs_tf.data.volumes.intensity import AIR_HU
-from xctrs_tf.data.volumes.volume import Volume, resample
+from xctrs_tf.data.volumes.volume import resample
 from xctrs_tf.geometry import VERTEBRAE
 
 _MARGIN_MM = 4.0
@@ -18,6 +20,8 @@ MAIN_COMPONENT = 0.9
 BONE_SHARE = 0.45
 # How far `scan_around` reaches beyond the crop along x, y and z, in edges of the crop.
 _REACH = (1.0, 1.0, 0.25)
+# The same of `upright_scan`: no bore of a scanner is wider, and no film of a neck is taller.
+_FILM_REACH = (3.0, 3.0, 1.0)
 # Denser voxels belong to the patient, or to what lies on them.
 _BODY_HU = -700
 # Full width at half maximum of a Gaussian, as a multiple of its standard deviation.
@@ -44,8 +48,7 @@ def check_labels(labels):
     for number, (name, box) in enumerate(zip(VERTEBRAE, boxes, strict=True), start=1):
         mask = array[box] == number
         edges = zip(box, array.shape, strict=True)
-        cut = any(part.start == 0 or part.stop == length for part, length in edges)
-        if cut or not (labels.inner is None or labels.inner[box][mask].all()):
+        if any(part.start == 0 or part.stop == length for part, length in edges):
             return f"{name} is cut by the border of the scan"
         pieces, _ = scipy.ndimage.label(mask, structure=np.ones((3, 3, 3)))
         if np.bincount(pieces[mask]).max() < MAIN_COMPONENT * mask.sum():
@@ -67,10 +70,10 @@ def check_place(ct, labels):
     Returns:
         The reason in a few words, or None if they do.
     """
-    low, high = cervical_box_mm(labels)
-    half = np.array(ct.spacing_mm) / 2
-    first = np.array(ct.origin_mm) - half
-    last = first + ct.array.shape * np.array(ct.spacing_mm)
+    grid = ct.grid
+    low, high = _box_along(labels, grid.direction)
+    first = grid.origin_mm @ grid.direction - grid.spacing_mm / 2
+    last = first + grid.shape * grid.spacing_mm
     # Rounding may put the box slightly beyond the outer faces.
     if np.any(low < first - 1e-3) or np.any(high > last + 1e-3):
         return "C1 to C7 reach beyond the scan"
@@ -99,7 +102,7 @@ def crop_to_frame(ct, labels, size, spacing_mm):
     needed = float(np.max(high - low)) + 2 * _MARGIN_MM
     spacing_mm = max(float(spacing_mm), needed / size)
     frame = (size, spacing_mm, _frame_origin(ct, low, high, size, spacing_mm))
-    hu = _as_int16(resample(_widen(_near(ct, *frame), spacing_mm), *frame, fill=AIR_HU).array)
+    hu = _as_int16(_averaged(ct, *frame).array)
     return hu, _resample_labels(_near(labels, *frame), *frame), *frame[1:]
 
 
@@ -117,19 +120,12 @@ def scan_around(ct, crop):
         int16 array ``[x, y, z]`` in HU, which holds the crop, and the index of its first voxel
         counted from the crop's, three whole numbers of 0 or less.
     """
-    size, spacing_mm = len(crop.array), crop.spacing_mm[0]
-    first = (np.array(ct.origin_mm) - crop.origin_mm) / spacing_mm
-    edges = np.array(ct.spacing_mm) / spacing_mm
-    last = first + (np.array(ct.array.shape) - 1) * edges
-    reach = np.round(size * np.array(_REACH)).astype(int)
-    start = np.clip(np.ceil(first - 1e-3).astype(int), -reach, 0)
-    stop = np.clip(np.floor(last + 1e-3).astype(int) + 1, size, size + reach)
-    origin_mm = np.array(crop.origin_mm) + start * spacing_mm
-    frame = (stop - start, spacing_mm, tuple(origin_mm.tolist()))
-    hu = _as_int16(resample(_widen(_near(ct, *frame), spacing_mm), *frame, fill=AIR_HU).array)
+    size = len(crop.array)
+    around, start = _continued(ct, size, crop.spacing_mm[0], crop.origin_mm, _REACH)
+    hu = _as_int16(around.array)
     inside = tuple(slice(-before, size - before) for before in start)
     hu[inside] = crop.array
-    low, high = start - start, stop - start
+    low, high = np.zeros(3, int), np.array(hu.shape)
     body = scipy.ndimage.find_objects((hu > _BODY_HU).astype(np.uint8))
     if body:
         # The borders above and below stay: the patient goes on there.
@@ -140,6 +136,44 @@ def scan_around(ct, crop):
     return np.ascontiguousarray(part), tuple(int(index) for index in start + low)
 
 
+def upright_scan(ct, size, spacing_mm, origin_mm):
+    """Resample an oblique scan to the grid that continues a frame's, as far as films can show it.
+
+    Args:
+        ct: `Volume` in HU.
+        size: voxels a side of the frame.
+        spacing_mm: its voxel size in mm.
+        origin_mm: LPS position of its voxel ``[0, 0, 0]`` in mm.
+
+    Returns:
+        `Volume` along LPS; an upright scan stays as it is.
+    """
+    if ct.direction is None:
+        return ct
+    return _continued(ct, size, spacing_mm, origin_mm, _FILM_REACH)[0]
+
+
+def _continued(ct, size, spacing_mm, origin_mm, reach):
+    """Resample a scan to the grid that continues a frame's, up to some edges beyond the frame.
+
+    Returns:
+        `Volume`, and the index of its first voxel counted from the frame's.
+    """
+    corners = (ct.grid.corners_mm() - origin_mm) / spacing_mm
+    reach = np.round(size * np.array(reach)).astype(int)
+    start = np.clip(np.ceil(corners.min(0) - 1e-3).astype(int), -reach, 0)
+    stop = np.clip(np.floor(corners.max(0) + 1e-3).astype(int) + 1, size, size + reach)
+    first_mm = np.array(origin_mm) + start * spacing_mm
+    frame = (stop - start, spacing_mm, tuple(first_mm.tolist()))
+    return _averaged(ct, *frame), start
+
+
+def _averaged(ct, size, spacing_mm, origin_mm):
+    """Blur a scan along its own axes, and interpolate it at the voxels of an upright grid."""
+    frame = (size, spacing_mm, origin_mm)
+    return resample(_widen(_near(ct, *frame), spacing_mm), *frame, fill=AIR_HU)
+
+
 def _as_int16(hu):
     limits = np.iinfo(np.int16)
     return np.clip(np.round(hu), limits.min, limits.max).astype(np.int16)
@@ -147,14 +181,24 @@ def _as_int16(hu):
 
 def cervical_box_mm(labels):
     """Return the lowest and highest corner of the box of C1..C7, as LPS positions in mm."""
+    return _box_along(labels, np.eye(3))
+
+
+def _box_along(labels, axes):
+    """Return the lowest and highest corner of the box of C1..C7 along the columns of ``axes``."""
     inside = (labels.array >= 1) & (labels.array <= len(VERTEBRAE))
     (box,) = scipy.ndimage.find_objects(inside.astype(np.uint8))
     low = np.array([part.start for part in box]) - 0.5
     high = np.array([part.stop for part in box]) - 0.5
-    return (
-        np.array(labels.origin_mm) + low * labels.spacing_mm,
-        np.array(labels.origin_mm) + high * labels.spacing_mm,
-    )
+    grid = labels.grid
+    origin_mm = grid.origin_mm @ axes
+    if np.array_equal(grid.direction, axes):
+        return origin_mm + low * grid.spacing_mm, origin_mm + high * grid.spacing_mm
+    turn = grid.direction.T @ axes
+    indices = np.argwhere(inside[box]) + [part.start for part in box]
+    places_mm = origin_mm + (indices * grid.spacing_mm) @ turn
+    half_mm = grid.spacing_mm @ np.abs(turn) / 2
+    return places_mm.min(axis=0) - half_mm, places_mm.max(axis=0) + half_mm
 
 
 def _frame_origin(ct, low, high, size, spacing_mm):
@@ -164,6 +208,8 @@ def _frame_origin(ct, low, high, size, spacing_mm):
     scan_low = origin_mm - scan_spacing_mm / 2
     scan_high = scan_low + ct.array.shape * scan_spacing_mm
     corner = (low + high - field_mm) / 2
+    if ct.direction is not None:
+        return tuple((corner + spacing_mm / 2).tolist())
     if (
         np.allclose(scan_high - scan_low, field_mm, rtol=1e-4)
         and np.all(np.abs(corner - scan_low) <= CENTRED * field_mm)
@@ -179,16 +225,21 @@ def _frame_origin(ct, low, high, size, spacing_mm):
 
 def _near(volume, size, spacing_mm, origin_mm):
     """Cut out the part of a scan that contributes to a frame, to save time on large scans."""
-    edges = np.array(volume.spacing_mm)
+    grid = volume.grid
+    edges = grid.spacing_mm
     # `_widen` reaches four standard deviations, interpolation one voxel.
     margin = np.ceil(4 * _sigma_mm(volume, spacing_mm) / edges) + 2
-    first = (np.array(origin_mm) - volume.origin_mm) / edges
-    last = first + (size - 1) * spacing_mm / edges
-    start = np.maximum(np.floor(first - margin), 0).astype(int)
-    stop = np.minimum(np.ceil(last + margin) + 1, volume.array.shape).astype(int)
+    first = (np.array(origin_mm) - grid.origin_mm) @ grid.direction / edges
+    # How far each edge of the frame goes along the scan's own axes.
+    steps = (np.broadcast_to(size, 3) - 1)[:, np.newaxis] * spacing_mm * grid.direction / edges
+    low, high = first + np.minimum(steps, 0).sum(0), first + np.maximum(steps, 0).sum(0)
+    start = np.maximum(np.floor(low - margin), 0).astype(int)
+    stop = np.minimum(np.ceil(high + margin) + 1, grid.shape).astype(int)
     part = tuple(map(slice, start, stop))
-    origin_mm = np.array(volume.origin_mm) + start * edges
-    return Volume(volume.array[part], volume.spacing_mm, tuple(origin_mm.tolist()))
+    origin_mm = grid.origin_mm + grid.direction @ (start * edges)
+    return dataclasses.replace(
+        volume, array=volume.array[part], origin_mm=tuple(origin_mm.tolist())
+    )
 
 
 def _sigma_mm(volume, spacing_mm):
@@ -206,14 +257,14 @@ def _widen(volume, spacing_mm):
     array = volume.array.astype(np.float32)
     if np.any(sigma_mm > 1e-3 * old):
         array = scipy.ndimage.gaussian_filter(array, sigma_mm / old, mode="nearest")
-    return Volume(array, volume.spacing_mm, volume.origin_mm)
+    return dataclasses.replace(volume, array=array)
 
 
 def _resample_labels(labels, size, spacing_mm, origin_mm):
     """Resample each vertebra alone; a voxel above `BONE_SHARE` gets the largest one's label."""
     total, best, label = (np.zeros((size,) * 3, np.float32) for _ in range(3))
     for number in range(1, len(VERTEBRAE) + 1):
-        mask = Volume(labels.array == number, labels.spacing_mm, labels.origin_mm)
+        mask = dataclasses.replace(labels, array=labels.array == number)
         share = resample(_widen(mask, spacing_mm), size, spacing_mm, origin_mm).array
         label[share > best] = number
         best = np.maximum(best, share)

@@ -11,9 +11,8 @@ from xctrs_tf.data.dicom.dicom_dataset import MAX_HEADER_BYTES, read_dataset
 from xctrs_tf.data.dicom.dicom_start import START, starts_like_dicom
 from xctrs_tf.data.volumes.dicom_slice import read_slices
 from xctrs_tf.data.volumes.grid import make_grid, to_lps
-from xctrs_tf.data.volumes.intensity import AIR_HU
 from xctrs_tf.data.volumes.stored_image import MAX_BYTES
-from xctrs_tf.data.volumes.volume import upright_volume
+from xctrs_tf.data.volumes.volume import place_volume
 from xctrs_tf.errors import UserError
 
 _SUFFIXES = (".dcm", ".ima")
@@ -67,7 +66,7 @@ def read_series(folder):
         folder: a folder of DICOM files, one slice each, or one Enhanced CT.
 
     Returns:
-        `Volume` in HU, along LPS.
+        `Volume` in HU.
 
     Raises:
         UserError: a file is unreadable, or the files are not one CT series of
@@ -83,13 +82,13 @@ def read_series_and_grid(folder):
         folder: a folder of DICOM files, one slice each, or one Enhanced CT.
 
     Returns:
-        `Volume` in HU, along LPS; and the `Grid` of the slices, for `read_labels`.
+        `Volume` in HU; and the `Grid` of the slices, for `read_labels`.
 
     Raises:
         UserError: as `read_series`.
     """
     array, grid = to_lps(*read_series_on_grid(folder))
-    return upright_volume(folder, array, grid, fill=AIR_HU), grid
+    return place_volume(array, grid), grid
 
 
 def read_series_on_grid(folder):

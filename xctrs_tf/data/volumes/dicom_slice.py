@@ -79,6 +79,9 @@ def _read(file, content):
     modality = str(header.get("Modality") or "CT").strip()
     if modality != "CT":
         raise UserError(f"{file}: a slice of modality {printable(modality)}; CT is needed")
+    if not header.get("BitsStored"):
+        # Without it all bits are taken for pixels.
+        header.BitsStored = header.get("BitsAllocated")
     _check_pixels(file, header)
     groups = _frame_groups(file, header)
     series = str(header.get("SeriesInstanceUID", ""))
@@ -102,10 +105,7 @@ def _check_pixels(file, header):
         raise UserError(
             f"{file}: PhotometricInterpretation {printable(colours)}; CT numbers are needed"
         )
-    allocated, stored = (
-        int(header.BitsAllocated),
-        int(header.get("BitsStored") or header.BitsAllocated),
-    )
+    allocated, stored = int(header.BitsAllocated), int(header.BitsStored)
     if (allocated, int(header.PixelRepresentation)) not in PIXEL_TYPES:
         raise UserError(f"{file}: BitsAllocated is {allocated}; 8, 16 or 32 are read")
     high = int(header.get("HighBit", stored - 1))

@@ -10,36 +10,39 @@ import tempfile
 
 import numpy as np
 
-from xctrs_tf.data.volumes.grid import along_axes, check_voxel_mm, make_grid, to_lps
-from xctrs_tf.data.volumes.intensity import AIR_HU, check_hu, padding_to_air
+from xctrs_tf.data.volumes.grid import Grid, along_axes, check_voxel_mm, make_grid, to_lps
+from xctrs_tf.data.volumes.intensity import check_hu, padding_to_air
 from xctrs_tf.data.volumes.nifti_file import read_nifti
-from xctrs_tf.data.volumes.stored_image import MAX_BYTES
 from xctrs_tf.data.volumes.text_header_file import read_text_header_file
 from xctrs_tf.errors import UserError, one_line
 from xctrs_tf.files import atomic_path, require_space
 
 _WRITABLE = (".nii", ".nii.gz", ".nrrd", ".mha")
 READABLE = "a NIfTI, NRRD or MetaImage volume"
-# Names of interpolators in SimpleITK, which is imported where it is used: it is slow to load.
-INTERPOLATORS = {"linear": "sitkLinear", "nearest": "sitkNearestNeighbor"}
 
 
 @dataclasses.dataclass(frozen=True)
 class Volume:
-    """A volume on a grid along the LPS axes.
+    """A volume on a grid along the LPS axes, or on an oblique one.
 
     Attributes:
-        array: ``[x, y, z]``.
+        array: ``[x, y, z]``, the axes of an oblique one as near to LPS as possible.
         spacing_mm: voxel size along each axis in mm.
         origin_mm: LPS position of the centre of voxel ``[0, 0, 0]``.
-        inner: of an oblique file that was resampled, where it shows more than its outermost
-            voxels, bool ``[x, y, z]``; None for others, whose border is that of the array.
+        direction: of an oblique volume ``3 x 3``, as of `Grid`; None along LPS.
     """
 
     array: np.ndarray
     spacing_mm: tuple
     origin_mm: tuple
-    inner: np.ndarray | None = None
+    direction: np.ndarray | None = None
+
+    @property
+    def grid(self):
+        """The `Grid` of the voxels."""
+        direction = np.eye(3) if self.direction is None else self.direction
+        place = np.array(self.spacing_mm, float), np.array(self.origin_mm, float)
+        return Grid(self.array.shape, direction, *place)
 
 
 def read_stored_image(path, check_shape=None):
@@ -61,16 +64,13 @@ def read_stored_image(path, check_shape=None):
     return read_text_header_file(path, check_shape)
 
 
-def read_volume(path, interpolation="linear", fill=0.0):
+def read_volume(path):
     """Read a volume and bring it to LPS by its position in space.
 
-    Flips and permutations of axes change no value. Only an oblique scan is
-    resampled, to a grid along the axes that holds all of it.
+    Axes are flipped and exchanged, which changes no value. An oblique scan stays oblique.
 
     Args:
         path: a file.
-        interpolation: ``"linear"`` or ``"nearest"``, for an oblique scan.
-        fill: value outside an oblique scan.
 
     Returns:
         `Volume`.
@@ -79,7 +79,7 @@ def read_volume(path, interpolation="linear", fill=0.0):
         UserError: missing, unreadable, too large, not 3D, not finite, without an
             orientation, sheared, or of voxels that no CT has.
     """
-    return upright_volume(path, *_read_oriented(path), interpolation, fill)
+    return place_volume(*_read_oriented(path))
 
 
 def read_ct(path):
@@ -96,7 +96,7 @@ def read_ct(path):
     """
     array, grid = _read_oriented(path)
     check_hu(path, array)
-    return upright_volume(path, padding_to_air(array), grid, fill=AIR_HU), grid
+    return place_volume(padding_to_air(array), grid), grid
 
 
 def read_labels(path, ct_grid=None):
@@ -115,29 +115,23 @@ def read_labels(path, ct_grid=None):
     array, grid = _read_oriented(path)
     if ct_grid is not None and ct_grid.is_at(grid):
         grid = ct_grid
-    return upright_volume(path, array, grid, "nearest")
+    return place_volume(array, grid)
 
 
-def upright_volume(path, array, grid, interpolation="linear", fill=0.0):
-    """Bring an array on a grid near the LPS axes to a `Volume` along them.
+def place_volume(array, grid):
+    """Place an array in space; up to rounding of its header, a grid along LPS is upright.
 
     Args:
-        path: the file, for the error.
         array: ``[x, y, z]``, its axes as near to LPS as possible.
         grid: its `Grid`.
-        interpolation: ``"linear"`` or ``"nearest"``, for an oblique scan.
-        fill: value outside an oblique scan.
 
     Returns:
         `Volume`.
-
-    Raises:
-        UserError: an oblique scan whose box along the axes is too large.
     """
     upright = along_axes(grid)
-    if upright is None:
-        return _resample_upright(path, array, grid, interpolation, fill)
-    return Volume(array, tuple(upright.spacing_mm.tolist()), tuple(upright.origin_mm.tolist()))
+    direction = None if upright else grid.direction
+    grid = upright or grid
+    return Volume(array, tuple(grid.spacing_mm.tolist()), tuple(grid.origin_mm.tolist()), direction)
 
 
 def write_volume(path, array, spacing_mm, origin_mm, direction=None):
@@ -159,12 +153,13 @@ def write_volume(path, array, spacing_mm, origin_mm, direction=None):
         raise UserError(f"{path}: unknown kind of volume; name it {', '.join(_WRITABLE)}")
     if not path.parent.is_dir():
         raise UserError(f"{path.parent}: no such folder; make it first")
-    volume = Volume(np.asarray(array), tuple(np.broadcast_to(spacing_mm, 3)), tuple(origin_mm))
+    spacing_mm = tuple(np.broadcast_to(spacing_mm, 3))
+    volume = Volume(np.asarray(array), spacing_mm, tuple(origin_mm), direction)
     with atomic_path(path) as temporary:
         # On a full disk ITK cuts a NIfTI file short without an error.
         require_space(temporary.parent, volume.array.nbytes)
         try:
-            _write_image(_to_image(volume, direction), temporary)
+            _write_image(_to_image(volume), temporary)
         except RuntimeError as error:
             raise UserError(f"{path}: cannot be written ({one_line(error, 200)})") from error
         if ".nii" in temporary.suffixes and not _is_whole(temporary, volume.array.nbytes):
@@ -180,22 +175,32 @@ def _is_whole(file, size):
         return False
 
 
-def resample(volume, size, spacing_mm, origin_mm, interpolation="linear", fill=0.0):
-    """Sample a volume on another grid along the same axes.
+def resample(volume, size, spacing_mm, origin_mm, fill=0.0):
+    """Interpolate a volume linearly on another grid, along LPS.
 
     Args:
-        volume: a `Volume`.
+        volume: a `Volume`, which may be oblique.
         size: number of voxels, one number or three.
         spacing_mm: voxel size in mm, one number or three.
         origin_mm: LPS position of the new voxel ``[0, 0, 0]`` in mm.
-        interpolation: ``"linear"`` or ``"nearest"``.
         fill: value outside the volume.
 
     Returns:
         `Volume` of the same dtype.
     """
-    size, spacing_mm = np.broadcast_to(size, 3), np.broadcast_to(spacing_mm, 3)
-    return _resample(_to_image(volume), size, spacing_mm, origin_mm, interpolation, fill)
+    import SimpleITK as sitk
+
+    resampled = sitk.Resample(
+        _to_image(volume),
+        [int(count) for count in np.broadcast_to(size, 3)],
+        sitk.Transform(),
+        sitk.sitkLinear,
+        [float(value) for value in origin_mm],
+        [float(value) for value in np.broadcast_to(spacing_mm, 3)],
+        np.eye(3).ravel().tolist(),
+        float(fill),
+    )
+    return Volume(_to_array(resampled), resampled.GetSpacing(), resampled.GetOrigin())
 
 
 def read_on_grid(path):
@@ -253,52 +258,13 @@ def _to_array(image):
     return sitk.GetArrayFromImage(image).T
 
 
-def _to_image(volume, direction=None):
+def _to_image(volume):
+    # Imported where it is used: it is slow to load.
     import SimpleITK as sitk
 
     image = sitk.GetImageFromArray(np.ascontiguousarray(volume.array.T))
     image.SetSpacing([float(value) for value in volume.spacing_mm])
     image.SetOrigin([float(value) for value in volume.origin_mm])
-    if direction is not None:
-        image.SetDirection(np.ravel(direction).tolist())
+    if volume.direction is not None:
+        image.SetDirection(np.ravel(volume.direction).tolist())
     return image
-
-
-def _resample_upright(path, array, grid, interpolation, fill):
-    """Resample an oblique array to the smallest grid along LPS that holds all its voxels."""
-    corners_mm = grid.corners_mm()
-    low, high = corners_mm.min(0), corners_mm.max(0)
-    # The small margin avoids an extra voxel where rounding exceeds an exact multiple.
-    size = np.ceil((high - low) / grid.spacing_mm - 1e-6) + 1
-    if np.prod(size) * array.itemsize > MAX_BYTES:
-        shape = " x ".join(f"{count:.0f}" for count in size)
-        raise UserError(
-            f"{path}: an oblique scan, {shape} voxels along the patient's axes; cut out the neck "
-            "first"
-        )
-
-    def upright(values, *options):
-        image = _to_image(Volume(values, grid.spacing_mm, grid.origin_mm), grid.direction)
-        return _resample(image, size, grid.spacing_mm, low, *options)
-
-    inner = np.zeros(array.shape, np.uint8)
-    inner[1:-1, 1:-1, 1:-1] = 1
-    # The box around an oblique scan has another border than the scan.
-    inner = upright(inner, "nearest", 0).array.astype(bool)
-    return dataclasses.replace(upright(array, interpolation, fill), inner=inner)
-
-
-def _resample(image, size, spacing_mm, origin_mm, interpolation, fill):
-    import SimpleITK as sitk
-
-    resampled = sitk.Resample(
-        image,
-        [int(count) for count in size],
-        sitk.Transform(),
-        getattr(sitk, INTERPOLATORS[interpolation]),
-        [float(value) for value in origin_mm],
-        [float(value) for value in spacing_mm],
-        np.eye(3).ravel().tolist(),
-        float(fill),
-    )
-    return Volume(_to_array(resampled), resampled.GetSpacing(), resampled.GetOrigin())
