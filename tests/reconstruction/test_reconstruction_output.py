@@ -249,6 +249,12 @@ def test_an_output_that_is_no_folder(tmp_path):
     check_output(tmp_path / "absent")
 
 
+def test_a_mount_point_is_refused(tmp_path):
+    (tmp_path / "out").symlink_to("/")
+    with pytest.raises(UserError, match="out: a mount point, which cannot be replaced; name a"):
+        check_output(tmp_path / "out")
+
+
 def test_everything_that_was_written_may_be_replaced(tmp_path):
     ensemble = dataclasses.replace(
         make_reconstruction(), spread_hu=np.ones((SIZE,) * 3), uncertainty={}

@@ -2,6 +2,7 @@
 
 import contextlib
 import importlib.util
+import os
 import pathlib
 import re
 
@@ -235,7 +236,7 @@ def check_output(folder):
         folder: the folder; it need not exist.
 
     Raises:
-        UserError: it holds other files, or is not a folder.
+        UserError: it holds other files, is a mount point, or is not a folder.
     """
     check_only_own_files(folder, RECORD_FILE, _is_own)
 
@@ -249,13 +250,16 @@ def check_only_own_files(folder, record_file, is_own):
         is_own: function from the path of an entry to whether the program wrote it.
 
     Raises:
-        UserError: it holds other files, or is not a folder.
+        UserError: it holds other files, is a mount point, or is not a folder.
     """
     folder = pathlib.Path(folder)
     if not folder.exists():
         return
     if not folder.is_dir():
         raise UserError(f"{folder}: not a folder; choose another output folder")
+    # The new folder takes the place of the old one, which a mount point keeps.
+    if os.path.ismount(folder.resolve()):
+        raise UserError(f"{folder}: a mount point, which cannot be replaced; name a folder in it")
     entries = list(folder.iterdir())
     finished = (folder / record_file).is_file()
     if entries and not (finished and all(map(is_own, entries))):
