@@ -56,7 +56,7 @@ from xctrs_tf.reconstruction.batch import (
 )
 from xctrs_tf.reconstruction.batch_input import FilmFiles, find_pairs, read_table
 from xctrs_tf.reconstruction.ensemble import find_exports, use_fpmath
-from xctrs_tf.reconstruction.films.pair_reading import film_request
+from xctrs_tf.reconstruction.films.pair_reading import check_unchanged, film_request
 from xctrs_tf.reconstruction.output_folder import (
     file_request,
     made_otherwise,
@@ -219,7 +219,12 @@ def _read(files, output, options, model):
     """Read a pair and its patient."""
     spacing_mm = _spacing_mm(files)
     pair = read_films(files, options, model, spacing_mm, output, private=not SHARE.value)
-    return pair, _patient(files.paths) if COPY_PATIENT.value else None
+    if not COPY_PATIENT.value:
+        return pair, None
+    patient = _patient(files.paths)
+    # Else the CT of one patient could get the name of another.
+    check_unchanged(files.paths, pair.asked)
+    return pair, patient
 
 
 def _spacing_mm(files):

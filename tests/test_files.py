@@ -173,6 +173,21 @@ def test_the_lock_of_a_killed_process_is_free_and_its_leftovers_go(tmp_path):
     assert sorted(path.name for path in tmp_path.rglob("*")) == ["part"]
 
 
+def test_leftovers_of_what_another_process_still_writes_stay(tmp_path):
+    command = [sys.executable, "-c", _HOLD.replace("sys.argv[1]", "sys.argv[1], beside=True")]
+    holder = subprocess.Popen([*command, tmp_path / "a"], stdin=-1, stdout=-1, encoding="utf-8")
+    assert holder.stdout.readline() == "held\n"
+    for name in ("a", "b"):
+        (tmp_path / f".{name}.abcd1234").mkdir()
+    with folder_lock.folder_lock(tmp_path):
+        assert not (tmp_path / ".b.abcd1234").exists()
+        assert (tmp_path / ".a.abcd1234").exists()
+    holder.kill()
+    holder.communicate()
+    with folder_lock.folder_lock(tmp_path):
+        assert not (tmp_path / ".a.abcd1234").exists()
+
+
 def test_who_waits_gets_the_lock_when_it_is_free(tmp_path, caplog):
     program = (
         "import sys\n"

@@ -66,7 +66,7 @@ def atomic_path(path):
         _remove_scratch(scratch, path)
 
 
-def remove_leftovers(folder, name=None):
+def remove_leftovers(folder, name=None, is_used=lambda path: False):
     """Remove what killed processes left of `atomic_path` in a folder.
 
     Call it only while no other process writes there (`folder_lock.folder_lock`). A
@@ -75,13 +75,15 @@ def remove_leftovers(folder, name=None):
     Args:
         folder: the folder; it may be absent.
         name: only what was to become this file or folder; None for any.
+        is_used: function from the path of that file or folder to whether another process
+            writes it all the same; what is to become it stays.
     """
     folder = pathlib.Path(folder)
     for scratch in sorted(folder.iterdir()) if folder.is_dir() else []:
         found = _SCRATCH.fullmatch(scratch.name)
         if found is None or name not in (None, found["name"]):
             continue
-        if scratch.is_symlink() or not scratch.is_dir():
+        if scratch.is_symlink() or not scratch.is_dir() or is_used(folder / found["name"]):
             continue
         # With other entries it was not made by `atomic_path`.
         if {entry.name for entry in scratch.iterdir()} <= {found["name"], _REPLACED}:

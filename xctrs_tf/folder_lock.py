@@ -59,7 +59,7 @@ def folder_lock(folder, *parts, beside=False, wait=False):
             remove_leftovers(home, folder.name)
         else:
             for path in (folder, *(folder / part for part in parts)):
-                remove_leftovers(path)
+                remove_leftovers(path, is_used=_is_locked_beside)
         yield descriptor
     finally:
         # Removed while it is held: who opened it meanwhile sees that it has no name any more.
@@ -117,6 +117,21 @@ def _lock(descriptor, folder, wait):
             folder,
             error.strerror,
         )
+
+
+def _is_locked_beside(path):
+    """Return True if another process holds the lock beside a file or folder."""
+    try:
+        descriptor = os.open(path.with_name(f".{path.name}.lock"), os.O_RDWR)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        return isinstance(error, BlockingIOError)
+    finally:
+        os.close(descriptor)
+    return False
 
 
 def _owner(descriptor):

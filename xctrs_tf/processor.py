@@ -105,6 +105,12 @@ def set_fpmath(fpmath):
         os.environ[FPMATH_VARIABLE] = wanted
 
 
+def used_fpmath():
+    """Return how oneDNN computes float32 graphs in this process, of `FPMATHS`."""
+    is_set = os.environ.get(FPMATH_VARIABLE) == _VALUE
+    return "bfloat16" if is_set and has_amx() is not False else "float32"
+
+
 @functools.cache
 def warn_once(message):
     """Log a warning, once in a process.

@@ -143,22 +143,26 @@ def test_labels_that_a_network_made_are_in_metadata_and_card(tmp_path):
     assert "| source test (labels model-made by NET) | 3 patients" in card
     assert "`dice` is the model-made Dice:" in card
     sources = metadata["data"]["sources"]
-    for folders, title in (([{}, {"sources": sources}], "further source"), ([], None)):
-        assert (f"| {title} test (labels model-made by NET) |" in card_of(metadata, folders)) is (
-            title is not None
-        )
-    stage = {"source": "first", "networks": [], "steps": 1, "folders": folders_of(sources)}
+    stage = {"source": "first", "networks": [], "steps": 1, "folders": [folder_of(sources)]}
     assert "patients (test (labels model-made by NET))" in model_card(
         {**metadata, "stages": [stage]}
     )
 
 
-def card_of(metadata, folders):
-    return model_card({**metadata, "folders": folders})
+def test_the_card_names_every_further_data_folder(tmp_path):
+    metadata = describe_run(toy_run(tmp_path / "run"))
+    further = folder_of([{"source": "second", "licence": "MIT", "patients": 5}])
+    folders = [folder_of([{"source": "first", "licence": "none", "patients": 3}]), further]
+    row = "| data 2 | 3 patients (second, MIT), hash ab |"
+    card = model_card({**metadata, "data": {"sources": []}, "folders": folders})
+    assert row in card and "| data 1 |" not in card
+    # Nothing else tells the data where its folder is gone.
+    card = model_card({**metadata, "data": None, "folders": folders})
+    assert row in card and "| data 1 | 3 patients (first, none), hash ab |" in card
 
 
-def folders_of(sources):
-    return [{"sources": sources, "training_patients": 3}]
+def folder_of(sources):
+    return {"sources": sources, "training_patients": 3, "data_sha256": "ab"}
 
 
 def write_evaluation(

@@ -2,16 +2,23 @@
 
 import dataclasses
 import json
+import pathlib
+import re
 
 import numpy as np
 import pytest
 
 from tests.quality.judging import PATIENT, judge, only_cause
 from tests.report.necks import SPACING_MM, blurred, neck
+from xctrs_tf.data.films.film_frame import FilmFrame
 from xctrs_tf.data.films.film_normalisation import normalise_film
+from xctrs_tf.data.films.pair.film_pair import OpenFilm
+from xctrs_tf.data.films.pair.height_match import HeightMatch
+from xctrs_tf.data.films.raw_film import RawFilm
 from xctrs_tf.quality.faults.film_faults import FAULTS, Pair
+from xctrs_tf.quality.films.candidate_causes import candidate_causes
 from xctrs_tf.quality.films.causes import likely_cause, misplaced_parts
-from xctrs_tf.quality.films.film_pose import shifted
+from xctrs_tf.quality.films.film_pose import enlarged, shifted
 from xctrs_tf.quality.films.grey_values import covering_cause
 from xctrs_tf.quality.verdict import score, verdict_of
 
@@ -106,6 +113,47 @@ def test_calibrations_of_format_2_are_judged_by_their_own_score(patient, referen
     assert "height_agreement" in verdict.failing
     new = judge(patient, reference)
     assert "height_match" in new.scores and "height_agreement" not in new.scores
+
+
+@pytest.mark.parametrize(
+    ("pixel_mm", "spacing_mm", "advice"),
+    [
+        ((None, None), None, "make --la_crop_box 1.20 times as wide"),
+        # The box of the film of unknown size is changed, or the voxel.
+        ((None, 0.6), None, "make --la_crop_box 1.20 times as wide"),
+        ((0.5, 0.6), 2.5, "give --la_pixel_mm=0.5"),
+        ((0.5, 0.6), None, "give --la_pixel_mm=0.5 and make --la_crop_box 1.20 times as wide"),
+    ],
+)
+def test_advice_on_the_scale_of_one_film_counts(reference, pixel_mm, spacing_mm, advice):
+    reasons = scale_reasons(reference, pixel_mm, spacing_mm)
+    assert [each.rpartition(": ")[2] for each in reasons if "lateral film shows" in each] == [
+        advice
+    ]
+
+
+def test_advice_on_the_scale_of_both_films_counts(reference):
+    (boxes,) = (each for each in scale_reasons(reference, (0.5, 0.6), None) if "both" in each)
+    assert re.search(r"make --ap_crop_box and --la_crop_box [\d.]+ times as wide", boxes)
+    # With --spacing_mm the width of a box counts where the film's pixels have no size.
+    (mixed,) = (each for each in scale_reasons(reference, (0.5, None), 2.5) if "both" in each)
+    assert re.search(r": give --ap_pixel_mm=0\.\d+ and make --la_crop_box [\d.]+ times", mixed)
+
+
+def scale_reasons(reference, pixel_mm, spacing_mm):
+    """Return what is said of the scale of films of pixels of these sizes."""
+    opened = {
+        view: OpenFilm(
+            pathlib.Path(f"{view}.dcm"),
+            RawFilm(FILMS[view], mm and (mm, mm)),
+            FilmFrame(spacing_mm=mm and spacing_mm),
+        )
+        for view, mm in zip(VIEWS, pixel_mm, strict=True)
+    }
+    films = {view: enlarged(film, 1.3) for view, film in normalised(FILMS).items()}
+    match = HeightMatch(0.0, 1.2, 0.99, 1.0)
+    given = (films, reference["films"], SPACING_MM, match, match, opened)
+    return [cause.reason for cause, *_ in candidate_causes(*given) if "scale" in cause.name]
 
 
 @pytest.mark.parametrize("fault", ["bright border", "dark border"])

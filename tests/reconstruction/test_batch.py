@@ -5,6 +5,7 @@ import os
 import pytest
 
 from xctrs_tf.errors import UserError
+from xctrs_tf.folder_lock import folder_lock
 from xctrs_tf.quality.verdict import Finding, Verdict
 from xctrs_tf.reconstruction.batch import (
     Outcome,
@@ -51,6 +52,25 @@ def write(result, folder):
 
 def run(pairs, folder, write=write, overwrite=False, **options):
     return run_batch(pairs, folder, reconstruct, write, overwrite, **options)
+
+
+def test_a_pair_that_another_process_reconstructs_fails_and_the_others_go_on(tmp_path):
+    with folder_lock(tmp_path / "a", beside=True):
+        (tmp_path / ".a.abcd1234").mkdir()
+        outcomes = run(pairs_of("a", "b"), tmp_path)
+        assert (tmp_path / ".a.abcd1234").exists()
+    assert [each.status for each in outcomes] == ["failed", "done"]
+    assert "writes to it; wait until that ends, or stop it" in outcomes[0].reasons
+
+
+def test_a_pair_is_locked_until_it_is_written(tmp_path):
+    def write_locked(result, folder):
+        with pytest.raises(UserError, match="writes to it"), folder_lock(folder, beside=True):
+            pass
+        return write(result, folder)
+
+    assert run(pairs_of("a"), tmp_path, write_locked)[0].status == "done"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "summary.csv"]
 
 
 def rows(folder):

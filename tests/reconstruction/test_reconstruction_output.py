@@ -107,7 +107,7 @@ def finished(tmp_path):
         path.write_text(view, encoding="utf-8")
     options = FilmOptions(ap_crop_box=(1, 2, 3, 4), rotate=np.float32(2.5))
     asked = {
-        "models": [model_record("a", None, sha256="a" * 64)],
+        "models": [{**model_record("a", None, sha256="a" * 64), "fpmath": "float32"}],
         "mirror": False,
         "films": film_request(paths, options, 2.5),
         "files": file_request(report=True, dicom=True, copy_patient=False),
@@ -137,6 +137,7 @@ def test_the_same_films_and_flags_are_not_made_otherwise(tmp_path, finished):
             {"films": FilmOptions(rotate=2.5, la_invert=True)},
             "with other values of --la_invert, --ap_crop_box, --spacing_mm",
         ),
+        ({"models": [{"sha256": "a" * 64, "fpmath": "bfloat16"}]}, "with another --fpmath"),
         ({"files": file_request(False, False, False)}, "with --report, with --dicom"),
         ({"files": file_request(True, True, True)}, "without --copy_patient"),
     ],
@@ -154,6 +155,16 @@ def test_what_was_made_otherwise_is_named(tmp_path, finished, changed, message):
     assert made_otherwise(**{**finished, **changed}) == (
         f"{tmp_path / 'out'} was made {message}; give --overwrite, or another --output"
     )
+
+
+def test_the_order_of_the_models_counts(finished):
+    record = {"models": [{"sha256": "a"}, {"sha256": "b"}]}
+    (finished["folder"] / "reconstruction.json").write_text(json.dumps(record), encoding="utf-8")
+    assert made_otherwise(**{**finished, **record}) is None
+    # Records of before do not tell --fpmath.
+    now = [{"sha256": "b", "fpmath": "float32"}, {"sha256": "a", "fpmath": "float32"}]
+    reason = made_otherwise(**{**finished, "models": now})
+    assert "was made by the models in another order; give --overwrite" in reason
 
 
 @pytest.mark.parametrize(
@@ -247,6 +258,12 @@ def test_an_output_that_is_no_folder(tmp_path):
             make_reconstruction(), block_films(), tmp_path / "file" / "out", report=False
         )
     check_output(tmp_path / "absent")
+
+
+def test_a_mount_point_is_refused(tmp_path):
+    (tmp_path / "out").symlink_to("/")
+    with pytest.raises(UserError, match="out: a mount point, which cannot be replaced; name a"):
+        check_output(tmp_path / "out")
 
 
 def test_everything_that_was_written_may_be_replaced(tmp_path):

@@ -200,6 +200,7 @@ def test_the_files_of_a_model_are_hashed_once(models, monkeypatch):
     (export,) = find_exports([models])
     load(export)
     assert export.record()["sha256"] == export.sha256 == model_sha256(models / "1")
+    assert export.record()["fpmath"] == "float32"
     assert counted == [models / "1"]
 
 

@@ -43,6 +43,13 @@ def test_a_valid_header_is_copied_whole(tmp_path, caplog):
     assert not caplog.messages
 
 
+def test_a_film_that_names_nobody_is_refused(tmp_path):
+    film = write(tmp_path / "ap.dcm", PatientName="", PatientID=None, IssuerOfPatientID="HOSPITAL")
+    with pytest.raises(UserError, match="has neither PatientName nor PatientID to copy"):
+        patient_fields(film)
+    assert patient_fields(write(tmp_path / "la.dcm", PatientName="")).PatientID == "42"
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [

@@ -31,7 +31,7 @@ METADATA = {
     "size": 64,
     "spacing_mm": 2.5,
     "step": 400,
-    "stages": [{"source": "first", "steps": 1200}],
+    "stages": [{"source": "first", "steps": 1200, "folders": [{"sources": [{"source": "x"}]}]}],
     "data": {"sources": [{"source": "OpenKBP"}], "patients": {"training": 75}},
     "metrics": {
         "means": {"psnr": 22.74, "ssim": 0.699, "dice_mean": 0.6928},
@@ -41,7 +41,7 @@ METADATA = {
 }
 SENTENCE = (
     "toy 3, SpaDRNet + MulSISNet, 64^3 voxels of 2.5 mm; trained on 75 patients (source: OpenKBP) "
-    "for 1,200 + 400 steps; on its 10 test patients PSNR 22.7 dB, SSIM 0.70, "
+    "for 1,200 (source: x) + 400 steps; on its 10 test patients PSNR 22.7 dB, SSIM 0.70, "
     "pseudo-label Dice 69.3 %."
 )
 BOX, USED = (310, 120, 1510, 1320), (310, 100, 1510, 1300)
@@ -83,12 +83,30 @@ def test_labels_that_a_network_made_are_named_with_the_training():
     metadata["data"]["label_name"] = "model-made Dice"
     assert f"(source: {name})" in describe_training(metadata)
     assert "Overlap with the patients' labels: model-made Dice." in describe_training(metadata)
-    # In a further folder, and where only the record of the run tells its data.
-    folders = [{"sources": [{"source": "x"}]}, {"sources": [made]}]
-    assert f"Among the data: {name}." in describe_training({**METADATA, "folders": folders})
+    # Where the data folder was gone, only the record of the run tells its data.
     alone = {"data": None, "folders": [{"sources": [made]}]}
-    assert f"Among the data: {name}." in describe_training(alone)
-    assert "Among" not in describe_training({**METADATA, "folders": folders[:1]})
+    assert f"(source: {name})" in describe_training(alone)
+
+
+def test_all_data_of_a_training_and_of_those_before_it_are_told():
+    folders = [
+        {"sources": [{"source": name}], "training_patients": count}
+        for name, count in (("OpenKBP", 75), ("second", 30))
+    ]
+    stages = [
+        {"source": "first", "steps": 800, "folders": [{"sources": [{"source": "phantom"}]}]},
+        {"source": "same", "steps": 5000, "folders": folders},
+        {"source": "weights.h5"},
+    ]
+    metadata = {**METADATA, "folders": folders, "stages": stages}
+    assert (
+        "trained on 105 patients (source: OpenKBP, second) for 800 (source: phantom) + 5,000 + an "
+        "unknown number (source: not stated) + 400 steps"
+    ) in model_sentences(model_record("toy", metadata))
+    assert "trained on 105 patients (source: OpenKBP, second)" in describe_training(metadata)
+    # Not every folder tells its patients.
+    del folders[1]["training_patients"]
+    assert "trained on an unknown number of patients" in describe_training(metadata)
 
 
 def test_a_model_is_named_with_its_training_and_figures():

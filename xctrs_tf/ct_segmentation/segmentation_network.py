@@ -128,14 +128,8 @@ def _load_run(folder, name):
             "unknown; put that data there again, or name an export of the run"
         )
     spacing_mm = dataset.spacing_mm
-    # Runs of earlier versions do not tell their folders.
-    first = (record.get("folders") or [{}])[0]
-    data = {
-        "sources": first.get("sources"),
-        "patients": {"training": first.get("training_patients")},
-    }
     size = run.config.size
-    metadata = {**record, "size": size, "spacing_mm": spacing_mm, "step": run.step, "data": data}
+    metadata = {**record, "size": size, "spacing_mm": spacing_mm, "step": run.step}
     return SegmentationNetwork(run.segmentation, spacing_mm, _record(name, metadata))
 
 

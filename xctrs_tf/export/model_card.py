@@ -77,25 +77,25 @@ def _facts(metadata):
 
 
 def _data(metadata):
-    facts = {}
-    for each in (metadata["data"] or {}).get("sources", []):
-        facts[f"source {source_name(each)}"] = (
+    if not metadata["data"]:
+        return _folders(metadata)
+    sources = {
+        f"source {source_name(each)}": (
             f"{each['patients']} patients prepared, licence {each['licence']}"
         )
-    for folder in metadata.get("folders", [])[1 if metadata["data"] else 0 :]:
-        for each in folder["sources"]:
-            # What a network labelled is named in every case.
-            if each.get("labels"):
-                facts[f"further source {source_name(each)}"] = (
-                    f"{each['patients']} patients prepared, licence {each['licence']}"
-                )
-    return facts
+        for each in metadata["data"].get("sources", [])
+    }
+    return sources | _folders(metadata, first=2)
 
 
 def _data_of_segmentation(metadata):
-    """Name the augmentation, and every data folder: nothing else in the card tells them."""
-    facts = {"augmentation": metadata["training"].get("augment") or "none"}
-    for number, folder in enumerate(metadata.get("folders", []), 1):
+    return {"augmentation": metadata["training"].get("augment") or "none", **_folders(metadata)}
+
+
+def _folders(metadata, first=1):
+    """Name every data folder from this one on."""
+    facts = {}
+    for number, folder in enumerate(metadata.get("folders", [])[first - 1 :], first):
         names = ", ".join(f"{source_name(each)}, {each['licence']}" for each in folder["sources"])
         facts[f"data {number}"] = (
             f"{folder['training_patients']} patients ({names}), hash {folder['data_sha256']}"

@@ -1,6 +1,7 @@
 """Batch of film pairs: skip finished ones, record failures, write summary.csv."""
 
 import collections
+import contextlib
 import csv
 import dataclasses
 import io
@@ -13,6 +14,7 @@ from tqdm import tqdm
 
 from xctrs_tf.errors import UserError, one_line
 from xctrs_tf.files import atomic_path, read_json, require_plain_file
+from xctrs_tf.folder_lock import folder_lock
 from xctrs_tf.progress import progress_bar
 from xctrs_tf.quality.checks import VERDICT_LEVELS
 from xctrs_tf.reconstruction import check_output, is_finished
@@ -131,25 +133,28 @@ def reasons(verdict):
 
 
 def _outcome(pair, output, reconstruct, write, overwrite, reason_to_redo):
-    try:
-        if pair.problem:
-            raise UserError(pair.problem)
-        folder = output / pair.id
-        if is_finished(folder) and not overwrite:
-            if reason := reason_to_redo(pair, folder):
-                raise UserError(reason)
-            return Outcome(pair.id, SKIPPED, *earlier_verdict(folder))
-        check_output(folder)
-        result = reconstruct(pair)
-    # A film may hold anything, and so may what the libraries make of it.
-    except Exception as error:
-        return _failed(pair, error)
-    try:
-        verdict = write(result, folder)
-    except OSError:
-        raise
-    except Exception as error:
-        return _failed(pair, error)
+    with contextlib.ExitStack() as stack:
+        try:
+            if pair.problem:
+                raise UserError(pair.problem)
+            folder = output / pair.id
+            if is_finished(folder) and not overwrite:
+                if reason := reason_to_redo(pair, folder):
+                    raise UserError(reason)
+                return Outcome(pair.id, SKIPPED, *earlier_verdict(folder))
+            # Somebody may reconstruct this pair alone.
+            stack.enter_context(folder_lock(folder, beside=True))
+            check_output(folder)
+            result = reconstruct(pair)
+        # A film may hold anything, and so may what the libraries make of it.
+        except Exception as error:
+            return _failed(pair, error)
+        try:
+            verdict = write(result, folder)
+        except OSError:
+            raise
+        except Exception as error:
+            return _failed(pair, error)
     return Outcome(pair.id, DONE, *((verdict.level, reasons(verdict)) if verdict else ()))
 
 

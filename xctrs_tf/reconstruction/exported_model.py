@@ -17,7 +17,7 @@ from xctrs_tf.errors import UserError, one_line
 from xctrs_tf.garbage import gc_paused
 from xctrs_tf.geometry import VIEWS
 from xctrs_tf.pretrained import EXPORTED_WEIGHTS, PRETRAINED, pretrained_folder
-from xctrs_tf.processor import bfloat16_is_slow, warn_once
+from xctrs_tf.processor import bfloat16_is_slow, used_fpmath, warn_once
 from xctrs_tf.reconstruction.export_files import (
     check_files,
     list_files,
@@ -112,7 +112,9 @@ class Export:
         check_files(self.path, self.metadata, sha256, self._listing)
 
     def record(self):
-        """Return `provenance_record.model_record`, with the hash of the files.
+        """Return `provenance_record.model_record`, with the hash of the files and ``fpmath``.
+
+        ``fpmath`` is how this process computes the model: call it after `use_fpmath`.
 
         Raises:
             UserError: a file cannot be read.
@@ -120,7 +122,8 @@ class Export:
         path = self.path.resolve()
         version = path.name if is_version(path.name) else None
         name = path.parent.name if version else path.name
-        return model_record(name, self.metadata, version, self.sha256)
+        fpmath = "float32" if self.is_onnx else used_fpmath()
+        return {**model_record(name, self.metadata, version, self.sha256), "fpmath": fpmath}
 
     def load(self, sha256=None):
         """Load the model.

@@ -185,7 +185,7 @@ def made_otherwise(folder, models, mirror, films, files):
 
     Args:
         folder: the folder.
-        models: list of `provenance_record.model_record` of the models.
+        models: list of `Export.record` of the models.
         mirror: whether they take the mirrored films, too.
         films: `pair_reading.film_request` of the pair.
         files: `file_request` of what is to be written.
@@ -235,7 +235,7 @@ def check_output(folder):
         folder: the folder; it need not exist.
 
     Raises:
-        UserError: it holds other files, or is not a folder.
+        UserError: it holds other files, is a mount point, or is not a folder.
     """
     check_only_own_files(folder, RECORD_FILE, _is_own)
 
@@ -249,16 +249,18 @@ def check_only_own_files(folder, record_file, is_own):
         is_own: function from the path of an entry to whether the program wrote it.
 
     Raises:
-        UserError: it holds other files, or is not a folder.
+        UserError: it holds other files, is a mount point, or is not a folder.
     """
     folder = pathlib.Path(folder)
     if not folder.exists():
         return
     if not folder.is_dir():
         raise UserError(f"{folder}: not a folder; choose another output folder")
+    # The new folder takes the place of the old one, which a mount point keeps.
+    if folder.resolve().is_mount():
+        raise UserError(f"{folder}: a mount point, which cannot be replaced; name a folder in it")
     entries = list(folder.iterdir())
-    finished = (folder / record_file).is_file()
-    if entries and not (finished and all(map(is_own, entries))):
+    if entries and not ((folder / record_file).is_file() and all(map(is_own, entries))):
         raise UserError(f"{folder}: holds other files; choose an empty output folder")
 
 
@@ -298,10 +300,22 @@ def _write_dicom(folder, reconstruction, patient, provenance):
 
 
 def _model_differences(made_by, models):
-    theirs = [as_dict(each).get("sha256") for each in made_by]
-    ours = [each.get("sha256") for each in models]
-    if theirs and None not in (*theirs, *ours) and sorted(theirs) != sorted(ours):
-        yield "by other models" if len(theirs) + len(ours) > 2 else "by another model"
+    theirs, ours = _told("sha256", made_by, models)
+    if theirs != ours:
+        # The first model's thresholds give the verdict.
+        if len(theirs) == len(ours) and all(each in ours for each in theirs):
+            yield "by the models in another order"
+        else:
+            yield "by other models" if len(theirs) + len(ours) > 2 else "by another model"
+    theirs, ours = _told("fpmath", made_by, models)
+    if theirs != ours:
+        yield "with another --fpmath"
+
+
+def _told(key, *records):
+    """Return a field of earlier and of present models; empty lists where one does not tell it."""
+    values = [[as_dict(each).get(key) for each in those] for those in records]
+    return values if all(each and None not in each for each in values) else ([], [])
 
 
 def _film_differences(asked, films):

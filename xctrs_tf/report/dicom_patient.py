@@ -51,9 +51,12 @@ def patient_fields(path):
         `pydicom.Dataset` of those of `PATIENT_FIELDS` that the film has.
 
     Raises:
-        UserError: not a DICOM file, or a name or an id that cannot be read or copied.
+        UserError: not a DICOM file, or a name or an id that cannot be read or copied, or
+            neither is there.
     """
     fields, left_out = _read(path)
+    if "PatientName" not in fields and "PatientID" not in fields:
+        raise UserError(f"{path}: has neither PatientName nor PatientID to copy; {_MEND}")
     if left_out:
         logging.warning(
             "%s: not copied, since DICOM has no such values: %s", path, ", ".join(left_out)

@@ -32,8 +32,7 @@ def model_record(name, metadata, version=None, sha256=None, server=None):
     known = as_dict(metadata)
     data, metrics = as_dict(known.get("data")), as_dict(known.get("metrics"))
     training, quality = as_dict(known.get("training")), as_dict(known.get("quality"))
-    patients = _number(as_dict(data.get("patients")).get("training"))
-    means = as_dict(metrics.get("means"))
+    folders, means = as_list(known.get("folders")), as_dict(metrics.get("means"))
     return {
         "name": one_line(name, 64),
         "version": version,
@@ -42,8 +41,8 @@ def model_record(name, metadata, version=None, sha256=None, server=None):
         "method": _text(known.get("method")),
         "size": _number(known.get("size")),
         "spacing_mm": _number(known.get("spacing_mm")),
-        "sources": sorted({source_name(each) for each in as_list(data.get("sources"))}),
-        "training_patients": _number(quality.get("training")) if patients is None else patients,
+        "sources": _source_names([data, *folders]),
+        "training_patients": _training_patients(folders, data, quality),
         "training_films": {
             "geometry": _text(as_dict(data.get("projection")).get("geometry")),
             "normalization": _text(
@@ -52,12 +51,14 @@ def model_record(name, metadata, version=None, sha256=None, server=None):
             "augment": _text(training.get("augment")),
         },
         "label_name": _text(data.get("label_name")),
-        # Without the data folder only the record of the run tells its sources.
-        "model_made": _model_made(known.get("folders"), skip=bool(as_list(data.get("sources")))),
         "data_sha256": _text(known.get("data_sha256")),
         "steps": _number(known.get("step")),
         "stages": [
-            {"name": _text(stage.get("source")), "steps": _number(stage.get("steps"))}
+            {
+                "name": _text(stage.get("source")),
+                "steps": _number(stage.get("steps")),
+                "sources": _source_names(as_list(stage.get("folders"))),
+            }
             for stage in map(as_dict, as_list(known.get("stages")))
         ],
         "test": {
@@ -82,16 +83,25 @@ def source_name(source):
     return f"{name} (labels {one_line(labels, 100)})" if labels else name
 
 
-def _model_made(folders, skip):
-    """Name the sources of data whose labels a network made, without the first folders."""
+def _source_names(folders):
+    """Name the sources of data folders, each once."""
     return sorted(
         {
             source_name(source)
-            for folder in as_list(folders)[skip:]
-            for source in as_list(as_dict(folder).get("sources"))
-            if as_dict(source).get("labels")
+            for folder in map(as_dict, folders)
+            for source in as_list(folder.get("sources"))
         }
     )
+
+
+def _training_patients(folders, data, quality):
+    """Return the number of patients in all data folders, or None where one does not tell."""
+    # Models of earlier versions do not tell their folders.
+    told = as_dict(data.get("patients")).get("training"), quality.get("training")
+    if not folders:
+        return next((each for each in map(_number, told) if each is not None), None)
+    numbers = [_number(as_dict(folder).get("training_patients")) for folder in folders]
+    return None if None in numbers else sum(numbers)
 
 
 def provenance_record(reconstruction, pair=None, verdict=None):
@@ -182,18 +192,30 @@ def overridden_checks(record):
 
 
 def _training(record):
-    patients, sources = record["training_patients"], ", ".join(record["sources"])
+    patients, sources = record["training_patients"], _names(record["sources"])
     who = f"{patients} patients" if patients is not None else "an unknown number of patients"
-    return f"trained on {who} (source: {sources or 'not stated'}) {_steps(record)}"
+    return f"trained on {who} (source: {sources}) for {_steps(record)}"
 
 
 def _steps(record):
-    trained = [*record["stages"], {"steps": record["steps"]}]
-    steps = [stage["steps"] for stage in trained]
-    if None in steps:
-        return "for an unknown number of steps"
-    each = " + ".join(f"{number:,}" for number in steps)
-    return f"for {each} {'step' if steps == [1] else 'steps'}"
+    """Tell the steps of each training, with the sources of those on other data than the last."""
+    each = []
+    for stage in record["stages"]:
+        other = stage["sources"] != record["sources"]
+        where = f" (source: {_names(stage['sources'])})" if other else ""
+        each.append(_number_of(stage["steps"]) + where)
+    each.append(_number_of(record["steps"]))
+    if record["steps"] is None:
+        return f"{' + '.join(each)} of steps"
+    return f"{' + '.join(each)} {'step' if each == ['1'] else 'steps'}"
+
+
+def _number_of(steps):
+    return "an unknown number" if steps is None else f"{steps:,}"
+
+
+def _names(sources):
+    return ", ".join(sources) or "not stated"
 
 
 def _test(test):

@@ -38,7 +38,12 @@ def write_report(folder, reconstruction, films, metadata=None, pair=None):
     spacing_mm, origin_mm = reconstruction.spacing_mm, reconstruction.origin_mm
     known = metadata or {}
     judged_by = known.get("quality"), known.get("film_normalization")
-    verdict = assess(films, ct_hu, labels, spacing_mm, *judged_by, pair and pair.opened)
+    # The frames as they were used tell whether the boxes' widths counted.
+    opened = pair and {
+        view: dataclasses.replace(each, frame=pair.frames[view])
+        for view, each in pair.opened.items()
+    }
+    verdict = assess(films, ct_hu, labels, spacing_mm, *judged_by, opened)
     meshes = {} if labels is None else write_meshes(folder, labels, spacing_mm, origin_mm)
     record = make_record(reconstruction, verdict, metadata, pair)
     write_json(folder / REPORT_FILE, record, allow_nan=False)

@@ -64,8 +64,6 @@ def _remarks(record):
         remarks.append(f"Films are normalised by {normalization}{augmented}.")
     if record["label_name"] not in (None, DEFAULT_LABEL_NAME):
         remarks.append(f"Overlap with the patients' labels: {record['label_name']}.")
-    if record["model_made"]:
-        remarks.append(f"Among the data: {one_line(', '.join(record['model_made']), 200)}.")
     return remarks
 
 

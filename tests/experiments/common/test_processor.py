@@ -132,6 +132,18 @@ def test_the_mode_is_set_when_tensorflow_is_imported(tmp_path, before, fpmath, a
     assert ended.stdout == f"seen {after}\n", ended.stderr
 
 
+@pytest.mark.parametrize(
+    ("features", "value", "used"),
+    [(AMX, "BF16", "bfloat16"), (AMX, None, "float32"), ("fpu", "BF16", "float32")],
+)
+def test_the_mode_that_is_used(cpu, monkeypatch, features, value, used):
+    cpu(features)
+    monkeypatch.delenv(processor.FPMATH_VARIABLE, raising=False)
+    if value:
+        monkeypatch.setenv(processor.FPMATH_VARIABLE, value)
+    assert processor.used_fpmath() == used
+
+
 def test_jax_has_no_such_mode(cpu, monkeypatch):
     from experiments.common import cli
     from xctrs_tf.errors import UserError

@@ -98,7 +98,7 @@ def _poses(films, statistics, spacing_mm, match_in_place, opened):
         if abs(np.log(zoom)) >= _LEAST_ZOOM:
             reason = (
                 f"films: on {films_title(views)} the neck is {zoom:.2f} times as large as on the "
-                f"training films: make {_boxes(views)} {zoom:.2f} times as wide"
+                f"training films: {_size_mend(views, zoom, opened)}"
             )
             yield (
                 Cause(f"{views_name(views)} at another scale", views, reason),
@@ -153,7 +153,7 @@ def _heights(films, statistics, spacing_mm, match, opened):
             parts.append(
                 f"{max(scale, 1 / scale):.2f} times {'larger' if scale > 1 else 'smaller'}"
             )
-            mends.append(f"make --{view}_crop_box {scale:.2f} times as wide")
+            mends.append(_size_mend((view,), scale, opened))
         distance = abs(up) * size * spacing_mm
         if distance >= _TOLD_MM:
             parts.append(f"{distance:.0f} mm {'higher' if up > 0 else 'lower'}")
@@ -166,6 +166,24 @@ def _heights(films, statistics, spacing_mm, match, opened):
         fit = fit_of_pose(thumbnail(films[view]), mean, scale, (0.0, up))
         known = {view: fit, "pair": match.score}
         yield Cause(name, views, reason + " and ".join(mends)), {**films, view: undone}, known
+
+
+def _size_mend(views, scale, opened):
+    """Say how films are made to show the neck that many times smaller.
+
+    Where both films tell the size of their pixels, boxes of two widths are refused; with
+    --spacing_mm the widths of boxes do not count.
+    """
+    frames = {view: each.frame for view, each in (opened or {}).items()}
+    known = {view: frame.pixel_size(opened[view].raw) for view, frame in frames.items()}
+    both_known = bool(known) and None not in known.values()
+    cut_in_mm = [view for view in views if frames and frames[view].spacing_mm is not None]
+    sized = views if len(views) == 1 and both_known else cut_in_mm
+    mends = [f"give --{view}_pixel_mm={known[view][0] / scale:.4g}" for view in sized]
+    boxed = [view for view in views if view not in cut_in_mm]
+    if boxed:
+        mends.append(f"make {_boxes(boxed)} {scale:.2f} times as wide")
+    return " and ".join(mends)
 
 
 def _moves(views, move_mm, opened):

@@ -36,8 +36,9 @@ def read_pair(paths, options, model, spacing_mm=None, search=None):
         or assumed.
 
     Raises:
-        UserError: a film is missing or cannot be read.
+        UserError: a film is missing, cannot be read, or was replaced meanwhile.
     """
+    asked = film_request(paths, options, spacing_mm)
     # They load scipy, which --help of a program must not.
     from xctrs_tf.data.films.pair.film_pair import cut_pair, open_films
 
@@ -59,7 +60,8 @@ def read_pair(paths, options, model, spacing_mm=None, search=None):
         pair = pair.noting(UNKNOWN_SIZE)
     if pair.problem is None:
         pair = pair.noting(_scale_remark(pair.spacing_mm, model))
-    return dataclasses.replace(pair, asked=film_request(paths, options, spacing_mm))
+    check_unchanged(paths, asked)
+    return dataclasses.replace(pair, asked=asked)
 
 
 def film_request(paths, options, spacing_mm=None):
@@ -81,10 +83,28 @@ def film_request(paths, options, spacing_mm=None):
     }
 
 
+def check_unchanged(paths, asked):
+    """Refuse films that were replaced after their `film_request` was made.
+
+    Args:
+        paths: dict of ``ap`` and ``la``, the files.
+        asked: of `film_request`.
+
+    Raises:
+        UserError: a file has other contents.
+    """
+    for view, path in paths.items():
+        if _sha256(path) != asked["sha256"][view]:
+            raise UserError(
+                f"{path}: changed while it was read; reconstruct again when it is whole, from a "
+                "folder into which nothing else writes"
+            )
+
+
 def _sha256(path):
     with contextlib.suppress(OSError):
-        # A pipe may never end.
-        if pathlib.Path(path).is_file():
+        # A pipe may never end, and a view may have no film.
+        if path is not None and pathlib.Path(path).is_file():
             return sha256_of(path)
     return None
 

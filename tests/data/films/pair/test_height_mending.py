@@ -1,4 +1,5 @@
 import pathlib
+import re
 
 import numpy as np
 import pytest
@@ -54,6 +55,36 @@ def test_the_other_film_is_moved_where_there_is_no_room():
     assert (both.view, both.box) == ("la", (40, -5, 140, 95))
     assert "with the film's edge repeated where the film ends" in both.remark
     assert "its film does not reach so far" in both.refusal
+
+
+@pytest.mark.parametrize("factor", [1.15, 1.4])
+@pytest.mark.parametrize("spacing_mm", [None, 2.0])
+def test_the_advice_for_two_sizes_that_contradict_each_other_works(factor, spacing_mm):
+    # The lateral film's file says that its pixels are larger than they are.
+    width = round(56 / factor)
+    boxes = {"ap": (4, 4, 60, 60), "la": (32 - width // 2,) * 2 + (32 - width // 2 + width,) * 2}
+    sizes = {"ap": 2.5, "la": 2.5 * 56 / width}
+
+    def cut(boxes, sizes):
+        opened = {
+            view: OpenFilm(
+                pathlib.Path(f"{view}.dcm"),
+                RawFilm(film, (2.5, 2.5)),
+                FilmFrame(boxes[view], pixel_mm=sizes[view]),
+            )
+            for view, film in zip(("ap", "la"), neck_films(0), strict=True)
+        }
+        return cut_pair(opened, 64, spacing_mm)
+
+    pair = cut(boxes, sizes)
+    said = pair.problem or pair.remarks[-1]
+    assert (pair.problem is None) == (factor < 1.25)
+    assert "by their pixel sizes the films contradict each other; check both" in said
+    flags = re.search(r"--la_pixel_mm=([\d.]+) --la_crop_box=([\d,]+)", said)
+    assert float(flags[1]) == pytest.approx(2.5, rel=0.05)
+    box = tuple(map(int, flags[2].split(",")))
+    mended = cut({**boxes, "la": box}, {**sizes, "la": float(flags[1])})
+    assert mended.problem is None and mended.remarks == ()
 
 
 def test_limits():

@@ -22,6 +22,8 @@ class Mending:
         box: the changed box: left, top, right, bottom in pixels of the file.
         difference: what the film shows otherwise than the other one.
         inside: the box lies inside the film; else the film's edge is repeated.
+        pixel_mm: edge of the film's pixels by the other film, where the sizes that both films
+            tell contradict each other; else None.
     """
 
     view: str
@@ -30,6 +32,7 @@ class Mending:
     box: tuple
     difference: str
     inside: bool
+    pixel_mm: float | None = None
 
     @property
     def remark(self):
@@ -50,7 +53,9 @@ class Mending:
 
     @property
     def _flag(self):
-        return f"--{self.view}_crop_box={','.join(map(str, self.box))}"
+        box = f"--{self.view}_crop_box={','.join(map(str, self.box))}"
+        # The box alone would be refused as too wide, or be made as wide as --spacing_mm says.
+        return box if self.pixel_mm is None else f"--{self.view}_pixel_mm={self.pixel_mm:.4g} {box}"
 
 
 def is_aligned(match):
@@ -95,7 +100,11 @@ def plan_mending(opened, frames, boxes, match, edge_mm=None):
     instead = second.inside and (scale == 1 or not known[second.view])
     plan = second if instead and not first.inside else first
     difference = _difference(plan, opened[plan.view], frames[plan.view], boxes[plan.view], edge_mm)
-    return dataclasses.replace(plan, difference=difference)
+    pixel_mm = None
+    if scale != 1 and all(known.values()):
+        pixel_mm = frames[plan.view].pixel_size(opened[plan.view].raw)[0] / plan.scale
+        difference += " (by their pixel sizes the films contradict each other; check both)"
+    return dataclasses.replace(plan, difference=difference, pixel_mm=pixel_mm)
 
 
 def _difference(plan, opened, frame, box, edge_mm):
