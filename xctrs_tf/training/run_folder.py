@@ -182,7 +182,8 @@ def earlier_stages(sources):
 
     Returns:
         List of dicts: ``source``, its name; for a run and an exported model also
-        ``networks`` that it trained, ``steps``, ``augment`` and ``folders``, its data.
+        ``networks`` that it trained, ``steps``, ``augment`` and ``folders``, its data. The
+        trainings of a finished run that a source builds on are among them.
 
     Raises:
         UserError: a source is missing or damaged.
@@ -193,7 +194,10 @@ def earlier_stages(sources):
         path = pathlib.Path(source)
         config, metadata = path / "config.json", files[0].with_name("metadata.json")
         if config.is_file():
-            found = _stages_in(path.name, config, files[0].with_name("state.json"))
+            # Its weights are taken, too, and its own network learned from them.
+            below = copied_run(path)
+            found = earlier_stages([str(below)]) if below.exists() else []
+            found += _stages_in(path.name, config, files[0].with_name("state.json"))
         elif metadata.is_file():
             found = _stages_in(path.name, metadata, metadata)
         else:
