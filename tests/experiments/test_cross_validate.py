@@ -51,6 +51,18 @@ def data(tmp_path_factory):
             ["--workdir=RUNS", "--table=3", "--augment=pose"],
             "table3-unet3d: --augment=pose: changes the films",
         ),
+        (
+            ["--workdir=RUNS", "--table=1", "--rsc_weight=0"],
+            "table1-xctrsnet: is another method with the flags given; leave out networks (--rec",
+        ),
+        (
+            ["--workdir=RUNS", "--rows=table1-mulsisnet", "--reconstruction_run=RUN"],
+            "table1-mulsisnet: is another method with the flags given",
+        ),
+        (
+            ["--workdir=RUNS", "--rows=table3-dsn", "--reconstruction=sit"],
+            "table1-vgg: is another method with the flags given",
+        ),
         (["--workdir=RUNS", "--table=1", "--fold=1"], "Unknown command line flag 'fold'"),
     ],
 )
