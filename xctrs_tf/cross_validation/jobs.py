@@ -295,9 +295,7 @@ def _run(path, arguments, lock, limit):
         try:
             status, usage, stopped = _wait(child.pid, limit)
         except BaseException:
-            # The child writes its checkpoint before it ends.
-            child.terminate()
-            child.wait()
+            _end(child)
             raise
     child.returncode = os.waitstatus_to_exitcode(status)
     if child.returncode and stopped:
@@ -309,6 +307,18 @@ def _run(path, arguments, lock, limit):
         error = f"exit status {child.returncode}: {_last_line(path)} (see {path})"
     # ru_maxrss is in KiB on Linux.
     return error, time.monotonic() - began, usage.ru_maxrss * 1024
+
+
+def _end(child):
+    """Ask a program to end, and wait until it has; a second exception meanwhile kills it."""
+    child.terminate()
+    try:
+        child.wait()  # for its checkpoint
+    except BaseException:
+        # It must not go on without the lock of its job.
+        child.kill()
+        child.wait()
+        raise
 
 
 def _wait(pid, limit):
