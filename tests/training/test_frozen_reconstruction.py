@@ -191,6 +191,14 @@ def test_another_width_than_that_of_the_finished_run_is_refused(finished):
         loop.train(config, folder / "run")
 
 
+@pytest.mark.parametrize("name", ["sit", "none"])
+def test_another_network_than_that_of_the_finished_run_is_refused(finished, name):
+    data, folder = finished
+    config = dataclasses.replace(_segmentation_config(data, folder), reconstruction=name)
+    with pytest.raises(UserError, match=f"--reconstruction={name}: .* has spadrnet, which is used"):
+        loop.train(config, folder / "run")
+
+
 def test_a_folder_without_a_finished_run_is_refused(finished):
     data, folder = finished
     config = dataclasses.replace(_segmentation_config(data, folder), reconstruction_run="nowhere")

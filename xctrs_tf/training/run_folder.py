@@ -12,7 +12,7 @@ from xctrs_tf.errors import UserError, one_line
 from xctrs_tf.files import read_json, write_json
 from xctrs_tf.models.weight_sources import find_weights
 from xctrs_tf.training import checkpoints
-from xctrs_tf.training.config import FREEZABLE, NO_RECONSTRUCTION
+from xctrs_tf.training.config import FREEZABLE, NO_RECONSTRUCTION, TrainingConfig
 from xctrs_tf.training.config.field_kinds import FREE_ON_RESUME
 from xctrs_tf.training.frozen_reconstruction import copied_run
 from xctrs_tf.training.run import computed_precision
@@ -130,8 +130,9 @@ def check_reconstruction_run(config, run, dataset):
         dataset: the data folder.
 
     Raises:
-        UserError: it only segments, is of another size or width or for other films, or was
-            trained on patients that are held out.
+        UserError: it only segments, is another network than a --reconstruction that was given,
+            of another size or width or for other films, or was trained on patients that are
+            held out.
     """
     named = f"--reconstruction_run={config.reconstruction_run}"
     if run.reconstruction is None:
@@ -153,6 +154,12 @@ def check_reconstruction_run(config, run, dataset):
 
 
 def _trainings_of(path):
+    # The default may stand for any network, since it need not have been given.
+    if config.reconstruction not in (TrainingConfig.reconstruction, run.reconstruction.name):
+        raise UserError(
+            f"--reconstruction={config.reconstruction}: {config.reconstruction_run} has "
+            f"{run.reconstruction.name}, which is used; leave the flag out"
+        )
     """Return all trainings that a run went through, also those of the run that it builds on."""
     record = read_run_record(path)
     below = _trainings_of(copied_run(path)) if record.config.reconstruction_run else []
