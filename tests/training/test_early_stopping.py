@@ -40,6 +40,11 @@ def test_ends_after_so_many_validations_without_gain_and_stays_ended(data, tmp_p
     assert _steps_validated(run) == [1, 2, 3, 4, 5]
 
 
+def test_a_run_that_converges_at_its_last_step_has_all_its_steps(data, tmp_path, capsys):
+    loop.train(_config(data, patience=2, steps=3), tmp_path / "run")
+    assert "ended early" not in capsys.readouterr().err
+
+
 def test_the_count_survives_an_interruption(data, tmp_path):
     run = tmp_path / "run"
     loop.train(_config(data, patience=3, steps=3), run)

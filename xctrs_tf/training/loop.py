@@ -231,7 +231,7 @@ class _Loop:
                     raise Interrupted(_stopped(step))
                 if timed_out and not last:
                     self._say(f"time is up at step {step}; the same command goes on from there")
-                elif converged:
+                elif converged and not last:
                     self._say(self._why_early(step))
                 if last or timed_out or converged:
                     return
