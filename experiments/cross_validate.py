@@ -26,7 +26,6 @@ every row without a finished job for a few steps, which takes minutes and is exa
 The exit status is 0, or 1 when jobs failed.
 """
 
-import dataclasses
 import functools
 import logging
 import os
@@ -212,17 +211,9 @@ def _limit():
 
 def _configs(jobs, config):
     """Return the `TrainingConfig` of each row; refuse flags that one of the rows cannot have."""
-    configs = {}
     # A row's jobs differ in fold and seed alone.
-    for job in {job.row: job for job in jobs}.values():
-        needed = {"reconstruction_run": str(job.needs.folder)} if job.needs else {}
-        of_row = dataclasses.replace(config, **job.training, **needed, fold=job.fold)
-        try:
-            of_row.check()
-        except UserError as error:
-            raise UserError(f"{job.row}: {error}") from None
-        configs[job.row] = training_flags.in_steps(of_row, FLAGS)
-    return configs
+    of_rows = {job.row: job.config(config) for job in jobs}
+    return {row: training_flags.in_steps(each, FLAGS) for row, each in of_rows.items()}
 
 
 def _plan(jobs, preset, configs):

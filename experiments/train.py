@@ -7,7 +7,9 @@ do for memory, several GPUs and clusters.
 """
 
 import contextlib
+import math
 import sys
+import time
 
 from absl import flags
 
@@ -44,6 +46,7 @@ training_flags.define_epochs(FLAGS)
 
 def execute():
     """Train as the flags say."""
+    deadline = time.monotonic() + 60.0 * (FLAGS.max_minutes or math.inf)
     if not FLAGS.workdir:
         raise UserError("--workdir is missing: name the run's folder")
     config = config_from_flags()
@@ -57,7 +60,7 @@ def execute():
     end_like_ctrl_c()
     try:
         with private_files(SHARE.value):
-            train(config, FLAGS.workdir, FLAGS.max_minutes)
+            train(config, FLAGS.workdir, deadline)
     except Interrupted as interruption:
         # The terminal may be what is gone.
         with contextlib.suppress(OSError):

@@ -22,9 +22,10 @@ _ATTEMPTS = 100
 def folder_lock(folder, *parts, beside=False, wait=False):
     """Keep a folder for this process, and remove what killed processes left in it.
 
-    The lock ends with the process, however that ends, and with every process that
-    inherited the file descriptor. On a file system without locks there is a warning
-    instead. A folder that was made for the lock and is empty at the end is removed.
+    If the process is killed, the processes that inherited the file descriptor keep the lock
+    until they end. At the end of the context it is removed, even if they go on. On a file
+    system without locks there is a warning instead. A folder that was made for the lock and
+    is empty at the end is removed.
 
     Args:
         folder: the folder to write to; created if missing, unless ``beside``.

@@ -111,6 +111,10 @@ def in_steps(config, flag_values):
                 raise UserError(f"--{name} and --{other} exclude each other: give one")
     config.check()
     patients = sum(len(part.ids) for part in open_parts(config.data, config.fold))
-    an_epoch = max(1, patients // config.batch_size)
-    lengths = {other: n * an_epoch for name, n in epochs.items() for other in _REPLACED[name]}
+    # The samples go on where an epoch ends within a batch.
+    lengths = {
+        other: max(1, round(n * patients / config.batch_size))
+        for name, n in epochs.items()
+        for other in _REPLACED[name]
+    }
     return dataclasses.replace(config, **lengths)

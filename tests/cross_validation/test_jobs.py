@@ -241,6 +241,33 @@ def test_interruption_lets_the_program_save(tmp_path):
     assert saved.exists()
 
 
+def test_a_second_interruption_leaves_no_program_without_its_lock(tmp_path):
+    """Signal twice a parent whose program takes its time to save."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    process, asked = tmp_path / "process", tmp_path / "asked"
+    program = (
+        "import os, pathlib, signal, time\n"
+        f"signal.signal(15, lambda *_: pathlib.Path({str(asked)!r}).touch())\n"
+        f"pathlib.Path({str(process)!r}).write_text(str(os.getpid()))\n"
+        "for _ in range(60): time.sleep(1)"
+    )
+
+    def interrupt():
+        for file in (process, asked):
+            while not file.exists():
+                time.sleep(0.01)
+            os.kill(os.getpid(), signal.SIGINT)
+
+    threading.Thread(target=interrupt).start()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            run_job(fake(tmp_path, program))
+    finally:
+        signal.signal(signal.SIGINT, before)
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(process.read_text(encoding="utf-8")), 0)
+
+
 def test_a_child_of_a_killed_parent_keeps_its_job(tmp_path):
     """Kill the parent: its child goes on, and a second child must not start beside it."""
     released = tmp_path / "released"

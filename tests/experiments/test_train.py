@@ -1,11 +1,15 @@
 """The training program through its command line."""
 
+import time
+
 import pytest
 
+from experiments.common import cli
 from experiments.common.presets import preset_config
 from tests.programs import run_program
 from tests.training.toys import toy_dataset
 from xctrs_tf.data.dataset.mixture import open_parts
+from xctrs_tf.training import loop
 from xctrs_tf.training.run_folder import claim_workdir
 from xctrs_tf.training.run_record import read_config
 
@@ -94,6 +98,16 @@ def test_a_run_finds_its_data_from_any_folder(tmp_path, data, monkeypatch):
     claim_workdir(tmp_path / "run", config, open_parts(data.name, 0))
     monkeypatch.chdir(tmp_path)
     assert read_config(tmp_path / "run").data == str(data)
+
+
+def test_a_time_limit_counts_from_the_start(tmp_path, data, monkeypatch):
+    moments = []
+    monkeypatch.setattr(cli, "load_tensorflow", lambda _: moments.append(time.monotonic()))
+    monkeypatch.setattr(loop, "train", lambda config, workdir, end: moments.append(end))
+    finished = _train(f"--workdir={tmp_path / 'run'}", f"--data={data}", "--max_minutes=0.5")
+    assert finished.returncode == 0, finished.stderr
+    before_loading, end = moments
+    assert before_loading < end < before_loading + 30.0
 
 
 @pytest.mark.slow

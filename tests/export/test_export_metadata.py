@@ -323,3 +323,8 @@ def test_a_model_on_a_finished_reconstruction_tells_its_network_and_data(tmp_pat
     assert (stage["steps"], stage["source"]) == (5, "reconstruction_run")
     assert "x2ctgan" in stage["networks"]
     assert "| networks | spadrnet, mulsisnet |" in model_card(metadata)
+    # As with first weights of a run on the same reconstruction.
+    config = tmp_path / "run" / "config.json"
+    record = json.loads(config.read_text(encoding="utf-8")) | {"stages": [stage]}
+    config.write_text(json.dumps(record), encoding="utf-8")
+    assert describe_run(run)["stages"] == [stage]

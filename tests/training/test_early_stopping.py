@@ -40,6 +40,11 @@ def test_ends_after_so_many_validations_without_gain_and_stays_ended(data, tmp_p
     assert _steps_validated(run) == [1, 2, 3, 4, 5]
 
 
+def test_a_run_that_converges_at_its_last_step_has_all_its_steps(data, tmp_path, capsys):
+    loop.train(_config(data, patience=2, steps=3), tmp_path / "run")
+    assert "ended early" not in capsys.readouterr().err
+
+
 def test_the_count_survives_an_interruption(data, tmp_path):
     run = tmp_path / "run"
     loop.train(_config(data, patience=3, steps=3), run)
@@ -93,13 +98,40 @@ def test_best_weights_without_a_checkpoint_are_not_replaced(data, tmp_path, monk
     np.testing.assert_array_equal(toy_weights(run / "best"), best)
 
 
-def test_a_run_before_its_first_checkpoint_begins_anew(data, tmp_path):
+def test_a_run_before_its_first_checkpoint_begins_anew(data, tmp_path, monkeypatch):
     run = tmp_path / "run"
-    loop.train(_config(data, steps=2), run)
-    shutil.rmtree(run / "checkpoints")
+
+    def killed(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoints, "save_step", killed)
+        with pytest.raises(KeyboardInterrupt):
+            loop.train(_config(data, steps=4), run)
+    assert _steps_validated(run) == [1, 2] and (run / "best").exists()
     loop.train(_config(data, steps=3), run)
     assert _steps_validated(run) == [1, 2, 3]
     assert checkpoints.latest(run).name == "step-00000003"
+
+
+@pytest.mark.parametrize(
+    ("first", "then"),
+    [({"steps": 2}, {"steps": 3}), ({"patience": 1}, {"patience": 4})],
+    ids=["all steps", "early"],
+)
+def test_a_short_finished_run_without_checkpoints_does_not_begin_anew(data, tmp_path, first, then):
+    """As in a handover of a finished job, which had no checkpoint on the way."""
+    run = tmp_path / "run"
+    loop.train(_config(data, checkpoint_every=9, **first), run)
+    shutil.rmtree(run / "checkpoints")
+    weights, history = _weights_and_history(run)
+    config = (run / "config.json").read_bytes()
+    for _ in range(2):
+        with pytest.raises(UserError, match=r"no whole checkpoint is left .* weights, of step 1"):
+            loop.train(_config(data, checkpoint_every=9, **then), run)
+    np.testing.assert_array_equal(_weights_and_history(run)[0], weights)
+    assert _weights_and_history(run)[1] == history
+    assert (run / "config.json").read_bytes() == config
 
 
 def _weights_and_history(run):

@@ -119,6 +119,26 @@ def test_all_data_of_a_finished_run_count(finished, where):
         loop.train(_segmentation_config(data, folder), folder / "run")
 
 
+def test_first_weights_tell_the_training_of_the_reconstruction_below_them(finished):
+    data, folder = finished
+    other = toy_dataset(folder / "other", num_patients=6)
+    loop.train(_segmentation_config(other, folder), folder / "below")
+    config = dataclasses.replace(
+        CONFIG, data=str(data), initial_weights=str(folder / "below"), steps=1
+    )
+    words = "--initial_weights: reconstruction_run was trained on another fold of the same data"
+    with pytest.raises(UserError, match=words):
+        loop.train(dataclasses.replace(config, fold=1), folder / "run")
+    frozen = {"freeze": "reconstruction", "film_normalization": "equalized"}
+    with pytest.raises(UserError, match=r"reconstruction_run of .* with percentile, and is frozen"):
+        loop.train(dataclasses.replace(config, **frozen), folder / "run")
+    loop.train(config, folder / "run")
+    stages = _record_of(folder / "run")["stages"]
+    assert [stage["networks"] for stage in stages] == [["spadrnet"], ["mulsisnet"]]
+    hashes = [open_dataset(each).content_hash() for each in (data, other)]
+    assert [stage["folders"][0]["data_sha256"] for stage in stages] == hashes
+
+
 def test_a_start_with_the_wrong_flag_can_be_mended_in_the_same_folder(finished):
     data, folder = finished
     config = _segmentation_config(data, folder)
@@ -168,6 +188,14 @@ def test_another_width_than_that_of_the_finished_run_is_refused(finished):
     with pytest.raises(
         UserError, match=r"--width=0\.5: give 1\.0, with which .*reconstruction was"
     ):
+        loop.train(config, folder / "run")
+
+
+@pytest.mark.parametrize("name", ["sit", "none"])
+def test_another_network_than_that_of_the_finished_run_is_refused(finished, name):
+    data, folder = finished
+    config = dataclasses.replace(_segmentation_config(data, folder), reconstruction=name)
+    with pytest.raises(UserError, match=f"--reconstruction={name}: .* has spadrnet, which is used"):
         loop.train(config, folder / "run")
 
 

@@ -96,7 +96,7 @@ def test_signal_saves_and_stops(data, tmp_path, monkeypatch):
 
 def test_time_limit_ends_a_run_cleanly(data, tmp_path):
     run = tmp_path / "run"
-    loop.train(toy_config(data), run, max_minutes=1e-9)
+    loop.train(toy_config(data), run, deadline=0.0)
     assert checkpoints.latest(run).name == "step-00000001"
     assert (run / "best").is_dir()
 

@@ -16,7 +16,9 @@ import sys
 import time
 
 from xctrs_tf.cross_validation.time_limit import TimeUp
+from xctrs_tf.errors import UserError
 from xctrs_tf.evaluation.results.finished_run import read_job
+from xctrs_tf.evaluation.results.result_folder import is_of_row, method_name
 from xctrs_tf.files import remove_leftovers, write_json
 from xctrs_tf.folder_lock import folder_lock
 from xctrs_tf.models.catalogue import RECONSTRUCTION_ROW, ROWS
@@ -89,16 +91,43 @@ class Job:
     @property
     def commands(self):
         """Arguments of Python for training and for evaluation."""
-        own = {**self.training, "fold": self.fold, "seed": self.seed}
-        if self.needs is not None:
-            own["reconstruction_run"] = self.needs.folder
         train = ["-m", "experiments.train", *self.flags]
-        train += [f"--{name}={value}" for name, value in own.items()]
+        train += [f"--{name}={value}" for name, value in self._own_fields().items()]
         evaluate = ["-m", "experiments.evaluate", "--figures=0", "--save_predictions"]
         return [
             [*train, f"--workdir={self.folder}"],
             [*evaluate, *self.evaluation, f"--workdir={self.folder}"],
         ]
+
+    def config(self, given):
+        """Return the `TrainingConfig` of the job.
+
+        Args:
+            given: `TrainingConfig` of the flags, which the row overrides.
+
+        Raises:
+            UserError: the row cannot have these flags, or would be another method with them.
+        """
+        config = dataclasses.replace(given, **self._own_fields())
+        try:
+            config.check()
+        except UserError as error:
+            raise UserError(f"{self.row}: {error}") from None
+        # The row does not depend on what the finished reconstruction is called.
+        method = method_name(config, config if config.reconstruction_run else None)
+        if not is_of_row(self.row, method):
+            raise UserError(
+                f"{self.row}: is another method with the flags given; leave out networks "
+                "(--reconstruction, --segmentation, --reconstruction_run) and weights of 0 "
+                "(--vgg_weight, --dice_weight, --rsc_weight)"
+            )
+        return config
+
+    def _own_fields(self):
+        own = {**self.training, "fold": self.fold, "seed": self.seed}
+        if self.needs is not None:
+            own["reconstruction_run"] = str(self.needs.folder)
+        return own
 
     def state(self):
         """Return ``done``, ``failed``, ``begun`` or ``new``."""
@@ -266,9 +295,7 @@ def _run(path, arguments, lock, limit):
         try:
             status, usage, stopped = _wait(child.pid, limit)
         except BaseException:
-            # The child writes its checkpoint before it ends.
-            child.terminate()
-            child.wait()
+            _end(child)
             raise
     child.returncode = os.waitstatus_to_exitcode(status)
     if child.returncode and stopped:
@@ -280,6 +307,18 @@ def _run(path, arguments, lock, limit):
         error = f"exit status {child.returncode}: {_last_line(path)} (see {path})"
     # ru_maxrss is in KiB on Linux.
     return error, time.monotonic() - began, usage.ru_maxrss * 1024
+
+
+def _end(child):
+    """Ask a program to end, and wait until it has; a second exception meanwhile kills it."""
+    child.terminate()
+    try:
+        child.wait()  # for its checkpoint
+    except BaseException:
+        # It must not go on without the lock of its job.
+        child.kill()
+        child.wait()
+        raise
 
 
 def _wait(pid, limit):

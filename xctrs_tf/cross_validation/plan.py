@@ -158,7 +158,7 @@ def _count_rows(jobs, configs):
     rates = [operations[row] / each for row, each in steps.items() if each and operations[row]]
     if rates:
         rate, source = statistics.median(rates), "the rate of the other rows' steps"
-    elif None in costs.values():
+    else:
         from xctrs_tf.cross_validation.convolution_rate import convolution_rate
 
         with stage("measuring the rate of a small convolution"):

@@ -59,7 +59,7 @@ def describe_run(run):
         "step": run.step,
         # Empty for runs of earlier versions.
         "folders": record.get("folders", []),
-        "stages": [*_frozen_stages(run), *record.get("stages", [])],
+        "stages": _stages(run, record.get("stages", [])),
         "data": dataset and _describe_data(dataset, run.config.fold),
         "data_sha256": trained.data_sha256,
         "metrics": _read_metrics(run, trained.data_sha256),
@@ -68,11 +68,13 @@ def describe_run(run):
     }
 
 
-def _frozen_stages(run):
-    """Return the trainings of the finished reconstruction that a run builds on."""
+def _stages(run, earlier):
+    """Return earlier trainings, with those of the finished reconstruction that a run builds on."""
     if not run.config.reconstruction_run:
-        return []
-    return earlier_stages([str(copied_run(run.path))])
+        return earlier
+    below = earlier_stages([str(copied_run(run.path))])
+    # First weights may come from a run that builds on the same reconstruction.
+    return [*below, *(stage for stage in earlier if stage not in below)]
 
 
 def _open_training_data(trained):

@@ -84,13 +84,14 @@ def read_history(run):
     return rows
 
 
-def state_without_checkpoint(run, best, config):
+def state_without_checkpoint(run, best, config, before=None):
     """Return the state of a run that has its best weights, but no whole checkpoint.
 
     Args:
         run: the run folder.
         best: dict, the state of its best weights.
         config: `TrainingConfig`.
+        before: the one that it had at its last start, by which it may have ended.
 
     Returns:
         Dict as of a checkpoint at its last step, if the run has ended; None if it was killed
@@ -101,19 +102,29 @@ def state_without_checkpoint(run, best, config):
             would replace the best weights.
     """
     rows = read_history(run)
-    validated = [row["step"] for row in rows if row["kind"] == "validation"]
-    last = max(validated, default=0)
-    later = [step for step in validated if step > best["step"]]
-    without_gain = sum(step % config.validate_every == 0 for step in later)
-    if last >= config.steps or 0 < config.patience <= without_gain:
-        state = {"step": last, "validated": last, "without_gain": without_gain}
-        return {**state, "best_loss": best["validation"]["loss"]}
-    if max([best["step"], *(row["step"] for row in rows)]) <= config.checkpoint_every:
+    state = _end(rows, best, config)
+    if state is not None:
+        return state
+    had_ended = before is not None and _end(rows, best, before) is not None
+    last = max([best["step"], *(row["step"] for row in rows)])
+    if last <= config.checkpoint_every and not had_ended:
         return None
     raise UserError(
         f"{run}: no whole checkpoint is left to go on from, only the best weights, of step "
         f"{best['step']}; evaluate these, or name another --workdir"
     )
+
+
+def _end(rows, best, config):
+    """Return the state at the end of a run by its configuration, None if it has not ended."""
+    validated = [row["step"] for row in rows if row["kind"] == "validation"]
+    last = max(validated, default=0)
+    later = [step for step in validated if step > best["step"]]
+    without_gain = sum(step % config.validate_every == 0 for step in later)
+    if last < config.steps and not 0 < config.patience <= without_gain:
+        return None
+    state = {"step": last, "validated": last, "without_gain": without_gain}
+    return {**state, "best_loss": best["validation"]["loss"]}
 
 
 def training_seconds(history):

@@ -38,15 +38,16 @@ from xctrs_tf.training.validation import validate
 _HISTORY_EVERY = 20
 
 
-def train(config, workdir, max_minutes=None):
+def train(config, workdir, deadline=math.inf):
     """Train to ``config.steps``, from the last checkpoint if there is one.
 
     Args:
         config: `TrainingConfig`; its ``fpmath`` is only recorded, since TensorFlow reads it
             from the environment when it is imported (`experiments.train` sets it).
         workdir: run folder; created if missing.
-        max_minutes: save and return after this time. Without best weights so far, those of
-            this step are kept until the first validation.
+        deadline: save and return at this time, of `time.monotonic`, after one step at least.
+            Without best weights so far, those of this step are kept until the first
+            validation.
 
     Raises:
         UserError: for an invalid configuration, bad data, a folder of another configuration
@@ -77,10 +78,10 @@ def train(config, workdir, max_minutes=None):
         # One worker creates the files, the others wait for them.
         writes = engine.workers.writes
         with folder_lock(workdir, "checkpoints") if writes else contextlib.nullcontext():
-            _train(config, pathlib.Path(workdir), parts, engine, objective, max_minutes)
+            _train(config, pathlib.Path(workdir), parts, engine, objective, deadline)
 
 
-def _train(config, workdir, parts, engine, objective, max_minutes):
+def _train(config, workdir, parts, engine, objective, deadline):
     workers = engine.workers
     if not workers.writes:
         workers.wait()
@@ -98,7 +99,7 @@ def _train(config, workdir, parts, engine, objective, max_minutes):
         config.accumulation,
         config.remat,
     )
-    _Loop(config, workdir, parts, engine, trainer, reconstructions).run(max_minutes)
+    _Loop(config, workdir, parts, engine, trainer, reconstructions, deadline).run()
 
 
 def _reconstructions(config, workdir, dataset):
@@ -118,7 +119,7 @@ def _reconstructions(config, workdir, dataset):
 
 
 class _Loop:
-    def __init__(self, config, workdir, parts, engine, trainer, reconstructions):
+    def __init__(self, config, workdir, parts, engine, trainer, reconstructions, deadline):
         self.config = config
         self.workdir = workdir
         self.parts = parts
@@ -129,7 +130,7 @@ class _Loop:
         self.trainer = trainer
         self.networks = trainer.networks
         self.reconstructions = reconstructions
-        self.deadline = math.inf
+        self.deadline = deadline
         self.stop = StopRequest()
         # Only the writing worker has one.
         self.history = None
@@ -138,8 +139,7 @@ class _Loop:
         # Whether a validation has run in this process.
         self.traced = False
 
-    def run(self, max_minutes):
-        self.deadline = time.monotonic() + 60.0 * (max_minutes or math.inf)
+    def run(self):
         start = self._restore()
         if not self.workers.alike(start):
             raise UserError(
@@ -231,7 +231,7 @@ class _Loop:
                     raise Interrupted(_stopped(step))
                 if timed_out and not last:
                     self._say(f"time is up at step {step}; the same command goes on from there")
-                elif converged:
+                elif converged and not last:
                     self._say(self._why_early(step))
                 if last or timed_out or converged:
                     return

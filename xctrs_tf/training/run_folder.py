@@ -12,11 +12,17 @@ from xctrs_tf.errors import UserError, one_line
 from xctrs_tf.files import read_json, write_json
 from xctrs_tf.models.weight_sources import find_weights
 from xctrs_tf.training import checkpoints
-from xctrs_tf.training.config import FREEZABLE, NO_RECONSTRUCTION
+from xctrs_tf.training.config import FREEZABLE, NO_RECONSTRUCTION, TrainingConfig
 from xctrs_tf.training.config.field_kinds import FREE_ON_RESUME
 from xctrs_tf.training.frozen_reconstruction import copied_run
+from xctrs_tf.training.history import state_without_checkpoint
 from xctrs_tf.training.run import computed_precision
-from xctrs_tf.training.run_record import complete_training, read_run_record, split_hash_in
+from xctrs_tf.training.run_record import (
+    complete_training,
+    read_config,
+    read_run_record,
+    split_hash_in,
+)
 from xctrs_tf.training.trained_data import (
     DATA,
     FOLDS,
@@ -27,6 +33,8 @@ from xctrs_tf.training.trained_data import (
 )
 
 _FORMAT = "xctrs-run/1"
+# On what the end of a run depends.
+_END = ("steps", "patience", "validate_every")
 # What is said of each kind of `differing_data`.
 _CHANGED = {
     DATA: "the data has changed",
@@ -47,7 +55,7 @@ def claim_workdir(workdir, config, parts):
         parts: list of `mixture.Part`, the opened data folders.
 
     Raises:
-        UserError: the folder holds something else.
+        UserError: the folder holds something else, or a run that has ended and cannot go on.
     """
     record = {
         "format": _FORMAT,
@@ -64,6 +72,7 @@ def claim_workdir(workdir, config, parts):
     path = workdir / "config.json"
     if path.exists() and (checkpoints.has_begun(workdir) or not _is_of_a_run(path)):
         record |= _require_same(path, record)
+        _refuse_to_begin_anew(workdir, config)
     elif not path.exists() and _has_files(workdir):
         raise UserError(f"--workdir={workdir} is neither empty nor a run: name another folder")
     else:
@@ -76,6 +85,14 @@ def claim_workdir(workdir, config, parts):
                 shutil.rmtree(left)
     workdir.mkdir(parents=True, exist_ok=True)
     write_json(path, record)
+
+
+def _refuse_to_begin_anew(workdir, config):
+    """Refuse to go on with a run that has ended, and has its best weights but no checkpoint."""
+    before, best = read_config(workdir), checkpoints.read_state(workdir / "best")
+    same_end = all(getattr(before, name) == getattr(config, name) for name in _END)
+    if best is not None and not same_end and checkpoints.latest(workdir) is None:
+        state_without_checkpoint(workdir, best, config, before)
 
 
 def _is_of_a_run(path):
@@ -130,12 +147,19 @@ def check_reconstruction_run(config, run, dataset):
         dataset: the data folder.
 
     Raises:
-        UserError: it only segments, is of another size or width or for other films, or was
-            trained on patients that are held out.
+        UserError: it only segments, is another network than a --reconstruction that was given,
+            of another size or width or for other films, or was trained on patients that are
+            held out.
     """
     named = f"--reconstruction_run={config.reconstruction_run}"
     if run.reconstruction is None:
         raise UserError(f"{named}: only segments; name a run with a reconstruction network")
+    # The default may stand for any network, since it need not have been given.
+    if config.reconstruction not in (TrainingConfig.reconstruction, run.reconstruction.name):
+        raise UserError(
+            f"--reconstruction={config.reconstruction}: {config.reconstruction_run} has "
+            f"{run.reconstruction.name}, which is used; leave the flag out"
+        )
     # An export tells one of each, for both networks.
     for name in ("size", "width", "film_normalization"):
         ours, theirs = getattr(config, name), getattr(run.config, name)
@@ -182,7 +206,8 @@ def earlier_stages(sources):
 
     Returns:
         List of dicts: ``source``, its name; for a run and an exported model also
-        ``networks`` that it trained, ``steps``, ``augment`` and ``folders``, its data.
+        ``networks`` that it trained, ``steps``, ``augment`` and ``folders``, its data. The
+        trainings of a finished run that a source builds on are among them.
 
     Raises:
         UserError: a source is missing or damaged.
@@ -193,7 +218,10 @@ def earlier_stages(sources):
         path = pathlib.Path(source)
         config, metadata = path / "config.json", files[0].with_name("metadata.json")
         if config.is_file():
-            found = _stages_in(path.name, config, files[0].with_name("state.json"))
+            # Its weights are taken, too, and its own network learned from them.
+            below = copied_run(path)
+            found = earlier_stages([str(below)]) if below.exists() else []
+            found += _stages_in(path.name, config, files[0].with_name("state.json"))
         elif metadata.is_file():
             found = _stages_in(path.name, metadata, metadata)
         else:

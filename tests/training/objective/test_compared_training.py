@@ -230,6 +230,13 @@ def test_own_objectives_need_the_training_heads():
         ({"reconstruction_run": "R", "dice_weight": 0.0, "rsc_weight": 0.0}, "nothing is left"),
         ({"reconstruction": "none"}, "--rsc_weight: compares with a reconstruction"),
         ({"reconstruction_run": "R", "augment": "mirror,noise"}, "--augment=noise: changes the"),
+        *(
+            (
+                {"reconstruction": "none", "rsc_weight": 0.0, "augment": f"mirror,{name}:0.5"},
+                f"--augment={name}: changes the films alone",
+            )
+            for name in ("histogram", "noise", "contrast")
+        ),
         ({"beta_1": 1.0}, "--beta_1=1.0: must be from 0 to below 1"),
     ],
 )

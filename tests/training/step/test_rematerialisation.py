@@ -35,19 +35,25 @@ def _inputs():
     return {view: tf.constant(rng.random((3, 8, 8, 1), np.float32)) for view in ("ap", "la")}
 
 
-def _traced_gradients(called, network):
+def _traced_gradients(called, network, training):
     @tf.function
     def gradients(inputs):
         with tf.GradientTape() as tape:
-            loss = tf.reduce_mean(tf.square(called(inputs, training=True)))
-        return loss, tape.gradient(loss, [v.value for v in network.trainable_variables])
+            tape.watch(inputs)
+            loss = tf.reduce_mean(tf.square(called(inputs, training=training)))
+        weights = [v.value for v in network.trainable_variables]
+        return loss, tape.gradient(loss, [*inputs.values(), *weights])
 
     return gradients.get_concrete_function(_inputs())
 
 
-def test_gradients_are_those_of_the_network_and_convolutions_run_again():
+@pytest.mark.parametrize("learns", [True, False], ids=["learns", "frozen"])
+def test_gradients_are_those_of_the_network_and_convolutions_run_again(learns):
     network = _network()
-    kept, again = (_traced_gradients(c, network) for c in (network, Rematerialised(network)))
+    network.trainable = learns
+    kept, again = (
+        _traced_gradients(called, network, learns) for called in (network, Rematerialised(network))
+    )
     loss, expected = kept(_inputs())
     of_again, found = again(_inputs())
     assert float(of_again) == pytest.approx(float(loss), rel=1e-6)
@@ -84,6 +90,27 @@ def test_a_network_with_two_outputs_and_shared_features():
     assert found.keys() == {"a", "b"}
     for name, value in expected.items():
         np.testing.assert_allclose(found[name], value, rtol=1e-6)
+
+
+def test_dropout_runs_once():
+    x = layers.Input((64,))
+    network = keras.Model(x, layers.Dropout(0.5)(layers.Dense(64)(x)))
+    called, ones = Rematerialised(network), tf.ones((1, 64))
+    (seed,) = network.non_trainable_variables
+
+    @tf.function
+    def gradients():
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_sum(called(ones, training=True) ** 2)
+        return tape.gradient(loss, [v.value for v in network.trainable_variables])
+
+    before = seed.numpy()
+    network(ones, training=True)
+    once = seed.numpy()
+    assert (once != before).any()
+    seed.assign(before)
+    gradients()
+    np.testing.assert_array_equal(seed.numpy(), once)
 
 
 def test_layers_with_state_run_once():

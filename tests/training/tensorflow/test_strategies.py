@@ -20,7 +20,9 @@ from xctrs_tf.data.dataset.mixture import one_part
 from xctrs_tf.data.stream.sample_stream import batch_ids
 from xctrs_tf.errors import UserError
 from xctrs_tf.training import checkpoints
+from xctrs_tf.training.interruption import Interrupted
 from xctrs_tf.training.tensorflow.distribution import Workers, make_strategy, require_equal_parts
+from xctrs_tf.training.tensorflow.tensorflow_engine import TensorFlowEngine
 
 PAIR = dataclasses.replace(
     CONFIG, batch_size=4, clip_norm=0.05, ema_momentum=0.5, learning_rate=0.01
@@ -196,6 +198,18 @@ def test_two_workers_train_and_go_on_after_one_was_killed(data, tmp_path):
     assert processes.status(processes.start(processes.train, single, alone)) == processes.FINISHED
     for part in ("checkpoints/step-00000006", "best"):
         np.testing.assert_allclose(toy_weights(run / part), toy_weights(alone / part), atol=1e-5)
+
+
+def test_a_full_memory_is_no_lost_worker():
+    import tensorflow as tf
+
+    engine = TensorFlowEngine(CONFIG)
+    engine.workers.several = True
+    gone = r"another worker is gone; .* \(Socket closed\)"
+    with pytest.raises(Interrupted, match=gone), engine.scope():
+        raise tf.errors.UnavailableError(None, None, "Socket closed")
+    with pytest.raises(tf.errors.ResourceExhaustedError), engine.scope():
+        raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor")
 
 
 def _alike(*numbers):

@@ -24,6 +24,8 @@ AUGMENTATIONS = {
     **{"mirror": 1, "histogram": 2, "pose": 3, "noise": 4, "films": 6, "contrast": 7},
     "cubes": 8,
 }
+# Changes of the films alone; `films` moves the patient, too.
+OF_FILMS = ("histogram", "noise", "contrast")
 # Changes that show more of the scan than the crop, where the prepared folder has it.
 OF_THE_SCAN = ("films", "cubes")
 

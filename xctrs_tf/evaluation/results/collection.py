@@ -16,6 +16,7 @@ from xctrs_tf.evaluation.results.result_folder import (
     Results,
     RowResults,
     RunRecord,
+    is_of_row,
     method_name,
     same_figures,
 )
@@ -251,8 +252,7 @@ def _check_evaluation(folder, row, run):
         )
     # Of the evaluation, and of the run.
     for method in (origin["method"], method_name(run.config, run.frozen and run.frozen.config)):
-        # The networks of Table 3 come after a reconstruction, which their names begin with.
-        if method.split(" > ")[-1] != ROWS[row].title:
+        if not is_of_row(row, method):
             raise UserError(f"{folder}: is {method} and no {row}; name the folder after it")
     if origin["data_hash"] != run.record.data_sha256:
         raise UserError(

@@ -146,6 +146,17 @@ def method_name(config, frozen_reconstruction=None):
     return " + ".join(parts)
 
 
+def is_of_row(row, method):
+    """Return whether runs of a method stand in a row of the tables.
+
+    Args:
+        row: key of `catalogue.ROWS`.
+        method: of `method_name`.
+    """
+    # The networks of Table 3 come after a reconstruction, which their names begin with.
+    return method.split(" > ")[-1] == ROWS[row].title
+
+
 def same_figures(first, second):
     """Tell whether two lines of one patient differ by rounding alone.
 

@@ -5,7 +5,7 @@ import math
 
 from xctrs_tf.data.dataset.mixture import parse_data
 from xctrs_tf.data.films.film_normalisation import FILM_NORMALIZATIONS
-from xctrs_tf.data.stream.augmentation import AUGMENTATIONS, augmentation_shares
+from xctrs_tf.data.stream.augmentation import AUGMENTATIONS, OF_FILMS, augmentation_shares
 from xctrs_tf.errors import UserError
 from xctrs_tf.geometry import SIZES
 from xctrs_tf.models.catalogue import (
@@ -234,6 +234,12 @@ class TrainingConfig:
         changes = augmentation_shares(self.augment_entries)
         if "cubes" in changes and self.reconstructs:
             raise UserError("--augment=cubes: changes the CT alone; use --reconstruction=none")
+        unseen = [name for name in changes if name in OF_FILMS]
+        if unseen and not self.reconstructs:
+            raise UserError(
+                f"--augment={unseen[0]}: changes the films alone, which no network gets with "
+                "--reconstruction=none; leave it out"
+            )
         if self.film_normalization == "equalized" and "histogram" in changes:
             raise UserError(
                 "--augment=histogram: no curve changes films of --film_normalization=equalized; "

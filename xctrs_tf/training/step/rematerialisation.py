@@ -6,6 +6,8 @@ import dataclasses
 import keras
 from keras import layers, tree
 
+# Ends of the paths of variables that a call in training mode changes.
+_STATES = ("moving_mean", "moving_variance", "seed_generator_state")
 _ACTIVATIONS = (layers.LeakyReLU, layers.ReLU, layers.Activation)
 
 
@@ -16,8 +18,8 @@ class Rematerialised:
     between stages are kept for the backward pass, which computes the inside of each
     stage again. Weights, names and results are those of the network.
 
-    Stages with a state (batch normalisation, dropout) keep everything, since running
-    them twice would change the state.
+    In training mode, stages with a state (batch normalisation, dropout) keep everything,
+    since running them twice would change the state.
 
     `keras.RematScope` is no substitute (Keras 3.15): around networks of these layers
     its mode "full" fails in a `tf.function`, and "activations" saves no memory.
@@ -40,16 +42,15 @@ class Rematerialised:
 
         Args:
             inputs: as for the network.
-            training: False runs the network itself.
+            training: run the network in training mode. A frozen network runs in stages, too,
+                since the gradient may pass through it.
 
         Returns:
             The network's outputs.
         """
-        if not training:
-            return self._network(inputs, training=False)
         values = dict(zip(_ids(self._network.input), tree.flatten(inputs), strict=True))
         for stage in self._stages:
-            outputs = stage([values[each] for each in stage.inputs])
+            outputs = stage([values[each] for each in stage.inputs], bool(training))
             values.update(zip(stage.outputs, outputs, strict=True))
         outputs = self._network.output
         return tree.pack_sequence_as(outputs, [values[each] for each in _ids(outputs)])
@@ -63,13 +64,16 @@ class _Stage:
     outputs: list
     model: keras.Model
 
-    def __call__(self, values):
+    def __call__(self, values, training):
         def run(*values):
-            return tree.flatten(self.model(list(values), training=True))
+            return tree.flatten(self.model(list(values), training=training))
 
-        has_state = bool(self.model.non_trainable_variables)
+        # The weights of a frozen network are not trainable either.
+        changes_state = training and any(
+            variable.path.endswith(_STATES) for variable in self.model.non_trainable_variables
+        )
         # Without weights it only reshapes and keeps nothing.
-        if has_state or not self.model.trainable_variables:
+        if changes_state or not self.model.weights:
             return run(*values)
         return keras.remat(run)(*values)
 

@@ -5,7 +5,7 @@ import contextlib
 import tensorflow as tf
 
 from xctrs_tf.data.stream.tf_data import training_pipeline
-from xctrs_tf.errors import UserError, graph_error_text
+from xctrs_tf.errors import UserError, graph_error_text, memory_error_text
 from xctrs_tf.training.interruption import Interrupted
 from xctrs_tf.training.tensorflow.distribution import Workers, make_strategy, require_equal_parts
 from xctrs_tf.training.tensorflow.tensorflow_trainer import Trainer
@@ -41,7 +41,8 @@ class TensorFlowEngine:
             with self._strategy.scope():
                 yield
         except tf.errors.OpError as error:
-            if not self.workers.several:
+            # A memory that is full is this worker's own.
+            if not self.workers.several or memory_error_text(error):
                 raise
             raise Interrupted(
                 "another worker is gone; started again on all of them, the same command goes on "
