@@ -1,6 +1,7 @@
 """Advice in reasons: flags that fit films which are turned and flipped already, and its words."""
 
 import itertools
+import pathlib
 import types
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 from tests.quality.judging import PATIENT
 from tests.report.necks import SPACING_MM, blurred, neck
 from xctrs_tf.data.films.film_frame import FilmFrame
+from xctrs_tf.data.films.pair.film_pair import OpenFilm
 from xctrs_tf.data.films.pair.view_faults import FAULTS, move_on_file, rotation_flag
 from xctrs_tf.data.films.raw_film import RawFilm
 from xctrs_tf.quality.checks import reason_of
@@ -23,8 +25,8 @@ FILMS = {view: getattr(neck(PATIENT), view) for view in ("ap", "la")}
 
 def opened_pair(la=FilmFrame(), **flips):  # noqa: B008
     return {
-        "ap": types.SimpleNamespace(frame=FilmFrame(), raw=RawFilm(PIXELS)),
-        "la": types.SimpleNamespace(frame=la, raw=RawFilm(PIXELS, **flips)),
+        "ap": OpenFilm(pathlib.Path("ap.png"), RawFilm(PIXELS), FilmFrame()),
+        "la": OpenFilm(pathlib.Path("la.png"), RawFilm(PIXELS, **flips), la),
     }
 
 
@@ -109,11 +111,15 @@ def test_the_report_judges_films_with_the_frames_that_they_were_cut_by(tmp_path,
         mirror=False,
         uncertainty=None,
     )
+    frames = dict.fromkeys(FILMS, FilmFrame(spacing_mm=SPACING_MM, rotate_deg=-90))
     pair = types.SimpleNamespace(
-        opened=opened_pair(FilmFrame(rotate_deg=-90)), record=lambda: None, checked=True
+        opened=opened_pair(FilmFrame(rotate_deg=-90)),
+        frames=frames,
+        record=lambda: None,
+        checked=True,
     )
     write_report(tmp_path, result, FILMS, None, pair)
-    assert given[0][-1] is pair.opened
+    assert {view: each.frame for view, each in given[0][-1].items()} == frames
 
 
 def test_every_fault_has_a_name_of_its_own():
