@@ -130,6 +130,12 @@ def test_flags_of_most_runs_are_told_once_and_runs_that_are_alike_together(tmp_p
     ]
 
 
+def test_a_single_run_has_the_flags_that_are_no_defaults(tmp_path):
+    write_run(tmp_path / "b", [], mae_weight=7.0, augment="mirror", remat=True)
+    (told,) = log_grid(read_log(tmp_path)).notes[1:]
+    assert told.startswith("All runs: --data=") and told.endswith("--mae_weight=7 --augment=mirror")
+
+
 def test_a_folder_without_runs_is_refused(tmp_path):
     with pytest.raises(UserError, match="holds no run of experiments"):
         read_log(tmp_path)

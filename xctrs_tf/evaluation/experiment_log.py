@@ -9,6 +9,7 @@ from xctrs_tf.data.dataset.mixture import parse_data
 from xctrs_tf.errors import UserError
 from xctrs_tf.evaluation.tables.grids import NOTHING, TableGrid
 from xctrs_tf.files import read_json
+from xctrs_tf.training.config import TrainingConfig
 from xctrs_tf.training.config.field_kinds import COMPUTATION, INTERVALS, NAMES_OF_FILES
 from xctrs_tf.training.history import read_history, training_seconds
 from xctrs_tf.training.run_record import read_config
@@ -76,7 +77,8 @@ def log_grid(runs):
 
     Returns:
         `TableGrid`. Its notes have the flags in which the runs differ: those of most runs once,
-        then for each run what it has instead.
+        then for each run what it has instead. Runs that do not differ have the flags that are
+        not the defaults.
     """
     scalars = (("loss", 1, ".4g"), ("psnr", 1, ".2f"), ("dice_hard", 100, ".2f"))
     # A run whose data are not at hand tells none.
@@ -102,7 +104,10 @@ def log_grid(runs):
 
 
 def _flag_notes(runs):
-    """Return the flags of most runs, and what each of the others has instead."""
+    """Return the flags of most runs, and what each of the others has instead.
+
+    Where all have the same flags, those that are not the defaults are told.
+    """
     values = {
         name: collections.Counter(run.flags.get(name) for run in runs)
         for name in runs[0].flags
@@ -110,9 +115,16 @@ def _flag_notes(runs):
     }
     varied = {name: counts.most_common(1)[0] for name, counts in values.items() if len(counts) > 1}
     usual = {name: value for name, (value, count) in varied.items() if 2 * count > len(runs)}
+    whose, no_others = "Most runs", "as most runs"
+    if not varied:
+        whose, no_others = "All runs", ""
+        defaults = _flags(TrainingConfig())
+        usual = {
+            name: runs[0].flags[name] for name in values if runs[0].flags[name] != defaults[name]
+        }
     notes = []
     if any(usual.values()):
-        notes.append(f"Most runs: {' '.join(_flag(*each) for each in usual.items() if each[1])}")
+        notes.append(f"{whose}: {' '.join(_flag(*each) for each in usual.items() if each[1])}")
     alike = {}
     for run in runs:
         flags = [
@@ -120,9 +132,9 @@ def _flag_notes(runs):
             for name in varied
             if run.flags[name] != usual.get(name, "") and not _named(run, name)
         ]
-        made = f"; labels {run.labels}" if run.labels else ""
-        alike.setdefault(f"{' '.join(flags) or 'as most runs'}{made}", []).append(run.name)
-    return notes + [f"{', '.join(names)}: {told}" for told, names in alike.items()]
+        told = [" ".join(flags) or no_others, f"labels {run.labels}" if run.labels else ""]
+        alike.setdefault("; ".join(filter(None, told)), []).append(run.name)
+    return notes + [f"{', '.join(names)}: {told}" for told, names in alike.items() if told]
 
 
 def _flag(name, value):
@@ -154,7 +166,7 @@ def _read(path, name):
     best = min(validations, key=lambda row: row["loss"], default=None)
     return LoggedRun(
         name=name,
-        flags={field: _short(field, value) for field, value in config.to_json().items()},
+        flags=_flags(config),
         steps=steps,
         hours=training_seconds(history) / 3600.0,
         best_step=best and best["step"],
@@ -162,6 +174,10 @@ def _read(path, name):
         labels=_labels(path),
         dice_name=_dice_name(path, config),
     )
+
+
+def _flags(config):
+    return {field: _short(field, value) for field, value in config.to_json().items()}
 
 
 def _labels(path):
