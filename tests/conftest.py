@@ -39,6 +39,14 @@ def _silent_progress(monkeypatch):
 
 
 @pytest.fixture
+def usual_umask():
+    """Let other users read new files, as most systems do."""
+    before = os.umask(0o022)
+    yield
+    os.umask(before)
+
+
+@pytest.fixture
 def no_graph_optimizer():
     """Skip the graph optimizer, which takes longer than running graphs of 20,000 nodes."""
     tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})

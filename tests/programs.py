@@ -59,6 +59,11 @@ def start_program(name, *flags, **options):
     return finished
 
 
+def rights_of_others(folder):
+    """Return the rights of other users on a folder and all that is in it, as a set of modes."""
+    return {path.stat().st_mode & 0o077 for path in (folder, *folder.rglob("*"))}
+
+
 def assert_refused(result, message, output):
     """Assert one error line with this message, status 2, no stdout and no output file."""
     lines = result.stderr.splitlines()

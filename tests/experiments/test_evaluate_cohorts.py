@@ -12,7 +12,7 @@ import pytest
 from experiments.common.evaluated_models import model_of_exports, training_of_export
 from tests.data.cases import write_dataset
 from tests.export.runs import SIZE, toy_run, write_config
-from tests.programs import assert_refused, run_program
+from tests.programs import assert_refused, rights_of_others, run_program
 from xctrs_tf.data.dataset import open_dataset
 from xctrs_tf.data.projection.film_simulation import FilmSimulation
 from xctrs_tf.data.projection.projection_geometry import ProjectionGeometry
@@ -127,12 +127,14 @@ def test_files_of_other_people_are_not_replaced(home, run, tmp_path):
     assert (mine / "notes.md").read_text(encoding="utf-8") == "mine"
 
 
+@pytest.mark.usefixtures("usual_umask")
 def test_one_patient_and_several_mirrored_models(home, model, tmp_path):
     weaker = export_run(toy_run(home / "toy2", gain=1.0), home / "MODEL2")
     flags = [f"--model={folder}" for folder in (model, weaker)]
     result = evaluate(*flags, "--mirror", f"--data={home / 'ONE'}", f"--output={tmp_path / 'out'}")
     assert result.returncode == 0, result.stderr
     assert ids(tmp_path / "out") == ["p0"]
+    assert rights_of_others(tmp_path / "out") == {0}
     origin = read_json(tmp_path / "out" / "cases.json")
     assert (origin["models"], origin["mirror"]) == (2, True)
     assert origin["step"] is None and len(set(origin["model_sha256"])) == 2
@@ -266,12 +268,14 @@ def test_the_name_of_the_overlap_is_that_of_the_data(home, model, tmp_path):
         manifest.write_text(text, encoding="utf-8")
 
 
+@pytest.mark.usefixtures("usual_umask")
 def test_the_figures_are_those_of_the_reconstruction(home, model, tmp_path):
     from xctrs_tf.evaluation.predictions import read_prediction
     from xctrs_tf.reconstruction import load
 
     flags = (f"--model={model}", f"--data={home / 'ONE'}", f"--output={tmp_path / 'out'}")
-    evaluate(*flags, "--save_predictions")
+    evaluate(*flags, "--save_predictions", "--share")
+    assert rights_of_others(tmp_path / "out") == {0o055, 0o044}
     case = open_dataset(home / "ONE").load("p0")
     expected = load(model)(case.ap, case.la, case.spacing_mm)
     stored = read_prediction(pathlib.Path(tmp_path / "out" / "predictions"), "p0")
