@@ -169,7 +169,9 @@ def test_newest_weights_have_a_folder_of_their_own(home, run):
     assert last.returncode == 0, last.stderr
     assert ids(run / "evaluation-test-last") == ["p0", "p3"]
     flags = (f"--workdir={run}", "--checkpoint=last", f"--output={run / 'evaluation'}")
-    assert_refused(evaluate(*flags), "is for the figures of that run's best", home / "X")
+    before = sorted(run.rglob("*"))
+    assert_refused(evaluate(*flags), "is for the figures of that run's best")
+    assert sorted(run.rglob("*")) == before
 
 
 def test_two_data_folders_of_one_name(home, run, tmp_path):
@@ -179,7 +181,8 @@ def test_two_data_folders_of_one_name(home, run, tmp_path):
     output.mkdir()
     (output / "cases.json").write_text(json.dumps({"data_hash": "a" * 64}), encoding="utf-8")
     message = "evaluation-SAME-all: holds the figures of other data of that name; name a folder"
-    assert_refused(evaluate(*flags), message, home / "X")
+    assert_refused(evaluate(*flags), message)
+    assert names(output) == ["cases.json"]
     for more in ([f"--output={output}"], []):
         result = evaluate(*flags, *more)
         assert result.returncode == 0, result.stderr
@@ -236,7 +239,9 @@ def test_an_export_that_does_not_tell_how_its_films_were_made(data):
 )
 def test_mistakes_with_a_run(home, run, flags, message):
     flags = [flag.format(home=home) for flag in flags.split()]
-    assert_refused(evaluate(f"--workdir={run}", *flags), message, home / "X")
+    before = sorted(home.rglob("*"))
+    assert_refused(evaluate(f"--workdir={run}", *flags), message)
+    assert sorted(home.rglob("*")) == before
 
 
 @pytest.mark.parametrize(
@@ -251,7 +256,9 @@ def test_mistakes_with_a_run(home, run, flags, message):
 )
 def test_mistakes_with_a_model(home, model, run, flags, message):
     flags = [flag.format(home=home) for flag in flags.split()]
-    assert_refused(evaluate(f"--model={model}", *flags), message, home / "X")
+    before = sorted(home.rglob("*"))
+    assert_refused(evaluate(f"--model={model}", *flags), message)
+    assert sorted(home.rglob("*")) == before
 
 
 def test_the_name_of_the_overlap_is_that_of_the_data(home, model, tmp_path):

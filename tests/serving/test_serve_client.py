@@ -315,7 +315,8 @@ def test_the_program_finds_the_neck_unless_it_is_told_not_to(tmp_path, large_fil
     assert "ap.png" not in result.stderr
     # The voxel size is given, so that the server need not be asked for it.
     assert len(model.requests) == 1
-    result = run_program("serve_client", *large_films, "--crop=none")
+    flags = ("--crop=none", f"--output={tmp_path / 'none'}")
+    result = run_program("serve_client", *large_films, *flags)
     assert_refused(result, "crop or pad the film square", tmp_path / "none")
 
 

@@ -199,8 +199,8 @@ def test_a_server_that_does_not_tell_is_named_with_the_flag(tmp_path, judged, si
         given = run_program("serve_client", *flags, f"--server={address}", f"--metadata={file}")
         assert "thresholds" not in given.stderr + given.stdout
     assert rights_of_others(tmp_path / "out") == {0o055, 0o044}
-    absent = tmp_path / "absent.json"
-    result = run_program("serve_client", *flags, "--server=localhost:1", f"--metadata={absent}")
+    flags += [f"--metadata={tmp_path / 'absent.json'}", f"--output={tmp_path / 'none'}"]
+    result = run_program("serve_client", *flags, "--server=localhost:1")
     assert_refused(result, "absent.json: missing, or not of format", tmp_path / "none")
 
 
