@@ -1,9 +1,11 @@
-"""Settings and fixtures of all tests: quiet TensorFlow, float32, seeded weights."""
+"""Settings and fixtures of all tests: quiet TensorFlow, no GPU, float32, seeded weights."""
 
 import gc
 import os
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+# The tests are of the processor, also where a GPU is, which a training may hold.
+os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
 
 # Before TensorFlow, which computes with oneDNN then on every processor, as for users.
 import xctrs_tf  # noqa: F401, isort: skip
