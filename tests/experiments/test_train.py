@@ -122,7 +122,7 @@ def test_only_the_user_reads_a_run_unless_it_is_shared(tmp_path, data, monkeypat
 
 
 @pytest.mark.slow
-def test_trains_the_real_networks_and_resumes(tmp_path, data):
+def test_trains_the_real_networks_and_tells_when_all_is_done(tmp_path, data):
     flags = [
         f"--workdir={tmp_path / 'run'}",
         f"--data={data}",
