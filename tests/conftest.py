@@ -1,9 +1,11 @@
-"""Settings and fixtures of all tests: quiet TensorFlow, float32, seeded weights."""
+"""Settings and fixtures of all tests: quiet TensorFlow, no GPU, float32, seeded weights."""
 
 import gc
 import os
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+# The tests are of the processor, also where a GPU is, which a training may hold.
+os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
 
 # Before TensorFlow, which computes with oneDNN then on every processor, as for users.
 import xctrs_tf  # noqa: F401, isort: skip
@@ -36,6 +38,14 @@ def _seeded_float32():
 def _silent_progress(monkeypatch):
     """Name no stage of the work: on a slow machine the tests would see lines more."""
     monkeypatch.setattr("xctrs_tf.progress.AFTER_S", 1e6)
+
+
+@pytest.fixture
+def usual_umask():
+    """Let other users read new files, as most systems do."""
+    before = os.umask(0o022)
+    yield
+    os.umask(before)
 
 
 @pytest.fixture

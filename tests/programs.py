@@ -59,10 +59,24 @@ def start_program(name, *flags, **options):
     return finished
 
 
-def assert_refused(result, message, output):
-    """Assert one error line with this message, status 2, no stdout and no output file."""
+def rights_of_others(folder):
+    """Return the rights of other users on a folder and all that is in it, as a set of modes."""
+    return {path.stat().st_mode & 0o077 for path in (folder, *folder.rglob("*"))}
+
+
+def assert_refused(result, message, output=None):
+    """Assert one error line with this message, status 2, no stdout and no output file.
+
+    Args:
+        result: of `run_program` or `start_program`.
+        message: part of the line.
+        output: path that a flag names and that must not be there; None for a program without
+            output, or with one that was there before.
+    """
     lines = result.stderr.splitlines()
     assert len(lines) == 1 and lines[0].startswith("error: "), result.stderr
     assert message in lines[0]
     assert (result.returncode, result.stdout) == (2, "")
-    assert not output.exists()
+    if output is not None:
+        assert str(output) in {arg.partition("=")[2] for arg in result.args}
+        assert not output.exists()

@@ -145,10 +145,13 @@ def test_a_run_that_cannot_be_compared_is_kept(there, tmp_path):
 
 def test_files_may_lie_elsewhere_and_the_same_update_be_computed_otherwise(tmp_path):
     there, here, handover = (tmp_path / name for name in ("there", "here", "handover"))
-    fake_run(there, VGG, [80], initial_weights="/there/A, neck64", vgg_weights="/there/vgg.h5")
+    files_there = {"initial_weights": "/there/A, neck64", "vgg_weights": "/there/vgg.h5"}
+    run = fake_run(there, VGG, [80], **files_there)
+    describe(run, vgg_weights_sha256="a" * 64)
     hand_over(handover, there)
     same = {"initial_weights": "/here/A,neck64", "remat": True, "checkpoint_every": 9}
     run = fake_run(here, VGG, [70], vgg_weights="/here/vgg.h5", **same)
+    describe(run, vgg_weights_sha256="a" * 64)
     hand_over(handover, here)
     assert (run / "checkpoints" / "step-00000080").exists()
 
@@ -203,9 +206,6 @@ def test_patients_that_were_dealt_anew_are_refused(tmp_path):
 @pytest.mark.parametrize(
     "damage",
     [
-        {"jobs": {"../../x": {"state": "done", "step": 1, "training": None}}},
-        {"jobs": {VGG: {"state": "done", "step": "1", "training": None}}},
-        {"jobs": {VGG: {"state": "odd", "step": 1, "training": None}}},
         {"jobs": None},
         {"copies": {f"{VGG}/../../../x": f"{VGG}/config.json"}},
         {"copies": {f"{VGG}/x": "/etc/passwd"}},
@@ -213,11 +213,36 @@ def test_patients_that_were_dealt_anew_are_refused(tmp_path):
 )
 def test_a_damaged_index_is_refused(there, tmp_path, damage):
     hand_over(tmp_path / "handover", there)
-    index = {**index_of(tmp_path / "handover"), **damage}
-    write(tmp_path / "handover" / "index.json", json.dumps(index))
-    with pytest.raises(UserError, match=r"index.json: damaged \(.*copy the whole folder again"):
-        hand_over(tmp_path / "handover", tmp_path / "here")
-    assert not (tmp_path / "here").exists()
+    _assert_damaged({**index_of(tmp_path / "handover"), **damage}, tmp_path, "")
+
+
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        ("../../x", {}),
+        (f"{VGG}/x", {}),
+        (VGG, {"state": "new"}),
+        (VGG, {"step": "5"}),
+        (VGG, {"training": []}),
+    ],
+)
+def test_an_index_with_one_damaged_job_is_refused(there, tmp_path, name, change):
+    hand_over(tmp_path / "handover", there)
+    index = index_of(tmp_path / "handover")
+    index["jobs"][name] = {**index["jobs"][VGG], **change}
+    _assert_damaged(index, tmp_path, f"job {name}")
+
+
+def _assert_damaged(index, folder, reason):
+    """Write an index to the handover in a folder; assert that nothing is taken over."""
+    path = folder / "handover" / "index.json"
+    write(path, json.dumps(index))
+    before = files(folder)
+    told = rf"index.json: damaged \({reason}.*copy the whole folder again"
+    with pytest.raises(UserError, match=told):
+        hand_over(folder / "handover", folder / "here")
+    assert files(folder) == before and index_of(folder / "handover") == index
+    assert not (folder / "here").exists()
 
 
 def test_a_run_of_another_machine_is_claimed_with_the_paths_of_this_one(tmp_path):

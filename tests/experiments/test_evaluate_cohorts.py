@@ -12,7 +12,7 @@ import pytest
 from experiments.common.evaluated_models import model_of_exports, training_of_export
 from tests.data.cases import write_dataset
 from tests.export.runs import SIZE, toy_run, write_config
-from tests.programs import assert_refused, run_program
+from tests.programs import assert_refused, rights_of_others, run_program
 from xctrs_tf.data.dataset import open_dataset
 from xctrs_tf.data.projection.film_simulation import FilmSimulation
 from xctrs_tf.data.projection.projection_geometry import ProjectionGeometry
@@ -127,12 +127,14 @@ def test_files_of_other_people_are_not_replaced(home, run, tmp_path):
     assert (mine / "notes.md").read_text(encoding="utf-8") == "mine"
 
 
+@pytest.mark.usefixtures("usual_umask")
 def test_one_patient_and_several_mirrored_models(home, model, tmp_path):
     weaker = export_run(toy_run(home / "toy2", gain=1.0), home / "MODEL2")
     flags = [f"--model={folder}" for folder in (model, weaker)]
     result = evaluate(*flags, "--mirror", f"--data={home / 'ONE'}", f"--output={tmp_path / 'out'}")
     assert result.returncode == 0, result.stderr
     assert ids(tmp_path / "out") == ["p0"]
+    assert rights_of_others(tmp_path / "out") == {0}
     origin = read_json(tmp_path / "out" / "cases.json")
     assert (origin["models"], origin["mirror"]) == (2, True)
     assert origin["step"] is None and len(set(origin["model_sha256"])) == 2
@@ -167,7 +169,9 @@ def test_newest_weights_have_a_folder_of_their_own(home, run):
     assert last.returncode == 0, last.stderr
     assert ids(run / "evaluation-test-last") == ["p0", "p3"]
     flags = (f"--workdir={run}", "--checkpoint=last", f"--output={run / 'evaluation'}")
-    assert_refused(evaluate(*flags), "is for the figures of that run's best", home / "X")
+    before = sorted(run.rglob("*"))
+    assert_refused(evaluate(*flags), "is for the figures of that run's best")
+    assert sorted(run.rglob("*")) == before
 
 
 def test_two_data_folders_of_one_name(home, run, tmp_path):
@@ -177,7 +181,8 @@ def test_two_data_folders_of_one_name(home, run, tmp_path):
     output.mkdir()
     (output / "cases.json").write_text(json.dumps({"data_hash": "a" * 64}), encoding="utf-8")
     message = "evaluation-SAME-all: holds the figures of other data of that name; name a folder"
-    assert_refused(evaluate(*flags), message, home / "X")
+    assert_refused(evaluate(*flags), message)
+    assert names(output) == ["cases.json"]
     for more in ([f"--output={output}"], []):
         result = evaluate(*flags, *more)
         assert result.returncode == 0, result.stderr
@@ -234,7 +239,9 @@ def test_an_export_that_does_not_tell_how_its_films_were_made(data):
 )
 def test_mistakes_with_a_run(home, run, flags, message):
     flags = [flag.format(home=home) for flag in flags.split()]
-    assert_refused(evaluate(f"--workdir={run}", *flags), message, home / "X")
+    before = sorted(home.rglob("*"))
+    assert_refused(evaluate(f"--workdir={run}", *flags), message)
+    assert sorted(home.rglob("*")) == before
 
 
 @pytest.mark.parametrize(
@@ -249,7 +256,9 @@ def test_mistakes_with_a_run(home, run, flags, message):
 )
 def test_mistakes_with_a_model(home, model, run, flags, message):
     flags = [flag.format(home=home) for flag in flags.split()]
-    assert_refused(evaluate(f"--model={model}", *flags), message, home / "X")
+    before = sorted(home.rglob("*"))
+    assert_refused(evaluate(f"--model={model}", *flags), message)
+    assert sorted(home.rglob("*")) == before
 
 
 def test_the_name_of_the_overlap_is_that_of_the_data(home, model, tmp_path):
@@ -266,12 +275,14 @@ def test_the_name_of_the_overlap_is_that_of_the_data(home, model, tmp_path):
         manifest.write_text(text, encoding="utf-8")
 
 
+@pytest.mark.usefixtures("usual_umask")
 def test_the_figures_are_those_of_the_reconstruction(home, model, tmp_path):
     from xctrs_tf.evaluation.predictions import read_prediction
     from xctrs_tf.reconstruction import load
 
     flags = (f"--model={model}", f"--data={home / 'ONE'}", f"--output={tmp_path / 'out'}")
-    evaluate(*flags, "--save_predictions")
+    evaluate(*flags, "--save_predictions", "--share")
+    assert rights_of_others(tmp_path / "out") == {0o055, 0o044}
     case = open_dataset(home / "ONE").load("p0")
     expected = load(model)(case.ap, case.la, case.spacing_mm)
     stored = read_prediction(pathlib.Path(tmp_path / "out" / "predictions"), "p0")

@@ -65,7 +65,7 @@ def test_mistakes_in_the_flags(folder, flags, message):
 
 
 def test_no_output(folder):
-    assert_refused(prepare("--source=phantom"), "--output", folder / "out")
+    assert_refused(prepare("--source=phantom"), "--output")
 
 
 def without_labels(folder, name):
@@ -165,8 +165,9 @@ def test_an_output_that_cannot_be_written_is_found_before_computing(folder, monk
     write_neck(folder / "in", "a")
     (folder / "file").write_bytes(b"")
     monkeypatch.setattr(prepare_program, "prepare_cohort", None)
-    result = prepare(*nifti_flags(folder)[:-2], f"--output={folder / 'file/out'}", "--size=32")
-    assert_refused(result, "not a folder; choose another output folder", folder / "out")
+    output = folder / "file" / "out"
+    result = prepare(*nifti_flags(folder)[:-2], f"--output={output}", "--size=32")
+    assert_refused(result, "not a folder; choose another output folder", output)
 
 
 def test_leftovers_of_killed_preparations_are_removed(folder):
@@ -293,7 +294,7 @@ def test_phantoms(folder):
 
 def test_checking_what_is_no_data_folder(folder):
     result = prepare(f"--check={folder / 'in'}")
-    assert_refused(result, "no prepared data folder", folder / "out")
+    assert_refused(result, "no prepared data folder")
     assert list((folder / "in").iterdir()) == []
 
 

@@ -1,12 +1,13 @@
 """The training program through its command line."""
 
+import pathlib
 import time
 
 import pytest
 
 from experiments.common import cli
 from experiments.common.presets import preset_config
-from tests.programs import run_program
+from tests.programs import rights_of_others, run_program
 from tests.training.toys import toy_dataset
 from xctrs_tf.data.dataset.mixture import open_parts
 from xctrs_tf.training import loop
@@ -110,8 +111,18 @@ def test_a_time_limit_counts_from_the_start(tmp_path, data, monkeypatch):
     assert before_loading < end < before_loading + 30.0
 
 
+@pytest.mark.usefixtures("usual_umask")
+@pytest.mark.parametrize(("flags", "rights"), [([], {0}), (["--share"], {0o055})])
+def test_only_the_user_reads_a_run_unless_it_is_shared(tmp_path, data, monkeypatch, flags, rights):
+    run = tmp_path / "run"
+    monkeypatch.setattr(loop, "train", lambda config, workdir, end: pathlib.Path(workdir).mkdir())
+    finished = _train(f"--workdir={run}", f"--data={data}", *flags)
+    assert finished.returncode == 0, finished.stderr
+    assert rights_of_others(run) == rights
+
+
 @pytest.mark.slow
-def test_trains_the_real_networks_and_resumes(tmp_path, data):
+def test_trains_the_real_networks_and_tells_when_all_is_done(tmp_path, data):
     flags = [
         f"--workdir={tmp_path / 'run'}",
         f"--data={data}",

@@ -91,7 +91,7 @@ def test_the_size_of_a_pixel_gives_that_of_a_voxel(films, model, caplog):
     assert caplog.messages == []
 
 
-def test_the_neck_is_searched_on_a_film_without_crop_box(films, model, monkeypatch, caplog):
+def test_the_neck_is_searched_on_a_film_without_crop_box(films, model, monkeypatch):
     asked = []
 
     def find(opened, size, spacing_mm, fixed):

@@ -127,6 +127,10 @@ def test_plain_letters_need_no_known_character_set(tmp_path, caplog):
         ({}, {"PatientID": None}, "PatientID"),
         ({"PatientID": None}, {"PatientID": None, "PatientName": "Doe^John"}, "PatientName"),
         ({"PatientID": ""}, {"PatientID": "", "PatientBirthDate": "19500201"}, "PatientBirthDate"),
+        # Only in names does case not count.
+        ({"PatientID": "a7"}, {"PatientID": "A7"}, "PatientID"),
+        # An id that only the LA film has.
+        ({"PatientID": None}, {}, "PatientID"),
     ],
 )
 def test_films_of_two_patients_are_refused(tmp_path, ap, la, name):
@@ -139,6 +143,7 @@ def test_films_of_two_patients_are_refused(tmp_path, ap, la, name):
     ("ap", "la", "name"),
     [
         ({}, {"PatientID": "43"}, "PatientID"),
+        ({"PatientID": "a7"}, {"PatientID": "A7"}, "PatientID"),
         # What one film does not tell differs from nothing.
         ({}, {"PatientID": None}, None),
         ({}, {"PatientName": "Doe^John"}, None),

@@ -11,9 +11,11 @@ import pytest
 
 pytest.importorskip("tensorflow_serving", reason="needs tensorflow-serving-api")
 
+from tests.programs import assert_refused, run_program
 from tests.serving.grpc_lies import grpc, lying_grpc_server
 from tests.serving.lies import outcome
 from tests.serving.rest_lies import TRANSPORT, lying_server
+from xctrs_tf.errors import UserError
 from xctrs_tf.serving.client import RetryPolicy, Security
 from xctrs_tf.serving.grpc_client import GrpcClient
 from xctrs_tf.serving.rest_client import RestClient
@@ -160,3 +162,21 @@ def test_names_that_cannot_be_sent(client):
     for address, model in (("\udcff:1", "m"), ("h:1\n", "m"), ("h:1", "\udcff"), ("h:1", "")):
         line = outcome(functools.partial(client, address, model, RETRY))
         assert "no such name; write it in letters" in line
+
+
+def test_the_program_hands_its_flags_to_the_client(tmp_path, monkeypatch):
+    received = []
+
+    def client(*given):
+        received.extend(given)
+        raise UserError("far enough")
+
+    monkeypatch.setattr("xctrs_tf.serving.rest_client.RestClient", client)
+    flags = ["--protocol=rest", "--server=h:1", "--ap=a.png", "--la=l.png", "--noreport"]
+    flags += ["--model_name=m", "--ca_file=c.pem", "--use_proxy", "--timeout_s=5", "--retries=0"]
+    output = tmp_path / "out"
+    result = run_program("serve_client", *flags, "--tls", f"--output={output}")
+    assert_refused(result, "far enough", output)
+    assert received == ["h:1", "m", RETRY, Security(True, "c.pem", True)]
+    result = run_program("serve_client", *flags, f"--output={output}")
+    assert_refused(result, "--ca_file: only --tls checks a certificate; add it", output)

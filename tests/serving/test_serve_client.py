@@ -12,7 +12,7 @@ import tensorflow as tf
 from tests.export.runs import SIZE, toy_run
 from tests.films import BLOCK, block_films
 from tests.neck_finder.phantom_films import phantom_films
-from tests.programs import assert_refused, run_program
+from tests.programs import assert_refused, rights_of_others, run_program
 from tests.serving.serving_apis import (
     MODEL,
     StubModel,
@@ -305,15 +305,18 @@ def large_films(tmp_path, model):
         yield [*flags, f"--server={address}"]
 
 
+@pytest.mark.usefixtures("usual_umask")
 def test_the_program_finds_the_neck_unless_it_is_told_not_to(tmp_path, large_films, model):
     box = "--ap_crop_box=51,20,99,68"
     result = run_program("serve_client", *large_films, box, "--nocheck_views")
     assert result.returncode == 0, result.stderr
+    assert rights_of_others(tmp_path / "out") == {0}
     assert "la.png: C1 to C7 are found: taken as --la_crop_box=" in result.stderr
     assert "ap.png" not in result.stderr
     # The voxel size is given, so that the server need not be asked for it.
     assert len(model.requests) == 1
-    result = run_program("serve_client", *large_films, "--crop=none")
+    flags = ("--crop=none", f"--output={tmp_path / 'none'}")
+    result = run_program("serve_client", *large_films, *flags)
     assert_refused(result, "crop or pad the film square", tmp_path / "none")
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from tests.export.runs import SIZE, read_metadata, toy_run
 from tests.films import block_films
-from tests.programs import assert_refused, run_program
+from tests.programs import assert_refused, rights_of_others, run_program
 from tests.quality.references import plain_reference
 from tests.serving.serving_apis import MODEL, StubModel, grpc_server, kserve_server, rest_server
 from xctrs_tf.data.films.film_writer import write_film
@@ -183,8 +183,9 @@ def test_the_program_reaches_the_verdict_of_reconstruct(kind, tmp_path, judged, 
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("usual_umask")
 def test_a_server_that_does_not_tell_is_named_with_the_flag(tmp_path, judged, signatures):
-    flags = [*films(tmp_path), f"--output={tmp_path / 'out'}", "--protocol=rest"]
+    flags = [*films(tmp_path), f"--output={tmp_path / 'out'}", "--protocol=rest", "--share"]
     file = judged.path / "assets.extra" / "metadata.json"
     silent = StubModel(signatures)
     silent.predict = without_metadata(silent.predict)
@@ -197,8 +198,9 @@ def test_a_server_that_does_not_tell_is_named_with_the_flag(tmp_path, judged, si
         assert "review: no thresholds" in result.stdout
         given = run_program("serve_client", *flags, f"--server={address}", f"--metadata={file}")
         assert "thresholds" not in given.stderr + given.stdout
-    absent = tmp_path / "absent.json"
-    result = run_program("serve_client", *flags, "--server=localhost:1", f"--metadata={absent}")
+    assert rights_of_others(tmp_path / "out") == {0o055, 0o044}
+    flags += [f"--metadata={tmp_path / 'absent.json'}", f"--output={tmp_path / 'none'}"]
+    result = run_program("serve_client", *flags, "--server=localhost:1")
     assert_refused(result, "absent.json: missing, or not of format", tmp_path / "none")
 
 

@@ -141,7 +141,7 @@ def test_a_frozen_network_keeps_its_weights(frozen, trained, data, both, tmp_pat
     assert any((a != b).any() for a, b in zip(ours[trained], theirs[trained], strict=True))
 
 
-def test_freezing_needs_weights(data, both, tmp_path):
+def test_freezing_needs_weights(data, tmp_path):
     with pytest.raises(UserError, match="--initial_weights"):
         toy_config(data, freeze="segmentation").check()
     loop.train(toy_config(data, **NO_SEGMENTATION), tmp_path / "alone")

@@ -1,5 +1,6 @@
 """Runs of toy networks: resumption, interruption, run folder, losses that are not finite."""
 
+import contextlib
 import dataclasses
 import json
 import os
@@ -13,7 +14,7 @@ from tests.training.toys import CONFIG, TOY_VGG, toy_config, toy_dataset, toy_ne
 from xctrs_tf.data.dataset import open_dataset
 from xctrs_tf.data.dataset.mixture import open_parts
 from xctrs_tf.errors import UserError
-from xctrs_tf.training import checkpoints, loop, run_record
+from xctrs_tf.training import checkpoints, loop, run_folder, run_record
 from xctrs_tf.training.config import TrainingConfig
 from xctrs_tf.training.history import read_history
 from xctrs_tf.training.run_folder import claim_workdir
@@ -133,6 +134,22 @@ def _begin(run, config, parts):
     """Make a run folder that has a checkpoint."""
     claim_workdir(run, config, parts)
     (run / "best").mkdir()
+
+
+def test_a_later_start_may_change_no_flags_but_these(data, tmp_path):
+    """docs/training.md lists them, and a file of VGG16 weights, which has a test of its own."""
+    _begin(tmp_path, toy_config(data), open_parts(str(data), 0))
+    path, accepted = tmp_path / "config.json", set()
+    record = json.loads(path.read_text(encoding="utf-8"))
+    for name, value in record["training"].items():
+        changed = {**record["training"], name: value + type(value)(1)}
+        with contextlib.suppress(UserError):
+            run_folder._require_same(path, {**record, "training": changed})
+            accepted.add(name)
+    assert accepted == {
+        *("steps", "patience", "validate_every", "checkpoint_every", "data"),
+        *("strategy", "accumulation", "remat", "deterministic"),
+    }
 
 
 def test_a_start_that_failed_leaves_the_folder_to_another_configuration(data, tmp_path):

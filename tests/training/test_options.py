@@ -116,7 +116,7 @@ def test_averages_come_back_with_the_optimizer():
             np.testing.assert_array_equal(one, two)
 
 
-def test_float16_skips_an_update_that_overflows_and_halves_the_scale(monkeypatch):
+def test_float16_skips_an_update_that_overflows_and_halves_the_scale():
     keras.config.set_dtype_policy("mixed_float16")
     trainer = _trainer(_config(precision="mixed_float16"))
     before = _values(trainer)

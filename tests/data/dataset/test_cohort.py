@@ -92,7 +92,8 @@ def test_a_corrected_licence_reaches_a_patient_that_is_written(tmp_path):
     write_neck(folder, "a")
     records = []
     for licence, mapper in (("CC BY 4.0", map), ("CC BY-NC 4.0", lambda crop, todo: [])):
-        (folder / "manifest.csv").write_text(f"id,source,licence\na,hospital,{licence}\n")
+        manifest = f"id,source,licence\na,hospital,{licence}\n"
+        (folder / "manifest.csv").write_text(manifest, encoding="utf-8")
         prepare(open_collections(["nifti"], [folder]), tmp_path / "out", mapper)
         records += open_dataset(tmp_path / "out").manifest["patients"]
     assert records[0]["licence"] == "CC BY 4.0"

@@ -23,40 +23,12 @@ def test_a_truncated_file_at_every_length(tmp_path):
         assert "\n" not in str(caught.value)
 
 
-# Of 150 copies with three random bytes of the header changed; the other copies are refused.
-READ_IN_SPITE_OF_DAMAGE = [
-    7,
-    16,
-    20,
-    23,
-    24,
-    27,
-    32,
-    33,
-    35,
-    39,
-    40,
-    47,
-    48,
-    50,
-    51,
-    65,
-    111,
-    116,
-    117,
-    134,
-    140,
-    146,
-    147,
-]
-
-
-def test_flipped_bytes_of_the_header_are_refused_or_change_nothing(tmp_path):
+def test_changed_bytes_of_the_header_are_refused_or_change_nothing(tmp_path):
     path = write_dicom(tmp_path / "film.dcm", PixelSpacing=[0.5, 0.5])
     content, whole = path.read_bytes(), read_film(path, "ap", 12)
     rng = np.random.default_rng(0)
-    read = []
-    for number in range(150):
+    read = 0
+    for _ in range(150):
         damaged = bytearray(content)
         for place in rng.integers(132, len(content) - PIXELS.nbytes, 3):
             damaged[place] = rng.integers(256)
@@ -67,8 +39,9 @@ def test_flipped_bytes_of_the_header_are_refused_or_change_nothing(tmp_path):
             assert str(error).startswith(f"{path}: ") and "\n" not in str(error)
         else:
             np.testing.assert_array_equal(film, whole)
-            read.append(number)
-    assert read == READ_IN_SPITE_OF_DAMAGE
+            read += 1
+    # Both happen.
+    assert 0 < read < 150
 
 
 def test_a_deeply_nested_file(tmp_path):

@@ -132,7 +132,7 @@ def test_the_films_of_a_moved_patient_are_those_of_its_ct():
         np.testing.assert_allclose(arrays[view][..., 0], film, atol=2e-3)
 
 
-def test_moves_are_small(monkeypatch):
+def test_moves_are_small():
     centres = []
     for seed in range(40):
         arrays = move(blob_case(), np.random.default_rng(seed))

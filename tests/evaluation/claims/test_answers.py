@@ -79,7 +79,7 @@ def test_a_gain_of_most_patients_with_a_negative_mean_decides_nothing(tmp_path):
     assert found.verdict == NOT_DECIDED
 
 
-def test_a_certain_loss_is_opposite_and_folds_are_counted(results, tmp_path):
+def test_a_certain_loss_is_opposite_and_folds_are_counted(results):
     found = answer(results, "table1-mulsisnet", "psnr")
     assert found.mean < 0 and found.verdict == "opposite" and found.folds == 0
     assert found.size == ""
@@ -90,6 +90,25 @@ def test_a_certain_loss_is_opposite_and_folds_are_counted(results, tmp_path):
     # No difference at all.
     found = answer(results, "table1-vgg", "ssim")
     assert found.mean == 0.0 and np.isnan(found.effect) and found.verdict == "not decided"
+
+
+def test_a_patient_without_a_value_is_left_out(tmp_path):
+    write_rows(tmp_path, "table1-mulsisnet", lambda n: (20.0, 0.6))
+    write_rows(tmp_path, REFERENCE_ROW, lambda n: (20.0, 0.7 + 0.001 * n if n else None))
+    found = answer(collect_runs(tmp_path), REFERENCE_ROW, "dice_mean")
+    gains = 0.1 + 0.001 * np.arange(1, PATIENTS)
+    assert found.mean == pytest.approx(gains.mean())
+    # The fold of that patient counts by its others.
+    assert (found.test.n, found.folds) == (PATIENTS - 1, FOLDS)
+
+
+def test_a_certain_loss_has_no_size(tmp_path):
+    write_rows(tmp_path, "table1-mulsisnet", lambda n: (20.0, 0.6))
+    write_rows(tmp_path, REFERENCE_ROW, lambda n: (20.0, 0.5 + 0.001 * n))
+    found = answer(collect_runs(tmp_path), REFERENCE_ROW, "dice_mean")
+    # The paper prints a difference, and the whole interval is below it.
+    assert found.interval[1] < found.claim.difference
+    assert (found.verdict, found.size) == ("opposite", "")
 
 
 def test_every_row_but_the_mean_volume_is_in_a_claim():

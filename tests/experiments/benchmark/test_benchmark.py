@@ -190,7 +190,7 @@ def test_plastimatchs_films_are_ours():
             assert np.corrcoef(ours.ravel(), film.ravel())[0, 1] > aim
 
 
-def test_plastimatchs_panels_are_read_upright(tmp_path, monkeypatch):
+def test_plastimatchs_panels_are_read_upright(tmp_path):
     """Run a stand-in for plastimatch with known pictures of a volume of 3 x 4 x 5 voxels."""
     program = tmp_path / "plastimatch"
     program.write_text(

@@ -11,23 +11,26 @@ from tests.experiments.reconstruct.reconstructing import (
 )
 from tests.export.runs import SIZE
 from tests.films import BLOCK, block_films
-from tests.programs import assert_refused
+from tests.programs import assert_refused, rights_of_others
 from xctrs_tf.data.films.film_writer import write_film
 from xctrs_tf.data.volumes.volume import read_volume
 from xctrs_tf.folder_lock import folder_lock
 
 
+@pytest.mark.usefixtures("usual_umask")
 @pytest.mark.parametrize("suffix", [".png", ".nii.gz"])
 def test_two_films_to_files(folder, models, suffix):
-    flags, z = [], BLOCK[2]
+    flags, z, rights = [], BLOCK[2], {0}
     if suffix == ".nii.gz":
         # Two films of different heights, which only --nocheck_views lets pass.
-        flags, z = ["--nocheck_views"], slice(7, 10)
+        flags, z = ["--nocheck_views", "--share"], slice(7, 10)
+        rights = {0o055, 0o044}
         write_nifti(folder / "ap.nii.gz", block_films()["ap"])
         write_nifti(folder / "la.nii.gz", np.roll(block_films()["la"], 2, axis=1))
     result = reconstruct(folder, models, *flags, suffix=suffix)
     out = folder / "out"
     assert result.returncode == 0, result.stderr
+    assert rights_of_others(out) == rights
     names = sorted(path.name for path in out.iterdir())
     lines = result.stdout.splitlines()
     assert lines[: len(names)] == [str(out / name) for name in names]
@@ -53,6 +56,7 @@ def test_two_films_to_files(folder, models, suffix):
         assert (volume.spacing_mm, volume.origin_mm) == ((2.5,) * 3, (-38.75,) * 3)
 
 
+@pytest.mark.usefixtures("usual_umask")
 def test_a_table_goes_on_after_a_bad_pair_and_a_rerun_does_what_is_missing(folder, models):
     table = folder / "pairs.csv"
     table.write_text(
@@ -65,6 +69,7 @@ def test_a_table_goes_on_after_a_bad_pair_and_a_rerun_does_what_is_missing(folde
     assert [text for text in result.stderr.splitlines() if "error" in text] == [f"error: {line}"]
     out = folder / "out"
     assert sorted(path.name for path in out.iterdir()) == ["p1", "p3", "summary.csv"]
+    assert rights_of_others(out) == {0}
     assert (out / "summary.csv").read_text(encoding="utf-8") == (
         f"id,status,verdict,reasons\np1,done,,\np2,failed,,{line}\np3,done,,\n"
     )

@@ -313,9 +313,8 @@ def test_figures_of_other_weights_are_refused(folder, tmp_path):
 
 def test_half_an_evaluation_is_refused(folder, tmp_path):
     result = pack_run(folder, tmp_path / "packed", evaluations=("absent",))
-    assert_refused(
-        result, "cases.json: missing; run experiments.segment.evaluate", tmp_path / "out"
-    )
+    told = "cases.json: missing; run experiments.segment.evaluate"
+    assert_refused(result, told, tmp_path / "packed")
     figures = tmp_path / "figures"
     shutil.copytree(folder / "figures", figures)
     (figures / "cases.csv").write_text("id,dice_mean\np1,0.5\n", encoding="utf-8")

@@ -37,10 +37,10 @@ def test_a_folder_without_pictures_is_refused(tmp_path):
     films = tmp_path / "films"
     flags = (f"--data={tmp_path / 'set'}", f"--films={films}")
     result = run_program("studies.photo_check_rates", *flags)
-    assert_refused(result, "films: no such folder", films)
+    assert_refused(result, "films: no such folder")
     films.mkdir()
     result = run_program("studies.photo_check_rates", *flags)
-    assert_refused(result, f"--films={films}: holds no PNG, TIFF or JPEG", tmp_path / "none")
+    assert_refused(result, f"--films={films}: holds no PNG, TIFF or JPEG")
     (films / "a.png").write_bytes(b"none")
     result = run_program("studies.photo_check_rates", *flags)
-    assert_refused(result, "a.png: damaged, or not a PNG", tmp_path / "none")
+    assert_refused(result, "a.png: damaged, or not a PNG")

@@ -47,8 +47,10 @@ def test_the_mean_films_of_the_package_can_be_measured_again(tmp_path, monkeypat
         fields = [mean_films.film_fields(getattr(case, view)) for case in cases]
         np.testing.assert_allclose(mean.fields, np.mean(fields, axis=0), atol=1e-4)
         assert (mean.quantiles[0], mean.quantiles[-1]) == (0, 1)
+    (tmp_path / "means.json").unlink()
     result = run_program("studies.view_check_rates", *flags)
-    assert_refused(result, "--write_means: name with --fold the test patients", tmp_path / "no")
+    told = "--write_means: name with --fold the test patients"
+    assert_refused(result, told, tmp_path / "means.json")
 
 
 def test_a_folder_without_a_manifest(tmp_path):

@@ -196,7 +196,7 @@ def test_it_is_named_slow_where_the_processor_lacks_bfloat16(exported, monkeypat
     ],
 )
 def test_the_metadata_choose_fpmath_unless_told_otherwise(
-    models, tmp_path, monkeypatch, modes, asked, chosen
+    models, monkeypatch, modes, asked, chosen
 ):
     found = []
     monkeypatch.setattr("xctrs_tf.reconstruction.ensemble.set_fpmath", found.append)
