@@ -269,7 +269,9 @@ def test_a_field_of_later_versions_has_its_first_value(data, tmp_path, monkeypat
     del record["training"]["film_normalization"]
     (run / "config.json").write_text(json.dumps(record), encoding="utf-8")
     later = dataclasses.replace(TrainingConfig(), film_normalization="equalized")
-    monkeypatch.setattr(run_record, "TrainingConfig", lambda: later)
+    monkeypatch.setattr(
+        run_record, "TrainingConfig", lambda **fields: dataclasses.replace(later, **fields)
+    )
     claim_workdir(run, config, open_parts(str(data), 0))
 
 

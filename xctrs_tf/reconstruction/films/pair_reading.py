@@ -5,6 +5,7 @@ import dataclasses
 import math
 import pathlib
 
+from xctrs_tf.data.films.raw_film import MAX_FILE_BYTES
 from xctrs_tf.errors import UserError
 from xctrs_tf.files import as_dict, sha256_of
 from xctrs_tf.quiet import quiet_libraries
@@ -102,10 +103,13 @@ def check_unchanged(paths, asked):
 
 
 def _sha256(path):
+    if path is None:
+        return None
+    file = pathlib.Path(path)
     with contextlib.suppress(OSError):
-        # A pipe may never end, and a view may have no film.
-        if path is not None and pathlib.Path(path).is_file():
-            return sha256_of(path)
+        # A pipe may never end, and larger files are refused unread.
+        if file.is_file() and file.stat().st_size <= MAX_FILE_BYTES:
+            return sha256_of(file)
     return None
 
 
