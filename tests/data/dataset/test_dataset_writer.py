@@ -134,13 +134,15 @@ def test_a_folder_of_another_configuration(folder, key, value):
         DatasetWriter(folder, {**CONFIGURATION, key: value})
 
 
-def test_a_folder_of_another_version(folder):
+@pytest.mark.parametrize("other", [{"version": "0.0.0"}, {"preparation": 1}, {"preparation": None}])
+def test_a_folder_of_another_version(folder, other):
     file = folder / "manifest.json"
-    file.write_text(
-        json.dumps({**json.loads(file.read_text(encoding="utf-8")), "version": "0.0.0"}),
-        encoding="utf-8",
-    )
-    with pytest.raises(UserError, match="made with another version; choose another output"):
+    manifest = json.loads(file.read_text(encoding="utf-8")) | other
+    # The first folders had no number.
+    manifest = {key: value for key, value in manifest.items() if value is not None}
+    file.write_text(json.dumps(manifest), encoding="utf-8")
+    open_dataset(folder)
+    with pytest.raises(UserError, match="with another version of this program; choose another out"):
         DatasetWriter(folder, CONFIGURATION)
 
 

@@ -24,6 +24,10 @@ from xctrs_tf.data.patient_ids import id_key, is_id
 from xctrs_tf.errors import UserError
 from xctrs_tf.files import atomic_path, sha256_of, write_json
 
+# Recorded in the manifest, and raised with each change after which the same scans give other
+# arrays, so that no folder holds patients of both. Folders without it are of number 1.
+PREPARATION = 2
+
 
 class DatasetWriter:
     """Writer of a prepared data folder, new or interrupted.
@@ -195,10 +199,12 @@ class DatasetWriter:
             # Only a folder of labels that a network made has this field.
             if manifest.get(LABELS_FIELD) != self.configuration.get(LABELS_FIELD):
                 different.append("origin or network of the labels")
-            if different or manifest["version"] != xctrs_tf.__version__:
+            here = (xctrs_tf.__version__, PREPARATION)
+            if (manifest["version"], manifest.get("preparation", 1)) != here:
+                different.append("version of this program")
+            if different:
                 raise UserError(
-                    f"{self.path}: made with another {different[0] if different else 'version'}; "
-                    "choose another output folder"
+                    f"{self.path}: made with another {different[0]}; choose another output folder"
                 )
             self._label_name = self._label_name or manifest.get("label_name")
             self._records = {record["id"]: record for record in manifest["patients"]}
@@ -214,6 +220,7 @@ class DatasetWriter:
         manifest = {
             "format": DATASET_FORMAT,
             "version": xctrs_tf.__version__,
+            "preparation": PREPARATION,
             "versions": _versions(),
             **self.configuration,
             **({"label_name": self._label_name} if self._label_name else {}),

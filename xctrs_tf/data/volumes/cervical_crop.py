@@ -137,7 +137,9 @@ def scan_around(ct, crop):
 
 
 def upright_scan(ct, size, spacing_mm, origin_mm):
-    """Resample an oblique scan to the grid that continues a frame's, as far as films can show it.
+    """Resample an oblique scan to upright voxels, as far as films of a frame can show it.
+
+    The voxels are as fine as the scan's, so that its films are as sharp as those of other scans.
 
     Args:
         ct: `Volume` in HU.
@@ -150,11 +152,19 @@ def upright_scan(ct, size, spacing_mm, origin_mm):
     """
     if ct.direction is None:
         return ct
-    return _continued(ct, size, spacing_mm, origin_mm, _FILM_REACH)[0]
+    # No step passes more than one voxel of the scan, along whichever axis of the scan.
+    passed = np.abs(ct.grid.direction) / ct.grid.spacing_mm
+    steps = np.minimum(1 / passed.max(axis=1), np.minimum(ct.grid.spacing_mm, spacing_mm))
+    # The first of them begins where the first of the frame begins.
+    first_mm = np.array(origin_mm) + (steps - spacing_mm) / 2
+    counts = np.ceil(size * spacing_mm / steps - 1e-3).astype(int)
+    return _continued(ct, counts, steps, first_mm, _FILM_REACH)[0]
 
 
 def _continued(ct, size, spacing_mm, origin_mm, reach):
     """Resample a scan to the grid that continues a frame's, up to some edges beyond the frame.
+
+    ``size`` and ``spacing_mm`` are one number, or one for each axis.
 
     Returns:
         `Volume`, and the index of its first voxel counted from the frame's.
@@ -231,7 +241,8 @@ def _near(volume, size, spacing_mm, origin_mm):
     margin = np.ceil(4 * _sigma_mm(volume, spacing_mm) / edges) + 2
     first = (np.array(origin_mm) - grid.origin_mm) @ grid.direction / edges
     # How far each edge of the frame goes along the scan's own axes.
-    steps = (np.broadcast_to(size, 3) - 1)[:, np.newaxis] * spacing_mm * grid.direction / edges
+    reach_mm = (np.broadcast_to(size, 3) - 1) * spacing_mm
+    steps = reach_mm[:, np.newaxis] * grid.direction / edges
     low, high = first + np.minimum(steps, 0).sum(0), first + np.maximum(steps, 0).sum(0)
     start = np.maximum(np.floor(low - margin), 0).astype(int)
     stop = np.minimum(np.ceil(high + margin) + 1, grid.shape).astype(int)
