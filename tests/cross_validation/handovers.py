@@ -1,4 +1,4 @@
-"""What the tests of the handover and of the takeover share."""
+"""Helpers for the tests of the handover and of the takeover."""
 
 import json
 

@@ -51,6 +51,25 @@ def fake(root, *programs):
     return FakeJob(root, "table1-vgg", 3, 0, (), programs=programs or ("pass", "pass"))
 
 
+def interrupt_job(root, program, *files):
+    """Run a program as a job; interrupt this process as each of the files appears."""
+    # A background shell starts its programs with SIGINT ignored.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    def interrupt():
+        for file in files:
+            while not file.exists():
+                time.sleep(0.01)
+            os.kill(os.getpid(), signal.SIGINT)
+
+    threading.Thread(target=interrupt).start()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            run_job(fake(root, program))
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 def times_run(root):
     """Return how many programs have started."""
     return len((root / "ran").read_text(encoding="utf-8"))
@@ -217,8 +236,6 @@ def test_a_stopped_program_stops_the_cross_validation(tmp_path, end):
 
 def test_interruption_lets_the_program_save(tmp_path):
     """Signal the parent alone, as the scheduler of a cluster does."""
-    # A background shell starts its programs with SIGINT ignored.
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     saved = tmp_path / "saved"
     program = (
         "import signal, sys, time\n"
@@ -227,23 +244,12 @@ def test_interruption_lets_the_program_save(tmp_path):
         "time.sleep(60)"
     )
 
-    def interrupt():
-        while not (tmp_path / "ready").exists():
-            time.sleep(0.01)
-        os.kill(os.getpid(), signal.SIGINT)
-
-    threading.Thread(target=interrupt).start()
-    try:
-        with pytest.raises(KeyboardInterrupt):
-            run_job(fake(tmp_path, program))
-    finally:
-        signal.signal(signal.SIGINT, before)
+    interrupt_job(tmp_path, program, tmp_path / "ready")
     assert saved.exists()
 
 
 def test_a_second_interruption_leaves_no_program_without_its_lock(tmp_path):
     """Signal twice a parent whose program takes its time to save."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     process, asked = tmp_path / "process", tmp_path / "asked"
     program = (
         "import os, pathlib, signal, time\n"
@@ -252,18 +258,7 @@ def test_a_second_interruption_leaves_no_program_without_its_lock(tmp_path):
         "for _ in range(60): time.sleep(1)"
     )
 
-    def interrupt():
-        for file in (process, asked):
-            while not file.exists():
-                time.sleep(0.01)
-            os.kill(os.getpid(), signal.SIGINT)
-
-    threading.Thread(target=interrupt).start()
-    try:
-        with pytest.raises(KeyboardInterrupt):
-            run_job(fake(tmp_path, program))
-    finally:
-        signal.signal(signal.SIGINT, before)
+    interrupt_job(tmp_path, program, process, asked)
     with pytest.raises(ProcessLookupError):
         os.kill(int(process.read_text(encoding="utf-8")), 0)
 

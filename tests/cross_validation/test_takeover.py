@@ -1,4 +1,4 @@
-"""What is taken over from a handover, and what is refused."""
+"""Takeover of jobs from a handover, and its refusals."""
 
 import dataclasses
 import json

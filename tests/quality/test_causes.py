@@ -123,6 +123,8 @@ def test_calibrations_of_format_2_are_judged_by_their_own_score(patient, referen
         ((None, 0.6), None, "make --la_crop_box 1.20 times as wide"),
         ((0.5, 0.6), 2.5, "give --la_pixel_mm=0.5"),
         ((0.5, 0.6), None, "give --la_pixel_mm=0.5 and make --la_crop_box 1.20 times as wide"),
+        # No flag gives two sizes.
+        ((0.5, (0.6, 0.48)), 2.5, "correct the pixel size in the LA film's file to 0.5 x 0.4 mm"),
     ],
 )
 def test_advice_on_the_scale_of_one_film_counts(reference, pixel_mm, spacing_mm, advice):
@@ -145,7 +147,7 @@ def scale_reasons(reference, pixel_mm, spacing_mm):
     opened = {
         view: OpenFilm(
             pathlib.Path(f"{view}.dcm"),
-            RawFilm(FILMS[view], mm and (mm, mm)),
+            RawFilm(FILMS[view], mm and tuple(np.broadcast_to(mm, 2))),
             FilmFrame(spacing_mm=mm and spacing_mm),
         )
         for view, mm in zip(VIEWS, pixel_mm, strict=True)

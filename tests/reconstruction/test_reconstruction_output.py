@@ -137,7 +137,10 @@ def test_the_same_films_and_flags_are_not_made_otherwise(tmp_path, finished):
             {"films": FilmOptions(rotate=2.5, la_invert=True)},
             "with other values of --la_invert, --ap_crop_box, --spacing_mm",
         ),
-        ({"models": [{"sha256": "a" * 64, "fpmath": "bfloat16"}]}, "with another --fpmath"),
+        (
+            {"models": [{"sha256": "a" * 64, "fpmath": "bfloat16"}]},
+            "in another precision (--fpmath; bfloat16 needs a processor with AMX)",
+        ),
         ({"files": file_request(False, False, False)}, "with --report, with --dicom"),
         ({"files": file_request(True, True, True)}, "without --copy_patient"),
     ],

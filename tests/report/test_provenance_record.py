@@ -41,7 +41,7 @@ METADATA = {
 }
 SENTENCE = (
     "toy 3, SpaDRNet + MulSISNet, 64^3 voxels of 2.5 mm; trained on 75 patients (source: OpenKBP) "
-    "for 1,200 (source: x) + 400 steps; on its 10 test patients PSNR 22.7 dB, SSIM 0.70, "
+    "for 1,200 (source: x), then 400 steps; on its 10 test patients PSNR 22.7 dB, SSIM 0.70, "
     "pseudo-label Dice 69.3 %."
 )
 BOX, USED = (310, 120, 1510, 1320), (310, 100, 1510, 1300)
@@ -95,13 +95,15 @@ def test_all_data_of_a_training_and_of_those_before_it_are_told():
     ]
     stages = [
         {"source": "first", "steps": 800, "folders": [{"sources": [{"source": "phantom"}]}]},
-        {"source": "same", "steps": 5000, "folders": folders},
+        {"source": "small", "steps": 700, "folders": [{"sources": [{"source": "openkbp"}]}]},
+        {"source": "capital", "steps": 900, "folders": [{"sources": [{"source": "OpenKBP"}]}]},
         {"source": "weights.h5"},
+        {"source": "same", "steps": 5000, "folders": folders},
     ]
     metadata = {**METADATA, "folders": folders, "stages": stages}
     assert (
-        "trained on 105 patients (source: OpenKBP, second) for 800 (source: phantom) + 5,000 + an "
-        "unknown number (source: not stated) + 400 steps"
+        "trained on 105 patients (source: OpenKBP, second) for 800 (source: phantom), then 700 + "
+        "900 (source: openkbp), then an unknown number (source: not stated), then 5,000 + 400 steps"
     ) in model_sentences(model_record("toy", metadata))
     assert "trained on 105 patients (source: OpenKBP, second)" in describe_training(metadata)
     # Not every folder tells its patients.

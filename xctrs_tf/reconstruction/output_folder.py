@@ -309,7 +309,7 @@ def _model_differences(made_by, models):
             yield "by other models" if len(theirs) + len(ours) > 2 else "by another model"
     theirs, ours = _told("fpmath", made_by, models)
     if theirs != ours:
-        yield "with another --fpmath"
+        yield "in another precision (--fpmath; bfloat16 needs a processor with AMX)"
 
 
 def _told(key, *records):

@@ -3,6 +3,7 @@
 It is part of report.json and reconstruction.json; report.html and the DICOM files show it.
 """
 
+import itertools
 import math
 
 from xctrs_tf import __version__
@@ -199,15 +200,22 @@ def _training(record):
 
 def _steps(record):
     """Tell the steps of each training, with the sources of those on other data than the last."""
-    each = []
-    for stage in record["stages"]:
-        other = stage["sources"] != record["sources"]
-        where = f" (source: {_names(stage['sources'])})" if other else ""
-        each.append(_number_of(stage["steps"]) + where)
-    each.append(_number_of(record["steps"]))
+    parts = []
+    # Trainings in a row on the same data are told together, however they spell its name.
+    for _, row in itertools.groupby([*record["stages"], record], _same_sources):
+        row = list(row)
+        is_other = _same_sources(row[0]) != _same_sources(record)
+        where = f" (source: {_names(row[0]['sources'])})" if is_other else ""
+        parts.append(" + ".join(_number_of(each["steps"]) for each in row) + where)
+    told = ", then ".join(parts)
     if record["steps"] is None:
-        return f"{' + '.join(each)} of steps"
-    return f"{' + '.join(each)} {'step' if each == ['1'] else 'steps'}"
+        return f"{told} of steps"
+    return f"{told} {'step' if told == '1' else 'steps'}"
+
+
+def _same_sources(stage):
+    """Return what is equal for trainings on data of the same sources."""
+    return sorted({name.casefold() for name in stage["sources"]})
 
 
 def _number_of(steps):

@@ -1,4 +1,4 @@
-"""What reading a film must give."""
+"""Check of a film that was read."""
 
 import numpy as np
 

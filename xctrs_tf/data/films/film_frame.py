@@ -106,7 +106,7 @@ class FilmFrame:
         if self.pixel_mm is None:
             return film.pixel_mm
         across, up = film.pixel_mm or film.pixel_shape
-        if np.ndim(self.pixel_mm) == 0 and abs(across / up - 1) > ASPECT_TOLERANCE:
+        if np.ndim(self.pixel_mm) == 0 and not _are_square(across, up):
             raise UserError(
                 f"its pixels have the shape {across:g} x {up:g}, for which one size in mm is too "
                 "little; resample the film to square pixels"
@@ -137,6 +137,25 @@ def frame_flag(view, field, value):
     if field == "rotate_deg":
         return f"--{view}_rotate={value:g}"
     return f"--{'' if value else 'no'}{view}_{field}"
+
+
+def size_advice(view, pixel_mm):
+    """Say how another size of a film's pixels is given.
+
+    Args:
+        view: ``"ap"`` or ``"la"``.
+        pixel_mm: width and height of a pixel.
+    """
+    width, height = pixel_mm
+    if _are_square(width, height):
+        return f"give --{view}_pixel_mm={width:.4g}"
+    # No flag gives two sizes.
+    size = f"{width:.4g} x {height:.4g} mm"
+    return f"correct the pixel size in the {view.upper()} film's file to {size}"
+
+
+def _are_square(across, up):
+    return abs(across / up - 1) <= ASPECT_TOLERANCE
 
 
 def _check_square(box, pixel_shape, in_mm):

@@ -5,6 +5,7 @@ import math
 
 import numpy as np
 
+from xctrs_tf.data.films.film_frame import size_advice
 from xctrs_tf.data.films.pair.view_check import DOUBTFUL_EVIDENCE
 from xctrs_tf.data.films.pair.view_faults import FAULTS, MENDS, move_on_file, rotation_flag
 from xctrs_tf.geometry import VIEWS
@@ -179,7 +180,7 @@ def _size_mend(views, scale, opened):
     both_known = bool(known) and None not in known.values()
     cut_in_mm = [view for view in views if frames and frames[view].spacing_mm is not None]
     sized = views if len(views) == 1 and both_known else cut_in_mm
-    mends = [f"give --{view}_pixel_mm={known[view][0] / scale:.4g}" for view in sized]
+    mends = [size_advice(view, [edge / scale for edge in known[view]]) for view in sized]
     boxed = [view for view in views if view not in cut_in_mm]
     if boxed:
         mends.append(f"make {_boxes(boxed)} {scale:.2f} times as wide")

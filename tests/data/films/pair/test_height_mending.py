@@ -80,11 +80,23 @@ def test_the_advice_for_two_sizes_that_contradict_each_other_works(factor, spaci
     said = pair.problem or pair.remarks[-1]
     assert (pair.problem is None) == (factor < 1.25)
     assert "by their pixel sizes the films contradict each other; check both" in said
-    flags = re.search(r"--la_pixel_mm=([\d.]+) --la_crop_box=([\d,]+)", said)
+    flags = re.search(r"give --la_pixel_mm=([\d.]+) and give --la_crop_box=([\d,]+)", said)
     assert float(flags[1]) == pytest.approx(2.5, rel=0.05)
     box = tuple(map(int, flags[2].split(",")))
+    if pair.problem is None:
+        # The size was not changed, and the box alone was.
+        assert f"; --la_crop_box={flags[2]} was used instead; next time, give --la_pix" in said
     mended = cut({**boxes, "la": box}, {**sizes, "la": float(flags[1])})
     assert mended.problem is None and mended.remarks == ()
+
+
+def test_pixels_that_are_not_square_have_their_sizes_corrected_in_the_file():
+    mending = plan(match(0.0, 1.25), pixel_mm=((2.0, 2.0), (2.5, 2.0)))
+    assert mending.remark.endswith(
+        f"; {(flag := '--la_crop_box=' + ','.join(map(str, mending.box)))} was used instead; next "
+        f"time, correct the pixel size in the LA film's file to 2 x 1.6 mm and give {flag}"
+    )
+    assert "_pixel_mm" not in mending.remark + mending.refusal + mending.suggestion
 
 
 def test_limits():

@@ -3,6 +3,7 @@
 import dataclasses
 import math
 
+from xctrs_tf.data.films.film_frame import size_advice
 from xctrs_tf.data.films.pair.box_moving import is_inside, moved_box
 from xctrs_tf.geometry import VIEWS
 
@@ -22,8 +23,8 @@ class Mending:
         box: the changed box: left, top, right, bottom in pixels of the file.
         difference: what the film shows otherwise than the other one.
         inside: the box lies inside the film; else the film's edge is repeated.
-        pixel_mm: edge of the film's pixels by the other film, where the sizes that both films
-            tell contradict each other; else None.
+        pixel_mm: width and height of the film's pixels by the other film, where the sizes that
+            both films tell contradict each other; else None.
     """
 
     view: str
@@ -32,30 +33,36 @@ class Mending:
     box: tuple
     difference: str
     inside: bool
-    pixel_mm: float | None = None
+    pixel_mm: tuple | None = None
 
     @property
     def remark(self):
         """The line that tells what was mended."""
         edge = "" if self.inside else ", with the film's edge repeated where the film ends"
-        return f"films: {self.difference}; {self._flag} was used instead{edge}"
+        used = f"{self.difference}; {self._box_flag} was used instead{edge}"
+        return f"films: {used}" + ("" if self.pixel_mm is None else f"; next time, {self._mend}")
 
     @property
     def refusal(self):
         """The line that refuses films that differ too much to be mended."""
-        mend = f"give {self._flag}" if self.inside else "its film does not reach so far"
+        mend = self._mend if self.inside else "its film does not reach so far"
         return f"films: {self.difference}, which is too much to be mended; {mend}"
 
     @property
     def suggestion(self):
         """The line that tells what may be, where the films agree too little to be sure."""
-        return f"films: {self.difference}, perhaps; nothing was moved; if so give {self._flag}"
+        return f"films: {self.difference}, perhaps; nothing was moved; if so {self._mend}"
 
     @property
-    def _flag(self):
-        box = f"--{self.view}_crop_box={','.join(map(str, self.box))}"
+    def _box_flag(self):
+        return f"--{self.view}_crop_box={','.join(map(str, self.box))}"
+
+    @property
+    def _mend(self):
+        if self.pixel_mm is None:
+            return f"give {self._box_flag}"
         # The box alone would be refused as too wide, or be made as wide as --spacing_mm says.
-        return box if self.pixel_mm is None else f"--{self.view}_pixel_mm={self.pixel_mm:.4g} {box}"
+        return f"{size_advice(self.view, self.pixel_mm)} and give {self._box_flag}"
 
 
 def is_aligned(match):
@@ -102,7 +109,8 @@ def plan_mending(opened, frames, boxes, match, edge_mm=None):
     difference = _difference(plan, opened[plan.view], frames[plan.view], boxes[plan.view], edge_mm)
     pixel_mm = None
     if scale != 1 and all(known.values()):
-        pixel_mm = frames[plan.view].pixel_size(opened[plan.view].raw)[0] / plan.scale
+        told_mm = frames[plan.view].pixel_size(opened[plan.view].raw)
+        pixel_mm = tuple(edge / plan.scale for edge in told_mm)
         difference += " (by their pixel sizes the films contradict each other; check both)"
     return dataclasses.replace(plan, difference=difference, pixel_mm=pixel_mm)
 
