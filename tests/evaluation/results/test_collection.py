@@ -1,4 +1,5 @@
 import json
+import shutil
 
 import pytest
 
@@ -184,6 +185,13 @@ def test_evaluations_by_other_code_are_refused(runs):
 def test_a_folder_of_another_name_than_its_fold_is_refused(runs):
     (runs / REFERENCE_ROW / "fold-00-seed-0").rename(runs / REFERENCE_ROW / "fold-02-seed-0")
     with pytest.raises(UserError, match="has fold 0 and seed 0; name the folder so"):
+        collect_runs(runs)
+
+
+def test_a_fold_that_is_there_twice_is_refused(runs):
+    folder = runs / REFERENCE_ROW
+    shutil.copytree(folder / "fold-00-seed-0", folder / "fold-0-seed-00")
+    with pytest.raises(UserError, match="a second run of fold 0 and seed 0; remove one"):
         collect_runs(runs)
 
 

@@ -3,7 +3,6 @@
 import itertools
 import math
 
-from xctrs_tf.evaluation.claims.answers import AS_IN_PAPER, NOT_DECIDED, OPPOSITE
 from xctrs_tf.evaluation.claims.claims import paper_claims
 from xctrs_tf.evaluation.tables.comparison import DICE_COLUMNS, IMAGE_COLUMNS, label_notes
 from xctrs_tf.evaluation.tables.grids import NOTHING, TableGrid, range_text
@@ -16,8 +15,9 @@ from xctrs_tf.evaluation.tables.publication import (
 from xctrs_tf.evaluation.tables.table_notes import runs_note
 from xctrs_tf.models.catalogue import TABLE_ROWS
 
-# Verdicts of `Answer` as answers to a question.
-_IN_SHORT = {AS_IN_PAPER: "yes", OPPOSITE: "no", NOT_DECIDED: "not decided"}
+_SEEDS_NOTE = (
+    "Intervals and p-values are of these trained networks; another seed gives other networks."
+)
 _SIZE_NOTE = "Smaller, larger: than the paper's difference, which is outside our interval."
 _IMAGE_NAMES = {"psnr": "PSNR", "ssim": "SSIM"}
 _COLUMNS = {column.key: column for column in (*IMAGE_COLUMNS, *DICE_COLUMNS)}
@@ -42,13 +42,13 @@ def answer_grid(results, answers, order):
         lines.append(["" if question == last else question, *_cells(results, answer)])
         last = question
     notes = [
-        "Difference: the method that is better in the paper minus the other, mean over patients "
+        "Difference: the method that the question asks about minus the other, mean over patients "
         "with a BCa bootstrap interval. Effect size: the mean in standard deviations of the "
         "differences. Folds: those in which the mean is above 0. p: Wilcoxon's signed-rank test, "
         f"exact, adjusted after Holm for the {len(answers)} lines. Not decided: p is "
-        f"{SIGNIFICANCE} or more, or mean and ranks do not agree on the better method. "
-        f"{_SIZE_NOTE} The intervals are of these trained networks; other seeds give other "
-        "networks.",
+        f"{SIGNIFICANCE} or more, or mean and ranks do not agree on the better method; else yes "
+        "or no. "
+        f"{_SIZE_NOTE} {_SEEDS_NOTE}",
         *_missing_notes(answers),
         runs_note(results),
     ]
@@ -80,7 +80,7 @@ def short_answer_grid(results, answers):
             for name, answer in zip(names, figures, strict=True)
             if answer.claim.difference is not None
         ]
-        verdicts = [_with_size(_IN_SHORT[answer.verdict], answer) for answer in figures]
+        verdicts = [_with_size(answer) for answer in figures]
         # One word where all figures agree.
         answered = verdicts[0]
         if len(set(verdicts)) > 1:
@@ -100,10 +100,10 @@ def short_answer_grid(results, answers):
     note = (
         f"Mean difference over {patients} test patients of {folds} "
         f"fold{'' if folds == '1' else 's'} with its 95 % interval: PSNR in dB, "
-        f"mean {results.dice_name} in %. Yes: the method that is better in the paper is better "
-        f"here, by mean and by ranks, with p below {SIGNIFICANCE} after Holm's correction for the "
+        f"mean {results.dice_name} in %. Yes: the method that the question asks about is better, "
+        f"by mean and by ranks, with p below {SIGNIFICANCE} after Holm's correction for the "
         f"{len(answers)} differences; no: it is worse by both, with such a p; not decided: all "
-        f"else. {_SIZE_NOTE} answers.md has effect sizes and p-values."
+        f"else. {_SIZE_NOTE} {_SEEDS_NOTE} answers.md has effect sizes and p-values."
     )
     return TableGrid(
         "The paper's questions",
@@ -113,9 +113,9 @@ def short_answer_grid(results, answers):
     )
 
 
-def _with_size(verdict, answer):
-    """Add to a verdict whether the difference is another than the paper's."""
-    return f"{verdict} ({answer.size})" if answer.size else verdict
+def _with_size(answer):
+    """Return the verdict, and whether the difference is another than the paper's."""
+    return f"{answer.verdict} ({answer.size})" if answer.size else answer.verdict
 
 
 def _figure_name(results, answer):
@@ -141,7 +141,7 @@ def _cells(results, answer):
         f"{answer.folds} of {answer.num_folds}",
         str(answer.test.n),
         p_value_text(answer.p_holm),
-        _with_size(answer.verdict, answer),
+        _with_size(answer),
     ]
 
 

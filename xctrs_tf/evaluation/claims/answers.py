@@ -19,7 +19,7 @@ from xctrs_tf.evaluation.tables.paper import TABLE_3
 from xctrs_tf.evaluation.tables.publication import SIGNIFICANCE
 from xctrs_tf.models.catalogue import REFERENCE_ROW
 
-AS_IN_PAPER, OPPOSITE, NOT_DECIDED = "as in the paper", "opposite", "not decided"
+YES, NO, NOT_DECIDED = "yes", "no", "not decided"
 SMALLER, LARGER = "smaller", "larger"
 
 
@@ -51,19 +51,19 @@ class Answer:
 
     @property
     def verdict(self):
-        """`AS_IN_PAPER`, `OPPOSITE` or `NOT_DECIDED`, also where mean and ranks disagree."""
+        """`YES`, `NO` or, also where mean and ranks disagree, `NOT_DECIDED`."""
         if not self.p_holm < SIGNIFICANCE or self.test.direction * self.mean <= 0:
             return NOT_DECIDED
-        return AS_IN_PAPER if self.mean > 0 else OPPOSITE
+        return YES if self.mean > 0 else NO
 
     @property
     def size(self):
         """`SMALLER` or `LARGER` if the interval excludes the paper's difference, else empty.
 
-        Also empty where the answer is `OPPOSITE`: the difference has another sign then.
+        Also empty where the answer is `NO`: the difference has another sign then.
         """
         printed = self.claim.difference
-        if printed is None or any(map(math.isnan, self.interval)) or self.verdict == OPPOSITE:
+        if printed is None or any(map(math.isnan, self.interval)) or self.verdict == NO:
             return ""
         low, high = self.interval
         return SMALLER if high < printed else LARGER if low > printed else ""

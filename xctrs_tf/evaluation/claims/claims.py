@@ -61,7 +61,8 @@ def _against_others(number, figures, table, what, after=""):
         for row in rows_of_table(number)
         if row != REFERENCE_ROW
         for claim in _claims(
-            f"Does X-CTRSNet {what} better than {TABLE_ROWS[row].title}{after}?",
+            f"Does X-CTRSNet {what} better than {TABLE_ROWS[row].title}{after}?"
+            + ("" if row in table else " (not in the paper)"),
             *(REFERENCE_ROW, row, figures, table),
         )
     ]

@@ -82,6 +82,8 @@ class _Collector:
         """Read one run folder."""
         fold, seed = map(int, RUN_NAME.fullmatch(folder.name).groups())
         runs = self._rows[row].runs
+        if any((run.fold, run.seed) == (fold, seed) for run in runs):
+            raise UserError(f"{folder}: a second run of fold {fold} and seed {seed}; remove one")
         job = read_job(folder)
         if job.get("status") == "failed":
             error = without_folders(" ".join(job["error"].split()), self._root)
