@@ -48,7 +48,7 @@ FLAGS = flags.FlagValues()
 MODEL = flags.DEFINE_multi_string(
     "model",
     None,
-    "In place of --workdir: folder of experiments.export, or one version in it, SavedModel or "
+    "In place of --workdir: folder of experiments.export, or one version in it, SavedModel, "
     "ONNX. Given several times, the models answer together.",
     flag_values=FLAGS,
 )

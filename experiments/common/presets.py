@@ -12,8 +12,8 @@ from xctrs_tf.models.catalogue import ROWS
 from xctrs_tf.training.config import TrainingConfig
 
 # For runs of few steps: half the widths, a learning rate that comes to rest,
-# mirrored patients, and a cross-entropy, without which Dice needs thousands of
-# steps to get going. Where both segmentations are certain and wrong alike, RSC's
+# mirrored patients, and a cross-entropy, without which most vertebrae were never
+# predicted (docs/results.md). Where both segmentations are certain and wrong alike, RSC's
 # divergence holds them there unless its target is a constant (docs/results.md).
 _SHORT = {
     "width": 0.5,
