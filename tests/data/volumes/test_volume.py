@@ -112,6 +112,15 @@ def test_resampling_samples_positions_in_space():
     np.testing.assert_array_equal(same.array, volume.array)
 
 
+def test_a_full_memory_is_no_fault_of_the_volume(monkeypatch):
+    def fail(*_):
+        raise RuntimeError("itk::ERROR: Failed to allocate memory for image.")
+
+    monkeypatch.setattr(sitk, "Resample", fail)
+    with pytest.raises(MemoryError, match="allocate memory"):
+        resample(Volume(np.zeros((4, 4, 4)), (1.0,) * 3, (0.0,) * 3), 4, 1.0, (0.0,) * 3)
+
+
 def test_no_such_file(tmp_path):
     with pytest.raises(UserError, match=r"ct\.nii\.gz: no such file"):
         read_volume(tmp_path / "ct.nii.gz")

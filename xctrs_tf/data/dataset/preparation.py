@@ -28,6 +28,8 @@ from xctrs_tf.errors import UserError
 PARALLEL = FilmSimulation()
 # Faults of the machine, which the next patient would meet as well.
 _MACHINE_FAULTS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+# Files that were removed from the source.
+_GONE = (errno.ENOENT, errno.ENOTDIR)
 _LONGEST_CAUSE = 300
 
 
@@ -114,6 +116,7 @@ def prepare_cohort(
         try:
             case = _checked_case(patient, cropped, simulation)
         except Exception as error:
+            _stop_at_machine_fault(patient, error)
             rejected[patient].append(_in_words(patient, error))
             continue
         writer.add(case, cropped.record, reasons)
@@ -138,7 +141,7 @@ def crop_patient(source, patient, size, spacing_mm, simulation=PARALLEL, keep_sc
         before it the reason why it is not.
 
     Raises:
-        UserError: the machine cannot go on, for example because its disk is full.
+        UserError: the machine cannot go on, since its disk or its memory is full.
         ImportError: a package that reads the scan is not installed.
     """
     reasons = []
@@ -160,8 +163,7 @@ def crop_patient(source, patient, size, spacing_mm, simulation=PARALLEL, keep_sc
             raise
         except Exception as error:
             # Whatever is wrong with a file rejects one scan, not the cohort.
-            if isinstance(error, OSError) and error.errno in _MACHINE_FAULTS:
-                raise UserError(f"{patient}: {error}; run the same command again") from error
+            _stop_at_machine_fault(patient, error)
             reasons.append(_in_words(patient, error))
     return None, reasons
 
@@ -219,6 +221,18 @@ def _files_of(record):
     return " + ".join(record.get("source_files", [record["source_file"]]))
 
 
+def _stop_at_machine_fault(patient, error):
+    """Raise a UserError where it was the machine that failed, not the scan."""
+    number = getattr(error, "errno", None)
+    if isinstance(error, MemoryError) or number == errno.ENOMEM:
+        raise UserError(
+            f"{patient}: not enough memory; end other programs, take fewer --workers, or leave "
+            "this patient out"
+        ) from error
+    if isinstance(error, OSError) and number in _MACHINE_FAULTS:
+        raise UserError(f"{patient}: {error}; run the same command again") from error
+
+
 def _in_words(patient, error):
     """Return a line on what is wrong with a patient."""
     if isinstance(error, UserError):
@@ -232,13 +246,14 @@ def _in_words(patient, error):
 def _is_done(source, patient, writer):
     """Return whether a scan of a patient is written, and it and those before it are unchanged.
 
-    If so, the writer's record of it gets what the source says of it now.
+    If so, the writer's record of it gets what the source says of it now. A UserError is raised
+    where a file that could be read before cannot be read for now.
     """
-    earlier = []
+    earlier, failed = [], None
     try:
         scans = source.scans(patient)
-    except Exception:
-        return False  # Preparing it again will tell why.
+    except Exception as error:
+        scans, failed = [], error
     for scan in scans:
         try:
             record = source.record(scan)
@@ -246,8 +261,17 @@ def _is_done(source, patient, writer):
                 writer.restate(patient, record)
                 return True
             earlier.append(record["source_sha256"])
-        except Exception:
+        except Exception as error:
             earlier.append(None)
+            failed = failed or error
+    # A patient who is rejected for a fault of the network would be removed, and the folds dealt
+    # anew. Whatever else is wrong is told when the patient is prepared again.
+    for cause in (failed, getattr(failed, "__cause__", None)):
+        if isinstance(cause, OSError) and cause.errno not in _GONE:
+            raise UserError(
+                f"{patient}: cannot be read now, though it is in the folder ({cause}); run the "
+                "same command again, or remove the file"
+            ) from failed
     return False
 
 

@@ -121,8 +121,8 @@ def scan_around(ct, crop):
         counted from the crop's, three whole numbers of 0 or less.
     """
     size = len(crop.array)
-    around, start = _continued(ct, size, crop.spacing_mm[0], crop.origin_mm, _REACH)
-    hu = _as_int16(around.array)
+    grid, start = _continued_grid(ct, size, crop.spacing_mm[0], crop.origin_mm, _REACH)
+    hu = _as_int16(_averaged(ct, *grid).array)
     inside = tuple(slice(-before, size - before) for before in start)
     hu[inside] = crop.array
     low, high = np.zeros(3, int), np.array(hu.shape)
@@ -158,24 +158,26 @@ def upright_scan(ct, size, spacing_mm, origin_mm):
     # The first of them begins where the first of the frame begins.
     first_mm = np.array(origin_mm) + (steps - spacing_mm) / 2
     counts = np.ceil(size * spacing_mm / steps - 1e-3).astype(int)
-    return _continued(ct, counts, steps, first_mm, _FILM_REACH)[0]
+    grid, _ = _continued_grid(ct, counts, steps, first_mm, _FILM_REACH)
+    # No finer than the scan, so nothing is to be averaged. Its own dtype saves memory.
+    return resample(_near(ct, *grid), *grid, fill=AIR_HU)
 
 
-def _continued(ct, size, spacing_mm, origin_mm, reach):
-    """Resample a scan to the grid that continues a frame's, up to some edges beyond the frame.
+def _continued_grid(ct, size, spacing_mm, origin_mm, reach):
+    """Return the grid that continues a frame's over a scan, up to some edges beyond the frame.
 
     ``size`` and ``spacing_mm`` are one number, or one for each axis.
 
     Returns:
-        `Volume`, and the index of its first voxel counted from the frame's.
+        Size, spacing and origin of the grid, and the index of its first voxel counted from
+        the frame's.
     """
     corners = (ct.grid.corners_mm() - origin_mm) / spacing_mm
     reach = np.round(size * np.array(reach)).astype(int)
     start = np.clip(np.ceil(corners.min(0) - 1e-3).astype(int), -reach, 0)
     stop = np.clip(np.floor(corners.max(0) + 1e-3).astype(int) + 1, size, size + reach)
     first_mm = np.array(origin_mm) + start * spacing_mm
-    frame = (stop - start, spacing_mm, tuple(first_mm.tolist()))
-    return _averaged(ct, *frame), start
+    return (stop - start, spacing_mm, tuple(first_mm.tolist())), start
 
 
 def _averaged(ct, size, spacing_mm, origin_mm):

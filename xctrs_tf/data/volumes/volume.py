@@ -187,19 +187,27 @@ def resample(volume, size, spacing_mm, origin_mm, fill=0.0):
 
     Returns:
         `Volume` of the same dtype.
+
+    Raises:
+        MemoryError: the memory is full.
     """
     import SimpleITK as sitk
 
-    resampled = sitk.Resample(
-        _to_image(volume),
-        [int(count) for count in np.broadcast_to(size, 3)],
-        sitk.Transform(),
-        sitk.sitkLinear,
-        [float(value) for value in origin_mm],
-        [float(value) for value in np.broadcast_to(spacing_mm, 3)],
-        np.eye(3).ravel().tolist(),
-        float(fill),
-    )
+    try:
+        resampled = sitk.Resample(
+            _to_image(volume),
+            [int(count) for count in np.broadcast_to(size, 3)],
+            sitk.Transform(),
+            sitk.sitkLinear,
+            [float(value) for value in origin_mm],
+            [float(value) for value in np.broadcast_to(spacing_mm, 3)],
+            np.eye(3).ravel().tolist(),
+            float(fill),
+        )
+    except RuntimeError as error:
+        if "allocate memory" in str(error):
+            raise MemoryError(one_line(error, 200)) from error
+        raise
     return Volume(_to_array(resampled), resampled.GetSpacing(), resampled.GetOrigin())
 
 
