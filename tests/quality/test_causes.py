@@ -12,6 +12,7 @@ from tests.quality.judging import PATIENT, judge, only_cause
 from tests.report.necks import SPACING_MM, blurred, neck
 from xctrs_tf.data.films.film_frame import FilmFrame
 from xctrs_tf.data.films.film_normalisation import normalise_film
+from xctrs_tf.data.films.pair import view_faults
 from xctrs_tf.data.films.pair.film_pair import OpenFilm
 from xctrs_tf.data.films.pair.height_match import HeightMatch
 from xctrs_tf.data.films.raw_film import RawFilm
@@ -77,6 +78,20 @@ def test_the_checks_of_one_film_say_nothing_of_the_other():
     assert misplaced_parts(names) == {"ap"}
     assert misplaced_parts(["unswapped", "la_unmirrored"]) == {"ap", "la"}
     assert misplaced_parts(["agreement"]) == misplaced_parts(["height_match"]) == {"pair"}
+
+
+def test_a_film_on_its_side_is_named_by_the_way_it_was_turned():
+    undone = {fault.name: fault.mends for fault in view_faults.FAULTS}
+    for view in VIEWS:
+        # Made faults count degrees counter-clockwise.
+        fault = FAULTS[f"{view} turned by 90 degrees"]
+        assert fault.causes == (f"{view} turned counter-clockwise",)
+        assert undone[fault.causes[0]] == {view: "clockwise"}
+
+
+def test_a_name_that_both_lists_of_faults_have_is_one_fault():
+    both = {fault.name for fault in view_faults.FAULTS} & set(FAULTS)
+    assert {name: (name,) for name in both} == {name: FAULTS[name].causes for name in both}
 
 
 def test_the_cause_stands_before_its_consequences(patient, reference):

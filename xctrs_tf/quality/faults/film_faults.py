@@ -192,8 +192,8 @@ FAULTS = {
     ),
     "ap turned by 10 degrees": Fault(_turned(10, _AP), ("ap turned",)),
     "la turned by 10 degrees": Fault(_turned(10, _LA), ("la turned",)),
-    "ap turned by 90 degrees": Fault(_turned(90, _AP), ("ap turned by -90 degrees",)),
-    "la turned by 90 degrees": Fault(_turned(90, _LA), ("la turned by -90 degrees",)),
+    "ap turned by 90 degrees": Fault(_turned(90, _AP), ("ap turned counter-clockwise",)),
+    "la turned by 90 degrees": Fault(_turned(90, _LA), ("la turned counter-clockwise",)),
     # A neck from the front is its own mirror image, so this is upside down.
     "ap turned by 180 degrees": Fault(_turned(180, _AP), ("ap upside down",)),
     "la turned by 180 degrees": Fault(_turned(180, _LA), ("la turned by 180 degrees",)),

@@ -122,19 +122,17 @@ FAULTS = (
         {"ap": "flip", "la": "half turn"},
         {"ap": "half turn", "la": "half turn"},
     ),
-    Fault("la turned by -90 degrees", "the lateral film lies on its side", {"la": "clockwise"}),
+    Fault("la turned counter-clockwise", "the lateral film lies on its side", {"la": "clockwise"}),
+    Fault("la turned clockwise", "the lateral film lies on its side", {"la": "counter-clockwise"}),
+    Fault("ap turned counter-clockwise", "the AP film lies on its side", {"ap": "clockwise"}),
+    Fault("ap turned clockwise", "the AP film lies on its side", {"ap": "counter-clockwise"}),
     Fault(
-        "la turned by 90 degrees", "the lateral film lies on its side", {"la": "counter-clockwise"}
-    ),
-    Fault("ap turned by -90 degrees", "the AP film lies on its side", {"ap": "clockwise"}),
-    Fault("ap turned by 90 degrees", "the AP film lies on its side", {"ap": "counter-clockwise"}),
-    Fault(
-        "both turned by -90 degrees",
+        "both turned counter-clockwise",
         "both films lie on their side",
         {"ap": "clockwise", "la": "clockwise"},
     ),
     Fault(
-        "both turned by 90 degrees",
+        "both turned clockwise",
         "both films lie on their side",
         {"ap": "counter-clockwise", "la": "counter-clockwise"},
     ),
