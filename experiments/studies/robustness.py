@@ -241,12 +241,12 @@ def read_scan(scans, record):
         scan = mend_header(scan, mend, centre_of(scan))
     # Folders of earlier versions have no hashes of the scans.
     if record.get("image_sha256") not in (None, image_hash(scan)):
-        mend = "let --scans name the --input of prepare"
+        remedy = "let --scans name the --input of prepare"
         # Earlier versions resampled an oblique scan before they hashed it.
         if scan.direction is not None:
-            mend += ", or prepare the data anew if an earlier version of this program did so"
+            remedy += ", or prepare the data anew if an earlier version of this program did so"
         raise UserError(
-            f"{files[0]}: not the scan that patient {record['id']} was prepared from; {mend}"
+            f"{files[0]}: not the scan that patient {record['id']} was prepared from; {remedy}"
         )
     return scan
 

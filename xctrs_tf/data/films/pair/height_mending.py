@@ -40,25 +40,25 @@ class Mending:
         """The line that tells what was mended."""
         edge = "" if self.inside else ", with the film's edge repeated where the film ends"
         used = f"{self.difference}; {self._box_flag} was used instead{edge}"
-        return f"films: {used}" + ("" if self.pixel_mm is None else f"; next time, {self._mend}")
+        return f"films: {used}" + ("" if self.pixel_mm is None else f"; next time, {self._remedy}")
 
     @property
     def refusal(self):
         """The line that refuses films that differ too much to be mended."""
-        mend = self._mend if self.inside else "its film does not reach so far"
-        return f"films: {self.difference}, which is too much to be mended; {mend}"
+        remedy = self._remedy if self.inside else "its film does not reach so far"
+        return f"films: {self.difference}, which is too much to be mended; {remedy}"
 
     @property
     def suggestion(self):
         """The line that tells what may be, where the films agree too little to be sure."""
-        return f"films: {self.difference}, perhaps; nothing was moved; if so {self._mend}"
+        return f"films: {self.difference}, perhaps; nothing was moved; if so {self._remedy}"
 
     @property
     def _box_flag(self):
         return f"--{self.view}_crop_box={','.join(map(str, self.box))}"
 
     @property
-    def _mend(self):
+    def _remedy(self):
         if self.pixel_mm is None:
             return f"give {self._box_flag}"
         # The box alone would be refused as too wide, or be made as wide as --spacing_mm says.
