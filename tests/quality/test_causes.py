@@ -81,7 +81,7 @@ def test_the_checks_of_one_film_say_nothing_of_the_other():
 
 
 def test_a_film_on_its_side_is_named_by_the_way_it_was_turned():
-    undone = {fault.name: fault.mends for fault in view_faults.FAULTS}
+    undone = {fault.name: fault.undo for fault in view_faults.FAULTS}
     for view in VIEWS:
         # Made faults count degrees counter-clockwise.
         fault = FAULTS[f"{view} turned by 90 degrees"]

@@ -7,7 +7,7 @@ import numpy as np
 
 from xctrs_tf.data.films.film_frame import size_advice
 from xctrs_tf.data.films.pair.view_check import DOUBTFUL_EVIDENCE
-from xctrs_tf.data.films.pair.view_faults import FAULTS, MENDS, move_on_file, rotation_flag
+from xctrs_tf.data.films.pair.view_faults import FAULTS, UNDO, move_on_file, rotation_flag
 from xctrs_tf.geometry import VIEWS
 from xctrs_tf.quality.checks import parts_of
 from xctrs_tf.quality.films.film_pose import (
@@ -75,7 +75,7 @@ def candidate_causes(films, statistics, spacing_mm, match, in_place, opened=None
         seen.
     """
     for fault in FAULTS:
-        undone = {view: MENDS[mend](films[view]) for view, mend in fault.mends.items()}
+        undone = {view: UNDO[name](films[view]) for view, name in fault.undo.items()}
         if fault.swapped:
             undone = {"ap": films["la"], "la": films["ap"]}
         reason = f"films: {fault.message(opened)}"
