@@ -6,13 +6,13 @@ import itertools
 import numpy as np
 
 from xctrs_tf.data.films.film_normalisation import normalise_film
+from xctrs_tf.data.films.pair.height_alignment import can_be_aligned, is_aligned
 from xctrs_tf.data.films.pair.height_match import (
     LARGEST_SCORE,
     HeightMatch,
     height_profiles,
     match_profiles,
 )
-from xctrs_tf.data.films.pair.height_mending import is_aligned, is_mendable
 from xctrs_tf.data.films.pair.mean_films import film_fields, mean_films
 from xctrs_tf.data.films.pair.view_faults import FAULTS, UNDO, Fault
 from xctrs_tf.errors import UserError
@@ -53,7 +53,7 @@ class ViewJudgement:
     doubt: str | None = None
 
     @property
-    def needs_mending(self):
+    def needs_alignment(self):
         """True if a box has to be moved first, before anything else counts.
 
         Where the two films show the neck at different heights, they fit the mean films less
@@ -64,7 +64,7 @@ class ViewJudgement:
         if self.match is None or is_aligned(self.match):
             return False
         return self.problem is None or (
-            self.match.evidence >= DOUBTFUL_EVIDENCE and is_mendable(self.match)
+            self.match.evidence >= DOUBTFUL_EVIDENCE and can_be_aligned(self.match)
         )
 
 
