@@ -127,12 +127,12 @@ def _require_held_out(dataset, patients, trainings):
 
 
 def _report(view, films, network):
-    from xctrs_tf.neck_finder.training_windows import FilmWindows
+    from xctrs_tf.neck_finder.training_windows import TrainingWindows
 
     rows, kinds = [], []
     started = time.perf_counter()
     for patient in progress_bar(films, description=view):
-        windows = FilmWindows(films[patient])
+        windows = TrainingWindows(films[patient])
         rng = np.random.default_rng([SEED.value, *patient.encode(), *view.encode()])
         for number in range(NUM_FILMS.value):
             case = _case(view, windows, rng, ("upright", "turned", "mirrored")[number % 3])
@@ -212,12 +212,12 @@ def _errors(case, view, network):
 def _report_pairs(films, network):
     from xctrs_tf.neck_finder.neck_search import search_neck
     from xctrs_tf.neck_finder.pair_crops import propose_crops
-    from xctrs_tf.neck_finder.training_windows import FilmWindows
+    from xctrs_tf.neck_finder.training_windows import TrainingWindows
 
     search = functools.partial(search_neck, network=network)
     errors, reasons = {view: [] for view in VIEWS}, []
     for patient in progress_bar(films, description="pairs"):
-        windows = {view: FilmWindows(films[patient][view]) for view in VIEWS}
+        windows = {view: TrainingWindows(films[patient][view]) for view in VIEWS}
         rng = np.random.default_rng([SEED.value, *patient.encode()])
         for _ in range(NUM_PAIRS.value):
             opened, truth = {}, {}
