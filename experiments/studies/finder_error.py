@@ -135,7 +135,7 @@ def _report(view, films, network):
         windows = TrainingWindows(films[patient])
         rng = np.random.default_rng([SEED.value, *patient.encode(), *view.encode()])
         for number in range(NUM_FILMS.value):
-            case = _case(view, windows, rng, ("upright", "turned", "mirrored")[number % 3])
+            case = _case(windows, rng, ("upright", "turned", "mirrored")[number % 3])
             rows.append(_errors(case, view, network))
             kinds.append(case.kind)
     seconds = (time.perf_counter() - started) / len(rows)
@@ -167,7 +167,7 @@ def _report(view, films, network):
         print(f"  scores where the orientation is wrong: {np.round(rows[~right, 6], 1).tolist()}")
 
 
-def _case(view, windows, rng, kind):
+def _case(windows, rng, kind):
     drawn = windows.draw(rng, PIXELS.value)
     while drawn.share < 0.97:
         drawn = windows.draw(rng, PIXELS.value)
@@ -263,7 +263,7 @@ def _opened(view, windows, rng):
     from xctrs_tf.data.films.pair.film_pair import OpenFilm
     from xctrs_tf.data.films.raw_film import RawFilm
 
-    case = _case(view, windows, rng, "upright")
+    case = _case(windows, rng, "upright")
     # A square film without a sure neck is taken whole: here a strip is cut off.
     box = case.drawn.height * PIXELS.value
     middle = (case.drawn.centre + 0.5) * PIXELS.value
