@@ -37,7 +37,7 @@ from xctrs_tf.evaluation.evaluated_run import read_trainings
 from xctrs_tf.files import write_json
 from xctrs_tf.progress import progress_bar, stage
 from xctrs_tf.quality.faults.detection_table import detection_table
-from xctrs_tf.quality.faults.film_faults import FAULTS
+from xctrs_tf.quality.faults.film_faults import MADE_FAULTS
 from xctrs_tf.reconstruction.ensemble import find_exports
 from xctrs_tf.training.run_record import read_config
 
@@ -252,10 +252,10 @@ def _patients_to_judge(dataset, foreign, trainings):
 def _faults():
     """Return the names of the faults that are made."""
     if FAULTS_FLAG.value is None:
-        return list(FAULTS)
+        return list(MADE_FAULTS)
     for name in FAULTS_FLAG.value:
-        if name not in FAULTS:
-            raise UserError(f"--faults={name}: must be one of {', '.join(FAULTS)}")
+        if name not in MADE_FAULTS:
+            raise UserError(f"--faults={name}: must be one of {', '.join(MADE_FAULTS)}")
     return FAULTS_FLAG.value
 
 

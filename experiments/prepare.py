@@ -22,7 +22,7 @@ from experiments.common.projection_flags import ProjectionFlags
 from xctrs_tf.data.dataset import open_dataset
 from xctrs_tf.data.dataset.dataset_writer import DatasetWriter
 from xctrs_tf.data.dataset.folds import make_folds
-from xctrs_tf.data.dataset.header_mending import MENDS, MendedSource, parse_mends
+from xctrs_tf.data.dataset.header_correction import CORRECTIONS, CorrectedSource, parse_corrections
 from xctrs_tf.data.dataset.manifest import (
     LABELS_FIELD,
     MODEL_MADE,
@@ -130,8 +130,8 @@ SELECT = flags.DEFINE_string(
 HEADER = flags.DEFINE_multi_string(
     "header",
     None,
-    f"MEND turns all scans, ID:MEND one patient's, whose header has the directions wrong: "
-    f"{', '.join(MENDS)}, or none. May be repeated.",
+    "CORRECTION turns all scans, ID:CORRECTION one patient's, whose header has the directions "
+    f"wrong: {', '.join(CORRECTIONS)}, or none. May be repeated.",
     flag_values=FLAGS,
 )
 LABEL_NAME = flags.DEFINE_string(
@@ -322,7 +322,7 @@ def _make_source(size, spacing_mm, field_of_view):
     source = open_collections(SOURCE.value, INPUT.value, LABELS.value, label_map, select)
     if HEADER.value is None:
         return source
-    return MendedSource(source, parse_mends(HEADER.value, source.ids))
+    return CorrectedSource(source, parse_corrections(HEADER.value, source.ids))
 
 
 def _once_usable(results):

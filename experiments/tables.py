@@ -11,7 +11,7 @@ RUNS to a folder whose earlier runs are on another machine or gone.
 
 The second makes the tables anew from what was collected, and compares them with
 the files and with what stands between markers in README.md and docs/results.md;
-the exit status is 1 if any is stale. --write mends them.
+the exit status is 1 if any is stale. --write rewrites them.
 """
 
 import logging
@@ -55,7 +55,7 @@ KEEP = flags.DEFINE_bool(
 CHECK = flags.DEFINE_bool(
     "check", False, "Whether committed tables are those of their figures.", flag_values=FLAGS
 )
-WRITE = flags.DEFINE_bool("write", False, "With --check: mend what is stale.", flag_values=FLAGS)
+WRITE = flags.DEFINE_bool("write", False, "With --check: rewrite what is stale.", flag_values=FLAGS)
 RESULTS = flags.DEFINE_list(
     "results", None, "With --check: only these folders of results.", flag_values=FLAGS
 )

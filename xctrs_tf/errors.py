@@ -5,7 +5,7 @@ import logging
 import os
 import re
 
-_MENDS = {
+_REMEDIES = {
     "free space on that disk, then run the same command again": (
         *(errno.ENOSPC, errno.EDQUOT, errno.EFBIG),
     ),
@@ -70,8 +70,8 @@ def os_error_text(error, path=None):
     number = getattr(error, "errno", None) or _errno_in(text)
     named = path or getattr(error, "filename", None)
     reason = os.strerror(number) if number in errno.errorcode else text or type(error).__name__
-    mend = next((mend for mend, numbers in _MENDS.items() if number in numbers), None)
-    return (f"{named}: " if named else "") + reason + (f"; {mend}" if mend else "")
+    remedy = next((remedy for remedy, numbers in _REMEDIES.items() if number in numbers), None)
+    return (f"{named}: " if named else "") + reason + (f"; {remedy}" if remedy else "")
 
 
 def graph_error_text(error):
@@ -80,8 +80,8 @@ def graph_error_text(error):
     lines = [line for line in lines if line.strip() and line != "Graph execution error:"]
     text = one_line(lines[0] if lines else type(error).__name__, 300)
     number = errno.ENOSPC if os.strerror(errno.ENOSPC) in text else None
-    mend = next((mend for mend, numbers in _MENDS.items() if number in numbers), None)
-    return text + (f"; {mend}" if mend else "")
+    remedy = next((remedy for remedy, numbers in _REMEDIES.items() if number in numbers), None)
+    return text + (f"; {remedy}" if remedy else "")
 
 
 def memory_error_text(error):
@@ -91,7 +91,7 @@ def memory_error_text(error):
         error: any exception.
 
     Returns:
-        One line with the mend; None for any other error.
+        One line with the remedy; None for any other error.
     """
     text = str(error)
     is_full = isinstance(error, MemoryError) or (

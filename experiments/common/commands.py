@@ -1,12 +1,8 @@
 """Programs that run other programs of this project, one after another."""
 
-import pathlib
 import shlex
-import shutil
 import subprocess
 import sys
-
-from xctrs_tf.errors import UserError
 
 
 def run_command(program, *arguments):
@@ -21,25 +17,3 @@ def run_command(program, *arguments):
     status = subprocess.run([sys.executable, *command]).returncode
     if status:
         sys.exit(status)
-
-
-def begin_output(output, mark, keep=False):
-    """Make the folder of a demo; remove what an earlier one left, and nothing else.
-
-    Args:
-        output: `pathlib.Path`.
-        mark: name of the file by which a folder of the same demo is known.
-        keep: go on in an earlier folder.
-
-    Raises:
-        UserError: the folder is something else.
-    """
-    output = pathlib.Path(output)
-    if output.exists() and not keep:
-        if not (output / mark).exists():
-            raise UserError(
-                f"--output={output} exists and is not an earlier demo: name another folder"
-            )
-        shutil.rmtree(output)
-    output.mkdir(parents=True, exist_ok=True)
-    (output / mark).touch()

@@ -10,7 +10,8 @@ import time
 from absl import flags
 
 from experiments.common import cli
-from experiments.common.commands import begin_output, run_command
+from experiments.common.commands import run_command
+from experiments.demo.demo_folder import begin_output
 from xctrs_tf.errors import UserError
 
 FLAGS = flags.FlagValues()

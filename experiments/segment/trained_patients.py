@@ -109,7 +109,7 @@ def earlier_images(record, folders):
     """Return what packed networks list of the patients that a run began with.
 
     Args:
-        record: `TrainingRecord` of the run.
+        record: `RunRecord` of the run.
         folders: list of `Dataset`, the data folders of the run.
 
     Returns:

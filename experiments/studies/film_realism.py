@@ -25,7 +25,7 @@ from xctrs_tf.data.films.film_normalisation import normalise_film, resize_film
 from xctrs_tf.data.films.raw_film import screen_to_film
 from xctrs_tf.data.stream.augmentation import augmented_arrays
 from xctrs_tf.errors import UserError
-from xctrs_tf.evaluation.film_statistics import film_distance
+from xctrs_tf.evaluation.film_distance import film_distance
 from xctrs_tf.files import write_json
 from xctrs_tf.progress import progress_bar
 

@@ -127,15 +127,15 @@ def _require_held_out(dataset, patients, trainings):
 
 
 def _report(view, films, network):
-    from xctrs_tf.neck_finder.training_windows import FilmWindows
+    from xctrs_tf.neck_finder.training_windows import TrainingWindows
 
     rows, kinds = [], []
     started = time.perf_counter()
     for patient in progress_bar(films, description=view):
-        windows = FilmWindows(films[patient])
+        windows = TrainingWindows(films[patient])
         rng = np.random.default_rng([SEED.value, *patient.encode(), *view.encode()])
         for number in range(NUM_FILMS.value):
-            case = _case(view, windows, rng, ("upright", "turned", "mirrored")[number % 3])
+            case = _case(windows, rng, ("upright", "turned", "mirrored")[number % 3])
             rows.append(_errors(case, view, network))
             kinds.append(case.kind)
     seconds = (time.perf_counter() - started) / len(rows)
@@ -167,7 +167,7 @@ def _report(view, films, network):
         print(f"  scores where the orientation is wrong: {np.round(rows[~right, 6], 1).tolist()}")
 
 
-def _case(view, windows, rng, kind):
+def _case(windows, rng, kind):
     drawn = windows.draw(rng, PIXELS.value)
     while drawn.share < 0.97:
         drawn = windows.draw(rng, PIXELS.value)
@@ -212,12 +212,12 @@ def _errors(case, view, network):
 def _report_pairs(films, network):
     from xctrs_tf.neck_finder.neck_search import search_neck
     from xctrs_tf.neck_finder.pair_crops import propose_crops
-    from xctrs_tf.neck_finder.training_windows import FilmWindows
+    from xctrs_tf.neck_finder.training_windows import TrainingWindows
 
     search = functools.partial(search_neck, network=network)
     errors, reasons = {view: [] for view in VIEWS}, []
     for patient in progress_bar(films, description="pairs"):
-        windows = {view: FilmWindows(films[patient][view]) for view in VIEWS}
+        windows = {view: TrainingWindows(films[patient][view]) for view in VIEWS}
         rng = np.random.default_rng([SEED.value, *patient.encode()])
         for _ in range(NUM_PAIRS.value):
             opened, truth = {}, {}
@@ -263,7 +263,7 @@ def _opened(view, windows, rng):
     from xctrs_tf.data.films.pair.film_pair import OpenFilm
     from xctrs_tf.data.films.raw_film import RawFilm
 
-    case = _case(view, windows, rng, "upright")
+    case = _case(windows, rng, "upright")
     # A square film without a sure neck is taken whole: here a strip is cut off.
     box = case.drawn.height * PIXELS.value
     middle = (case.drawn.centre + 0.5) * PIXELS.value

@@ -21,7 +21,7 @@ from absl import flags, logging
 from experiments.common import cli
 from experiments.common.run_flags import RunFlags
 from xctrs_tf.data.dataset import network_arrays
-from xctrs_tf.data.dataset.header_mending import HEADER, centre_of, mend_header
+from xctrs_tf.data.dataset.header_correction import HEADER, centre_of, correct_header
 from xctrs_tf.data.dataset.preparation import image_hash
 from xctrs_tf.data.projection.projection_geometry import ProjectionGeometry
 from xctrs_tf.data.sources.pairs import read_ct_parts
@@ -227,7 +227,7 @@ def read_scan(scans, record):
         record: the patient's in the manifest.
 
     Returns:
-        `Volume` in HU, its header mended where that of the patient was.
+        `Volume` in HU, its header corrected where that of the patient was.
 
     Raises:
         UserError: a file is missing or unreadable, or it is another scan.
@@ -237,16 +237,16 @@ def read_scan(scans, record):
         if not file.is_file():
             raise UserError(f"{file}: no such file; let --scans name the --input of prepare")
     scan = read_ct_parts(files)
-    if mend := record.get(HEADER):
-        scan = mend_header(scan, mend, centre_of(scan))
+    if correction := record.get(HEADER):
+        scan = correct_header(scan, correction, centre_of(scan))
     # Folders of earlier versions have no hashes of the scans.
     if record.get("image_sha256") not in (None, image_hash(scan)):
-        mend = "let --scans name the --input of prepare"
+        remedy = "let --scans name the --input of prepare"
         # Earlier versions resampled an oblique scan before they hashed it.
         if scan.direction is not None:
-            mend += ", or prepare the data anew if an earlier version of this program did so"
+            remedy += ", or prepare the data anew if an earlier version of this program did so"
         raise UserError(
-            f"{files[0]}: not the scan that patient {record['id']} was prepared from; {mend}"
+            f"{files[0]}: not the scan that patient {record['id']} was prepared from; {remedy}"
         )
     return scan
 

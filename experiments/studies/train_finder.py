@@ -248,10 +248,10 @@ def _pictures():
 
 
 def _start_worker(films, pictures, seed, batch):
-    from xctrs_tf.neck_finder.training_windows import FilmWindows, OtherPictures
+    from xctrs_tf.neck_finder.training_windows import OtherPictures, TrainingWindows
 
     global _windows
-    windows = {view: FilmWindows(films[view]) for view in VIEWS}
+    windows = {view: TrainingWindows(films[view]) for view in VIEWS}
     _windows = windows, OtherPictures(pictures) if pictures else None, seed, batch
 
 

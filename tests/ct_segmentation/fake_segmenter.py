@@ -4,8 +4,8 @@ import types
 
 import numpy as np
 
+from xctrs_tf.ct_segmentation.anatomy.oriented_box import OrientedBox
 from xctrs_tf.ct_segmentation.findings import TOP_ANCHOR, UNCERTAIN, Findings, Vertebra
-from xctrs_tf.ct_segmentation.oriented_box import OrientedBox
 from xctrs_tf.data.volumes.volume import Volume
 from xctrs_tf.geometry import VERTEBRAE
 

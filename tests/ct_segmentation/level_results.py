@@ -6,8 +6,8 @@ import types
 import numpy as np
 
 from tests.evaluation.patients import make_case
+from xctrs_tf.ct_segmentation.anatomy.oriented_box import OrientedBox
 from xctrs_tf.ct_segmentation.findings import TOP_ANCHOR, UNCERTAIN, Findings, Vertebra
-from xctrs_tf.ct_segmentation.oriented_box import OrientedBox
 from xctrs_tf.geometry import VERTEBRAE
 
 _BOX = OrientedBox((0.0, 0.0, 0.0), (1.0, 1.0, 1.0), (0.0, 0.0, 0.0))

@@ -6,6 +6,7 @@ import numpy as np
 import SimpleITK as sitk
 from scipy.spatial.transform import Rotation
 
+from xctrs_tf.ct_segmentation.anatomy.oriented_box import oriented_box
 from xctrs_tf.ct_segmentation.findings import (
     TOP_ANCHOR,
     UNCERTAIN,
@@ -13,7 +14,6 @@ from xctrs_tf.ct_segmentation.findings import (
     NoCervicalSpine,
     Vertebra,
 )
-from xctrs_tf.ct_segmentation.oriented_box import oriented_box
 from xctrs_tf.ct_segmentation.segmenter import CTSegmentation
 from xctrs_tf.data.volumes.grid import Grid, to_lps
 

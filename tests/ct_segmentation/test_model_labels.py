@@ -12,7 +12,7 @@ from tests.data.niftis import lps_to_ras, write_nifti
 from xctrs_tf.ct_segmentation import model_labels, segmenter
 from xctrs_tf.ct_segmentation.findings import NoCervicalSpine
 from xctrs_tf.ct_segmentation.model_labels import ModelLabelledSource
-from xctrs_tf.data.dataset.header_mending import MendedSource
+from xctrs_tf.data.dataset.header_correction import CorrectedSource
 from xctrs_tf.data.dataset.preparation import crop_patient
 from xctrs_tf.data.sources.collections import AUTO, open_collections
 from xctrs_tf.errors import UserError
@@ -153,12 +153,12 @@ def test_a_scan_is_dropped_with_the_reason_of_the_network(tmp_path, load, spoil,
     assert len(reasons) == 1 and reasons[0].startswith("a: ") and reasons[0].endswith(reason)
 
 
-def test_the_header_is_mended_before_the_network_looks(tmp_path, load):
+def test_the_header_is_corrected_before_the_network_looks(tmp_path, load):
     fake = FakeSegmenter()
     load(fake)
     write_ct(tmp_path, "a")
     plain = open_collections(["nifti"], [tmp_path], AUTO)
-    source = ModelLabelledSource(MendedSource(plain, {"a": "rotate180y"}), "NETWORK")
+    source = ModelLabelledSource(CorrectedSource(plain, {"a": "rotate180y"}), "NETWORK")
     (scan,) = source.scans("a")
     raw = source.load(scan)
     np.testing.assert_array_equal(fake.scans[0].hu, plain.load("a").ct.array[::-1, :, ::-1])

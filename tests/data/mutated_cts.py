@@ -23,7 +23,7 @@ from tests.data.dicoms import write_series
 from tests.data.necks import make_neck
 from xctrs_tf.data.dataset.preparation import crop_patient
 from xctrs_tf.data.sources.dicom_studies import DicomSource
-from xctrs_tf.data.sources.pairs import read_pair
+from xctrs_tf.data.sources.pairs import read_ct_and_labels
 from xctrs_tf.data.sources.raw_patient import PatientSource, RawPatient
 from xctrs_tf.data.volumes.volume import write_volume
 from xctrs_tf.errors import UserError
@@ -50,7 +50,7 @@ class FileSource(PatientSource):
         return {"source_file": self._files[0].name}
 
     def load(self, scan):
-        return RawPatient(scan, *read_pair(*self._files))
+        return RawPatient(scan, *read_ct_and_labels(*self._files))
 
 
 def write_good(folder):

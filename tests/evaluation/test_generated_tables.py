@@ -51,7 +51,7 @@ def test_fresh_tables_are_not_stale(folder, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["table1.md", "table3.tex", "table2.csv", "summary.md"])
-def test_a_table_changed_by_hand_is_stale_until_mended(folder, tmp_path, name):
+def test_a_table_changed_by_hand_is_stale_until_rewritten(folder, tmp_path, name):
     path = folder / name
     before = path.read_text(encoding="utf-8")
     path.write_text(before + "9", encoding="utf-8")

@@ -58,8 +58,8 @@ def test_failed_download_names_the_flag_and_the_remedy(monkeypatch):
         raise Exception("URL fetch failure on storage.googleapis.com: None -- timed out")
 
     monkeypatch.setattr(keras.applications, "VGG16", unreachable)
-    mend = r"download failed .*timed out.*--vgg_weights=FILE .* or --vgg_weights=random"
-    with pytest.raises(UserError, match=mend):
+    remedy = r"download failed .*timed out.*--vgg_weights=FILE .* or --vgg_weights=random"
+    with pytest.raises(UserError, match=remedy):
         truncated_vgg16("imagenet", LAYER)
 
 

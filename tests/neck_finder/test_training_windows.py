@@ -5,7 +5,7 @@ from xctrs_tf.neck_finder import training_windows
 from xctrs_tf.neck_finder.film_window import network_input
 from xctrs_tf.neck_finder.no_necks import no_neck
 from xctrs_tf.neck_finder.scan_films import PIXEL_MM, ScanFilm
-from xctrs_tf.neck_finder.training_windows import FilmWindows, draw_batch
+from xctrs_tf.neck_finder.training_windows import TrainingWindows, draw_batch
 
 NECK_MM = (80.0, 120.0)
 
@@ -31,7 +31,7 @@ def plain_looks(monkeypatch):
 @pytest.mark.parametrize("mirrored", [False, True])
 def test_the_answers_are_where_the_neck_is(mirrored):
     rng = np.random.default_rng(3)
-    windows = FilmWindows([dotted_film("ap")])
+    windows = TrainingWindows([dotted_film("ap")])
     for _ in range(8):
         drawn = windows.draw(rng, mirrored=mirrored)
         film = np.where(drawn.inside, drawn.film, 2)
@@ -46,7 +46,7 @@ def test_the_answers_are_where_the_neck_is(mirrored):
 
 
 def test_a_batch_has_necks_of_both_views_and_films_that_are_none():
-    windows = {view: FilmWindows([dotted_film(view)]) for view in ("ap", "la")}
+    windows = {view: TrainingWindows([dotted_film(view)]) for view in ("ap", "la")}
     inputs, targets = draw_batch(windows, np.random.default_rng(0), 40)
     assert inputs.shape == (40, 96, 96, 2)
     assert targets.shape == (40, 2, 6)
@@ -57,7 +57,7 @@ def test_a_batch_has_necks_of_both_views_and_films_that_are_none():
 
 
 def test_batches_are_the_same_for_the_same_seed():
-    windows = {view: FilmWindows([dotted_film(view)]) for view in ("ap", "la")}
+    windows = {view: TrainingWindows([dotted_film(view)]) for view in ("ap", "la")}
     first, second = (draw_batch(windows, np.random.default_rng(5), 6) for _ in range(2))
     np.testing.assert_array_equal(first[0], second[0])
     np.testing.assert_array_equal(first[1], second[1])

@@ -5,7 +5,7 @@ from tests.report.necks import SIZE, SPACING_MM, blurred, each, neck
 from xctrs_tf.errors import UserError
 from xctrs_tf.quality.calibration import calibrate, interval, thresholds
 from xctrs_tf.quality.faults.detection import detection_rates, made_faults
-from xctrs_tf.quality.faults.film_faults import FAULTS, Pair
+from xctrs_tf.quality.faults.film_faults import MADE_FAULTS, FaultInput
 from xctrs_tf.quality.faults.pair_scorer import PairScorer
 
 
@@ -92,7 +92,7 @@ def test_interval_is_wilsons():
 
 def test_faults_give_different_films():
     films = [{v: getattr(neck(seed), v) for v in ("ap", "la")} for seed in (1, 2)]
-    pairs = [fault.films(Pair(*films, SPACING_MM)) for fault in FAULTS.values()]
+    pairs = [fault.films(FaultInput(*films, SPACING_MM)) for fault in MADE_FAULTS.values()]
     for index, pair in enumerate(pairs):
         assert all(film.shape == (SIZE, SIZE) for film in pair.values())
         for later in pairs[:index]:
@@ -102,7 +102,7 @@ def test_faults_give_different_films():
 def test_a_crop_that_is_off_by_20_mm_moves_the_film_by_5_pixels_of_4_mm():
     films = {v: getattr(neck(1), v) for v in ("ap", "la")}
     # Patients 0, 2 are moved up and down.
-    up = FAULTS["la crop off by 20 mm"].films(Pair(films, films, SPACING_MM, 0))
+    up = MADE_FAULTS["la crop off by 20 mm"].films(FaultInput(films, films, SPACING_MM, 0))
     np.testing.assert_allclose(up["la"][:, 5:], films["la"][:, :-5], rtol=1e-5)
     assert up["ap"] is films["ap"]
 

@@ -14,8 +14,9 @@ from xctrs_tf.data.films.film_frame import FilmFrame
 from xctrs_tf.data.films.film_normalisation import normalise_film
 from xctrs_tf.data.films.pair.film_pair import OpenFilm
 from xctrs_tf.data.films.pair.height_match import HeightMatch
+from xctrs_tf.data.films.pair.view_faults import FAULTS
 from xctrs_tf.data.films.raw_film import RawFilm
-from xctrs_tf.quality.faults.film_faults import FAULTS, Pair
+from xctrs_tf.quality.faults.film_faults import MADE_FAULTS, FaultInput
 from xctrs_tf.quality.films.candidate_causes import candidate_causes
 from xctrs_tf.quality.films.causes import likely_cause, misplaced_parts
 from xctrs_tf.quality.films.film_pose import enlarged, shifted
@@ -27,7 +28,7 @@ FILMS = {view: getattr(neck(PATIENT), view) for view in VIEWS}
 
 
 def made(fault):
-    return FAULTS[fault].films(Pair(FILMS, FILMS, SPACING_MM))
+    return MADE_FAULTS[fault].films(FaultInput(FILMS, FILMS, SPACING_MM))
 
 
 def normalised(films):
@@ -77,6 +78,20 @@ def test_the_checks_of_one_film_say_nothing_of_the_other():
     assert misplaced_parts(names) == {"ap"}
     assert misplaced_parts(["unswapped", "la_unmirrored"]) == {"ap", "la"}
     assert misplaced_parts(["agreement"]) == misplaced_parts(["height_match"]) == {"pair"}
+
+
+def test_a_film_on_its_side_is_named_by_the_way_it_was_turned():
+    undone = {fault.name: fault.undo for fault in FAULTS}
+    for view in VIEWS:
+        # Made faults count degrees counter-clockwise.
+        fault = MADE_FAULTS[f"{view} turned by 90 degrees"]
+        assert fault.causes == (f"{view} turned counter-clockwise",)
+        assert undone[fault.causes[0]] == {view: "clockwise"}
+
+
+def test_a_name_that_both_lists_of_faults_have_is_one_fault():
+    both = {fault.name for fault in FAULTS} & set(MADE_FAULTS)
+    assert {name: (name,) for name in both} == {name: MADE_FAULTS[name].causes for name in both}
 
 
 def test_the_cause_stands_before_its_consequences(patient, reference):

@@ -9,7 +9,7 @@ from xctrs_tf.errors import UserError
 from xctrs_tf.quality.calibration import calibrate
 from xctrs_tf.quality.checks import CHECKS
 from xctrs_tf.quality.faults.detection import detection_rates
-from xctrs_tf.quality.faults.film_faults import FAULTS, Pair
+from xctrs_tf.quality.faults.film_faults import MADE_FAULTS, FaultInput
 from xctrs_tf.quality.faults.pair_scorer import PairScorer
 from xctrs_tf.quality.films.film_pose import enlarged, shifted
 from xctrs_tf.quality.reference import check_reference
@@ -73,8 +73,8 @@ def test_difference_in_height_is_told_in_mm(patient, reference):
 
 
 def test_borders_of_both_films_are_one_finding(patient, reference):
-    pair = Pair({"ap": patient.ap, "la": patient.la}, {}, SPACING_MM)
-    films = FAULTS["bright border"].films(pair)
+    pair = FaultInput({"ap": patient.ap, "la": patient.la}, {}, SPACING_MM)
+    films = MADE_FAULTS["bright border"].films(pair)
     verdict = judge(patient, reference, **films)
     assert only_cause(verdict) == "both border"
     assert all(f"--{view}_crop_box" in verdict.findings[0].reason for view in films)

@@ -9,7 +9,7 @@ from xctrs_tf.data.films.film import read_film
 from xctrs_tf.data.films.pair.height_match import brightness_correlation, match_heights
 from xctrs_tf.data.films.pair.view_check import judge_views
 from xctrs_tf.pretrained import pretrained_folder
-from xctrs_tf.quality.faults.film_faults import FAULTS, Pair
+from xctrs_tf.quality.faults.film_faults import MADE_FAULTS, FaultInput
 from xctrs_tf.quality.films.film_scores import film_scores
 from xctrs_tf.quality.verdict import Scored, verdict_of
 
@@ -34,7 +34,7 @@ def judge(films, shipped):
 
 
 def made(fault, films):
-    changed = FAULTS[fault].films(Pair(films, films, SPACING_MM))
+    changed = MADE_FAULTS[fault].films(FaultInput(films, films, SPACING_MM))
     return {view: np.asarray(film, np.float32) for view, film in changed.items()}
 
 

@@ -62,8 +62,8 @@ def require_same_inputs(jobs, data, vgg_weights):
             raise _done_otherwise(f"--vgg_weights={ours}", job, words, "that file")
 
 
-def _done_otherwise(flag, job, words, mend):
+def _done_otherwise(flag, job, words, remedy):
     """Return the error for a job that was done otherwise than a flag asks for now."""
     return UserError(
-        f"{flag}: {job} in --workdir was done {words}; give {mend}, or name another --workdir"
+        f"{flag}: {job} in --workdir was done {words}; give {remedy}, or name another --workdir"
     )

@@ -11,10 +11,11 @@ from xctrs_tf.ct_segmentation.anatomy.neck_shape import (
     unusual_distances,
     unusual_volumes,
 )
+from xctrs_tf.ct_segmentation.anatomy.oriented_box import OrientedBox, oriented_box
 from xctrs_tf.ct_segmentation.anatomy.piece_repair import AGREED, repaired_chain, stray_pieces
 from xctrs_tf.ct_segmentation.anatomy.rib_anchor import beside_lungs, first_ribs
+from xctrs_tf.ct_segmentation.anatomy.scan_border import PADDING_HU
 from xctrs_tf.ct_segmentation.anatomy.vertebra_pieces import vertebra_pieces
-from xctrs_tf.ct_segmentation.oriented_box import OrientedBox, oriented_box
 from xctrs_tf.errors import UserError
 from xctrs_tf.geometry import VERTEBRAE
 
@@ -37,9 +38,8 @@ _OF_A_NECK = 0.7
 _TRUNK_CM2 = 400.0
 # A piece below C7 counts if it is as large, in shares of a usual piece.
 _EXTRA = 0.3
-# Depth of the next vertebra below one, and CT numbers that the patient has, but not the padding.
+# Depth of the next vertebra below one.
 _NEXT_MM = 18.0
-_PADDING_HU = -950.0
 
 
 class NoCervicalSpine(UserError):
@@ -249,7 +249,7 @@ def _goes_on_below(chain, prediction):
         return False
     low, high = voxels.min(axis=0), voxels.max(axis=0) + 1
     layer = prediction.hu[low[0] : high[0], low[1] : high[1], height]
-    return bool(np.mean(layer > _PADDING_HU) > 0.5)
+    return bool(np.mean(layer > PADDING_HU) > 0.5)
 
 
 def _rib_sentence(offset):

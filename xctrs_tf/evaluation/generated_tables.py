@@ -150,7 +150,7 @@ def check_tables(folders, documents, root, write=False):
         write: True rewrites stale files, and removes those that the figures no longer give.
 
     Returns:
-        Paths that are stale and were not mended.
+        Paths that are stale and were not rewritten.
     """
     stale = []
     for folder in folders:

@@ -1,4 +1,4 @@
-"""Predictions of a run for its test patients, stored for the figures."""
+"""Predictions for the patients of an evaluation, stored for the figures."""
 
 import dataclasses
 import pathlib

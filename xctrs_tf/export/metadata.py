@@ -78,7 +78,7 @@ def _stages(run, earlier):
 
 
 def _open_training_data(trained):
-    """Open the data of a `TrainingRecord`; return None if the folder is missing or changed."""
+    """Open the data of a `RunRecord`; return None if the folder is missing or changed."""
     path = trained.config.data_folder
     try:
         dataset = open_dataset(path)

@@ -86,7 +86,7 @@ def multi_path_encoder(x, filters, style, name):
             widths = path[index - 1]
             if index > 1:
                 target = (scale, nodes[scale, index - 1])
-                total = exchange(target, _sources(nodes, column - 1, scale, name), style, node)
+                total = exchange(target, _sources(nodes, column - 1, scale), style, node)
             elif scale > 0:
                 total = d_conv(nodes[scale - 1, 1], widths[0], style, f"{node}_dconv")
             else:
@@ -95,7 +95,7 @@ def multi_path_encoder(x, filters, style, name):
     return [nodes[scale, len(path)] for scale, path in enumerate(filters)]
 
 
-def _sources(nodes, column, target_scale, name):
+def _sources(nodes, column, target_scale):
     """Return the nodes of the other paths in one column: the indices of Eq. 3."""
     return [
         (scale, f"{scale_name(scale)}_{index}", feature)

@@ -16,7 +16,7 @@ from xctrs_tf.files import NPZ_ERRORS
 # The seed of 'random' weights: every run compares the same random features.
 _RANDOM_SEED = 0
 
-_MEND = "give --vgg_weights=FILE (.weights.h5 of Keras's VGG16, or .npz) or --vgg_weights=random"
+_REMEDY = "give --vgg_weights=FILE (.weights.h5 of Keras's VGG16, or .npz) or --vgg_weights=random"
 
 
 def truncated_vgg16(weights, layer):
@@ -55,9 +55,9 @@ def _whole_network(weights):
         return network
     path = pathlib.Path(weights)
     if not path.is_file():
-        raise UserError(f"VGG16 weights {path}: no such file; {_MEND}")
+        raise UserError(f"VGG16 weights {path}: no such file; {_REMEDY}")
     if path.suffix not in (".h5", ".npz"):
-        raise UserError(f"VGG16 weights {path}: neither .weights.h5 nor .npz; {_MEND}")
+        raise UserError(f"VGG16 weights {path}: neither .weights.h5 nor .npz; {_REMEDY}")
     if path.suffix == ".h5":
         try:
             with warnings.catch_warnings():
@@ -65,7 +65,7 @@ def _whole_network(weights):
                 warnings.simplefilter("ignore", UserWarning)
                 network.load_weights(path)
         except (KeyError, OSError, ValueError) as error:
-            raise UserError(f"VGG16 weights {path}: not of Keras's VGG16; {_MEND}") from error
+            raise UserError(f"VGG16 weights {path}: not of Keras's VGG16; {_REMEDY}") from error
     return network
 
 
@@ -74,7 +74,7 @@ def _downloaded():
     try:
         return keras.applications.VGG16(weights="imagenet", include_top=False)
     except Exception as error:
-        raise UserError(f"VGG16 ImageNet weights: download failed ({error}); {_MEND}") from error
+        raise UserError(f"VGG16 ImageNet weights: download failed ({error}); {_REMEDY}") from error
 
 
 def _truncate(network, layer):
@@ -98,15 +98,15 @@ def _arrays_of(path):
         with open(path, "rb") as file:
             stored = dict(np.load(file))
     except NPZ_ERRORS as error:
-        raise UserError(f"VGG16 weights {path}: not an .npz of arrays; {_MEND}") from error
+        raise UserError(f"VGG16 weights {path}: not an .npz of arrays; {_REMEDY}") from error
 
     def arrays(name, kernel_shape):
         try:
             kernel, bias = stored[f"{name}/kernel"], stored[f"{name}/bias"]
         except KeyError as error:
-            raise UserError(f"VGG16 weights {path}: {name} is missing; {_MEND}") from error
+            raise UserError(f"VGG16 weights {path}: {name} is missing; {_REMEDY}") from error
         if kernel.shape != kernel_shape:
-            raise UserError(f"VGG16 weights {path}: {name}/kernel is not {kernel_shape}; {_MEND}")
+            raise UserError(f"VGG16 weights {path}: {name}/kernel is not {kernel_shape}; {_REMEDY}")
         return kernel, bias
 
     return arrays

@@ -5,7 +5,7 @@ import math
 
 from xctrs_tf.data.films.pair.box_moving import moved_box
 from xctrs_tf.data.films.pair.film_pair import match_boxes
-from xctrs_tf.data.films.pair.height_mending import is_aligned
+from xctrs_tf.data.films.pair.height_alignment import is_aligned
 from xctrs_tf.data.films.pair.view_check import DOUBTFUL_EVIDENCE
 from xctrs_tf.geometry import VIEWS
 

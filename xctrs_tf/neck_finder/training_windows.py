@@ -21,7 +21,7 @@ _SHARE_TURNED = 0.6
 
 
 @dataclasses.dataclass(frozen=True)
-class FilmWindow:
+class TrainingWindow:
     """A window of a film as it looks in the world.
 
     Attributes:
@@ -43,7 +43,7 @@ class FilmWindow:
     edge_mm: float
 
 
-class FilmWindows:
+class TrainingWindows:
     """Random windows of the films of several scans.
 
     Args:
@@ -64,7 +64,7 @@ class FilmWindows:
             mirrored: exchange left and right.
 
         Returns:
-            `FilmWindow`.
+            `TrainingWindow`.
         """
         number = rng.integers(len(self._films))
         film = self._films[number]
@@ -87,7 +87,7 @@ class FilmWindows:
             # Beyond the scan, the film goes on as under a collimator.
             level = np.quantile(looks[inside], rng.choice([0.0, 0.0, 1.0]))
             looks, inside = np.where(inside, looks, np.float32(level)), _rectangle(inside)
-        return FilmWindow(
+        return TrainingWindow(
             looks, inside, centre, float(box[1]), angle, share, window.edge * PIXEL_MM
         )
 
@@ -133,7 +133,7 @@ def draw_batch(windows, rng, count, others=None):
     is to be low.
 
     Args:
-        windows: dict from view to `FilmWindows`.
+        windows: dict from view to `TrainingWindows`.
         rng: `numpy.random.Generator`.
         count: number of examples.
         others: `OtherPictures`, or None.

@@ -12,7 +12,7 @@ from xctrs_tf.quality.films.film_pose import THUMBNAIL
 from xctrs_tf.quality.films.film_scores import DETAILS, QUANTILES
 
 _PAIRS = [f"{upper}-{lower}" for upper, lower in itertools.pairwise(VERTEBRAE)]
-_MEND = "run experiments.calibrate and experiments.export again"
+_REMEDY = "run experiments.calibrate and experiments.export again"
 
 
 def check_reference(reference, source):
@@ -26,7 +26,7 @@ def check_reference(reference, source):
         UserError: of another format, or a part is missing or impossible.
     """
     if not isinstance(reference, dict) or reference.get("format") not in KNOWN_FORMATS:
-        raise UserError(f"{source}: not of format {QUALITY_FORMAT}; {_MEND}")
+        raise UserError(f"{source}: not of format {QUALITY_FORMAT}; {_REMEDY}")
     try:
         way = reference.get("film_normalization", FIRST_FILM_NORMALIZATION)
         _require([], "film_normalization", (0,), way in FILM_NORMALIZATIONS)
@@ -55,10 +55,10 @@ def check_reference(reference, source):
             _require(other["patients"], f"foreign, {number}, patients", ())
             _check_rates(other["detection"], f"foreign, {number}")
     except _Impossible as error:
-        raise UserError(f"{source}: {error}; {_MEND}") from error
+        raise UserError(f"{source}: {error}; {_REMEDY}") from error
     except (LookupError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise UserError(
-            f"{source}: damaged ({type(error).__name__}: {one_line(error, 60)}); {_MEND}"
+            f"{source}: damaged ({type(error).__name__}: {one_line(error, 60)}); {_REMEDY}"
         ) from error
 
 

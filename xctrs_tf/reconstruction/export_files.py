@@ -29,7 +29,7 @@ MAX_METADATA_BYTES = 2**24
 # A window must reach from air to bone.
 _AIR_AND_BONE_HU = (-500, 500)
 _INT16 = (-32768, 32767)
-_MEND = "run experiments.export again"
+_REMEDY = "run experiments.export again"
 
 
 def read_metadata(folder):
@@ -63,7 +63,7 @@ def read_metadata_file(file):
     try:
         require_plain_file(file)
         if file.stat().st_size > MAX_METADATA_BYTES:
-            raise UserError(f"{file}: over {MAX_METADATA_BYTES / 1e6:.0f} MB; {_MEND}")
+            raise UserError(f"{file}: over {MAX_METADATA_BYTES / 1e6:.0f} MB; {_REMEDY}")
         metadata = read_json(file)
         known = metadata.get("format") == EXPORT_FORMAT
     except PermissionError as error:
@@ -71,7 +71,7 @@ def read_metadata_file(file):
     except (OSError, ValueError):
         known = False
     if not known:
-        raise UserError(f"{file}: missing, or not of format {EXPORT_FORMAT}; {_MEND}")
+        raise UserError(f"{file}: missing, or not of format {EXPORT_FORMAT}; {_REMEDY}")
     metadata = with_defaults(metadata)
     check_metadata(metadata, file)
     return metadata
@@ -96,7 +96,7 @@ def check_metadata(metadata, file):
     def require(field, holds, what):
         if not holds:
             value = one_line(repr(metadata.get(field, "missing")), 60)
-            raise UserError(f"{file}: {field} is {value}, not {what}; {_MEND}")
+            raise UserError(f"{file}: {field} is {value}, not {what}; {_REMEDY}")
 
     size, window, classes = (metadata.get(name) for name in ("size", "window_hu", "classes"))
     known = any(size == each for each in SIZES) and not isinstance(size, float)
@@ -121,7 +121,7 @@ def check_metadata(metadata, file):
         if theirs != metadata["film_normalization"]:
             raise UserError(
                 f"{file}: quality is of {theirs} films, and the model takes "
-                f"{metadata['film_normalization']}; run experiments.calibrate and {_MEND[4:]}"
+                f"{metadata['film_normalization']}; run experiments.calibrate and {_REMEDY[4:]}"
             )
 
 
@@ -193,7 +193,7 @@ def check_files(folder, metadata, sha256=None, listing=None):
     try:
         expected = (folder / CHECKSUMS).read_text(encoding="utf-8")
     except (OSError, ValueError) as error:
-        raise UserError(f"{folder / CHECKSUMS}: missing or damaged; {_MEND}") from error
+        raise UserError(f"{folder / CHECKSUMS}: missing or damaged; {_REMEDY}") from error
     if listing == expected:
         return
     here, there = (_by_name(text) for text in (listing, expected))
@@ -202,7 +202,7 @@ def check_files(folder, metadata, sha256=None, listing=None):
     what = "changed since the export" if name in {*here, CHECKSUMS} else "missing"
     if name not in there and differing:
         what = "no part of the export; remove it"
-    raise UserError(f"{folder / name}: {what}; fetch the model again, or {_MEND}")
+    raise UserError(f"{folder / name}: {what}; fetch the model again, or {_REMEDY}")
 
 
 def _is_window(window):

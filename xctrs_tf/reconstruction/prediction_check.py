@@ -98,14 +98,14 @@ def server_volumes(outputs, size, segments, source, model):
     Raises:
         UserError: an output is missing, or is not a volume.
     """
-    mend = f"is {model} an export of this project?"
+    remedy = f"is {model} an export of this project?"
     shape = (size,) * 3
-    ct_hu = _integers(outputs, "ct_hu", shape, WINDOW_HU, np.int16, source, mend)
+    ct_hu = _integers(outputs, "ct_hu", shape, WINDOW_HU, np.int16, source, remedy)
     _warn_of_constant(ct_hu, source)
     if not segments:
         return ct_hu, None
     labels = (0, NUM_CLASSES - 1)
-    return ct_hu, _integers(outputs, "segmentation", shape, labels, np.uint8, source, mend)
+    return ct_hu, _integers(outputs, "segmentation", shape, labels, np.uint8, source, remedy)
 
 
 def _warn_of_constant(ct_hu, source):
@@ -127,25 +127,25 @@ def _unit_volume(outputs, name, shape, source):
     return array
 
 
-def _integers(outputs, name, shape, limits, dtype, source, mend):
+def _integers(outputs, name, shape, limits, dtype, source, remedy):
     """Return an output of whole numbers within limits."""
     low, high = limits
     kind = f"{shape[0]}^3 {np.dtype(dtype)} values from {low:g} to {high:g}"
-    array = _array(outputs, name, shape, kind, source, mend)
+    array = _array(outputs, name, shape, kind, source, remedy)
     # NaN fails the comparison.
     if not ((array >= low) & (array <= high)).all():
         found = f"reaches from {array.min():.6g} to {array.max():.6g}"
-        raise _no_volume(source, name, kind, found, mend)
+        raise _no_volume(source, name, kind, found, remedy)
     whole = array.astype(dtype)
     if not (whole == array).all():
-        raise _no_volume(source, name, kind, "holds fractions", mend)
+        raise _no_volume(source, name, kind, "holds fractions", remedy)
     return whole
 
 
-def _array(outputs, name, shape, kind, source, mend):
+def _array(outputs, name, shape, kind, source, remedy):
     """Return an output as array of numbers of this shape."""
     if name not in outputs:
-        raise _no_volume(source, name, kind, "it is missing", mend)
+        raise _no_volume(source, name, kind, "it is missing", remedy)
     values = outputs[name]
     try:
         # Nested lists are counted before they are copied.
@@ -153,9 +153,9 @@ def _array(outputs, name, shape, kind, source, mend):
     except (TypeError, ValueError, OverflowError, RecursionError):
         array = None
     if array is None or array.dtype.kind not in "iuf":
-        raise _no_volume(source, name, kind, "it does not hold numbers", mend)
+        raise _no_volume(source, name, kind, "it does not hold numbers", remedy)
     if array.shape != shape:
-        raise _no_volume(source, name, kind, f"has {_times(array.shape)}", mend)
+        raise _no_volume(source, name, kind, f"has {_times(array.shape)}", remedy)
     return array
 
 
@@ -172,5 +172,5 @@ def _times(shape):
     return " x ".join(map(str, shape)) or "a single value"
 
 
-def _no_volume(source, name, kind, reason, mend):
-    return UserError(f"{source}'s {name} is not a volume of {kind}: {reason}; {mend}")
+def _no_volume(source, name, kind, reason, remedy):
+    return UserError(f"{source}'s {name} is not a volume of {kind}: {reason}; {remedy}")

@@ -12,7 +12,8 @@ from xctrs_tf.data.films.film_normalisation import FIRST_FILM_NORMALIZATION, nor
 from xctrs_tf.data.films.pair.view_check import check_two_films
 from xctrs_tf.errors import UserError, log_lines, one_line, os_error_text
 from xctrs_tf.folder_lock import folder_lock
-from xctrs_tf.geometry import VERTEBRAE, VIEWS, centred_origin, predict_with_mirrored
+from xctrs_tf.geometry import VERTEBRAE, VIEWS, centred_origin
+from xctrs_tf.models.mirroring import predict_with_mirrored
 from xctrs_tf.provenance import now
 from xctrs_tf.reconstruction.films.film_options import FilmOptions
 from xctrs_tf.reconstruction.films.pair_reading import read_pair
@@ -265,7 +266,7 @@ class Reconstructor(BaseReconstructor):
         metadata: metadata of the exported model.
         source: the model's folder, for messages.
         mirror: average each prediction with that of the mirrored patient
-            (`geometry.predict_with_mirrored`), which takes twice the time.
+            (`mirroring.predict_with_mirrored`), which takes twice the time.
         record: `provenance_record.model_record`; by default made of ``source`` and ``metadata``.
 
     Attributes:

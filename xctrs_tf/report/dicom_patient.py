@@ -35,7 +35,7 @@ _IDS, _NAMES = ("PatientID",), ("PatientName", "PatientBirthDate")
 # Bytes after which a name begins again in the first of several character sets: ^ and =.
 _DELIMITERS = {0x5E, 0x3D}
 _SEXES = ("M", "F", "O")
-_MEND = "mend the film's header, or leave --copy_patient out"
+_REMEDY = "mend the film's header, or leave --copy_patient out"
 
 
 def patient_fields(path):
@@ -56,7 +56,7 @@ def patient_fields(path):
     """
     fields, left_out = _read(path)
     if "PatientName" not in fields and "PatientID" not in fields:
-        raise UserError(f"{path}: has neither PatientName nor PatientID to copy; {_MEND}")
+        raise UserError(f"{path}: has neither PatientName nor PatientID to copy; {_REMEDY}")
     if left_out:
         logging.warning(
             "%s: not copied, since DICOM has no such values: %s", path, ", ".join(left_out)
@@ -183,7 +183,7 @@ def _read(path):
                 setattr(fields, name, value)
         except ValueError as error:
             if name in _IDENTITY:
-                raise UserError(f"{path}: {name}: {one_line(error, 200)}; {_MEND}") from error
+                raise UserError(f"{path}: {name}: {one_line(error, 200)}; {_REMEDY}") from error
             left_out.append(name)
     return fields, left_out
 

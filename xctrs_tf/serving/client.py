@@ -1,4 +1,4 @@
-"""Client of a model server: repeated requests and error messages of both protocols."""
+"""Client of a model server: repeated requests and error messages of all protocols."""
 
 import dataclasses
 import logging

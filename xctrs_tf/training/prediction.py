@@ -6,7 +6,8 @@ import keras
 import numpy as np
 
 from xctrs_tf.errors import UserError
-from xctrs_tf.geometry import VIEWS, predict_with_mirrored
+from xctrs_tf.geometry import VIEWS
+from xctrs_tf.models.mirroring import predict_with_mirrored
 
 
 def compile_run(run):
@@ -61,7 +62,7 @@ def predict_cases(run, case_ids, arrays, mirror=False):
         arrays: for each, dict of `ap` and `la`, `(size, size, 1)`, and `ct`, `(size, size,
             size, 1)`, of `xctrs_tf.data.dataset.network_arrays`.
         mirror: average with the prediction of the mirrored patient
-            (`geometry.predict_with_mirrored`).
+            (`mirroring.predict_with_mirrored`).
 
     Returns:
         For each, `(ct, labels)`: float32 `[x, y, z]` in [0, 1], or None if the run

@@ -14,7 +14,7 @@ _OF_TRAINING = "augment="
 
 
 @dataclasses.dataclass(frozen=True)
-class TrainingRecord:
+class RunRecord:
     """Record of what a run was trained with.
 
     Attributes:
@@ -109,7 +109,7 @@ def read_run_record(path):
         path: the run folder.
 
     Returns:
-        `TrainingRecord`.
+        `RunRecord`.
 
     Raises:
         UserError: it is missing, damaged or of another version.
@@ -133,7 +133,7 @@ def read_run_record(path):
         ) from None
     except (KeyError, TypeError, ValueError) as error:
         raise UserError(f"{path} is not a run's configuration ({error})") from None
-    return TrainingRecord(
+    return RunRecord(
         config=config,
         data_sha256=record["data_sha256"],
         split_sha256=split_hash_in(folders),
@@ -158,7 +158,7 @@ def complete_training(training):
 
 
 def tells_trainings(initial_weights):
-    """Return whether `TrainingRecord.compared_fields` tells trainings in ``initial_weights``.
+    """Return whether `RunRecord.compared_fields` tells trainings in ``initial_weights``.
 
     Args:
         initial_weights: its value; names alone where the weights were files, and in results of

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from tests.ct_segmentation.anatomy.phantom_predictions import SPACING_MM
-from xctrs_tf.ct_segmentation.oriented_box import OrientedBox, oriented_box
+from xctrs_tf.ct_segmentation.anatomy.oriented_box import OrientedBox, oriented_box
 from xctrs_tf.geometry import rotation_matrix
 
 SIZE_MM = np.array([50.0, 30.0, 15.0])

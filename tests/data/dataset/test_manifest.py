@@ -29,11 +29,11 @@ def test_a_phantom_is_told_by_its_number_too():
 
 
 def test_the_same_files_with_another_header_are_the_same_patient():
-    mended, plain = (
+    corrected, plain = (
         identity_of({"image_sha256": image, "source": "nifti", "source_sha256": "files"})
-        for image in ("mended", "plain")
+        for image in ("corrected", "plain")
     )
-    assert mended & plain == {"files"}
+    assert corrected & plain == {"files"}
 
 
 def test_damaged_manifests_are_read_or_refused_in_words(tmp_path):

@@ -5,7 +5,7 @@ import pytest
 
 from tests.data.necks import make_neck
 from xctrs_tf.data.dataset import sanity
-from xctrs_tf.data.dataset.header_mending import mend_header
+from xctrs_tf.data.dataset.header_correction import correct_header
 from xctrs_tf.data.dataset.preparation import crop_patient
 from xctrs_tf.data.phantom import make_phantom
 from xctrs_tf.data.sources.raw_patient import PatientSource, RawPatient
@@ -93,7 +93,7 @@ def with_bodies(ct, labels):
 
 
 @pytest.mark.parametrize(
-    ("mend", "found", "words"),
+    ("correction", "found", "words"),
     [
         ("rotate180x", "rotate180x", "C1 to C7 follow each other upwards and the spinous"),
         ("rotate180y", "rotate180y", "a.nii: C1 to C7 follow each other upwards, so"),
@@ -103,9 +103,9 @@ def with_bodies(ct, labels):
         ("mirror_z", "rotate180y", "follow each other upwards"),
     ],
 )
-def test_a_header_that_turns_both_files_is_noticed(mend, found, words):
+def test_a_header_that_turns_both_files_is_noticed(correction, found, words):
     def turned(*volumes):
-        return [mend_header(each, mend, (0.0, 0.0, 0.0)) for each in with_bodies(*volumes)]
+        return [correct_header(each, correction, (0.0, 0.0, 0.0)) for each in with_bodies(*volumes)]
 
     assert reasons_for(with_bodies) == []
     (reason,) = reasons_for(turned)
@@ -113,18 +113,18 @@ def test_a_header_that_turns_both_files_is_noticed(mend, found, words):
 
 
 @pytest.mark.parametrize("size", [32, 64])
-@pytest.mark.parametrize("mend", [None, "rotate180x", "rotate180y", "rotate180z"])
-def test_phantoms_face_to_the_front_and_turned_ones_do_not(size, mend):
+@pytest.mark.parametrize("correction", [None, "rotate180x", "rotate180y", "rotate180z"])
+def test_phantoms_face_to_the_front_and_turned_ones_do_not(size, correction):
     # Number 47 has the thickest parts of its vertebrae in the arches, in voxels of 4 mm.
     for seed in (1, 47):
         phantom = make_phantom(seed, size=size, spacing_mm=128 / size)
         labels = Volume(phantom.segmentation, (phantom.spacing_mm,) * 3, (0.0,) * 3)
-        if mend is None:
+        if correction is None:
             assert sanity.check_direction(labels) is None
             assert sanity.facing_mm(labels) > 4
         else:
-            turned = mend_header(labels, mend, (0.0,) * 3)
-            assert sanity.check_direction(turned)[1] == mend
+            turned = correct_header(labels, correction, (0.0,) * 3)
+            assert sanity.check_direction(turned)[1] == correction
 
 
 def without_dens(ct, labels):

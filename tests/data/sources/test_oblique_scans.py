@@ -6,7 +6,7 @@ import pytest
 from tests.data.dicoms import write_series
 from tests.data.necks import ORIGIN_MM, SPACING_MM, make_neck
 from tests.data.niftis import lps_to_ras, write_nifti
-from xctrs_tf.data.dataset.header_mending import MendedSource
+from xctrs_tf.data.dataset.header_correction import CorrectedSource
 from xctrs_tf.data.dataset.preparation import crop_patient
 from xctrs_tf.data.sources.collections import open_collections
 from xctrs_tf.data.volumes.volume import Volume
@@ -73,11 +73,11 @@ def test_a_vertebra_cut_by_the_end_of_the_scan(tmp_path, layout, start, reasons)
 
 
 @pytest.mark.parametrize(("start", "reasons"), [(WHOLE, []), (CUT, [CUT_REASON])])
-def test_a_mended_header_keeps_the_border(tmp_path, start, reasons):
+def test_a_corrected_header_keeps_the_border(tmp_path, start, reasons):
     ct, labels = (volume.array[..., start:] for volume in make_neck())
     # As of a header that has front and back, left and right exchanged.
     source = nifti(tmp_path, ct[::-1, ::-1], labels[::-1, ::-1], start)
-    assert crop(MendedSource(source, {"a": "rotate180z"})) == (not reasons, reasons)
+    assert crop(CorrectedSource(source, {"a": "rotate180z"})) == (not reasons, reasons)
 
 
 def test_oblique_labels_that_mirror_an_axis_are_put_right(tmp_path):

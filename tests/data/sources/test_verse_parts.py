@@ -6,7 +6,7 @@ import pytest
 from tests.data import layouts
 from tests.data.necks import ORIGIN_MM, SPACING_MM, make_neck
 from tests.data.niftis import lps_to_ras, write_nifti
-from xctrs_tf.data.dataset.header_mending import MendedSource
+from xctrs_tf.data.dataset.header_correction import CorrectedSource
 from xctrs_tf.data.dataset.preparation import crop_patient
 from xctrs_tf.data.sources.collections import open_collections
 from xctrs_tf.data.volumes.volume import write_volume
@@ -203,12 +203,12 @@ def test_a_part_of_an_impossible_size_leaves_the_other_part(tmp_path):
     assert f"{large}: {size} voxels are over 1074 MB; cut out the neck first" in reasons
 
 
-def test_a_mended_or_merged_source_joins_parts_too(tmp_path):
+def test_a_corrected_or_merged_source_joins_parts_too(tmp_path):
     write_part(tmp_path / "a", "verse276", LOWER)
     write_part(tmp_path / "a", "verse277", UPPER)
     layouts.write_verse_bids(tmp_path / "b", "verse005", seed=1)
     source = open_collections(["verse"], [tmp_path / "a", tmp_path / "b"])
     layouts.assert_is_the_neck(source.load(source.scans("verse417")[0]))
-    mended = MendedSource(source, {"verse417": "rotate180y"})
-    raw = mended.load(mended.scans("verse417")[0])
+    corrected = CorrectedSource(source, {"verse417": "rotate180y"})
+    raw = corrected.load(corrected.scans("verse417")[0])
     np.testing.assert_array_equal(raw.ct.array, make_neck()[0].array[::-1, :, ::-1])

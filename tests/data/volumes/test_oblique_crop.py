@@ -10,7 +10,7 @@ from tests.data.niftis import lps_to_ras, write_nifti
 from xctrs_tf.data.phantom import make_phantom
 from xctrs_tf.data.projection.drr import films_of
 from xctrs_tf.data.projection.projection_geometry import ProjectionGeometry, VolumeFrame
-from xctrs_tf.data.sources.pairs import read_pair
+from xctrs_tf.data.sources.pairs import read_ct_and_labels
 from xctrs_tf.data.volumes import cervical_crop
 from xctrs_tf.data.volumes.cervical_crop import check_place, crop_to_frame, scan_around
 from xctrs_tf.data.volumes.grid import Grid
@@ -56,7 +56,7 @@ def scanned(folder, truth, degrees):
     ]
     labels = sample(truth[1], Grid(SHAPE, direction, SPACING_MM, origin_mm), 0)
     affine = lps_to_ras(SPACING_MM, origin_mm, direction)
-    return read_pair(
+    return read_ct_and_labels(
         write_nifti(folder / "ct.nii.gz", np.rint(np.mean(halves, axis=0)), affine),
         write_nifti(folder / "seg.nii.gz", labels, affine, kind="u1"),
     )

@@ -9,7 +9,7 @@ import SimpleITK as sitk
 
 from tests.data.niftis import lps_to_ras, nifti_bytes, write_nifti
 from xctrs_tf.data.label_placing import on_one_grid
-from xctrs_tf.data.sources.pairs import read_pair
+from xctrs_tf.data.sources.pairs import read_ct_and_labels
 from xctrs_tf.data.volumes.volume import read_ct, read_labels, read_volume
 from xctrs_tf.errors import UserError
 
@@ -200,7 +200,7 @@ def test_labels_whose_header_differs_by_rounding_lie_on_their_ct(tmp_path, degre
     affine = lps_to_ras(SPACING, ORIGIN, turned(degrees))
     rounded = affine.copy()
     rounded[:3, :3] += np.random.default_rng(0).uniform(-1e-4, 1e-4, (3, 3))
-    ct, labels = read_pair(*pair(tmp_path, affine, rounded))
+    ct, labels = read_ct_and_labels(*pair(tmp_path, affine, rounded))
     assert ct.array.shape == labels.array.shape
     assert (ct.spacing_mm, ct.origin_mm) == (labels.spacing_mm, labels.origin_mm)
 
@@ -217,7 +217,7 @@ def test_labels_of_an_upright_ct_may_be_tilted_by_rounding_and_no_more(tmp_path)
 def test_labels_half_a_voxel_away_are_on_another_grid(tmp_path):
     moved = lps_to_ras(SPACING, ORIGIN + np.array([0.75, 0, 0]))
     with pytest.raises(UserError, match="not on the grid of its CT"):
-        read_pair(*pair(tmp_path, AFFINE, moved))
+        read_ct_and_labels(*pair(tmp_path, AFFINE, moved))
 
 
 def test_the_file_that_is_named_is_read_and_not_its_neighbour(tmp_path):

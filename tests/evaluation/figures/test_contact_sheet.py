@@ -86,7 +86,7 @@ def test_a_patient_whose_header_contradicts_the_scan_is_named(tmp_path):
     writer.finalise([["p0"], ["p1"]], [])
     index, lines = check_dataset(open_dataset(tmp_path / "set"))
     fault = "p1: the spinous processes of C2 to C7 point to the front; prepare it with --header="
-    # Without the patient's name the mend would be that of all patients.
+    # Without the patient's name the correction would be that of all patients.
     assert [line for line in lines if "spinous" in line] == [fault + "p1:rotate180z"]
     assert fault in index.read_text(encoding="utf-8")
 

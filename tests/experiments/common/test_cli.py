@@ -63,7 +63,7 @@ class JaxRuntimeError(Exception):
         JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory while trying to allocate 5 bytes"),
     ],
 )
-def test_full_memory_is_one_line_with_the_mend(capsys, error):
+def test_full_memory_is_one_line_with_the_remedy(capsys, error):
     def execute():
         raise error
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from experiments.common.commands import begin_output
+from experiments.demo.demo_folder import begin_output
 from tests.programs import run_program
 from xctrs_tf.errors import UserError
 

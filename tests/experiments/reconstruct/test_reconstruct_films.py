@@ -1,4 +1,4 @@
-"""`reconstruct` on films that are cut, turned, mended or refused."""
+"""`reconstruct` on films that are cut, turned, moved or refused."""
 
 import json
 import os
@@ -119,7 +119,7 @@ def test_bad_films(folder, models, spoil, message):
     assert_refused(reconstruct(folder, models, "--crop=none"), message, folder / "out")
 
 
-def test_a_film_of_another_height_is_mended_and_it_is_said(folder, models):
+def test_a_film_of_another_height_is_aligned_and_it_is_said(folder, models):
     for view, film in zip(("ap", "la"), neck_films(0), strict=True):
         up = 4 if view == "la" else 0
         write_film(folder / f"{view}.png", np.pad(film, ((4, 4), (4 + up, 4 - up))), view)

@@ -8,7 +8,7 @@ from PIL import Image
 from experiments.studies import film_realism
 from tests.data.cases import write_dataset
 from xctrs_tf.errors import UserError
-from xctrs_tf.evaluation.film_statistics import ALL
+from xctrs_tf.evaluation.film_distance import ALL
 
 
 @pytest.fixture(scope="module")

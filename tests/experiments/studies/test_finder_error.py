@@ -21,7 +21,7 @@ def pairs(monkeypatch):
     def refuse(*arguments):
         raise UserError("films: no neck; name a crop box")
 
-    monkeypatch.setattr(training_windows, "FilmWindows", lambda films: films)
+    monkeypatch.setattr(training_windows, "TrainingWindows", lambda films: films)
     monkeypatch.setattr(finder_error, "_opened", lambda *arguments: (None, None))
     monkeypatch.setattr(pair_crops, "propose_crops", refuse)
 

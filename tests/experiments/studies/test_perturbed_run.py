@@ -9,7 +9,7 @@ from experiments.studies.robustness import read_scan, robustness_rows
 from tests.data.layouts import write_pair
 from tests.evaluation.patients import MemoryDataset, make_case, make_run
 from tests.programs import assert_refused, run_program
-from xctrs_tf.data.dataset.header_mending import MendedSource
+from xctrs_tf.data.dataset.header_correction import CorrectedSource
 from xctrs_tf.data.dataset.preparation import image_hash
 from xctrs_tf.data.projection.drr import films_of
 from xctrs_tf.data.projection.projection_geometry import ProjectionGeometry, VolumeFrame
@@ -154,7 +154,7 @@ def test_a_scan_in_parts_is_joined(dataset, tmp_path):
 
 def test_a_scan_is_read_as_experiments_prepare_reads_it(tmp_path):
     write_pair(tmp_path / "a_ct.nii.gz", tmp_path / "a_seg.nii.gz")
-    source = MendedSource(NiftiSource(tmp_path), {"a": "rotate180z"})
+    source = CorrectedSource(NiftiSource(tmp_path), {"a": "rotate180z"})
     (key,) = source.scans("a")
     ct = source.load(key).ct
     record = {"id": "a", "image_sha256": image_hash(ct), **source.record(key)}

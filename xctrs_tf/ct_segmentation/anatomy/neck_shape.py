@@ -9,12 +9,12 @@ from xctrs_tf.ct_segmentation.anatomy.level_chain import expected_mm
 from xctrs_tf.geometry import VERTEBRAE
 
 # Half the width of the slab around the midline, in mm.
-_MIDLINE_MM = 6.0
+MIDLINE_MM = 6.0
 # The limits below hold for the 93 necks of OpenKBP with their pseudo-labels and for 100 phantoms,
 # all at 2.5 mm, with a margin (2026-11-29).
 # Height of the foremost 15 mm of a vertebra at the midline: 32 to 50 mm in C2, body and dens, and
 # 10 to 30 mm in the others; C2's is at least 1.74 times the mean of C3 to C7's.
-_FRONT_MM = 15.0
+FRONT_MM = 15.0
 _DENS_HEIGHT_MM = 26.0
 _DENS_RATIO = 1.45
 # Volume of the next vertebra at the midline above the centre of one: the dens within C1 has 410 to
@@ -87,7 +87,7 @@ def has_dens(upper, lower, following, spacing_mm):
 
 def _midline(voxels, spacing_mm):
     x_mm = voxels[:, 0] * spacing_mm
-    return voxels[np.abs(x_mm - (x_mm.min() + x_mm.max()) / 2) <= _MIDLINE_MM]
+    return voxels[np.abs(x_mm - (x_mm.min() + x_mm.max()) / 2) <= MIDLINE_MM]
 
 
 def _front_height_mm(voxels, spacing_mm):
@@ -96,7 +96,7 @@ def _front_height_mm(voxels, spacing_mm):
     if not len(middle):
         return 0.0
     y_mm = middle[:, 1] * spacing_mm
-    front = middle[y_mm <= y_mm.min() + _FRONT_MM]
+    front = middle[y_mm <= y_mm.min() + FRONT_MM]
     return float((np.ptp(front[:, 2]) + 1) * spacing_mm)
 
 

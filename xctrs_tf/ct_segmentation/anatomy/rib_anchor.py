@@ -10,6 +10,8 @@ import dataclasses
 import numpy as np
 import scipy
 
+from xctrs_tf.ct_segmentation.anatomy.scan_border import PADDING_HU
+
 # Where bone is looked for, in mm for a usual neck: to either side, and in front and behind of the
 # centre of a vertebra.
 _BESIDE_MM = np.arange(40.0, 51.0, 2.5)
@@ -20,7 +22,6 @@ _USUAL_STEP_MM = 17.0
 _BONE_HU = 180.0
 # More of it beyond the scan: nothing is told.
 _MOST_OUTSIDE = 0.1
-_PADDING_HU = -950.0
 # Mean height of the upper edges of both ribs from the centre of C7, in levels, how far from it
 # they may be, and how far from each other. Of the 93 necks of OpenKBP (`experiments.prepare
 # --source=openkbp --size=64 --spacing_mm=2.5 --keep_scan`, centres from the pseudo-labels,
@@ -94,7 +95,7 @@ def first_ribs(prediction, above_mm, centre_mm, levels_between=1):
             )
         )
         hu = _sampled(prediction, np.tensordot(axes, local, 1), centre_mm)
-        outside.append(np.mean(hu[..., np.abs(_HEIGHTS + 0.5) < 1] <= _PADDING_HU))
+        outside.append(np.mean(hu[..., np.abs(_HEIGHTS + 0.5) < 1] <= PADDING_HU))
         bone = (hu > _BONE_HU).any(axis=1)
         heights = np.where(bone.any(axis=1), _HEIGHTS[bone.argmax(axis=1)], -np.inf)
         # Most of the columns must have it.
@@ -140,6 +141,6 @@ def _sampled(prediction, offsets_mm, centre_mm, order=1):
     high = np.maximum(np.ceil(places.max(axis=(1, 2, 3))).astype(int) + 2, low + 1)
     part = prediction.hu[tuple(map(slice, low, high))].astype(np.float32)
     if not part.size:
-        return np.full(places.shape[1:], _PADDING_HU - 1, np.float32)
+        return np.full(places.shape[1:], PADDING_HU - 1, np.float32)
     places = places - low.reshape(3, 1, 1, 1)
-    return scipy.ndimage.map_coordinates(part, places, order=order, cval=_PADDING_HU - 1)
+    return scipy.ndimage.map_coordinates(part, places, order=order, cval=PADDING_HU - 1)

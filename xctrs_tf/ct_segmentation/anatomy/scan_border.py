@@ -5,7 +5,7 @@ import scipy
 
 # What a scan does not show is filled with air, -1000 HU. Bone never lies beside it: in 92 of 93
 # necks of OpenKBP no voxel of C1..C7 touches a denser one; in one the scan ends at C1.
-_PADDING_HU = -950.0
+PADDING_HU = -950.0
 # Voxels of a vertebra beside the border from which it is cut.
 _TOUCHING = 4
 # A network may leave out the last voxels before the border of a scan.
@@ -60,7 +60,7 @@ def _padding(voxels, hu):
     low, high = _first(voxels), voxels.max(axis=0) + _REACH + 2
     inside = tuple(map(slice, np.maximum(low, 0), np.minimum(high, hu.shape)))
     lost = [(max(-a, 0), max(b - c, 0)) for a, b, c in zip(low, high, hu.shape, strict=True)]
-    return np.pad(hu[inside] <= _PADDING_HU, lost, constant_values=True)
+    return np.pad(hu[inside] <= PADDING_HU, lost, constant_values=True)
 
 
 def _is_empty(padding, axis, layer):

@@ -9,7 +9,7 @@ import scipy
 
 import xctrs_tf
 from xctrs_tf.data.dataset.folds import draw_validation
-from xctrs_tf.data.dataset.header_mending import HEADER
+from xctrs_tf.data.dataset.header_correction import HEADER
 from xctrs_tf.data.dataset.manifest import (
     DATASET_FORMAT,
     EARLIER,
@@ -70,7 +70,7 @@ class DatasetWriter:
         Args:
             patient: an id.
             source_sha256: hash of the source's files as they are now.
-            header: mend of their header, or None.
+            header: correction of their header, or None.
             earlier: hashes of the scans that are preferred to these files, None for one that
                 cannot be read.
 

@@ -40,8 +40,8 @@ def identity_of(record):
 
     Returns:
         Set of hashes, any of which tells the patient: that of the scan, and that of its files,
-        whose header may be mended here and not there. Of a phantom, in place of files, that of its
-        number, since it may be on other voxels. Empty in folders of earlier versions.
+        whose header may be corrected here and not there. Of a phantom, in place of files, that
+        of its number, since it may be on other voxels. Empty in folders of earlier versions.
     """
     image = record.get("image_sha256")
     if not isinstance(image, str):

@@ -10,7 +10,7 @@ import numpy as np
 
 from xctrs_tf.data.dataset import Case, sanity
 from xctrs_tf.data.dataset.dataset_writer import rejections
-from xctrs_tf.data.dataset.header_mending import HEADER
+from xctrs_tf.data.dataset.header_correction import HEADER
 from xctrs_tf.data.dataset.manifest import EARLIER
 from xctrs_tf.data.dataset.patient_file import SCAN
 from xctrs_tf.data.patient_ids import check_id
@@ -324,14 +324,14 @@ def _crop_scan(source, patient, scan, size, spacing_mm, simulation, keep_scan):
 
 
 def _check_direction(labels, patient, record):
-    """Return how a scan contradicts the directions in its header, and the flag that mends it."""
+    """Return how a scan contradicts the directions in its header, and the flag that corrects it."""
     fault = sanity.check_direction(labels)
     if fault is None:
         return None
-    words, mend = fault
+    words, correction = fault
     if HEADER in record:
         return f"{words}, mended by --header as {record[HEADER]}; correct that, or leave it out"
-    flag = f"--header={shlex.quote(f'{patient}:{mend}')}"
+    flag = f"--header={shlex.quote(f'{patient}:{correction}')}"
     return f"{words}, so its header contradicts the scan; look at it, and mend it with {flag}"
 
 

@@ -27,9 +27,9 @@ _BACKWARDS_MM = 2.0
 # The dens of C2 rises above the middle of C1, whose ring it stands in; no other vertebra reaches so
 # far up into the next one. It lies within this distance of the midline, also in a turned head.
 _MIDLINE_MM = 10.0
-# How to mend a header, by what it exchanges: top and bottom, front and back. A patient can lie
+# How to correct a header, by what it exchanges: top and bottom, front and back. A patient can lie
 # turned; a mirror image is rarer, and differs from it in left and right only.
-_MENDS = {
+_CORRECTIONS = {
     (True, True): "rotate180x",
     (True, False): "rotate180y",
     (False, True): "rotate180z",
@@ -99,7 +99,8 @@ def check_direction(labels):
         labels: `Volume` with C1..C7.
 
     Returns:
-        The fault in a few words and its mend, a name of `header_mending.MENDS`; or None.
+        The fault in a few words and its correction, a name of `header_correction.CORRECTIONS`;
+        or None.
     """
     heights = [places[2].mean() for _, places in _places(labels)]
     upside_down = bool(np.all(np.diff(heights) > 0))
@@ -108,7 +109,7 @@ def check_direction(labels):
         return None
     words = ["C1 to C7 follow each other upwards"] if upside_down else []
     words += ["the spinous processes of C2 to C7 point to the front"] if backwards else []
-    return " and ".join(words), _MENDS[upside_down, backwards]
+    return " and ".join(words), _CORRECTIONS[upside_down, backwards]
 
 
 def facing_mm(labels):

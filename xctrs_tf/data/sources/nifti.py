@@ -15,7 +15,7 @@ from xctrs_tf.data.input_folders import (
 )
 from xctrs_tf.data.patient_ids import check_id, id_key, normalise_id
 from xctrs_tf.data.sources.label_maps import CERVICAL
-from xctrs_tf.data.sources.pairs import read_pair
+from xctrs_tf.data.sources.pairs import read_ct_and_labels
 from xctrs_tf.data.sources.raw_patient import PatientSource, RawPatient
 from xctrs_tf.data.volumes.volume import read_ct
 from xctrs_tf.errors import UserError
@@ -98,7 +98,7 @@ class NiftiSource(PatientSource):
         files = self._files(scan)
         if len(files) == 1:
             return RawPatient(scan, read_ct(files[0])[0], None)
-        return RawPatient(scan, *read_pair(*files, self.label_map))
+        return RawPatient(scan, *read_ct_and_labels(*files, self.label_map))
 
     def _by_patient(self, scans):
         """Return the scans of each patient, of a dict from scan to its file or row."""

@@ -94,7 +94,7 @@ class PairSource(PatientSource):
         if isinstance(scan, tuple):
             pairs = [self._files(name) for name in scan]
             return RawPatient(" + ".join(scan), *read_parts(pairs, self.label_map))
-        return RawPatient(scan, *read_pair(*self._files(scan), self.label_map))
+        return RawPatient(scan, *read_ct_and_labels(*self._files(scan), self.label_map))
 
     def _name(self, pair):
         return pair.ct.relative_to(self.folder).as_posix()
@@ -113,7 +113,7 @@ class PairSource(PatientSource):
         return True
 
 
-def read_pair(ct_file, labels_file, label_map=CERVICAL):
+def read_ct_and_labels(ct_file, labels_file, label_map=CERVICAL):
     """Read a CT and its labels from two files on one grid.
 
     Args:

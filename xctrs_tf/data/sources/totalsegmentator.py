@@ -7,7 +7,7 @@ import numpy as np
 from xctrs_tf.data.input_folders import existing, existing_folder, folders_with
 from xctrs_tf.data.label_placing import read_labels_of
 from xctrs_tf.data.sources.label_maps import TOTALSEGMENTATOR, binary_mask
-from xctrs_tf.data.sources.pairs import read_pair
+from xctrs_tf.data.sources.pairs import read_ct_and_labels
 from xctrs_tf.data.sources.raw_patient import PatientSource, RawPatient
 from xctrs_tf.data.volumes.volume import read_ct
 from xctrs_tf.errors import UserError
@@ -59,7 +59,7 @@ class TotalSegmentatorSource(PatientSource):
         files = self._label_files(scan)
         ct_file = self._folders[scan] / _CT
         if len(files) == 1:
-            return RawPatient(scan, *read_pair(ct_file, files[0], TOTALSEGMENTATOR))
+            return RawPatient(scan, *read_ct_and_labels(ct_file, files[0], TOTALSEGMENTATOR))
         ct, grid = read_ct(ct_file)
         array = np.zeros(ct.array.shape, np.uint8)
         for number, file in enumerate(files, start=1):

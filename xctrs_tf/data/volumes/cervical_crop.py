@@ -31,7 +31,7 @@ FWHM = 2.3548
 def check_labels(labels):
     """Return why a segmentation cannot be used.
 
-    C1..C7 may follow each other upwards; `sanity.check_direction` says how to mend that.
+    C1..C7 may follow each other upwards; `sanity.check_direction` says how to correct that.
 
     Args:
         labels: `Volume` of integers; 1..7 = C1..C7, others are ignored.

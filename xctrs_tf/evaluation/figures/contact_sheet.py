@@ -60,8 +60,8 @@ def check_dataset(dataset, watch=iter):
             measures[patient] = measure_case(case)
             counts = counts + histogram(case)
             if fault := check_direction(labels_of(case)):
-                words, mend = fault
-                flag = f"--header={shlex.quote(f'{patient}:{mend}')}"
+                words, correction = fault
+                flag = f"--header={shlex.quote(f'{patient}:{correction}')}"
                 faults.append(f"{patient}: {words}; prepare it with {flag}")
             elif fault := check_levels(labels_of(case)):
                 faults.append(f"{patient}: {fault}")

@@ -15,7 +15,7 @@ from xctrs_tf.evaluation.results.finished_run import is_evaluated, read_finished
 from xctrs_tf.evaluation.results.result_folder import (
     Results,
     RowResults,
-    RunRecord,
+    RunResults,
     is_of_row,
     method_name,
     same_figures,
@@ -87,9 +87,9 @@ class _Collector:
         job = read_job(folder)
         if job.get("status") == "failed":
             error = without_folders(" ".join(job["error"].split()), self._root)
-            runs.append(RunRecord(fold, seed, "failed", error))
+            runs.append(RunResults(fold, seed, "failed", error))
         elif not is_evaluated(folder):
-            runs.append(RunRecord(fold, seed, "not finished"))
+            runs.append(RunResults(fold, seed, "not finished"))
         else:
             run = read_finished_run(folder)
             _check_place(folder, fold, seed, run)
@@ -127,7 +127,7 @@ class _Collector:
         results.patients += [{**place, **patient} for patient in run.patients]
         results.method = origin["method"]
         results.runs.append(
-            RunRecord(
+            RunResults(
                 fold,
                 seed,
                 "evaluated",

@@ -8,7 +8,7 @@ from xctrs_tf.errors import UserError
 from xctrs_tf.evaluation.patient import read_cases_csv
 from xctrs_tf.files import read_json
 from xctrs_tf.training.history import read_history, training_seconds
-from xctrs_tf.training.run_record import TrainingRecord, read_run_record
+from xctrs_tf.training.run_record import RunRecord, read_run_record
 
 # By the status of the job.
 _JOB_TYPES = {
@@ -29,8 +29,8 @@ class FinishedRun:
     """Files of one run and of its evaluation.
 
     Attributes:
-        record: `TrainingRecord` of the run.
-        frozen: `TrainingRecord` of the finished reconstruction that the run builds on, or None.
+        record: `RunRecord` of the run.
+        frozen: `RunRecord` of the finished reconstruction that the run builds on, or None.
         frozen_best: like ``best``, of that reconstruction; empty without one.
         best: dict of ``step`` and ``weights``, hashes by file, of the best checkpoint; without
             the hashes where they are not known.
@@ -43,8 +43,8 @@ class FinishedRun:
         mean_volume: lines of baselines.csv, dicts of strings.
     """
 
-    record: TrainingRecord
-    frozen: TrainingRecord | None
+    record: RunRecord
+    frozen: RunRecord | None
     frozen_best: dict
     best: dict
     steps_trained: int | None

@@ -24,7 +24,7 @@ ABOUT, COMPLEXITY = "about.json", "complexity.json"
 
 
 @dataclasses.dataclass(frozen=True)
-class RunRecord:
+class RunResults:
     """One run of a row.
 
     Attributes:
@@ -71,7 +71,7 @@ class RowResults:
     Attributes:
         method: name that the evaluations gave it, or None.
         settings: fields of `TrainingConfig` that make the method, or None.
-        runs: list of `RunRecord`.
+        runs: list of `RunResults`.
         patients: list of dicts of strings: `fold`, `seed`, `id` and every figure.
     """
 
@@ -244,7 +244,7 @@ def _read_row(folder, name, rows):
     if name not in rows:
         return RowResults()
     row = rows[name]
-    runs = [RunRecord(**run) for run in row["runs"]]
+    runs = [RunResults(**run) for run in row["runs"]]
     return RowResults(row["method"], row["settings"], runs, lines)
 
 

@@ -12,7 +12,7 @@ from xctrs_tf.errors import UserError
 from xctrs_tf.geometry import VIEWS
 from xctrs_tf.quality.calibration import interval, left_out
 from xctrs_tf.quality.checks import VERDICT_LEVELS
-from xctrs_tf.quality.faults.film_faults import FAULTS, Pair
+from xctrs_tf.quality.faults.film_faults import MADE_FAULTS, FaultInput
 from xctrs_tf.quality.verdict import normalization_of, verdict_of
 
 
@@ -33,7 +33,7 @@ def detection_rates(
         reference: dict of `calibration.calibrate`.
         calibrated_on: the thresholds come from these patients; then each is judged by
             thresholds from the others.
-        faults: names in `FAULTS`; by default all.
+        faults: names in `MADE_FAULTS`; by default all.
         fault_patients: number of patients in whom faults are made, spread evenly over the
             cases; by default all. ``none`` is judged in all of them.
         advance: called after each patient and fault.
@@ -50,7 +50,7 @@ def detection_rates(
     references = [reference] * len(cases)
     if calibrated_on:
         references = list(left_out([result.scored.scores for result in usual], reference))
-    results = {name: [] for name in faults or FAULTS}
+    results = {name: [] for name in faults or MADE_FAULTS}
     made = list(made_faults(len(cases), results, fault_patients))
     pairs = (patients[index].pair(name) for index, name in made)
     scored = scorer.scored_pairs(pairs, reference)
@@ -68,7 +68,7 @@ def made_faults(number, faults, fault_patients=None):
 
     Args:
         number: of patients.
-        faults: names in `FAULTS`.
+        faults: names in `MADE_FAULTS`.
         fault_patients: as of `detection_rates`.
 
     Yields:
@@ -95,11 +95,11 @@ class _Patient:
 
     def pair(self, fault):
         """Return the patient, and the films with a fault."""
-        pair = Pair(*self._films, self._case.spacing_mm, self._index)
+        pair = FaultInput(*self._films, self._case.spacing_mm, self._index)
         try:
             films = {
                 view: normalise_film(film, self._normalization)
-                for view, film in FAULTS[fault].films(pair).items()
+                for view, film in MADE_FAULTS[fault].films(pair).items()
             }
         except UserError as error:
             raise UserError(f"patient {self._case.id}, fault {fault}: {error}") from error
@@ -109,7 +109,7 @@ class _Patient:
 def _rates(name, found):
     levels = [level for level, _, _ in found]
     detected = [cause for level, cause, _ in found if level != "pass"]
-    causes = FAULTS[name].causes
+    causes = MADE_FAULTS[name].causes
     return {
         "patients": len(found),
         **{level: levels.count(level) / len(levels) for level in VERDICT_LEVELS},

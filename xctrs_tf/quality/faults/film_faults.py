@@ -25,7 +25,7 @@ _DIRECTIONS = ((0, 1), (1, 0), (0, -1), (-1, 0))
 
 
 @dataclasses.dataclass(frozen=True)
-class Pair:
+class FaultInput:
     """Films of which a fault is made.
 
     Attributes:
@@ -47,11 +47,11 @@ class Pair:
 
 
 @dataclasses.dataclass(frozen=True)
-class Fault:
+class MadeFault:
     """A way in which two films can be wrong or different.
 
     Attributes:
-        films: function from a `Pair` to the films.
+        films: function from a `FaultInput` to the films.
         causes: names of the `causes.Cause` of which one should be told; none for a fault
             that has no name.
     """
@@ -159,60 +159,60 @@ _BORDER = ("ap border", "la border", "both border")
 _GREY = ("ap grey values", "la grey values", "both grey values")
 _CONTRAST = ("ap contrast", "la contrast", "both contrast", *_GREY)
 
-FAULTS = {
-    "none": Fault(lambda pair: pair.own),
-    "gamma 0.5": Fault(_power(0.5), _GREY),
-    "gamma 2": Fault(_power(2.0), _GREY),
-    "local contrast (CLAHE)": Fault(_each(_local_contrast), _CONTRAST),
-    "side markers": Fault(_each(_marker), ("ap covered", "la covered", "both covered")),
-    "bright border": Fault(_each(_border(np.max)), _BORDER),
-    "dark border": Fault(_each(_border(np.min)), _BORDER),
-    "la crop off by 10 mm": Fault(_moved(10, _LA), ("la shifted", "heights differ")),
-    "la crop off by 20 mm": Fault(_moved(20, _LA), ("la shifted", "heights differ")),
-    "ap crop off by 20 mm": Fault(_moved(20, _AP), ("ap shifted", "heights differ")),
-    "both crops off by 10 mm": Fault(_moved(10, VIEWS), ("both shifted",)),
-    "both crops off by 20 mm": Fault(_moved(20, VIEWS), ("both shifted",)),
-    "swapped": Fault(lambda pair: {"ap": pair.own["la"], "la": pair.own["ap"]}, ("swapped",)),
-    "ap upside down": Fault(_flips(_AP), ("ap upside down",)),
-    "la upside down": Fault(_flips(_LA), ("la upside down",)),
-    "both upside down": Fault(_flips(VIEWS), ("both upside down",)),
-    "ap mirrored": Fault(_each(lambda film, pair: film[::-1], _AP)),
-    "la mirrored": Fault(_each(lambda film, pair: film[::-1], _LA), ("la mirrored",)),
-    "ap inverted": Fault(_each(lambda film, pair: -film, _AP), ("ap inverted",)),
-    "la inverted": Fault(_each(lambda film, pair: -film, _LA), ("la inverted",)),
-    "both inverted": Fault(_each(lambda film, pair: -film), ("both inverted",)),
-    "ap enlarged": Fault(
+MADE_FAULTS = {
+    "none": MadeFault(lambda pair: pair.own),
+    "gamma 0.5": MadeFault(_power(0.5), _GREY),
+    "gamma 2": MadeFault(_power(2.0), _GREY),
+    "local contrast (CLAHE)": MadeFault(_each(_local_contrast), _CONTRAST),
+    "side markers": MadeFault(_each(_marker), ("ap covered", "la covered", "both covered")),
+    "bright border": MadeFault(_each(_border(np.max)), _BORDER),
+    "dark border": MadeFault(_each(_border(np.min)), _BORDER),
+    "la crop off by 10 mm": MadeFault(_moved(10, _LA), ("la shifted", "heights differ")),
+    "la crop off by 20 mm": MadeFault(_moved(20, _LA), ("la shifted", "heights differ")),
+    "ap crop off by 20 mm": MadeFault(_moved(20, _AP), ("ap shifted", "heights differ")),
+    "both crops off by 10 mm": MadeFault(_moved(10, VIEWS), ("both shifted",)),
+    "both crops off by 20 mm": MadeFault(_moved(20, VIEWS), ("both shifted",)),
+    "swapped": MadeFault(lambda pair: {"ap": pair.own["la"], "la": pair.own["ap"]}, ("swapped",)),
+    "ap upside down": MadeFault(_flips(_AP), ("ap upside down",)),
+    "la upside down": MadeFault(_flips(_LA), ("la upside down",)),
+    "both upside down": MadeFault(_flips(VIEWS), ("both upside down",)),
+    "ap mirrored": MadeFault(_each(lambda film, pair: film[::-1], _AP)),
+    "la mirrored": MadeFault(_each(lambda film, pair: film[::-1], _LA), ("la mirrored",)),
+    "ap inverted": MadeFault(_each(lambda film, pair: -film, _AP), ("ap inverted",)),
+    "la inverted": MadeFault(_each(lambda film, pair: -film, _LA), ("la inverted",)),
+    "both inverted": MadeFault(_each(lambda film, pair: -film), ("both inverted",)),
+    "ap enlarged": MadeFault(
         _each(lambda film, pair: enlarged(film, _ENLARGEMENT), _AP), ("ap at another scale",)
     ),
-    "la enlarged": Fault(
+    "la enlarged": MadeFault(
         _each(lambda film, pair: enlarged(film, _ENLARGEMENT), _LA), ("la at another scale",)
     ),
-    "both enlarged": Fault(
+    "both enlarged": MadeFault(
         _each(lambda film, pair: enlarged(film, _ENLARGEMENT)), ("both at another scale",)
     ),
-    "ap turned by 10 degrees": Fault(_turned(10, _AP), ("ap turned",)),
-    "la turned by 10 degrees": Fault(_turned(10, _LA), ("la turned",)),
-    "ap turned by 90 degrees": Fault(_turned(90, _AP), ("ap turned by -90 degrees",)),
-    "la turned by 90 degrees": Fault(_turned(90, _LA), ("la turned by -90 degrees",)),
+    "ap turned by 10 degrees": MadeFault(_turned(10, _AP), ("ap turned",)),
+    "la turned by 10 degrees": MadeFault(_turned(10, _LA), ("la turned",)),
+    "ap turned by 90 degrees": MadeFault(_turned(90, _AP), ("ap turned counter-clockwise",)),
+    "la turned by 90 degrees": MadeFault(_turned(90, _LA), ("la turned counter-clockwise",)),
     # A neck from the front is its own mirror image, so this is upside down.
-    "ap turned by 180 degrees": Fault(_turned(180, _AP), ("ap upside down",)),
-    "la turned by 180 degrees": Fault(_turned(180, _LA), ("la turned by 180 degrees",)),
-    "ap of another patient": Fault(
+    "ap turned by 180 degrees": MadeFault(_turned(180, _AP), ("ap upside down",)),
+    "la turned by 180 degrees": MadeFault(_turned(180, _LA), ("la turned by 180 degrees",)),
+    "ap of another patient": MadeFault(
         lambda pair: {**pair.own, "ap": pair.other["ap"]}, ("two patients",)
     ),
-    "la of another patient": Fault(
+    "la of another patient": MadeFault(
         lambda pair: {**pair.own, "la": pair.other["la"]}, ("two patients",)
     ),
-    "la of another patient and level": Fault(_another_level, ("two patients",)),
-    "ap twice": Fault(lambda pair: {**pair.own, "la": pair.own["ap"]}, ("one view twice",)),
-    "la twice": Fault(lambda pair: {**pair.own, "ap": pair.own["la"]}, ("one view twice",)),
-    "ap noise": Fault(_noise("ap"), ("ap noise",)),
-    "la noise": Fault(_noise("la"), ("la noise",)),
-    "both blank": Fault(_blank, ("both noise",)),
-    "chest": Fault(
+    "la of another patient and level": MadeFault(_another_level, ("two patients",)),
+    "ap twice": MadeFault(lambda pair: {**pair.own, "la": pair.own["ap"]}, ("one view twice",)),
+    "la twice": MadeFault(lambda pair: {**pair.own, "ap": pair.own["la"]}, ("one view twice",)),
+    "ap noise": MadeFault(_noise("ap"), ("ap noise",)),
+    "la noise": MadeFault(_noise("la"), ("la noise",)),
+    "both blank": MadeFault(_blank, ("both noise",)),
+    "chest": MadeFault(
         _of_size(chest_films), ("both unlike a neck", "ap unlike a neck", "la unlike a neck")
     ),
-    "hand": Fault(
+    "hand": MadeFault(
         _of_size(hand_films), ("both unlike a neck", "ap unlike a neck", "la unlike a neck")
     ),
 }

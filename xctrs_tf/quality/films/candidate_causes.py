@@ -7,7 +7,7 @@ import numpy as np
 
 from xctrs_tf.data.films.film_frame import size_advice
 from xctrs_tf.data.films.pair.view_check import DOUBTFUL_EVIDENCE
-from xctrs_tf.data.films.pair.view_faults import FAULTS, MENDS, move_on_file, rotation_flag
+from xctrs_tf.data.films.pair.view_faults import FAULTS, UNDO, move_on_file, rotation_flag
 from xctrs_tf.geometry import VIEWS
 from xctrs_tf.quality.checks import parts_of
 from xctrs_tf.quality.films.film_pose import (
@@ -37,7 +37,7 @@ class Cause:
     Attributes:
         name: short name, such as ``"la mirrored"``.
         views: the films that are wrong.
-        reason: one sentence, with the mend.
+        reason: one sentence, with the remedy.
         parts: what it explains, of `checks.parts_of`; by default its films, and how both agree.
     """
 
@@ -75,7 +75,7 @@ def candidate_causes(films, statistics, spacing_mm, match, in_place, opened=None
         seen.
     """
     for fault in FAULTS:
-        undone = {view: MENDS[mend](films[view]) for view, mend in fault.mends.items()}
+        undone = {view: UNDO[name](films[view]) for view, name in fault.undo.items()}
         if fault.swapped:
             undone = {"ap": films["la"], "la": films["ap"]}
         reason = f"films: {fault.message(opened)}"
@@ -99,7 +99,7 @@ def _poses(films, statistics, spacing_mm, match_in_place, opened):
         if abs(np.log(zoom)) >= _LEAST_ZOOM:
             reason = (
                 f"films: on {films_title(views)} the neck is {zoom:.2f} times as large as on the "
-                f"training films: {_size_mend(views, zoom, opened)}"
+                f"training films: {_size_remedy(views, zoom, opened)}"
             )
             yield (
                 Cause(f"{views_name(views)} at another scale", views, reason),
@@ -149,16 +149,16 @@ def _heights(films, statistics, spacing_mm, match, opened):
         ("ap", -match.shift / match.scale, 1 / match.scale),
     ):
         this, other = (_NAMES[view], _NAMES["ap" if view == "la" else "la"])
-        parts, mends = [], []
+        parts, remedies = [], []
         if is_scaled:
             parts.append(
                 f"{max(scale, 1 / scale):.2f} times {'larger' if scale > 1 else 'smaller'}"
             )
-            mends.append(_size_mend((view,), scale, opened))
+            remedies.append(_size_remedy((view,), scale, opened))
         distance = abs(up) * size * spacing_mm
         if distance >= _TOLD_MM:
             parts.append(f"{distance:.0f} mm {'higher' if up > 0 else 'lower'}")
-            mends.append(f"move {_moves((view,), (0.0, up * size * spacing_mm), opened)}")
+            remedies.append(f"move {_moves((view,), (0.0, up * size * spacing_mm), opened)}")
         reason = f"films: {this} shows the neck {' and '.join(parts)} than {other}: "
         name = f"{view} at another scale" if is_scaled else "heights differ"
         views = (view,) if is_scaled else VIEWS
@@ -166,10 +166,10 @@ def _heights(films, statistics, spacing_mm, match, opened):
         mean = mean_film(statistics, view)
         fit = fit_of_pose(thumbnail(films[view]), mean, scale, (0.0, up))
         known = {view: fit, "pair": match.score}
-        yield Cause(name, views, reason + " and ".join(mends)), {**films, view: undone}, known
+        yield Cause(name, views, reason + " and ".join(remedies)), {**films, view: undone}, known
 
 
-def _size_mend(views, scale, opened):
+def _size_remedy(views, scale, opened):
     """Say how films are made to show the neck that many times smaller.
 
     Where both films tell the size of their pixels, boxes of two widths are refused; with
@@ -180,11 +180,11 @@ def _size_mend(views, scale, opened):
     both_known = bool(known) and None not in known.values()
     cut_in_mm = [view for view in views if frames and frames[view].spacing_mm is not None]
     sized = views if len(views) == 1 and both_known else cut_in_mm
-    mends = [size_advice(view, [edge / scale for edge in known[view]]) for view in sized]
+    remedies = [size_advice(view, [edge / scale for edge in known[view]]) for view in sized]
     boxed = [view for view in views if view not in cut_in_mm]
     if boxed:
-        mends.append(f"make {_boxes(boxed)} {scale:.2f} times as wide")
-    return " and ".join(mends)
+        remedies.append(f"make {_boxes(boxed)} {scale:.2f} times as wide")
+    return " and ".join(remedies)
 
 
 def _moves(views, move_mm, opened):

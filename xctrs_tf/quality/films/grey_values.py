@@ -44,10 +44,10 @@ def grey_cause(view, film, failing, scores, statistics):
         what = "local contrast" if name == "contrast" else "noise or fine detail"
         times = f"{np.exp(abs(value)):.1f} times "
         reason = f"{title} has {times}{more} {what} than the training films: "
-        mend = (
+        remedy = (
             "give it without edge or contrast enhancement" if value > 0 else "give a sharper film"
         )
-        return Cause(f"{view} {name}", (view,), reason + mend)
+        return Cause(f"{view} {name}", (view,), reason + remedy)
     return None
 
 

@@ -35,13 +35,13 @@ def _require_cluster():
         described = json.loads(os.environ["TF_CONFIG"])
         described["cluster"], described["task"]["type"], described["task"]["index"]
     except KeyError as error:
-        mend = f"lacks {error}"
+        problem = f"lacks {error}"
     except (TypeError, ValueError):
-        mend = "is not JSON"
+        problem = "is not JSON"
     else:
         return
     raise UserError(
-        f"--strategy=multi_worker: TF_CONFIG {mend}; set it on every machine (docs/training.md)"
+        f"--strategy=multi_worker: TF_CONFIG {problem}; set it on every machine (docs/training.md)"
     )
 
 

@@ -8,7 +8,7 @@ import pytest
 from tests.data.films.pair.necks import neck_films
 from xctrs_tf.data.films.film_frame import FilmFrame
 from xctrs_tf.data.films.pair.view_check import judge_views
-from xctrs_tf.data.films.pair.view_faults import FAULTS, MENDS, Fault
+from xctrs_tf.data.films.pair.view_faults import FAULTS, UNDO, Fault
 from xctrs_tf.data.films.raw_film import RawFilm
 
 PIXELS = np.random.default_rng(0).random((6, 6)).astype(np.float32)
@@ -35,15 +35,15 @@ def follow(frame, message, view):
     return frame
 
 
-@pytest.mark.parametrize("name", [name for name in MENDS if name not in ("none", "invert")])
+@pytest.mark.parametrize("name", [name for name in UNDO if name not in ("none", "invert")])
 @pytest.mark.parametrize("flips", [{}, {"flip_horizontal": True}, {"flip_vertical": True}])
-def test_the_flags_mend_a_film_however_it_is_turned_already(name, flips):
+def test_the_flags_undo_the_fault_of_a_film_however_it_is_turned_already(name, flips):
     fault = Fault("la wrong", "wrong", {"la": name})
     for frame in FRAMES:
         film = opened_film(frame, **flips)
         message = fault.message({"ap": opened_film(), "la": film})
-        mended = follow(frame, message, "la").cut(film.raw, 6)
-        np.testing.assert_array_equal(mended, MENDS[name](frame.cut(film.raw, 6)))
+        undone = follow(frame, message, "la").cut(film.raw, 6)
+        np.testing.assert_array_equal(undone, UNDO[name](frame.cut(film.raw, 6)))
 
 
 def test_a_flag_that_is_wrong_is_taken_back():

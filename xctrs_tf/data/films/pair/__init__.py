@@ -1,1 +1,1 @@
-"""Pairs of films: cut out, checked, mended and drawn."""
+"""Pairs of films: cut out, checked, aligned and drawn."""

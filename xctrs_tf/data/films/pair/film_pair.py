@@ -9,8 +9,8 @@ from xctrs_tf.data.films.film import cut_film, naming, read_raw_film
 from xctrs_tf.data.films.film_frame import ASPECT_TOLERANCE, FilmFrame
 from xctrs_tf.data.films.film_normalisation import fill_padding, resize_film
 from xctrs_tf.data.films.pair.box_moving import extended_film, strip_box
+from xctrs_tf.data.films.pair.height_alignment import can_be_aligned, is_aligned, plan_box_change
 from xctrs_tf.data.films.pair.height_match import HeightMatch, match_heights
-from xctrs_tf.data.films.pair.height_mending import is_aligned, is_mendable, plan_mending
 from xctrs_tf.data.films.pair.mean_films import ROWS
 from xctrs_tf.data.films.pair.view_check import (
     DOUBTFUL_EVIDENCE,
@@ -62,7 +62,7 @@ class FilmPair:
             pixels of the file.
         used_boxes: dict of the boxes that were cut out.
         match: `HeightMatch` of the boxes that were asked for, or None without a check.
-        remarks: lines that tell what was mended, or is in doubt.
+        remarks: lines that tell what was changed or is in doubt.
         doubts: those of them that tell why the films may be no pair, or not at the same heights.
         problem: the line that tells why the pair is refused, or None.
         checked: whether views and heights were checked.
@@ -158,14 +158,14 @@ def cut_pair(opened, size, spacing_mm=None, film_normalization="percentile", che
 
     With ``check``, films that cannot be the upright AP and LA film of one patient are
     refused. Where one shows the neck higher or larger than the other, its box is moved and
-    scaled (`height_mending.plan_mending`).
+    scaled (`height_alignment.plan_box_change`).
 
     Args:
         opened: dict of `open_films`.
         size: pixels a side of the network.
         spacing_mm: edge of a voxel, or None.
         film_normalization: as of `read_film`.
-        check: check and mend.
+        check: check and align.
 
     Returns:
         `FilmPair`; its ``problem`` tells why it is refused.
@@ -266,34 +266,34 @@ def _align(pair, size, film_normalization):
     """Return the pair checked, and with one box moved where the films differ in height."""
     judgement = _judge(pair)
     pair = dataclasses.replace(pair, match=judgement.match)
-    if not judgement.needs_mending:
+    if not judgement.needs_alignment:
         return pair.refused(judgement.problem).doubting(judgement.doubt)
     # The match of both boxes as they were asked for, after one or two comparisons.
-    mended, whole_match = pair, judgement.match
+    aligned, whole_match = pair, judgement.match
     edge_mm = pair.spacing_mm and pair.spacing_mm * size
     for _ in range(_ROUNDS):
-        mending = plan_mending(pair.opened, pair.frames, pair.boxes, whole_match, edge_mm)
-        if mending.box == pair.boxes[mending.view]:
+        change = plan_box_change(pair.opened, pair.frames, pair.boxes, whole_match, edge_mm)
+        if change.box == pair.boxes[change.view]:
             # Less than a pixel of the file.
             return pair.refused(judgement.problem).doubting(judgement.doubt)
-        if not is_mendable(whole_match) and whole_match.score > DOUBTFUL_EVIDENCE:
-            return pair.refused(mending.refusal)
+        if not can_be_aligned(whole_match) and whole_match.score > DOUBTFUL_EVIDENCE:
+            return pair.refused(change.refusal)
         if whole_match.evidence < DOUBTFUL_EVIDENCE:
-            return pair.doubting(judgement.doubt, mending.suggestion)
-        if judgement.problem is not None and not mending.inside:
+            return pair.doubting(judgement.doubt, change.suggestion)
+        if judgement.problem is not None and not change.inside:
             return pair.refused(judgement.problem)
-        used = {**pair.boxes, mending.view: mending.box}
-        mended = _cut(dataclasses.replace(pair, used_boxes=used), size, film_normalization)
+        used = {**pair.boxes, change.view: change.box}
+        aligned = _cut(dataclasses.replace(pair, used_boxes=used), size, film_normalization)
         # Repeated edges cannot be compared.
-        if not mending.inside:
+        if not change.inside:
             break
-        judgement = _judge(mended)
+        judgement = _judge(aligned)
         if judgement.problem is not None:
             return pair.refused(judgement.problem)
         if judgement.doubt is not None or is_aligned(judgement.match):
             break
         whole_match = whole_match.followed_by(judgement.match)
-    return mended.noting(mending.remark).doubting(judgement.doubt)
+    return aligned.noting(change.remark).doubting(judgement.doubt)
 
 
 def _judge(pair):

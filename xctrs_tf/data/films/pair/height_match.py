@@ -75,7 +75,7 @@ class HeightMatch:
         return self.score - _moving_cost(self.shift, self.scale)
 
     def followed_by(self, other):
-        """Return the match of the first films, if ``other`` was found after this one was mended."""
+        """Return the match of the first films; ``other`` was found after this one was aligned."""
         return dataclasses.replace(
             other, shift=self.scale * other.shift + self.shift, scale=self.scale * other.scale
         )

@@ -6,15 +6,15 @@ import itertools
 import numpy as np
 
 from xctrs_tf.data.films.film_normalisation import normalise_film
+from xctrs_tf.data.films.pair.height_alignment import can_be_aligned, is_aligned
 from xctrs_tf.data.films.pair.height_match import (
     LARGEST_SCORE,
     HeightMatch,
     height_profiles,
     match_profiles,
 )
-from xctrs_tf.data.films.pair.height_mending import is_aligned, is_mendable
 from xctrs_tf.data.films.pair.mean_films import film_fields, mean_films
-from xctrs_tf.data.films.pair.view_faults import FAULTS, MENDS, Fault
+from xctrs_tf.data.films.pair.view_faults import FAULTS, UNDO, Fault
 from xctrs_tf.errors import UserError
 from xctrs_tf.geometry import VIEWS
 
@@ -28,9 +28,9 @@ _PLAIN_CORRELATION = 0.75
 # below the second, they pass with a warning, and no box is moved.
 REFUSED_EVIDENCE, DOUBTFUL_EVIDENCE = 0.2, 1.0
 # Weight of the fit to the mean films against the evidence of the match. Both films together fit
-# the mean films by this much at least once a fault is mended; other films are of no neck.
+# the mean films by this much at least once a fault is undone; other films are of no neck.
 _FIT_WEIGHT, _LEAST_FIT = 1.9, 1.0
-# By how much films fit better once a fault is mended: above the first they are refused, above the
+# By how much films fit better once a fault is undone: above the first they are refused, above the
 # second they pass with a warning.
 REFUSED_LEAD, DOUBTFUL_LEAD = 0.3, 0.06
 ONE_VIEW_TEXT = (
@@ -53,7 +53,7 @@ class ViewJudgement:
     doubt: str | None = None
 
     @property
-    def needs_mending(self):
+    def needs_alignment(self):
         """True if a box has to be moved first, before anything else counts.
 
         Where the two films show the neck at different heights, they fit the mean films less
@@ -64,13 +64,13 @@ class ViewJudgement:
         if self.match is None or is_aligned(self.match):
             return False
         return self.problem is None or (
-            self.match.evidence >= DOUBTFUL_EVIDENCE and is_mendable(self.match)
+            self.match.evidence >= DOUBTFUL_EVIDENCE and can_be_aligned(self.match)
         )
 
 
 _TURNS = (
-    *(MENDS[name] for name in ("none", "mirror", "flip", "half turn")),
-    *(MENDS[name] for name in ("clockwise", "counter-clockwise")),
+    *(UNDO[name] for name in ("none", "mirror", "flip", "half turn")),
+    *(UNDO[name] for name in ("clockwise", "counter-clockwise")),
 )
 _NO_FAULT = Fault("none", "")
 _QUARTER_TURNS = ("clockwise", "counter-clockwise")
@@ -168,7 +168,7 @@ def is_one_view(first, second, least_correlation=ONE_VIEW_CORRELATION):
 
 
 class _Scores:
-    """Fit of two films to each other and to the mean films, after a fault is mended."""
+    """Fit of two films to each other and to the mean films, after a fault is undone."""
 
     def __init__(self, films, strips):
         self._films, self._strips = films, strips
@@ -176,7 +176,7 @@ class _Scores:
         self._profiles, self._matches = {}, {}
 
     def best_fault(self):
-        """Return the fault after whose mending the films fit best; it may be none."""
+        """Return the fault after whose undoing the films fit best; it may be none."""
         own = self.of(_NO_FAULT)
         # No match is better than this, so that most faults need no search.
         least_fit = (own - LARGEST_SCORE) / _FIT_WEIGHT
@@ -184,7 +184,7 @@ class _Scores:
         return max(faults, key=self.of)
 
     def of(self, fault):
-        match = self.match(*(fault.mends.get(view, "none") for view in VIEWS))
+        match = self.match(*(fault.undo.get(view, "none") for view in VIEWS))
         return _FIT_WEIGHT * self.fit(fault) + match.evidence
 
     def fit(self, fault):
@@ -193,12 +193,12 @@ class _Scores:
         if fault.swapped:
             fields = {"ap": fields["la"], "la": fields["ap"]}
         return sum(
-            correlation(MENDS[fault.mends.get(view, "none")](fields[view]), means[view].fields)
+            correlation(UNDO[fault.undo.get(view, "none")](fields[view]), means[view].fields)
             for view in VIEWS
         )
 
     def match(self, ap="none", la="none"):
-        ap, la = (_SAME_ROWS.get(mend, mend) for mend in (ap, la))
+        ap, la = (_SAME_ROWS.get(name, name) for name in (ap, la))
         if ap == la and ap in _SHARED:
             ap = la = "none"
         if (ap, la) not in self._matches:
@@ -206,12 +206,12 @@ class _Scores:
             self._matches[ap, la] = match_profiles(*profiles)
         return self._matches[ap, la]
 
-    def _profile(self, view, mend):
-        if (view, mend) not in self._profiles:
-            films = self._films if mend in _QUARTER_TURNS else self._strips
-            film = MENDS[mend](films[view])
-            self._profiles[view, mend] = height_profiles(film, view)
-        return self._profiles[view, mend]
+    def _profile(self, view, name):
+        if (view, name) not in self._profiles:
+            films = self._films if name in _QUARTER_TURNS else self._strips
+            film = UNDO[name](films[view])
+            self._profiles[view, name] = height_profiles(film, view)
+        return self._profiles[view, name]
 
 
 def correlation(a, b):

@@ -8,7 +8,7 @@ import numpy as np
 from xctrs_tf.data.films.film_frame import FilmFrame, frame_flag
 
 # What undoes the fault of a film ``[horizontal, vertical]``.
-MENDS = {
+UNDO = {
     "none": lambda film: film,
     "mirror": lambda film: film[::-1],
     "flip": lambda film: film[:, ::-1],
@@ -29,7 +29,7 @@ class Fault:
     Attributes:
         name: short name, such as ``"la mirrored"``.
         text: what is wrong.
-        mends: dict by view of the name in `MENDS`.
+        undo: dict by view of the name in `UNDO`.
         remedies: the same for the flags. An AP film and its mirror image look alike, so
             that a film which was turned by 180 degrees is compared after a flip.
         swapped: the films are exchanged.
@@ -37,7 +37,7 @@ class Fault:
 
     name: str
     text: str
-    mends: dict = dataclasses.field(default_factory=dict)
+    undo: dict = dataclasses.field(default_factory=dict)
     remedies: dict | None = None
     swapped: bool = False
 
@@ -54,7 +54,7 @@ class Fault:
         if self.swapped:
             return f"{self.text}: exchange the two files"
         changes = {}
-        for view, name in (self.remedies or self.mends).items():
+        for view, name in (self.remedies or self.undo).items():
             frame, mirrored = _frame(opened and opened[view])
             changes[view] = _change(frame, mirrored, name)
         turns = [change.get("rotate_deg") for change in changes.values()]
@@ -122,19 +122,17 @@ FAULTS = (
         {"ap": "flip", "la": "half turn"},
         {"ap": "half turn", "la": "half turn"},
     ),
-    Fault("la turned by -90 degrees", "the lateral film lies on its side", {"la": "clockwise"}),
+    Fault("la turned counter-clockwise", "the lateral film lies on its side", {"la": "clockwise"}),
+    Fault("la turned clockwise", "the lateral film lies on its side", {"la": "counter-clockwise"}),
+    Fault("ap turned counter-clockwise", "the AP film lies on its side", {"ap": "clockwise"}),
+    Fault("ap turned clockwise", "the AP film lies on its side", {"ap": "counter-clockwise"}),
     Fault(
-        "la turned by 90 degrees", "the lateral film lies on its side", {"la": "counter-clockwise"}
-    ),
-    Fault("ap turned by -90 degrees", "the AP film lies on its side", {"ap": "clockwise"}),
-    Fault("ap turned by 90 degrees", "the AP film lies on its side", {"ap": "counter-clockwise"}),
-    Fault(
-        "both turned by -90 degrees",
+        "both turned counter-clockwise",
         "both films lie on their side",
         {"ap": "clockwise", "la": "clockwise"},
     ),
     Fault(
-        "both turned by 90 degrees",
+        "both turned clockwise",
         "both films lie on their side",
         {"ap": "counter-clockwise", "la": "counter-clockwise"},
     ),
@@ -153,12 +151,12 @@ def _frame(opened):
     return opened.frame, horizontal != vertical
 
 
-def _change(frame, mirrored, mend):
+def _change(frame, mirrored, name):
     """Return the fields of a frame that have to change, with their new values."""
-    if mend in _SWITCHES:
-        field = _SWITCHES[mend]
+    if name in _SWITCHES:
+        field = _SWITCHES[name]
         return {field: not getattr(frame, field)}
-    return {"rotate_deg": _rotated_further(frame, mirrored, _TURNS_DEG[mend])}
+    return {"rotate_deg": _rotated_further(frame, mirrored, _TURNS_DEG[name])}
 
 
 def _rotated_further(frame, mirrored, degrees):

@@ -4,6 +4,7 @@ import dataclasses
 
 import numpy as np
 
+from xctrs_tf.ct_segmentation.anatomy.neck_shape import FRONT_MM, MIDLINE_MM
 from xctrs_tf.data.stream.rigid_motion import euler_degrees
 from xctrs_tf.geometry import rotation_matrix
 
@@ -12,10 +13,8 @@ _MIRRORED_POINTS = 250
 _FAR_MM = 10.0
 _MOST_TURN_DEG = 44.0
 _FEWEST_POINTS = 20
-# Front of a vertebra at the midline, and the height from which it is body and dens of C2: 32 mm or
-# more in C2 and up to 30 mm in the others, along z, in the 93 necks of OpenKBP and 100 phantoms.
-_MIDLINE_MM = 6.0
-_FRONT_MM = 15.0
+# Height of the front at the midline from which it is body and dens of C2: 32 mm or more in C2 and
+# up to 30 mm in the others, along z, in the 93 necks of OpenKBP and 100 phantoms.
 _DENS_MM = 29.0
 _ROUNDS = 3
 # A larger tilt is that of a piece which is no whole vertebra.
@@ -81,7 +80,7 @@ def _axes(points):
     back = np.array([0.0, 1.0, 0.0]) - left[1] * left
     back /= np.linalg.norm(back)
     across = points @ np.stack([back, np.cross(left, back)], axis=1)
-    turn = _tilt(across, np.abs(points @ left - middle) <= _MIDLINE_MM)
+    turn = _tilt(across, np.abs(points @ left - middle) <= MIDLINE_MM)
     return np.stack([left, back, np.cross(left, back)], axis=1) @ rotation_matrix((turn, 0, 0))
 
 
@@ -126,7 +125,7 @@ def _tilt(across, is_midline):
     for _ in range(_ROUNDS):
         # What is the front depends on the tilt.
         turned = _turned(middle, -dens_tilt)
-        front = middle[turned[:, 0] <= turned[:, 0].min() + _FRONT_MM] if len(middle) else middle
+        front = middle[turned[:, 0] <= turned[:, 0].min() + FRONT_MM] if len(middle) else middle
         if len(front) < _FEWEST_POINTS or np.ptp(_turned(front, -dens_tilt)[:, 1]) < _DENS_MM:
             break
         dens_tilt = (_principal(front) + 180.0) % 180.0 - 90.0

@@ -9,8 +9,8 @@ from xctrs_tf.data.films.film_frame import FilmFrame
 from xctrs_tf.data.films.pair import film_pair
 from xctrs_tf.data.films.pair.box_moving import extended_film, moved_box, strip_box
 from xctrs_tf.data.films.pair.film_pair import OpenFilm, cut_pair
+from xctrs_tf.data.films.pair.height_alignment import can_be_aligned, is_aligned, plan_box_change
 from xctrs_tf.data.films.pair.height_match import HeightMatch
-from xctrs_tf.data.films.pair.height_mending import is_aligned, is_mendable, plan_mending
 from xctrs_tf.data.films.pair.view_check import ViewJudgement
 from xctrs_tf.data.films.raw_film import RawFilm
 from xctrs_tf.data.projection.film_processing import local_contrast
@@ -19,11 +19,11 @@ BOX = (40, 40, 140, 140)
 
 
 def plan(match, boxes=(BOX, BOX), pixel_mm=(None, None), edge_mm=None):
-    """Return the mending of two films of 200 x 200 pixels."""
+    """Return the change of the box of one of two films of 200 x 200 pixels."""
     frames = {v: FilmFrame(pixel_mm=mm) for v, mm in zip(("ap", "la"), pixel_mm, strict=True)}
     film = RawFilm(np.zeros((200, 200), np.float32))
     opened = {view: OpenFilm(pathlib.Path(f"{view}.png"), film) for view in frames}
-    return plan_mending(opened, frames, dict(zip(frames, boxes, strict=True)), match, edge_mm)
+    return plan_box_change(opened, frames, dict(zip(frames, boxes, strict=True)), match, edge_mm)
 
 
 def match(shift, scale=1.0):
@@ -32,9 +32,9 @@ def match(shift, scale=1.0):
 
 def test_the_lateral_box_follows_what_its_film_shows():
     # 10 of 100 pixels higher; a quarter larger.
-    mending = plan(match(0.1), edge_mm=160)
-    assert (mending.view, mending.box) == ("la", (40, 30, 140, 130))
-    assert mending.remark == (
+    change = plan(match(0.1), edge_mm=160)
+    assert (change.view, change.box) == ("la", (40, 30, 140, 130))
+    assert change.remark == (
         "films: LA shows the neck 16.0 mm (10 pixels) higher than AP; --la_crop_box=40,30,140,130 "
         "was used instead"
     )
@@ -43,9 +43,9 @@ def test_the_lateral_box_follows_what_its_film_shows():
 
 
 def test_the_film_of_unknown_size_is_changed():
-    mending = plan(match(0.1, 1.25), pixel_mm=(None, 1.6))
-    assert (mending.view, mending.box) == ("ap", (50, 58, 130, 138))
-    assert "AP shows the neck 8 pixels lower and 1.25 times smaller than LA" in mending.remark
+    change = plan(match(0.1, 1.25), pixel_mm=(None, 1.6))
+    assert (change.view, change.box) == ("ap", (50, 58, 130, 138))
+    assert "AP shows the neck 8 pixels lower and 1.25 times smaller than LA" in change.remark
 
 
 def test_the_other_film_is_moved_where_there_is_no_room():
@@ -86,23 +86,23 @@ def test_the_advice_for_two_sizes_that_contradict_each_other_works(factor, spaci
     if pair.problem is None:
         # The size was not changed, and the box alone was.
         assert f"; --la_crop_box={flags[2]} was used instead; next time, give --la_pix" in said
-    mended = cut({**boxes, "la": box}, {**sizes, "la": float(flags[1])})
-    assert mended.problem is None and mended.remarks == ()
+    aligned = cut({**boxes, "la": box}, {**sizes, "la": float(flags[1])})
+    assert aligned.problem is None and aligned.remarks == ()
 
 
 def test_pixels_that_are_not_square_have_their_sizes_corrected_in_the_file():
-    mending = plan(match(0.0, 1.25), pixel_mm=((2.0, 2.0), (2.5, 2.0)))
-    assert mending.remark.endswith(
-        f"; {(flag := '--la_crop_box=' + ','.join(map(str, mending.box)))} was used instead; next "
+    change = plan(match(0.0, 1.25), pixel_mm=((2.0, 2.0), (2.5, 2.0)))
+    assert change.remark.endswith(
+        f"; {(flag := '--la_crop_box=' + ','.join(map(str, change.box)))} was used instead; next "
         f"time, correct the pixel size in the LA film's file to 2 x 1.6 mm and give {flag}"
     )
-    assert "_pixel_mm" not in mending.remark + mending.refusal + mending.suggestion
+    assert "_pixel_mm" not in change.remark + change.refusal + change.suggestion
 
 
 def test_limits():
     assert is_aligned(match(0.01, 1.02)) and not is_aligned(match(0.02))
-    assert is_mendable(match(-0.15, 0.81)) and not is_mendable(match(0.16))
-    assert not is_mendable(match(0.0, 1.3))
+    assert can_be_aligned(match(-0.15, 0.81)) and not can_be_aligned(match(0.16))
+    assert not can_be_aligned(match(0.0, 1.3))
 
 
 @pytest.mark.parametrize(
@@ -137,7 +137,7 @@ def test_edges_are_repeated_and_strips_are_as_wide_as_the_film():
 
 
 @pytest.mark.parametrize(("seed", "turned", "contrast"), [(1, False, True), (0, True, False)])
-def test_heights_are_mended_before_a_fault_of_both_films_is_named(seed, turned, contrast):
+def test_heights_are_aligned_before_a_fault_of_both_films_is_named(seed, turned, contrast):
     # Local contrast makes films less like the mean films, and so does a shift.
     films = [local_contrast(film, 8, 2.56) if contrast else film for film in neck_films(seed)]
     films = [film[::-1, ::-1] if turned else film for film in films]

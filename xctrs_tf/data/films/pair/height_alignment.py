@@ -7,13 +7,13 @@ from xctrs_tf.data.films.film_frame import size_advice
 from xctrs_tf.data.films.pair.box_moving import is_inside, moved_box
 from xctrs_tf.geometry import VIEWS
 
-# Shifts, as a share of the film's edge, and scales that are mended: at most, and at least.
-MENDED_SHIFT, MENDED_SCALE = 0.15, 1.25
+# Shifts, as a share of the film's edge, and scales that are aligned: at most, and at least.
+ALIGNED_SHIFT, ALIGNED_SCALE = 0.15, 1.25
 _LEAST_SHIFT, _LEAST_SCALE = 0.01, 1.03
 
 
 @dataclasses.dataclass(frozen=True)
-class Mending:
+class BoxChange:
     """Change of one film's box, after which both films show the neck at the same heights.
 
     Attributes:
@@ -37,28 +37,28 @@ class Mending:
 
     @property
     def remark(self):
-        """The line that tells what was mended."""
+        """The line that tells what was changed."""
         edge = "" if self.inside else ", with the film's edge repeated where the film ends"
         used = f"{self.difference}; {self._box_flag} was used instead{edge}"
-        return f"films: {used}" + ("" if self.pixel_mm is None else f"; next time, {self._mend}")
+        return f"films: {used}" + ("" if self.pixel_mm is None else f"; next time, {self._remedy}")
 
     @property
     def refusal(self):
-        """The line that refuses films that differ too much to be mended."""
-        mend = self._mend if self.inside else "its film does not reach so far"
-        return f"films: {self.difference}, which is too much to be mended; {mend}"
+        """The line that refuses films that differ too much to be aligned."""
+        remedy = self._remedy if self.inside else "its film does not reach so far"
+        return f"films: {self.difference}, which is too much to be mended; {remedy}"
 
     @property
     def suggestion(self):
         """The line that tells what may be, where the films agree too little to be sure."""
-        return f"films: {self.difference}, perhaps; nothing was moved; if so {self._mend}"
+        return f"films: {self.difference}, perhaps; nothing was moved; if so {self._remedy}"
 
     @property
     def _box_flag(self):
         return f"--{self.view}_crop_box={','.join(map(str, self.box))}"
 
     @property
-    def _mend(self):
+    def _remedy(self):
         if self.pixel_mm is None:
             return f"give {self._box_flag}"
         # The box alone would be refused as too wide, or be made as wide as --spacing_mm says.
@@ -66,16 +66,17 @@ class Mending:
 
 
 def is_aligned(match):
-    """Return True if two films need no mending by their `HeightMatch`."""
+    """Return True if two films need no alignment by their `HeightMatch`."""
     return abs(match.shift) <= _LEAST_SHIFT and abs(math.log(match.scale)) <= math.log(_LEAST_SCALE)
 
 
-def is_mendable(match):
+def can_be_aligned(match):
     """Return True if the shift and scale of a `HeightMatch` lie within the limits."""
-    return abs(match.shift) <= MENDED_SHIFT and abs(math.log(match.scale)) <= math.log(MENDED_SCALE)
+    is_near = abs(match.shift) <= ALIGNED_SHIFT
+    return is_near and abs(math.log(match.scale)) <= math.log(ALIGNED_SCALE)
 
 
-def plan_mending(opened, frames, boxes, match, edge_mm=None):
+def plan_box_change(opened, frames, boxes, match, edge_mm=None):
     """Choose the film whose box is moved and scaled, and the new box.
 
     The box of the LA film is changed, but that of the AP film where the size in mm is known of
@@ -91,7 +92,7 @@ def plan_mending(opened, frames, boxes, match, edge_mm=None):
         edge_mm: length of a box's edge at the patient, where no film's size is known.
 
     Returns:
-        `Mending`.
+        `BoxChange`.
     """
     known = {view: frames[view].pixel_size(opened[view].raw) is not None for view in VIEWS}
     order = ["ap", "la"] if known["la"] and not known["ap"] else ["la", "ap"]
@@ -102,7 +103,7 @@ def plan_mending(opened, frames, boxes, match, edge_mm=None):
         up, factor = changes[view]
         raw = opened[view].raw
         box = moved_box(raw, frames[view], boxes[view], up, factor)
-        plans[view] = Mending(view, up, factor, box, "", is_inside(raw, box))
+        plans[view] = BoxChange(view, up, factor, box, "", is_inside(raw, box))
     first, second = (plans[view] for view in order)
     instead = second.inside and (scale == 1 or not known[second.view])
     plan = second if instead and not first.inside else first

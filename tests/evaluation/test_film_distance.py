@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from xctrs_tf.evaluation.film_statistics import auc, film_distance, film_features, log_spectrum
+from xctrs_tf.evaluation.film_distance import auc, film_distance, film_features, log_spectrum
 
 
 def films(count, seed, blur=2.0, power=1.0, crops=2, size=32):

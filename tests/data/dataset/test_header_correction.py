@@ -6,12 +6,12 @@ from tests.data.necks import make_neck, write_neck
 from tests.experiments.preparing import nifti_flags, prepare
 from tests.programs import assert_refused
 from xctrs_tf.data.dataset import open_dataset
-from xctrs_tf.data.dataset.header_mending import (
-    MENDS,
-    MendedSource,
+from xctrs_tf.data.dataset.header_correction import (
+    CORRECTIONS,
+    CorrectedSource,
     centre_of,
-    mend_header,
-    parse_mends,
+    correct_header,
+    parse_corrections,
 )
 from xctrs_tf.data.sources.nifti import NiftiSource
 from xctrs_tf.data.volumes.volume import Volume, write_volume
@@ -21,7 +21,7 @@ IDS = ["a", "b b", "c"]
 
 
 @pytest.mark.parametrize(
-    ("texts", "mends"),
+    ("texts", "corrections"),
     [
         ([], {}),
         (["rotate180z"], dict.fromkeys(IDS, "rotate180z")),
@@ -29,8 +29,8 @@ IDS = ["a", "b b", "c"]
         (["c:none", "rotate180x", "a:mirror_z"], {"a": "mirror_z", "b b": "rotate180x"}),
     ],
 )
-def test_mends_of_all_and_of_one(texts, mends):
-    assert parse_mends(texts, IDS) == mends
+def test_corrections_of_all_and_of_one(texts, corrections):
+    assert parse_corrections(texts, IDS) == corrections
 
 
 @pytest.mark.parametrize(
@@ -44,19 +44,19 @@ def test_mends_of_all_and_of_one(texts, mends):
 )
 def test_mistakes(texts, message):
     with pytest.raises(UserError, match=message):
-        parse_mends(texts, IDS)
+        parse_corrections(texts, IDS)
 
 
-@pytest.mark.parametrize("mend", MENDS)
-def test_a_point_moves_to_the_opposite_side_of_the_centre(mend):
+@pytest.mark.parametrize("correction", CORRECTIONS)
+def test_a_point_moves_to_the_opposite_side_of_the_centre(correction):
     array = np.zeros((3, 4, 5), np.int16)
     array[0, 1, 2] = 7
     centre_mm = np.array([12.0, -15.0, 33.0])
-    signs = np.where(np.isin(range(3), MENDS[mend]), -1, 1)
+    signs = np.where(np.isin(range(3), CORRECTIONS[correction]), -1, 1)
     tilt = Rotation.from_euler("xy", (20, 10), degrees=True).as_matrix()
     for direction in (None, tilt):
         volume = Volume(array, (1.0, 2.0, 3.0), (10.0, -20.0, 30.0), direction)
-        turned = mend_header(volume, mend, centre_mm)
+        turned = correct_header(volume, correction, centre_mm)
         assert (turned.direction is None) == (direction is None)
         before, after = (
             place_of(each, np.argwhere(each.array == 7)[0]) for each in (volume, turned)
@@ -78,10 +78,10 @@ def place_of(volume, index):
     return grid.origin_mm + grid.direction @ (np.array(index) * grid.spacing_mm)
 
 
-def test_only_named_patients_are_mended_and_their_records_say_so(tmp_path):
+def test_only_named_patients_are_corrected_and_their_records_say_so(tmp_path):
     for name in ("p1", "p2"):
         write_neck(tmp_path, name)
-    source = MendedSource(NiftiSource(tmp_path), {"p2": "rotate180z"})
+    source = CorrectedSource(NiftiSource(tmp_path), {"p2": "rotate180z"})
     first, second = (source.scans(patient)[0] for patient in source.ids)
     assert "header" not in source.record(first)
     assert source.record(second)["header"] == "rotate180z"
@@ -106,7 +106,7 @@ def write_facing_neck(folder, name, turned=False):
         write_volume(folder / f"{name}_{suffix}.nii.gz", array, volume.spacing_mm, volume.origin_mm)
 
 
-def test_prepare_names_a_turned_scan_and_mends_it_in_the_same_folder(tmp_path):
+def test_prepare_names_a_turned_scan_and_corrects_it_in_the_same_folder(tmp_path):
     (tmp_path / "in").mkdir()
     write_facing_neck(tmp_path / "in", "sound")
     write_facing_neck(tmp_path / "in", "turned", turned=True)
@@ -118,8 +118,8 @@ def test_prepare_names_a_turned_scan_and_mends_it_in_the_same_folder(tmp_path):
     second = prepare(*flags, "--header=turned:rotate180z")
     assert second.returncode == 0, second.stdout + second.stderr
     dataset = open_dataset(tmp_path / "out")
-    sound, mended = dataset.load("sound"), dataset.load("turned")
-    np.testing.assert_array_equal(mended.segmentation, sound.segmentation)
+    sound, corrected = dataset.load("sound"), dataset.load("turned")
+    np.testing.assert_array_equal(corrected.segmentation, sound.segmentation)
     assert [record.get("header") for record in dataset.manifest["patients"]] == [None, "rotate180z"]
     # The same flag for all turns the sound scan, which is said too.
     third = prepare(*flags, "--header=rotate180z")
