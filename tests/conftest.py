@@ -2,6 +2,7 @@
 
 import gc
 import os
+import resource
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 # The tests are of the processor, also where a GPU is, which a training may hold.
@@ -65,3 +66,13 @@ def models(tmp_path_factory):
     folder = tmp_path_factory.mktemp("toy")
     export_run(toy_run(folder / "run"), folder / "models")
     return folder / "models"
+
+
+@pytest.fixture
+def bounded_memory():
+    """Fail if the process needs 2 GB more than before."""
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    yield
+    after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    # In kilobytes on Linux.
+    assert after - before < 2 * 2**20

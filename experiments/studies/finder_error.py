@@ -26,7 +26,7 @@ import numpy as np
 from absl import flags
 
 from experiments.common import cli
-from experiments.studies.train_finder import films_of
+from experiments.neck_finder.train import films_of
 from xctrs_tf.data.dataset import open_dataset
 from xctrs_tf.errors import UserError
 from xctrs_tf.geometry import VIEWS
@@ -40,7 +40,10 @@ SPLIT = flags.DEFINE_enum(
     "split", "test", ("validation", "test"), "Whose films.", flag_values=FLAGS
 )
 WEIGHTS = flags.DEFINE_string(
-    "weights", None, "Weights of train_finder; by default those of the package.", flag_values=FLAGS
+    "weights",
+    None,
+    "Weights of experiments.neck_finder.train; by default those of the package.",
+    flag_values=FLAGS,
 )
 NUM_FILMS = flags.DEFINE_integer(
     "num_films", 20, "Films of a patient and view.", lower_bound=1, flag_values=FLAGS

@@ -2,17 +2,12 @@
 
     python -m experiments.studies.view_check_rates --data=DATA
     python -m experiments.studies.view_check_rates --data=DATA --fold=0
-    python -m experiments.studies.view_check_rates --data=A --data=B --fold=0 --write_means=FILE
 
 True pairs: films of one patient that are exposed, projected or cut out otherwise. In rows of a
 shift or a scale the AP film shows the middle three quarters of its file, and the box of the LA
 film is moved or scaled. Pairs with a fault and films of two patients follow. Each row counts
 the pairs that were refused, and the others that got a warning or whose box was moved; for true
 pairs the difference, after that, between the heights of both boxes, in mm at their ends.
-
-With --write_means nothing is tested: the mean films that the check compares with are measured on
-the training and validation patients of the fold, and written to FILE; each --data counts alike.
-xctrs_tf/data/films/pair/mean_films.json is such a file.
 """
 
 import pathlib
@@ -22,16 +17,13 @@ import numpy as np
 from absl import flags
 
 from experiments.common import cli
-from xctrs_tf import provenance
 from xctrs_tf.data.dataset import open_dataset
 from xctrs_tf.data.films.film_frame import FilmFrame
 from xctrs_tf.data.films.film_normalisation import normalise_film
 from xctrs_tf.data.films.pair.film_pair import OpenFilm, cut_pair
-from xctrs_tf.data.films.pair.mean_films import measure_means, write_means
 from xctrs_tf.data.films.raw_film import RawFilm
 from xctrs_tf.data.projection.film_processing import enhance_detail, local_contrast
 from xctrs_tf.data.projection.projection_geometry import ProjectionGeometry
-from xctrs_tf.errors import UserError
 from xctrs_tf.evaluation.perturbations import project_case
 from xctrs_tf.geometry import VIEWS
 from xctrs_tf.progress import progress_bar
@@ -71,12 +63,6 @@ PATIENTS = flags.DEFINE_integer(
     lower_bound=2,
     flag_values=FLAGS,
 )
-WRITE_MEANS = flags.DEFINE_string(
-    "write_means",
-    None,
-    "JSON file to write mean films to, from the other patients of --fold.",
-    flag_values=FLAGS,
-)
 flags.mark_flags_as_required(["data"], flag_values=FLAGS)
 
 # Share of the film's edge beside the AP film's box, on each side.
@@ -89,11 +75,8 @@ _HEADER = (
 
 
 def execute():
-    """Print a table for each data folder, or write the mean films; return the exit status."""
+    """Print a table for each data folder; return the exit status."""
     datasets = [open_dataset(path) for path in DATA.value]
-    if WRITE_MEANS.value is not None:
-        _write_means(datasets)
-        return 0
     for dataset in datasets:
         if len(datasets) > 1:
             print(dataset.path)
@@ -114,27 +97,6 @@ def _print_table(dataset):
     print(_HEADER)
     for kind, outcomes in rows.items():
         print(_line(kind, outcomes))
-
-
-def _write_means(datasets):
-    if FOLD.value is None:
-        raise UserError("--write_means: name with --fold the test patients that are left out")
-    splits = [dataset.split(FOLD.value) for dataset in datasets]
-    patients = [[*split.training, *split.validation] for split in splits]
-    means = measure_means(
-        [dataset.load(patient) for patient in progress_bar(ids, unit="patient")]
-        for dataset, ids in zip(datasets, patients, strict=True)
-    )
-    origin = provenance.collect(
-        n=sum(map(len, patients)),
-        seed=None,
-        data_hash=[dataset.content_hash() for dataset in datasets],
-        fold=FOLD.value,
-        sources=[dataset.sources() for dataset in datasets],
-        patients_of_folders=[len(ids) for ids in patients],
-    )
-    write_means(means, origin, WRITE_MEANS.value)
-    print(WRITE_MEANS.value)
 
 
 def _others(cases, number, rng):

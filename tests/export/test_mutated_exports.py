@@ -1,7 +1,4 @@
-"""Changed exports: each is refused in one line, or gives what the whole one does.
-
-The same for hundreds of changes is in tests/soak/test_exports.py.
-"""
+"""Changed exports: each is refused in one line, or gives what the whole one does."""
 
 import json
 import shutil
@@ -13,7 +10,7 @@ from tests.export.mutations import mutate
 from tests.export.runs import toy_run
 from tests.films import block_films
 from tests.quality.references import plain_reference
-from xctrs_tf.errors import UserError
+from xctrs_tf.errors import UserError, one_line
 from xctrs_tf.export.saved_model import export_run
 from xctrs_tf.quality.verdict import assess
 from xctrs_tf.reconstruction import load
@@ -62,3 +59,11 @@ def exported(tmp_path_factory):
 def test_a_changed_export_is_refused_or_right(exported, tmp_path, seed):
     line = check_mutation(exported, tmp_path, seed)
     assert line is None or (str(tmp_path) in line and len(line) < 1000)
+
+
+@pytest.mark.soak
+@pytest.mark.usefixtures("bounded_memory")
+@pytest.mark.parametrize("seed", range(1000, 1300))
+def test_hundreds_of_changed_exports_are_refused_or_right(exported, tmp_path, seed):
+    line = check_mutation(exported, tmp_path, seed)
+    assert line is None or (str(tmp_path) in line and len(one_line(line)) < 1000)

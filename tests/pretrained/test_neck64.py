@@ -80,7 +80,7 @@ def test_names():
 
 
 def test_the_page_names_the_test_patients_and_the_figures(metadata):
-    from tests.test_structure import ROOT
+    from tests.programs import ROOT
 
     page = (ROOT / "docs" / "neck64.md").read_text(encoding="utf-8")
     means = metadata["metrics"]["means"]
@@ -89,7 +89,7 @@ def test_the_page_names_the_test_patients_and_the_figures(metadata):
 
 
 def test_the_page_has_the_cards_rates_of_faults_that_are_not_always_noticed():
-    from tests.test_structure import ROOT
+    from tests.programs import ROOT
 
     def rows(text):
         lines = [line.strip("|").split("|") for line in text.splitlines() if line.startswith("| ")]

@@ -119,6 +119,11 @@ def test_a_model_is_named_with_its_training_and_figures():
     assert " for 1 step;" in model_sentences(model_record("toy", {"step": 1}))
 
 
+def test_steps_that_no_training_has_are_left_out():
+    for step in (10**400, math.inf, math.nan, True, "7"):
+        assert model_record("toy", {"step": step})["steps"] is None
+
+
 def test_every_model_of_several_is_told_once_with_its_own_training(tmp_path, reconstruction):
     other = {
         **METADATA,

@@ -32,6 +32,8 @@ STRANGE = {
     "list": [1, 2],
     "object": {"size": 32},
 }
+# Random lies of a protocol in the soak tests.
+NUMBER_RANDOM = 150
 # Seconds after which a request that should have ended is taken to hang.
 HANG_S = 10.0
 

@@ -1,11 +1,11 @@
-"""The gRPC client with servers that lie: a few of the lies of tests/soak/test_serving.py."""
+"""The gRPC client with servers that lie: a few of the lies, or all of them in `make soak`."""
 
 import pytest
 
 pytest.importorskip("tensorflow_serving", reason="needs tensorflow-serving-api")
 
 from tests.serving.grpc_lies import fixed_lies, lying_grpc_server, random_lie
-from tests.serving.lies import outcome
+from tests.serving.lies import NUMBER_RANDOM, outcome
 from xctrs_tf.serving.client import RetryPolicy, Security
 from xctrs_tf.serving.grpc_client import GrpcClient
 
@@ -47,6 +47,13 @@ def test_a_lie_is_one_line(name, capfd, caplog):
 def test_changed_bytes_are_one_line_or_a_possible_answer():
     for seed in range(8):
         ask(random_lie(seed))
+
+
+@pytest.mark.soak
+@pytest.mark.usefixtures("bounded_memory")
+def test_any_lie_is_one_line_or_a_possible_answer():
+    for lies in (*LIES.values(), *map(random_lie, range(NUMBER_RANDOM))):
+        ask(lies, timeout_s=3.0)
 
 
 def test_a_true_answer_is_taken():

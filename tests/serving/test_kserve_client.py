@@ -1,4 +1,4 @@
-"""The KServe v2 client: true answers in every form, and a few of the lies of the soak tests."""
+"""The KServe v2 client: true answers in every form, and lies: a few, or all in `make soak`."""
 
 import json
 
@@ -8,7 +8,7 @@ import pytest
 from tests.export.runs import SIZE
 from tests.films import block_films
 from tests.serving.kserve_lies import answer, fixed_lies, lying_server, model, random_lie
-from tests.serving.lies import LABELS, outcome, true_ct
+from tests.serving.lies import LABELS, NUMBER_RANDOM, outcome, true_ct
 from tests.serving.rest_lies import response
 from tests.serving.serving_apis import MODEL, StubModel, kserve_server
 from xctrs_tf.reconstruction import load
@@ -70,6 +70,13 @@ def test_a_lie_is_one_line(name):
 def test_changed_bytes_are_one_line_or_a_possible_answer():
     for seed in range(12):
         ask(random_lie(seed))
+
+
+@pytest.mark.soak
+@pytest.mark.usefixtures("bounded_memory")
+@pytest.mark.parametrize("name", [*LIES, *range(NUMBER_RANDOM)])
+def test_any_lie_is_one_line_or_a_possible_answer(name):
+    ask(LIES[name] if name in LIES else random_lie(name), timeout_s=3.0)
 
 
 def test_a_true_answer_is_taken():

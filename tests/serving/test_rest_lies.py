@@ -1,8 +1,8 @@
-"""The REST client with servers that lie: a few of the lies of tests/soak/test_serving.py."""
+"""The REST client with servers that lie: a few of the lies, or all of them in `make soak`."""
 
 import pytest
 
-from tests.serving.lies import outcome
+from tests.serving.lies import NUMBER_RANDOM, outcome
 from tests.serving.rest_lies import GOOD, HEAD, fixed_lies, lying_server, random_lie
 from xctrs_tf.serving import rest_client
 from xctrs_tf.serving.client import RetryPolicy, Security
@@ -50,6 +50,13 @@ def test_a_lie_is_one_line(name):
 def test_changed_bytes_are_one_line_or_a_possible_answer():
     for seed in range(12):
         ask(random_lie(seed))
+
+
+@pytest.mark.soak
+@pytest.mark.usefixtures("bounded_memory")
+@pytest.mark.parametrize("name", [*LIES, *range(NUMBER_RANDOM)])
+def test_any_lie_is_one_line_or_a_possible_answer(name):
+    ask(LIES[name] if name in LIES else random_lie(name), timeout_s=3.0)
 
 
 def test_a_true_answer_is_taken():

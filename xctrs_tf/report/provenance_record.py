@@ -4,7 +4,7 @@ It is part of report.json and reconstruction.json; report.html and the DICOM fil
 """
 
 import itertools
-import math
+import sys
 
 from xctrs_tf import __version__
 from xctrs_tf.data.films.film_normalisation import FIRST_FILM_NORMALIZATION
@@ -263,4 +263,5 @@ def _text(value):
 
 def _number(value):
     plain = isinstance(value, int | float) and not isinstance(value, bool)
-    return value if plain and math.isfinite(value) else None
+    # An integer may be too large for a float, and so for math.isfinite.
+    return value if plain and abs(value) <= sys.float_info.max else None

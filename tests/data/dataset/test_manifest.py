@@ -44,6 +44,16 @@ def test_random_tables_are_read_or_refused_in_words(tmp_path):
     assert 0 < try_tables(tmp_path, seed=0, count=60) < 60
 
 
+@pytest.mark.soak
+def test_thousands_of_manifests_are_read_or_refused_in_words(tmp_path):
+    assert 3000 < try_manifests(tmp_path, seed=1, count=3000) < 6000
+
+
+@pytest.mark.soak
+def test_thousands_of_tables_are_read_or_refused_in_words(tmp_path):
+    assert 1000 < try_tables(tmp_path, seed=1, count=5000) < 5000
+
+
 def test_a_folder_without_a_manifest(tmp_path):
     for path in (tmp_path, tmp_path / "absent"):
         with pytest.raises(UserError, match=r"no prepared data folder .*experiments\.prepare"):

@@ -5,7 +5,7 @@ import pytest
 
 from tests.data.cases import write_dataset
 from tests.data.dataset.test_dataset import write_scans
-from tests.data.streams import training_pipeline
+from tests.data.stream.streams import training_pipeline
 from xctrs_tf.data.dataset import network_arrays, open_dataset
 from xctrs_tf.data.dataset.mixture import one_part
 from xctrs_tf.data.projection.film_simulation import FilmSimulation

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from tests.data.full_disk import largest_file
+from tests.full_disk import largest_file
 from xctrs_tf.data.volumes import volume as volume_module
 from xctrs_tf.data.volumes.volume import (
     Volume,

@@ -2,9 +2,8 @@ import numpy as np
 
 from experiments.studies import view_check_rates
 from tests.data.cases import write_dataset
-from tests.programs import assert_refused, run_program
-from xctrs_tf.data.dataset import open_dataset
-from xctrs_tf.data.films.pair import film_pair, mean_films
+from tests.programs import run_program
+from xctrs_tf.data.films.pair import film_pair
 from xctrs_tf.data.films.pair.view_check import ViewJudgement
 
 
@@ -27,30 +26,6 @@ def test_a_doubt_counts_whatever_its_words(monkeypatch):
     monkeypatch.setattr(film_pair, "judge_views", lambda *films, **more: doubtful)
     pair = view_check_rates._judged(film, film**0.5 + film[::-1], None, 32)
     assert view_check_rates._outcome(pair, 1.0, False) == (False, True, False, 0.0)
-
-
-def test_the_mean_films_of_the_package_can_be_measured_again(tmp_path, monkeypatch):
-    write_dataset(tmp_path / "set", num_patients=4, num_folds=2)
-    flags = [f"--data={tmp_path / 'set'}", f"--write_means={tmp_path / 'means.json'}"]
-    result = run_program("studies.view_check_rates", *flags, "--fold=0")
-    assert result.returncode == 0, result.stderr
-    monkeypatch.setattr(mean_films, "MEANS", tmp_path / "means.json")
-    mean_films.mean_films.cache_clear()
-    read = mean_films.mean_films()
-    mean_films.mean_films.cache_clear()
-    # The other patients are the test patients.
-    dataset = open_dataset(tmp_path / "set")
-    split = dataset.split(0)
-    cases = [dataset.load(patient) for patient in (*split.training, *split.validation)]
-    assert 0 < len(cases) < 4
-    for view, mean in read.items():
-        fields = [mean_films.film_fields(getattr(case, view)) for case in cases]
-        np.testing.assert_allclose(mean.fields, np.mean(fields, axis=0), atol=1e-4)
-        assert (mean.quantiles[0], mean.quantiles[-1]) == (0, 1)
-    (tmp_path / "means.json").unlink()
-    result = run_program("studies.view_check_rates", *flags)
-    told = "--write_means: name with --fold the test patients"
-    assert_refused(result, told, tmp_path / "means.json")
 
 
 def test_a_folder_without_a_manifest(tmp_path):

@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import pytest
 
-from tests.data.full_disk import largest_file
+from tests.full_disk import largest_file
 from tests.training.toys import toy_config, toy_dataset
 from xctrs_tf import files
 from xctrs_tf.data.dataset import open_dataset

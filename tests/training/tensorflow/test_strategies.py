@@ -12,7 +12,7 @@ import types
 import numpy as np
 import pytest
 
-from tests.data.streams import training_pipeline
+from tests.data.stream.streams import training_pipeline
 from tests.training import processes
 from tests.training.toys import CONFIG, toy_batch, toy_dataset, toy_networks, toy_weights
 from xctrs_tf.data.dataset import open_dataset

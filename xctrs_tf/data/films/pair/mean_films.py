@@ -2,7 +2,7 @@
 
 The file is written by
 
-    python -m experiments.studies.view_check_rates --data=A --data=B --fold=0 --write_means=FILE
+    python -m experiments.neck_finder.mean_films --data=A --data=B --fold=0 --output=FILE
 """
 
 import dataclasses

@@ -9,7 +9,7 @@ import re
 
 import pytest
 
-ROOT = pathlib.Path(__file__).parent.parent
+ROOT = pathlib.Path(__file__).parents[2]
 FILES = sorted(
     path.relative_to(ROOT)
     for folder in ("xctrs_tf", "experiments")

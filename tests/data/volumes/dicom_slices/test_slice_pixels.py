@@ -4,7 +4,13 @@ import numpy as np
 import pydicom
 import pytest
 
-from tests.data.dicom.slices import ARRAY, assert_as_stored, edit, set_pixels, setting
+from tests.data.volumes.dicom_slices.slices import (
+    ARRAY,
+    assert_as_stored,
+    edit,
+    set_pixels,
+    setting,
+)
 from xctrs_tf.data.volumes.dicom_series import read_series
 from xctrs_tf.errors import UserError
 

@@ -7,7 +7,7 @@ import pytest
 
 from xctrs_tf.errors import one_line
 
-ROOT = pathlib.Path(__file__).parents[1]
+ROOT = pathlib.Path(__file__).parents[2]
 FILES = sorted(
     str(path.relative_to(ROOT))
     for folder in ("xctrs_tf", "experiments", "tests")

@@ -2,8 +2,8 @@
 
 import pytest
 
-from tests.data.dicom.slices import ARRAY, ORIGIN_MM, SPACING_MM
 from tests.data.dicoms import write_series
+from tests.data.volumes.dicom_slices.slices import ARRAY, ORIGIN_MM, SPACING_MM
 from xctrs_tf.data.volumes.volume import Volume
 
 

@@ -8,7 +8,9 @@ import pydicom
 import pytest
 from pydicom.dataset import Dataset
 
-from tests.data.dicom.slices import (
+from tests.data.dicoms import write_series
+from tests.data.niftis import lps_to_ras, write_nifti
+from tests.data.volumes.dicom_slices.slices import (
     ARRAY,
     ORIGIN_MM,
     SPACING_MM,
@@ -16,8 +18,6 @@ from tests.data.dicom.slices import (
     edit,
     setting,
 )
-from tests.data.dicoms import write_series
-from tests.data.niftis import lps_to_ras, write_nifti
 from xctrs_tf.data.films.film import read_film
 from xctrs_tf.data.sources.dicom_studies import DicomSource
 from xctrs_tf.data.volumes.dicom_series import read_series

@@ -4,7 +4,7 @@ import pydicom
 import pytest
 from pydicom.dataset import Dataset
 
-from tests.data.dicom.slices import ARRAY, ORIGIN_MM, assert_as_stored, setting
+from tests.data.volumes.dicom_slices.slices import ARRAY, ORIGIN_MM, assert_as_stored, setting
 from xctrs_tf.data.volumes.dicom_series import read_series
 from xctrs_tf.errors import UserError
 

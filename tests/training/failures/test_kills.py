@@ -8,7 +8,7 @@ import SimpleITK as sitk
 
 from tests.export.runs import assert_toy_outputs, toy_films
 from tests.films import block_films
-from tests.soak import kills
+from tests.training.failures import kills
 from tests.training.toys import toy_dataset
 from xctrs_tf.data.dataset import open_dataset
 from xctrs_tf.data.films.film_writer import write_film

@@ -5,7 +5,7 @@ import keras
 import numpy as np
 import pytest
 
-from experiments.studies import train_finder
+from experiments.neck_finder import train as train_finder
 from tests.data.cases import deal_anew, write_dataset
 from tests.programs import assert_refused, run_program
 from xctrs_tf.data.dataset import open_dataset
@@ -49,7 +49,7 @@ def training(tmp_path, monkeypatch):
 def train(training, *flags, output="finder.npz"):
     given = {"scans": "SCANS", "data": training.folder / "data", "num_phantoms": 0, "steps": 6}
     given["output"] = training.folder / "out" / output
-    return run_program("studies.train_finder", *(f"--{k}={v}" for k, v in given.items()), *flags)
+    return run_program("neck_finder.train", *(f"--{k}={v}" for k, v in given.items()), *flags)
 
 
 def files(training):

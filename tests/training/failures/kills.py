@@ -132,7 +132,7 @@ class ToyJob(Job):
     @property
     def commands(self):
         folder = str(self.folder)
-        start = "import pathlib; from tests.soak import kills"
+        start = "import pathlib; from tests.training.failures import kills"
         return [
             ["-c", f"{start}; kills.train({folder!r}, {self.data!r})"],
             ["-c", f"{start}; kills.evaluate(pathlib.Path({folder!r}))"],

@@ -6,7 +6,7 @@ import pytest
 from pydicom.encaps import encapsulate
 
 from tests.data.dicom import compression
-from tests.data.dicom.slices import assert_as_stored
+from tests.data.volumes.dicom_slices.slices import assert_as_stored
 from xctrs_tf.data.volumes.dicom_series import read_series
 from xctrs_tf.errors import UserError
 

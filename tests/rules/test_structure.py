@@ -5,7 +5,7 @@ import collections
 import pathlib
 import re
 
-ROOT = pathlib.Path(__file__).parents[1]
+ROOT = pathlib.Path(__file__).parents[2]
 MODULES = [path for path in (ROOT / "xctrs_tf").rglob("*.py") if path.name != "__init__.py"]
 # Modules and folders of xctrs_tf that may import TensorFlow itself.
 TENSORFLOW = (

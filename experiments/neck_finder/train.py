@@ -1,6 +1,6 @@
 """Train the network that finds C1..C7 on a film, on films computed from whole scans.
 
-  python -m experiments.studies.train_finder --scans=DIR --data=DATA --fold=0 --output=FILE.npz
+  python -m experiments.neck_finder.train --scans=DIR --data=DATA --fold=0 --output=FILE.npz
 
 DIR holds `<id>_ct.nii.gz` in HU and `<id>_seg.nii.gz` (1..7 = C1..C7, on a grid of its
 own), head to shoulders. The fold's test and validation patients of the prepared folder
