@@ -97,6 +97,21 @@ def _tell_other_voxels(export, first):
         )
 
 
+def shared_metadata(models):
+    """Return the metadata of models that answer together.
+
+    Args:
+        models: list of the metadata of each model, one or several.
+
+    Returns:
+        Metadata of the first; ``spacing_mm`` is None if the models' differ by over 1 %.
+    """
+    first, *others = (metadata["spacing_mm"] for metadata in models)
+    # The same data prepared twice may give another median.
+    agree = first and all(other and is_same_spacing(first, other) for other in others)
+    return {**models[0], "spacing_mm": first if agree else None}
+
+
 def use_fpmath(exports, fpmath=None):
     """Choose how float32 products are computed, before TensorFlow is imported.
 
@@ -130,19 +145,14 @@ class ReconstructorEnsemble(BaseReconstructor):
         reconstructors: list of `Reconstructor`, at least two, alike in `SHARED`.
 
     Attributes:
-        metadata: metadata of the first model; ``spacing_mm`` is None if the models' differ by
-            over 1 %.
+        metadata: `shared_metadata` of the models.
     """
 
     _no_spacing = "the models do not agree on a voxel size"
 
     def __init__(self, reconstructors):
         self._reconstructors = reconstructors
-        first, *others = (each.metadata["spacing_mm"] for each in reconstructors)
-        # The same data prepared twice may give another median.
-        agree = first and all(other and is_same_spacing(first, other) for other in others)
-        spacing_mm = first if agree else None
-        self.metadata = {**reconstructors[0].metadata, "spacing_mm": spacing_mm}
+        self.metadata = shared_metadata([each.metadata for each in reconstructors])
         self.size = reconstructors[0].size
         self.film_normalization = reconstructors[0].film_normalization
 
