@@ -94,7 +94,7 @@ def test_a_folder_of_the_name_in_the_working_directory_is_not_replaced(tmp_path,
                 read(name)
     # The folder itself, which is empty here.
     for path in ("./neck64", pathlib.Path("neck64")):
-        with pytest.raises(UserError, match="^neck64: no exported model"):
+        with pytest.raises(UserError, match=r"^neck64: no exported model"):
             xctrs_tf.load(path)
 
 
