@@ -32,7 +32,7 @@ def load(*paths, sha256=(), fpmath=None, mirror=False):
 
     Raises:
         UserError: a folder holds no model, another one or a damaged one; the models do
-            not agree.
+            not agree, or two are the same.
 
     Example:
         >>> reconstructor = xctrs_tf.load()
@@ -45,6 +45,8 @@ def load(*paths, sha256=(), fpmath=None, mirror=False):
     pins = [None] * len(exports) if not sha256 else list(sha256)
     if len(pins) != len(exports):
         raise UserError(f"--model_sha256: {len(pins)} of them; give one for every --model")
+    if len(exports) > 1:
+        _check_different(exports)
     reconstructors = [
         Reconstructor(export.load(pin), export.metadata, str(export.path), mirror, export.record())
         for export, pin in zip(exports, pins, strict=True)
@@ -86,6 +88,17 @@ def find_exports(paths):
                 )
         _tell_other_voxels(export, first)
     return exports
+
+
+def _check_different(exports):
+    """Refuse copies of one model, which would agree with themselves."""
+    known = {}
+    for export in exports:
+        earlier = known.setdefault(export.sha256, export)
+        if earlier is not export:
+            raise UserError(
+                f"--model={export.path}: the same model as {earlier.path}; name every model once"
+            )
 
 
 def _tell_other_voxels(export, first):
