@@ -1,3 +1,4 @@
+import shutil
 import time
 
 import numpy as np
@@ -132,6 +133,9 @@ def test_segmentation_reads_back(tmp_path, ct):
         # The second part of the time differs between the two.
         time.sleep(1.01)
     assert (tmp_path / "a.dcm").read_bytes() == (tmp_path / "b.dcm").read_bytes()
+    # The CT can be read with the segmentation beside it.
+    shutil.copy(tmp_path / "a.dcm", tmp_path / "dicom" / "segmentation.dcm")
+    np.testing.assert_array_equal(read_series(tmp_path / "dicom").array, ct)
     read = highdicom.seg.segread(tmp_path / "a.dcm")
     assert [segment.SegmentLabel for segment in read.SegmentSequence] == ["C2", "C7"]
     assert read.FrameOfReferenceUID == slices[0].FrameOfReferenceUID
