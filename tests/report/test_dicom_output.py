@@ -10,6 +10,7 @@ from xctrs_tf.data.volumes.dicom_series import read_series
 from xctrs_tf.errors import UserError
 from xctrs_tf.report.dicom_ct import ct_series, write_ct_series
 from xctrs_tf.report.dicom_patient import patient_fields
+from xctrs_tf.style import VERTEBRA_COLORS
 
 SHAPE, SPACING, ORIGIN = (5, 7, 4), 1.25, (-3.5, 20.25, -100.123456)
 # What made a reconstruction, as far as its date.
@@ -138,6 +139,10 @@ def test_segmentation_reads_back(tmp_path, ct):
     np.testing.assert_array_equal(read_series(tmp_path / "dicom").array, ct)
     read = highdicom.seg.segread(tmp_path / "a.dcm")
     assert [segment.SegmentLabel for segment in read.SegmentSequence] == ["C2", "C7"]
+    for segment, label in zip(read.SegmentSequence, (2, 7), strict=True):
+        stored = list(segment.RecommendedDisplayCIELabValue)
+        rgb = highdicom.color.CIELabColor.from_dicom_value(stored).to_rgb()
+        np.testing.assert_allclose(rgb, 255 * np.array(VERTEBRA_COLORS[label - 1]), atol=1)
     assert read.FrameOfReferenceUID == slices[0].FrameOfReferenceUID
     # DICOM wants a date of the content.
     assert read.ContentDate == slices[0].InstanceCreationDate == "20260102"
