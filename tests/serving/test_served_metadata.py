@@ -199,10 +199,10 @@ def test_the_program_reaches_the_verdict_of_reconstruct(kind, tmp_path, judged, 
     assert here.pop("date") and there.pop("date")
     # After the name of the model, or of the server.
     ours, theirs = (each.pop("training").partition(", ")[2] for each in (here, there))
-    assert ours == theirs and "trained on " in ours
+    assert ours == theirs and "trained for " in ours
     assert here == there
     assert here["quality"]["findings"][0]["level"] == "fail"
-    said = local.stdout.partition("trained on ")[2]
+    said = local.stdout.partition("trained for ")[2]
     assert said and remote.stdout.endswith(said)
 
 
