@@ -26,6 +26,7 @@ of a batch failed, also with --strict; 2, nothing was done: bad flags, films, ta
 model; or OUT cannot be written, which ends a batch after the pairs that are finished.
 """
 
+import dataclasses
 import functools
 import pathlib
 import sys
@@ -55,7 +56,7 @@ from xctrs_tf.reconstruction.batch import (
     run_batch,
 )
 from xctrs_tf.reconstruction.batch_input import FilmFiles, find_pairs, read_table
-from xctrs_tf.reconstruction.ensemble import find_exports, use_fpmath
+from xctrs_tf.reconstruction.ensemble import find_exports, shared_metadata, use_fpmath
 from xctrs_tf.reconstruction.films.pair_reading import check_unchanged, film_request
 from xctrs_tf.reconstruction.output_folder import (
     file_request,
@@ -143,7 +144,11 @@ def execute():
     exports = find_exports(MODEL.value)
     # The search for the neck may import TensorFlow.
     use_fpmath(exports, FPMATH.value)
-    read = functools.partial(_read, options=options, model=exports[0])
+    # Films are read before the models are loaded, by what all of them agree on.
+    shared = dataclasses.replace(
+        exports[0], metadata=shared_metadata([export.metadata for export in exports])
+    )
+    read = functools.partial(_read, options=options, model=shared)
     write = functools.partial(
         write_reconstruction,
         metadata=exports[0].metadata,

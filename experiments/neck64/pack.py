@@ -111,6 +111,11 @@ def _renew(model, quality, output):
 
     export = find_export(model)
     export.check_files()
+    if not export.is_weights:
+        raise UserError(
+            f"--model={model}: not weights alone, and a graph may keep the earlier thresholds; run "
+            "experiments.calibrate on the run and export it again"
+        )
     try:
         reference = read_json(quality)
     except (OSError, ValueError, RecursionError) as error:

@@ -1,18 +1,22 @@
 """The model that comes with the package: files, outputs, and what it says of itself."""
 
 import json
+import pathlib
 import re
 
 import numpy as np
 import pytest
 
 import xctrs_tf
+from xctrs_tf.ct_segmentation.segmentation_network import load_network
 from xctrs_tf.data.volumes.volume import read_ct, read_labels
 from xctrs_tf.errors import UserError
 from xctrs_tf.geometry import VIEWS
 from xctrs_tf.metrics.overlap import dice_per_class
+from xctrs_tf.models.weight_sources import find_weights
 from xctrs_tf.pretrained import DEFAULT, EXAMPLE, EXPORTED_WEIGHTS, PRETRAINED, pretrained_folder
 from xctrs_tf.reconstruction.export_files import check_files
+from xctrs_tf.reconstruction.exported_model import find_export
 
 FOLDER = pretrained_folder("neck64")
 
@@ -77,6 +81,21 @@ def test_names():
         pretrained_folder("neck65")
     with pytest.raises(UserError, match="no file, run, exported model or name"):
         xctrs_tf.XCTRSNet(32, width=0.125, weights="neck65")
+
+
+def test_a_folder_of_the_name_in_the_working_directory_is_not_replaced(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    names = {"neck64": (xctrs_tf.load, find_weights), "vertebrae64": (load_network, find_weights)}
+    assert find_export("neck64").path == FOLDER
+    for name, readers in names.items():
+        (tmp_path / name).mkdir()
+        for read in readers:
+            with pytest.raises(UserError, match=rf"^{name}: .* here; write \./{name} for"):
+                read(name)
+    # The folder itself, which is empty here.
+    for path in ("./neck64", pathlib.Path("neck64")):
+        with pytest.raises(UserError, match=r"^neck64: no exported model"):
+            xctrs_tf.load(path)
 
 
 def test_the_page_names_the_test_patients_and_the_figures(metadata):

@@ -59,7 +59,9 @@ def test_ids_with_special_characters_are_refused(tmp_path, name):
     ("text", "message"),
     [
         ("", "line 1: no column ap, id, la"),
-        ("id;ap;la\n", "line 1: no column ap, id, la"),
+        ("id;ap;la\n", "line 1: no column ap, id, la in 'id;ap;la'; write id,ap,la in small"),
+        ("ID,AP,LA\n", "line 1: no column ap, id, la in 'ID,AP,LA'; write id,ap,la in small"),
+        ("id,ap\n", "line 1: no column la in 'id,ap'; write id,ap,la in small"),
         ("id,ap,la\n", r"no pairs; write a line for each below id,ap,la"),
         ("id,ap,la\np1,a.png\n", "line 2: no la"),
         ("id,ap,la\np1,,b.png\n", "line 2: no ap"),

@@ -219,6 +219,12 @@ def test_a_model_named_twice(models):
         load(models, models / "1")
 
 
+def test_a_copy_of_a_model_is_no_second_model(models, tmp_path):
+    shutil.copytree(models, tmp_path / "copy")
+    with pytest.raises(UserError, match=r"copy/1: the same model as .*models/1; name every model"):
+        load(models, tmp_path / "copy")
+
+
 @pytest.mark.parametrize(
     "error", [ValueError("no\nsuch \x1b[1minput"), KeyError("ap"), MemoryError()]
 )

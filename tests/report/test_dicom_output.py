@@ -1,3 +1,4 @@
+import shutil
 import time
 
 import numpy as np
@@ -9,6 +10,7 @@ from xctrs_tf.data.volumes.dicom_series import read_series
 from xctrs_tf.errors import UserError
 from xctrs_tf.report.dicom_ct import ct_series, write_ct_series
 from xctrs_tf.report.dicom_patient import patient_fields
+from xctrs_tf.style import VERTEBRA_COLORS
 
 SHAPE, SPACING, ORIGIN = (5, 7, 4), 1.25, (-3.5, 20.25, -100.123456)
 # What made a reconstruction, as far as its date.
@@ -132,8 +134,15 @@ def test_segmentation_reads_back(tmp_path, ct):
         # The second part of the time differs between the two.
         time.sleep(1.01)
     assert (tmp_path / "a.dcm").read_bytes() == (tmp_path / "b.dcm").read_bytes()
+    # The CT can be read with the segmentation beside it.
+    shutil.copy(tmp_path / "a.dcm", tmp_path / "dicom" / "segmentation.dcm")
+    np.testing.assert_array_equal(read_series(tmp_path / "dicom").array, ct)
     read = highdicom.seg.segread(tmp_path / "a.dcm")
     assert [segment.SegmentLabel for segment in read.SegmentSequence] == ["C2", "C7"]
+    for segment, label in zip(read.SegmentSequence, (2, 7), strict=True):
+        stored = list(segment.RecommendedDisplayCIELabValue)
+        rgb = highdicom.color.CIELabColor.from_dicom_value(stored).to_rgb()
+        np.testing.assert_allclose(rgb, 255 * np.array(VERTEBRA_COLORS[label - 1]), atol=1)
     assert read.FrameOfReferenceUID == slices[0].FrameOfReferenceUID
     # DICOM wants a date of the content.
     assert read.ContentDate == slices[0].InstanceCreationDate == "20260102"

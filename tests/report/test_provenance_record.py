@@ -40,8 +40,8 @@ METADATA = {
     },
 }
 SENTENCE = (
-    "toy 3, SpaDRNet + MulSISNet, 64^3 voxels of 2.5 mm; trained on 75 patients (source: OpenKBP) "
-    "for 1,200 (source: x), then 400 steps; on its 10 test patients PSNR 22.7 dB, SSIM 0.70, "
+    "toy 3, SpaDRNet + MulSISNet, 64^3 voxels of 2.5 mm; trained for 1,200 steps on x, then "
+    "400 steps on 75 patients (OpenKBP); on its 10 test patients PSNR 22.7 dB, SSIM 0.70, "
     "pseudo-label Dice 69.3 %."
 )
 BOX, USED = (310, 120, 1510, 1320), (310, 100, 1510, 1300)
@@ -79,7 +79,7 @@ def test_labels_that_a_network_made_are_named_with_the_training():
     made = {"source": "OpenKBP", "labels": "model-made by NET"}
     name = "OpenKBP (labels model-made by NET)"
     metadata = {**METADATA, "data": {**METADATA["data"], "sources": [made]}}
-    assert f"(source: {name})" in model_sentences(model_record("toy", metadata, 3))
+    assert f"on 75 patients ({name})" in model_sentences(model_record("toy", metadata, 3))
     metadata["data"]["label_name"] = "model-made Dice"
     assert f"(source: {name})" in describe_training(metadata)
     assert "Overlap with the patients' labels: model-made Dice." in describe_training(metadata)
@@ -102,8 +102,8 @@ def test_all_data_of_a_training_and_of_those_before_it_are_told():
     ]
     metadata = {**METADATA, "folders": folders, "stages": stages}
     assert (
-        "trained on 105 patients (source: OpenKBP, second) for 800 (source: phantom), then 700 + "
-        "900 (source: openkbp), then an unknown number (source: not stated), then 5,000 + 400 steps"
+        "trained for 800 steps on phantom, then 700 + 900 steps on openkbp, then an unknown number "
+        "of steps on data not stated, then 5,000 + 400 steps on 105 patients (OpenKBP, second); "
     ) in model_sentences(model_record("toy", metadata))
     assert "trained on 105 patients (source: OpenKBP, second)" in describe_training(metadata)
     # Not every folder tells its patients.
@@ -114,9 +114,12 @@ def test_all_data_of_a_training_and_of_those_before_it_are_told():
 def test_a_model_is_named_with_its_training_and_figures():
     assert model_sentences(model_record("toy", METADATA, "3")) == SENTENCE
     served = model_sentences(model_record("toy", None, server="host:8500"))
-    assert served.startswith("toy on host:8500, voxels; trained on an unknown number of patients")
+    assert served.startswith(
+        "toy on host:8500, voxels; trained for an unknown number of steps on an unknown number of "
+        "patients (source not stated); "
+    )
     assert served.endswith("it has no figures of test patients.")
-    assert " for 1 step;" in model_sentences(model_record("toy", {"step": 1}))
+    assert " for 1 step on " in model_sentences(model_record("toy", {"step": 1}))
 
 
 def test_steps_that_no_training_has_are_left_out():
@@ -138,7 +141,7 @@ def test_every_model_of_several_is_told_once_with_its_own_training(tmp_path, rec
     models = (reconstruction.models[0], model_record("second", other))
     first, second = training_lines(METADATA, models)
     assert first.startswith(SENTENCE) and "phantom" not in first
-    assert second.startswith("second, ") and "trained on 162 patients (source: phantom)" in second
+    assert second.startswith("second, ") and "400 steps on 162 patients (phantom); " in second
     assert second.endswith(
         "Its films were computed from the CTs along the rays of a cone; no real film was among "
         "them. Films are normalised by equalized; augmentation: none."
@@ -152,7 +155,7 @@ def test_every_model_of_several_is_told_once_with_its_own_training(tmp_path, rec
     assert record["training"].split("\n") == [first, second]
     for text in (first, second):
         assert page.count(f"<p>{text}</p>") == 1
-    for text in ("trained on 75 patients", "trained on 162 patients", "no real film", "equalized"):
+    for text in ("on 75 patients", "on 162 patients", "no real film", "equalized"):
         assert page.count(text) == (2 if text == "no real film" else 1)
     assert verdict_lines(verdict, METADATA, models)[:2] == [first, second]
 

@@ -93,6 +93,30 @@ class Answers:
         return {"ct_hu": volume, "segmentation": volume, **told}
 
 
+class Reloaded(Answers):
+    """Stand-in for a server that changes its model, and so the voxel size, between answers."""
+
+    def __init__(self, *sizes_mm):
+        super().__init__(None)
+        self.sizes_mm = iter(sizes_mm)
+
+    def output_shapes(self, signature):
+        return {**super().output_shapes(signature), "spacing_mm": (-1,)}
+
+    def predict(self, *request):
+        return {**super().predict(*request), "spacing_mm": next(self.sizes_mm)}
+
+
+@pytest.mark.parametrize("pixel_mm", [None, 2.5])
+def test_a_model_that_is_reloaded_between_two_requests_is_noticed(pixel_mm):
+    reconstructor = RemoteReconstructor(Reloaded(2.5, 2.0, 2.0))
+    assert reconstructor.trained_spacing_mm() == 2.5
+    with pytest.raises(UserError, match="host:1: changed its model after it told the voxel size"):
+        reconstructor(**block_films(), spacing_mm=pixel_mm)
+    # The next time it is asked anew.
+    assert reconstructor(**block_films()).spacing_mm == 2.0
+
+
 def ask(answer, **options):
     reconstructor = RemoteReconstructor(Answers(answer), **options)
     reconstructor(**block_films(), spacing_mm=2.5)
@@ -175,10 +199,10 @@ def test_the_program_reaches_the_verdict_of_reconstruct(kind, tmp_path, judged, 
     assert here.pop("date") and there.pop("date")
     # After the name of the model, or of the server.
     ours, theirs = (each.pop("training").partition(", ")[2] for each in (here, there))
-    assert ours == theirs and "trained on " in ours
+    assert ours == theirs and "trained for " in ours
     assert here == there
     assert here["quality"]["findings"][0]["level"] == "fail"
-    said = local.stdout.partition("trained on ")[2]
+    said = local.stdout.partition("trained for ")[2]
     assert said and remote.stdout.endswith(said)
 
 

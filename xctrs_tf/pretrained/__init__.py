@@ -33,10 +33,16 @@ def pretrained_folder(name):
 
     Raises:
         ValueError: no such name.
+        UserError: the working directory holds a folder of that name, which may be meant.
     """
     names = PRETRAINED + SEGMENTERS
     if name not in names:
         raise ValueError(f"weights={name!r}: must be one of {', '.join(names)}")
+    if pathlib.Path(name).is_dir():
+        raise UserError(
+            f"{name}: a model of the package, and a folder here; write ./{name} for the folder, or "
+            "rename it for the model of the package"
+        )
     return pathlib.Path(__file__).parent / name
 
 

@@ -7,7 +7,7 @@ import pathlib
 import re
 
 from xctrs_tf.data.patient_ids import check_id, id_key
-from xctrs_tf.errors import UserError
+from xctrs_tf.errors import UserError, one_line
 from xctrs_tf.files import require_plain_file
 from xctrs_tf.geometry import VIEWS
 
@@ -133,7 +133,10 @@ def _column_names(fields):
         names.pop()
     missing = set(COLUMNS) - set(names)
     if missing:
-        raise UserError(f"no column {', '.join(sorted(missing))}")
+        raise UserError(
+            f"no column {', '.join(sorted(missing))} in {one_line(','.join(names), 80)!r}; write "
+            f"{','.join(COLUMNS)} in small letters, with commas"
+        )
     known = (*COLUMNS, SPACING)
     for name in names:
         if name not in known:

@@ -32,7 +32,7 @@ def load(*paths, sha256=(), fpmath=None, mirror=False):
 
     Raises:
         UserError: a folder holds no model, another one or a damaged one; the models do
-            not agree.
+            not agree, or two are the same.
 
     Example:
         >>> reconstructor = xctrs_tf.load()
@@ -45,6 +45,8 @@ def load(*paths, sha256=(), fpmath=None, mirror=False):
     pins = [None] * len(exports) if not sha256 else list(sha256)
     if len(pins) != len(exports):
         raise UserError(f"--model_sha256: {len(pins)} of them; give one for every --model")
+    if len(exports) > 1:
+        _check_different(exports)
     reconstructors = [
         Reconstructor(export.load(pin), export.metadata, str(export.path), mirror, export.record())
         for export, pin in zip(exports, pins, strict=True)
@@ -88,6 +90,17 @@ def find_exports(paths):
     return exports
 
 
+def _check_different(exports):
+    """Refuse copies of one model, which would agree with themselves."""
+    known = {}
+    for export in exports:
+        earlier = known.setdefault(export.sha256, export)
+        if earlier is not export:
+            raise UserError(
+                f"--model={export.path}: the same model as {earlier.path}; name every model once"
+            )
+
+
 def _tell_other_voxels(export, first):
     ours, theirs = (each.metadata.get("spacing_mm") for each in (export, first))
     if ours and theirs and not is_same_spacing(ours, theirs):
@@ -95,6 +108,21 @@ def _tell_other_voxels(export, first):
             f"--model={export.path}: was trained with voxels of {ours:g} mm, and {first.path} with "
             f"{theirs:g} mm; a neck has another size to one of them, whatever --spacing_mm is"
         )
+
+
+def shared_metadata(models):
+    """Return the metadata of models that answer together.
+
+    Args:
+        models: list of the metadata of each model, one or several.
+
+    Returns:
+        Metadata of the first; ``spacing_mm`` is None if the models' differ by over 1 %.
+    """
+    first, *others = (metadata["spacing_mm"] for metadata in models)
+    # The same data prepared twice may give another median.
+    agree = first and all(other and is_same_spacing(first, other) for other in others)
+    return {**models[0], "spacing_mm": first if agree else None}
 
 
 def use_fpmath(exports, fpmath=None):
@@ -130,19 +158,14 @@ class ReconstructorEnsemble(BaseReconstructor):
         reconstructors: list of `Reconstructor`, at least two, alike in `SHARED`.
 
     Attributes:
-        metadata: metadata of the first model; ``spacing_mm`` is None if the models' differ by
-            over 1 %.
+        metadata: `shared_metadata` of the models.
     """
 
     _no_spacing = "the models do not agree on a voxel size"
 
     def __init__(self, reconstructors):
         self._reconstructors = reconstructors
-        first, *others = (each.metadata["spacing_mm"] for each in reconstructors)
-        # The same data prepared twice may give another median.
-        agree = first and all(other and is_same_spacing(first, other) for other in others)
-        spacing_mm = first if agree else None
-        self.metadata = {**reconstructors[0].metadata, "spacing_mm": spacing_mm}
+        self.metadata = shared_metadata([each.metadata for each in reconstructors])
         self.size = reconstructors[0].size
         self.film_normalization = reconstructors[0].film_normalization
 

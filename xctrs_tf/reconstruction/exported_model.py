@@ -287,14 +287,16 @@ def find_export(path):
     """Find an exported model.
 
     Args:
-        path: folder of versions, of which the newest is taken, a version folder, or the name
-            of a model that comes with the package (`pretrained.PRETRAINED`).
+        path: folder of versions, of which the newest is taken, a version folder, or, as text,
+            the name of a model that comes with the package (`pretrained.PRETRAINED`). A
+            `pathlib.Path` is always a folder.
 
     Returns:
         `Export`.
 
     Raises:
-        UserError: the folder holds no exported model, or its metadata cannot be read.
+        UserError: the folder holds no exported model, its metadata cannot be read, or a folder
+            in the working directory has the name.
     """
     path = pretrained_folder(path) if path in PRETRAINED else pathlib.Path(path)
     try:

@@ -6,6 +6,7 @@ import warnings
 
 import numpy as np
 from pydicom.sr.codedict import codes
+from skimage.color import rgb2lab
 
 from xctrs_tf import __version__
 from xctrs_tf.files import atomic_path
@@ -17,6 +18,7 @@ from xctrs_tf.report.dicom_ct import (
     model_names,
     series_description,
 )
+from xctrs_tf.style import VERTEBRA_COLORS
 
 
 def write_segmentation(path, labels, slices, provenance=None):
@@ -83,6 +85,7 @@ def _descriptions(highdicom, frames):
             segmented_property_type=getattr(codes.SCT, f"{VERTEBRAE[label - 1]}Vertebra"),
             algorithm_type=highdicom.seg.SegmentAlgorithmTypeValues.AUTOMATIC,
             algorithm_identification=algorithm,
+            display_color=highdicom.color.CIELabColor(*rgb2lab(VERTEBRA_COLORS[label - 1])),
         )
         for number, label in enumerate(_present(frames), start=1)
     ]

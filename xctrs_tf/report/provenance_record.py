@@ -193,22 +193,21 @@ def overridden_checks(record):
 
 
 def _training(record):
-    patients, sources = record["training_patients"], _names(record["sources"])
+    """Tell the steps of each training and its data; of the last also the number of patients."""
+    patients = record["training_patients"]
     who = f"{patients} patients" if patients is not None else "an unknown number of patients"
-    return f"trained on {who} (source: {sources}) for {_steps(record)}"
-
-
-def _steps(record):
-    """Tell the steps of each training, with the sources of those on other data than the last."""
-    parts = []
     # Trainings in a row on the same data are told together, however they spell its name.
-    for _, row in itertools.groupby([*record["stages"], record], _same_sources):
-        row = list(row)
-        is_other = _same_sources(row[0]) != _same_sources(record)
-        where = f" (source: {_names(row[0]['sources'])})" if is_other else ""
-        parts.append(" + ".join(_number_of(each["steps"]) for each in row) + where)
-    told = ", then ".join(parts)
-    if record["steps"] is None:
+    rows = [list(row) for _, row in itertools.groupby([*record["stages"], record], _same_sources)]
+    data = [_names(row[0]) or "data not stated" for row in rows[:-1]]
+    data.append(f"{who} ({_names(record) or 'source not stated'})")
+    told = [f"{_steps(row)} on {each}" for row, each in zip(rows, data, strict=True)]
+    return f"trained for {', then '.join(told)}"
+
+
+def _steps(row):
+    """Tell the steps of trainings in a row."""
+    told = " + ".join(_number_of(each["steps"]) for each in row)
+    if row[-1]["steps"] is None:
         return f"{told} of steps"
     return f"{told} {'step' if told == '1' else 'steps'}"
 
@@ -222,8 +221,8 @@ def _number_of(steps):
     return "an unknown number" if steps is None else f"{steps:,}"
 
 
-def _names(sources):
-    return ", ".join(sources) or "not stated"
+def _names(stage):
+    return ", ".join(stage["sources"])
 
 
 def _test(test):

@@ -54,6 +54,8 @@ class RemoteReconstructor(BaseReconstructor):
         self.size = shape[1]
         self._segments = "segmentation" in shapes
         self._tells_spacing = "spacing_mm" in shapes
+        # The voxel size that the next films are read with, where the server was asked for it.
+        self._asked_spacing_mm = None
         equalizes = EQUALIZED_OUTPUT in shapes
         self.film_normalization = "equalized" if equalizes else "percentile"
         self._given = self.metadata = metadata
@@ -77,6 +79,12 @@ class RemoteReconstructor(BaseReconstructor):
             f"--server={self._client.address}: the answer",
             self._client.model,
         )
+        asked, self._asked_spacing_mm = self._asked_spacing_mm, None
+        if asked is not None and self._told_spacing(response) != asked:
+            raise UserError(
+                f"--server={self._client.address}: changed its model after it told the voxel size; "
+                "try again"
+            )
         if spacing_mm is None:
             spacing_mm = self._required_spacing(self._told_spacing(response))
         return Reconstruction(
@@ -90,12 +98,14 @@ class RemoteReconstructor(BaseReconstructor):
     def trained_spacing_mm(self):
         """Return the edge of a voxel of the served model, or None if it does not know it.
 
-        Only an answer tells it, so the server is asked about a film of stripes.
+        Only an answer tells it, so the server is asked about a film of stripes. The next answer
+        must tell the same.
         """
         if not self._tells_spacing:
             return None
         stripes = np.tile(np.linspace(0, 1, self.size, dtype=np.float32), (self.size, 1))
-        return self._told_spacing(self._predict(stripes, stripes))
+        self._asked_spacing_mm = self._told_spacing(self._predict(stripes, stripes))
+        return self._asked_spacing_mm
 
     def _predict(self, ap, la):
         films = {"ap": ap, "la": la}

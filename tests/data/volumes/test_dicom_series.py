@@ -138,6 +138,15 @@ def test_slices_that_make_no_grid(tmp_path, change, message):
         read_series(tmp_path)
 
 
+def test_files_of_another_modality_beside_the_ct_are_left_out(tmp_path):
+    volume = make_volume()
+    write_series(tmp_path, volume)
+    # The first file and the last are none of the CT.
+    write_series(tmp_path, make_volume((4, 4, 2)), series="0", change=of_modality)
+    write_series(tmp_path, make_volume((4, 4, 2)), series="2", change=of_modality)
+    np.testing.assert_array_equal(read_series(tmp_path).array, volume.array)
+
+
 def test_a_single_slice(tmp_path):
     write_series(tmp_path, make_volume(), change=lambda number, _: number == 0)
     with pytest.raises(UserError, match="a single slice; a volume is needed"):

@@ -9,7 +9,7 @@ from experiments.common import training_flags
 from experiments.common.presets import preset_config
 from experiments.common.stages import stage_flags
 from experiments.neck64 import train
-from tests.programs import ROOT, run_program
+from tests.programs import ROOT, assert_refused, run_program
 from tests.quality.references import plain_reference
 from xctrs_tf.folder_lock import folder_lock
 from xctrs_tf.pretrained import EXPORTED_WEIGHTS
@@ -113,6 +113,13 @@ def test_a_packed_model_gets_the_thresholds_of_a_new_calibration(tmp_path):
         f"--output={packed}",
     )
     assert finished.returncode == 2 and "of a model with the hash" in finished.stderr
+
+
+def test_a_model_with_a_graph_keeps_its_thresholds(tmp_path, models):
+    reference = calibration_of(find_export(models).sha256)
+    finished = pack_again(tmp_path, reference, f"--model={models}")
+    told = f"--model={models}: not weights alone, and a graph may keep"
+    assert_refused(finished, told, tmp_path / "packed")
 
 
 def test_thresholds_of_another_model_are_not_packed(tmp_path):

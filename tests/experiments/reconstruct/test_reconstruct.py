@@ -36,8 +36,8 @@ def test_two_films_to_files(folder, models, suffix):
     assert lines[: len(names)] == [str(out / name) for name in names]
     # The toy knows one vertebra and no thresholds.
     assert lines[len(names) :] == [
-        "models 1, SpaDRNet + VGG + MulSISNet, 32^3 voxels; trained on an unknown number of "
-        "patients (source: not stated) for 7 steps; it has no figures of test patients. Films are "
+        "models 1, SpaDRNet + VGG + MulSISNet, 32^3 voxels; trained for 7 steps on an unknown "
+        "number of patients (source not stated); it has no figures of test patients. Films are "
         "normalised by percentile; augmentation: none.",
         "Whether these films look like its training films is not known: the model was not "
         "calibrated.",

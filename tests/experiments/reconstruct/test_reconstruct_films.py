@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 
 import numpy as np
 import pytest
@@ -20,6 +21,7 @@ from tests.neck_finder.phantom_films import phantom_films
 from tests.programs import assert_refused, run_program
 from xctrs_tf.data.films.film_writer import write_film
 from xctrs_tf.data.volumes.volume import read_volume
+from xctrs_tf.errors import UserError
 from xctrs_tf.reconstruction import exported_model
 
 
@@ -234,6 +236,28 @@ def test_another_voxel_size_than_in_training_is_said_without_a_report(
     else:
         (told,) = result.stderr.splitlines()
         assert line in told and told.endswith("crop boxes 80 mm wide show it as in training")
+
+
+@pytest.mark.parametrize("sizes_mm", [(2.5, 2.0), (2.0, 2.5)])
+def test_models_of_two_voxel_sizes_read_films_alike_in_any_order(
+    folder, models, monkeypatch, sizes_mm
+):
+    flags = [f"--{view}={folder / f'{view}.png'}" for view in ("ap", "la")]
+    for number, spacing_mm in enumerate(sizes_mm):
+        copy = shutil.copytree(models, folder / f"model{number}")
+        file = copy / "1" / "assets.extra" / "metadata.json"
+        metadata = json.loads(file.read_text(encoding="utf-8")) | {"spacing_mm": spacing_mm}
+        file.write_text(json.dumps(metadata), encoding="utf-8")
+        flags.append(f"--model={copy}")
+    seen = []
+
+    def read(files, options, model, *_, **__):
+        seen.append((model.size, model.trained_spacing_mm(), model.metadata["spacing_mm"]))
+        raise UserError("read")
+
+    monkeypatch.setattr("experiments.reconstruct.read_films", read)
+    run_program("reconstruct", f"--output={folder / 'out'}", *flags)
+    assert seen == [(SIZE, None, None)]
 
 
 def test_a_voxel_size_that_no_film_tells_is_said(folder, models, monkeypatch):

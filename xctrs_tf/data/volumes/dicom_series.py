@@ -9,7 +9,7 @@ import numpy as np
 from xctrs_tf.data.checked_file import read_checked, read_start
 from xctrs_tf.data.dicom.dicom_dataset import MAX_HEADER_BYTES, read_dataset
 from xctrs_tf.data.dicom.dicom_start import START, starts_like_dicom
-from xctrs_tf.data.volumes.dicom_slice import read_slices
+from xctrs_tf.data.volumes.dicom_slice import OtherModality, read_slices
 from xctrs_tf.data.volumes.grid import make_grid, to_lps
 from xctrs_tf.data.volumes.stored_image import MAX_BYTES
 from xctrs_tf.data.volumes.volume import place_volume
@@ -60,7 +60,7 @@ def patient_id(folder):
 
 
 def read_series(folder):
-    """Read the one CT series in a folder.
+    """Read the one CT series in a folder; files of other modalities in it are left out.
 
     Args:
         folder: a folder of DICOM files, one slice each, or one Enhanced CT.
@@ -155,14 +155,23 @@ def _read_all(folder):
     files = _of_one_series(path) if path.is_file() else slice_files(path)
     if not files:
         raise UserError(f"{folder}: no DICOM files")
-    slices, left = [], MAX_BYTES
+    slices, left, others = [], MAX_BYTES, []
     for file in files:
-        read = read_slices(file)
+        try:
+            read = read_slices(file)
+        # Segmentations are often stored beside the CT, as `reconstruct --dicom` does it.
+        except OtherModality as error:
+            others.append(error)
+            continue
         slices += read
         left -= sum(slice_.hu.nbytes for slice_ in read)
         if left < 0:
             raise UserError(f"{folder}: over {MAX_BYTES / 1e6:.0f} MB; cut out the neck first")
     series = {slice_.series for slice_ in slices}
+    for error in others:
+        # A file of the series itself has a wrong header.
+        if not series or error.series in series:
+            raise error
     if len(series) > 1:
         raise UserError(f"{folder}: {len(series)} series; keep each in a folder of its own")
     return slices

@@ -27,6 +27,16 @@ _HU_TYPES = ("HU", "HU_MOD", "US", "")
 _RESCALE = "PixelValueTransformationSequence"
 
 
+class OtherModality(UserError):
+    """DICOM file of another modality than CT.
+
+    Attributes:
+        series: UID of its series.
+    """
+
+    series = ""
+
+
 @dataclasses.dataclass(frozen=True)
 class Slice:
     """One slice of a CT.
@@ -58,7 +68,8 @@ def read_slices(file):
         List of `Slice`.
 
     Raises:
-        UserError: damaged, too large, not a CT, without a place in space, or not in HU.
+        OtherModality: not a CT.
+        UserError: damaged, too large, without a place in space, or not in HU.
     """
     try:
         with warnings.catch_warnings():
@@ -76,15 +87,18 @@ def _read(file, content):
     header = read_dataset(file, content)
     if "SOPClassUID" not in header and "Rows" not in header:
         raise UserError(f"{file}: damaged, or not a DICOM slice of a CT")
+    series = str(header.get("SeriesInstanceUID", ""))
     modality = str(header.get("Modality") or "CT").strip()
     if modality != "CT":
-        raise UserError(f"{file}: a slice of modality {printable(modality)}; CT is needed")
+        error = OtherModality(f"{file}: a slice of modality {printable(modality)}; CT is needed")
+        # Not an argument: an error passes between processes with its message alone.
+        error.series = series
+        raise error
     if not header.get("BitsStored"):
         # Without it all bits are taken for pixels.
         header.BitsStored = header.get("BitsAllocated")
     _check_pixels(file, header)
     groups = _frame_groups(file, header)
-    series = str(header.get("SeriesInstanceUID", ""))
     # The places of all frames are looked at before the first is decoded.
     places = [_place(file, frame) for frame in groups]
     scales = [_scale(file, frame) for frame in groups]
