@@ -8,7 +8,16 @@ import re
 from xctrs_tf.data.films.pair.film_picture import draw_films
 from xctrs_tf.data.volumes.volume import write_volume
 from xctrs_tf.errors import UserError, one_line
-from xctrs_tf.files import as_dict, as_list, atomic_path, read_json, write_json
+from xctrs_tf.files import (
+    as_dict,
+    as_list,
+    atomic_path,
+    check_only_own_files,
+    make_folder,
+    make_private,
+    read_json,
+    write_json,
+)
 from xctrs_tf.geometry import VERTEBRAE, VIEWS
 from xctrs_tf.reconstruction.label_tables import ITK_SNAP_TABLE, SLICER_TABLE, write_label_tables
 from xctrs_tf.report.provenance_record import provenance_record
@@ -143,28 +152,6 @@ def write_refused_films(pair, folder, private=True):
     return None
 
 
-def make_folder(folder, private=True):
-    """Make a folder with its parents, if it is not there.
-
-    Args:
-        folder: `pathlib.Path`.
-        private: let no other user of the machine enter it, if it is made here.
-
-    Raises:
-        UserError: it cannot be made.
-    """
-    try:
-        folder.mkdir(0o700 if private else 0o777, parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"{folder}: cannot be made ({error.strerror})") from error
-
-
-def make_private(path):
-    """Take the right to read a file, or a folder with all in it, from other users."""
-    for each in (path, *path.rglob("*")):
-        each.chmod(0o700 if each.is_dir() else 0o600)
-
-
 def is_finished(folder):
     """Return True if a folder holds a complete reconstruction."""
     return (pathlib.Path(folder) / RECORD_FILE).is_file()
@@ -228,30 +215,6 @@ def check_output(folder):
         UserError: it holds other files, is a mount point, or is not a folder.
     """
     check_only_own_files(folder, RECORD_FILE, _is_own)
-
-
-def check_only_own_files(folder, record_file, is_own):
-    """Refuse a folder that holds anything other than an earlier result of a program.
-
-    Args:
-        folder: the folder; it need not exist.
-        record_file: name of the file that marks a result of the program.
-        is_own: function from the path of an entry to whether the program wrote it.
-
-    Raises:
-        UserError: it holds other files, is a mount point, or is not a folder.
-    """
-    folder = pathlib.Path(folder)
-    if not folder.exists():
-        return
-    if not folder.is_dir():
-        raise UserError(f"{folder}: not a folder; choose another output folder")
-    # The new folder takes the place of the old one, which a mount point keeps.
-    if folder.resolve().is_mount():
-        raise UserError(f"{folder}: a mount point, which cannot be replaced; name a folder in it")
-    entries = list(folder.iterdir())
-    if entries and not ((folder / record_file).is_file() and all(map(is_own, entries))):
-        raise UserError(f"{folder}: holds other files; choose an empty output folder")
 
 
 def _is_own(entry):
