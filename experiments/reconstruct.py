@@ -151,7 +151,6 @@ def execute():
     read = functools.partial(_read, options=options, model=shared)
     write = functools.partial(
         write_reconstruction,
-        metadata=exports[0].metadata,
         report=REPORT.value,
         dicom=DICOM.value,
         private=not SHARE.value,
@@ -171,13 +170,13 @@ def _one(exports, output, read, write):
     pair, patient = read(FilmFiles("", FILMS.files()), output)
     reconstructor = _load(exports)
     with stage("reconstructing"):
-        reconstruction = reconstructor(**pair.films, spacing_mm=pair.spacing_mm)
+        reconstruction = reconstructor.of_pair(pair)
     with stage("writing the files" + (", surfaces and the report" if REPORT.value else "")):
-        verdict = write(reconstruction, pair.films, output, patient=patient, pair=pair)
+        verdict = write(reconstruction, output, patient=patient)
     print(*sorted(output.resolve().iterdir()), sep="\n")
     if verdict is None:
         return 0
-    print(*verdict_lines(verdict, exports[0].metadata, reconstruction.models), sep="\n")
+    print(*verdict_lines(verdict, reconstruction.metadata, reconstruction.models), sep="\n")
     return strict_status(STRICT, [verdict.level])
 
 
@@ -187,11 +186,11 @@ def _batch(exports, pairs, output, read, write, options):
 
     def reconstruct(files):
         pair, patient = read(files, output / files.id)
-        return reconstructor(**pair.films, spacing_mm=pair.spacing_mm), pair, patient
+        return reconstructor.of_pair(pair), patient
 
     def write_pair(result, folder):
-        reconstruction, pair, patient = result
-        return write(reconstruction, pair.films, folder, patient=patient, pair=pair)
+        reconstruction, patient = result
+        return write(reconstruction, folder, patient=patient)
 
     def reason_to_redo(files, folder):
         reason = made_otherwise(

@@ -124,24 +124,15 @@ def _reconstruct(output, metadata):
     pair = read_films(files, options, reconstructor, FILMS.spacing_mm.value, output, private)
     if REPORT.value:
         cli.load_tensorflow()
-    reconstruction = reconstructor(**pair.films, spacing_mm=pair.spacing_mm)
-    metadata = reconstruction.metadata
-    if REPORT.value and metadata is None:
+    reconstruction = reconstructor.of_pair(pair)
+    if REPORT.value and reconstruction.metadata is None:
         logging.warning(
             "--server=%s: does not tell the model's quality thresholds, so the result is not "
             "judged by them; export the model again, or give its %s as --metadata",
             SERVER.value,
             METADATA,
         )
-    verdict = write_reconstruction(
-        reconstruction,
-        pair.films,
-        output,
-        metadata,
-        report=REPORT.value,
-        private=private,
-        pair=pair,
-    )
+    verdict = write_reconstruction(reconstruction, output, report=REPORT.value, private=private)
     return verdict, reconstruction
 
 

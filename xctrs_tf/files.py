@@ -1,4 +1,4 @@
-"""Atomic writing and hashing of files."""
+"""Atomic writing and hashing of files, and folders of results."""
 
 import contextlib
 import csv
@@ -88,6 +88,52 @@ def remove_leftovers(folder, name=None, is_used=lambda path: False):
         # With other entries it was not made by `atomic_path`.
         if {entry.name for entry in scratch.iterdir()} <= {found["name"], _REPLACED}:
             _remove_scratch(scratch, folder / found["name"])
+
+
+def make_folder(folder, private=True):
+    """Make a folder with its parents, if it is not there.
+
+    Args:
+        folder: `pathlib.Path`.
+        private: let no other user of the machine enter it, if it is made here.
+
+    Raises:
+        UserError: it cannot be made.
+    """
+    try:
+        folder.mkdir(0o700 if private else 0o777, parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"{folder}: cannot be made ({error.strerror})") from error
+
+
+def make_private(path):
+    """Take the right to read a file, or a folder with all in it, from other users."""
+    for each in (path, *path.rglob("*")):
+        each.chmod(0o700 if each.is_dir() else 0o600)
+
+
+def check_only_own_files(folder, record_file, is_own):
+    """Refuse a folder that holds anything other than an earlier result of a program.
+
+    Args:
+        folder: the folder; it need not exist.
+        record_file: name of the file that marks a result of the program.
+        is_own: function from the path of an entry to whether the program wrote it.
+
+    Raises:
+        UserError: it holds other files, is a mount point, or is not a folder.
+    """
+    folder = pathlib.Path(folder)
+    if not folder.exists():
+        return
+    if not folder.is_dir():
+        raise UserError(f"{folder}: not a folder; choose another output folder")
+    # The new folder takes the place of the old one, which a mount point keeps.
+    if folder.resolve().is_mount():
+        raise UserError(f"{folder}: a mount point, which cannot be replaced; name a folder in it")
+    entries = list(folder.iterdir())
+    if entries and not ((folder / record_file).is_file() and all(map(is_own, entries))):
+        raise UserError(f"{folder}: holds other files; choose an empty output folder")
 
 
 def write_text(path, text):

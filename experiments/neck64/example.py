@@ -6,7 +6,6 @@ The patient must be one of the test part of --fold, on which no choice was made.
 """
 
 import pathlib
-import shutil
 import sys
 
 from absl import flags
@@ -17,6 +16,7 @@ from xctrs_tf.data.films.film_writer import write_film
 from xctrs_tf.data.volumes.volume import write_volume
 from xctrs_tf.errors import UserError
 from xctrs_tf.geometry import VIEWS
+from xctrs_tf.pretrained import EXAMPLE
 
 FLAGS = flags.FlagValues()
 DATA = flags.DEFINE_string("data", None, "Prepared real necks.", flag_values=FLAGS)
@@ -40,7 +40,8 @@ def execute():
     stem = f"openkbp{case.id}"
     write_volume(output / f"{stem}_ct.nii.gz", case.ct, case.spacing_mm, case.origin_mm)
     write_volume(output / f"{stem}_seg.nii.gz", case.segmentation, case.spacing_mm, case.origin_mm)
-    shutil.copy(pathlib.Path(__file__).parent / "NOTICE_EXAMPLE", output / "NOTICE")
+    # Not shutil.copy: the output may be the folder of the package itself.
+    (output / "NOTICE").write_bytes((EXAMPLE / "NOTICE").read_bytes())
     print(*sorted(output.iterdir()), sep="\n")
 
 

@@ -20,13 +20,13 @@ import tempfile
 from absl import flags
 
 from experiments.common import cli
+from experiments.common.shipping import checked_licence, ship
 from xctrs_tf.errors import UserError
 from xctrs_tf.files import as_dict, atomic_path, read_json, write_json, write_text
 from xctrs_tf.folder_lock import folder_lock
-from xctrs_tf.pretrained import EXPORTED_WEIGHTS, check_weights_folder
+from xctrs_tf.pretrained import check_weights_folder, pretrained_folder
 
 MAX_BYTES = 20_000_000
-_HERE = pathlib.Path(__file__).parent
 # What the run's folder must hold, and the program that writes it.
 _NEEDED = {"evaluation/cases.json": "evaluate", "quality.json": "calibrate"}
 
@@ -68,9 +68,7 @@ def _pack_run(workdir, output):
     for name, program in _NEEDED.items():
         if not (workdir / name).is_file():
             raise UserError(f"{workdir / name}: missing; run experiments.{program} first")
-    licence = pathlib.Path(LICENCE.value)
-    if not licence.is_file():
-        raise UserError(f"--license={licence}: no such file")
+    licence = checked_licence(LICENCE.value)
     check_weights_folder(output)
     output.parent.mkdir(parents=True, exist_ok=True)
     with folder_lock(output, beside=True), tempfile.TemporaryDirectory() as scratch:
@@ -82,7 +80,7 @@ def _write(workdir, scratch, licence, output):
     """Write the packed run; return the bytes of its weights."""
     cli.load_tensorflow("float32")
     from xctrs_tf.export.saved_model import export_run
-    from xctrs_tf.reconstruction.export_files import read_metadata, write_checksums
+    from xctrs_tf.reconstruction.export_files import read_metadata
     from xctrs_tf.training.run import load_run
 
     run = load_run(workdir, precision="float32")
@@ -91,15 +89,7 @@ def _write(workdir, scratch, licence, output):
     for name in ("metrics", "quality"):
         if metadata[name] is None:
             raise UserError(f"{workdir}: its {name} are of other weights or data; make them again")
-    size = (folder / EXPORTED_WEIGHTS).stat().st_size
-    if size > MAX_BYTES:
-        raise UserError(f"{workdir}: {size / 1e6:.1f} MB of weights; at most 20 MB are shipped")
-    shutil.copy(licence, folder / "LICENSE")
-    shutil.copy(_HERE / "NOTICE", folder / "NOTICE")
-    write_checksums(folder)
-    with atomic_path(output) as temporary:
-        shutil.copytree(folder, temporary)
-    return size
+    return ship(folder, licence, pretrained_folder("neck64") / "NOTICE", MAX_BYTES, output)
 
 
 def _renew(model, quality, output):

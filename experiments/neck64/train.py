@@ -12,7 +12,7 @@ import sys
 from absl import flags
 
 from experiments.common import cli
-from experiments.common.stages import Stage, run_stages
+from experiments.common.shipping import Stage, run_stages
 
 _ALL = ("--size=64", "--width=0.5")
 # Fold of the real necks: no choice was ever made on its test patients.

@@ -11,13 +11,13 @@ layout of experiments.export --format=weights.
 """
 
 import pathlib
-import shutil
 import sys
 import tempfile
 
 from absl import flags
 
 from experiments.common import cli
+from experiments.common.shipping import checked_licence, ship
 from experiments.segment.trained_patients import (
     ALL_LISTED,
     TRAINED_IMAGES,
@@ -30,13 +30,12 @@ from xctrs_tf.data.dataset import open_dataset
 from xctrs_tf.data.dataset.mixture import parse_data
 from xctrs_tf.errors import UserError
 from xctrs_tf.evaluation.patient import mean_figures, read_cases_csv
-from xctrs_tf.files import atomic_path, read_json, write_json, write_text
+from xctrs_tf.files import read_json, write_json, write_text
 from xctrs_tf.folder_lock import folder_lock
-from xctrs_tf.pretrained import EXPORTED_WEIGHTS, check_weights_folder
+from xctrs_tf.pretrained import check_weights_folder, pretrained_folder
 from xctrs_tf.training.run_record import read_run_record
 
 MAX_BYTES = 6_000_000
-_HERE = pathlib.Path(__file__).parent
 
 FLAGS = flags.FlagValues()
 WORKDIR = flags.DEFINE_string("workdir", None, "Run to pack.", flag_values=FLAGS)
@@ -64,9 +63,7 @@ def execute():
         raise UserError(f"{workdir}: reconstructs from films; pack a run of experiments.segment")
     evaluations = [_read_evaluation(pathlib.Path(folder)) for folder in EVALUATION.value]
     _check_own_test(evaluations[0], EVALUATION.value[0], config, record.data_sha256)
-    licence = pathlib.Path(LICENCE.value)
-    if not licence.is_file():
-        raise UserError(f"--license={licence}: no such file")
+    licence = checked_licence(LICENCE.value)
     check_weights_folder(output)
     cli.load_tensorflow("float32")
     held_out = _held_out(workdir, record)
@@ -148,12 +145,7 @@ def _write(workdir, scratch, evaluations, held_out, licence, output):
     from xctrs_tf.ct_segmentation.segmentation_network import weights_sha256
     from xctrs_tf.export.model_card import model_card
     from xctrs_tf.export.saved_model import export_run
-    from xctrs_tf.reconstruction.export_files import (
-        METADATA,
-        MODEL_CARD,
-        read_metadata,
-        write_checksums,
-    )
+    from xctrs_tf.reconstruction.export_files import METADATA, MODEL_CARD, read_metadata
     from xctrs_tf.training.run import load_run
 
     run = load_run(workdir, precision="float32")
@@ -162,21 +154,12 @@ def _write(workdir, scratch, evaluations, held_out, licence, output):
     metadata = read_metadata(folder)
     if metadata["data"] is None:
         raise UserError(f"{workdir}: its data are gone or changed; the figures would be of others")
-    size = (folder / EXPORTED_WEIGHTS).stat().st_size
-    if size > MAX_BYTES:
-        raise UserError(
-            f"{workdir}: {size / 1e6:.1f} MB of weights; at most {MAX_BYTES / 1e6:g} MB are shipped"
-        )
     metadata |= {**held_out, "metrics": _metrics(evaluations[0])}
     metadata["evaluations"] = [_metrics(record) for record in evaluations]
     write_json(folder / METADATA, metadata)
     write_text(folder / MODEL_CARD, model_card(metadata))
-    shutil.copy(licence, folder / "LICENSE")
-    shutil.copy(_HERE / "NOTICE", folder / "NOTICE")
-    write_checksums(folder)
-    with atomic_path(output) as temporary:
-        shutil.copytree(folder, temporary)
-    return size
+    notice = pretrained_folder("vertebrae64") / "NOTICE"
+    return ship(folder, licence, notice, MAX_BYTES, output)
 
 
 def _check_weights(evaluations, sha256):

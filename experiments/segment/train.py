@@ -15,7 +15,7 @@ import sys
 from absl import flags
 
 from experiments.common import cli
-from experiments.common.stages import Stage, run_stages
+from experiments.common.shipping import Stage, run_stages
 
 # The folds of the real necks are those of neck64, with whose weights the training begins: no
 # test patient of fold 9 was ever trained on.

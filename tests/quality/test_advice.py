@@ -110,6 +110,8 @@ def test_the_report_judges_films_with_the_frames_that_they_were_cut_by(tmp_path,
         date=None,
         mirror=False,
         uncertainty=None,
+        metadata=None,
+        pair=None,
     )
     frames = dict.fromkeys(FILMS, FilmFrame(spacing_mm=SPACING_MM, rotate_deg=-90))
     pair = types.SimpleNamespace(
@@ -118,7 +120,8 @@ def test_the_report_judges_films_with_the_frames_that_they_were_cut_by(tmp_path,
         record=lambda: None,
         checked=True,
     )
-    write_report(tmp_path, result, FILMS, None, pair)
+    result.pair = pair
+    write_report(tmp_path, result, FILMS)
     assert {view: each.frame for view, each in given[0][-1].items()} == frames
 
 

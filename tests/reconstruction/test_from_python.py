@@ -16,7 +16,7 @@ from xctrs_tf.data.volumes.volume import read_volume
 from xctrs_tf.errors import UserError
 from xctrs_tf.reconstruction import Reconstruction
 from xctrs_tf.reconstruction.films.film_options import FilmOptions
-from xctrs_tf.reconstruction.films.pair_reading import NOT_SEARCHED
+from xctrs_tf.reconstruction.films.pair_reading import NOT_SEARCHED, read_pair
 
 
 @pytest.fixture(scope="module")
@@ -170,6 +170,16 @@ def test_films_of_different_heights_are_refused_unless_asked(model, tmp_path):
         model(**paths, spacing_mm=2.5)
 
 
+def test_a_pair_that_was_read_gives_what_its_files_give(films, model):
+    pair = read_pair(films, FilmOptions(**OPTIONS), model, 2.5)
+    result = model.of_pair(pair)
+    expected = model(**films, spacing_mm=2.5, **OPTIONS)
+    np.testing.assert_array_equal(result.ct_hu, expected.ct_hu)
+    assert result.pair is pair and result.spacing_mm == 2.5
+    with pytest.raises(UserError, match="no neck"):
+        model.of_pair(pair.refused("no neck"))
+
+
 def test_options_for_files_do_not_silently_miss_arrays(model):
     with pytest.raises(UserError, match="ap_invert: for films that are given as files; an array"):
         model(**block_films(), spacing_mm=2.5, ap_invert=True)
@@ -210,12 +220,13 @@ def test_a_plot_shows_films_planes_and_outlines(model):
     assert result.plot(own) is own and len(own.axes) == 5
 
 
-def test_a_result_by_hand_tells_what_it_lacks():
+def test_a_result_by_hand_tells_what_it_lacks(tmp_path):
     result = Reconstruction(np.zeros((4, 4, 4), np.int16), None, 2.0, (-3.0,) * 3)
     assert repr(result) == "Reconstruction(4 x 4 x 4 voxels of 2 mm, 0 to 0 HU, not segmented)"
-    for method in (result.plot, lambda: result.save("out")):
+    for method in (result.plot, lambda: result.save(tmp_path / "deep" / "out")):
         with pytest.raises(UserError, match="its films are not known"):
             method()
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(

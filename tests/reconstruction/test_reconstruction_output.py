@@ -38,7 +38,9 @@ def make_reconstruction(segmented=True):
     ct[BLOCK] = 900
     labels = np.zeros(ct.shape, np.uint8)
     labels[BLOCK] = 3
-    return Reconstruction(ct, labels if segmented else None, 2.5, (-38.75, -38.75, -38.75))
+    return Reconstruction(
+        ct, labels if segmented else None, 2.5, (-38.75,) * 3, films=block_films()
+    )
 
 
 def names_in(folder):
@@ -46,7 +48,7 @@ def names_in(folder):
 
 
 def test_simpleitk_finds_every_voxel_where_it_is(tmp_path):
-    verdict = write_reconstruction(make_reconstruction(), block_films(), tmp_path / "out")
+    verdict = write_reconstruction(make_reconstruction(), tmp_path / "out")
     assert names_in(tmp_path / "out") == sorted(FILES + SEGMENTATION + REPORT)
     assert verdict.level == "fail"
     assert "C1, C2, C4, C5, C6, C7 missing" in verdict.findings[0].reason
@@ -69,7 +71,7 @@ def test_the_record_tells_which_models_answered_and_whether_mirrored(tmp_path):
     models = tuple(model_record(name, None) for name in ("a", "b"))
     together = dataclasses.replace(make_reconstruction(), models=models, mirror=True)
     for reconstruction in (together, make_reconstruction()):
-        write_reconstruction(reconstruction, block_films(), tmp_path / "out", report=False)
+        write_reconstruction(reconstruction, tmp_path / "out", report=False)
         record = json.loads((tmp_path / "out" / "reconstruction.json").read_text("utf-8"))
         assert record["models"] == list(reconstruction.models)
         assert record["mirror"] is reconstruction.mirror
@@ -79,7 +81,7 @@ def test_the_record_tells_which_models_answered_and_whether_mirrored(tmp_path):
 def test_the_package_for_dicom_is_missed_before_anything_is_written(tmp_path, monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(UserError, match=r"--dicom: needs .* pip install xctrs-tf\[dicom\]"):
-        write_reconstruction(make_reconstruction(), block_films(), tmp_path / "out", dicom=True)
+        write_reconstruction(make_reconstruction(), tmp_path / "out", dicom=True)
     assert not (tmp_path / "out").exists()
 
 
@@ -183,7 +185,7 @@ def test_odd_records_of_an_earlier_reconstruction_do_not_stop(finished, asked):
 
 
 def test_the_nifti_affine_is_ras(tmp_path):
-    write_reconstruction(make_reconstruction(), block_films(), tmp_path / "out", report=False)
+    write_reconstruction(make_reconstruction(), tmp_path / "out", report=False)
     header = gzip.decompress((tmp_path / "out" / "ct.nii.gz").read_bytes())[:348]
     # srow_x, srow_y, srow_z of the NIfTI standard, which is RAS: x and y are negated.
     assert np.reshape(struct.unpack_from("<12f", header, 280), (3, 4)).tolist() == [
@@ -196,7 +198,7 @@ def test_the_nifti_affine_is_ras(tmp_path):
 def test_the_preview_shows_films_planes_and_outlines(tmp_path):
     for segmented in (True, False):
         out = tmp_path / str(segmented)
-        write_reconstruction(make_reconstruction(segmented), block_films(), out, report=False)
+        write_reconstruction(make_reconstruction(segmented), out, report=False)
         image = imread(out / "preview.png")[..., :3]
         assert image.shape[1] > 3 * image.shape[0]
         panels = np.array_split(image[int(0.15 * len(image)) : int(0.85 * len(image))], 5, axis=1)
@@ -208,7 +210,8 @@ def test_the_preview_shows_films_planes_and_outlines(tmp_path):
 
 def test_the_films_are_drawn_as_the_model_gets_them(tmp_path):
     films = {view: 3 * film - 1 for view, film in block_films().items()}
-    write_reconstruction(make_reconstruction(), films, tmp_path / "out", report=False)
+    reconstruction = dataclasses.replace(make_reconstruction(), films=films)
+    write_reconstruction(reconstruction, tmp_path / "out", report=False)
     expected = {view: film / 4 for view, film in block_films().items()}
     draw_films(tmp_path / "expected.png", expected, 2.5)
     assert (tmp_path / "out/films.png").read_bytes() == (tmp_path / "expected.png").read_bytes()
@@ -222,22 +225,18 @@ def test_an_output_without_films_png_may_be_replaced(tmp_path):
 
 
 def test_without_a_segmentation_no_file_of_it_is_left(tmp_path):
-    write_reconstruction(make_reconstruction(), block_films(), tmp_path / "out", report=False)
-    write_reconstruction(
-        make_reconstruction(segmented=False), block_films(), tmp_path / "out", report=False
-    )
+    write_reconstruction(make_reconstruction(), tmp_path / "out", report=False)
+    write_reconstruction(make_reconstruction(segmented=False), tmp_path / "out", report=False)
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == FILES
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
 def test_the_folder_may_be_deep_or_empty(tmp_path, monkeypatch):
-    write_reconstruction(
-        make_reconstruction(), block_films(), tmp_path / "deep" / "out", report=False
-    )
+    write_reconstruction(make_reconstruction(), tmp_path / "deep" / "out", report=False)
     assert (tmp_path / "deep" / "out" / "ct.nii.gz").exists()
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
-    write_reconstruction(make_reconstruction(), block_films(), ".", report=False)
+    write_reconstruction(make_reconstruction(), ".", report=False)
     assert len(list((tmp_path / "here").iterdir())) == 7
 
 
@@ -246,7 +245,7 @@ def test_a_folder_of_others_is_left_alone(tmp_path, names):
     for name in names:
         (tmp_path / name).write_text("mine", encoding="utf-8")
     with pytest.raises(UserError, match="holds other files; choose an empty output folder"):
-        write_reconstruction(make_reconstruction(), block_films(), tmp_path, report=False)
+        write_reconstruction(make_reconstruction(), tmp_path, report=False)
     assert {
         path.name: path.read_text(encoding="utf-8") for path in tmp_path.iterdir()
     } == dict.fromkeys(names, "mine")
@@ -257,9 +256,7 @@ def test_an_output_that_is_no_folder(tmp_path):
     with pytest.raises(UserError, match="file: not a folder; choose another output folder"):
         check_output(tmp_path / "file")
     with pytest.raises(UserError, match=r"file: cannot be made \(.*\)"):
-        write_reconstruction(
-            make_reconstruction(), block_films(), tmp_path / "file" / "out", report=False
-        )
+        write_reconstruction(make_reconstruction(), tmp_path / "file" / "out", report=False)
     check_output(tmp_path / "absent")
 
 
@@ -273,7 +270,7 @@ def test_everything_that_was_written_may_be_replaced(tmp_path):
     ensemble = dataclasses.replace(
         make_reconstruction(), spread_hu=np.ones((SIZE,) * 3), uncertainty={}
     )
-    write_reconstruction(ensemble, block_films(), tmp_path / "out", dicom=True)
+    write_reconstruction(ensemble, tmp_path / "out", dicom=True)
     names = names_in(tmp_path / "out")
     assert names == sorted(FILES + SEGMENTATION + REPORT + ["dicom", "spread_hu.nii.gz"])
     dicom = names_in(tmp_path / "out" / "dicom")
@@ -287,12 +284,12 @@ def test_everything_that_was_written_may_be_replaced(tmp_path):
 def test_without_a_vertebra_there_is_no_dicom_segmentation(tmp_path):
     nothing = np.zeros((SIZE,) * 3, np.uint8)
     empty = dataclasses.replace(make_reconstruction(), segmentation=nothing)
-    write_reconstruction(empty, block_films(), tmp_path / "out", report=False, dicom=True)
+    write_reconstruction(empty, tmp_path / "out", report=False, dicom=True)
     assert len(names_in(tmp_path / "out" / "dicom")) == SIZE
 
 
 def test_label_tables(tmp_path):
-    write_reconstruction(make_reconstruction(), block_films(), tmp_path / "out", report=False)
+    write_reconstruction(make_reconstruction(), tmp_path / "out", report=False)
     # A line as ITK-SNAP reads it: index, red, green, blue, alpha, visible, mesh, "name".
     pattern = r'\s*(\d+)\s+(\d+)\s+(\d+)\s+(\d+)\s+([\d.]+)\s+([01])\s+([01])\s+"(.*)"'
     lines = (tmp_path / "out" / "segmentation.label").read_text(encoding="utf-8").splitlines()
@@ -317,7 +314,7 @@ def test_a_failure_leaves_nothing(tmp_path, monkeypatch):
 
     monkeypatch.setattr("xctrs_tf.evaluation.figures.case_figure.preview_figure", fail)
     with pytest.raises(ValueError, match="no ink"):
-        write_reconstruction(make_reconstruction(), block_films(), tmp_path / "out", report=False)
+        write_reconstruction(make_reconstruction(), tmp_path / "out", report=False)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -326,7 +323,7 @@ def test_only_the_user_may_read_a_reconstruction_unless_it_is_shared(tmp_path, p
     mask = os.umask(0o022)
     try:
         write_reconstruction(
-            *(make_reconstruction(), block_films(), tmp_path / "out"), dicom=True, private=private
+            *(make_reconstruction(), tmp_path / "out"), dicom=True, private=private
         )
     finally:
         os.umask(mask)

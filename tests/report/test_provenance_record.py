@@ -147,9 +147,8 @@ def test_every_model_of_several_is_told_once_with_its_own_training(tmp_path, rec
         "them. Films are normalised by equalized; augmentation: none."
     )
     films = dict.fromkeys(("ap", "la"), np.random.default_rng(0).random((3, 3)))
-    verdict = write_report(
-        tmp_path, dataclasses.replace(reconstruction, models=models), films, METADATA
-    )
+    together = dataclasses.replace(reconstruction, models=models, metadata=METADATA)
+    verdict = write_report(tmp_path, together, films)
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
     record = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
     assert record["training"].split("\n") == [first, second]
@@ -218,25 +217,22 @@ def test_only_a_box_that_was_found_is_told_as_found(pair, found, said):
 
 
 def test_checks_that_were_not_made_are_told(pair, reconstruction):
-    record = provenance_record(reconstruction, pair)
+    passed = Verdict("pass", [], {}, {})
+    record = provenance_record(dataclasses.replace(reconstruction, pair=pair))
     assert [line.partition(":")[0] for line in overridden_checks(record)] == [
         "--nocheck_views",
         "the quality checks were not made",
     ]
-    checked = dataclasses.replace(pair, checked=True)
-    assert (
-        overridden_checks(provenance_record(reconstruction, checked, Verdict("pass", [], {}, {})))
-        == []
-    )
-    (line,) = overridden_checks(
-        provenance_record(reconstruction, None, Verdict("pass", [], {}, {}))
-    )
+    checked = dataclasses.replace(reconstruction, pair=dataclasses.replace(pair, checked=True))
+    assert overridden_checks(provenance_record(checked, passed)) == []
+    (line,) = overridden_checks(provenance_record(reconstruction, passed))
     assert line.startswith("the films were given as arrays")
 
 
 def test_the_report_tells_what_made_it(tmp_path, pair, reconstruction):
     films = dict.fromkeys(("ap", "la"), np.random.default_rng(0).random((3, 3)))
-    write_report(tmp_path, reconstruction, films, METADATA, pair)
+    reconstruction = dataclasses.replace(reconstruction, metadata=METADATA, pair=pair)
+    write_report(tmp_path, reconstruction, films)
     record = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
     assert (record["program"], record["date"]) == (f"xctrs_tf {__version__}", reconstruction.date)
     assert record["models"] == list(reconstruction.models)
@@ -254,9 +250,8 @@ def test_the_report_tells_what_made_it(tmp_path, pair, reconstruction):
 
 def test_dicom_files_tell_what_made_them(pair, reconstruction):
     verdicts = {level: Verdict(level, [], {}, {}) for level in ("pass", "fail")}
-    provenances = {
-        level: provenance_record(reconstruction, pair, verdicts[level]) for level in verdicts
-    }
+    reconstruction = dataclasses.replace(reconstruction, pair=pair)
+    provenances = {level: provenance_record(reconstruction, verdicts[level]) for level in verdicts}
     images = {
         level: ct_series(reconstruction.ct_hu, 2.5, (0,) * 3, None, provenances[level])[0]
         for level in provenances
@@ -282,8 +277,8 @@ def test_dicom_files_tell_what_made_them(pair, reconstruction):
 
 def test_long_names_fit_into_dicom(pair, reconstruction):
     models = tuple(model_record("\\".join("abc") * 20, METADATA) for _ in range(9))
-    many = dataclasses.replace(reconstruction, models=models)
-    (image, *_) = ct_series(many.ct_hu, 2.5, (0,) * 3, None, provenance_record(many, pair))
+    many = dataclasses.replace(reconstruction, models=models, pair=pair)
+    (image, *_) = ct_series(many.ct_hu, 2.5, (0,) * 3, None, provenance_record(many))
     assert len(image.ManufacturerModelName) <= 64 and "a/b/c" in image.ManufacturerModelName
     derivation = image.DerivationDescription
     assert len(derivation) == 1024 and derivation.endswith(" ...")

@@ -38,9 +38,9 @@ def reconstruction():
     return Reconstruction(ct, labels, SPACING, ORIGIN)
 
 
-def write(folder, reconstruction, **options):
+def write(folder, reconstruction):
     films = {"ap": Films.ap, "la": Films.la}
-    return write_report(folder, reconstruction, films, **options)
+    return write_report(folder, reconstruction, films)
 
 
 @pytest.fixture(scope="module")
@@ -85,7 +85,7 @@ def test_the_page_says_first_what_the_model_was_trained_on(tmp_path, reconstruct
         "training": {"augment": "mirror,pose"},
         "film_normalization": "equalized",
     }
-    write(tmp_path, reconstruction, metadata=metadata)
+    write(tmp_path, dataclasses.replace(reconstruction, metadata=metadata))
     record = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
     assert record["training"] == (
         "The model was trained on 75 patients (source: openkbp) and on films computed from their "

@@ -94,9 +94,13 @@ def propose_crop(film, frame, view, field_mm, fixed=(), search=search_neck):
         raise UserError(f"{problem}; take a film that shows more, or give a crop box")
     upright = dataclasses.replace(upright, crop_box=box)
 
+    pixel_mm = frame.pixel_size(film)
+    neck_mm = None if pixel_mm is None else found.height * pixel_mm[1] / scale[1]
+
     def tell(used):
-        said = _sentences(view, used, changes, tilt, moved, found, scale, frame, film)
-        return said + contradiction + doubt
+        taken = _taken_as(view, used, changes, tilt)
+        remarks = _size_remarks(view, used, moved, neck_mm) if taken else []
+        return taken + remarks + contradiction + doubt
 
     return CropProposal(upright, tell, _record(found, scale, upright))
 
@@ -274,7 +278,8 @@ def _not_found(picture, view, search):
     )
 
 
-def _sentences(view, frame, changes, tilt, moved, found, scale, old, film):
+def _taken_as(view, frame, changes, tilt):
+    """Return the sentence of the flags that a film is taken with, or none without any."""
     flags = [flag for flag, _ in changes]
     if frame.crop_box is not None:
         flags.insert(0, f"--{view}_crop_box=" + ",".join(map(str, frame.crop_box)))
@@ -286,12 +291,15 @@ def _sentences(view, frame, changes, tilt, moved, found, scale, old, film):
     if not flags:
         return []
     text = "C1 to C7 are found: taken as " + " ".join(flags)
-    sentences = [text + (f" ({', '.join(reasons)})" if reasons else "")]
-    if moved >= 1:
-        sentences.append(f"the box was moved by {moved:.0f} mm to stay on the film")
-    pixel_mm = old.pixel_size(film)
-    if pixel_mm is not None:
-        neck_mm = found.height * pixel_mm[1] / scale[1]
+    return [text + (f" ({', '.join(reasons)})" if reasons else "")]
+
+
+def _size_remarks(view, frame, moved_mm, neck_mm):
+    """Return sentences on the move of the box, and on the height of the neck where it is known."""
+    sentences = []
+    if moved_mm >= 1:
+        sentences.append(f"the box was moved by {moved_mm:.0f} mm to stay on the film")
+    if neck_mm is not None:
         if not _PLAUSIBLE_MM[0] < neck_mm < _PLAUSIBLE_MM[1]:
             sentences.append(
                 f"by its pixel size C1 to C7 are {neck_mm:.0f} mm tall, which is not likely; check "

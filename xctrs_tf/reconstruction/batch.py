@@ -13,13 +13,18 @@ import unicodedata
 from tqdm import tqdm
 
 from xctrs_tf.errors import UserError, one_line
-from xctrs_tf.files import atomic_path, read_json, require_plain_file
+from xctrs_tf.files import (
+    atomic_path,
+    make_folder,
+    make_private,
+    read_json,
+    require_plain_file,
+)
 from xctrs_tf.folder_lock import folder_lock
 from xctrs_tf.progress import progress_bar
 from xctrs_tf.quality.checks import VERDICT_LEVELS
 from xctrs_tf.reconstruction import check_output, is_finished
 from xctrs_tf.reconstruction.batch_input import SUMMARY
-from xctrs_tf.reconstruction.output_folder import make_folder, make_private
 
 # A spreadsheet program runs a cell that begins so.
 _FORMULA_STARTS = "=+-@\t\r\n|%"

@@ -5,11 +5,19 @@ import importlib.util
 import pathlib
 import re
 
-from xctrs_tf.data.films.film_normalisation import normalise_film
 from xctrs_tf.data.films.pair.film_picture import draw_films
 from xctrs_tf.data.volumes.volume import write_volume
 from xctrs_tf.errors import UserError, one_line
-from xctrs_tf.files import as_dict, as_list, atomic_path, read_json, write_json
+from xctrs_tf.files import (
+    as_dict,
+    as_list,
+    atomic_path,
+    check_only_own_files,
+    make_folder,
+    make_private,
+    read_json,
+    write_json,
+)
 from xctrs_tf.geometry import VERTEBRAE, VIEWS
 from xctrs_tf.reconstruction.label_tables import ITK_SNAP_TABLE, SLICER_TABLE, write_label_tables
 from xctrs_tf.report.provenance_record import provenance_record
@@ -43,15 +51,7 @@ _DICOM_FILE = re.compile(r"slice-\d+\.dcm|" + re.escape(DICOM_SEGMENTATION_FILE)
 
 
 def write_reconstruction(
-    reconstruction,
-    films,
-    folder,
-    metadata=None,
-    report=True,
-    dicom=False,
-    patient=None,
-    private=True,
-    pair=None,
+    reconstruction, folder, report=True, dicom=False, patient=None, private=True
 ):
     """Write the output folder of a reconstruction, completely or not at all.
 
@@ -61,28 +61,26 @@ def write_reconstruction(
     reconstruction in the folder is replaced.
 
     Args:
-        reconstruction: a `Reconstruction`.
-        films: dict of ``ap`` and ``la``, as they were reconstructed.
+        reconstruction: a `Reconstruction` with its films.
         folder: the folder.
-        metadata: metadata.json of the model for the report, or None.
         report: also write report.html, report.json and C1.stl .. C7.stl.
         dicom: also write the folder dicom/: a CT series and, if a vertebra was
             found, segmentation.dcm.
         patient: `report.dicom_patient.patient_fields` for the DICOM files.
         private: let no other user of the machine enter the folder and read its files;
             False leaves that to the process's umask.
-        pair: `FilmPair` that the films are from, for films.png and the records.
 
     Returns:
         `quality.verdict.Verdict`, or None without a report.
 
     Raises:
-        UserError: the folder holds other files, or cannot be made; or the package for DICOM
-            files is not installed.
+        UserError: the reconstruction was made by hand, without its films; the folder holds
+            other files, or cannot be made; or the package for DICOM files is not installed.
     """
     # Matplotlib is slow to import, and a server does not draw.
     from xctrs_tf.evaluation.figures.case_figure import preview_figure
 
+    films = reconstruction.normalised_films()
     if dicom:
         require_dicom_package()
     check_output(folder)
@@ -93,15 +91,16 @@ def write_reconstruction(
     with atomic_path(folder) as temporary:
         temporary.mkdir()
         _write_volumes(temporary, reconstruction)
-        normalised = {view: normalise_film(film) for view, film in films.items()}
-        spacing_mm = reconstruction.spacing_mm
-        draw_films(temporary / FILMS_FILE, normalised, spacing_mm, pair)
+        draw_films(temporary / FILMS_FILE, films, reconstruction.spacing_mm, reconstruction.pair)
         preview_figure(
-            temporary / PREVIEW_FILE, normalised, reconstruction.ct_hu, reconstruction.segmentation
+            temporary / PREVIEW_FILE, films, reconstruction.ct_hu, reconstruction.segmentation
         )
         if report:
-            verdict = _write_report(temporary, reconstruction, normalised, metadata, pair)
-        provenance = provenance_record(reconstruction, pair, verdict)
+            # Keras, used by the re-projection, takes seconds to import.
+            from xctrs_tf.report.report import write_report
+
+            verdict = write_report(temporary, reconstruction, films)
+        provenance = provenance_record(reconstruction, verdict)
         if dicom:
             _write_dicom(temporary / DICOM_FOLDER, reconstruction, patient, provenance)
         record = _record(
@@ -151,28 +150,6 @@ def write_refused_films(pair, folder, private=True):
                 make_private(temporary)
         return path
     return None
-
-
-def make_folder(folder, private=True):
-    """Make a folder with its parents, if it is not there.
-
-    Args:
-        folder: `pathlib.Path`.
-        private: let no other user of the machine enter it, if it is made here.
-
-    Raises:
-        UserError: it cannot be made.
-    """
-    try:
-        folder.mkdir(0o700 if private else 0o777, parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"{folder}: cannot be made ({error.strerror})") from error
-
-
-def make_private(path):
-    """Take the right to read a file, or a folder with all in it, from other users."""
-    for each in (path, *path.rglob("*")):
-        each.chmod(0o700 if each.is_dir() else 0o600)
 
 
 def is_finished(folder):
@@ -240,30 +217,6 @@ def check_output(folder):
     check_only_own_files(folder, RECORD_FILE, _is_own)
 
 
-def check_only_own_files(folder, record_file, is_own):
-    """Refuse a folder that holds anything other than an earlier result of a program.
-
-    Args:
-        folder: the folder; it need not exist.
-        record_file: name of the file that marks a result of the program.
-        is_own: function from the path of an entry to whether the program wrote it.
-
-    Raises:
-        UserError: it holds other files, is a mount point, or is not a folder.
-    """
-    folder = pathlib.Path(folder)
-    if not folder.exists():
-        return
-    if not folder.is_dir():
-        raise UserError(f"{folder}: not a folder; choose another output folder")
-    # The new folder takes the place of the old one, which a mount point keeps.
-    if folder.resolve().is_mount():
-        raise UserError(f"{folder}: a mount point, which cannot be replaced; name a folder in it")
-    entries = list(folder.iterdir())
-    if entries and not ((folder / record_file).is_file() and all(map(is_own, entries))):
-        raise UserError(f"{folder}: holds other files; choose an empty output folder")
-
-
 def _is_own(entry):
     if entry.name == DICOM_FOLDER and entry.is_dir():
         return all(_DICOM_FILE.fullmatch(file.name) for file in entry.iterdir())
@@ -278,13 +231,6 @@ def _write_volumes(folder, reconstruction):
         write_label_tables(folder)
     if reconstruction.spread_hu is not None:
         write_volume(folder / SPREAD_FILE, reconstruction.spread_hu, *grid)
-
-
-def _write_report(folder, reconstruction, films, metadata, pair):
-    # Keras, used by the re-projection, takes seconds to import.
-    from xctrs_tf.report.report import write_report
-
-    return write_report(folder, reconstruction, films, metadata, pair)
 
 
 def _write_dicom(folder, reconstruction, patient, provenance):

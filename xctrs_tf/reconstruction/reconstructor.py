@@ -31,24 +31,20 @@ if typing.TYPE_CHECKING:
 class Reconstruction:
     """CT and segmentation of one patient, on a grid along the LPS axes.
 
-    The films do not tell the patient's position, so the origin is the middle of the
-    volume.
+    The films do not tell the patient's position, so the origin is the middle of the volume.
 
     Attributes:
         ct_hu: int16 CT numbers ``[x, y, z]`` in HU.
-        segmentation: uint8 labels ``[x, y, z]``, 1..7 = C1..C7, or None if the
-            model does not segment.
+        segmentation: uint8 labels ``[x, y, z]``, 1..7 = C1..C7, or None if the model has none.
         spacing_mm: edge of a voxel.
         origin_mm: LPS position of the centre of voxel ``[0, 0, 0]``.
-        spread_hu: float32 ``[x, y, z]``, standard deviation between several models
-            in HU, or None.
+        spread_hu: float32 ``[x, y, z]``, standard deviation between models in HU, or None.
         uncertainty: ``summary`` of `reconstruction.uncertainty.combine`, or None.
         films: dict of the films that it was made of: ``ap`` ``[x, z]`` and ``la``
             ``[y, z]``; None if it was made by hand.
         pair: `FilmPair` that the films were cut out of, or None if they were arrays.
         metadata: metadata of the model, for the report, or None.
-        models: tuple of `provenance_record.model_record` of each model; empty if it was made by
-            hand.
+        models: tuple of `provenance_record.model_record` of each model; empty if made by hand.
         mirror: the mean with the prediction of the mirrored patient.
         date: when it was made, UTC, as ISO 8601; None if it was made by hand.
     """
@@ -80,10 +76,8 @@ class Reconstruction:
         preview.png, reconstruction.json, and with several models spread_hu.nii.gz.
 
         Args:
-            folder: the folder; made if it is not there. An earlier reconstruction in it is
-                replaced.
-            report: also write report.html, report.json and C1.stl to C7.stl, which takes
-                seconds.
+            folder: made if it is not there. An earlier reconstruction in it is replaced.
+            report: also write report.html, report.json and C1.stl to C7.stl; it takes seconds.
             dicom: also write dicom/: an anonymous CT series and segmentation.dcm.
             share: let other users of the machine read the folder.
 
@@ -91,23 +85,13 @@ class Reconstruction:
             `quality.verdict.Verdict` of the quality checks, or None without a report.
 
         Raises:
-            UserError: the folder holds other files, cannot be written, or another process
-                writes to it.
+            UserError: the reconstruction was made by hand, without its films; or the folder
+                holds other files, cannot be written, or another process writes to it.
         """
-        films = self._given_films("save")
         check_output(folder)
         try:
             with folder_lock(pathlib.Path(folder).resolve(), beside=True):
-                return write_reconstruction(
-                    self,
-                    films,
-                    folder,
-                    self.metadata,
-                    report,
-                    dicom,
-                    private=not share,
-                    pair=self.pair,
-                )
+                return write_reconstruction(self, folder, report, dicom, private=not share)
         except OSError as error:
             raise UserError(os_error_text(error)) from error
 
@@ -126,7 +110,7 @@ class Reconstruction:
         """
         from xctrs_tf.evaluation.figures.case_figure import PREVIEW_INCHES, draw_preview
 
-        films = {view: normalise_film(film) for view, film in self._given_films("plot").items()}
+        films = self.normalised_films()
         if figure is None:
             import matplotlib.pyplot as plt
 
@@ -134,13 +118,17 @@ class Reconstruction:
         draw_preview(figure, films, self.ct_hu, self.segmentation)
         return figure
 
-    def _given_films(self, method):
+    def normalised_films(self):
+        """Return the films in [0, 1], as they are drawn and judged.
+
+        Raises:
+            UserError: the reconstruction was made by hand, without its films.
+        """
         if self.films is None:
             raise UserError(
-                f"Reconstruction.{method}: its films are not known; give them as films=... when "
-                "you make a Reconstruction"
+                "Reconstruction: its films are not known; give them as films=... when you make it"
             )
-        return self.films
+        return {view: normalise_film(film) for view, film in self.films.items()}
 
     def _labels_found(self):
         if self.segmentation is None:
@@ -190,23 +178,38 @@ class BaseReconstructor(abc.ABC):
                 that fails or gives no volumes.
             TypeError: an option that does not exist.
         """
-        films, pair = {"ap": ap, "la": la}, None
+        films = {"ap": ap, "la": la}
         check_two_films(films)
         spacing_mm = self._checked_spacing(spacing_mm)
         options = FilmOptions(**film_options)
         if _are_files(films):
-            pair = self._read(films, options, spacing_mm)
-            films, spacing_mm = pair.films, self._checked_spacing(pair.spacing_mm)
-        elif film_options:
+            pair = read_pair(films, options, self, spacing_mm)
+            if pair.problem is None:
+                log_lines(pair.remarks)
+            return self.of_pair(pair)
+        if film_options:
             raise UserError(
                 f"{', '.join(film_options)}: for films that are given as files; an array is "
                 "taken as it is"
             )
-        films = {view: self._checked_film(view, film) for view, film in films.items()}
-        reconstruction = self._reconstruct(films, spacing_mm)
-        return dataclasses.replace(
-            reconstruction, films=films, pair=pair, metadata=self.metadata, date=now()
-        )
+        return self._of_arrays(films, spacing_mm)
+
+    def of_pair(self, pair):
+        """Reconstruct one patient of two films that were read for this model.
+
+        Args:
+            pair: `FilmPair` of `reconstruction.films.pair_reading.read_pair`.
+
+        Returns:
+            `Reconstruction`, which keeps the pair.
+
+        Raises:
+            UserError: as of a call; or the pair is refused.
+        """
+        if pair.problem is not None:
+            raise UserError(pair.problem)
+        result = self._of_arrays(pair.films, self._checked_spacing(pair.spacing_mm))
+        return dataclasses.replace(result, pair=pair)
 
     def __repr__(self):
         return f"{type(self).__name__}({self._name()}: {self.size}^3 voxels from two films)"
@@ -238,12 +241,10 @@ class BaseReconstructor(abc.ABC):
             raise UserError(f"--spacing_mm: missing, and {self._no_spacing}")
         return spacing_mm
 
-    def _read(self, paths, options, spacing_mm):
-        pair = read_pair(paths, options, self, spacing_mm)
-        if pair.problem is not None:
-            raise UserError(pair.problem)
-        log_lines(pair.remarks)
-        return pair
+    def _of_arrays(self, films, spacing_mm):
+        films = {view: self._checked_film(view, film) for view, film in films.items()}
+        reconstruction = self._reconstruct(films, spacing_mm)
+        return dataclasses.replace(reconstruction, films=films, metadata=self.metadata, date=now())
 
     def _checked_film(self, view, film):
         try:

@@ -105,12 +105,11 @@ def _training_patients(folders, data, quality):
     return None if None in numbers else sum(numbers)
 
 
-def provenance_record(reconstruction, pair=None, verdict=None):
+def provenance_record(reconstruction, verdict=None):
     """Return what made a reconstruction.
 
     Args:
         reconstruction: `xctrs_tf.reconstruction.Reconstruction`.
-        pair: `FilmPair` that its films were cut out of, or None if they were arrays.
         verdict: `quality.verdict.Verdict`, or None if the quality checks were not made.
 
     Returns:
@@ -118,6 +117,7 @@ def provenance_record(reconstruction, pair=None, verdict=None):
         ``mirror``, ``films`` (`FilmPair.record`) and ``checks``: ``views``, whether the films
         were compared with each other and with an upright pair; and ``quality``, the verdict.
     """
+    pair = reconstruction.pair
     return {
         "program": PROGRAM,
         "date": reconstruction.date,

@@ -16,16 +16,14 @@ REPORT_FORMAT = "xctrs-report/2"
 PAGE_FILE, REPORT_FILE = "report.html", "report.json"
 
 
-def write_report(folder, reconstruction, films, metadata=None, pair=None):
+def write_report(folder, reconstruction, films):
     """Write report.html, report.json and C1.stl .. C7.stl.
 
     Args:
         folder: an existing folder.
-        reconstruction: `xctrs_tf.reconstruction.Reconstruction`.
-        films: dict of ``ap`` and ``la``, as they were reconstructed.
-        metadata: metadata.json of the model, or None. Its ``quality`` is a dict of
-            `calibration.calibrate`; without it no verdict is better than ``"review"``.
-        pair: `FilmPair` that the films were cut out of, or None if they were arrays.
+        reconstruction: `xctrs_tf.reconstruction.Reconstruction`. ``quality`` of its metadata is
+            a dict of `calibration.calibrate`; without it no verdict is better than ``"review"``.
+        films: dict of ``ap`` and ``la``, its films in [0, 1].
 
     Returns:
         `quality.verdict.Verdict`.
@@ -36,7 +34,7 @@ def write_report(folder, reconstruction, films, metadata=None, pair=None):
     folder = pathlib.Path(folder)
     ct_hu, labels = reconstruction.ct_hu, reconstruction.segmentation
     spacing_mm, origin_mm = reconstruction.spacing_mm, reconstruction.origin_mm
-    known = metadata or {}
+    known, pair = reconstruction.metadata or {}, reconstruction.pair
     judged_by = known.get("quality"), known.get("film_normalization")
     # The frames as they were used tell whether the boxes' widths counted.
     opened = pair and {
@@ -45,7 +43,7 @@ def write_report(folder, reconstruction, films, metadata=None, pair=None):
     }
     verdict = assess(films, ct_hu, labels, spacing_mm, *judged_by, opened)
     meshes = {} if labels is None else write_meshes(folder, labels, spacing_mm, origin_mm)
-    record = make_record(reconstruction, verdict, metadata, pair)
+    record = make_record(reconstruction, verdict)
     write_json(folder / REPORT_FILE, record, allow_nan=False)
     write_text(
         folder / PAGE_FILE, render_page(record, films, verdict.errors, ct_hu, labels, meshes)
@@ -53,14 +51,12 @@ def write_report(folder, reconstruction, films, metadata=None, pair=None):
     return verdict
 
 
-def make_record(reconstruction, verdict, metadata=None, pair=None):
+def make_record(reconstruction, verdict):
     """Return the contents of report.json.
 
     Args:
         reconstruction: `Reconstruction`.
         verdict: its `quality.verdict.Verdict`.
-        metadata: as in `write_report`.
-        pair: as in `write_report`.
 
     Returns:
         Dict of JSON values.
@@ -71,9 +67,9 @@ def make_record(reconstruction, verdict, metadata=None, pair=None):
         "notice": NOTICE,
         "spacing_mm": float(reconstruction.spacing_mm),
         "origin_mm": [float(value) for value in reconstruction.origin_mm],
-        **provenance_record(reconstruction, pair, verdict),
+        **provenance_record(reconstruction, verdict),
         # A line for each model.
-        "training": "\n".join(training_lines(metadata, reconstruction.models)),
+        "training": "\n".join(training_lines(reconstruction.metadata, reconstruction.models)),
         "films_like_training": compare_films(verdict),
         "quality": {
             "verdict": verdict.level,

@@ -7,7 +7,7 @@ from absl import flags
 
 from experiments.common import training_flags
 from experiments.common.presets import preset_config
-from experiments.common.stages import stage_flags
+from experiments.common.shipping import stage_flags
 from experiments.neck64 import train
 from tests.programs import ROOT, assert_refused, run_program
 from tests.quality.references import plain_reference

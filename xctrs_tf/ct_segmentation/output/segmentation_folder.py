@@ -5,16 +5,16 @@ import pathlib
 import re
 
 from xctrs_tf.ct_segmentation.scan import write_on_own_grid
-from xctrs_tf.files import atomic_path, write_json
-from xctrs_tf.geometry import VERTEBRAE
-from xctrs_tf.reconstruction.label_tables import ITK_SNAP_TABLE, SLICER_TABLE, write_label_tables
-from xctrs_tf.reconstruction.output_folder import (
-    PREVIEW_FILE,
-    SEGMENTATION_FILE,
+from xctrs_tf.files import (
+    atomic_path,
     check_only_own_files,
     make_folder,
     make_private,
+    write_json,
 )
+from xctrs_tf.geometry import VERTEBRAE
+from xctrs_tf.reconstruction.label_tables import ITK_SNAP_TABLE, SLICER_TABLE, write_label_tables
+from xctrs_tf.reconstruction.output_folder import PREVIEW_FILE, SEGMENTATION_FILE
 from xctrs_tf.report.meshes import label_boxes, vertebra_mesh, write_stl
 from xctrs_tf.report.provenance_record import PROGRAM
 from xctrs_tf.style import NOTICE

@@ -1,10 +1,16 @@
-"""Recipes of several trainings, each of which begins with the weights of earlier ones."""
+"""Recipes and packing of the networks that come with the package.
+
+A recipe is several trainings, each of which begins with the weights of earlier ones.
+"""
 
 import dataclasses
 import pathlib
+import shutil
 
 from experiments.common.commands import run_command
 from xctrs_tf.errors import UserError
+from xctrs_tf.files import atomic_path
+from xctrs_tf.pretrained import EXPORTED_WEIGHTS
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,3 +70,52 @@ def run_stages(stages, names, folders, workdir, further=()):
     for stage in stages:
         if stage.name in names:
             run_command("train", *stage_flags(stage, folders, workdir), *further)
+
+
+def checked_licence(path):
+    """Return the path of a licence's file, which must be there.
+
+    Args:
+        path: value of ``--license``.
+
+    Raises:
+        UserError: no such file.
+    """
+    licence = pathlib.Path(path)
+    if not licence.is_file():
+        raise UserError(f"--license={licence}: no such file")
+    return licence
+
+
+def ship(folder, licence, notice, max_bytes, output):
+    """Copy an exported model to a folder of the package, with its licence and notice.
+
+    Args:
+        folder: of `saved_model.export_run` with ``file_format="weights"``; it gets the licence,
+            the notice and checksums of all files.
+        licence: file of the licence.
+        notice: file of the notice.
+        max_bytes: of the weights.
+        output: folder to write; an earlier one is replaced.
+
+    Returns:
+        Bytes of the weights.
+
+    Raises:
+        UserError: the weights are larger.
+    """
+    # Only packing needs it, not --help.
+    from xctrs_tf.reconstruction.export_files import write_checksums
+
+    size = (folder / EXPORTED_WEIGHTS).stat().st_size
+    if size > max_bytes:
+        raise UserError(
+            f"{output}: would hold {size / 1e6:.1f} MB of weights; at most "
+            f"{max_bytes / 1e6:g} MB are shipped"
+        )
+    shutil.copy(licence, folder / "LICENSE")
+    shutil.copy(notice, folder / "NOTICE")
+    write_checksums(folder)
+    with atomic_path(output) as temporary:
+        shutil.copytree(folder, temporary)
+    return size
