@@ -2,9 +2,9 @@
 
   python -m experiments.neck_finder.train --scans=DIR --data=DATA --fold=0 --output=FILE.npz
 
-DIR holds `<id>_ct.nii.gz` in HU and `<id>_seg.nii.gz` (1..7 = C1..C7, on a grid of its
-own), head to shoulders. The fold's test and validation patients of the prepared folder
-DATA are left out. Phantoms are added. The same command goes on with an interrupted training
+DIR holds `<id>_ct.nii.gz` in HU and `<id>_seg.nii.gz`, head to shoulders, from which
+experiments.prepare made the folder DATA. The fold's test and validation patients of DATA
+are left out. Phantoms are added. The same command goes on with an interrupted training
 from FILE.keras; FILE.keras.json beside it tells the flags and the data. FILE.npz keeps
 the hashes of the data and of the patients left out, which finder_error compares.
 """
@@ -19,9 +19,10 @@ from absl import flags
 from PIL import Image
 
 from experiments.common import cli
+from experiments.neck_finder.prepared_scans import PreparedScans
 from xctrs_tf.data.dataset import open_dataset
 from xctrs_tf.data.phantom import make_phantom
-from xctrs_tf.data.volumes.volume import Volume, read_ct, read_labels
+from xctrs_tf.data.volumes.volume import Volume
 from xctrs_tf.errors import UserError
 from xctrs_tf.files import (
     atomic_path,
@@ -85,7 +86,8 @@ def execute():
     if output.suffix != ".npz":
         raise UserError(f"--output={output}: must end with .npz")
     state, record = _state_files(output)
-    training = open_dataset(DATA.value).split(FOLD.value).training
+    dataset = open_dataset(DATA.value)
+    training = dataset.split(FOLD.value).training
     told = _told()
     cli.lock_output(output, beside=True)
     for file in (state, record):
@@ -96,8 +98,9 @@ def execute():
 
     trainings = read_trainings(WEIGHTS.value) if WEIGHTS.value else []
     trainings.append({name: told[name] for name in ("data_sha256", "fold", "split_sha256")})
+    scans = PreparedScans(SCANS.value, dataset)
     films = [
-        films_of(SCANS.value, patient, NUM_FILMS.value, SEED.value, STRETCH.value)
+        films_of(scans, patient, NUM_FILMS.value, SEED.value, STRETCH.value)
         for patient in progress_bar(training, description="films of scans")
     ]
     films += [
@@ -154,14 +157,12 @@ def _check_state(state, record, told):
 
 
 def films_of(scans, patient, count, seed, stretch=0.0):
-    """Project the whole scan of a patient: dict from view to `ScanFilm`s."""
+    """Project the whole scan of a patient of `PreparedScans`: dict from view to `ScanFilm`s."""
     from xctrs_tf.neck_finder.scan_films import scan_films
 
-    folder = pathlib.Path(scans)
-    ct, _ = read_ct(folder / f"{patient}_ct.nii.gz")
-    labels = read_labels(folder / f"{patient}_seg.nii.gz")
+    raw = scans.load(patient)
     rng = np.random.default_rng([seed, *patient.encode()])
-    return {view: scan_films(ct, labels, view, count, rng, stretch) for view in VIEWS}
+    return {view: scan_films(raw.ct, raw.labels, view, count, rng, stretch) for view in VIEWS}
 
 
 def films_of_phantom(number, count, seed, stretch=0.0):

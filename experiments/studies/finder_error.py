@@ -26,6 +26,7 @@ import numpy as np
 from absl import flags
 
 from experiments.common import cli
+from experiments.neck_finder.prepared_scans import PreparedScans
 from experiments.neck_finder.train import films_of
 from xctrs_tf.data.dataset import open_dataset
 from xctrs_tf.errors import UserError
@@ -88,7 +89,8 @@ def execute():
     patients = getattr(dataset.split(FOLD.value), SPLIT.value)
     _require_held_out(dataset, patients, read_trainings(WEIGHTS.value or PACKAGED))
     network = load_finder(WEIGHTS.value) if WEIGHTS.value else finder_network()
-    films = {id: films_of(SCANS.value, id, 4, SEED.value) for id in patients}
+    scans = PreparedScans(SCANS.value, dataset)
+    films = {id: films_of(scans, id, 4, SEED.value) for id in patients}
     for view in VIEWS:
         _report(view, {id: films[id][view] for id in patients}, network)
     _report_pairs(films, network)

@@ -83,18 +83,21 @@ def test_names():
         xctrs_tf.XCTRSNet(32, width=0.125, weights="neck65")
 
 
-def test_a_folder_of_the_name_in_the_working_directory_is_not_replaced(tmp_path, monkeypatch):
+def test_a_model_of_the_name_in_the_working_directory_is_not_replaced(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     names = {"neck64": (xctrs_tf.load, find_weights), "vertebrae64": (load_network, find_weights)}
     assert find_export("neck64").path == FOLDER
     for name, readers in names.items():
         (tmp_path / name).mkdir()
+        # A folder that is no model, such as one of reconstructions.
+        assert pretrained_folder(name) == FOLDER.parent / name
+        (tmp_path / name / "1/assets.extra").mkdir(parents=True)
         for read in readers:
             with pytest.raises(UserError, match=rf"^{name}: .* here; write \./{name} for"):
                 read(name)
-    # The folder itself, which is empty here.
+    # The folder itself, which has no metadata here.
     for path in ("./neck64", pathlib.Path("neck64")):
-        with pytest.raises(UserError, match=r"^neck64: no exported model"):
+        with pytest.raises(UserError, match=r"^neck64/1: no exported model"):
             xctrs_tf.load(path)
 
 

@@ -33,12 +33,13 @@ def pretrained_folder(name):
 
     Raises:
         ValueError: no such name.
-        UserError: the working directory holds a folder of that name, which may be meant.
+        UserError: the working directory holds a model or run of that name, which may be meant.
     """
     names = PRETRAINED + SEGMENTERS
     if name not in names:
         raise ValueError(f"weights={name!r}: must be one of {', '.join(names)}")
-    if pathlib.Path(name).is_dir():
+    own = pathlib.Path(name)
+    if any(any(own.glob(mark)) for mark in ("assets.extra", "*/assets.extra", "config.json")):
         raise UserError(
             f"{name}: a model of the package, and a folder here; write ./{name} for the folder, or "
             "rename it for the model of the package"

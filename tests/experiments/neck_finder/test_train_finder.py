@@ -34,6 +34,7 @@ def training(tmp_path, monkeypatch):
 
     monkeypatch.setattr(train_finder, "_SAVE_STEPS", 2)
     monkeypatch.setattr(train_finder, "_AHEAD", 1)
+    monkeypatch.setattr(train_finder, "PreparedScans", lambda *args: None)
     monkeypatch.setattr(train_finder, "films_of", lambda *args: films)
     monkeypatch.setattr(train_finder, "_start_worker", lambda *args: None)
     monkeypatch.setattr(train_finder, "_draw", draw)

@@ -59,6 +59,7 @@ def study(tmp_path, monkeypatch):
     folder = write_dataset(tmp_path / "data")
     monkeypatch.setattr(finder_network, "load_finder", lambda path: None)
     monkeypatch.setattr(neck_search, "finder_network", lambda: None)
+    monkeypatch.setattr(finder_error, "PreparedScans", lambda *arguments: None)
     monkeypatch.setattr(finder_error, "films_of", lambda *arguments: FILMS["a"])
     for report in ("_report", "_report_pairs", "_report_others"):
         monkeypatch.setattr(finder_error, report, lambda *arguments: None)
