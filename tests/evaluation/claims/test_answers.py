@@ -76,6 +76,7 @@ def test_a_gain_of_most_patients_with_a_negative_mean_decides_nothing(tmp_path):
         write_rows(tmp_path, row, of_patient, patients=24)
     (found,) = (a for a in answer_claims(collect_runs(tmp_path)) if a.claim.figure == "psnr")
     assert found.p_holm < 0.05 and found.mean < 0 and found.test.direction == 1
+    assert found.median == pytest.approx(0.215)
     assert found.verdict == NOT_DECIDED
 
 
@@ -136,6 +137,8 @@ def test_the_grid_has_a_line_for_each_answer_in_the_units_of_the_tables(results)
         and "| +0.95 |" in dice
         and "| 1 of 3 | 12 |" in dice
     )
+    (vgg,) = (line for line in lines if "VGG" in line)
+    assert vgg.split(" | ")[3:5] == ["+0.65", "+0.31"]
     assert "Order of Table 3" not in text
 
 

@@ -34,8 +34,8 @@ def answer_grid(results, answers, order):
     Returns:
         `TableGrid`.
     """
-    headings = ["", "figure", "difference [95 % interval]", "in the paper", "effect size"]
-    headings += ["folds", "patients", "p, Holm", "answer"]
+    headings = ["", "figure", "difference [95 % interval]", "median", "in the paper"]
+    headings += ["effect size", "folds", "patients", "p, Holm", "answer"]
     lines, last = [], None
     for answer in answers:
         question = answer.claim.question
@@ -43,8 +43,9 @@ def answer_grid(results, answers, order):
         last = question
     notes = [
         "Difference: the method that the question asks about minus the other, mean over patients "
-        "with a BCa bootstrap interval. Effect size: the mean in standard deviations of the "
-        "differences. Folds: those in which the mean is above 0. p: Wilcoxon's signed-rank test, "
+        "with a BCa bootstrap interval. Median: of the same differences. Effect size: the mean in "
+        "standard deviations of the differences. Folds: those in which the mean is above 0. "
+        "p: Wilcoxon's signed-rank test, "
         f"exact, adjusted after Holm for the {len(answers)} lines. Not decided: p is "
         f"{SIGNIFICANCE} or more, or mean and ranks do not agree on the better method; else yes "
         "or no. "
@@ -136,6 +137,7 @@ def _cells(results, answer):
     return [
         _figure_name(results, answer),
         _difference(answer),
+        number_text(answer.median, _COLUMNS[answer.claim.figure], "+"),
         _printed(answer),
         NOTHING if math.isnan(answer.effect) else f"{answer.effect:+.2f}",
         f"{answer.folds} of {answer.num_folds}",
