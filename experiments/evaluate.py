@@ -48,8 +48,8 @@ FLAGS = flags.FlagValues()
 MODEL = flags.DEFINE_multi_string(
     "model",
     None,
-    "In place of --workdir: folder of experiments.export, or one version in it, SavedModel, "
-    "ONNX. Given several times, the models answer together.",
+    "In place of --workdir: folder of experiments.export, or one version in it: SavedModel, "
+    "ONNX or weights. Given several times, the models answer together.",
     flag_values=FLAGS,
 )
 MODEL_SHA256 = flags.DEFINE_multi_string(

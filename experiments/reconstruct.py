@@ -44,7 +44,7 @@ from experiments.common.model_flags import (
 from experiments.common.privacy import define_share
 from xctrs_tf.errors import UserError
 from xctrs_tf.folder_lock import folder_lock
-from xctrs_tf.pretrained import DEFAULT
+from xctrs_tf.pretrained import DEFAULT, pretrained_folder
 from xctrs_tf.processor import FPMATHS
 from xctrs_tf.progress import stage
 from xctrs_tf.reconstruction import check_output, load, write_reconstruction
@@ -141,7 +141,7 @@ def execute():
     """Reconstruct the films that the flags name."""
     _check_flags()
     options = FILMS.options()
-    exports = find_exports(MODEL.value)
+    exports = find_exports(MODEL.value if MODEL.present else [pretrained_folder(DEFAULT)])
     # The search for the neck may import TensorFlow.
     use_fpmath(exports, FPMATH.value)
     # Films are read before the models are loaded, by what all of them agree on.

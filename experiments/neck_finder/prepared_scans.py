@@ -1,53 +1,66 @@
-"""Whole scans of the patients of a prepared data folder, read as experiments.prepare reads them."""
+"""Whole scans of the patients of a prepared data folder."""
 
-from xctrs_tf.data.dataset.header_correction import HEADER, CorrectedSource
-from xctrs_tf.data.dataset.preparation import image_hash
-from xctrs_tf.data.sources.label_maps import CERVICAL, parse_label_map
-from xctrs_tf.data.sources.nifti import NiftiSource
+import dataclasses
+import pathlib
+
+import numpy as np
+
+from xctrs_tf.data.dataset.header_correction import HEADER, centre_of, correct_header
 from xctrs_tf.data.volumes.cervical_crop import check_labels, check_place
+from xctrs_tf.data.volumes.intensity import AIR_HU
+from xctrs_tf.data.volumes.volume import read_ct, read_labels, resample
 from xctrs_tf.errors import UserError
+
+# Soft tissue to bone, where necks differ.
+_WINDOW_HU = (-200, 1000)
+# Least correlation of a scan with the crop made of it, at the crop's voxels.
+_LEAST_CORRELATION = 0.9
 
 
 class PreparedScans:
-    """Scans in a folder, with the corrections and the label map of the data made of them.
+    """Scans in a folder, of which the patients of a data folder, or their crops, were made.
 
     Args:
-        folder: the folder, ``--scans``: ``<id>_ct.nii.gz`` in HU and ``<id>_seg.nii.gz``.
-        dataset: the `Dataset` that experiments.prepare made of them.
-
-    Raises:
-        UserError: no such folder, or no patients in it.
+        folder: the folder, ``--scans``: ``<id>_ct.nii.gz`` in HU and ``<id>_seg.nii.gz``, 1..7 =
+            C1..C7, which may be on a grid of its own.
+        dataset: the `Dataset`.
     """
 
     def __init__(self, folder, dataset):
-        self._folder = folder
+        self._folder, self._dataset = pathlib.Path(folder), dataset
         self._records = {record["id"]: record for record in dataset.manifest["patients"]}
-        label_map = dataset.manifest.get("label_map")
-        source = NiftiSource(folder, None, parse_label_map(label_map) if label_map else CERVICAL)
-        corrections = {
-            patient: record[HEADER] for patient, record in self._records.items() if HEADER in record
-        }
-        self._source = CorrectedSource(source, corrections)
 
     def load(self, patient):
-        """Read the scan of a patient as a `RawPatient`.
+        """Read the scan of a patient, its header corrected as that of the data was.
 
         Args:
             patient: an id of the data.
 
+        Returns:
+            `Volume` of the CT in HU, and `Volume` of the labels.
+
         Raises:
-            UserError: the scan is missing, or another one, or its labels do not belong to it.
+            UserError: a file is missing, the labels do not belong to the CT, or the data were
+                made of another scan.
         """
-        if patient not in self._source.ids:
-            raise UserError(f"--scans={self._folder}: no scan of patient {patient} of --data")
-        expected, reason = self._records[patient].get("image_sha256"), None
-        for scan in self._source.scans(patient):
-            raw = self._source.load(scan)
-            # Folders of earlier versions have no hashes of the scans.
-            if expected not in (None, image_hash(raw.ct)):
-                reason = "not the scan that --data was prepared from"
-                continue
-            reason = check_labels(raw.labels) or check_place(raw.ct, raw.labels)
-            if reason is None:
-                return raw
-        raise UserError(f"--scans={self._folder}: patient {patient}: {reason}")
+        file = self._folder / f"{patient}_ct.nii.gz"
+        ct, grid = read_ct(file)
+        labels = read_labels(self._folder / f"{patient}_seg.nii.gz", grid)
+        if correction := self._records[patient].get(HEADER):
+            centre_mm = centre_of(ct)
+            ct, labels = (correct_header(each, correction, centre_mm) for each in (ct, labels))
+        reason = check_labels(labels) or check_place(ct, labels)
+        if reason is None and self._correlation(ct, patient) < _LEAST_CORRELATION:
+            reason = "shows another neck, or in another place, than --data has of this patient"
+        if reason:
+            raise UserError(f"{file}: {reason}")
+        return ct, labels
+
+    def _correlation(self, ct, patient):
+        """Compare a scan with the crop of a patient, at the crop's voxels."""
+        case = self._dataset.load(patient)
+        ct = dataclasses.replace(ct, array=ct.array.astype(np.float32))
+        found = resample(ct, len(case.ct), case.spacing_mm, case.origin_mm, fill=AIR_HU).array
+        both = [np.clip(array, *_WINDOW_HU).ravel() for array in (found, case.ct)]
+        # Nothing correlates with a scan that ends before the crop.
+        return np.corrcoef(both)[0, 1] if np.ptp(both[0]) else 0.0

@@ -2,11 +2,12 @@
 
   python -m experiments.neck_finder.train --scans=DIR --data=DATA --fold=0 --output=FILE.npz
 
-DIR holds `<id>_ct.nii.gz` in HU and `<id>_seg.nii.gz`, head to shoulders, from which
-experiments.prepare made the folder DATA. The fold's test and validation patients of DATA
-are left out. Phantoms are added. The same command goes on with an interrupted training
-from FILE.keras; FILE.keras.json beside it tells the flags and the data. FILE.npz keeps
-the hashes of the data and of the patients left out, which finder_error compares.
+DIR holds `<id>_ct.nii.gz` in HU and `<id>_seg.nii.gz` (1..7 = C1..C7, on a grid of its
+own), head to shoulders, of the patients of the prepared folder DATA. The fold's test and
+validation patients are left out. Phantoms are added. The same command goes on with an
+interrupted training from FILE.keras; FILE.keras.json beside it tells the flags and the data.
+FILE.npz keeps the hashes of the data and of the patients left out, which finder_error
+compares.
 """
 
 import collections
@@ -160,9 +161,9 @@ def films_of(scans, patient, count, seed, stretch=0.0):
     """Project the whole scan of a patient of `PreparedScans`: dict from view to `ScanFilm`s."""
     from xctrs_tf.neck_finder.scan_films import scan_films
 
-    raw = scans.load(patient)
+    ct, labels = scans.load(patient)
     rng = np.random.default_rng([seed, *patient.encode()])
-    return {view: scan_films(raw.ct, raw.labels, view, count, rng, stretch) for view in VIEWS}
+    return {view: scan_films(ct, labels, view, count, rng, stretch) for view in VIEWS}
 
 
 def films_of_phantom(number, count, seed, stretch=0.0):

@@ -14,7 +14,14 @@ from xctrs_tf.errors import UserError
 from xctrs_tf.geometry import VIEWS
 from xctrs_tf.metrics.overlap import dice_per_class
 from xctrs_tf.models.weight_sources import find_weights
-from xctrs_tf.pretrained import DEFAULT, EXAMPLE, EXPORTED_WEIGHTS, PRETRAINED, pretrained_folder
+from xctrs_tf.pretrained import (
+    DEFAULT,
+    EXAMPLE,
+    EXPORTED_WEIGHTS,
+    PRETRAINED,
+    asked_folder,
+    pretrained_folder,
+)
 from xctrs_tf.reconstruction.export_files import check_files
 from xctrs_tf.reconstruction.exported_model import find_export
 
@@ -90,11 +97,16 @@ def test_a_model_of_the_name_in_the_working_directory_is_not_replaced(tmp_path, 
     for name, readers in names.items():
         (tmp_path / name).mkdir()
         # A folder that is no model, such as one of reconstructions.
-        assert pretrained_folder(name) == FOLDER.parent / name
+        assert asked_folder(name) == FOLDER.parent / name
         (tmp_path / name / "1/assets.extra").mkdir(parents=True)
         for read in readers:
             with pytest.raises(UserError, match=rf"^{name}: .* here; write \./{name} for"):
                 read(name)
+    # Without a name nothing else can be meant.
+    assert xctrs_tf.load().metadata["size"] == 64
+    monkeypatch.chdir(FOLDER.parent)
+    assert find_export("neck64").path == FOLDER
+    monkeypatch.chdir(tmp_path)
     # The folder itself, which has no metadata here.
     for path in ("./neck64", pathlib.Path("neck64")):
         with pytest.raises(UserError, match=r"^neck64/1: no exported model"):

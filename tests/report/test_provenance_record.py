@@ -103,7 +103,8 @@ def test_all_data_of_a_training_and_of_those_before_it_are_told():
     metadata = {**METADATA, "folders": folders, "stages": stages}
     assert (
         "trained for 800 steps on phantom, then 700 + 900 steps on openkbp, then an unknown number "
-        "of steps on data not stated, then 5,000 + 400 steps on 105 patients (OpenKBP, second); "
+        "of steps on data not stated, then 5,000 + 400 steps on OpenKBP, second (the last on 105 "
+        "patients); "
     ) in model_sentences(model_record("toy", metadata))
     assert "trained on 105 patients (source: OpenKBP, second)" in describe_training(metadata)
     # Not every folder tells its patients.

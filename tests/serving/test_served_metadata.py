@@ -117,6 +117,15 @@ def test_a_model_that_is_reloaded_between_two_requests_is_noticed(pixel_mm):
     assert reconstructor(**block_films()).spacing_mm == 2.0
 
 
+def test_a_model_may_be_reloaded_where_films_are_not_read_by_its_voxel_size():
+    reconstructor = RemoteReconstructor(Reloaded(2.5, 2.0, 2.0))
+    assert reconstructor.trained_spacing_mm() == 2.5
+    assert reconstructor(**block_films(), spacing_mm=4.0).spacing_mm == 4.0
+    # Films that were read before are checked still.
+    with pytest.raises(UserError, match="host:1: changed its model after it told the voxel size"):
+        reconstructor(**block_films(), spacing_mm=2.5)
+
+
 def ask(answer, **options):
     reconstructor = RemoteReconstructor(Answers(answer), **options)
     reconstructor(**block_films(), spacing_mm=2.5)

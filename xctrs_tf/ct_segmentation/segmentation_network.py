@@ -11,7 +11,7 @@ from xctrs_tf.data.volumes.intensity import WINDOW_HU
 from xctrs_tf.errors import UserError
 from xctrs_tf.files import read_json
 from xctrs_tf.models.exported_networks import build_segmentation
-from xctrs_tf.pretrained import EXPORTED_WEIGHTS, SEGMENTERS, pretrained_folder
+from xctrs_tf.pretrained import EXPORTED_WEIGHTS, SEGMENTERS, asked_folder
 from xctrs_tf.reconstruction.exported_model import find_export
 from xctrs_tf.report.provenance_record import model_record
 from xctrs_tf.training.run import load_run
@@ -78,7 +78,7 @@ def load_network(model):
         UserError: no such model, it is damaged, or it does not segment.
     """
     if model in SEGMENTERS:
-        return _load_export(pretrained_folder(model), model)
+        return _load_export(asked_folder(model), model)
     folder = pathlib.Path(model)
     if not folder.is_dir():
         raise UserError(

@@ -4,7 +4,7 @@ import pathlib
 
 from xctrs_tf.errors import UserError
 from xctrs_tf.models.weights import KERAS_SUFFIX, NUMPY_SUFFIX, assign_weights, read_weights
-from xctrs_tf.pretrained import EXPORTED_WEIGHTS, PRETRAINED, SEGMENTERS, pretrained_folder
+from xctrs_tf.pretrained import EXPORTED_WEIGHTS, PRETRAINED, SEGMENTERS, asked_folder
 
 _NAMES = (*PRETRAINED, *SEGMENTERS)
 _BEST = "best"
@@ -28,7 +28,7 @@ def find_weights(source):
         UserError: there are none.
     """
     if source in _NAMES:
-        return [pretrained_folder(source) / EXPORTED_WEIGHTS]
+        return [asked_folder(source) / EXPORTED_WEIGHTS]
     path = pathlib.Path(source)
     if path.is_file():
         return [path]

@@ -33,18 +33,31 @@ def pretrained_folder(name):
 
     Raises:
         ValueError: no such name.
-        UserError: the working directory holds a model or run of that name, which may be meant.
     """
     names = PRETRAINED + SEGMENTERS
     if name not in names:
         raise ValueError(f"weights={name!r}: must be one of {', '.join(names)}")
-    own = pathlib.Path(name)
-    if any(any(own.glob(mark)) for mark in ("assets.extra", "*/assets.extra", "config.json")):
+    return pathlib.Path(__file__).parent / name
+
+
+def asked_folder(name):
+    """Return the folder of pretrained weights whose name a user gave, if it can mean no other.
+
+    Args:
+        name: as of `pretrained_folder`.
+
+    Raises:
+        ValueError: no such name.
+        UserError: the working directory holds a model or run of that name, which may be meant.
+    """
+    folder, own = pretrained_folder(name), pathlib.Path(name)
+    marks = ("assets.extra", "*/assets.extra", "config.json")
+    if own.resolve() != folder and any(any(own.glob(mark)) for mark in marks):
         raise UserError(
             f"{name}: a model of the package, and a folder here; write ./{name} for the folder, or "
             "rename it for the model of the package"
         )
-    return pathlib.Path(__file__).parent / name
+    return folder
 
 
 def check_weights_folder(folder):

@@ -4,7 +4,7 @@ import pathlib
 
 from xctrs_tf.errors import UserError
 from xctrs_tf.geometry import centred_origin, is_same_spacing
-from xctrs_tf.pretrained import DEFAULT
+from xctrs_tf.pretrained import DEFAULT, pretrained_folder
 from xctrs_tf.processor import set_fpmath, warn_once
 from xctrs_tf.reconstruction.exported_model import Export, find_export
 from xctrs_tf.reconstruction.reconstructor import BaseReconstructor, Reconstruction, Reconstructor
@@ -39,7 +39,7 @@ def load(*paths, sha256=(), fpmath=None, mirror=False):
         >>> reconstruction = reconstructor("ap.png", "la.png")
         >>> reconstruction.save("OUT")
     """
-    exports = find_exports(paths or [DEFAULT])
+    exports = find_exports(paths or [pretrained_folder(DEFAULT)])
     use_fpmath(exports, fpmath)
     sha256 = [sha256] if isinstance(sha256, str) and sha256 else sha256
     pins = [None] * len(exports) if not sha256 else list(sha256)

@@ -16,7 +16,7 @@ import threading
 from xctrs_tf.errors import UserError, one_line
 from xctrs_tf.garbage import gc_paused
 from xctrs_tf.geometry import VIEWS
-from xctrs_tf.pretrained import EXPORTED_WEIGHTS, PRETRAINED, pretrained_folder
+from xctrs_tf.pretrained import EXPORTED_WEIGHTS, PRETRAINED, asked_folder
 from xctrs_tf.processor import bfloat16_is_slow, used_fpmath, warn_once
 from xctrs_tf.reconstruction.export_files import (
     check_files,
@@ -298,7 +298,7 @@ def find_export(path):
         UserError: the folder holds no exported model, its metadata cannot be read, or a folder
             in the working directory has the name.
     """
-    path = pretrained_folder(path) if path in PRETRAINED else pathlib.Path(path)
+    path = asked_folder(path) if path in PRETRAINED else pathlib.Path(path)
     try:
         versions = [path / str(number) for number in version_numbers(path)]
         folder = versions[-1] if versions else path

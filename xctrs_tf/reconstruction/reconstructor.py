@@ -328,8 +328,7 @@ class Reconstructor(BaseReconstructor):
         )
 
     def _arrays(self, batches):
-        outputs = self._predict(**batches)
-        return {name: np.asarray(output) for name, output in outputs.items()}
+        return {name: np.asarray(output) for name, output in self._predict(**batches).items()}
 
     def _run(self, batches):
         try:

@@ -196,10 +196,13 @@ def _training(record):
     """Tell the steps of each training and its data; of the last also the number of patients."""
     patients = record["training_patients"]
     who = f"{patients} patients" if patients is not None else "an unknown number of patients"
-    # Trainings in a row on the same data are told together, however they spell its name.
+    # Trainings in a row on data of the same sources are told together, whatever their spelling.
     rows = [list(row) for _, row in itertools.groupby([*record["stages"], record], _same_sources)]
     data = [_names(row[0]) or "data not stated" for row in rows[:-1]]
-    data.append(f"{who} ({_names(record) or 'source not stated'})")
+    if len(rows[-1]) == 1:
+        data.append(f"{who} ({_names(record) or 'source not stated'})")
+    else:
+        data.append(f"{_names(record) or 'data not stated'} (the last on {who})")
     told = [f"{_steps(row)} on {each}" for row, each in zip(rows, data, strict=True)]
     return f"trained for {', then '.join(told)}"
 

@@ -54,7 +54,7 @@ class RemoteReconstructor(BaseReconstructor):
         self.size = shape[1]
         self._segments = "segmentation" in shapes
         self._tells_spacing = "spacing_mm" in shapes
-        # The voxel size that the next films are read with, where the server was asked for it.
+        # The voxel size that the server told when it was asked for it; films are read with it.
         self._asked_spacing_mm = None
         equalizes = EQUALIZED_OUTPUT in shapes
         self.film_normalization = "equalized" if equalizes else "percentile"
@@ -79,14 +79,16 @@ class RemoteReconstructor(BaseReconstructor):
             f"--server={self._client.address}: the answer",
             self._client.model,
         )
-        asked, self._asked_spacing_mm = self._asked_spacing_mm, None
-        if asked is not None and self._told_spacing(response) != asked:
+        asked, told = self._asked_spacing_mm, self._told_spacing(response)
+        if asked is not None and spacing_mm in (None, asked) and told != asked:
+            # The next time it is asked anew.
+            self._asked_spacing_mm = None
             raise UserError(
                 f"--server={self._client.address}: changed its model after it told the voxel size; "
                 "try again"
             )
         if spacing_mm is None:
-            spacing_mm = self._required_spacing(self._told_spacing(response))
+            spacing_mm = self._required_spacing(told)
         return Reconstruction(
             ct_hu=ct_hu,
             segmentation=labels,
@@ -98,8 +100,8 @@ class RemoteReconstructor(BaseReconstructor):
     def trained_spacing_mm(self):
         """Return the edge of a voxel of the served model, or None if it does not know it.
 
-        Only an answer tells it, so the server is asked about a film of stripes. The next answer
-        must tell the same.
+        Only an answer tells it, so the server is asked about a film of stripes. Later answers to
+        films of this size must tell the same.
         """
         if not self._tells_spacing:
             return None

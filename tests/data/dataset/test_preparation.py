@@ -1,10 +1,14 @@
 import numpy as np
 import pytest
 
-from tests.data.necks import ORIGIN_MM, SPACING_MM, make_neck
-from xctrs_tf.data.dataset.preparation import crop_patient, make_case
+from tests.data.cases import CONFIGURATION
+from tests.data.necks import ORIGIN_MM, SPACING_MM, make_neck, write_neck
+from xctrs_tf.data.dataset import open_dataset
+from xctrs_tf.data.dataset.dataset_writer import DatasetWriter
+from xctrs_tf.data.dataset.preparation import crop_patient, make_case, prepare_cohort
 from xctrs_tf.data.projection.film_simulation import FilmSimulation
 from xctrs_tf.data.projection.projection_geometry import ProjectionGeometry
+from xctrs_tf.data.sources.collections import open_collections
 from xctrs_tf.data.sources.raw_patient import RawPatient
 from xctrs_tf.data.volumes.volume import Volume
 from xctrs_tf.errors import UserError
@@ -212,3 +216,39 @@ def test_the_message_of_a_user_error_is_kept_as_it_is():
             raise UserError("a_ct.nii.gz: no such file")
 
     assert crop_patient(Missing(), "a", 32, 3.0) == (None, ["a_ct.nii.gz: no such file"])
+
+
+def films_of(folder, out, simulation, patients="a"):
+    """Prepare patients with a simulation; return the films of each, ``[view, ...]``."""
+    writer = DatasetWriter(out, {**CONFIGURATION, "size": 32, "projection": simulation.to_json()})
+    source = open_collections(["nifti"], [folder])
+    done, rejected = prepare_cohort(source, list(patients), writer, 32, 3.0, simulation)
+    writer.finalise([done], rejected)
+    cases = [open_dataset(out).load(patient) for patient in done]
+    return {case.id: np.stack([case.ap, case.la]) for case in cases}
+
+
+def test_the_films_follow_the_geometry(tmp_path):
+    (tmp_path / "in").mkdir()
+    write_neck(tmp_path / "in", "a")
+    cone = FilmSimulation(ProjectionGeometry("cone", "full", 1500.0, 1800.0))
+    films = [
+        films_of(tmp_path / "in", tmp_path / name, simulation)["a"][0]
+        for name, simulation in (("cone", cone), ("parallel", FilmSimulation()))
+    ]
+    assert 0.9 < np.corrcoef(films[0].ravel(), films[1].ravel())[0, 1] < 0.9999
+
+
+def test_pose_and_noise_of_a_patient_do_not_depend_on_the_others(tmp_path):
+    (tmp_path / "in").mkdir()
+    for name in "ab":
+        write_neck(tmp_path / "in", name, "ab".index(name))
+    simulation = FilmSimulation(seed=3, pose_rotation_deg=4, photons=1000)
+    both = films_of(tmp_path / "in", tmp_path / "both", simulation, "ab")
+    alone = films_of(tmp_path / "in", tmp_path / "alone", simulation, "b")
+    plain = films_of(tmp_path / "in", tmp_path / "plain", FilmSimulation(), "b")
+    np.testing.assert_array_equal(both["b"], alone["b"])
+    assert np.all((alone["b"] != plain["b"]).mean((1, 2)) > 0.5)
+    patients = open_dataset(tmp_path / "both").manifest["patients"]
+    turns = [record["projection"]["rotation_deg"] for record in patients]
+    assert turns[0] != turns[1]

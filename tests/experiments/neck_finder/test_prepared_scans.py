@@ -9,44 +9,60 @@ from xctrs_tf.data.dataset import open_dataset
 from xctrs_tf.data.volumes.volume import read_labels, write_volume
 from xctrs_tf.errors import UserError
 
-# The files' numbers of no label and of C1 to C7.
-NUMBERS = np.array([0, 11, 12, 13, 14, 15, 16, 17], np.uint8)
-LABEL_MAP = "--label_map=" + ",".join(f"{NUMBERS[n]}:{n}" for n in range(1, 8))
-
 
 @pytest.fixture
 def prepared(tmp_path):
     """Folder of two scans and the data made of them; the header of ``b`` is corrected."""
     for seed, name in enumerate("ab"):
-        files = (tmp_path / "in" / f"{name}_{kind}.nii.gz" for kind in ("ct", "seg"))
-        write_pair(*files, seed, NUMBERS)
-    flags = (*nifti_flags(tmp_path), "--spacing_mm=3", LABEL_MAP, "--header=b:rotate180z")
-    result = prepare(*flags)
+        write_pair(*(tmp_path / "in" / f"{name}_{kind}.nii.gz" for kind in ("ct", "seg")), seed)
+    result = prepare(*nifti_flags(tmp_path), "--spacing_mm=3", "--header=b:rotate180z")
     assert result.returncode == 0, result.stdout + result.stderr
     return tmp_path / "in", open_dataset(tmp_path / "out")
 
 
+def pad(folder, name, edge):
+    """Make a scan reach further than its labels, as a whole scan does beyond a crop."""
+    ct, labels = make_neck("ab".index(name))
+    origin_mm = tuple(np.subtract(ct.origin_mm, np.multiply(edge, ct.spacing_mm)))
+    padded = np.pad(ct.array, edge, constant_values=-1000)
+    write_volume(folder / f"{name}_ct.nii.gz", padded, ct.spacing_mm, origin_mm)
+    return ct, labels
+
+
 def test_scans_are_read_as_they_were_prepared(prepared):
     folder, dataset = prepared
-    scans = PreparedScans(folder, dataset)
-    for seed, name in enumerate("ab"):
-        raw, (ct, labels) = scans.load(name), make_neck(seed)
-        turn = (slice(None, None, -1),) * 2 if name == "b" else ()
-        np.testing.assert_array_equal(raw.ct.array, ct.array[turn])
-        np.testing.assert_array_equal(raw.labels.array, labels.array[turn])
+    ct, labels = pad(folder, "a", 8)
+    found_ct, found_labels = PreparedScans(folder, dataset).load("a")
+    np.testing.assert_array_equal(found_ct.array[8:-8, 8:-8, 8:-8], ct.array)
+    np.testing.assert_array_equal(found_labels.array, labels.array)
+    ct, labels = make_neck(1)
+    for found, volume in zip(PreparedScans(folder, dataset).load("b"), (ct, labels), strict=True):
+        np.testing.assert_array_equal(found.array, volume.array[::-1, ::-1])
 
 
-def test_what_is_no_scan_of_the_data_is_refused(prepared):
+def test_labels_elsewhere_are_refused(prepared):
     folder, dataset = prepared
     labels = read_labels(folder / "a_seg.nii.gz")
     far_mm = tuple(np.add(labels.origin_mm, (0, 0, 400)))
     write_volume(folder / "a_seg.nii.gz", labels.array, labels.spacing_mm, far_mm)
-    write_pair(folder / "b_ct.nii.gz", folder / "b_seg.nii.gz", 5, NUMBERS)
-    scans = PreparedScans(folder, dataset)
-    with pytest.raises(UserError, match="a_seg"):
-        scans.load("a")
-    with pytest.raises(UserError, match="patient b: not the scan that --data was prepared from"):
-        scans.load("b")
-    (folder / "b_ct.nii.gz").unlink()
-    with pytest.raises(UserError, match="no scan of patient b of --data"):
-        PreparedScans(folder, dataset).load("b")
+    with pytest.raises(UserError, match=r"a_ct.nii.gz: C1 to C7 reach beyond the scan"):
+        PreparedScans(folder, dataset).load("a")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        # The header was not corrected as that of the data was.
+        lambda array: array[::-1, ::-1],
+        # Another scan of this name: its neck lies elsewhere.
+        lambda array: np.roll(array, 4, axis=0),
+    ],
+    ids=["turned", "another"],
+)
+def test_a_scan_that_is_not_that_of_the_data_is_refused(prepared, change):
+    folder, dataset = prepared
+    for volume, kind in zip(make_neck(0), ("ct", "seg"), strict=True):
+        array = change(volume.array)
+        write_volume(folder / f"a_{kind}.nii.gz", array, volume.spacing_mm, volume.origin_mm)
+    with pytest.raises(UserError, match=r"a_ct.nii.gz: shows another neck, or in another place"):
+        PreparedScans(folder, dataset).load("a")

@@ -151,6 +151,7 @@ def crop_patient(source, patient, size, spacing_mm, simulation=PARALLEL, keep_sc
     except ImportError:
         raise
     except Exception as error:
+        _stop_at_machine_fault(patient, error)
         return None, [_in_words(patient, error)]
     for number, scan in enumerate(scans):
         try:
@@ -223,14 +224,16 @@ def _files_of(record):
 
 def _stop_at_machine_fault(patient, error):
     """Raise a UserError where it was the machine that failed, not the scan."""
-    number = getattr(error, "errno", None)
-    if isinstance(error, MemoryError) or number == errno.ENOMEM:
-        raise UserError(
-            f"{patient}: not enough memory; end other programs, take fewer --workers, or leave "
-            "this patient out"
-        ) from error
-    if isinstance(error, OSError) and number in _MACHINE_FAULTS:
-        raise UserError(f"{patient}: {error}; run the same command again") from error
+    # Readers turn what goes wrong into words for the user.
+    for cause in (error, error.__cause__):
+        number = getattr(cause, "errno", None)
+        if isinstance(cause, MemoryError) or number == errno.ENOMEM:
+            raise UserError(
+                f"{patient}: not enough memory; end other programs, take fewer --workers, or leave "
+                "this patient out"
+            ) from error
+        if isinstance(cause, OSError) and number in _MACHINE_FAULTS:
+            raise UserError(f"{patient}: {cause}; run the same command again") from error
 
 
 def _in_words(patient, error):

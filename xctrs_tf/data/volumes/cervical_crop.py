@@ -139,7 +139,7 @@ def scan_around(ct, crop):
 def upright_scan(ct, size, spacing_mm, origin_mm):
     """Resample an oblique scan to upright voxels, as far as films of a frame can show it.
 
-    The voxels are as fine as the scan's, so that its films are as sharp as those of other scans.
+    No voxel is coarser than the scan's, so that its films are as sharp as those of other scans.
 
     Args:
         ct: `Volume` in HU.
@@ -159,7 +159,8 @@ def upright_scan(ct, size, spacing_mm, origin_mm):
     first_mm = np.array(origin_mm) + (steps - spacing_mm) / 2
     counts = np.ceil(size * spacing_mm / steps - 1e-3).astype(int)
     grid, _ = _continued_grid(ct, counts, steps, first_mm, _FILM_REACH)
-    # No finer than the scan, so nothing is to be averaged. Its own dtype saves memory.
+    # The steps are nowhere wider than the scan's, so nothing is to be averaged. The scan's own
+    # dtype saves memory.
     return resample(_near(ct, *grid), *grid, fill=AIR_HU)
 
 

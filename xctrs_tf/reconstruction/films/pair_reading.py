@@ -15,8 +15,8 @@ UNKNOWN_SIZE = (
     "patients' (median); --spacing_mm, --ap_pixel_mm or --la_pixel_mm tells it"
 )
 NOT_SEARCHED = (
-    "films: the neck was not searched for, since the model does not know its voxel size; give "
-    "--spacing_mm, or --ap_crop_box and --la_crop_box"
+    "films: the neck was not searched for, since the model does not know its voxel size, or "
+    "several models do not agree on it; give --spacing_mm, or --ap_crop_box and --la_crop_box"
 )
 
 
