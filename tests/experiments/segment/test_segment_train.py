@@ -3,7 +3,7 @@
 import pytest
 from absl import flags
 
-from experiments.common import stages, training_flags
+from experiments.common import shipping, training_flags
 from experiments.common.presets import preset_config
 from experiments.segment import train
 from tests.programs import run_program
@@ -16,7 +16,7 @@ def config_of(stage, **folders):
     values = flags.FlagValues()
     flags.DEFINE_string("workdir", None, "", flag_values=values)
     training_flags.define(values)
-    values(["program", *stages.stage_flags(stage, FOLDERS | folders, "RUNS")])
+    values(["program", *shipping.stage_flags(stage, FOLDERS | folders, "RUNS")])
     return preset_config("paper", **training_flags.given(values))
 
 
@@ -48,12 +48,12 @@ def test_phantoms_can_be_left_out():
 
 def test_the_program_runs_experiments_train(monkeypatch):
     commands = []
-    monkeypatch.setattr(stages, "run_command", lambda *arguments: commands.append(arguments))
+    monkeypatch.setattr(shipping, "run_command", lambda *arguments: commands.append(arguments))
     folders = ["--data=a", "--phantoms=b", "--workdir=c"]
     assert run_program("segment.train", *folders).returncode == 0
     assert [each[0] for each in commands] == ["train"] * 3
     named = {"data": "a", "phantoms": "b", "fine_phantoms": None}
-    assert commands[1][1:] == tuple(stages.stage_flags(train.STAGES[1], named, "c"))
+    assert commands[1][1:] == tuple(shipping.stage_flags(train.STAGES[1], named, "c"))
     assert run_program("segment.train", *folders, "--stages=necks").returncode == 0
     assert commands[3:] == commands[1:2]
 
