@@ -293,7 +293,7 @@ def test_whatever_is_wrong_with_a_patient_rejects_that_one(tmp_path):
     ("fault", "raised", "message"),
     [
         *(
-            (OSError(number, "full", "/tmp/copy"), UserError, "z: .*; run the same command again")
+            (OSError(number, "full", "copy"), UserError, "z: .*; run the same command again")
             for number in (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
         ),
         (MemoryError(), UserError, "z: not enough memory; .*fewer --workers"),
