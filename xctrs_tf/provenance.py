@@ -45,7 +45,7 @@ def collect(n, seed, data_hash, **others):
     """
     return {
         "command": _command(),
-        "commit": _commit(),
+        "commit": commit(),
         "date": now(),
         "machine": ", ".join(
             [
@@ -119,8 +119,12 @@ def _command():
     return shlex.join(["python", *program, *sys.argv[1:]])
 
 
-def _commit():
-    """Return the commit of this checkout, with `-dirty` if files differ from it."""
+def commit():
+    """Return the commit of this checkout, with `-dirty` if files differ from it.
+
+    Returns:
+        The commit; None outside a git checkout.
+    """
     # A package installed inside the checkout of another project has no commit.
     if not (_ROOT / ".git").exists():
         return None

@@ -152,6 +152,27 @@ def test_a_later_start_may_change_no_flags_but_these(data, tmp_path):
     }
 
 
+def test_a_run_tells_the_commits_of_its_starts(data, tmp_path, monkeypatch):
+    config, parts = toy_config(data), open_parts(str(data), 0)
+    path = tmp_path / "config.json"
+
+    def commits(commit):
+        monkeypatch.setattr(run_folder.provenance, "commit", lambda: commit)
+        claim_workdir(tmp_path, config, parts)
+        return json.loads(path.read_text(encoding="utf-8"))["commits"]
+
+    assert commits("a" * 40) == ["a" * 40]
+    (tmp_path / "best").mkdir()
+    assert commits("a" * 40) == ["a" * 40]
+    # Outside a git checkout.
+    assert commits(None) == ["a" * 40, None]
+    record = json.loads(path.read_text(encoding="utf-8"))
+    del record["commits"]
+    path.write_text(json.dumps(record), encoding="utf-8")
+    # What an earlier version started is not known.
+    assert commits("b" * 40) == [None, "b" * 40]
+
+
 def test_a_start_that_failed_leaves_the_folder_to_another_configuration(data, tmp_path):
     run, config = tmp_path / "run", toy_config(data, steps=1)
     parts = open_parts(str(data), 0)

@@ -66,8 +66,9 @@ def claim_workdir(workdir, config, parts):
         "folders": describe_folders(parts, config.fold),
         "backend": keras.backend.backend(),
         "versions": provenance.versions(),
-        # One run may go on on another processor.
+        # One run may go on on another processor, or by later code.
         "computed_in": [computed_precision(config)],
+        "commits": [provenance.commit()],
     }
     path = workdir / "config.json"
     if path.exists() and (checkpoints.has_begun(workdir) or not _is_of_a_run(path)):
@@ -294,6 +295,8 @@ def _require_same(path, record):
         ]
         before_in = before.get("computed_in", [trained["precision"]])
         computed_in = sorted({*before_in, *record["computed_in"]})
+        # Runs of earlier versions do not tell theirs.
+        commits = list(dict.fromkeys([*before.get("commits", [None]), *record["commits"]]))
     except (ValueError, KeyError, TypeError):
         raise UserError(f"{path} is damaged: name another --workdir") from None
     if differing:
@@ -317,4 +320,9 @@ def _require_same(path, record):
         for number, folder in enumerate(record["folders"])
     ]
     # The sources of the first weights may have been trained further, or be gone.
-    return {"computed_in": computed_in, "stages": before.get("stages", []), "folders": folders}
+    return {
+        "computed_in": computed_in,
+        "commits": commits,
+        "stages": before.get("stages", []),
+        "folders": folders,
+    }

@@ -51,6 +51,17 @@ def test_a_folder_of_results_is_read_as_it_was_written(runs, tmp_path):
     assert str(tmp_path) not in (folder / "about.json").read_text(encoding="utf-8")
 
 
+def test_the_commits_that_trained_a_run_are_kept(runs):
+    path = runs / REFERENCE_ROW / "fold-00-seed-0" / "config.json"
+    assert collect_runs(runs).rows[REFERENCE_ROW].runs[0].commits == []
+    record = json.loads(path.read_text(encoding="utf-8"))
+    path.write_text(json.dumps({**record, "commits": [None, "b" * 40]}), encoding="utf-8")
+    assert collect_runs(runs).rows[REFERENCE_ROW].runs[0].commits == [None, "b" * 40]
+    path.write_text(json.dumps({**record, "commits": [1]}), encoding="utf-8")
+    with pytest.raises(UserError, match=r"config.json: damaged \(commits is \[1\]"):
+        collect_runs(runs)
+
+
 def test_two_seeds_are_two_lines_of_a_patient(runs):
     write_run(runs, REFERENCE_ROW, [case_line("a", 23.0), case_line("b", 25.0)], seed=1)
     assert len(collect_runs(runs).patients(REFERENCE_ROW)) == 4

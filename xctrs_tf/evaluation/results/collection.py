@@ -143,6 +143,7 @@ class _Collector:
                 # Older evaluations do not tell trained_on.
                 evaluation={key: origin[key] for key in _OF_EVALUATION if key in origin},
                 computed_in=run.computed_in,
+                commits=run.commits,
                 reconstruction=reconstruction.get("weights"),
                 split_sha256=run.record.split_sha256,
             )

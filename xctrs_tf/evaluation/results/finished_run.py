@@ -38,6 +38,8 @@ class FinishedRun:
         training_seconds: of all training steps; None if there is no history.
         computed_in: dtype policies of the networks, in training and evaluation; empty for
             older runs, which had that of ``config``.
+        commits: of the code of each start of the training, in order; None for one that is not
+            known; empty for older runs.
         origin: dict of the evaluation's cases.json.
         patients: lines of cases.csv, dicts of strings.
         mean_volume: lines of baselines.csv, dicts of strings.
@@ -50,6 +52,7 @@ class FinishedRun:
     steps_trained: int | None
     training_seconds: float | None
     computed_in: list
+    commits: list
     origin: dict
     patients: list
     mean_volume: list
@@ -116,7 +119,8 @@ def read_finished_run(folder):
     has_frozen = bool(record.config.reconstruction_run)
     frozen = read_run_record(folder / "reconstruction_run") if has_frozen else None
     history = read_history(folder)
-    evaluation = folder / "evaluation"
+    settings, evaluation = folder / "config.json", folder / "evaluation"
+    computed_in = _told_list(settings, "computed_in", str)
     origin = _read(evaluation / "cases.json", _read_origin)
     patients = _read(evaluation / "cases.csv", read_cases_csv)
     if len(patients) != origin["n"]:
@@ -131,7 +135,8 @@ def read_finished_run(folder):
         best=_read(folder / "best" / "state.json", _read_best),
         steps_trained=history[-1]["step"] if history else None,
         training_seconds=training_seconds(history) or None,
-        computed_in=sorted({*_computed_in(folder / "config.json"), *origin.get("computed_in", ())}),
+        computed_in=sorted({*computed_in, *origin.get("computed_in", ())}),
+        commits=_told_list(settings, "commits", str | None),
         origin=origin,
         patients=patients,
         mean_volume=_read(evaluation / "baselines.csv", read_cases_csv),
@@ -147,11 +152,11 @@ def _read(path, read):
         raise UserError(f"{path}: damaged ({error}); run experiments.evaluate again") from None
 
 
-def _computed_in(path):
-    """Return what a run's config.json says of the precisions that it was computed in."""
-    found = read_json(path).get("computed_in", [])
-    if not isinstance(found, list) or not all(isinstance(each, str) for each in found):
-        raise UserError(f"{path}: damaged (computed_in is {found!r:.40})")
+def _told_list(path, name, kind):
+    """Return a list of values of a type that a run's config.json tells; empty without it."""
+    found = read_json(path).get(name, [])
+    if not isinstance(found, list) or not all(isinstance(each, kind) for each in found):
+        raise UserError(f"{path}: damaged ({name} is {found!r:.40})")
     return found
 
 

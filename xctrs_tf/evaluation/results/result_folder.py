@@ -42,6 +42,8 @@ class RunResults:
             many of its patients were trained on, None if that is not known; older ones lack it.
         computed_in: dtype policies of the networks on the machines that computed them; None
             or empty for those of the settings.
+        commits: of the code of each start of the training, in order; None or empty where they
+            are not known.
         reconstruction: dict of the hashes of the weights, by file, of the finished
             reconstruction that a row of Table 3 segments, or of that row of Table 1 itself;
             None for other rows, and where it is not known.
@@ -60,6 +62,7 @@ class RunResults:
     training_seconds: float | None = None
     evaluation: dict | None = None
     computed_in: list | None = None
+    commits: list | None = None
     reconstruction: dict | None = None
     split_sha256: str | None = None
 
