@@ -11,6 +11,8 @@ LINK = re.compile(r"\]\((?!https?:)([^)#\s]+)(?:#[^)]*)?\)")
 MODULE = re.compile(r"`((?:xctrs_tf|experiments)(?:\.\w+)+)`")
 FILE = re.compile(r"`((?:xctrs_tf|experiments|tests|docs)/[\w/.-]+)`")
 FIGURE = re.compile(r"\d[\d.,]* ± [\d.]+")
+# A line of a table of six models.
+SIX_FIGURES = re.compile(r"(?: \| \d+\.\d\d){6} \|$", re.MULTILINE)
 
 
 @pytest.mark.parametrize("pattern", [LINK, MODULE, FILE], ids=["link", "module", "file"])
@@ -50,6 +52,15 @@ def test_figures_are_those_of_the_committed_results(name):
     figures = set(FIGURE.findall((ROOT / name).read_text(encoding="utf-8")))
     assert figures
     assert figures - committed == set()
+
+
+def test_lines_of_six_models_are_those_of_the_committed_comparison():
+    page = (ROOT / "docs" / "results.md").read_text(encoding="utf-8").replace("**", "")
+    tables = (ROOT / "experiments" / "results" / "films64").glob("*/*.md")
+    committed = {f for path in tables for f in SIX_FIGURES.findall(path.read_text("utf-8"))}
+    found = set(SIX_FIGURES.findall(page))
+    assert len(found) > 20
+    assert found - committed == set()
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
