@@ -146,7 +146,7 @@ class FilmFlags:
 
 
 def read_films(files, options, model, spacing_mm, output, private=True):
-    """Read a pair of films by `read_pair`, say what is mended, and draw it if it is refused.
+    """Read a pair of films by `read_pair`, say what is corrected, and draw it if it is refused.
 
     Args:
         files: `FilmFiles`.

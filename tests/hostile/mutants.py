@@ -137,7 +137,7 @@ def mutant(seed):
     for damage in chosen:
         content = damage(rng, content)
     if name.endswith(".png") and rng.random() < 0.7:
-        content = _mend_checksums(content)
+        content = _correct_checksums(content)
     if name.endswith(".nii") and rng.random() < 0.5:
         name, content = name + ".gz", gzip.compress(content, 1)
     moving = {_insert, _remove, _repeat}
@@ -213,15 +213,15 @@ def _edit_tags(rng, content):
     return stream.getvalue()
 
 
-def _mend_checksums(content):
+def _correct_checksums(content):
     """Return a PNG whose chunks have right checksums, so that damage passes them."""
-    mended, place = content[:8], 8
+    corrected, place = content[:8], 8
     while place + 12 <= len(content):
         (length,) = struct.unpack_from(">I", content, place)
         body = content[place + 4 : place + 8 + length]
-        mended += content[place : place + 4] + body + struct.pack(">I", zlib.crc32(body))
+        corrected += content[place : place + 4] + body + struct.pack(">I", zlib.crc32(body))
         place += 12 + length
-    return mended + content[place:]
+    return corrected + content[place:]
 
 
 def read_mutant(folder, seed):

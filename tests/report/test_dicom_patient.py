@@ -90,7 +90,9 @@ def test_an_invalid_value_is_left_out_and_named(tmp_path, caplog, name, value):
 )
 def test_an_identity_that_cannot_be_copied_is_refused(tmp_path, name, value):
     film = write(tmp_path / "ap.dcm", **{name: value})
-    with pytest.raises(UserError, match=rf"ap\.dcm: {name}: .*; mend the film's header, or leave"):
+    with pytest.raises(
+        UserError, match=rf"ap\.dcm: {name}: .*; correct the film's header, or leave"
+    ):
         patient_fields(film)
 
 

@@ -168,7 +168,7 @@ def made_otherwise(folder, models, mirror, films, files):
         files: `file_request` of what is to be written.
 
     Returns:
-        What differs and what mends it; None if nothing does, or the folder does not tell.
+        What differs and what corrects it; None if nothing does, or the folder does not tell.
     """
     path = pathlib.Path(folder) / RECORD_FILE
     try:

@@ -156,7 +156,7 @@ class BaseReconstructor(abc.ABC):
         """Reconstruct one patient.
 
         Files are read, cropped, turned, checked and resized as `experiments.reconstruct`
-        does it; what was mended or assumed is logged as warnings.
+        does it; what was corrected or assumed is logged as warnings.
 
         Args:
             ap: AP film: its file (DICOM, PNG, TIFF, JPEG, JPEG 2000, NIfTI, NRRD or MetaImage)

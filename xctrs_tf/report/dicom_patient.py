@@ -35,7 +35,7 @@ _IDS, _NAMES = ("PatientID",), ("PatientName", "PatientBirthDate")
 # Bytes after which a name begins again in the first of several character sets: ^ and =.
 _DELIMITERS = {0x5E, 0x3D}
 _SEXES = ("M", "F", "O")
-_REMEDY = "mend the film's header, or leave --copy_patient out"
+_REMEDY = "correct the film's header, or leave --copy_patient out"
 
 
 def patient_fields(path):
@@ -100,7 +100,7 @@ def compare_patients(ap, la):
         la: the LA film, of any file type.
 
     Returns:
-        What is wrong and what mends it, or None where both name one patient, or one film
+        What is wrong and what corrects it, or None where both name one patient, or one film
         does not name them; and the list of lines on fields that could not be compared, and
         on films of two days.
     """

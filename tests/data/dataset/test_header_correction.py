@@ -114,7 +114,7 @@ def test_prepare_names_a_turned_scan_and_corrects_it_in_the_same_folder(tmp_path
     first = prepare(*flags)
     assert first.returncode == 1
     assert "rejected turned: turned_ct.nii.gz: the spinous processes" in first.stdout
-    assert "mend it with --header=turned:rotate180z" in first.stdout
+    assert "correct it with --header=turned:rotate180z" in first.stdout
     second = prepare(*flags, "--header=turned:rotate180z")
     assert second.returncode == 0, second.stdout + second.stderr
     dataset = open_dataset(tmp_path / "out")
@@ -124,7 +124,9 @@ def test_prepare_names_a_turned_scan_and_corrects_it_in_the_same_folder(tmp_path
     # The same flag for all turns the sound scan, which is said too.
     third = prepare(*flags, "--header=rotate180z")
     assert "rejected sound: sound_ct.nii.gz: the spinous processes" in third.stdout
-    assert "mended by --header as rotate180z; correct that, or leave it out" in third.stdout
+    assert (
+        "although --header corrected it as rotate180z; change that, or leave it out" in third.stdout
+    )
     assert open_dataset(tmp_path / "out").ids == ["turned"]
 
 

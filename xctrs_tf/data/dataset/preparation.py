@@ -333,9 +333,10 @@ def _check_direction(labels, patient, record):
         return None
     words, correction = fault
     if HEADER in record:
-        return f"{words}, mended by --header as {record[HEADER]}; correct that, or leave it out"
+        turned = f"although --header corrected it as {record[HEADER]}"
+        return f"{words}, {turned}; change that, or leave it out"
     flag = f"--header={shlex.quote(f'{patient}:{correction}')}"
-    return f"{words}, so its header contradicts the scan; look at it, and mend it with {flag}"
+    return f"{words}, so its header contradicts the scan; look at it, and correct it with {flag}"
 
 
 def _frame(ct):

@@ -28,7 +28,7 @@ class RawFilm:
         flip_horizontal: the file says that left and right must be exchanged.
         flip_vertical: the file says that top and bottom must be exchanged.
         inverted: the file stores bone dark, and its pixels were inverted.
-        remarks: lines on what was assumed or mended.
+        remarks: lines on what was assumed or corrected.
         scale_remark: line that tells where ``pixel_mm`` is from, or None.
     """
 

@@ -33,7 +33,7 @@ def read_pair(paths, options, model, spacing_mm=None, search=None):
         search: function like `neck_finder.neck_search.search_neck`; None takes that.
 
     Returns:
-        `FilmPair`; its ``problem`` tells why it is refused, its ``remarks`` what was mended
+        `FilmPair`; its ``problem`` tells why it is refused, its ``remarks`` what was corrected
         or assumed.
 
     Raises:

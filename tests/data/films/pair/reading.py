@@ -10,7 +10,7 @@ def read_film_pair(paths, frames, size, spacing_mm=None, remarks=None):
         frames: dict of a `FilmFrame` for each.
         size: pixels a side of the network.
         spacing_mm: edge of a voxel, or None.
-        remarks: list that gets a line for whatever was assumed or mended.
+        remarks: list that gets a line for whatever was assumed or corrected.
 
     Returns:
         Dict of the films, and the edge of a voxel in mm, or None.

@@ -25,7 +25,7 @@ def draw_films(path, films, spacing_mm=None, pair=None):
 
     Letters name the sides that the networks take for right, left, anterior and
     posterior: a film that shows another side there must be flipped. The films of the files
-    have the boxes drawn that were cut out. A heading tells what was mended or refused.
+    have the boxes drawn that were cut out. A heading tells what was corrected or refused.
 
     Args:
         path: the PNG file.

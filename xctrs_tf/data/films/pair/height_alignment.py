@@ -46,7 +46,7 @@ class BoxChange:
     def refusal(self):
         """The line that refuses films that differ too much to be aligned."""
         remedy = self._remedy if self.inside else "its film does not reach so far"
-        return f"films: {self.difference}, which is too much to be mended; {remedy}"
+        return f"films: {self.difference}, which is too much to be corrected; {remedy}"
 
     @property
     def suggestion(self):
