@@ -46,7 +46,7 @@ def table_grids(results, name, cells):
 
 
 def summary_grid(results, compared):
-    """Lay out every method of all tables in a few figures.
+    """Lay out every method of all tables in a few figures; a note names those not run.
 
     Args:
         results: `Results`.
@@ -62,7 +62,9 @@ def summary_grid(results, compared):
             found.setdefault(row, {}).update(
                 {column: cell for (owner, column), cell in compared[name].items() if owner == row}
             )
-    rows = [row for row in TABLE_ROWS if row != MEAN_VOLUME_ROW] + [MEAN_VOLUME_ROW]
+    methods = [row for row in TABLE_ROWS if row != MEAN_VOLUME_ROW]
+    not_run = [row for row in methods if results.rows[row].status == "not run"]
+    rows = [row for row in methods if row not in not_run] + [MEAN_VOLUME_ROW]
     shown = [columns[key] for key in _SUMMARY]
     lines = []
     for row in rows:
@@ -71,6 +73,8 @@ def summary_grid(results, compared):
     distance = heading_of(columns["hd95_mean"], results.dice_name)
     headings = ["PSNR (dB)", "SSIM", f"mean {results.dice_name} (%)", distance]
     notes = [settings_note(results), *other_patients_note(results, rows)]
+    if not_run:
+        notes.append(f"Not run: {', '.join(TABLE_ROWS[row].title for row in not_run)}.")
     notes += label_notes(results.dice_name)
     return TableGrid("All methods", ["", "n", *headings], lines, notes)
 
