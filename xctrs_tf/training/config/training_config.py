@@ -145,7 +145,7 @@ class TrainingConfig:
     film_normalization: str = _option(
         "percentile",
         "grey values of the films: percentile, scaled between the 0.5 and the 99.5 percentile; "
-        "equalized, by their ranks, which no exposure changes (docs/results.md)",
+        "equalized, by their ranks, which no exposure changes (docs/results_films.md)",
     )
     precision: str = _option("float32", f"one of {', '.join(PRECISIONS)}")
     fpmath: str = _option(
