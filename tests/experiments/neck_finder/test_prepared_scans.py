@@ -50,6 +50,22 @@ def test_labels_elsewhere_are_refused(prepared):
 
 
 @pytest.mark.parametrize(
+    ("shift_mm", "refused"), [((0, 0, 5), False), ((0, 0, -9), True), ((9, 0, 0), True)]
+)
+def test_labels_of_another_place_are_refused(prepared, shift_mm, refused):
+    folder, dataset = prepared
+    _, labels = pad(folder, "a", 8)
+    origin_mm = tuple(np.add(labels.origin_mm, shift_mm))
+    write_volume(folder / "a_seg.nii.gz", labels.array, labels.spacing_mm, origin_mm)
+    scans = PreparedScans(folder, dataset)
+    if not refused:
+        scans.load("a")
+        return
+    with pytest.raises(UserError, match=r"a_seg.nii.gz: its C1 to C7 lie elsewhere than in --data"):
+        scans.load("a")
+
+
+@pytest.mark.parametrize(
     "change",
     [
         # The header was not corrected as that of the data was.
