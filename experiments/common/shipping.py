@@ -12,6 +12,9 @@ from xctrs_tf.errors import UserError
 from xctrs_tf.files import atomic_path
 from xctrs_tf.pretrained import EXPORTED_WEIGHTS
 
+# Data that the notices of the package's models name.
+_NAMED_SOURCES = ("openkbp", "phantom")
+
 
 @dataclasses.dataclass(frozen=True)
 class Stage:
@@ -85,6 +88,36 @@ def checked_licence(path):
     if not licence.is_file():
         raise UserError(f"--license={licence}: no such file")
     return licence
+
+
+def checked_notice(path, packaged, metadata):
+    """Return the file that names the data of packed weights and the licences of these data.
+
+    Args:
+        path: value of ``--notice``, or None.
+        packaged: folder of a model of the package, whose notice serves without ``--notice``
+            where the weights were trained on no other data than it names.
+        metadata: dict of the export's metadata.
+
+    Raises:
+        UserError: no such file, or there must be one.
+    """
+    if path:
+        if not pathlib.Path(path).is_file():
+            raise UserError(f"--notice={path}: no such file")
+        return pathlib.Path(path)
+    folders = [
+        *metadata["folders"],
+        *(each for part in metadata["stages"] for each in part["folders"]),
+    ]
+    sources = {source["source"] for folder in folders for source in folder["sources"]}
+    others = sorted(name for name in sources if name.lower() not in _NAMED_SOURCES)
+    if others:
+        raise UserError(
+            f"--notice: trained on data of {', '.join(others)}; give a file that names the data "
+            "and their licences, and the licence of the weights as --license"
+        )
+    return packaged / "NOTICE"
 
 
 def ship(folder, licence, notice, max_bytes, output):

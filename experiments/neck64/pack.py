@@ -20,7 +20,7 @@ import tempfile
 from absl import flags
 
 from experiments.common import cli
-from experiments.common.shipping import checked_licence, ship
+from experiments.common.shipping import checked_licence, checked_notice, ship
 from xctrs_tf.errors import UserError
 from xctrs_tf.files import as_dict, atomic_path, read_json, write_json, write_text
 from xctrs_tf.folder_lock import folder_lock
@@ -43,6 +43,13 @@ OUTPUT = flags.DEFINE_string(
 )
 LICENCE = flags.DEFINE_string(
     "license", "LICENSE", "File of the licence of the weights.", flag_values=FLAGS
+)
+NOTICE = flags.DEFINE_string(
+    "notice",
+    None,
+    "File that names the data and their licences; needed where they are not OpenKBP or phantoms "
+    "alone.",
+    flag_values=FLAGS,
 )
 flags.mark_flag_as_required("output", flag_values=FLAGS)
 
@@ -89,7 +96,8 @@ def _write(workdir, scratch, licence, output):
     for name in ("metrics", "quality"):
         if metadata[name] is None:
             raise UserError(f"{workdir}: its {name} are of other weights or data; make them again")
-    return ship(folder, licence, pretrained_folder("neck64") / "NOTICE", MAX_BYTES, output)
+    notice = checked_notice(NOTICE.value, pretrained_folder("neck64"), metadata)
+    return ship(folder, licence, notice, MAX_BYTES, output)
 
 
 def _renew(model, quality, output):

@@ -17,7 +17,7 @@ import tempfile
 from absl import flags
 
 from experiments.common import cli
-from experiments.common.shipping import checked_licence, ship
+from experiments.common.shipping import checked_licence, checked_notice, ship
 from experiments.segment.trained_patients import (
     ALL_LISTED,
     TRAINED_IMAGES,
@@ -50,6 +50,13 @@ OUTPUT = flags.DEFINE_string(
 )
 LICENCE = flags.DEFINE_string(
     "license", "LICENSE", "File of the licence of the weights.", flag_values=FLAGS
+)
+NOTICE = flags.DEFINE_string(
+    "notice",
+    None,
+    "File that names the data and their licences; needed where they are not OpenKBP or phantoms "
+    "alone.",
+    flag_values=FLAGS,
 )
 flags.mark_flags_as_required(["workdir", "evaluation", "output"], flag_values=FLAGS)
 
@@ -158,7 +165,7 @@ def _write(workdir, scratch, evaluations, held_out, licence, output):
     metadata["evaluations"] = [_metrics(record) for record in evaluations]
     write_json(folder / METADATA, metadata)
     write_text(folder / MODEL_CARD, model_card(metadata))
-    notice = pretrained_folder("vertebrae64") / "NOTICE"
+    notice = checked_notice(NOTICE.value, pretrained_folder("vertebrae64"), metadata)
     return ship(folder, licence, notice, MAX_BYTES, output)
 
 

@@ -1,6 +1,6 @@
 import pytest
 
-from experiments.common.shipping import checked_licence, ship
+from experiments.common.shipping import checked_licence, checked_notice, ship
 from experiments.neck64 import example
 from tests.experiments.segment.segmented_data import write_boxes
 from xctrs_tf.errors import UserError
@@ -36,6 +36,35 @@ def test_too_large_weights_are_not_shipped(given, tmp_path):
 def test_a_licence_that_is_absent(tmp_path):
     with pytest.raises(UserError, match=r"--license=.*absent: no such file"):
         checked_licence(str(tmp_path / "absent"))
+
+
+def folder_of(*sources):
+    return {"sources": [{"source": source} for source in sources]}
+
+
+@pytest.mark.parametrize(
+    ("own", "earlier", "others"),
+    [
+        (["OpenKBP", "phantom"], ["openkbp"], None),
+        (["openkbp"], ["verse", "phantom"], "verse"),
+        (["nifti", "openkbp"], ["phantom"], "nifti"),
+    ],
+)
+def test_a_notice_is_needed_for_other_data_than_the_package_names(tmp_path, own, earlier, others):
+    stages = [{"folders": [folder_of(*earlier)]}]
+    metadata = {"folders": [folder_of(*own)], "stages": stages}
+    if others:
+        with pytest.raises(UserError, match=rf"--notice: trained on data of {others}; give a file"):
+            checked_notice(None, tmp_path, metadata)
+    else:
+        assert checked_notice(None, tmp_path, metadata) == tmp_path / "NOTICE"
+    (tmp_path / "own").write_text("WORDS", encoding="utf-8")
+    assert checked_notice(str(tmp_path / "own"), tmp_path, metadata) == tmp_path / "own"
+
+
+def test_a_notice_that_is_absent(tmp_path):
+    with pytest.raises(UserError, match=r"--notice=.*absent: no such file"):
+        checked_notice(str(tmp_path / "absent"), tmp_path, {})
 
 
 def test_the_example_may_be_written_over_that_of_the_package(tmp_path, monkeypatch):

@@ -28,7 +28,7 @@ from xctrs_tf.errors import UserError
 from xctrs_tf.evaluation.patient import write_cases_csv
 from xctrs_tf.export import saved_model
 from xctrs_tf.models.catalogue import NETWORKS
-from xctrs_tf.pretrained import EXPORTED_WEIGHTS
+from xctrs_tf.pretrained import EXPORTED_WEIGHTS, pretrained_folder
 from xctrs_tf.reconstruction.export_files import check_files, read_metadata
 from xctrs_tf.training import checkpoints
 from xctrs_tf.training.run import build_networks
@@ -74,9 +74,10 @@ def save_weights(run):
 def pack_run(folder, output, *flags, evaluations=("figures",), run="run"):
     given = [f"--evaluation={folder / name}" for name in evaluations]
     licence = f"--license={ROOT / 'LICENSE'}"
+    notice = f"--notice={pretrained_folder('vertebrae64') / 'NOTICE'}"
     return run_program(
         "segment.pack",
-        *(f"--workdir={folder / run}", *given, f"--output={output}", licence, *flags),
+        *(f"--workdir={folder / run}", *given, f"--output={output}", licence, notice, *flags),
     )
 
 
@@ -327,6 +328,11 @@ def test_figures_against_labels_of_a_network_have_means(tmp_path):
     record = {"model": {}, "split": "test", "dice_name": "model-made Dice", "n": 2, "sources": []}
     write_cases_csv(tmp_path / "cases.csv", rows, record)
     assert pack._read_evaluation(tmp_path)["means"] == {"dice_mean": pytest.approx(0.55)}
+
+
+def test_the_notice_of_the_package_is_not_that_of_other_data(folder, tmp_path):
+    result = pack_run(folder, tmp_path / "packed", "--notice=")
+    assert_refused(result, "--notice: trained on data of ", tmp_path / "packed")
 
 
 def test_too_large_weights_are_refused(folder, tmp_path, monkeypatch):
