@@ -34,7 +34,7 @@ from xctrs_tf.data.dataset.preparation import prepare_cohort
 from xctrs_tf.data.sources.collections import AUTO, COLLECTIONS, open_collections
 from xctrs_tf.data.sources.label_maps import parse_label_map
 from xctrs_tf.data.sources.phantoms import PhantomSource
-from xctrs_tf.errors import UserError, one_line
+from xctrs_tf.errors import UserError, listed, one_line
 from xctrs_tf.folder_lock import folder_lock
 from xctrs_tf.geometry import SIZES
 from xctrs_tf.parallel import parallel_map
@@ -210,6 +210,7 @@ def _prepare(source, size, spacing_mm, simulation):
         configuration[LABELS_FIELD] = source.labels
     writer = DatasetWriter(OUTPUT.value, configuration, LABEL_NAME.value)
     ids = source.ids[: NUM_PATIENTS.value]
+    gone = writer.patients_who_left(ids)
     # The workers need TensorFlow only where a film shows more than the crop, or to label.
     needs = simulation.geometry.field_of_view == "full" or LABELS.value == AUTO
     warm_up = cli.load_tensorflow if needs else None
@@ -236,6 +237,8 @@ def _prepare(source, size, spacing_mm, simulation):
         f"{len(dataset.manifest['folds'])} folds, {len(rejected)} rejected; "
         f"content hash {dataset.content_hash()}"
     )
+    if gone:
+        print(f"removed, since not in the source any more: {listed(gone)}")
     if LABELS.value == AUTO:
         print(f"labels: {dataset.label_name}; {source.words}")
     for scan in rejected:

@@ -44,6 +44,12 @@ def one_line(text, limit=2000):
     return line if len(line) <= limit else f"{line[:limit]} ..."
 
 
+def listed(names):
+    """Join the first five names of a list, and count the others."""
+    more = len(names) - 5
+    return ", ".join(names[:5]) + (f" and {more} more" if more > 0 else "")
+
+
 def log_lines(texts, name=""):
     """Log each text as a warning of one line.
 

@@ -292,6 +292,24 @@ def test_phantoms(folder):
     assert (folder / "out/check/phantom-0001.png").stat().st_size > 10_000
 
 
+def test_patients_who_left_are_told_and_another_source_is_refused(folder):
+    for seed, name in enumerate("abc"):
+        write_neck(folder / "in", name, seed)
+    assert prepare(*nifti_flags(folder)).returncode == 0
+    (folder / "in/a_ct.nii.gz").unlink()
+    (folder / "in/a_seg.nii.gz").unlink()
+    result = prepare(*nifti_flags(folder))
+    assert "removed, since not in the source any more: a\n" in result.stdout
+    before = content(folder / "out")
+    (folder / "in").rename(folder / "earlier")
+    (folder / "in").mkdir()
+    write_neck(folder / "in", "z")
+    result = prepare(*nifti_flags(folder))
+    assert result.returncode == 2
+    assert "out: has the patients b, c, and the source has none of them; choose" in result.stderr
+    assert content(folder / "out") == before
+
+
 def test_checking_what_is_no_data_folder(folder):
     result = prepare(f"--check={folder / 'in'}")
     assert_refused(result, "no prepared data folder")

@@ -10,12 +10,11 @@ import pathlib
 import keras
 import numpy as np
 
-from xctrs_tf.errors import UserError, one_line
+from xctrs_tf.errors import UserError, listed, one_line
 from xctrs_tf.files import NPZ_ERRORS, atomic_path
 
 KERAS_SUFFIX = ".weights.h5"
 NUMPY_SUFFIX = ".npz"
-_NAMED = 5
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,9 +37,9 @@ class LoadedWeights:
         total = len(self.loaded) + len(self.missing) + len(self.misshapen)
         parts = [f"{self.network}: {len(self.loaded)} of {total} layers loaded"]
         if self.missing and self.loaded:
-            parts.append(f"not in the file: {_listed(self.missing)}")
+            parts.append(f"not in the file: {listed(self.missing)}")
         if self.misshapen:
-            parts.append(f"of other shapes: {_listed(self.misshapen)}")
+            parts.append(f"of other shapes: {listed(self.misshapen)}")
         return "; ".join(parts)
 
 
@@ -222,8 +221,3 @@ def _read_keras(path):
     with h5py.File(path, "r") as file:
         visit(file, ())
     return stored
-
-
-def _listed(names):
-    more = len(names) - _NAMED
-    return ", ".join(names[:_NAMED]) + (f" and {more} more" if more > 0 else "")

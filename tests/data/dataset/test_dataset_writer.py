@@ -170,3 +170,29 @@ def test_the_name_of_the_overlap_is_kept_and_can_be_changed(tmp_path):
 def test_what_cannot_name_an_overlap_is_refused():
     for name in ("", " Dice", "a" * 41, "two\nlines", 3, None):
         assert not is_label_name(name)
+
+
+@pytest.mark.parametrize(
+    ("seed", "names", "kept"),
+    [(1, ["p0", "p1"], True), (2, ["p0", "p1"], False), (1, ["p0"], False)],
+    ids=["the same", "another array", "one left"],
+)
+def test_pictures_of_other_patients_are_removed(tmp_path, seed, names, kept):
+    folder = write_dataset(tmp_path / "set", num_patients=2, num_folds=2)
+    pictures = folder / "check" / "p0.png"
+    pictures.parent.mkdir()
+    pictures.write_bytes(b"picture")
+    writer = DatasetWriter(folder, CONFIGURATION)
+    writer.add(make_case("p1", seed), RECORD)
+    writer.finalise([[name] for name in names], [])
+    assert pictures.exists() is kept
+
+
+def test_patients_who_left_the_source(folder):
+    writer = DatasetWriter(folder, CONFIGURATION)
+    assert writer.patients_who_left(["p0", "p1", "new"]) == [f"p{n}" for n in range(2, 10)]
+    assert DatasetWriter(folder.parent / "new", CONFIGURATION).patients_who_left(["p0"]) == []
+    with pytest.raises(
+        UserError, match=r"set: has the patients p0, p1, p2, p3, p4 and 5 more, and"
+    ):
+        writer.patients_who_left(["q0"])

@@ -289,6 +289,14 @@ def test_whatever_is_wrong_with_a_patient_rejects_that_one(tmp_path):
     assert list(tmp_path.iterdir()) == [tmp_path / "out"]
 
 
+def test_a_rejected_part_of_a_patient_is_listed_in_every_run(tmp_path):
+    source = Faulty()
+    source.unusable = {"good": "good_2: cannot be read"}
+    first = prepare(source, tmp_path / "out")
+    assert ("good", "good_2: cannot be read") in first[1]
+    assert prepare(source, tmp_path / "out") == first
+
+
 @pytest.mark.parametrize(
     ("fault", "raised", "message"),
     [

@@ -80,6 +80,35 @@ def test_two_folders_with_one_patient_id_are_named_once(tmp_path, caplog, inputs
     assert line.startswith(names) and "keep one of them" in line and "77" not in line.split(":")[1]
 
 
+@pytest.mark.parametrize(
+    ("names", "with_subjects", "warned"),
+    [
+        (["verse004", "verse005", "verse006"], False, True),
+        (["verse004"], False, False),
+        (["verse004", "verse004_CT-iso"], False, False),
+        (["verse004", "verse276"], True, False),
+    ],
+    ids=["several", "one", "one twice", "told by the release"],
+)
+def test_scans_of_verse_whose_subject_is_not_known_are_told(
+    tmp_path, caplog, names, with_subjects, warned
+):
+    folder = tmp_path / "challenge"
+    for name in names:
+        layouts.write_pair(folder / f"{name}.nii.gz", folder / f"{name}_seg.nii.gz", 1)
+    if with_subjects:
+        layouts.write_verse_bids(tmp_path / "all", "verse004")
+        layouts.write_verse_bids(tmp_path / "all", "verse417", "_split-verse276")
+    open_collections(["verse"], [tmp_path])
+    if not warned:
+        assert not caplog.messages
+        return
+    (line,) = caplog.messages
+    assert line.startswith(
+        f"{folder}/verse004.nii.gz and 2 more: the names do not tell the subject"
+    )
+
+
 def test_folders_of_several_patients_are_no_cause_for_a_warning(tmp_path, caplog):
     for folder, patient in (("a", "1"), ("b", "2"), ("c", None), ("d", None)):
         write_series_of(tmp_path / folder, patient)

@@ -11,6 +11,7 @@ import xctrs_tf
 from xctrs_tf.data.dataset.folds import draw_validation
 from xctrs_tf.data.dataset.header_correction import HEADER
 from xctrs_tf.data.dataset.manifest import (
+    CHECK,
     DATASET_FORMAT,
     EARLIER,
     LABELS_FIELD,
@@ -21,7 +22,7 @@ from xctrs_tf.data.dataset.manifest import (
 )
 from xctrs_tf.data.dataset.patient_file import patient_path, read_patient
 from xctrs_tf.data.patient_ids import id_key, is_id
-from xctrs_tf.errors import UserError
+from xctrs_tf.errors import UserError, listed
 from xctrs_tf.files import atomic_path, sha256_of, write_json
 
 # Recorded in the manifest, and raised with each change after which the same scans give other
@@ -59,6 +60,23 @@ class DatasetWriter:
     @property
     def _keeps_scans(self):
         return bool(self.configuration.get("keep_scan"))
+
+    def patients_who_left(self, ids):
+        """Return the patients of an earlier run who are not in the source any more.
+
+        Args:
+            ids: the patients of the source.
+
+        Raises:
+            UserError: none is in the source: it is another source.
+        """
+        gone = sorted(set(self._records) - set(ids))
+        if gone and len(gone) == len(self._records):
+            raise UserError(
+                f"{self.path}: has the patients {listed(gone)}, and the source has none of them; "
+                "choose another output folder, or give all sources at once"
+            )
+        return gone
 
     def knows(self, patient):
         """Return whether a patient was added, now or by an earlier run."""
@@ -147,7 +165,8 @@ class DatasetWriter:
     def finalise(self, folds, rejected):
         """Write the manifest, without which `open_dataset` refuses the folder.
 
-        Files of patients who are not in it any more are removed.
+        Files of patients who are not in it any more are removed, and so are the pictures of
+        ``prepare --check`` where they show other patients or other arrays.
 
         Args:
             folds: list of lists of the ids that were added.
@@ -158,12 +177,21 @@ class DatasetWriter:
         """
         ids = sorted(patient for fold in folds for patient in fold)
         try:
+            if self._stored_arrays() != {name: self._records[name]["sha256"] for name in ids}:
+                shutil.rmtree(self.path / CHECK, ignore_errors=True)
             self._write_manifest(MANIFEST, folds, ids, rejected)
             (self.path / UNFINISHED).unlink(missing_ok=True)
             self._remove_others(ids)
         except OSError as error:
             remedy = "; run the same command again"
             raise UserError(_unwritable(self.path / MANIFEST, error) + remedy) from error
+
+    def _stored_arrays(self):
+        """Return the hashes of the patients' files by id, as of the last finished preparation."""
+        if not (self.path / MANIFEST).exists():
+            return {}
+        records = read_manifest(self.path / MANIFEST)["patients"]
+        return {record["id"]: record["sha256"] for record in records}
 
     def _remove_others(self, ids):
         """Remove the files of patients who left the source, or whose scans are rejected now."""

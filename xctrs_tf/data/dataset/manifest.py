@@ -14,6 +14,8 @@ DATASET_FORMAT = "xctrs-dataset/1"
 MANIFEST = "manifest.json"
 # The manifest of a preparation that is running or was killed.
 UNFINISHED = "manifest.unfinished.json"
+# Folder of the pictures of ``prepare --check``.
+CHECK = "check"
 _NEEDED = ("version", "size", "seed", "projection", "folds", "validation", "patients")
 _AGAIN = "run experiments.prepare again"
 # Name of the overlap with labels of which nothing else was said.

@@ -93,7 +93,6 @@ def prepare_cohort(
     done = {patient for patient in known if _is_done(source, patient, writer)}
     todo = [patient for patient in ids if patient not in done]
     rejected = {patient: writer.rejected_with(patient) for patient in done}
-    rejected |= {name: [reason] for name, reason in source.unusable.items()}
     images = {writer.image_of(patient): patient for patient in done}
     images.pop(None, None)
     crop = functools.partial(
@@ -122,6 +121,9 @@ def prepare_cohort(
         writer.add(case, cropped.record, reasons)
         images[image] = patient
         done.add(patient)
+    for name, reason in source.unusable.items():
+        # An earlier run has listed it already among those of a patient who is done.
+        rejected[name] = list(dict.fromkeys([reason, *rejected.get(name, [])]))
     return sorted(done), rejections(rejected)
 
 

@@ -6,7 +6,7 @@ from xctrs_tf.data.input_folders import existing_folder, visible_files
 from xctrs_tf.data.patient_ids import normalise_id
 from xctrs_tf.data.sources.label_maps import CERVICAL
 from xctrs_tf.data.sources.pairs import Pair, PairSource
-from xctrs_tf.errors import UserError
+from xctrs_tf.errors import UserError, log_lines
 
 _BIDS_CT = "_ct.nii.gz"
 _BIDS_LABELS = "_seg-vert_msk.nii.gz"
@@ -17,7 +17,10 @@ _SUBJECT = re.compile(r"sub-([^_]+)(?:_split-([^_]+))?")
 
 
 class VerseSource(PairSource):
-    """VerSe; each subject is one patient, whatever the layout and year of the scans.
+    """VerSe; each subject is one patient, whatever the year of the scans.
+
+    File names in the layout of the challenges do not tell the subject. Each is taken for a patient,
+    with a warning, unless a folder in the BIDS layout tells whose it is.
 
     Parts of one scan (``split-``) in one folder are joined where their headers say that they
     adjoin or overlap.
@@ -39,7 +42,7 @@ class VerseSource(PairSource):
         challenge = [file for file in files if not file.name.startswith("sub-")]
         if subjects is None:
             subjects = subjects_of([folder])
-        pairs, parts = {}, {}
+        pairs, parts, unknown = {}, {}, {}
         for ct in bids:
             match = _SUBJECT.match(ct.name)
             if ct.name.endswith(_BIDS_CT) and match:
@@ -52,8 +55,20 @@ class VerseSource(PairSource):
             if not ct.name.endswith(_LABELS):
                 name = normalise_id(re.split(r"[_.]", ct.name)[0].lower())
                 subject = subjects.get(name, name)
+                if name not in subjects:
+                    unknown.setdefault(name, ct)
                 labels = ct.with_name(ct.name.replace(".nii.gz", _LABELS))
                 pairs.setdefault(subject, []).append(Pair(ct, labels))
+        if len(unknown) > 1:
+            first, *more = unknown.values()
+            log_lines(
+                [
+                    f"{first} and {len(more)} more: the names do not tell the subject, so each "
+                    "is taken for a patient. VerSe has several scans of some patients, who may be "
+                    "trained on and tested; also give a folder of the complete release (sub-*), "
+                    "whose names tell the subject"
+                ]
+            )
         if not pairs and not unusable:
             raise UserError(f"{folder}: no VerSe scan (sub-*{_BIDS_CT}, or <name>.nii.gz)")
         groups = {

@@ -14,7 +14,7 @@ from xctrs_tf.data.dataset.cohort_statistics import (
     labels_of,
     measure_case,
 )
-from xctrs_tf.data.dataset.manifest import MODEL_MADE, are_model_made
+from xctrs_tf.data.dataset.manifest import CHECK, MODEL_MADE, are_model_made
 from xctrs_tf.data.dataset.sanity import check_direction, check_levels
 from xctrs_tf.data.films.film_normalisation import normalise_film
 from xctrs_tf.data.volumes.intensity import WINDOW_HU, normalise_hu
@@ -23,7 +23,6 @@ from xctrs_tf.files import atomic_path, write_json, write_text
 from xctrs_tf.geometry import VIEWS
 from xctrs_tf.style import GREY, INK
 
-FOLDER = "check"
 _DPI = 80
 _STYLE = """
 body { font: 15px/1.45 system-ui, sans-serif; color: #1b1f24; margin: 2rem auto; max-width: 56rem;
@@ -53,7 +52,7 @@ def check_dataset(dataset, watch=iter):
         whose labels are perhaps one level off, and each outlier.
     """
     measures, counts, faults = {}, 0, []
-    with atomic_path(dataset.path / FOLDER) as folder:
+    with atomic_path(dataset.path / CHECK) as folder:
         folder.mkdir()
         for patient in watch(dataset.ids):
             case = dataset.load(patient)
@@ -72,7 +71,7 @@ def check_dataset(dataset, watch=iter):
         write_json(folder / "statistics.json", statistics)
         to_look_at = faults + [_line(*outlier) for outlier in outliers]
         write_text(folder / "index.html", _page(dataset, measures, outliers, to_look_at))
-    return dataset.path / FOLDER / "index.html", to_look_at
+    return dataset.path / CHECK / "index.html", to_look_at
 
 
 def patient_figure(path, case, mark=""):
