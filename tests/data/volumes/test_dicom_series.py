@@ -1,3 +1,5 @@
+import re
+
 import numpy as np
 import pydicom
 import pytest
@@ -100,7 +102,8 @@ def test_one_series_twice(tmp_path):
     write_series(tmp_path, make_volume())
     file = next(tmp_path.iterdir())
     file.with_name("copy.dcm").write_bytes(file.read_bytes())
-    with pytest.raises(UserError, match="two slices at one position"):
+    both = rf"two slices at one position, (copy.dcm and {file.name}|{file.name} and copy.dcm); keep"
+    with pytest.raises(UserError, match=both):
         read_series(tmp_path)
 
 
@@ -154,7 +157,15 @@ def test_a_single_slice(tmp_path):
 
 
 def test_an_empty_folder(tmp_path):
-    with pytest.raises(UserError, match="no DICOM files"):
+    with pytest.raises(UserError, match="no DICOM files$"):
+        read_series(tmp_path)
+
+
+def test_slices_in_a_folder_below_are_named(tmp_path):
+    series = tmp_path / "DICOM" / "ST0" / "SE1"
+    write_series(series, make_volume())
+    (tmp_path / "DICOMDIR").write_bytes(b"index")
+    with pytest.raises(UserError, match=re.escape(f"{series} has some, name that")):
         read_series(tmp_path)
 
 

@@ -1,5 +1,6 @@
 """CT series of DICOM slices as volumes, placed by the headers of all slices."""
 
+import itertools
 import os
 import pathlib
 import warnings
@@ -19,6 +20,8 @@ _SUFFIXES = (".dcm", ".ima")
 # Tolerances of the steps between slices, whose positions are rounded.
 _STEP_TOLERANCE = 0.02
 _STEP_ROUNDING_MM = 0.011
+# Files below a folder without DICOM files that are looked at for a hint.
+_MOST_LOOKED_AT = 1000
 
 
 def slice_files(folder):
@@ -113,8 +116,8 @@ def read_series_on_grid(folder):
     order = np.argsort(heights, kind="stable")
     if len(slices) < 2:
         raise UserError(f"{folder}: a single slice; a volume is needed")
-    _check_steps(folder, heights[order])
     slices = [slices[place] for place in order]
+    _check_steps(folder, slices, heights[order])
     step = (slices[-1].position_mm - slices[0].position_mm) / (len(slices) - 1)
     row, column = first.orientation.reshape(2, 3)
     # PixelSpacing is the distance of the rows, then that of the columns.
@@ -154,7 +157,10 @@ def _read_all(folder):
     path = pathlib.Path(folder)
     files = _of_one_series(path) if path.is_file() else slice_files(path)
     if not files:
-        raise UserError(f"{folder}: no DICOM files")
+        below = _folder_below(path)
+        raise UserError(
+            f"{folder}: no DICOM files" + (f"; {below} has some, name that" if below else "")
+        )
     slices, left, others = [], MAX_BYTES, []
     for file in files:
         try:
@@ -175,6 +181,18 @@ def _read_all(folder):
     if len(series) > 1:
         raise UserError(f"{folder}: {len(series)} series; keep each in a folder of its own")
     return slices
+
+
+def _folder_below(folder):
+    """Return the first folder with a DICOM file below one that has none itself, or None."""
+    files = (
+        pathlib.Path(root, name) for root, _, names in os.walk(folder) for name in sorted(names)
+    )
+    # Not a whole disk, where the name is wrong.
+    for file in itertools.islice(files, _MOST_LOOKED_AT):
+        if file.name.upper() != "DICOMDIR" and is_dicom_slice(file):
+            return file.parent
+    return None
 
 
 def _of_one_series(file):
@@ -233,13 +251,17 @@ def _heights(folder, slices):
     return heights
 
 
-def _check_steps(folder, heights):
+def _check_steps(folder, slices, heights):
     """Refuse slices, sorted by height, that are missing, doubled or unevenly spaced."""
     steps = np.diff(heights)
     step = np.median(steps)
     tolerance = max(_STEP_TOLERANCE * step, _STEP_ROUNDING_MM)
     if steps.min() <= tolerance:
-        raise UserError(f"{folder}: two slices at one position; keep one series in it")
+        first, second = slices[steps.argmin()].file, slices[steps.argmin() + 1].file
+        raise UserError(
+            f"{folder}: two slices at one position, {first.name} and {second.name}; keep one "
+            "series in it"
+        )
     if np.abs(steps - step).max() > tolerance:
         missing = int(np.round(steps / step - 1).sum())
         problem = f"{missing} slices missing" if missing > 0 else "slices unevenly spaced"
