@@ -157,7 +157,7 @@ def test_a_single_slice(tmp_path):
 
 
 def test_an_empty_folder(tmp_path):
-    with pytest.raises(UserError, match="no DICOM files$"):
+    with pytest.raises(UserError, match=r"no DICOM files$"):
         read_series(tmp_path)
 
 
