@@ -7,11 +7,14 @@ import dataclasses
 import pathlib
 import shutil
 
+from absl import flags
+
 from experiments.common.commands import run_command
 from xctrs_tf.errors import UserError
 from xctrs_tf.files import atomic_path
 from xctrs_tf.pretrained import EXPORTED_WEIGHTS
 
+GROUPS = {"Licences": None}
 # Data that the notices of the package's models name.
 _NAMED_SOURCES = ("openkbp", "phantom")
 
@@ -73,6 +76,28 @@ def run_stages(stages, names, folders, workdir, further=()):
     for stage in stages:
         if stage.name in names:
             run_command("train", *stage_flags(stage, folders, workdir), *further)
+
+
+def define_licence_flags(flag_values):
+    """Define ``--license`` and ``--notice`` of a packing program.
+
+    Args:
+        flag_values: `absl.flags.FlagValues` of the program.
+
+    Returns:
+        Both flags.
+    """
+    licence = flags.DEFINE_string(
+        "license", "LICENSE", "File of the licence of the weights.", flag_values=flag_values
+    )
+    notice = flags.DEFINE_string(
+        "notice",
+        None,
+        "File that names the data and their licences; needed where they are not OpenKBP or "
+        "phantoms alone.",
+        flag_values=flag_values,
+    )
+    return licence, notice
 
 
 def checked_licence(path):

@@ -20,7 +20,7 @@ import tempfile
 from absl import flags
 
 from experiments.common import cli
-from experiments.common.shipping import checked_licence, checked_notice, ship
+from experiments.common.shipping import checked_licence, checked_notice, define_licence_flags, ship
 from xctrs_tf.errors import UserError
 from xctrs_tf.files import as_dict, atomic_path, read_json, write_json, write_text
 from xctrs_tf.folder_lock import folder_lock
@@ -41,16 +41,7 @@ QUALITY = flags.DEFINE_string(
 OUTPUT = flags.DEFINE_string(
     "output", None, "Folder to write; an earlier one is replaced.", flag_values=FLAGS
 )
-LICENCE = flags.DEFINE_string(
-    "license", "LICENSE", "File of the licence of the weights.", flag_values=FLAGS
-)
-NOTICE = flags.DEFINE_string(
-    "notice",
-    None,
-    "File that names the data and their licences; needed where they are not OpenKBP or phantoms "
-    "alone.",
-    flag_values=FLAGS,
-)
+LICENCE, NOTICE = define_licence_flags(FLAGS)
 flags.mark_flag_as_required("output", flag_values=FLAGS)
 
 

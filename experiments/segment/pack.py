@@ -17,7 +17,7 @@ import tempfile
 from absl import flags
 
 from experiments.common import cli
-from experiments.common.shipping import checked_licence, checked_notice, ship
+from experiments.common.shipping import checked_licence, checked_notice, define_licence_flags, ship
 from experiments.segment.trained_patients import (
     ALL_LISTED,
     TRAINED_IMAGES,
@@ -48,16 +48,7 @@ EVALUATION = flags.DEFINE_multi_string(
 OUTPUT = flags.DEFINE_string(
     "output", None, "Folder to write; an earlier one is replaced.", flag_values=FLAGS
 )
-LICENCE = flags.DEFINE_string(
-    "license", "LICENSE", "File of the licence of the weights.", flag_values=FLAGS
-)
-NOTICE = flags.DEFINE_string(
-    "notice",
-    None,
-    "File that names the data and their licences; needed where they are not OpenKBP or phantoms "
-    "alone.",
-    flag_values=FLAGS,
-)
+LICENCE, NOTICE = define_licence_flags(FLAGS)
 flags.mark_flags_as_required(["workdir", "evaluation", "output"], flag_values=FLAGS)
 
 
