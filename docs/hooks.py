@@ -12,11 +12,19 @@ from mkdocs.structure.files import File
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "xctrs_tf"
+# What `xctrs_tf.__all__` names, where it is defined.
+PUBLIC = (
+    "xctrs_tf.reconstruction.load",
+    "xctrs_tf.ct_segmentation.segmenter.load_segmenter",
+    "xctrs_tf.models.xctrsnet.XCTRSNet",
+)
 # Files outside docs/ that pages link to.
 LINKED = (
     "experiments/results/**/*.png",
     "experiments/results/**/*.md",
     "experiments/results/*.json",
+    "experiments/results/**/*.jsonl",
+    "xctrs_tf/pretrained/*/assets.extra/MODEL_CARD.md",
 )
 ROOT_PAGES = ("CONTRIBUTING.md", "CHANGELOG.md", "CITATION.cff")
 
@@ -71,5 +79,8 @@ def _api_page(name):
     if ast.get_docstring(ast.parse((folder / "__init__.py").read_text(encoding="utf-8"))):
         hidden = "members: false\n      show_root_heading: false\n"
         blocks.append(f"::: {name}\n    options:\n      {hidden}")
+    if name == PACKAGE.name:
+        # They are imported at first use, so that their package does not show them.
+        blocks += [f"::: {each}\n" for each in PUBLIC]
     blocks += [f"::: {name}.{module}\n" for module in modules]
     return "\n".join(blocks)

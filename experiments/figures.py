@@ -167,9 +167,10 @@ def _draw_curves(path, runs, results):
     from xctrs_tf.evaluation.figures.chart_figures import curves_figure
 
     histories = {}
-    for row in _evaluated(results):
-        files = sorted((runs / row).glob("fold-*-seed-*/history.jsonl"))
-        histories[row] = [read_history(file.parent) for file in files]
+    for row, found in results.rows.items():
+        done = [run for run in found.runs if run.status == "evaluated"]
+        folders = [runs / row / f"fold-{run.fold:02d}-seed-{run.seed}" for run in done]
+        histories[row] = [read_history(each) for each in folders]
     curves_figure(path, histories, results.dice_name)
 
 

@@ -1,4 +1,11 @@
-"""X-CTRSNet in Keras: a cervical-spine CT and its C1..C7 segmentation from two X-rays."""
+"""X-CTRSNet in Keras: a cervical-spine CT and its C1..C7 segmentation from two X-rays.
+
+    model = xctrs_tf.load()  # a trained model, with which films are reconstructed
+    segmenter = xctrs_tf.load_segmenter()  # a trained network that labels C1..C7 in CT scans
+    networks = xctrs_tf.XCTRSNet(size=64)  # the networks of the paper, untrained
+
+docs/python.md has examples.
+"""
 
 import os as _os
 
@@ -29,3 +36,7 @@ def __getattr__(name):
 
         return XCTRSNet
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__():
+    return sorted({*globals(), *__all__})

@@ -24,6 +24,7 @@ from xctrs_tf.data.films.pair.film_pair import OpenFilm, cut_pair
 from xctrs_tf.data.films.raw_film import RawFilm
 from xctrs_tf.data.projection.film_processing import enhance_detail, local_contrast
 from xctrs_tf.data.projection.projection_geometry import ProjectionGeometry
+from xctrs_tf.errors import UserError
 from xctrs_tf.evaluation.perturbations import project_case
 from xctrs_tf.geometry import VIEWS
 from xctrs_tf.progress import progress_bar
@@ -76,6 +77,10 @@ _HEADER = (
 
 def execute():
     """Print a table for each data folder; return the exit status."""
+    if FOLD.value is None and FLAGS[SPLIT.name].present:
+        raise UserError(
+            "--split: only with --fold; name the fold, or leave it out for all patients"
+        )
     datasets = [open_dataset(path) for path in DATA.value]
     for dataset in datasets:
         if len(datasets) > 1:

@@ -1,5 +1,6 @@
 """Links, file names, module names and figures in the documentation."""
 
+import ast
 import pathlib
 import re
 
@@ -26,6 +27,27 @@ def test_links_and_files_exist(page):
     missing = [target for target in LINK.findall(text) if not (page.parent / target).exists()]
     missing += [file for file in FILE.findall(text) if not (ROOT / file).exists()]
     assert not missing
+
+
+def test_linked_files_outside_docs_are_on_the_site():
+    """The site has the files that ``docs/hooks.py`` lists; mkdocs is not installed here."""
+    tree = ast.parse((ROOT / "docs/hooks.py").read_text(encoding="utf-8"))
+    lists = {
+        node.targets[0].id: ast.literal_eval(node.value)
+        for node in tree.body
+        if isinstance(node, ast.Assign) and node.targets[0].id in ("LINKED", "ROOT_PAGES")
+    }
+    patterns = lists["LINKED"] + lists["ROOT_PAGES"]
+    on_site = {ROOT / "README.md", *(path for each in patterns for path in ROOT.glob(each))}
+    pages = {*PAGES, *(path for path in on_site if path.suffix == ".md")}
+    links = {
+        (page, (page.parent / target).resolve())
+        for page in pages
+        for target in LINK.findall(page.read_text(encoding="utf-8"))
+    }
+    outside = {(page, file) for page, file in links if not file.is_relative_to(ROOT / "docs")}
+    assert len(outside) > 20
+    assert {(page.name, file.name) for page, file in outside if file not in on_site} == set()
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

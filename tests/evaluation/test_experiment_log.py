@@ -43,6 +43,15 @@ def test_a_line_has_the_best_validation_and_the_time(runs):
     assert grid.lines[0] == ["b", "0 of 40", "0.0", "–", "–", "–", "–"]
 
 
+def test_runs_that_links_name_have_a_line_each_once(runs, tmp_path):
+    chosen = tmp_path / "chosen"
+    chosen.mkdir()
+    (chosen / "a").symlink_to(runs / "films" / "a")
+    (chosen / "above").symlink_to(runs)
+    assert [line[0] for line in log_grid(read_log(chosen)).lines] == ["a", "above/b"]
+    assert len(read_log(runs)) == 2
+
+
 def test_labels_that_a_network_made_are_told(runs):
     path = runs / "films" / "a" / "config.json"
     record = json.loads(path.read_text(encoding="utf-8"))

@@ -9,7 +9,7 @@ from xctrs_tf.errors import UserError
 from xctrs_tf.evaluation.generated_tables import NOT_RUN, check_tables, fill, write_tables
 from xctrs_tf.evaluation.results.collection import collect_runs
 from xctrs_tf.evaluation.results.result_folder import write_results
-from xctrs_tf.files import read_json
+from xctrs_tf.files import read_csv, read_json, write_csv
 from xctrs_tf.models.catalogue import REFERENCE_ROW
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -140,6 +140,21 @@ def test_a_study_of_other_runs_is_refused(tmp_path, study, changes):
     with pytest.raises(
         UserError, match=rf"{study}.csv: of other runs .* experiments.studies.{study}"
     ):
+        write_tables(folder)
+
+
+@pytest.mark.parametrize("study", ["robustness", "protocols"])
+def test_a_study_of_networks_that_were_trained_again_is_refused(tmp_path, study):
+    folder = tmp_path / "results"
+    shutil.copytree(ROOT / "experiments/results/openkbp32x3", folder)
+    for name in {"robustness", "protocols"} - {study}:
+        (folder / f"{name}.csv").unlink()
+    path = folder / "rows" / f"{REFERENCE_ROW}.csv"
+    lines = read_csv(path)
+    for line in lines:
+        line["psnr"] = f"{float(line['psnr']) + 0.2:.6f}"
+    write_csv(path, lines)
+    with pytest.raises(UserError, match=rf"{study}.csv: of other runs than those of this folder"):
         write_tables(folder)
 
 

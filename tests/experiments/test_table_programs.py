@@ -1,5 +1,6 @@
 """Programs that make tables and figures."""
 
+import json
 import shutil
 
 import pytest
@@ -10,6 +11,7 @@ from tests.programs import assert_refused, run_program
 from xctrs_tf.data.dataset import open_dataset
 from xctrs_tf.data.dataset.dataset_writer import DatasetWriter
 from xctrs_tf.data.volumes.intensity import normalise_hu
+from xctrs_tf.evaluation.figures import chart_figures
 from xctrs_tf.evaluation.predictions import write_prediction
 from xctrs_tf.models.catalogue import REFERENCE_ROW
 
@@ -115,7 +117,7 @@ def test_the_vertebrae_are_drawn_where_the_runs_are_gone(runs, tmp_path):
     assert [path.name for path in output.iterdir()] == ["vertebrae.png"]
 
 
-@pytest.mark.parametrize("which", ["fig6", "fig7", "curves"])
+@pytest.mark.parametrize("which", ["fig6", "fig7"])
 def test_a_fold_without_an_evaluated_run_has_no_figures(runs, tmp_path, which):
     flags = (f"--runs={runs}", f"--output={tmp_path / 'figures'}", f"--which={which}", "--fold=3")
     finished = run_program("figures", *flags)
@@ -160,6 +162,23 @@ def test_patients_of_other_data_with_the_same_ids_are_not_drawn(runs, tmp_path, 
     assert finished.returncode == 2 and not list(output.glob("*.png"))
     told = f"{other}: not the data that the runs of {runs} were tested on; name a copy of these"
     assert finished.stderr == f"error: {told} with --data\n"
+
+
+def test_curves_are_those_of_the_evaluated_runs(runs, tmp_path, monkeypatch):
+    def write_history(folder, step):
+        row = {"step": step, "kind": "validation", "psnr": 20.0}
+        (folder / "history.jsonl").write_text(json.dumps(row) + "\n", encoding="utf-8")
+
+    write_history(runs / REFERENCE_ROW / "fold-00-seed-0", 7)
+    unfinished = runs / REFERENCE_ROW / "fold-01-seed-0"
+    unfinished.mkdir()
+    write_history(unfinished, 3)
+    drawn = []
+    monkeypatch.setattr(chart_figures, "curves_figure", lambda path, *args: drawn.append(args[0]))
+    finished = run_program("figures", f"--runs={runs}", f"--output={tmp_path}", "--which=curves")
+    assert finished.returncode == 0, finished.stderr
+    (history,) = drawn[0][REFERENCE_ROW]
+    assert [row["step"] for row in history] == [7]
 
 
 def test_figures_are_drawn_from_saved_predictions(runs, tmp_path):

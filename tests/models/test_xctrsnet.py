@@ -94,3 +94,9 @@ def test_weights_that_leave_a_layer_random_are_refused(tmp_path, stored, built, 
     for name, network in source.items():
         for ours, theirs in zip(copies[name].get_weights(), network.get_weights(), strict=True):
             np.testing.assert_array_equal(ours, theirs)
+
+
+@pytest.mark.parametrize("module", [xctrs_tf, models])
+def test_public_names_are_listed_before_they_are_imported(module):
+    assert set(module.__all__) <= set(dir(module))
+    assert all(callable(getattr(module, name)) for name in module.__all__)

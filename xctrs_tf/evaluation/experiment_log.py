@@ -2,6 +2,7 @@
 
 import collections
 import dataclasses
+import os
 import pathlib
 
 from xctrs_tf.data.dataset.manifest import DEFAULT_LABEL_NAME, MANIFEST, MODEL_MADE
@@ -58,15 +59,26 @@ def read_log(folder):
         UserError: there is none, or a run's configuration is damaged.
     """
     folder = pathlib.Path(folder)
-    paths = sorted(
-        path.parent
-        for path in folder.rglob("config.json")
-        # A copy of another run.
-        if path.parent.name != "reconstruction_run"
-    )
+    paths = sorted(_run_folders(folder))
     if not paths:
         raise UserError(f"--runs={folder}: holds no run of experiments.train")
     return [_read(path, path.relative_to(folder).as_posix()) for path in paths]
+
+
+def _run_folders(folder):
+    """Yield the folders with a run, also those that links name; each once."""
+    seen = set()
+    for root, folders, files in os.walk(folder, followlinks=True):
+        path = pathlib.Path(root)
+        # A link to a folder above would lead round and round.
+        if path.resolve() in seen:
+            folders.clear()
+            continue
+        seen.add(path.resolve())
+        folders.sort(key=lambda name, path=path: ((path / name).is_symlink(), name))
+        # A copy of another run has no line of its own.
+        if "config.json" in files and path.name != "reconstruction_run":
+            yield path
 
 
 def log_grid(runs):

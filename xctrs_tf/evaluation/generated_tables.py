@@ -16,15 +16,24 @@ from xctrs_tf.errors import UserError
 from xctrs_tf.evaluation.claims.answer_grid import answer_grid, short_answer_grid
 from xctrs_tf.evaluation.claims.answers import answer_claims, order_of_table_3
 from xctrs_tf.evaluation.results.result_folder import COMPLEXITY, read_results
-from xctrs_tf.evaluation.tables.comparison import COMPARED_TABLES, compare
+from xctrs_tf.evaluation.tables.comparison import COMPARED_TABLES, compare, patient_values
 from xctrs_tf.evaluation.tables.grids import latex, markdown
 from xctrs_tf.evaluation.tables.publication import summary_grid, table_grids
-from xctrs_tf.evaluation.tables.study_tables import patients_note, protocol_grid, robustness_grid
+from xctrs_tf.evaluation.tables.study_tables import (
+    UNPERTURBED,
+    patients_note,
+    perturbed_values,
+    protocol_grid,
+    robustness_grid,
+)
 from xctrs_tf.evaluation.tables.table_csv import table_csv
 from xctrs_tf.evaluation.tables.training_table import training_grid
 from xctrs_tf.files import read_csv, read_json, write_text
+from xctrs_tf.models.catalogue import MEAN_VOLUME
 
 NOT_RUN = "*not run yet*\n"
+# Differences of one network's PSNR between processors, in bfloat16 too.
+_ROUNDING_DB = 0.1
 _ANSWERS = ("answers.md", "answers_short.md")
 _MARKED = re.compile(
     r"(?P<begin><!-- table (?P<name>\S+) -->\n)(?P<text>.*?)(?P<end><!-- end -->)", re.DOTALL
@@ -55,7 +64,7 @@ def generated_tables(folder):
     for name, make_grid in _STUDIES.items():
         figures = (folder / name).with_suffix(".csv")
         if figures.is_file():
-            files[name] = _read(figures, results, make_grid)
+            files[name] = _read(figures, results, *make_grid)
     return files
 
 
@@ -99,14 +108,29 @@ def _protocols(lines, origin):
     return protocol_grid(lines, patients_note(origin))
 
 
-_STUDIES = {"robustness.md": _robustness, "protocols.md": _protocols}
+def _psnr_of_robustness(lines):
+    """Return the PSNR of each patient on unchanged films."""
+    return perturbed_values(lines, UNPERTURBED)["psnr"]
 
 
-def _read(path, results, make_grid):
+def _psnr_of_protocols(lines):
+    """Return the PSNR of each patient under the protocol of this project."""
+    return {
+        line["id"]: float(line["xctrs_psnr"]) for line in lines if line["method"] != MEAN_VOLUME
+    }
+
+
+_STUDIES = {
+    "robustness.md": (_robustness, _psnr_of_robustness),
+    "protocols.md": (_protocols, _psnr_of_protocols),
+}
+
+
+def _read(path, results, make_grid, psnr_of):
     """Render a study of some of the runs from its CSV and the JSON beside it."""
     try:
-        origin = read_json(path.with_suffix(".json"))
-        text = markdown([make_grid(read_csv(path), origin)])
+        origin, lines = read_json(path.with_suffix(".json")), read_csv(path)
+        text, psnr = markdown([make_grid(lines, origin)]), psnr_of(lines)
         # Older studies are of one fold.
         folds = origin.get("folds") or [origin["fold"]]
         steps = origin.get("steps") or [origin["step"]]
@@ -114,13 +138,25 @@ def _read(path, results, make_grid):
         data_hash = origin["data_hash"]
     except (ValueError, KeyError, TypeError) as error:
         raise UserError(f"{path}: damaged ({error}); make it again (docs/results.md)") from None
-    rows = [{(run.fold, run.step) for run in row.runs} for row in results.rows.values()]
-    if data_hash != results.data_hash or not any(studied <= runs for runs in rows):
+    rows = results.rows.values()
+    if data_hash != results.data_hash or not any(_is_of(row, studied, psnr) for row in rows):
         raise UserError(
             f"{path}: of other runs than those of this folder; remove it, or make it again with "
             f"experiments.studies.{path.stem}"
         )
     return text
+
+
+def _is_of(row, studied, psnr):
+    """Tell whether a study is of runs of a row: of their folds and steps, and with their PSNR."""
+    if not studied <= {(run.fold, run.step) for run in row.runs}:
+        return False
+    for seed in {line["seed"] for line in row.patients}:
+        own = patient_values([line for line in row.patients if line["seed"] == seed], "psnr")
+        differences = [abs(own[name] - value) for name, value in psnr.items() if name in own]
+        if differences and max(differences) < _ROUNDING_DB:
+            return True
+    return False
 
 
 def write_tables(folder):

@@ -37,8 +37,7 @@ class WeightStandardizedConv3D(Convolution3D):
     The layer keeps and saves the weights as they are and standardises them in every
     call, under mixed precision in float32. The bias is not standardised.
 
-    Args:
-        As `Convolution3D`.
+    The arguments are those of `Convolution3D`.
 
     Input shape:
         ``(batch, x, y, z, channels)``.

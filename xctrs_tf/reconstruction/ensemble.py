@@ -21,7 +21,7 @@ def load(*paths, sha256=(), fpmath=None, mirror=False):
         *paths: folders of `experiments.export`, of which the newest version is taken,
             version folders, or names of models that come with the package
             (`pretrained.PRETRAINED`); or an `exported_model.Export`. Without any:
-            `pretrained.DEFAULT`.
+            ``"neck64"``.
         sha256: `export_files.model_sha256` that each model must have, as a list, or a str for one
             model; empty demands none.
         fpmath: as of `use_fpmath`.

@@ -2,7 +2,7 @@ import numpy as np
 
 from experiments.studies import view_check_rates
 from tests.data.cases import write_dataset
-from tests.programs import run_program
+from tests.programs import assert_refused, run_program
 from xctrs_tf.data.films.pair import film_pair
 from xctrs_tf.data.films.pair.view_check import ViewJudgement
 
@@ -18,6 +18,12 @@ def test_every_kind_of_pair_is_counted(tmp_path):
     assert counts["as projected"] == 2 and counts["LA moved by 5 mm"] == 4
     assert counts["swapped"] == counts["films of two patients"] == 2
     assert len(counts) == 40
+
+
+def test_a_split_of_no_fold_is_refused(tmp_path):
+    write_dataset(tmp_path / "set", num_patients=4, num_folds=2)
+    flags = (f"--data={tmp_path / 'set'}", "--split=validation")
+    assert_refused(run_program("studies.view_check_rates", *flags), "--split: only with --fold")
 
 
 def test_a_doubt_counts_whatever_its_words(monkeypatch):

@@ -101,7 +101,8 @@ class _Collector:
         if self._config is None:
             raise UserError(
                 f"--runs={self._root}: no evaluated run of {', '.join(ROWS)} in it; run "
-                "experiments.cross_validate, or experiments.evaluate on each run"
+                "experiments.cross_validate (again where a job failed), or experiments.evaluate on "
+                "runs of experiments.train"
             )
         return Results(
             rows=self._rows,

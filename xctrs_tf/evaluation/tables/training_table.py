@@ -1,4 +1,4 @@
-"""Training of each row: recipe, steps, patients, hours, machine."""
+"""Training of each row: recipe, steps, patients, hours."""
 
 from xctrs_tf.evaluation.tables.grids import NOTHING, TableGrid, range_text
 from xctrs_tf.models.catalogue import ROWS
@@ -14,7 +14,7 @@ def training_grid(results):
         `TableGrid`.
     """
     headings = ["", "optimizer", "learning rate", "patients a step", "runs", "steps"]
-    headings += ["best step", "patient-steps", "hours", "machine"]
+    headings += ["best step", "patient-steps", "hours", "evaluated on"]
     lines = []
     for name, row in results.rows.items():
         runs = [run for run in row.runs if run.status == "evaluated"]
@@ -26,7 +26,8 @@ def training_grid(results):
         "Runs: one for each fold and seed. Steps: taken, of the limit; a run ends earlier where "
         "the validation loss has not fallen for as many validations as --patience says. Best "
         "step: of the weights that were evaluated, those of the lowest validation loss. "
-        "Patient-steps: of all runs. Hours: of the training steps of all runs."
+        "Patient-steps: of all runs. Hours: of the training steps of all runs. A "
+        "run may have been trained on other machines than the one that evaluated it."
     ]
     return TableGrid("Training", headings, lines, notes)
 
