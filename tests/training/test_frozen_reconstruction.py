@@ -100,6 +100,19 @@ def test_a_reconstruction_that_saw_the_held_out_patients_is_refused(finished):
         loop.train(config, folder / "dealt-anew")
 
 
+def test_a_run_goes_on_where_the_finished_reconstruction_was_moved(finished):
+    data, folder = finished
+    config = _segmentation_config(data, folder)
+    loop.train(dataclasses.replace(config, steps=1), folder / "run")
+    moved = (folder / "reconstruction").rename(folder / "moved")
+    config = dataclasses.replace(config, reconstruction_run=str(moved), steps=2)
+    loop.train(config, folder / "run")
+    assert _record_of(folder / "run")["training"]["reconstruction_run"] == str(moved)
+    joint = dataclasses.replace(config, reconstruction_run="")
+    with pytest.raises(UserError, match=r"--reconstruction_run was .*moved and is "):
+        loop.train(joint, folder / "run")
+
+
 def _record_of(run):
     return json.loads((run / "config.json").read_text(encoding="utf-8"))
 

@@ -98,6 +98,18 @@ def test_weights_that_saw_the_held_out_patients_are_refused(data, both, tmp_path
     loop.train(dataclasses.replace(config, fold=0), tmp_path / "run")
 
 
+@pytest.mark.parametrize("place", ["best", "checkpoints/*"])
+def test_a_file_of_weights_in_a_run_tells_its_training(data, both, tmp_path, place):
+    file, *_ = both.glob(f"{place}/model.weights.h5")
+    words = "both was trained on another fold of the same data, and so on patients that this run"
+    with pytest.raises(UserError, match=words):
+        loop.train(toy_config(data, initial_weights=str(file), fold=1, steps=1), tmp_path / "run")
+    loop.train(toy_config(data, initial_weights=str(file), steps=1), tmp_path / "run")
+    record = json.loads((tmp_path / "run" / "config.json").read_text(encoding="utf-8"))
+    assert [stage["source"] for stage in record["stages"]] == ["both"]
+    assert record["stages"][0]["folders"]
+
+
 def test_a_frozen_network_keeps_its_films(data, both, tmp_path, caplog):
     config = toy_config(data, initial_weights=str(both), film_normalization="equalized", steps=1)
     with pytest.raises(UserError, match=r"both of --init.* with percentile, and is frozen; give"):

@@ -130,6 +130,31 @@ def test_folder_of_another_configuration_is_refused(data, tmp_path, changes, mes
     assert (run / "config.json").read_bytes() == before
 
 
+@pytest.mark.parametrize("with_checkpoint", [True, False])
+def test_a_run_is_not_cut_to_fewer_steps_than_it_has_taken(data, tmp_path, with_checkpoint):
+    run = tmp_path / "run"
+    loop.train(toy_config(data, steps=3), run)
+    if not with_checkpoint:
+        shutil.rmtree(run / "checkpoints")
+        shutil.rmtree(run / "best")
+        (run / "best").mkdir()
+    before = (run / "config.json").read_bytes()
+    with pytest.raises(UserError, match=r"run has taken 3 steps, and this run would have 2; give"):
+        loop.train(toy_config(data, steps=2), run)
+    assert (run / "config.json").read_bytes() == before
+
+
+def test_other_spellings_of_a_path_are_the_same_configuration(data, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    loop.train(toy_config(data, steps=1), tmp_path / "earlier")
+    run, config = tmp_path / "run", toy_config(data, steps=1, initial_weights="earlier")
+    loop.train(config, run)
+    for name in ("earlier/", "./earlier", str(tmp_path / "earlier")):
+        loop.train(dataclasses.replace(config, initial_weights=name), run)
+    with pytest.raises(UserError, match=r"--initial_weights was .* and is other"):
+        loop.train(dataclasses.replace(config, initial_weights="other"), run)
+
+
 def _begin(run, config, parts):
     """Make a run folder that has a checkpoint."""
     claim_workdir(run, config, parts)

@@ -7,8 +7,12 @@ import statistics
 
 from xctrs_tf.errors import UserError
 from xctrs_tf.files import append_text, write_text
+from xctrs_tf.training import checkpoints
+from xctrs_tf.training.run_record import read_config
 
 _FILE = "history.jsonl"
+# On what the end of a run depends.
+_END = ("steps", "patience", "validate_every")
 # Times the median step, beyond which something other than the training took the time.
 _SUSPENDED = 20.0
 
@@ -82,6 +86,31 @@ def read_history(run):
     if damaged:
         logging.warning("%s: left out what is damaged: line %s", path, ", ".join(map(str, damaged)))
     return rows
+
+
+def check_continuation(run, config):
+    """Check that a run can go on as a configuration says.
+
+    Args:
+        run: the run folder.
+        config: `TrainingConfig`.
+
+    Raises:
+        UserError: it has taken more steps, by whose schedule its learning rate was, or has ended
+            and has its best weights but no checkpoint to go on from.
+    """
+    before, best = read_config(run), checkpoints.read_state(pathlib.Path(run) / "best")
+    done = checkpoints.latest_step(run)
+    if done is None:
+        same_end = all(getattr(before, name) == getattr(config, name) for name in _END)
+        if best is not None and not same_end:
+            state_without_checkpoint(run, best, config, before)
+        done = max((row["step"] for row in read_history(run)), default=0)
+    if done > config.steps:
+        raise UserError(
+            f"--workdir={run} has taken {done} steps, and this run would have {config.steps}; give "
+            f"at least --steps={done}, or name another folder"
+        )
 
 
 def state_without_checkpoint(run, best, config, before=None):

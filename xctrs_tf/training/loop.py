@@ -257,6 +257,7 @@ class _Loop:
             self.reconstructions and self.reconstructions.load,
             config.drawn_vgg_planes,
             config.film_normalization,
+            config.reconstructs,
         )
         return self.engine.batches(samples, start)
 

@@ -1,6 +1,7 @@
 """The run folder: made for one configuration and one data set."""
 
 import logging
+import os
 import pathlib
 import shutil
 
@@ -15,11 +16,10 @@ from xctrs_tf.training import checkpoints
 from xctrs_tf.training.config import FREEZABLE, NO_RECONSTRUCTION, TrainingConfig
 from xctrs_tf.training.config.field_kinds import FREE_ON_RESUME
 from xctrs_tf.training.frozen_reconstruction import copied_run
-from xctrs_tf.training.history import state_without_checkpoint
+from xctrs_tf.training.history import check_continuation
 from xctrs_tf.training.run import computed_precision
 from xctrs_tf.training.run_record import (
     complete_training,
-    read_config,
     read_run_record,
     split_hash_in,
 )
@@ -33,8 +33,6 @@ from xctrs_tf.training.trained_data import (
 )
 
 _FORMAT = "xctrs-run/1"
-# On what the end of a run depends.
-_END = ("steps", "patience", "validate_every")
 # What is said of each kind of `differing_data`.
 _CHANGED = {
     DATA: "the data has changed",
@@ -73,7 +71,7 @@ def claim_workdir(workdir, config, parts):
     path = workdir / "config.json"
     if path.exists() and (checkpoints.has_begun(workdir) or not _is_of_a_run(path)):
         record |= _require_same(path, record)
-        _refuse_to_begin_anew(workdir, config)
+        check_continuation(workdir, config)
     elif not path.exists() and _has_files(workdir):
         raise UserError(f"--workdir={workdir} is neither empty nor a run: name another folder")
     else:
@@ -86,14 +84,6 @@ def claim_workdir(workdir, config, parts):
                 shutil.rmtree(left)
     workdir.mkdir(parents=True, exist_ok=True)
     write_json(path, record)
-
-
-def _refuse_to_begin_anew(workdir, config):
-    """Refuse to go on with a run that has ended, and has its best weights but no checkpoint."""
-    before, best = read_config(workdir), checkpoints.read_state(workdir / "best")
-    same_end = all(getattr(before, name) == getattr(config, name) for name in _END)
-    if best is not None and not same_end and checkpoints.latest(workdir) is None:
-        state_without_checkpoint(workdir, best, config, before)
 
 
 def _is_of_a_run(path):
@@ -216,7 +206,7 @@ def earlier_stages(sources):
     stages = []
     for source in sources:
         files = find_weights(source)
-        path = pathlib.Path(source)
+        path = _run_of_file(files[0]) or pathlib.Path(source)
         config, metadata = path / "config.json", files[0].with_name("metadata.json")
         if config.is_file():
             # Its weights are taken, too, and its own network learned from them.
@@ -229,6 +219,15 @@ def earlier_stages(sources):
             found = [{"source": path.name}]
         stages += [stage for stage in found if stage not in stages]
     return stages
+
+
+def _run_of_file(weights):
+    """Return the run in which a file of weights lies as best or last ones, or None."""
+    if weights.with_name("state.json").is_file():
+        for folder in list(weights.absolute().parents)[1:3]:
+            if _is_of_a_run(folder / "config.json"):
+                return folder
+    return None
 
 
 def _stages_in(source, file, file_of_step):
@@ -267,6 +266,11 @@ def _stage(source, record, steps):
     }
 
 
+def _normalised(sources):
+    """Return the value of --initial_weights with one spelling for a path."""
+    return [os.path.abspath(source) for source in sources.split(",") if source]
+
+
 def _require_same(path, record):
     """Return the fields that a run keeps; raise UserError if it is another run."""
     try:
@@ -277,9 +281,15 @@ def _require_same(path, record):
             before["vgg_weights_sha256"] == record["vgg_weights_sha256"]
         ):
             may_differ.add("vgg_weights")
+        given = record["training"]
+        # Its copy in the run is compared with what lies there now.
+        if trained["reconstruction_run"] and given["reconstruction_run"]:
+            may_differ.add("reconstruction_run")
+        if _normalised(trained["initial_weights"]) == _normalised(given["initial_weights"]):
+            may_differ.add("initial_weights")
         differing = [
             f"--{name} was {trained[name]} and is {value}"
-            for name, value in record["training"].items()
+            for name, value in given.items()
             if name not in may_differ and trained[name] != value
         ]
         same_file = trained["vgg_weights"] == record["training"]["vgg_weights"]

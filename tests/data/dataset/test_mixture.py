@@ -18,6 +18,7 @@ from xctrs_tf.data.dataset.dataset_writer import DatasetWriter
 from xctrs_tf.data.dataset.mixture import (
     DataFolder,
     Part,
+    absolute_data,
     open_parts,
     parse_data,
     part_and_position,
@@ -53,11 +54,18 @@ def test_an_existing_folder_may_have_commas_and_colons(tmp_path):
     assert parse_data(str(path)) == [DataFolder(str(path), None)]
 
 
+@pytest.mark.parametrize("shares", ["A:0.125,B:0.875", "A:9000000,B:500000", "A:0.00002,B:0.00003"])
+def test_absolute_folders_have_the_same_shares(shares):
+    found = [folder.share for folder in parse_data(absolute_data(shares))]
+    assert found == [folder.share for folder in parse_data(shares)]
+
+
 @pytest.mark.parametrize(
     "text, message",
     [
         ("A:0.5,B", "give every folder a share"),
         ("A:0,B:1", "a share is 0"),
+        ("A:0.999,B:0.001", "a share is below 0.01 of all; give it more, or leave the folder out"),
         ("A:1,A:2", "named twice"),
         ("A,,B", "not at all"),
     ],

@@ -3,7 +3,7 @@ import itertools
 import numpy as np
 import pytest
 
-from tests.data.cases import write_dataset
+from tests.data.cases import edit_manifest, write_dataset
 from tests.data.dataset.test_dataset import write_scans
 from tests.data.stream.streams import training_pipeline
 from xctrs_tf.data.dataset import network_arrays, open_dataset
@@ -233,6 +233,18 @@ def test_the_stream_equalizes_films(dataset):
 def test_no_augmentation_draws_with_the_planes():
     # Another number of the planes would change what resumed runs see.
     assert samples._PLANES == 5 and samples._PLANES not in AUGMENTATIONS.values()
+
+
+@pytest.mark.parametrize("augment", ["mirror", "pose"])
+def test_films_that_no_network_gets_need_not_follow(tmp_path, augment):
+    turned = FilmSimulation(pose_rotation_deg=5.0).to_json()
+    path = write_dataset(tmp_path / "set")
+    edit_manifest(path, lambda manifest: manifest.update(projection=turned))
+    dataset = open_dataset(path)
+    with pytest.raises(UserError, match=f"augment {augment}"):
+        SampleStream(one_part(dataset, dataset.ids), 1, 0, augment=(augment,))
+    sample = SampleStream(one_part(dataset, dataset.ids), 1, 0, (augment,), uses_films=False)[0]
+    assert sample["ct"].shape == (6, 6, 6, 1)
 
 
 def test_films_say_once_that_they_show_the_crops_alone(dataset, caplog):

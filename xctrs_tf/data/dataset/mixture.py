@@ -13,6 +13,8 @@ from xctrs_tf.errors import UserError
 from xctrs_tf.geometry import is_same_spacing
 
 _WITH_SHARE = re.compile(r"(?P<path>.+):(?P<share>\d*\.?\d+)")
+# Smallest share of a folder: one sample of a block.
+_LEAST_SHARE = 0.01
 # Samples after which the folders have exactly their shares, as far as whole samples allow.
 _BLOCK = 100
 # Number of the random generator of the order within a block. The augmentation "films" has the same
@@ -44,7 +46,8 @@ def parse_data(text):
         List of `DataFolder`.
 
     Raises:
-        UserError: shares for some folders only, a share of 0, or a folder twice.
+        UserError: shares for some folders only, a share of 0 or below one hundredth, or a folder
+            twice.
     """
     if not text or pathlib.Path(text).is_dir():
         return [DataFolder(text, None)]
@@ -60,6 +63,11 @@ def parse_data(text):
         raise UserError(f"--data={text}: give every folder a share, as A:0.5,B:0.5, or none")
     if any(share == 0 for share in shares):
         raise UserError(f"--data={text}: a share is 0; leave the folder out")
+    if None not in shares and min(shares) < _LEAST_SHARE * sum(shares):
+        raise UserError(
+            f"--data={text}: a share is below {_LEAST_SHARE:g} of all; give it more, or leave the "
+            "folder out"
+        )
     paths = [folder.path for folder in found]
     if not all(paths) or len(set(paths)) < len(paths):
         raise UserError(f"--data={text}: a folder is named twice or not at all")
@@ -73,7 +81,11 @@ def absolute_data(text):
         text: as for `parse_data`.
     """
     folders = parse_data(text)
-    shares = ["" if folder.share is None else f":{folder.share:g}" for folder in folders]
+    # Without an exponent, which `parse_data` does not read.
+    shares = [
+        "" if folder.share is None else f":{np.format_float_positional(folder.share, trim='-')}"
+        for folder in folders
+    ]
     paths = [str(pathlib.Path(folder.path).absolute()) for folder in folders]
     return ",".join(path + share for path, share in zip(paths, shares, strict=True))
 
@@ -144,6 +156,14 @@ def open_parts(text, fold):
         len(patients) if folder.share is None else folder.share
         for folder, patients in zip(folders, ids, strict=True)
     ]
+    for folder, share in zip(folders, shares, strict=True):
+        if share < _LEAST_SHARE * sum(shares):
+            logging.warning(
+                "--data: %s has less than one in %d training patients, and gets one in %d samples",
+                folder.path,
+                _BLOCK,
+                _BLOCK,
+            )
     return [
         Part(dataset, patients, share / sum(shares))
         for dataset, patients, share in zip(datasets, ids, shares, strict=True)

@@ -37,6 +37,7 @@ class SampleStream:
         vgg_slices: planes of each view that are drawn for a step's VGG loss; 0
             where it needs none.
         film_normalization: of `film_normalisation.FILM_NORMALIZATIONS`.
+        uses_films: whether a network gets the films; else they need not follow the augmentation.
 
     Attributes:
         names: keys of every sample.
@@ -59,12 +60,14 @@ class SampleStream:
         reconstruct=None,
         vgg_slices=0,
         film_normalization="percentile",
+        uses_films=True,
     ):
         self.error = None
         self._augment = tuple(augment)
         shares = augmentation_shares(self._augment)
         for part in parts:
-            check_projection(shares, part.dataset.manifest["projection"])
+            if uses_films:
+                check_projection(shares, part.dataset.manifest["projection"])
             if len(part.ids) < batch_size:
                 raise UserError(
                     f"batch size {batch_size}: only {len(part.ids)} training patients in "
