@@ -77,8 +77,12 @@ def execute():
 def _imagenet_is_at_hand():
     """Return True if the VGG16 weights are present or can be downloaded; else print a note."""
     cli.load_tensorflow()
+    import tensorflow as tf
+
     from xctrs_tf.losses.vgg16 import truncated_vgg16
 
+    # This process would keep the memory of a GPU, which the training needs.
+    tf.config.set_visible_devices([], "GPU")
     try:
         truncated_vgg16("imagenet", "block1_conv1")
     except UserError:
