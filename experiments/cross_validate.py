@@ -18,7 +18,7 @@ again. experiments.tables makes the tables.
 
 --max_minutes ends all of it in time, with a checkpoint of the job that does not fit any more.
 --handover writes what another machine needs to go on into a folder of small files, and
-takes over what such a folder holds (docs/training.md, On a GPU with a time limit).
+takes over what such a folder holds (docs/training.md, JAX on a borrowed GPU).
 
 --plan tells in seconds what all of it will take, and how much of that is left: from the
 jobs in --workdir, or by counting the operations of the networks. With --measure it trains
