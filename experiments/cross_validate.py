@@ -106,7 +106,11 @@ RAY_ADDRESS = flags.DEFINE_string(
     flag_values=FLAGS,
 )
 GPUS_PER_JOB = flags.DEFINE_float(
-    "gpus_per_job", 0.0, "Of the Ray cluster.", lower_bound=0.0, flag_values=FLAGS
+    "gpus_per_job",
+    0.0,
+    "Of the Ray cluster; for training on its GPUs give 1.",
+    lower_bound=0.0,
+    flag_values=FLAGS,
 )
 MAX_MINUTES = flags.DEFINE_float(
     "max_minutes",
