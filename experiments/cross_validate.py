@@ -18,7 +18,7 @@ again. experiments.tables makes the tables.
 
 --max_minutes ends all of it in time, with a checkpoint of the job that does not fit any more.
 --handover writes what another machine needs to go on into a folder of small files, and
-takes over what such a folder holds (docs/training.md, On a GPU with a time limit).
+takes over what such a folder holds (docs/training.md, JAX on a borrowed GPU).
 
 --plan tells in seconds what all of it will take, and how much of that is left: from the
 jobs in --workdir, or by counting the operations of the networks. With --measure it trains
@@ -106,7 +106,11 @@ RAY_ADDRESS = flags.DEFINE_string(
     flag_values=FLAGS,
 )
 GPUS_PER_JOB = flags.DEFINE_float(
-    "gpus_per_job", 0.0, "Of the Ray cluster.", lower_bound=0.0, flag_values=FLAGS
+    "gpus_per_job",
+    0.0,
+    "Of the Ray cluster; for training on its GPUs give 1.",
+    lower_bound=0.0,
+    flag_values=FLAGS,
 )
 MAX_MINUTES = flags.DEFINE_float(
     "max_minutes",
