@@ -126,7 +126,9 @@ class DatasetWriter:
 
     def rejected_with(self, patient):
         """Return why other scans of a patient were rejected before the one that was added."""
-        return self._rejected.get(patient, [])
+        # An earlier run lists the source's own rejections first. The source tells those anew.
+        scans = len(self._records.get(patient, {}).get(EARLIER, []))
+        return self._rejected.get(patient, [])[-scans:] if scans else []
 
     def add(self, case, record, rejected=()):
         """Write one patient.
