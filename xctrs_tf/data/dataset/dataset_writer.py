@@ -74,7 +74,7 @@ class DatasetWriter:
         if gone and len(gone) == len(self._records):
             raise UserError(
                 f"{self.path}: has the patients {listed(gone)}, and the source has none of them; "
-                "choose another output folder, or give all sources at once"
+                "name another --output, or give all sources at once, an --input each"
             )
         return gone
 
