@@ -258,12 +258,18 @@ def test_a_scan_without_a_neck_gets_no_further_windows():
     assert not network.cubes
 
 
-def test_the_middle_of_the_neck_is_that_of_its_largest_group():
+@pytest.mark.parametrize("finer", [1, 2])
+def test_the_middle_of_the_neck_is_that_of_its_largest_group(finer):
     before = neck_prediction((60, 60, 60), (20, 20, 20)).probabilities
     # Close by, as the next vertebra is; and a smaller group far away.
-    before[17:24, 17:24, 26:33] = np.eye(8)[4]
+    before[17:24, 17:24, 28:35] = np.eye(8)[4]
     before[50:56, 50:56, 50:56] = np.eye(8)[7]
-    np.testing.assert_allclose(neck_windows.neck_middle(before), (20, 20, 24.5))
+    for axis in range(3):
+        before = before.repeat(finer, axis)
+    middle = neck_windows.neck_middle(before, SPACING_MM / finer)
+    np.testing.assert_allclose((middle + 0.5) / finer - 0.5, (20, 20, 25.5))
+    no_neck = before[(slice(18 * finer, 23 * finer),) * 3]
+    assert neck_windows.neck_middle(no_neck, SPACING_MM / finer) is None
 
 
 def test_a_threshold_becomes_one_half_and_keeps_the_order_of_the_levels():

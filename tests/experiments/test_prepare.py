@@ -306,7 +306,10 @@ def test_patients_who_left_are_told_and_another_source_is_refused(folder):
     write_neck(folder / "in", "z")
     result = prepare(*nifti_flags(folder))
     assert result.returncode == 2
-    assert "out: has the patients b, c, and the source has none of them; choose" in result.stderr
+    assert (
+        "out: has the patients b, c, and the source has none of them; name another --output"
+        in result.stderr
+    )
     assert content(folder / "out") == before
 
 

@@ -23,11 +23,11 @@ _WINDOWS = (
 )
 # Weight of the windows over the whole scan beside the largest weight of these.
 _EARLIER_WEIGHT = 0.02
-# Voxels of a vertebra that are closer than this belong to one neck.
-_GAP_VOXELS = 3
-# A neck has over 5,000 voxels of 2.5 mm in vertebrae (93 necks of OpenKBP); fewer than a
-# twentieth are no neck, and their middle is none.
-_LEAST_VOXELS = 250
+# Vertebrae that touch when each grows by this belong to one neck: by two voxels of 2.5 mm.
+_GROWTH_MM = 5.0
+# A neck has over 5,000 voxels of 2.5 mm in vertebrae (93 necks of OpenKBP); less than a
+# twentieth is no neck, and its middle is none.
+_LEAST_MM3 = 250 * 2.5**3
 
 
 def refine_at_neck(network, prediction, progress=None):
@@ -42,7 +42,7 @@ def refine_at_neck(network, prediction, progress=None):
         `Prediction` with the mean of both near the middle of the neck; the very same where
         the scan shows no neck.
     """
-    middle = neck_middle(prediction.probabilities)
+    middle = neck_middle(prediction.probabilities, prediction.spacing_mm)
     if middle is None:
         return prediction
     size = network.size
@@ -79,24 +79,26 @@ def refine_at_neck(network, prediction, progress=None):
     return dataclasses.replace(prediction, probabilities=probabilities)
 
 
-def neck_middle(probabilities):
+def neck_middle(probabilities, spacing_mm):
     """Return the middle of the neck's vertebrae.
 
     Args:
         probabilities: ``[x, y, z, class]``, class 0 is background.
+        spacing_mm: edge of a voxel.
 
     Returns:
         Indices ``(3,)`` of the middle of the box of the largest group of vertebrae, or None where
         there is no group of a neck's size.
     """
     bone = probabilities[..., 0] < 0.5
-    if np.count_nonzero(bone) < _LEAST_VOXELS:
+    least = _LEAST_MM3 / spacing_mm**3
+    if np.count_nonzero(bone) < least:
         return None
-    near = scipy.ndimage.binary_dilation(bone, iterations=(_GAP_VOXELS + 1) // 2)
+    near = scipy.ndimage.binary_dilation(bone, iterations=max(round(_GROWTH_MM / spacing_mm), 1))
     groups, count = scipy.ndimage.label(near)
     sizes = np.bincount(groups[bone], minlength=count + 1)
     sizes[0] = 0
-    if sizes.max() < _LEAST_VOXELS:
+    if sizes.max() < least:
         return None
     places = np.argwhere(bone & (groups == sizes.argmax()))
     return (places.min(axis=0) + places.max(axis=0)) / 2

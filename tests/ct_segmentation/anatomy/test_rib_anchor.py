@@ -114,14 +114,14 @@ def _cube(start, edge=8):
     ],
 )
 def test_vertebra_at_the_border_is_cut(start, expected):
-    assert is_cut(_cube(start), np.full((32, 32, 32), 40.0, np.float32)) is expected
+    assert is_cut(_cube(start), np.full((32, 32, 32), 40.0, np.float32), SPACING_MM) is expected
 
 
 @pytest.mark.parametrize(("first_of_air", "expected"), [(18, True), (19, False)])
 def test_vertebra_at_padding_is_cut(first_of_air, expected):
     hu = np.full((32, 32, 32), 40.0, np.float32)
     hu[..., first_of_air:] = -1000.0
-    assert is_cut(_cube((10, 10, 10)), hu) is expected
+    assert is_cut(_cube((10, 10, 10)), hu, SPACING_MM) is expected
 
 
 @pytest.mark.parametrize(
@@ -136,22 +136,38 @@ def test_vertebra_at_padding_is_cut(first_of_air, expected):
     ],
 )
 def test_vertebra_ends_near_the_first_or_last_slice(start, expected):
-    assert is_near_end(_cube(start), np.full((32, 32, 32), 40.0, np.float32)) is expected
+    assert (
+        is_near_end(_cube(start), np.full((32, 32, 32), 40.0, np.float32), SPACING_MM) is expected
+    )
 
 
 @pytest.mark.parametrize(("first_of_air", "expected"), [(20, True), (21, False)])
 def test_vertebra_ends_near_padding(first_of_air, expected):
     hu = np.full((32, 32, 32), 40.0, np.float32)
     hu[..., first_of_air:] = -1000.0
-    assert is_near_end(_cube((10, 10, 10)), hu) is expected
+    assert is_near_end(_cube((10, 10, 10)), hu, SPACING_MM) is expected
 
 
 def test_tip_at_the_border_is_cut():
     voxels = np.concatenate([_cube((10, 10, 2), 8), [(14, 14, 1), (14, 14, 0)]])
-    assert is_cut(voxels, np.full((32, 32, 32), 40.0, np.float32))
+    assert is_cut(voxels, np.full((32, 32, 32), 40.0, np.float32), SPACING_MM)
 
 
 def test_vertebra_at_slanting_padding_is_cut():
     hu = np.full((32, 32, 32), 40.0, np.float32)
     hu[:14, :, 18:] = -1000.0
-    assert is_cut(_cube((10, 10, 10)), hu)
+    assert is_cut(_cube((10, 10, 10)), hu, SPACING_MM)
+
+
+@pytest.mark.parametrize("finer", [1, 2])
+def test_limits_at_the_border_are_the_same_for_any_voxel_size(finer):
+    spacing_mm = SPACING_MM / finer
+    hu = np.full((32, 32, 32), 40.0, np.float32)
+    assert is_near_end(_cube((10, 10, 2 * finer)), hu, spacing_mm)
+    assert not is_near_end(_cube((10, 10, 2 * finer + 1)), hu, spacing_mm)
+    # All but one of the voxels that cut, then all.
+    hu[10 : 10 + 2 * finer, 10 : 10 + 2 * finer, 18:] = -1000.0
+    hu[10, 10, 18] = 40.0
+    assert not is_cut(_cube((10, 10, 10)), hu, spacing_mm)
+    hu[10, 10, 18] = -1000.0
+    assert is_cut(_cube((10, 10, 10)), hu, spacing_mm)

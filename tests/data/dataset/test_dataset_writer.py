@@ -47,7 +47,8 @@ def test_an_interrupted_folder_goes_on(tmp_path):
 
 def test_an_interrupted_folder_remembers_what_was_rejected_on_the_way(tmp_path):
     writer = DatasetWriter(tmp_path / "set", CONFIGURATION)
-    writer.add(make_case("p1", 1), {**RECORD, "image_sha256": "77"}, ["p1_a.file: why"])
+    record = {**RECORD, "image_sha256": "77", "earlier_sha256": [None]}
+    writer.add(make_case("p1", 1), record, ["p1_a.file: why"])
     writer = DatasetWriter(tmp_path / "set", CONFIGURATION)
     assert writer.rejected_with("p1") == ["p1_a.file: why"]
     assert writer.rejected_with("p2") == []

@@ -297,6 +297,17 @@ def test_a_rejected_part_of_a_patient_is_listed_in_every_run(tmp_path):
     assert prepare(source, tmp_path / "out") == first
 
 
+def test_a_part_that_is_unusable_no_more_is_not_listed(tmp_path):
+    source = Faulty()
+    source.ids = ["good"]
+    source.scans = lambda patient: ["a", patient]
+    part, scan = "good_2: cannot be read", "good: cannot be read (float division by zero)"
+    source.unusable = {"good": part}
+    assert prepare(source, tmp_path / "out")[1] == [("good", part), ("good", scan)]
+    source.unusable = {}
+    assert prepare(source, tmp_path / "out")[1] == [("good", scan)]
+
+
 @pytest.mark.parametrize(
     ("fault", "raised", "message"),
     [

@@ -161,11 +161,14 @@ def test_an_empty_folder(tmp_path):
         read_series(tmp_path)
 
 
-def test_slices_in_a_folder_below_are_named(tmp_path):
+@pytest.mark.parametrize("others", [(), ("README.txt", "AUTORUN.INF")], ids=["alone", "as on a CD"])
+def test_slices_in_a_folder_below_are_named(tmp_path, others):
     series = tmp_path / "DICOM" / "ST0" / "SE1"
     write_series(series, make_volume())
     (tmp_path / "DICOMDIR").write_bytes(b"index")
-    with pytest.raises(UserError, match=re.escape(f"{series} has some, name that")):
+    for name in others:
+        (tmp_path / name).write_bytes(b"Start the viewer.")
+    with pytest.raises(UserError, match=re.escape(f"no DICOM files; {series} has some, name that")):
         read_series(tmp_path)
 
 

@@ -84,7 +84,8 @@ def piece_of(voxels, prediction):
     votes = np.bincount(values.argmax(axis=1), minlength=len(_CLASSES)) / len(voxels)
     centroid = np.array(prediction.origin_mm) + voxels.mean(axis=0) * prediction.spacing_mm
     volume = len(voxels) * prediction.spacing_mm**3
-    border = is_cut(voxels, prediction.hu), is_near_end(voxels, prediction.hu)
+    scan = prediction.hu, prediction.spacing_mm
+    border = is_cut(voxels, *scan), is_near_end(voxels, *scan)
     return Piece(voxels, votes, values.mean(axis=0), centroid, volume, *border)
 
 

@@ -74,7 +74,7 @@ class DatasetWriter:
         if gone and len(gone) == len(self._records):
             raise UserError(
                 f"{self.path}: has the patients {listed(gone)}, and the source has none of them; "
-                "choose another output folder, or give all sources at once"
+                "name another --output, or give all sources at once, an --input each"
             )
         return gone
 
@@ -126,7 +126,9 @@ class DatasetWriter:
 
     def rejected_with(self, patient):
         """Return why other scans of a patient were rejected before the one that was added."""
-        return self._rejected.get(patient, [])
+        # An earlier run lists the source's own rejections first. The source tells those anew.
+        scans = len(self._records.get(patient, {}).get(EARLIER, []))
+        return self._rejected.get(patient, [])[-scans:] if scans else []
 
     def add(self, case, record, rejected=()):
         """Write one patient.

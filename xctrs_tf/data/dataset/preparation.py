@@ -122,8 +122,7 @@ def prepare_cohort(
         images[image] = patient
         done.add(patient)
     for name, reason in source.unusable.items():
-        # An earlier run has listed it already among those of a patient who is done.
-        rejected[name] = list(dict.fromkeys([reason, *rejected.get(name, [])]))
+        rejected[name] = [reason, *rejected.get(name, [])]
     return sorted(done), rejections(rejected)
 
 

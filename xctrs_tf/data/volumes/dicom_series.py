@@ -156,8 +156,9 @@ def is_dicom_slice(file):
 def _read_all(folder):
     path = pathlib.Path(folder)
     files = _of_one_series(path) if path.is_file() else slice_files(path)
-    if not files:
-        below = _folder_below(path)
+    # A CD has other files beside the folders of its slices.
+    below = None if any(map(is_dicom_slice, files)) else _folder_below(path)
+    if not files or below:
         raise UserError(
             f"{folder}: no DICOM files" + (f"; {below} has some, name that" if below else "")
         )
@@ -257,11 +258,10 @@ def _check_steps(folder, slices, heights):
     step = np.median(steps)
     tolerance = max(_STEP_TOLERANCE * step, _STEP_ROUNDING_MM)
     if steps.min() <= tolerance:
-        first, second = slices[steps.argmin()].file, slices[steps.argmin() + 1].file
-        raise UserError(
-            f"{folder}: two slices at one position, {first.name} and {second.name}; keep one "
-            "series in it"
-        )
+        at = steps.argmin()
+        # Once, where both are frames of one file.
+        names = " and ".join(dict.fromkeys(slice_.file.name for slice_ in slices[at : at + 2]))
+        raise UserError(f"{folder}: two slices at one position, {names}; keep one series in it")
     if np.abs(steps - step).max() > tolerance:
         missing = int(np.round(steps / step - 1).sum())
         problem = f"{missing} slices missing" if missing > 0 else "slices unevenly spaced"

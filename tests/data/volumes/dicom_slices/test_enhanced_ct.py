@@ -61,3 +61,13 @@ def test_an_enhanced_ct_without_places(tmp_path, change, said):
     enhanced(tmp_path / "ct" / "all.dcm", ARRAY, change)
     with pytest.raises(UserError, match=f"all.dcm: {said}"):
         read_series(tmp_path / "ct")
+
+
+def test_two_frames_at_one_position_name_their_file_once(tmp_path):
+    def change(data):
+        frames = data.PerFrameFunctionalGroupsSequence
+        frames[1].PlanePositionSequence = frames[0].PlanePositionSequence
+
+    enhanced(tmp_path / "ct" / "all.dcm", ARRAY, change)
+    with pytest.raises(UserError, match=r"two slices at one position, all\.dcm; keep"):
+        read_series(tmp_path / "ct")
