@@ -12,7 +12,7 @@ from mkdocs.structure.files import File
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "xctrs_tf"
-# What `xctrs_tf.__all__` names, where it is defined.
+# What `xctrs_tf.__all__` names, and where `xctrs_tf` imports it from.
 PUBLIC = (
     "xctrs_tf.reconstruction.load",
     "xctrs_tf.ct_segmentation.segmenter.load_segmenter",

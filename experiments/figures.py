@@ -170,7 +170,8 @@ def _draw_curves(path, runs, results):
     for row, found in results.rows.items():
         done = [run for run in found.runs if run.status == "evaluated"]
         folders = [runs / row / f"fold-{run.fold:02d}-seed-{run.seed}" for run in done]
-        histories[row] = [read_history(each) for each in folders]
+        # A run whose history is gone has no curve, and the others keep their label.
+        histories[row] = list(filter(None, map(read_history, folders)))
     curves_figure(path, histories, results.dice_name)
 
 

@@ -6,6 +6,8 @@ import re
 
 import pytest
 
+import xctrs_tf
+
 ROOT = pathlib.Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 LINK = re.compile(r"\]\((?!https?:)([^)#\s]+)(?:#[^)]*)?\)")
@@ -29,14 +31,24 @@ def test_links_and_files_exist(page):
     assert not missing
 
 
-def test_linked_files_outside_docs_are_on_the_site():
-    """The site has the files that ``docs/hooks.py`` lists; mkdocs is not installed here."""
+def constants_of_the_site():
+    """Read the lists in ``docs/hooks.py``; what it imports is not installed here."""
     tree = ast.parse((ROOT / "docs/hooks.py").read_text(encoding="utf-8"))
-    lists = {
+    lists = [node for node in tree.body if isinstance(node, ast.Assign)]
+    return {
         node.targets[0].id: ast.literal_eval(node.value)
-        for node in tree.body
-        if isinstance(node, ast.Assign) and node.targets[0].id in ("LINKED", "ROOT_PAGES")
+        for node in lists
+        if isinstance(node.value, ast.Tuple)
     }
+
+
+def test_the_api_pages_have_the_public_names():
+    names = [each.rpartition(".")[2] for each in constants_of_the_site()["PUBLIC"]]
+    assert sorted(names) == sorted(xctrs_tf.__all__)
+
+
+def test_linked_files_outside_docs_are_on_the_site():
+    lists = constants_of_the_site()
     patterns = lists["LINKED"] + lists["ROOT_PAGES"]
     on_site = {ROOT / "README.md", *(path for each in patterns for path in ROOT.glob(each))}
     pages = {*PAGES, *(path for path in on_site if path.suffix == ".md")}

@@ -99,9 +99,9 @@ def check_continuation(run, config):
         UserError: it has taken more steps, by whose schedule its learning rate was, or has ended
             and has its best weights but no checkpoint to go on from.
     """
-    before, best = read_config(run), checkpoints.read_state(pathlib.Path(run) / "best")
     done = checkpoints.latest_step(run)
     if done is None:
+        before, best = read_config(run), checkpoints.read_state(pathlib.Path(run) / "best")
         same_end = all(getattr(before, name) == getattr(config, name) for name in _END)
         if best is not None and not same_end:
             state_without_checkpoint(run, best, config, before)

@@ -266,9 +266,10 @@ def _stage(source, record, steps):
     }
 
 
-def _normalised(sources):
-    """Return the value of --initial_weights with one spelling for a path."""
-    return [os.path.abspath(source) for source in sources.split(",") if source]
+def _normalised(initial_weights):
+    """Return the sources in the value of --initial_weights with one spelling for a path."""
+    sources = TrainingConfig(initial_weights=initial_weights).initial_sources
+    return [os.path.abspath(source) for source in sources]
 
 
 def _require_same(path, record):

@@ -13,10 +13,10 @@ from xctrs_tf.errors import UserError
 from xctrs_tf.geometry import is_same_spacing
 
 _WITH_SHARE = re.compile(r"(?P<path>.+):(?P<share>\d*\.?\d+)")
-# Smallest share of a folder: one sample of a block.
-_LEAST_SHARE = 0.01
 # Samples after which the folders have exactly their shares, as far as whole samples allow.
 _BLOCK = 100
+# Smallest share of a folder: one sample of a block, up to the rounding of a sum.
+_LEAST_SHARE = (1 - 1e-9) / _BLOCK
 # Number of the random generator of the order within a block. The augmentation "films" has the same
 # number; another one would change the order that resumed runs see.
 _ORDER = 6
@@ -65,7 +65,7 @@ def parse_data(text):
         raise UserError(f"--data={text}: a share is 0; leave the folder out")
     if None not in shares and min(shares) < _LEAST_SHARE * sum(shares):
         raise UserError(
-            f"--data={text}: a share is below {_LEAST_SHARE:g} of all; give it more, or leave the "
+            f"--data={text}: a share is below {1 / _BLOCK:g} of all; give it more, or leave the "
             "folder out"
         )
     paths = [folder.path for folder in found]

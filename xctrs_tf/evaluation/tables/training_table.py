@@ -26,8 +26,8 @@ def training_grid(results):
         "Runs: one for each fold and seed. Steps: taken, of the limit; a run ends earlier where "
         "the validation loss has not fallen for as many validations as --patience says. Best "
         "step: of the weights that were evaluated, those of the lowest validation loss. "
-        "Patient-steps: of all runs. Hours: of the training steps of all runs. A "
-        "run may have been trained on other machines than the one that evaluated it."
+        "Patient-steps: of all runs. Hours: of the training steps of all runs, which "
+        "may have been on other machines than the evaluation."
     ]
     return TableGrid("Training", headings, lines, notes)
 
